@@ -1,0 +1,67 @@
+# Every target sets up what it needs. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+APP ?=
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test install check lint types test-fast test-slow golden bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## train, evaluate, export and serve on embedded data; APP=name runs one app
+	@$(BIN)/fieldnets demo $(if $(APP),--app $(APP))
+
+test: $(INSTALLED) ## the whole test suite but the tests marked slow
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+
+install: $(INSTALLED) ## make .venv from requirements.lock
+
+# uv installs several times faster than pip; both read the same lock with the same hashes.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "fieldnets needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Name another: make PYTHON=python3.12 ..."; exit 2; }
+	@rm -rf $(VENV)
+	@if command -v uv >/dev/null; then \
+		uv venv --quiet --python "$$(command -v $(PYTHON))" $(VENV) && \
+		UV_COMPILE_BYTECODE=1 uv pip install --quiet --python $(VENV) --require-hashes -r requirements.lock && \
+		uv pip install --quiet --python $(VENV) --no-deps --no-build-isolation --editable . ; \
+	else \
+		$(PYTHON) -m venv $(VENV) && \
+		$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+		$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . ; \
+	fi
+	@touch $@
+
+check: lint types test-fast ## lint, types, import contracts and the tests that need no TensorFlow
+
+lint: $(INSTALLED) ## style and import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: $(INSTALLED) ## strict types
+	@$(BIN)/mypy
+
+test-fast: $(INSTALLED) ## the tests that take seconds
+	@$(BIN)/pytest -q -m "not slow and not tensorflow"
+
+test-slow: $(INSTALLED) ## the tests marked slow
+	@$(BIN)/pytest -m slow
+
+golden: $(INSTALLED) ## rewrite the golden numbers in tests/golden; look at the diff
+	@$(BIN)/python -m tests.golden
+
+bench: $(INSTALLED) ## benchmarks: ratios measured in one run
+	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
+
+lock: ## resolve requirements.lock anew (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
+		--extra dev --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+
+clean: ## remove what the targets made, runs included
+	@rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

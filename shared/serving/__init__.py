@@ -1,0 +1,1 @@
+"""From a bundle to answers: loading with its manifest checked, replaying golden inputs, an HTTP server."""

@@ -1,0 +1,159 @@
+"""A serving bundle on disk: finding its newest version, checking its manifest, running its signatures."""
+
+import base64
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared import errors, files
+
+EXTRA = "assets.extra"
+MANIFEST = f"{EXTRA}/manifest.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A loaded bundle. It keeps the SavedModel alive: signatures of a collected model cannot run.
+
+    Attributes:
+        path: The version folder, ``<repository>/<name>/<version>``.
+        name: The model's name.
+        version: Its integer version.
+        loaded: The object that ``tf.saved_model.load`` returned.
+    """
+
+    path: pathlib.Path
+    name: str
+    version: int
+    loaded: Any
+
+    def extra(self, filename: str) -> dict[str, Any]:
+        """Read a JSON file of ``assets.extra``."""
+        return files.read_json(self.path / EXTRA / filename)
+
+    def inputs(self, signature: str = "serving_default") -> dict[str, Any]:
+        """Return the signature's inputs: name -> ``tf.TensorSpec``."""
+        return dict(self.loaded.signatures[signature].structured_input_signature[1])
+
+    def outputs(self, signature: str = "serving_default") -> dict[str, Any]:
+        """Return the signature's outputs: name -> ``tf.TensorSpec``."""
+        return dict(self.loaded.signatures[signature].structured_outputs)
+
+    def run(
+        self, inputs: Mapping[str, npt.ArrayLike], *, signature: str = "serving_default"
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Run a signature on a batch.
+
+        Args:
+            inputs: One array per input name; text as ``str`` or ``bytes``.
+            signature: Which of the bundle's signatures.
+
+        Raises:
+            errors.InputError: The input names are not the signature's.
+        """
+        import tensorflow as tf
+
+        specs = self.inputs(signature)
+        if set(inputs) != set(specs):
+            raise errors.InputError(f"expected the inputs {sorted(specs)}. Received: {sorted(inputs)}")
+        tensors = {name: tf.constant(values, specs[name].dtype) for name, values in inputs.items()}
+        outputs = self.loaded.signatures[signature](**tensors)
+        return {name: _decoded(tensor.numpy()) for name, tensor in outputs.items()}
+
+
+def load(path: pathlib.Path) -> Bundle:
+    """Check a bundle's manifest and load it.
+
+    Args:
+        path: A version folder, a model folder (its newest version is taken), or a repository of one model.
+
+    Raises:
+        errors.InputError: There is no bundle there.
+        errors.GateError: A file is missing, was added, or is not what the manifest says.
+    """
+    import tensorflow as tf
+
+    folder = find(path)
+    check_manifest(folder)
+    return Bundle(
+        path=folder, name=folder.parent.name, version=int(folder.name), loaded=tf.saved_model.load(str(folder))
+    )
+
+
+def find(path: pathlib.Path) -> pathlib.Path:
+    """Return the version folder that ``path`` means.
+
+    Raises:
+        errors.InputError: There is none, or a repository holds several models.
+    """
+    path = path.resolve()
+    if (path / MANIFEST).is_file():
+        return path
+    own = versions(path)
+    if own:
+        return own[-1]
+    models = [child for child in sorted(path.glob("*/")) if versions(child)]
+    if len(models) == 1:
+        return versions(models[0])[-1]
+    found = f"models {', '.join(model.name for model in models)}" if models else "no bundle"
+    raise errors.InputError(f"{path}: expected a bundle that `export` wrote. Received: {found}")
+
+
+def versions(model_folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the version folders of a model, oldest first."""
+    found = [child for child in model_folder.glob("*/") if child.name.isdigit() and (child / MANIFEST).is_file()]
+    return sorted(found, key=lambda child: int(child.name))
+
+
+def write_manifest(folder: pathlib.Path, about: Mapping[str, Any]) -> None:
+    """Write ``manifest.json``: what the bundle is, and the SHA-256 of every other file in it."""
+    files.write_json(folder / MANIFEST, {**about, "files": _hashes(folder)})
+
+
+def check_manifest(folder: pathlib.Path) -> None:
+    """Compare every file with the manifest.
+
+    Raises:
+        errors.GateError: A file is missing, was added, or has other content; the message names it.
+    """
+    expected, found = files.read_json(folder / MANIFEST)["files"], _hashes(folder)
+    for name in sorted(set(expected) | set(found)):
+        if expected.get(name) != found.get(name):
+            state = "is missing" if name not in found else "was added" if name not in expected else "was changed"
+            raise errors.GateError(
+                f"{folder}: expected the files that the manifest lists. Received: {name} {state} after export"
+            )
+
+
+def encode(values: npt.NDArray[Any]) -> list[Any]:
+    """Return an array as JSON: numbers and text as they are, bytes as ``{"b64": ...}``."""
+    return [_encode_one(value) for value in values.tolist()]
+
+
+def decode(values: list[Any]) -> npt.NDArray[Any]:
+    """Turn what ``encode`` wrote back into an array."""
+    if values and isinstance(values[0], dict):
+        return np.array([base64.b64decode(value["b64"]) for value in values], object)
+    if values and isinstance(values[0], str):
+        return np.array(values, object)
+    return np.asarray(values)
+
+
+def _encode_one(value: Any) -> Any:
+    return {"b64": base64.b64encode(value).decode("ascii")} if isinstance(value, bytes) else value
+
+
+def _decoded(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Turn TensorFlow's bytes into text: what a bundle returns as a string is a name."""
+    if values.dtype != object:
+        return values
+    return np.array([value.decode("utf-8") for value in values.ravel()], object).reshape(values.shape)
+
+
+def _hashes(folder: pathlib.Path) -> dict[str, str]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    return {path.relative_to(folder).as_posix(): files.sha256(path) for path in paths}
