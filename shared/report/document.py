@@ -1,0 +1,141 @@
+"""The report: one self-contained HTML page that opens offline, and ``metrics.json`` beside it.
+
+The page's Content-Security-Policy lets it load and run nothing, whatever a text or a class name holds.
+"""
+
+import dataclasses
+import importlib.resources
+import itertools
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from shared import files
+from shared.evaluation import intervals
+from shared.report import blocks, comparison, drawing, formatting
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A numbered part of the report: a title, a lead sentence that says what it shows, and its blocks."""
+
+    title: str
+    lead: str
+    blocks: Sequence[blocks.Block]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """A whole page.
+
+    Attributes:
+        title: What was judged, such as "Sentiment of film reviews".
+        subtitle: The model and its task in a line.
+        answer: The answer in one sentence, the first thing read.
+        headline: A few tiles.
+        metrics: What ``metrics.metrics_document`` returned; None for a page that explains one input.
+        sections: The body, in reading order.
+        labels: The names a reader should see for the document's baselines.
+    """
+
+    title: str
+    answer: str
+    sections: Sequence[Section]
+    subtitle: str = ""
+    headline: Sequence[blocks.Tile] = ()
+    metrics: Mapping[str, Any] | None = None
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def write(report: Report, output_dir: pathlib.Path) -> None:
+    """Write ``metrics.json`` and ``report.html`` into ``output_dir``, each atomically.
+
+    Raises:
+        ValueError: The report carries no metrics document.
+    """
+    if report.metrics is None:
+        raise ValueError("report.metrics: expected a metrics document. Received: None")
+    page = render(report)
+    files.write_json(output_dir / "metrics.json", report.metrics)
+    files.write_text(output_dir / "report.html", page)
+
+
+def render(report: Report) -> str:
+    """Return the page as HTML; equal reports give equal bytes."""
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        report=report,
+        sections=[*_opening(report), *report.sections, *_closing(report)],
+        isolate=_isolator(),
+    )
+
+
+def _opening(report: Report) -> list[Section]:
+    """The section that every evaluation begins with: the model beside its baselines."""
+    if report.metrics is None:
+        return []
+    lead = (
+        "The model beside plain baselines, trained and tested on the same split in the same run. "
+        f"{formatting.metric_name(next(iter(report.metrics['metrics'])))} is the headline metric."
+    )
+    return [Section("Model and baselines", lead, comparison.blocks_of(report.metrics, labels=report.labels))]
+
+
+def _closing(report: Report) -> list[Section]:
+    """The section that every evaluation ends with: what a reader must know beside the numbers."""
+    if report.metrics is None or not report.metrics["notes"]:
+        return []
+    notes = [blocks.Text(note, tone="caution") for note in report.metrics["notes"]]
+    return [Section("Notes", "What a reader must know to read these numbers rightly.", notes)]
+
+
+def _isolator() -> Callable[[blocks.Figure], markupsafe.Markup]:
+    """Return what draws a figure with ids of its own: two figures on a page must not share a clip path."""
+    names = itertools.count(1)
+
+    def isolate(figure: blocks.Figure) -> markupsafe.Markup:
+        return markupsafe.Markup(drawing.isolate(figure.svg, prefix=f"f{next(names)}-", label=figure.alt))
+
+    return isolate
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_template),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "bounds": formatting.bounds,
+        "cell": _cell,
+        "confidence": formatting.confidence,
+        "number": formatting.number,
+        "value": formatting.value,
+    }
+    environment.tests["interval"] = _is_interval
+    return environment
+
+
+def _template(name: str) -> str:
+    return (importlib.resources.files("shared.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _is_interval(value: object) -> bool:
+    return isinstance(value, intervals.Interval)
+
+
+def _cell(content: blocks.Cell, digits: int = 3, signed: bool = False) -> markupsafe.Markup:
+    """Return a table cell's content: a number, a value with its interval, escaped text, or vouched markup."""
+    if isinstance(content, blocks.Html):
+        return markupsafe.Markup(content.markup)
+    if isinstance(content, intervals.Interval):
+        return markupsafe.Markup('{} <span class="bounds">{}</span>').format(
+            formatting.value(content, digits=digits, signed=signed),
+            formatting.bounds(content, digits=digits, signed=signed),
+        )
+    return markupsafe.escape(formatting.number(content, digits=digits, signed=signed))

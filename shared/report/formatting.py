@@ -1,0 +1,115 @@
+"""How numbers, intervals and metric names read on the page: one place, so that every report reads alike."""
+
+import math
+import numbers
+
+from shared.evaluation import intervals
+
+MISSING = "–"
+_MINUS = "\N{MINUS SIGN}"
+
+METRIC_NAMES = {
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+    "balanced_accuracy": "Balanced accuracy",
+    "brier": "Brier score",
+    "ece": "ECE",
+    "f1_macro": "Macro F1",
+    "log_loss": "Log loss",
+    "map": "mAP",
+    "map_50": "mAP@50",
+    "map_75": "mAP@75",
+    "mcc": "MCC",
+    "n": "n",
+    "n_units": "Units",
+}
+LOWER_IS_BETTER = frozenset({"brier", "ece", "log_loss", "log_average_miss_rate", "failure_rate"})
+
+
+def metric_name(name: str) -> str:
+    """Return the name a reader knows for a metric's snake_case name.
+
+    >>> metric_name("auroc"), metric_name("recall_at_fpr_0.01")
+    ('AUROC', 'Recall at fpr 0.01')
+    """
+    return METRIC_NAMES.get(name) or name.replace("_", " ").capitalize()
+
+
+def number(content: object, *, digits: int = 3, signed: bool = False) -> str:
+    """Return a number as text: thousands separated, a true minus sign, ``digits`` decimals for a float.
+
+    A missing or undefined number is a dash, never "nan". ``signed`` writes the plus of a difference.
+
+    >>> number(12345), number(-0.5), number(0.021, signed=True), number(None), number(float("nan"))
+    ('12,345', '−0.500', '+0.021', '–', '–')
+    """
+    if isinstance(content, bool) or not isinstance(content, numbers.Real):
+        return MISSING if content is None else str(content)
+    if isinstance(content, numbers.Integral):
+        return _with_sign(f"{int(content):,}", signed=signed and float(content) > 0)
+    if not math.isfinite(content):
+        return MISSING
+    text = f"{float(content):,.{digits}f}"
+    # A rounded "-0.000" would suggest a direction that the digits do not show.
+    if float(text.replace(",", "")) == 0:
+        return text.lstrip("-")
+    return _with_sign(text, signed=signed and float(content) > 0)
+
+
+def _with_sign(text: str, *, signed: bool) -> str:
+    return f"+{text}" if signed else text.replace("-", _MINUS)
+
+
+def value(interval: intervals.Interval, *, digits: int = 3, signed: bool = False) -> str:
+    """Return the interval's value as text, with decimals even where it was computed as a whole number.
+
+    >>> value(intervals.Interval(value=1, low=0.9, high=1))
+    '1.000'
+    """
+    return number(float(interval.value), digits=digits, signed=signed)
+
+
+def bounds(interval: intervals.Interval, *, digits: int = 3, signed: bool = False) -> str:
+    """Return the interval's limits; "to" instead of a dash keeps them apart from signs.
+
+    >>> bounds(intervals.Interval(value=0.1, low=0.02, high=0.21))
+    '0.020–0.210'
+    >>> bounds(intervals.Interval(value=0.1, low=-0.02, high=0.21), signed=True)
+    '−0.020 to +0.210'
+    """
+    low, high = (
+        number(float(limit), digits=digits, signed=signed) for limit in (interval.low, interval.high)
+    )
+    return f"{low} to {high}" if signed or interval.low < 0 else f"{low}–{high}"
+
+
+def with_bounds(interval: intervals.Interval, *, digits: int = 3, signed: bool = False) -> str:
+    """Return value and limits as one phrase.
+
+    >>> with_bounds(intervals.Interval(value=0.9213, low=0.91, high=0.93))
+    '0.921 (95 % CI 0.910–0.930)'
+    """
+    limits = bounds(interval, digits=digits, signed=signed)
+    return f"{value(interval, digits=digits, signed=signed)} ({confidence(interval)} CI {limits})"
+
+
+def confidence(interval: intervals.Interval) -> str:
+    """Return the interval's confidence as a percentage.
+
+    >>> confidence(intervals.Interval(value=0.5, low=0.4, high=0.6, confidence=0.9))
+    '90 %'
+    """
+    return f"{100 * interval.confidence:g} %"
+
+
+def verdict(difference: intervals.Interval, *, lower_is_better: bool = False) -> str:
+    """Say in words what a paired difference (model minus baseline) shows.
+
+    >>> verdict(intervals.Interval(value=0.02, low=0.01, high=0.03))
+    'better'
+    >>> verdict(intervals.Interval(value=0.02, low=-0.01, high=0.05))
+    'no clear difference'
+    """
+    if difference.low <= 0 <= difference.high:
+        return "no clear difference"
+    return "better" if (difference.high < 0) == lower_is_better else "worse"

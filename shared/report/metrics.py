@@ -1,0 +1,120 @@
+"""``metrics.json`` (DESIGN section 4), built in one place, so that no number leaves without its interval."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from shared.evaluation import intervals
+
+DATA_FIELDS = ("source", "split", "n", "unit", "n_units", "sha256")
+
+
+def metrics_document(
+    *,
+    app: str,
+    run: str,
+    data: Mapping[str, object],
+    metrics: Mapping[str, intervals.Interval],
+    baselines: Mapping[str, Mapping[str, intervals.Interval]],
+    differences: Mapping[str, Mapping[str, intervals.Interval]] | None = None,
+    operating_points: Sequence[Mapping[str, object]] = (),
+    slices: Sequence[Mapping[str, object]] = (),
+    calibration: Mapping[str, object] | None = None,
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Build the content of ``metrics.json`` as plain JSON values.
+
+    Args:
+        app: The app's name.
+        run: The run's name.
+        data: What was evaluated; needs every one of ``DATA_FIELDS``.
+        metrics: The model's metrics; the first is the headline metric.
+        baselines: For each baseline of the same run, its metrics; the headline metric is required.
+        differences: For each baseline, the paired difference model minus baseline per metric.
+        operating_points: Rows; values may be numbers, strings, intervals, or nested mappings of these.
+        slices: Rows as in ``operating_points``.
+        calibration: Parameters and measures, as in ``operating_points``.
+        notes: What a reader must know to read the numbers rightly.
+
+    Raises:
+        ValueError: A field or an interval is missing, or a number is not finite. The message says where.
+    """
+    _demand_data_fields(data)
+    _demand_baselines(metrics, baselines)
+    return {
+        "app": app,
+        "run": run,
+        "data": plain(data, where="data"),
+        "metrics": _intervals(metrics, where="metrics"),
+        "baselines": _named_intervals(baselines, where="baselines"),
+        "differences": _named_intervals(differences or {}, where="differences"),
+        "operating_points": plain(operating_points, where="operating_points"),
+        "slices": plain(slices, where="slices"),
+        "calibration": plain(calibration or {}, where="calibration"),
+        "notes": plain(notes, where="notes"),
+    }
+
+
+def plain(content: object, *, where: str) -> Any:
+    """Return ``content`` as JSON values: intervals and mappings to dict, sequences and arrays to list.
+
+    Raises:
+        ValueError: A number is NaN or infinite, or a value has no JSON form; ``where`` begins the path named.
+
+    >>> plain({"n": np.int64(3), "range": (0.1, None)}, where="data")
+    {'n': 3, 'range': [0.1, None]}
+    """
+    if isinstance(content, intervals.Interval):
+        return content.to_json()
+    if isinstance(content, Mapping):
+        return {str(key): plain(value, where=f"{where}.{key}") for key, value in content.items()}
+    if isinstance(content, np.generic | np.ndarray):
+        return plain(content.tolist(), where=where)
+    if isinstance(content, list | tuple):
+        return [plain(value, where=f"{where}[{index}]") for index, value in enumerate(content)]
+    return _scalar(content, where=where)
+
+
+def _scalar(content: object, *, where: str) -> object:
+    if isinstance(content, float) and not math.isfinite(content):
+        raise ValueError(f"{where}: expected a finite number. Received: {content}")
+    if content is None or isinstance(content, str | bool | int | float):
+        return content
+    raise ValueError(f"{where}: expected a JSON value or an interval. Received: {type(content).__name__}")
+
+
+def _interval(content: object, *, where: str) -> dict[str, Any]:
+    if not isinstance(content, intervals.Interval):
+        raise ValueError(f"{where}: expected a value with its interval. Received: {content!r}")
+    return content.to_json()
+
+
+def _intervals(metrics: Mapping[str, intervals.Interval], *, where: str) -> dict[str, Any]:
+    return {name: _interval(content, where=f"{where}.{name}") for name, content in metrics.items()}
+
+
+def _named_intervals(groups: Mapping[str, Mapping[str, intervals.Interval]], *, where: str) -> dict[str, Any]:
+    return {name: _intervals(group, where=f"{where}.{name}") for name, group in groups.items()}
+
+
+def _demand_data_fields(data: Mapping[str, object]) -> None:
+    missing = [name for name in DATA_FIELDS if data.get(name) is None]
+    if missing:
+        raise ValueError(f"data: expected {', '.join(DATA_FIELDS)}. Received: none for {', '.join(missing)}")
+
+
+def _demand_baselines(
+    metrics: Mapping[str, intervals.Interval], baselines: Mapping[str, Mapping[str, intervals.Interval]]
+) -> None:
+    headline = next(iter(metrics), None)
+    if headline is None:
+        raise ValueError("metrics: expected at least one metric with its interval. Received: none")
+    if not baselines:
+        raise ValueError("baselines: expected at least one plain baseline of the same run. Received: none")
+    for name, group in baselines.items():
+        if headline not in group:
+            raise ValueError(
+                f"baselines.{name}: expected {headline}, the headline metric. Received: {sorted(group)}"
+            )
