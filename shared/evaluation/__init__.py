@@ -1,0 +1,1 @@
+"""Metrics, intervals, calibration, thresholds, conformal sets and drift, all in NumPy."""

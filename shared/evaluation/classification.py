@@ -1,0 +1,290 @@
+"""Classification metrics, each ``metric(y_true, y_score, *, sample_weight=None) -> float``.
+
+``y_true`` holds class ids (n,), ``y_score`` is (n,) for the positive class or (n, C). Names and conventions
+are scikit-learn's; where scikit-learn warns and returns a stand-in, these raise ValueError. Each is written
+as the preparation of a `weighted.Metric`, which is what makes 2,000 resamples cheap.
+"""
+
+import types
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.evaluation import arrays, calibration, intervals, proportions, ranking, resampling, weighted
+
+EVERY_CLASS = "rows of every class"
+TWO_CLASSES = "rows of at least two classes"
+
+
+@weighted.metric(reads="labels", needs="at least one row")
+def accuracy(rows: weighted.Rows) -> resampling.Statistic:
+    """Share of rows whose highest-scoring class is the true one.
+
+    Example:
+        >>> accuracy([0, 1, 1], [0.2, 0.9, 0.4])
+        0.6666666666666666
+    """
+    return rows.mean((rows.predicted == rows.y_true).astype(np.float64))
+
+
+@weighted.metric(reads="labels", needs=TWO_CLASSES)
+def balanced_accuracy(rows: weighted.Rows) -> resampling.Statistic:
+    """Mean recall over the classes that occur in ``y_true`` (Brodersen et al. 2010, ICPR).
+
+    Example:
+        >>> balanced_accuracy([0, 1, 1], [0.2, 0.9, 0.4])
+        0.75
+    """
+    present = np.unique(rows.y_true)
+    if len(present) < 2:
+        return undefined
+    return rows.matched(lambda m: (m.correct / m.truth)[:, present].mean(axis=1))
+
+
+@weighted.metric(reads="labels", needs="at least one row")
+def f1_macro(rows: weighted.Rows) -> resampling.Statistic:
+    """Mean over classes of ``2 TP / (truth + predicted)``, leaving out classes neither true nor predicted.
+
+    The mean of the F1 values, not the F1 of the means (Opitz & Burst 2019, arXiv:1911.03347).
+
+    Example:
+        >>> f1_macro([0, 1, 1], [0.2, 0.9, 0.4])
+        0.6666666666666666
+    """
+
+    def mean_f1(m: weighted.Matches) -> arrays.Floats:
+        size = m.truth + m.predicted
+        values = np.divide(2 * m.correct, size, out=np.zeros_like(size), where=size > 0)
+        return np.asarray(values.sum(axis=1) / (size > 0).sum(axis=1))
+
+    return rows.matched(mean_f1)
+
+
+@weighted.metric(reads="labels", needs=TWO_CLASSES)
+def mcc(rows: weighted.Rows) -> resampling.Statistic:
+    """Matthews correlation, for C > 2 Gorodkin's R_K (2004, Comput. Biol. Chem. 28).
+
+    It is 0 when one class is always predicted: the limit of the formula as predictions become constant
+    (Chicco & Jurman 2020, BMC Genomics 21).
+
+    Example:
+        >>> round(mcc([0, 1, 1], [0.2, 0.9, 0.4]), 4)
+        0.5
+    """
+
+    def correlation(m: weighted.Matches) -> arrays.Floats:
+        total = m.truth.sum(axis=1)
+        covariance = m.correct.sum(axis=1) * total - (m.truth * m.predicted).sum(axis=1)
+        spread_true, spread_predicted = (total**2 - (side**2).sum(axis=1) for side in (m.truth, m.predicted))
+        # Zero up to rounding: weights are floats, and 1e-12 of the total's square is no spread.
+        constant = (spread_predicted <= 1e-12 * total**2) & (spread_true > 1e-12 * total**2)
+        return np.where(constant, 0.0, covariance / np.sqrt(spread_true * spread_predicted))
+
+    return rows.matched(correlation)
+
+
+@weighted.metric(reads="labels", needs="two classes, and rows of class 1")
+def sensitivity(rows: weighted.Rows) -> resampling.Statistic:
+    """Recall of class 1 in a binary problem: TP / (TP + FN).
+
+    Example:
+        >>> sensitivity([0, 1, 1], [0.2, 0.9, 0.4])
+        0.5
+    """
+    return rows.matched(lambda m: m.correct[:, 1] / m.truth[:, 1]) if rows.classes == 2 else undefined
+
+
+@weighted.metric(reads="labels", needs="two classes, and rows of class 0")
+def specificity(rows: weighted.Rows) -> resampling.Statistic:
+    """Recall of class 0 in a binary problem: TN / (TN + FP).
+
+    Example:
+        >>> specificity([0, 1, 1], [0.2, 0.9, 0.4])
+        1.0
+    """
+    return rows.matched(lambda m: m.correct[:, 0] / m.truth[:, 0]) if rows.classes == 2 else undefined
+
+
+@weighted.metric(reads="labels", needs="two classes, and rows predicted as class 1")
+def precision(rows: weighted.Rows) -> resampling.Statistic:
+    """Positive predictive value in a binary problem: TP / (TP + FP).
+
+    Example:
+        >>> precision([0, 1, 1], [0.2, 0.9, 0.4])
+        1.0
+    """
+    return rows.matched(lambda m: m.correct[:, 1] / m.predicted[:, 1]) if rows.classes == 2 else undefined
+
+
+@weighted.metric(reads="ranking", needs=EVERY_CLASS)
+def auroc(rows: weighted.Rows) -> resampling.Statistic:
+    """Area under the ROC curve; for C > 2 the plain mean over one-versus-rest (Hanley & McNeil 1982).
+
+    Example:
+        >>> auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+        0.75
+    """
+    return rows.per_class(ranking.area_under_roc)
+
+
+@weighted.metric(reads="ranking", needs=EVERY_CLASS)
+def average_precision(rows: weighted.Rows) -> resampling.Statistic:
+    """Area under the precision-recall steps; for C > 2 the mean over one-versus-rest.
+
+    Chance level is the prevalence, so it says little without it (Saito & Rehmsmeier 2015, PLoS ONE 10).
+
+    Example:
+        >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
+        0.8333
+    """
+    return rows.per_class(ranking.average_precision)
+
+
+@weighted.metric(reads="probabilities", needs="at least one row")
+def brier(rows: weighted.Rows) -> resampling.Statistic:
+    """Mean squared error of the probabilities (Brier 1950): of class 1, or summed over C > 2 classes.
+
+    The two-class value is in [0, 1], the other in [0, 2], as in scikit-learn.
+
+    Example:
+        >>> round(brier([0, 1], [0.2, 0.9]), 4)
+        0.025
+    """
+    if rows.classes == 2:
+        return rows.mean((arrays.positive(rows.y_score, rows=len(rows.y_true)) - rows.y_true) ** 2)
+    return rows.mean(((rows.y_score - rows.one_hot(rows.y_true)) ** 2).sum(axis=1))
+
+
+@weighted.metric(reads="probabilities", needs="at least one row")
+def log_loss(rows: weighted.Rows) -> resampling.Statistic:
+    """Mean of ``-log p(true class)`` in nats, p not below 2.2e-16, which is scikit-learn's clip too.
+
+    Example:
+        >>> round(log_loss([0, 1], [0.2, 0.9]), 4)
+        0.1643
+    """
+    every = np.arange(len(rows.y_true))
+    columns = rows.y_score if rows.y_score.ndim == 2 else np.stack([1 - rows.y_score, rows.y_score], axis=1)
+    chance = np.clip(columns[every, rows.y_true], np.finfo(np.float64).eps, 1.0)
+    return rows.mean(-np.log(chance))
+
+
+def undefined(drawn: arrays.Floats) -> arrays.Floats:
+    """Return NaN for every draw: the statistic of a metric that has no value on these rows."""
+    return np.full(len(drawn), np.nan)
+
+
+ece: Final = calibration.ece
+
+# What a report shows for every classifier, in this order.
+METRICS: Final[Mapping[str, weighted.Metric]] = types.MappingProxyType(
+    {
+        "accuracy": accuracy,
+        "balanced_accuracy": balanced_accuracy,
+        "f1_macro": f1_macro,
+        "mcc": mcc,
+        "auroc": auroc,
+        "average_precision": average_precision,
+        "brier": brier,
+        "ece": ece,
+        "log_loss": log_loss,
+    }
+)
+
+
+def summarize(
+    y_true: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    predicted: npt.ArrayLike | None = None,
+    units: npt.ArrayLike | None = None,
+    metrics: Mapping[str, weighted.Metric] = METRICS,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> intervals.Intervals:
+    """Return every metric with its bootstrap interval by unit, all on the same resamples.
+
+    Args:
+        y_true: (n,) class ids.
+        scores: (n,) or (n, C) probabilities.
+        predicted: (n,) the classes decided on, where a threshold and not the highest score decides.
+        units: (n,) unit of each row; None: every row is its own.
+        metrics: what to compute.
+        confidence: in (0, 1).
+        resamples: number of resamples.
+        seed: of the resamples.
+
+    Returns:
+        A dict of intervals; metrics that are undefined here are missing and explained in its ``notes``.
+
+    Raises:
+        ValueError: malformed arrays, or fewer than two units.
+
+    Example:
+        >>> found = summarize([1, 1], [0.8, 0.9], resamples=20)
+        >>> sorted(found), found["accuracy"].method
+        (['accuracy', 'brier', 'ece', 'f1_macro', 'log_loss'], 'Wilson')
+    """
+    truth, score = checked(y_true, scores)
+    decided = decided_one_hot(score, predicted)
+    cases = {n: intervals.Case(m, decided if m.reads == "labels" else score) for n, m in metrics.items()}
+    found = intervals.bootstrap_many(
+        cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed
+    )
+    if "accuracy" in found and found["accuracy"].value in (0, 1):
+        # No resample differs from a perfect sample, so the bootstrap would claim certainty.
+        right = decided.argmax(axis=1) == truth
+        found["accuracy"] = proportions.proportion(right, units=units, confidence=confidence)
+    return found
+
+
+def compare(
+    y_true: npt.ArrayLike,
+    scores_a: npt.ArrayLike,
+    scores_b: npt.ArrayLike,
+    *,
+    predicted: tuple[npt.ArrayLike | None, npt.ArrayLike | None] = (None, None),
+    units: npt.ArrayLike | None = None,
+    metrics: Mapping[str, weighted.Metric] = METRICS,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> intervals.Intervals:
+    """Return the difference a - b of every metric, both models on the same resamples of the units.
+
+    Arguments as in `summarize`, with ``predicted`` a pair.
+
+    Example:
+        >>> found = compare([0, 1, 1], [0.1, 0.8, 0.9], [0.1, 0.8, 0.3], resamples=50)
+        >>> round(found["accuracy"].value, 3)
+        0.333
+    """
+    truth, a = checked(y_true, scores_a)
+    _, b = checked(y_true, scores_b)
+    decided = [decided_one_hot(score, labels) for score, labels in zip((a, b), predicted, strict=True)]
+    cases = {
+        name: intervals.Case(m, *(decided if m.reads == "labels" else (a, b))) for name, m in metrics.items()
+    }
+    return intervals.bootstrap_many(
+        cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed
+    )
+
+
+def checked(y_true: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[arrays.Ints, arrays.Floats]:
+    """Return checked class ids and scores."""
+    truth = arrays.labels(y_true)
+    score = arrays.scores(scores, rows=len(truth), name="scores")
+    return arrays.labels(truth, classes=2 if score.ndim == 1 else score.shape[1]), score
+
+
+def decided_one_hot(score: arrays.Floats, predicted: npt.ArrayLike | None) -> arrays.Floats:
+    """Return the decided classes as ``(n, C)`` one-hot scores, which is what label metrics read."""
+    classes = 2 if score.ndim == 1 else score.shape[1]
+    if predicted is None:
+        return weighted.one_hot(weighted.decide(score), classes=classes)
+    labels = arrays.labels(predicted, classes=classes, name="predicted")
+    arrays.same_length(len(score), "predicted", labels)
+    return weighted.one_hot(labels, classes=classes)

@@ -1,0 +1,293 @@
+"""Decision thresholds of binary scores by stated rules, from validation data only.
+
+Everywhere a row is positive when ``score >= threshold``. Between two neighbouring scores every threshold
+decides alike, and over a plateau of equally good ones the data prefer none: the middle is taken, which is
+farthest from deciding differently on the next sample.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.evaluation import arrays, intervals, proportions, resampling
+
+RULE: Final = re.compile(r"(sensitivity|specificity|precision|fpr)(>=|<=)([0-9.]+)")
+# Rates are ratios of counts: 0.95 of 20 must count as reached whatever the last bit.
+TOLERANCE: Final = 1e-12
+
+
+@dataclasses.dataclass(frozen=True)
+class Threshold:
+    """A threshold and how it was found.
+
+    Attributes:
+        value: a row is positive when its score is at least this.
+        rule: the rule's name.
+        objective: what the rule maximised (or, for "cost", minimised per row) on the validation data.
+        low: scores above this ...
+        high: ... and up to this are thresholds as good as ``value``.
+        n: validation rows.
+        n_positive: positives among them.
+    """
+
+    value: float
+    rule: str
+    objective: float
+    low: float
+    high: float
+    n: int
+    n_positive: int
+
+    def to_json(self) -> dict[str, float | int | str]:
+        """Return the mapping for decision.json."""
+        return dataclasses.asdict(self)
+
+
+class Cuts(NamedTuple):
+    """All m + 1 ways to cut m distinct scores, from "all positive" to "none positive".
+
+    Attributes:
+        below: (m + 1,) the score that a cut's thresholds must exceed.
+        upto: (m + 1,) the largest of a cut's thresholds.
+        true_positive: (m + 1,) positives at or above.
+        false_positive: (m + 1,) negatives at or above.
+        positive: number of positives.
+        negative: number of negatives.
+    """
+
+    below: arrays.Floats
+    upto: arrays.Floats
+    true_positive: arrays.Floats
+    false_positive: arrays.Floats
+    positive: int
+    negative: int
+
+    @property
+    def sensitivity(self) -> arrays.Floats:
+        """TP / P of each cut."""
+        return self.true_positive / self.positive
+
+    @property
+    def specificity(self) -> arrays.Floats:
+        """TN / N of each cut."""
+        return 1 - self.fpr
+
+    @property
+    def fpr(self) -> arrays.Floats:
+        """FP / N of each cut."""
+        return self.false_positive / self.negative
+
+    @property
+    def precision(self) -> arrays.Floats:
+        """TP / (TP + FP) of each cut; 0 where nothing is positive, so that such a cut never meets a floor."""
+        chosen = self.true_positive + self.false_positive
+        return np.divide(self.true_positive, chosen, out=np.zeros_like(chosen), where=chosen > 0)
+
+
+def _accuracy(cuts: Cuts) -> arrays.Floats:
+    correct = cuts.true_positive + cuts.negative - cuts.false_positive
+    return np.asarray(correct / (cuts.positive + cuts.negative))
+
+
+def _f1(cuts: Cuts) -> arrays.Floats:
+    return 2 * cuts.true_positive / (cuts.true_positive + cuts.false_positive + cuts.positive)
+
+
+def _balanced_accuracy(cuts: Cuts) -> arrays.Floats:
+    return (cuts.sensitivity + cuts.specificity) / 2
+
+
+OBJECTIVES: Final[Mapping[str, Callable[[Cuts], arrays.Floats]]] = {
+    "max_accuracy": _accuracy,
+    "max_f1": _f1,
+    "max_balanced_accuracy": _balanced_accuracy,
+    "youden": lambda cuts: cuts.sensitivity + cuts.specificity - 1,
+}
+
+
+def select(
+    rule: str,
+    y_true: npt.ArrayLike,
+    y_score: npt.ArrayLike,
+    *,
+    cost_false_positive: float = 1.0,
+    cost_false_negative: float = 1.0,
+) -> Threshold:
+    """Return the threshold that a rule chooses on validation data.
+
+    Rules: "argmax" (0.5, whatever the data), "max_accuracy", "max_f1", "max_balanced_accuracy" and "youden"
+    (the same cut; Youden 1950), "cost" (least ``FP cost_fp + FN cost_fn``; Elkan 2001), and floors and
+    ceilings: "sensitivity>=x" (then the best specificity), "specificity>=x", "fpr<=x" and "precision>=x"
+    (then the best sensitivity). Of equal cuts those of the widest range of scores win.
+
+    Args:
+        rule: the rule's name.
+        y_true: (n,) in {0, 1}, both present.
+        y_score: (n,) or (n, 2) scores.
+        cost_false_positive: of one, >= 0; read by "cost" only.
+        cost_false_negative: of one, >= 0; read by "cost" only.
+
+    Raises:
+        ValueError: unknown rule, one class only, or a floor that no threshold reaches.
+
+    Example:
+        >>> select("max_accuracy", [0, 0, 1, 1], [0.1, 0.3, 0.7, 0.8]).value
+        0.5
+        >>> select("sensitivity>=0.9", [0, 1, 1, 0], [0.1, 0.3, 0.7, 0.8]).value
+        0.2
+    """
+    truth = arrays.labels(y_true, classes=2)
+    cuts = cuts_of(truth, arrays.positive(y_score, rows=len(truth)))
+    if rule == "argmax":
+        size = len(truth)
+        correct = (arrays.positive(y_score, rows=size) >= 0.5) == truth
+        return Threshold(0.5, rule, float(correct.mean()), 0.5, 0.5, size, cuts.positive)
+    if rule == "cost":
+        per_row = _cost(cuts, cost_false_positive, cost_false_negative) / len(truth)
+        best = _best(cuts, rule, -per_row)
+        return dataclasses.replace(best, objective=-best.objective)
+    if rule in OBJECTIVES:
+        return _best(cuts, rule, OBJECTIVES[rule](cuts))
+    return _constrained(cuts, rule)
+
+
+def cuts_of(y_true: arrays.Ints, score: arrays.Floats) -> Cuts:
+    """Return every cut of the scores.
+
+    Raises:
+        ValueError: one class only.
+
+    Example:
+        >>> cuts_of(np.array([0, 1]), np.array([0.2, 0.6])).true_positive
+        array([1., 1., 0.])
+    """
+    positive = int(y_true.sum())
+    if positive in (0, len(y_true)):
+        raise ValueError(f"expected rows of both classes. Received: only class {y_true[0]}")
+    distinct, code = np.unique(score, return_inverse=True)
+    at = [np.bincount(code, weights=y_true == c, minlength=len(distinct)) for c in (1, 0)]
+    true_positive, false_positive = (np.append(counts[::-1].cumsum()[::-1], 0.0) for counts in at)
+    # The outer cuts reach to the ends of [0, 1], or no farther than the scores do when those lie outside.
+    below = np.append(min(0.0, np.nextafter(distinct[0], -np.inf)), distinct)
+    upto = np.append(distinct, max(1.0, np.nextafter(distinct[-1], np.inf)))
+    return Cuts(below, upto, true_positive, false_positive, positive, len(y_true) - positive)
+
+
+def operating_point(
+    y_true: npt.ArrayLike,
+    y_score: npt.ArrayLike,
+    threshold: Threshold | float,
+    *,
+    units: npt.ArrayLike | None = None,
+    confidence: float = 0.95,
+) -> dict[str, Any]:
+    """Return what a frozen threshold does on (test) data, as one row of a table.
+
+    Returns:
+        rule, threshold, n, tp, fp, fn, tn, and as Wilson intervals (at the effective size when units are
+        given; None where there is nothing to divide by) sensitivity, specificity, precision,
+        negative_predictive_value, accuracy and positive_rate, the share of rows called positive.
+
+    Raises:
+        ValueError: malformed arrays, or a threshold that is not finite.
+
+    Example:
+        >>> row = operating_point([0, 1, 1, 0], [0.1, 0.3, 0.7, 0.8], 0.5)
+        >>> row["tp"], row["fp"], row["sensitivity"].value
+        (1, 1, 0.5)
+    """
+    truth = arrays.labels(y_true, classes=2)
+    score = arrays.positive(y_score, rows=len(truth))
+    value = threshold.value if isinstance(threshold, Threshold) else float(threshold)
+    if not math.isfinite(value):
+        raise ValueError(f"threshold: expected a finite number. Received: {value}")
+    identity = resampling.units_of(units, rows=len(truth)).code
+    positive, called = truth == 1, score >= value
+
+    def share(hits: arrays.Bools, among: arrays.Bools) -> intervals.Interval | None:
+        return proportions.proportion_among(hits, among, units=identity, confidence=confidence)
+
+    everyone = np.ones_like(positive)
+    return {
+        "rule": threshold.rule if isinstance(threshold, Threshold) else "given",
+        "threshold": value,
+        "n": len(truth),
+        "tp": int((positive & called).sum()),
+        "fp": int((~positive & called).sum()),
+        "fn": int((positive & ~called).sum()),
+        "tn": int((~positive & ~called).sum()),
+        "sensitivity": share(called, positive),
+        "specificity": share(~called, ~positive),
+        "precision": share(positive, called),
+        "negative_predictive_value": share(~positive, ~called),
+        "accuracy": share(positive == called, everyone),
+        "positive_rate": share(called, everyone),
+    }
+
+
+def predictive_values(sensitivity: float, specificity: float, *, prevalence: float) -> tuple[float, float]:
+    """Return (positive, negative) predictive value at a stated prevalence, by Bayes' rule.
+
+    A test part enriched with positives flatters precision; this restates it for the population served.
+
+    Raises:
+        ValueError: prevalence not within (0, 1), or nobody called positive or negative.
+
+    Example:
+        >>> positive, negative = predictive_values(0.9, 0.9, prevalence=0.01)
+        >>> round(positive, 4), round(negative, 4)
+        (0.0833, 0.9989)
+    """
+    sick = arrays.fraction(prevalence, "prevalence")
+    called = sensitivity * sick + (1 - specificity) * (1 - sick)
+    if not 0 < called < 1:
+        raise ValueError(
+            f"expected rows called positive and negative. Received: a share of {called} positive"
+        )
+    return sensitivity * sick / called, specificity * (1 - sick) / (1 - called)
+
+
+def _cost(cuts: Cuts, false_positive: float, false_negative: float) -> arrays.Floats:
+    """Return the total cost of each cut."""
+    if not (false_positive >= 0 and false_negative >= 0 and false_positive + false_negative > 0):
+        raise ValueError(
+            f"cost: expected costs >= 0, not both 0. Received: {false_positive}, {false_negative}"
+        )
+    return false_positive * cuts.false_positive + false_negative * (cuts.positive - cuts.true_positive)
+
+
+def _constrained(cuts: Cuts, rule: str) -> Threshold:
+    """Return the best cut that meets a floor or ceiling."""
+    parts = RULE.fullmatch(rule.replace(" ", ""))
+    if parts is None or (parts[1] == "fpr") != (parts[2] == "<="):
+        known = ["argmax", *OBJECTIVES, "cost", "sensitivity>=x", "specificity>=x", "fpr<=x", "precision>=x"]
+        raise ValueError(f"rule: expected one of {', '.join(known)}. Received: {rule!r}")
+    name, bound = parts[1], float(parts[3])
+    rates = {"sensitivity": cuts.sensitivity, "specificity": cuts.specificity, "precision": cuts.precision}
+    met = cuts.fpr <= bound + TOLERANCE if name == "fpr" else rates[name] >= bound - TOLERANCE
+    if not met.any():
+        raise ValueError(f"rule: expected a {name} that some threshold reaches. Received: {rule!r}")
+    wanted, spare = cuts.sensitivity, cuts.specificity
+    if name == "sensitivity":
+        wanted, spare = spare, wanted
+    reached = float(wanted[met].max())
+    ties = met & (wanted >= reached - TOLERANCE)
+    return dataclasses.replace(_best(cuts, rule, np.where(ties, spare, -np.inf)), objective=reached)
+
+
+def _best(cuts: Cuts, rule: str, objective: arrays.Floats) -> Threshold:
+    """Return the middle of the widest plateau of the largest objective."""
+    best = objective.max()
+    flat = np.concatenate([[False], objective >= best - TOLERANCE, [False]])
+    starts, ends = np.flatnonzero(~flat[:-1] & flat[1:]), np.flatnonzero(flat[:-1] & ~flat[1:]) - 1
+    widest = int((cuts.upto[ends] - cuts.below[starts]).argmax())
+    low, high = float(cuts.below[starts[widest]]), float(cuts.upto[ends[widest]])
+    middle = low + (high - low) / 2
+    n = cuts.positive + cuts.negative
+    # Neighbouring floats have no middle: only the upper one decides as the cut does.
+    return Threshold(middle if middle > low else high, rule, float(best), low, high, n, cuts.positive)

@@ -1,0 +1,285 @@
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+from sklearn import metrics as sklearn_metrics
+
+from shared.evaluation import breakdowns, classification, intervals
+
+
+def brier_by_hand(y, p, w):
+    return np.average(
+        ((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1) / (2 if p.shape[1] == 2 else 1), weights=w
+    )
+
+
+def ece_by_hand(y, p, w):
+    total = 0.0
+    confidence, right = p.max(axis=1), p.argmax(axis=1) == y
+    for b in range(15):
+        last = 1.01 if b == 14 else (b + 1) / 15
+        inside = (confidence >= b / 15) & (confidence < last)
+        total += abs((w * (right - confidence))[inside].sum())
+    return total / w.sum()
+
+
+def over_classes(function, y, p, w):
+    if p.shape[1] == 2:
+        return function(y, p[:, 1], sample_weight=w)
+    return np.mean([function(y == c, p[:, c], sample_weight=w) for c in range(p.shape[1])])
+
+
+BY_ANOTHER_ROUTE = {
+    "accuracy": lambda y, p, w: sklearn_metrics.accuracy_score(y, p.argmax(1), sample_weight=w),
+    "balanced_accuracy": lambda y, p, w: sklearn_metrics.balanced_accuracy_score(
+        y, p.argmax(1), sample_weight=w
+    ),
+    "f1_macro": lambda y, p, w: sklearn_metrics.f1_score(y, p.argmax(1), average="macro", sample_weight=w),
+    "mcc": lambda y, p, w: sklearn_metrics.matthews_corrcoef(y, p.argmax(1), sample_weight=w),
+    "auroc": lambda y, p, w: over_classes(sklearn_metrics.roc_auc_score, y, p, w),
+    "average_precision": lambda y, p, w: over_classes(sklearn_metrics.average_precision_score, y, p, w),
+    "brier": brier_by_hand,
+    "ece": ece_by_hand,
+    "log_loss": lambda y, p, w: sklearn_metrics.log_loss(y, p, sample_weight=w),
+}
+
+
+def example(*, classes, n=120, seed=0, decimals=None):
+    generator = np.random.default_rng(seed)
+    y_true = generator.permutation(np.arange(n) % classes)
+    logits = generator.normal(size=(n, classes)) + 1.2 * np.eye(classes)[y_true]
+    if decimals is not None:
+        logits = np.round(logits, decimals)
+    return y_true, special.softmax(logits, axis=1), generator.integers(1, 4, n).astype(float)
+
+
+def test_every_metric_of_the_report_has_a_second_derivation_here():
+    assert set(BY_ANOTHER_ROUTE) == set(classification.METRICS)
+
+
+@pytest.mark.parametrize("name", classification.METRICS)
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@settings(max_examples=5)
+@given(seed=st.integers(0, 1000), decimals=st.sampled_from([0, 1, None]))
+def test_each_metric_equals_its_second_derivation_with_and_without_weights(name, classes, seed, decimals):
+    y_true, scores, weight = example(classes=classes, seed=seed, decimals=decimals)
+    metric, reference = classification.METRICS[name], BY_ANOTHER_ROUTE[name]
+    assert metric(y_true, scores) == pytest.approx(reference(y_true, scores, np.ones(len(y_true))), abs=1e-9)
+    assert metric(y_true, scores, sample_weight=weight) == pytest.approx(
+        reference(y_true, scores, weight), abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("name", classification.METRICS)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_whole_weights_are_the_same_as_copies_of_rows(name, classes):
+    y_true, scores, weight = example(classes=classes, seed=4, decimals=1)
+    times = weight.astype(int)
+    metric = classification.METRICS[name]
+    assert metric(y_true, scores, sample_weight=weight) == pytest.approx(
+        metric(np.repeat(y_true, times), np.repeat(scores, times, axis=0))
+    )
+
+
+@pytest.mark.parametrize("name", classification.METRICS)
+def test_the_order_of_the_rows_does_not_matter(name):
+    y_true, scores, _ = example(classes=3, seed=5, decimals=1)
+    order = np.random.default_rng(1).permutation(len(y_true))
+    metric = classification.METRICS[name]
+    assert metric(y_true[order], scores[order]) == pytest.approx(metric(y_true, scores))
+
+
+@pytest.mark.parametrize("name", set(classification.METRICS) - {"ece"})
+def test_one_column_and_two_columns_of_a_binary_score_agree(name):
+    y_true, scores, _ = example(classes=2, seed=6)
+    metric = classification.METRICS[name]
+    assert metric(y_true, scores[:, 1]) == pytest.approx(metric(y_true, scores))
+
+
+@pytest.mark.parametrize(
+    "name", ["accuracy", "f1_macro", "mcc", "balanced_accuracy", "log_loss", "brier", "ece"]
+)
+def test_renaming_the_classes_does_not_matter(name):
+    y_true, scores, _ = example(classes=4, seed=7)
+    names = np.array([2, 0, 3, 1])
+    metric = classification.METRICS[name]
+    assert metric(names[y_true], scores[:, np.argsort(names)]) == pytest.approx(metric(y_true, scores))
+
+
+@pytest.mark.parametrize("metric", [classification.auroc, classification.average_precision])
+@given(seed=st.integers(0, 1000))
+def test_ranking_metrics_see_only_the_order_of_the_scores(metric, seed):
+    y_true, scores, _ = example(classes=2, seed=seed, decimals=0)
+    score = scores[:, 1]
+    assert metric(y_true, np.exp(3 * score) - 7) == metric(y_true, score)
+
+
+@given(seed=st.integers(0, 1000))
+def test_auroc_of_the_reversed_score_is_its_complement(seed):
+    y_true, scores, weight = example(classes=2, seed=seed, decimals=0)
+    forth = classification.auroc(y_true, scores[:, 1], sample_weight=weight)
+    back = classification.auroc(y_true, -scores[:, 1], sample_weight=weight)
+    assert forth + back == pytest.approx(1)
+
+
+def test_a_constant_score_has_auroc_one_half_and_the_prevalence_as_average_precision():
+    y_true = np.array([0, 0, 0, 1])
+    assert classification.auroc(y_true, np.zeros(4)) == 0.5
+    assert classification.average_precision(y_true, np.zeros(4)) == 0.25
+
+
+def test_always_predicting_one_class_has_mcc_zero():
+    assert classification.mcc([0, 1, 1], [0.9, 0.9, 0.9]) == 0
+    assert classification.mcc([0, 1, 1], [0.9, 0.9, 0.9], sample_weight=[0.1, 0.2, 0.7]) == 0
+
+
+def test_binary_rates_come_from_the_confusion_matrix():
+    y_true, scores, _ = example(classes=2, seed=9)
+    (tn, fp), (fn, tp) = sklearn_metrics.confusion_matrix(y_true, scores.argmax(axis=1))
+    assert classification.sensitivity(y_true, scores) == pytest.approx(tp / (tp + fn))
+    assert classification.specificity(y_true, scores) == pytest.approx(tn / (tn + fp))
+    assert classification.precision(y_true, scores) == pytest.approx(tp / (tp + fp))
+
+
+@pytest.mark.parametrize(
+    ("name", "y_true", "y_score", "message"),
+    [
+        (
+            "auroc",
+            [1, 1],
+            [0.1, 0.2],
+            r"expected rows of every class\. Received: y_true with classes \[1\], n = 2",
+        ),
+        ("average_precision", [0, 0], [0.1, 0.2], "rows of every class"),
+        ("average_precision", [1, 1], [0.1, 0.2], "rows of every class"),
+        ("balanced_accuracy", [1, 1], [0.1, 0.2], "at least two classes"),
+        ("mcc", [1, 1], [0.1, 0.2], "at least two classes"),
+        ("brier", [0, 1], [0.1, 1.2], r"probabilities in \[0, 1\]. Received: values from 0.1 to 1.2"),
+        ("log_loss", [0, 1], [[0.5, 0.5], [0.5, 0.6]], r"rows that sum to 1\. Received: 1\.1 in row 1"),
+        ("accuracy", [0, 3], [[0.5, 0.5], [0.5, 0.5]], r"class ids 0 to 1\. Received: \[3\]"),
+        ("accuracy", [], [], "non-empty"),
+        ("accuracy", [0, 1], [[0.5], [0.5]], "C >= 2"),
+    ],
+)
+def test_what_is_undefined_or_malformed_raises_and_says_why(name, y_true, y_score, message):
+    with pytest.raises(ValueError, match=message):
+        classification.METRICS[name](y_true, y_score)
+
+
+@pytest.mark.parametrize("weight", [[1], [1, -1], [0, 0], [1, np.nan]])
+def test_weights_that_are_none_raise(weight):
+    with pytest.raises(ValueError, match="sample_weight: expected"):
+        classification.accuracy([0, 1], [0.1, 0.9], sample_weight=weight)
+
+
+def test_a_metric_keeps_the_name_and_the_documentation_of_its_definition():
+    assert classification.auroc.__name__ == "auroc"
+    assert "ROC" in (classification.auroc.__doc__ or "")
+
+
+def test_summarize_gives_each_metric_the_interval_that_bootstrap_gives_it():
+    y_true, scores, _ = example(classes=3, seed=10)
+    unit = np.arange(120) // 3
+    found = classification.summarize(y_true, scores, units=unit, resamples=100, seed=2)
+    assert list(found) == list(classification.METRICS)
+    assert found.notes == []
+    for name, metric in classification.METRICS.items():
+        assert found[name] == intervals.bootstrap(metric, y_true, scores, units=unit, resamples=100, seed=2)
+
+
+def test_summarize_judges_the_given_predictions_and_ranks_by_the_scores():
+    y_true, scores, _ = example(classes=2, seed=11)
+    predicted = (scores[:, 1] >= 0.8).astype(int)
+    found = classification.summarize(y_true, scores, predicted=predicted, resamples=20)
+    assert found["accuracy"].value == pytest.approx((predicted == y_true).mean())
+    assert found["mcc"].value == pytest.approx(sklearn_metrics.matthews_corrcoef(y_true, predicted))
+    assert found["auroc"].value == pytest.approx(sklearn_metrics.roc_auc_score(y_true, scores[:, 1]))
+
+
+def test_summarize_leaves_out_what_is_undefined_and_notes_it():
+    found = classification.summarize([1, 1, 1], [[0.2, 0.8]] * 3, resamples=20)
+    assert "auroc" not in found
+    assert any(note.startswith("auroc: expected rows of every class. Received:") for note in found.notes)
+    assert set(found) | {note.split(":")[0] for note in found.notes} == set(classification.METRICS)
+
+
+def test_a_perfect_accuracy_is_not_certain():
+    found = classification.summarize([0, 1] * 10, [0.1, 0.9] * 10, resamples=20)
+    assert found["accuracy"] == intervals.wilson(20, 20)
+    assert found["f1_macro"].method == "bootstrap by row (all resamples equal)"
+
+
+def test_compare_is_zero_for_a_model_and_itself_and_the_difference_of_values_otherwise():
+    y_true, scores, _ = example(classes=3, seed=12)
+    other = special.softmax(np.log(scores) + np.random.default_rng(0).normal(size=scores.shape), axis=1)
+    same = classification.compare(y_true, scores, scores, resamples=50)
+    assert {(d.value, d.low, d.high) for d in same.values()} == {(0, 0, 0)}
+    differs = classification.compare(y_true, scores, other, resamples=50)
+    for name, metric in classification.METRICS.items():
+        assert differs[name].value == pytest.approx(metric(y_true, scores) - metric(y_true, other))
+
+
+def test_the_confusion_matrix_equals_that_of_scikit_learn():
+    y_true, scores, _ = example(classes=4, seed=13)
+    expected = sklearn_metrics.confusion_matrix(y_true, scores.argmax(axis=1))
+    assert np.array_equal(breakdowns.confusion(y_true, scores), expected)
+    predicted = np.zeros(len(y_true), dtype=int)
+    assert breakdowns.confusion(y_true, scores, predicted=predicted)[:, 0].sum() == len(y_true)
+
+
+def test_per_class_rows_equal_those_of_scikit_learn_with_intervals_around_them():
+    y_true, scores, _ = example(classes=3, seed=14)
+    rows = breakdowns.per_class(y_true, scores, class_names=("bad", "fair", "good"), resamples=50)
+    precision, recall, f1, support = sklearn_metrics.precision_recall_fscore_support(
+        y_true, scores.argmax(axis=1)
+    )
+    assert [row["class"] for row in rows] == ["bad", "fair", "good"]
+    assert [row["support"] for row in rows] == support.tolist()
+    for column, expected in (("precision", precision), ("recall", recall), ("f1", f1)):
+        assert [row[column].value for row in rows] == pytest.approx(expected.tolist())
+        assert all(row[column].low < row[column].value < row[column].high for row in rows)
+
+
+def test_per_class_rows_of_a_class_never_predicted_have_no_precision():
+    row = breakdowns.per_class([0, 1] * 20, np.linspace(0.1, 0.3, 40), resamples=20)[1]
+    assert (row["precision"], row["recall"].value, row["f1"].value) == (None, 0, 0)
+
+
+def test_per_class_refuses_another_number_of_names_than_classes():
+    with pytest.raises(ValueError, match=r"class_names: expected 2 names\. Received: 3"):
+        breakdowns.per_class([0, 1], [0.1, 0.9], class_names=("a", "b", "c"))
+
+
+def test_a_slice_has_the_metrics_of_its_own_rows():
+    y_true, scores, _ = example(classes=2, seed=15)
+    inside = np.arange(120) < 50
+    unit = np.arange(120) // 2
+    row = breakdowns.slices(y_true, scores, {"first": inside}, units=unit, resamples=50)[0]
+    alone = classification.summarize(
+        y_true[:50], scores[:50], units=unit[:50], metrics=breakdowns.SLICE_METRICS, resamples=50
+    )
+    assert (row["name"], row["n"], row["n_units"], row["notes"]) == ("first", 50, 25, [])
+    assert row["metrics"] == alone
+
+
+def test_small_slices_are_named_and_not_measured():
+    y_true, scores, _ = example(classes=2, seed=16)
+    few, one_unit = np.arange(120) < 29, np.arange(120) < 60
+    unit = np.where(one_unit, 0, np.arange(120))
+    rows = breakdowns.slices(y_true, scores, {"few": few, "one": one_unit}, units=unit)
+    assert [row["metrics"] for row in rows] == [{}, {}]
+    assert rows[1]["notes"] == ["too few: 60 rows of 1 units"]
+
+
+def test_a_slice_of_row_numbers_is_refused():
+    with pytest.raises(ValueError, match=r"odd: expected \(2,\) bool\. Received: \(1,\) int64"):
+        breakdowns.slices([0, 1], [0.1, 0.9], {"odd": [1]})
+
+
+def test_no_warning_escapes_from_degenerate_resamples():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classification.summarize([0, 0, 0, 1, 1, 1, 1], np.linspace(0, 1, 7), resamples=500)
