@@ -1,4 +1,4 @@
-"""Changes that leave the sentiment of a review as it was, for the invariance tests. [no TensorFlow]"""
+"""Changes that leave the sentiment of a review as it was, for the invariance tests; no TensorFlow."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ _SHORTEST_MISSPELT = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Review:
-    """A template of ``lexicon.REVIEWS`` and the words chosen for its slots, so that one can be exchanged."""
+    """A template of ``templates.REVIEWS`` with a word chosen for each slot, so that one can be exchanged."""
 
     template: str
     words: Mapping[str, str]

@@ -1,0 +1,28 @@
+"""What the contract test feeds this app with: an input to explain, and files like and unlike training."""
+
+import pathlib
+
+import pandas as pd
+
+EXPLAIN_INPUT = "The plot is thin, but I loved every minute of it. Not a bad film at all!"
+# Flags that make ``predict`` and ``monitor`` read the files below.
+READ_FLAGS = ("--text-column", "text")
+
+
+def usual(normalised: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Write 300 texts of the app's own source, some of them awkward, given what ``data --write`` wrote."""
+    reviews = pd.read_parquet(normalised / "reviews.parquet", columns=["text", "part"])
+    texts = reviews.loc[reviews["part"] == "test", "text"].sample(295, random_state=0).tolist()
+    awkward = ["😀 né 漢字", "<br />good & <b>bad</b>", 'one "quoted", text', "line\nbreak", "good " * 3000]
+    path = folder / "usual.csv"
+    pd.DataFrame({"text": texts + awkward}).to_csv(path, index=False)
+    return path
+
+
+def unusual(folder: pathlib.Path) -> pathlib.Path:
+    """Write texts of another language and length."""
+    words = ("wagen", "strasse", "gestern", "grün", "fährt", "haus", "über", "nicht", "morgen", "licht")
+    texts = [" ".join(words[(row * step) % 10] for step in range(1, 6)) for row in range(1, 301)]
+    path = folder / "unusual.csv"
+    pd.DataFrame({"text": texts}).to_csv(path, index=False)
+    return path
