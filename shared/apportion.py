@@ -29,9 +29,7 @@ def shuffle_keys(units: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
     return keys
 
 
-def share_out(
-    counts: NDArray[np.int64], keys: NDArray[np.uint64], fractions: NDArray[np.float64]
-) -> NDArray[np.int64]:
+def share_out(counts: NDArray[np.int64], keys: NDArray[np.uint64], fractions: NDArray[np.float64]) -> NDArray[np.int64]:
     """Give each unit a part.
 
     Args:
@@ -111,9 +109,7 @@ def _spare_unit(
     title: str,
 ) -> np.int64:
     """Find the smallest unit whose part keeps all the classes it has when the unit leaves."""
-    units_with_class = np.stack(
-        [(counts[part == number] > 0).sum(axis=0) for number in range(part.max() + 1)]
-    )
+    units_with_class = np.stack([(counts[part == number] > 0).sum(axis=0) for number in range(part.max() + 1)])
     spare = [unit for unit in holders if (units_with_class[part[unit]][counts[unit] > 0] > 1).all()]
     if not spare:
         raise errors.InputError(

@@ -4,6 +4,7 @@ Each chunk is written whole, as one Parquet file, to ``<output>.partial/``; ``--
 there. At the end the chunks are streamed into the output file, which appears in one rename.
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -47,7 +48,7 @@ def predict(
     plan: Mapping[str, Any],
     resume: bool = False,
     overwrite: bool = False,
-    on_rows: Callable[[int], None] = lambda rows: None,
+    on_rows: Callable[[int], None] = lambda _rows: None,
 ) -> Result:
     """Score chunks one after another and write them as one file.
 
@@ -77,6 +78,7 @@ def predict(
         rows += len(chunk)
         on_rows(len(chunk))
     if rows == 0:
+        shutil.rmtree(partial)
         raise errors.InputError("expected at least one row to score. Received: none")
     _join([partial / f"{part:08d}.parquet" for part in range(1, number + 1)], output)
     shutil.rmtree(partial)
@@ -92,7 +94,9 @@ def check_output(output: pathlib.Path, *, overwrite: bool) -> None:
     if output.suffix not in FORMATS:
         raise errors.InputError(f"--output: expected a name that ends in {', '.join(FORMATS)}. Received: {output}")
     if output.exists() and not overwrite:
-        raise errors.InputError(f"--output: expected a new file. Received: {output}, which exists (--overwrite replaces it)")
+        raise errors.InputError(
+            f"--output: expected a new file. Received: {output}, which exists (--overwrite replaces it)"
+        )
 
 
 def _partial(output: pathlib.Path) -> pathlib.Path:
@@ -117,12 +121,12 @@ def _prepare(partial: pathlib.Path, plan: Mapping[str, Any], *, resume: bool) ->
 
 
 def _join(parts: list[pathlib.Path], output: pathlib.Path) -> None:
-    with files.atomic(output) as temporary:
-        schema = pyarrow.parquet.read_schema(parts[0])
-        writer = _open_writer(temporary, schema)
+    # One schema for all: a column that is empty in one chunk has no type there.
+    found = [pyarrow.parquet.read_schema(part) for part in parts]
+    schema = pyarrow.unify_schemas(found, promote_options="permissive")
+    with files.atomic(output) as temporary, contextlib.closing(_open_writer(temporary, schema)) as writer:
         for part in parts:
             writer.write(pyarrow.parquet.read_table(part, schema=schema))
-        writer.close()
 
 
 def _open_writer(path: pathlib.Path, schema: pyarrow.Schema) -> _Writer:

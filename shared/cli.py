@@ -18,9 +18,11 @@ from typing import Any
 
 from shared import config, errors
 
+# What a verb returns: JSON-able; "table" is a list of rows, "exit_code" another code than 0 for a gate that failed.
 Result = Mapping[str, Any]
 Command = Callable[[argparse.Namespace], Result]
 PRESETS = ("smoke", "quick", "default")
+DEFAULT_PRESET = "default"
 SPLITS = ("train", "validation", "test", "all")
 
 log = logging.getLogger("fieldnets")
@@ -59,7 +61,7 @@ def app_parser(
         commands: The app's functions.
     """
     parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
-    _add_version(parser)
+    add_version(parser)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     def verb(verb_name: str, command: Command, help: str, *fields: str) -> argparse.ArgumentParser:
@@ -76,8 +78,7 @@ def app_parser(
     train = verb("train", commands.train, "train on a source; write a run folder", *everything)
     _add_run_dir(train, name)
     _add_preset(train)
-    train.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    train.add_argument("--overwrite", action="store_true", help="replace an existing run")
+    _add_resume_or_overwrite(train, "run")
 
     evaluate = verb("evaluate", commands.evaluate, "measure a run; write metrics.json and report.html", *source)
     _add_run_dir(evaluate, name)
@@ -93,9 +94,8 @@ def app_parser(
     _add_model_choice(predict)
     predict.add_argument("input", metavar="INPUT", nargs="+", type=pathlib.Path, help="files to score")
     predict.add_argument("--output", type=pathlib.Path, required=True, help=".csv, .jsonl or .parquet")
-    predict.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
-    predict.add_argument("--overwrite", action="store_true", help="replace an existing output")
-    predict.add_argument("--chunk-rows", type=int, default=4096, help="rows held in memory at a time")
+    _add_resume_or_overwrite(predict, "output")
+    predict.add_argument("--chunk-rows", type=_at_least(1), default=4096, help="rows held in memory at a time")
 
     export = verb("export", commands.export, "write a serving bundle, checked against the run")
     _add_run_dir(export, name)
@@ -105,14 +105,14 @@ def app_parser(
     serve = verb("serve", commands.serve, "serve a bundle over HTTP")
     serve.add_argument("--model-dir", type=pathlib.Path, required=True, help="a bundle, or the folder above it")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    serve.add_argument("--port", type=int, default=8501, help="port to listen on; 0 takes a free one")
+    serve.add_argument("--port", type=_at_least(0, 65535), default=8501, help="port to listen on; 0 takes a free one")
 
     monitor = verb("monitor", commands.monitor, "compare new inputs with the bundle's reference", *source)
     monitor.add_argument("--model-dir", type=pathlib.Path, required=True, help="a bundle, or the folder above it")
     monitor.add_argument("--output-dir", type=pathlib.Path, help="where drift.json and report.html go")
 
     tune = verb("tune", commands.tune, "search hyperparameters; write the best config file", *everything)
-    tune.add_argument("--trials", type=int, default=10, help="configurations to try")
+    tune.add_argument("--trials", type=_at_least(1), default=10, help="configurations to try")
     tune.add_argument("--output-dir", type=pathlib.Path, default=pathlib.Path("runs") / f"{name}-tune")
     _add_preset(tune)
     return parser
@@ -133,7 +133,7 @@ def add_verb(
     if config_class is not None and fields:
         config.add_flags(parser, config_class, fields)
     if "seed" not in fields:
-        parser.add_argument("--seed", type=int, default=0, help="seed of every random choice")
+        parser.add_argument("--seed", type=_at_least(0), default=0, help="seed of every random choice")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--verbose", action="store_true", help="say more on stderr")
     loudness.add_argument("--quiet", action="store_true", help="say only warnings and errors")
@@ -142,11 +142,30 @@ def add_verb(
 
 
 def resolve_config(config_class: type[config.Config], arguments: argparse.Namespace) -> Any:
-    """Return the preset, changed by ``--config FILE``, changed by the flags."""
-    base = config_class.presets()[arguments.preset]()
-    if arguments.config is not None:
-        base = config.load(config_class, arguments.config, base=base)
-    return config.from_flags(config_class, arguments, base=base)
+    """Return the preset, changed by ``--config FILE``, changed by the flags; with ``--resume``, the run's own config.
+
+    Raises:
+        errors.InputError: A resumed run would get other settings than it began with.
+    """
+    begun_with = arguments.run_dir / "config.json" if getattr(arguments, "resume", False) else None
+    if begun_with is None or not begun_with.exists():
+        return config.from_flags(config_class, arguments, base=_starting_point(config_class, arguments))
+    begun = config.load(config_class, begun_with)
+    renamed = arguments.preset is not None or arguments.config is not None
+    base = _starting_point(config_class, arguments) if renamed else begun
+    wanted = config.from_flags(config_class, arguments, base=base)
+    changed = [name for name, value in vars(wanted).items() if value != getattr(begun, name)]
+    if changed:
+        raise errors.InputError(
+            f"{begun_with}: --resume expects the settings that the run began with. Received: another "
+            f"{', '.join(changed)}"
+        )
+    return begun
+
+
+def _starting_point(config_class: type[config.Config], arguments: argparse.Namespace) -> Any:
+    base = config_class.presets()[arguments.preset or DEFAULT_PRESET]()
+    return base if arguments.config is None else config.load(config_class, arguments.config, base=base)
 
 
 def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
@@ -158,6 +177,7 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> i
         with contextlib.redirect_stdout(sys.stderr):
             result = arguments.command(arguments)
         _print_result(result, as_json=arguments.json)
+        return int(result.get("exit_code", 0))
     except errors.FieldnetsError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return error.exit_code
@@ -166,21 +186,26 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> i
         return 130
     except BrokenPipeError:
         return 0
+    except (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+        print(f"{parser.prog}: expected a path that can be used. Received: {error}", file=sys.stderr)
+        return errors.InputError.exit_code
     except Exception:
         traceback.print_exc()
         print(f"{parser.prog}: this is a fault of the program, not of the input; please report it", file=sys.stderr)
         return 1
-    return 0
 
 
 def _without(fields: tuple[str, ...], *dropped: str) -> tuple[str, ...]:
     return tuple(field for field in fields if field not in dropped)
 
 
-def _add_version(parser: argparse.ArgumentParser) -> None:
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Add ``--version``, which looks the version up only when it is asked for."""
+
     class Version(argparse.Action):
         def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-            parser.exit(message=f"fieldnets {importlib.metadata.version('fieldnets')}\n")
+            print(f"fieldnets {importlib.metadata.version('fieldnets')}")
+            parser.exit()
 
     parser.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
 
@@ -190,8 +215,27 @@ def _add_run_dir(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--run-dir", type=pathlib.Path, default=default, help=f"the run folder (default: {default})")
 
 
+def _add_resume_or_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--resume", action="store_true", help=f"go on with an interrupted {what}")
+    choice.add_argument("--overwrite", action="store_true", help=f"replace an existing {what}")
+
+
+def _at_least(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+    """Return a parser of whole numbers within limits."""
+
+    def parse(text: str) -> int:
+        number = int(text) if text.lstrip("-").isdecimal() else None
+        if number is None or number < minimum or (maximum is not None and number > maximum):
+            limits = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+            raise argparse.ArgumentTypeError(f"expected a whole number {limits}. Received: {text!r}")
+        return number
+
+    return parse
+
+
 def _add_preset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", choices=PRESETS, default="default", help="starting point (default: default)")
+    parser.add_argument("--preset", choices=PRESETS, help=f"starting point (default: {DEFAULT_PRESET})")
     parser.add_argument("--config", type=pathlib.Path, metavar="FILE", help="JSON settings on top of the preset")
 
 
@@ -215,17 +259,35 @@ def _print_result(result: Result, *, as_json: bool) -> None:
         print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
         return
     import rich.console
-    import rich.table
 
     console = rich.console.Console()
     for key, value in result.items():
-        if isinstance(value, Mapping) and value and all(_is_interval(entry) for entry in value.values()):
-            table = rich.table.Table("metric", "value", "95 % interval", title=key, title_justify="left")
-            for name, entry in value.items():
-                table.add_row(name, f"{entry['value']:.4f}", f"{entry['low']:.4f} to {entry['high']:.4f}")
-            console.print(table)
+        if key == "exit_code":
+            continue
+        if key == "table" and value:
+            console.print(_table(value))
+        elif isinstance(value, Mapping) and value and all(_is_interval(entry) for entry in value.values()):
+            console.print(_table([_interval_row(name, entry) for name, entry in value.items()], title=key))
         else:
             console.print(f"{key}: {_readable(value)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(rows: Sequence[Mapping[str, str]], title: str | None = None) -> Any:
+    import rich.table
+
+    table = rich.table.Table(*rows[0], title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row.values())
+    return table
+
+
+def _interval_row(name: str, interval: Mapping[str, Any]) -> dict[str, str]:
+    confidence = f"{100 * interval.get('confidence', 0.95):g} % interval"
+    return {
+        "metric": name,
+        "value": f"{interval['value']:.4f}",
+        confidence: f"{interval['low']:.4f} to {interval['high']:.4f}",
+    }
 
 
 def _is_interval(value: Any) -> bool:

@@ -62,12 +62,12 @@ class Decision:
     def predicted(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
         """Return the class index answered for each row of ``scores`` (n, classes), abstention aside."""
         if self.threshold is None:
-            return np.argmax(scores, axis=1).astype(np.int64)
-        return (scores[:, -1] >= self.threshold).astype(np.int64)
+            return np.asarray(np.argmax(scores, axis=1), np.int64)
+        return np.asarray(scores[:, -1] >= self.threshold, np.int64)
 
     def abstains(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
         """Return where the conformal prediction set does not hold exactly one class."""
-        return conformal.prediction_sets(scores, self.quantile).sum(axis=1) != 1
+        return conformal.abstains(conformal.prediction_sets(scores, self.quantile))
 
     def decisions(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.object_]:
         """Return the class name answered for each row, or ``abstain``."""

@@ -54,12 +54,14 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        errors.InputError: The file is missing, is not JSON, or holds no object.
+        errors.InputError: The file is missing, unreadable, is not JSON, or holds no object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise errors.InputError(f"Expected a JSON file. Received: {path}, which does not exist") from None
+    except OSError as error:
+        raise errors.InputError(f"{path}: expected a JSON file. Received: {error.strerror}") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise errors.InputError(f"{path}: expected valid JSON. Received: {error}") from None
     if not isinstance(content, dict):

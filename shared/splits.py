@@ -138,9 +138,7 @@ def assign(
     free = part < 0
     part[free] = apportion.share_out(counts[free], keys[free], shares)
     if free.all():
-        titles = [
-            class_names[value] if 0 <= value < len(class_names) else f"class {value}" for value in classes
-        ]
+        titles = [class_names[value] if 0 <= value < len(class_names) else f"class {value}" for value in classes]
         apportion.fill_empty(part, counts, keys, shares, titles)
     return np.array(PARTS)[part[number]]
 
@@ -217,9 +215,7 @@ def require_same(recorded: Mapping[str, Any], split: Split, *, content_hashes: A
             )
 
 
-def _count_part(
-    split: Split, name: str, labels: NDArray[np.int64], class_names: Sequence[str]
-) -> dict[str, Any]:
+def _count_part(split: Split, name: str, labels: NDArray[np.int64], class_names: Sequence[str]) -> dict[str, Any]:
     rows = split.rows(name)
     return {
         "rows": int(rows.size),

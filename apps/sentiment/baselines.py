@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn import feature_extraction, linear_model
 from vaderSentiment import vaderSentiment
 
-from apps.sentiment import lexicon
+from apps.sentiment.checklist import lexicon
 from shared.evaluation import calibration
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -92,9 +92,7 @@ def majority(labels: Ints, *, classes: int) -> Predict:
     return lambda texts: np.tile(share, (len(texts), 1))
 
 
-def linear(
-    train: tuple[Sequence[str], Ints], validation: tuple[Sequence[str], Ints], *, classes: int
-) -> Predict:
+def linear(train: tuple[Sequence[str], Ints], validation: tuple[Sequence[str], Ints], *, classes: int) -> Predict:
     """Fit logistic regression on sublinear TF-IDF of words and word pairs.
 
     The penalty is the one with the best validation accuracy, the strongest on ties. Probabilities are

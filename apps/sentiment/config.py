@@ -40,27 +40,39 @@ class Config(config.Config):
     ngram_orders: int = config.setting(3, "longest word n-gram", unit="tokens", minimum=1, maximum=5)
     ngram_buckets: int = config.setting(2**21, "hash buckets of n-grams", minimum=2, maximum=2**26)
     ngram_tokens: int = config.setting(1000, "tokens that n-grams are made of", unit="tokens", minimum=8)
-    embedding_size: int = config.setting(64, "numbers per token", minimum=1)
+    embedding_size: int = config.setting(128, "numbers per token", minimum=1)
+    pretrain_embeddings: bool = config.setting(True, "learn word vectors from the training texts first")
+    word_dropout_rate: float = config.setting(0.15, "share of words hidden while training", minimum=0, maximum=0.9)
     dropout_rate: float = config.setting(0.5, "share of features dropped before the logits", minimum=0, maximum=0.95)
-    embedding_dropout_rate: float = config.setting(0.3, "share of embeddings dropped", minimum=0.0, maximum=0.95)
+    embedding_dropout_rate: float = config.setting(0.4, "share of embeddings dropped", minimum=0.0, maximum=0.95)
     cnn_filters: int = config.setting(128, "filters per window", minimum=1)
     cnn_windows: tuple[int, ...] = config.setting((3,), "window widths", unit="tokens", minimum=1)
     rnn_cell: str = config.setting("gru", "recurrent cell", choices=("simple", "gru", "lstm"))
-    rnn_units: int = config.setting(48, "recurrent units in each direction", minimum=1)
+    rnn_units: int = config.setting(64, "recurrent units in each direction", minimum=1)
     rnn_downsampling: int = config.setting(4, "tokens joined into one recurrent step", unit="tokens", minimum=1)
 
-    epochs: int | None = config.setting(None, "most passes over the training part; none = each network's own", minimum=1)
-    ngram_epochs: int = config.setting(6, "most epochs of the n-gram network", minimum=1)
-    cnn_epochs: int = config.setting(4, "most epochs of the convolutional network", minimum=1)
+    epochs: int | None = config.setting(None, "most passes over the training part; none: each network's own", minimum=1)
+    ngram_epochs: int = config.setting(4, "most epochs of the n-gram network", minimum=1)
+    cnn_epochs: int = config.setting(3, "most epochs of the convolutional network", minimum=1)
     lstm_epochs: int = config.setting(3, "most epochs of the recurrent network", minimum=1)
     patience: int = config.setting(2, "epochs without a better validation accuracy before the end", minimum=1)
-    batch_size: int | str = config.setting(64, "texts per step: a number, or all for batch gradient descent")
-    optimizer: str = config.setting("adam", "optimiser", choices=("sgd", "momentum", "adam", "adamw"))
+    batch_size: int | str | None = config.setting(
+        None, "texts per step, or all for batch gradient descent; none: each network's own"
+    )
+    optimizer: str | None = config.setting(
+        None, "optimiser; none: each network's own", choices=(None, "sgd", "momentum", "adam", "adamw")
+    )
     learning_rate: float | None = config.setting(None, "peak step size; none = each network's own", minimum=1e-7)
     schedule: str = config.setting("cosine", "course of the step size", choices=("constant", "cosine", "one_cycle"))
+    ema_momentum: float | None = config.setting(
+        0.996,
+        "moving average of the weights (cnn and lstm); none: the weights themselves",
+        minimum=0.5,
+        maximum=0.99999,
+    )
     weight_decay: float = config.setting(0.0, "decoupled weight decay (adamw)", minimum=0.0)
     loss: str = config.setting("cross_entropy", "training loss", choices=("cross_entropy", "focal", "mse"))
-    label_smoothing: float = config.setting(0.05, "share of the target spread over all classes", minimum=0.0, maximum=0.5)
+    label_smoothing: float = config.setting(0.05, "share of the target spread over all classes", minimum=0, maximum=0.5)
 
     alpha: float = config.setting(
         0.05, "accepted share of prediction sets that miss the true class", minimum=0.001, maximum=0.5
@@ -68,19 +80,24 @@ class Config(config.Config):
     resamples: int = config.setting(2000, "bootstrap resamples behind every interval", minimum=100)
     seed: int = config.setting(0, "seed of every random choice", minimum=0)
     deterministic: bool = config.setting(True, "bit-identical repeats, at some cost in speed")
-    precision: str = config.setting(
-        "float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16")
-    )
+    precision: str = config.setting("float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16"))
     strategy: str = config.setting("auto", "device strategy", choices=("auto", "none", "mirrored", "multi_worker"))
 
     def __post_init__(self) -> None:
         """Check what depends on more than one field."""
         super().__post_init__()
-        config.check(isinstance(self.batch_size, int) or self.batch_size == "all", "batch_size", "a number or all", self.batch_size)
-        config.check(self.batch_size == "all" or int(self.batch_size) >= 1, "batch_size", "at least 1", self.batch_size)
+        size = self.batch_size
+        valid = size >= 1 if isinstance(size, int) else size in (None, "all")
+        config.check(valid, "batch_size", "at least 1, or all", size)
         config.check(len(self.members) > 0, "members", "at least one network", self.members)
         rest = self.validation_fraction + self.test_fraction
         config.check(rest < 0.9, "validation_fraction + test_fraction", "less than 0.9", rest)
+
+    @property
+    def fractions(self) -> tuple[float, float, float]:
+        """Share of train, validation and test."""
+        held_out = self.validation_fraction + self.test_fraction
+        return 1 - held_out, self.validation_fraction, self.test_fraction
 
     @property
     def networks(self) -> tuple[str, ...]:

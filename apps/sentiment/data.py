@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.sentiment import checking, duplicates, labels, partition, reading, sources
+from apps.sentiment.grouping import duplicates, partition
+from apps.sentiment.readers import checking, labels, reading, sources
 from shared import errors, splits
 
 UNLABELLED = -1
@@ -88,24 +89,17 @@ def load(
     if isinstance(specs, str) or not specs or len(set(specs)) < len(specs):
         raise errors.InputError(f"Expected one or more sources, each once. Received: {specs!r}")
     options = reading.Options(text_column=text_column, label_column=label_column, labelled=labelled)
-    batches = [
-        checking.read(spec, options=options, data_format=data_format, class_names=class_names)
-        for spec in specs
-    ]
+    batches = [checking.read(spec, options=options, data_format=data_format, class_names=class_names) for spec in specs]
     contradictory = {(fault.file, fault.row): fault for fault in _conflicts(batches) if labelled}
     bad = [fault for batch in batches for fault in batch.bad]
     if skip_bad:
         bad += contradictory.values()
         batches = [_without(batch, contradictory) for batch in batches]
-    checking.settle(
-        bad, kept=sum(len(batch.items) for batch in batches), skip_bad=skip_bad, quarantine=quarantine
-    )
+    checking.settle(bad, kept=sum(len(batch.items) for batch in batches), skip_bad=skip_bad, quarantine=quarantine)
     names = tuple(class_names) if class_names is not None else _class_names(batches, labelled=labelled)
     notes = []
     if contradictory and not skip_bad:
-        notes.append(
-            f"{len(contradictory)} rows hold a text that also occurs with another label; they stay together"
-        )
+        notes.append(f"{len(contradictory)} rows hold a text that also occurs with another label; they stay together")
     if bad:
         notes.append(f"{len(bad)} rows could not be used and were set aside")
     return _assemble(batches, names, notes, quarantined=len(bad))
@@ -147,9 +141,7 @@ def split(
         raise errors.InputError("Expected labelled reviews to split. Received: reviews without labels")
     hashes = content_hashes(reviews)
     groups = group(reviews, block_rows=block_rows, near_duplicate_threshold=near_duplicate_threshold)
-    part = partition.assign(
-        groups, reviews.labels, fractions=fractions, seed=seed, class_names=reviews.class_names
-    )
+    part = partition.assign(groups, reviews.labels, fractions=fractions, seed=seed, class_names=reviews.class_names)
     splits.refuse_crossing(part, groups.near, what="group of duplicate texts")
     made = splits.Split(part=part, unit=groups.unit, unit_name=partition.UNIT_NAME, method=_METHOD, seed=seed)
     certificate = splits.certificate(
@@ -167,9 +159,7 @@ def split(
     return made, certificate
 
 
-def group(
-    reviews: Reviews, *, block_rows: int = 50, near_duplicate_threshold: float = 0.8
-) -> partition.Groups:
+def group(reviews: Reviews, *, block_rows: int = 50, near_duplicate_threshold: float = 0.8) -> partition.Groups:
     """Find what must stay together in a split, and what the bootstrap resamples as one."""
     return partition.group(
         reviews.texts.tolist(),
@@ -212,9 +202,7 @@ def describe(reviews: Reviews) -> str:
     classes = ", ".join(f"{count:,} {name}" for name, count in zip(reviews.class_names, counts, strict=True))
     official = collections.Counter(part for part in reviews.fixed_parts.tolist() if part)
     parts = (
-        "; official parts: " + ", ".join(f"{count:,} {part}" for part, count in official.items())
-        if official
-        else ""
+        "; official parts: " + ", ".join(f"{count:,} {part}" for part, count in official.items()) if official else ""
     )
     aside = f"; {reviews.quarantined:,} rows set aside" if reviews.quarantined else ""
     return f"{reviews.name}: {reviews.texts.size:,} texts ({classes or 'without labels'}){parts}{aside}"
@@ -248,9 +236,7 @@ def _streamed(item: sources.Item) -> tuple[str, int, str]:
     text = item.row.text or ""
     fault = item.row.problem or checking.encoding_problem(text)
     if fault:
-        raise errors.InputError(
-            f"{item.file}, row {item.row.number}: expected a text in UTF-8. Received: {fault}"
-        )
+        raise errors.InputError(f"{item.file}, row {item.row.number}: expected a text in UTF-8. Received: {fault}")
     return item.file, item.row.number, text
 
 
@@ -269,9 +255,7 @@ def _class_names(batches: Sequence[checking.Batch], *, labelled: bool) -> tuple[
         return ()
     if len({batch.ordinal for batch in batches}) > 1:
         kinds = ", ".join(f"{batch.name} ({'ratings' if batch.ordinal else 'classes'})" for batch in batches)
-        raise errors.InputError(
-            f"Expected sources that all have ratings or all have classes. Received: {kinds}"
-        )
+        raise errors.InputError(f"Expected sources that all have ratings or all have classes. Received: {kinds}")
     names = labels.order({item.row.label or "" for batch in batches for item in batch.items})
     if len(names) < 2:
         raise errors.InputError(f"Expected texts of at least two classes. Received: one class, {names[0]!r}")
@@ -283,9 +267,7 @@ def _assemble(
 ) -> Reviews:
     items = [item for batch in batches for item in batch.items]
     number = {name: index for index, name in enumerate(class_names)}
-    official, official_notes = partition.settle_official(
-        np.array([item.part for item in items], dtype="<U10")
-    )
+    official, official_notes = partition.settle_official(np.array([item.part for item in items], dtype="<U10"))
     digests = [batch.sha256 for batch in batches]
     return Reviews(
         texts=_objects([item.row.text for item in items]),

@@ -12,17 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from apps.sentiment import (
-    answer,
-    baselines,
-    behaviour,
-    behaviour_section,
-    evidence,
-    provenance,
-    results,
-    sections,
-)
-from apps.sentiment import judge as judges
+from apps.sentiment import baselines
+from apps.sentiment.checklist import behaviour
+from apps.sentiment.judgement import answer, behaviour_section, evidence, provenance, results, sections
+from apps.sentiment.judgement import judge as judges
 from shared.report import document, metrics
 
 APP = "sentiment"
@@ -178,7 +171,5 @@ def _predictions(rows: evidence.Rows, run: evidence.Run, judge: judges.Judge) ->
     return pd.DataFrame(columns)
 
 
-def _score_columns(
-    prefix: str, scores: evidence.Floats, names: tuple[str, ...]
-) -> dict[str, evidence.Floats]:
+def _score_columns(prefix: str, scores: evidence.Floats, names: tuple[str, ...]) -> dict[str, evidence.Floats]:
     return {f"{prefix}score_{name}": scores[:, column] for column, name in enumerate(names)}

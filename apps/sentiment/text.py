@@ -17,27 +17,28 @@ from shared import datasets
 
 PADDING = 0
 UNKNOWN = 1
+RESERVED_IDS = 2
 
-# (pattern, replacement) in RE2 syntax, applied in this order to lower-cased text.
+# (pattern, replacement) in RE2 syntax, applied in this order to lower-cased text. An apostrophe that belongs to a word
+# becomes the letter apostrophe U+02BC, so that cleaning its own output changes nothing.
 _CLEANING = (
     (r"<br\s*/?>|</?(?:p|div|i|b|em|strong|span|a)(?:\s[^<>]*)?/?>", " "),
     (r"&nbsp;|\p{Z}|\p{Cc}", " "),
-    (r"&amp;", "&"),
     (r"&quot;", '"'),
     (r"&lt;", "<"),
     (r"&gt;", ">"),
-    (r"&#0?39;|[‘’ʼ`´]", "'"),
+    (r"&#0?39;|[‘’`´]", "'"),
+    (r"&amp;", "&"),
     (r"[“”«»]", '"'),
     (r"https?://\S+|www\.\S+", " <url> "),
-    (r"(^|[^\p{L}\p{N}])'+", r"\1 "),
-    (r"'+([^\p{L}\p{N}]|$)", r" \1"),
-    (r"([[:alpha:]])n't\b", r"\1 n't"),
-    (r"\b(ca|wo|sha) ?n't\b", r"\1 n't"),
-    (r"'(s|m|re|ve|ll|d)\b", r" '\1"),
-    # Every sign that is not a letter, digit or apostrophe inside a word is a token of its own.
+    (r"([a-z])n['ʼ]t\b", r"\1 nʼt"),
+    (r"([\p{L}\p{N}])['ʼ](s|m|re|ve|ll|d)\b", r"\1 ʼ\2"),
+    (r"([\p{L}\p{N}])'([\p{L}\p{N}])", r"\1ʼ\2"),
+    (r"'", " "),
     # Scripts written without spaces: every character is a token.
     (r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])", r" \1 "),
-    (r"(<url>|\.\.+|!!+|\?\?+|[^\p{L}\p{N}\p{M}\s'])", r" \1 "),
+    # Every sign that is not part of a word is a token of its own; repeated dots and marks stay together.
+    (r"(<url>|\.\.+|!!+|\?\?+|[^\p{L}\p{N}\p{M}\s])", r" \1 "),
 )
 
 # Odd 62-bit constants of a multiply-xorshift mixer (Steele, Lea and Flood 2014, "SplittableRandom").
@@ -67,7 +68,7 @@ def tokenize(texts: Any) -> tf.RaggedTensor:
 
 
 @keras.saving.register_keras_serializable(package="fieldnets")
-class TextFeatures(keras.layers.Layer):
+class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
     """Raw texts to what the networks read.
 
     Call: (batch,) string -> mapping of
@@ -110,7 +111,7 @@ class TextFeatures(keras.layers.Layer):
         """Return the mapping described above."""
         tokens = tokenize(texts)
         kept = _head_and_tail(tokens, self.sequence_length)
-        features = {"tokens": kept.with_flat_values(self.table.lookup(kept.flat_values)).to_tensor(PADDING)}
+        features = {"tokens": _dense(kept.with_flat_values(self.table.lookup(kept.flat_values)))}
         if self.ngram_orders:
             features["ngrams"] = self._ngrams(_head_and_tail(tokens, self.ngram_tokens))
         return features
@@ -134,7 +135,21 @@ class TextFeatures(keras.layers.Layer):
         own = ("vocabulary", "sequence_length", "ngram_orders", "buckets", "ngram_tokens", "name")
         return {name: getattr(self, name) for name in own}
 
+    def ngram_spans(self, tokens: npt.NDArray[np.object_]) -> list[tuple[int, int, int]]:
+        """Return (bucket, position of the first token, order) of every n-gram of one text's tokens (n,) str."""
+        row = tf.RaggedTensor.from_row_lengths(tf.constant(tokens.tolist(), tf.string), [len(tokens)])
+        orders = [buckets.flat_values.numpy().tolist() for buckets in self._ngrams_by_order(row)]
+        return [
+            (bucket, start, order)
+            for order, buckets in enumerate(orders, start=1)
+            for start, bucket in enumerate(buckets)
+        ]
+
     def _ngrams(self, tokens: tf.RaggedTensor) -> tf.Tensor:
+        return _distinct(tf.cast(_dense(tf.concat(self._ngrams_by_order(tokens), axis=1)), tf.int32))
+
+    def _ngrams_by_order(self, tokens: tf.RaggedTensor) -> list[tf.RaggedTensor]:
+        """Return one ragged (batch, n-grams) int64 of buckets for each order, in reading order."""
         hashes = tf.strings.to_hash_bucket_fast(tokens.flat_values, 2**62)
         rows, orders, current = tokens.value_rowids(), [], hashes
         for order in range(1, self.ngram_orders + 1):
@@ -145,7 +160,7 @@ class TextFeatures(keras.layers.Layer):
             buckets = tf.boolean_mask(tf.math.floormod(current, self.buckets) + 1, whole)
             row_of = tf.boolean_mask(rows[: tf.size(current)], whole)
             orders.append(tf.RaggedTensor.from_value_rowids(buckets, row_of, nrows=tokens.nrows()))
-        return _distinct(tf.cast(tf.concat(orders, axis=1).to_tensor(PADDING), tf.int32))
+        return orders
 
 
 def build_vocabulary(texts: npt.NDArray[np.object_], *, size: int, minimum_texts: int) -> list[str]:
@@ -191,6 +206,23 @@ def statistics(layer: TextFeatures, texts: npt.NDArray[np.object_]) -> dict[str,
     return {name: np.concatenate([batch[name].numpy() for batch in batches]) for name in batches[0]}
 
 
+def tokens_of(string: str) -> npt.NDArray[np.object_]:
+    """Return one text's tokens (n,) str, as the networks see them."""
+    tokens = tokenize(tf.constant([string])).flat_values.numpy()
+    return np.array([token.decode("utf-8") for token in tokens], object)
+
+
+def kept_positions(tokens: int, length: int) -> npt.NDArray[np.int64]:
+    """Return the positions that stay of ``tokens`` when only ``length`` are read: first and last half.
+
+    >>> kept_positions(5, 3).tolist()
+    [0, 1, 4]
+    """
+    head = (length + 1) // 2
+    positions = np.arange(tokens)
+    return positions[(positions < head) | (positions >= tokens - (length - head))]
+
+
 def _token_batches(texts: npt.NDArray[np.object_]) -> Iterable[tf.RaggedTensor]:
     run = tf.function(tokenize, input_signature=[tf.TensorSpec([None], tf.string)])
     return (run(batch) for batch in _batches(texts))
@@ -214,6 +246,12 @@ def _head_and_tail(tokens: tf.RaggedTensor, length: int) -> tf.RaggedTensor:
     )
 
 
+def _dense(rows: tf.RaggedTensor) -> tf.Tensor:
+    """Pad to the longest row, and to one column where all are empty: no network can read a width of 0."""
+    padded = rows.to_tensor(PADDING)
+    return tf.pad(padded, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(padded)[1])]])
+
+
 def _mix(values: tf.Tensor) -> tf.Tensor:
     """Scramble int64 values so that every bit depends on every bit; the result is not negative."""
     for multiplier in (_MULTIPLIER, _SECOND_MULTIPLIER):
@@ -225,7 +263,7 @@ def _mix(values: tf.Tensor) -> tf.Tensor:
 
 
 def _distinct(buckets: tf.Tensor) -> tf.Tensor:
-    """Replace repeats within a row by padding: whether an n-gram occurs tells more than how often (Wang and Manning 2012)."""
+    """Replace repeats within a row by padding: that an n-gram occurs tells more than how often (Wang, Manning 2012)."""
     ordered = tf.sort(buckets, axis=1, direction="DESCENDING")
     repeats = tf.concat([tf.zeros_like(ordered[:, :1], tf.bool), ordered[:, 1:] == ordered[:, :-1]], axis=1)
     return tf.where(repeats, PADDING, ordered)

@@ -27,9 +27,7 @@ def labels(values: npt.ArrayLike, *, classes: int | None = None, name: str = "y_
     """
     found = np.asarray(values)
     if found.ndim != 1 or not found.size:
-        raise ValueError(
-            f"{name}: expected a non-empty array (n,) of class ids. Received: shape {found.shape}"
-        )
+        raise ValueError(f"{name}: expected a non-empty array (n,) of class ids. Received: shape {found.shape}")
     if found.dtype.kind not in "biuf" or not bool(np.all(found == np.floor(found))):
         raise ValueError(f"{name}: expected whole class ids. Received: dtype {found.dtype}, {preview(found)}")
     whole = found.astype(np.int64)
@@ -79,9 +77,7 @@ def probabilities(values: npt.ArrayLike, *, rows: int, name: str = "y_score") ->
         error = np.abs(found.sum(axis=1) - 1)
         if error.max() > SUM_TOLERANCE:
             row = int(error.argmax())
-            raise ValueError(
-                f"{name}: expected rows that sum to 1. Received: {found[row].sum()} in row {row}"
-            )
+            raise ValueError(f"{name}: expected rows that sum to 1. Received: {found[row].sum()} in row {row}")
     return found
 
 

@@ -14,9 +14,7 @@ SLICE_METRICS: Final[Mapping[str, weighted.Metric]] = types.MappingProxyType(
 )
 
 
-def confusion(
-    y_true: npt.ArrayLike, scores: npt.ArrayLike, *, predicted: npt.ArrayLike | None = None
-) -> arrays.Ints:
+def confusion(y_true: npt.ArrayLike, scores: npt.ArrayLike, *, predicted: npt.ArrayLike | None = None) -> arrays.Ints:
     """Return ``(C, C) int64`` counts: rows are true classes, columns decided ones.
 
     Example:
@@ -27,9 +25,7 @@ def confusion(
     truth, score = classification.checked(y_true, scores)
     decided = classification.decided_one_hot(score, predicted)
     classes = decided.shape[1]
-    return np.bincount(truth * classes + decided.argmax(axis=1), minlength=classes**2).reshape(
-        classes, classes
-    )
+    return np.bincount(truth * classes + decided.argmax(axis=1), minlength=classes**2).reshape(classes, classes)
 
 
 def per_class(
@@ -63,9 +59,7 @@ def per_class(
     if len(names) != decided.shape[1]:
         raise ValueError(f"class_names: expected {decided.shape[1]} names. Received: {len(names)}")
     cases = {str(c): intervals.Case(_f1_of(c), decided) for c in range(len(names))}
-    f1 = intervals.bootstrap_many(
-        cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed
-    )
+    f1 = intervals.bootstrap_many(cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed)
     identity = resampling.units_of(units, rows=len(truth)).code
     rows = []
     for c, name in enumerate(names):

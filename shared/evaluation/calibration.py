@@ -198,9 +198,7 @@ def reliability(
     return table
 
 
-def confidence_and_outcome(
-    y_score: arrays.Floats, y_true: arrays.Ints
-) -> tuple[arrays.Floats, arrays.Floats]:
+def confidence_and_outcome(y_score: arrays.Floats, y_true: arrays.Ints) -> tuple[arrays.Floats, arrays.Floats]:
     """Return the probability that calibration judges, and whether what it announced came true, each ``(n,)``.
 
     Example:

@@ -231,9 +231,7 @@ def summarize(
     truth, score = checked(y_true, scores)
     decided = decided_one_hot(score, predicted)
     cases = {n: intervals.Case(m, decided if m.reads == "labels" else score) for n, m in metrics.items()}
-    found = intervals.bootstrap_many(
-        cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed
-    )
+    found = intervals.bootstrap_many(cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed)
     if "accuracy" in found and found["accuracy"].value in (0, 1):
         # No resample differs from a perfect sample, so the bootstrap would claim certainty.
         right = decided.argmax(axis=1) == truth
@@ -265,12 +263,8 @@ def compare(
     truth, a = checked(y_true, scores_a)
     _, b = checked(y_true, scores_b)
     decided = [decided_one_hot(score, labels) for score, labels in zip((a, b), predicted, strict=True)]
-    cases = {
-        name: intervals.Case(m, *(decided if m.reads == "labels" else (a, b))) for name, m in metrics.items()
-    }
-    return intervals.bootstrap_many(
-        cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed
-    )
+    cases = {name: intervals.Case(m, *(decided if m.reads == "labels" else (a, b))) for name, m in metrics.items()}
+    return intervals.bootstrap_many(cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed)
 
 
 def checked(y_true: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[arrays.Ints, arrays.Floats]:

@@ -171,12 +171,8 @@ def abstention(
         "answered": int((~silent).sum()),
         "coverage": proportions.proportion(~silent, units=identity, confidence=confidence),
         "accuracy": proportions.proportion(hits, units=identity, confidence=confidence),
-        "selective_accuracy": proportions.proportion_among(
-            hits, ~silent, units=identity, confidence=confidence
-        ),
-        "abstained_accuracy": proportions.proportion_among(
-            hits, silent, units=identity, confidence=confidence
-        ),
+        "selective_accuracy": proportions.proportion_among(hits, ~silent, units=identity, confidence=confidence),
+        "abstained_accuracy": proportions.proportion_among(hits, silent, units=identity, confidence=confidence),
     }
 
 

@@ -207,9 +207,7 @@ def _compare(name: str, known: Mapping[str, Any], column: arrays.Array) -> dict[
     }
 
 
-def _numeric(
-    known: Mapping[str, Any], present: arrays.Floats
-) -> tuple[arrays.Floats, arrays.Floats, float, float]:
+def _numeric(known: Mapping[str, Any], present: arrays.Floats) -> tuple[arrays.Floats, arrays.Floats, float, float]:
     """Return the two histograms, the Kolmogorov-Smirnov distance and its p value."""
     n, m = known["n"] - known["missing"], len(present)
     if not n or not m:
@@ -237,9 +235,7 @@ def _cuts(below: arrays.Floats, upto: arrays.Floats) -> tuple[arrays.Ints, array
     return np.unique(np.append(heavy, 0)), np.unique(np.append(inner, len(upto) - 1))
 
 
-def _categorical(
-    known: Mapping[str, Any], present: arrays.Array
-) -> tuple[arrays.Floats, arrays.Floats, float, float]:
+def _categorical(known: Mapping[str, Any], present: arrays.Array) -> tuple[arrays.Floats, arrays.Floats, float, float]:
     """Return the two histograms, their total variation distance and the p value of equal shares."""
     counts = dict.fromkeys(known["counts"], 0)
     for value, count in zip(*np.unique(present, return_counts=True), strict=True):

@@ -119,9 +119,7 @@ def bootstrap(
         (0.889, 'bootstrap by row (69 of 2000 resamples undefined, left out)')
     """
     case = {"metric": Case(metric, y_score)}
-    return _only(
-        bootstrap_many(case, y_true, units=units, resamples=resamples, confidence=confidence, seed=seed)
-    )
+    return _only(bootstrap_many(case, y_true, units=units, resamples=resamples, confidence=confidence, seed=seed))
 
 
 def paired_difference(
@@ -147,9 +145,7 @@ def paired_difference(
         0.0
     """
     case = {"metric": Case(metric, score_a, score_b)}
-    return _only(
-        bootstrap_many(case, y_true, units=units, resamples=resamples, confidence=confidence, seed=seed)
-    )
+    return _only(bootstrap_many(case, y_true, units=units, resamples=resamples, confidence=confidence, seed=seed))
 
 
 def bootstrap_many(

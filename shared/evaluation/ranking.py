@@ -35,9 +35,7 @@ def area_under_roc(positive: arrays.Bools, score: arrays.Floats, rows: weighted.
     return value
 
 
-def average_precision(
-    positive: arrays.Bools, score: arrays.Floats, rows: weighted.Rows
-) -> resampling.Statistic:
+def average_precision(positive: arrays.Bools, score: arrays.Floats, rows: weighted.Rows) -> resampling.Statistic:
     """Return the weighted mean, over positives, of the precision at each one's own score.
 
     AP = sum_k (R_k - R_{k-1}) P_k over the distinct thresholds, without interpolation (scikit-learn's

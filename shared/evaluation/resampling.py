@@ -86,9 +86,7 @@ def draws(n_units: int, *, resamples: int, block: int, seed: int) -> Iterator[ar
         yield counted.reshape(size, n_units).astype(np.float64)
 
 
-def distribution(
-    statistics: Sequence[Statistic], units: Units, *, resamples: int, seed: int
-) -> arrays.Floats:
+def distribution(statistics: Sequence[Statistic], units: Units, *, resamples: int, seed: int) -> arrays.Floats:
     """Return ``(len(statistics), resamples) float64``: every statistic on the same resamples of the units.
 
     Raises:

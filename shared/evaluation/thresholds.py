@@ -246,18 +246,14 @@ def predictive_values(sensitivity: float, specificity: float, *, prevalence: flo
     sick = arrays.fraction(prevalence, "prevalence")
     called = sensitivity * sick + (1 - specificity) * (1 - sick)
     if not 0 < called < 1:
-        raise ValueError(
-            f"expected rows called positive and negative. Received: a share of {called} positive"
-        )
+        raise ValueError(f"expected rows called positive and negative. Received: a share of {called} positive")
     return sensitivity * sick / called, specificity * (1 - sick) / (1 - called)
 
 
 def _cost(cuts: Cuts, false_positive: float, false_negative: float) -> arrays.Floats:
     """Return the total cost of each cut."""
     if not (false_positive >= 0 and false_negative >= 0 and false_positive + false_negative > 0):
-        raise ValueError(
-            f"cost: expected costs >= 0, not both 0. Received: {false_positive}, {false_negative}"
-        )
+        raise ValueError(f"cost: expected costs >= 0, not both 0. Received: {false_positive}, {false_negative}")
     return false_positive * cuts.false_positive + false_negative * (cuts.positive - cuts.true_positive)
 
 

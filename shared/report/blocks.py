@@ -68,14 +68,10 @@ class Table:
         width = len(self.columns)
         for index, row in enumerate(self.rows):
             if len(row) != width:
-                raise ValueError(
-                    f"{self.caption}: expected {width} cells in row {index}. Received: {len(row)}"
-                )
+                raise ValueError(f"{self.caption}: expected {width} cells in row {index}. Received: {len(row)}")
         for name, setting in (("align", self.align or "l" * width), ("digits", self.decimals)):
             if len(setting) != width:
-                raise ValueError(
-                    f"{self.caption}: expected {name} for {width} columns. Received: {setting!r}"
-                )
+                raise ValueError(f"{self.caption}: expected {name} for {width} columns. Received: {setting!r}")
 
     @property
     def alignment(self) -> str:

@@ -93,9 +93,7 @@ def _verdict(group: Mapping[str, Any], headline: str) -> str | None:
 
 
 def _with_direction(name: str) -> str:
-    return formatting.metric_name(name) + (
-        "\N{NO-BREAK SPACE}↓" if name in formatting.LOWER_IS_BETTER else ""
-    )
+    return formatting.metric_name(name) + ("\N{NO-BREAK SPACE}↓" if name in formatting.LOWER_IS_BETTER else "")
 
 
 def _spoken(rows: Mapping[str, intervals.Interval], *, signed: bool = False) -> str:

@@ -96,9 +96,7 @@ def _bin_sizes(plot: axes.Axes, bins: Sequence[Mapping[str, float]], *, number: 
 
 
 @drawing.styled
-def risk_coverage(
-    curves: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]], *, chosen: float | None = None
-) -> str:
+def risk_coverage(curves: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]], *, chosen: float | None = None) -> str:
     """Draw the error rate among the answered against the share answered, the most confident first.
 
     Args:
@@ -190,9 +188,7 @@ def confusion(matrix: npt.ArrayLike, class_names: Sequence[str]) -> str:
         shade = {"color": drawing.SERIES[0], "alpha": 0.5 * share}
         cell = plot.bar(column, 0.96, width=0.96, bottom=row - 0.48, **shade)[0]
         percent = f"{100 * share:.1f} %"
-        canvas.tooltip(
-            cell, [f"True {class_names[row]}, predicted {class_names[column]}: {count:,} ({percent})"]
-        )
+        canvas.tooltip(cell, [f"True {class_names[row]}, predicted {class_names[column]}: {count:,} ({percent})"])
         plot.text(column, row - 0.12, f"{count:,}", ha="center", va="center", fontsize=15)
         plot.text(column, row + 0.2, percent, ha="center", va="center")
     names = [drawing.shortened(name, characters=18) for name in class_names]

@@ -77,9 +77,7 @@ def bounds(interval: intervals.Interval, *, digits: int = 3, signed: bool = Fals
     >>> bounds(intervals.Interval(value=0.1, low=-0.02, high=0.21), signed=True)
     '−0.020 to +0.210'
     """
-    low, high = (
-        number(float(limit), digits=digits, signed=signed) for limit in (interval.low, interval.high)
-    )
+    low, high = (number(float(limit), digits=digits, signed=signed) for limit in (interval.low, interval.high))
     return f"{low} to {high}" if signed or interval.low < 0 else f"{low}–{high}"
 
 

@@ -115,6 +115,4 @@ def _demand_baselines(
         raise ValueError("baselines: expected at least one plain baseline of the same run. Received: none")
     for name, group in baselines.items():
         if headline not in group:
-            raise ValueError(
-                f"baselines.{name}: expected {headline}, the headline metric. Received: {sorted(group)}"
-            )
+            raise ValueError(f"baselines.{name}: expected {headline}, the headline metric. Received: {sorted(group)}")

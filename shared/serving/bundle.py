@@ -35,6 +35,11 @@ class Bundle:
         """Read a JSON file of ``assets.extra``."""
         return files.read_json(self.path / EXTRA / filename)
 
+    @property
+    def signatures(self) -> list[str]:
+        """The signatures' names."""
+        return sorted(self.loaded.signatures)
+
     def inputs(self, signature: str = "serving_default") -> dict[str, Any]:
         """Return the signature's inputs: name -> ``tf.TensorSpec``."""
         return dict(self.loaded.signatures[signature].structured_input_signature[1])
@@ -75,10 +80,10 @@ def load(path: pathlib.Path) -> Bundle:
         errors.InputError: There is no bundle there.
         errors.GateError: A file is missing, was added, or is not what the manifest says.
     """
-    import tensorflow as tf
-
     folder = find(path)
     check_manifest(folder)
+    import tensorflow as tf
+
     return Bundle(
         path=folder, name=folder.parent.name, version=int(folder.name), loaded=tf.saved_model.load(str(folder))
     )
@@ -120,7 +125,9 @@ def check_manifest(folder: pathlib.Path) -> None:
     Raises:
         errors.GateError: A file is missing, was added, or has other content; the message names it.
     """
-    expected, found = files.read_json(folder / MANIFEST)["files"], _hashes(folder)
+    expected, found = files.read_json(folder / MANIFEST).get("files"), _hashes(folder)
+    if not isinstance(expected, dict):
+        raise errors.GateError(f"{folder / MANIFEST}: expected a mapping 'files'. Received: {expected!r}")
     for name in sorted(set(expected) | set(found)):
         if expected.get(name) != found.get(name):
             state = "is missing" if name not in found else "was added" if name not in expected else "was changed"

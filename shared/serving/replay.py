@@ -31,9 +31,7 @@ def replay(loaded: bundle.Bundle) -> dict[str, float]:
     return worst
 
 
-def _difference(
-    name: str, expected: npt.NDArray[Any], received: npt.NDArray[Any], *, tolerance: float
-) -> float:
+def _difference(name: str, expected: npt.NDArray[Any], received: npt.NDArray[Any], *, tolerance: float) -> float:
     if expected.shape != received.shape:
         raise errors.GateError(f"{name}: expected shape {expected.shape}. Received: {received.shape}")
     if expected.dtype == object:
@@ -47,7 +45,9 @@ def _difference(
         return 0.0
     difference = float(np.max(np.abs(expected - received), initial=0.0))
     if not difference <= tolerance:
-        raise errors.GateError(f"{name}: expected outputs within {tolerance}. Received: a difference of {difference:.3g}")
+        raise errors.GateError(
+            f"{name}: expected outputs within {tolerance}. Received: a difference of {difference:.3g}"
+        )
     return difference
 
 

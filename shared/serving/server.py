@@ -6,12 +6,14 @@ Only what the bundle's signature says is known here; there is no app in it.
 import base64
 import binascii
 import importlib.resources
-from typing import Any
+import json
+from typing import Annotated, Any
 
 import fastapi
 import fastapi.responses
 import numpy as np
 import numpy.typing as npt
+import starlette.exceptions
 import uvicorn
 
 from shared import errors
@@ -35,6 +37,11 @@ def create(loaded: bundle.Bundle) -> fastapi.FastAPI:
         del request
         return fastapi.responses.JSONResponse({"error": str(error)}, status_code=400)
 
+    @app.exception_handler(starlette.exceptions.HTTPException)
+    def miss(request: fastapi.Request, error: Exception) -> fastapi.responses.JSONResponse:
+        code = error.status_code if isinstance(error, starlette.exceptions.HTTPException) else 500
+        return fastapi.responses.JSONResponse({"error": f"{request.url.path}: {error}"}, status_code=code)
+
     @app.get("/", response_class=fastapi.responses.HTMLResponse)
     def show_page() -> str:
         return page.replace("{{ name }}", loaded.name).replace("{{ input }}", next(iter(loaded.inputs())))
@@ -53,8 +60,8 @@ def create(loaded: bundle.Bundle) -> fastapi.FastAPI:
         return describe(loaded)
 
     @app.post(f"{root}:predict")
-    def predict(body: dict[str, Any]) -> dict[str, Any]:
-        return answer(loaded, body)
+    def predict(content: Annotated[bytes, fastapi.Depends(_content)]) -> dict[str, Any]:
+        return answer(loaded, parse(content))
 
     return app
 
@@ -69,6 +76,21 @@ def describe(loaded: bundle.Bundle) -> dict[str, Any]:
     }
 
 
+def parse(content: bytes) -> dict[str, Any]:
+    """Read a request's body as a JSON object, whatever its media type: ``curl -d`` names a form.
+
+    Raises:
+        errors.InputError: It is none.
+    """
+    try:
+        body = json.loads(content)
+    except ValueError as error:
+        raise errors.InputError(f"expected a JSON object. Received: {error}") from None
+    if not isinstance(body, dict):
+        raise errors.InputError(f"expected a JSON object. Received: {type(body).__name__}")
+    return body
+
+
 def answer(loaded: bundle.Bundle, body: dict[str, Any]) -> dict[str, Any]:
     """Answer a TF Serving predict request.
 
@@ -77,10 +99,14 @@ def answer(loaded: bundle.Bundle, body: dict[str, Any]) -> dict[str, Any]:
     """
     if ("instances" in body) == ("inputs" in body):
         raise errors.InputError('expected exactly one of "instances" and "inputs"')
-    names = list(loaded.inputs())
+    signature = body.get("signature_name", "serving_default")
+    if signature not in loaded.signatures:
+        raise errors.InputError(f"expected a signature of {loaded.signatures}. Received: {signature!r}")
+    names = list(loaded.inputs(signature))
     columnar = "inputs" in body
     columns = _columns(body["inputs"], names) if columnar else _transposed(body["instances"], names)
-    outputs = loaded.run({name: _array(name, values) for name, values in columns.items()})
+    arrays = {name: _array(name, values) for name, values in columns.items()}
+    outputs = loaded.run(arrays, signature=signature)
     if columnar:
         return {"outputs": {name: values.tolist() for name, values in outputs.items()}}
     rows = zip(*(values.tolist() for values in outputs.values()), strict=True)
@@ -97,6 +123,11 @@ def warm_up(loaded: bundle.Bundle) -> None:
     """Answer a few golden inputs, so that the first request does not pay for tracing."""
     golden = loaded.extra("golden.json")
     loaded.run({name: bundle.decode(values[:8]) for name, values in golden["inputs"].items()})
+
+
+async def _content(request: fastapi.Request) -> bytes:
+    """Return the body; a route that is no coroutine, and runs beside others, cannot wait for it."""
+    return await request.body()
 
 
 def _columns(inputs: Any, names: list[str]) -> dict[str, Any]:
@@ -118,11 +149,19 @@ def _transposed(instances: Any, names: list[str]) -> dict[str, Any]:
 def _array(name: str, values: Any) -> npt.NDArray[Any]:
     if not isinstance(values, list) or not 1 <= len(values) <= MAXIMUM_ROWS:
         raise errors.InputError(f"{name}: expected a list of 1 to {MAXIMUM_ROWS} rows")
-    if all(isinstance(value, str) for value in values):
-        return np.array(values, object)
-    if all(isinstance(value, dict) and isinstance(value.get("b64"), str) for value in values):
-        return np.array([_decode_base64(name, value["b64"]) for value in values], object)
-    raise errors.InputError(f'{name}: expected strings or {{"b64": "..."}}. Received: {type(values[0]).__name__}')
+    return np.array([_bytes(name, value) for value in values], object)
+
+
+def _bytes(name: str, value: Any) -> bytes:
+    """Return what a string or ``{"b64": ...}`` stands for."""
+    if isinstance(value, str):
+        try:
+            return value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise errors.InputError(f"{name}: expected valid Unicode. Received: {error}") from None
+    if isinstance(value, dict) and isinstance(value.get("b64"), str):
+        return _decode_base64(name, value["b64"])
+    raise errors.InputError(f'{name}: expected strings or {{"b64": "..."}}. Received: {type(value).__name__}')
 
 
 def _decode_base64(name: str, text: str) -> bytes:

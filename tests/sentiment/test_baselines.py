@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.sentiment import baselines, lexicon
+from apps.sentiment import baselines
+from apps.sentiment.checklist import lexicon
 
 BINARY = ("negative", "positive")
 FILLER = ["the", "a", "it", "was", "in", "and", "of", "film", "plot", "actor", "scene", "we", "saw", "story"]
@@ -108,9 +109,7 @@ def test_a_review_has_the_mean_valence_of_its_sentences() -> None:
     assert polarity is not None
     texts = ["It was great.", "It was awful."]
     predict = baselines.lexicon_scorer(texts, np.array([1, 0]), polarity=polarity)
-    mixed = predict(
-        ["It was great.<br />It was great. It was awful.", "It was great.", "It was great. " * 40]
-    )
+    mixed = predict(["It was great.<br />It was great. It was awful.", "It was great.", "It was great. " * 40])
     assert mixed[0, 1] < mixed[1, 1]
     assert mixed[2, 1] == pytest.approx(mixed[1, 1])
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from apps.sentiment import behaviour, capabilities, changes, lexicon
+from apps.sentiment.checklist import behaviour, capabilities, changes, lexicon
 from shared.evaluation import intervals
 
 BINARY = ("negative", "positive")
@@ -37,12 +37,7 @@ def count_opinion_words(texts: list[str]) -> npt.NDArray[np.float64]:
 def with_answer_key(seed: int, class_names: tuple[str, ...]) -> Model:
     """Answer minimum functionality tests by their key, and everything else with one and the same score."""
     suite = capabilities.suite(seed=seed, neutral_class=len(class_names) == 3)
-    key = {
-        case.text: case.direction
-        for test in suite
-        if test.kind == "minimum functionality"
-        for case in test.cases
-    }
+    key = {case.text: case.direction for test in suite if test.kind == "minimum functionality" for case in test.cases}
     column = {-1: 0, 0: len(class_names) // 2, 1: len(class_names) - 1}
     return lambda texts: np.eye(len(class_names))[[column[key.get(text, 1)] for text in texts]]
 
@@ -224,9 +219,7 @@ def test_polarity_is_read_from_class_names(class_names: tuple[str, ...], expecte
     assert lexicon.polarity(class_names) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    "class_names", [("sports", "politics"), ("negative", "sports"), ("neutral", "mixed"), ()]
-)
+@pytest.mark.parametrize("class_names", [("sports", "politics"), ("negative", "sports"), ("neutral", "mixed"), ()])
 def test_names_without_polarity_are_not_guessed(class_names: tuple[str, ...]) -> None:
     assert lexicon.polarity(class_names) is None
 

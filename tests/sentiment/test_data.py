@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.sentiment import data, labels
+from apps.sentiment import data
+from apps.sentiment.readers import labels
 from shared import errors, splits
 
 ODD = [
@@ -163,9 +164,7 @@ def test_usual_column_names_are_recognised_and_classes_go_before_ratings(tmp_pat
     assert reviews.texts.tolist() == ["x", "y"]
 
 
-@pytest.mark.parametrize(
-    "header", [("review", "text", "label"), ("a", "b", "label"), ("text", "stars", "score")]
-)
+@pytest.mark.parametrize("header", [("review", "text", "label"), ("a", "b", "label"), ("text", "stars", "score")])
 def test_columns_that_are_not_clear_are_an_error_that_lists_them(tmp_path, header):
     path = write_csv(tmp_path / "a.csv", [("x", "1", "1"), ("y", "0", "0")], header)
     with pytest.raises(errors.InputError, match=f"column.*Received columns: {', '.join(header)}"):
@@ -175,9 +174,7 @@ def test_columns_that_are_not_clear_are_an_error_that_lists_them(tmp_path, heade
 def test_columns_can_be_named_and_a_wrong_name_is_refused(tmp_path):
     path = write_csv(tmp_path / "a.csv", [("x", "1"), ("y", "0")], ("first", "second"))
     assert load(path, text_column="first", label_column="second").texts.tolist() == ["x", "y"]
-    with pytest.raises(
-        errors.InputError, match=r"expected a column 'third'\. Received columns: first, second"
-    ):
+    with pytest.raises(errors.InputError, match=r"expected a column 'third'\. Received columns: first, second"):
         load(path, text_column="third")
 
 
@@ -214,9 +211,7 @@ def test_the_source_column_is_kept_for_slices(tmp_path):
         (["spam", "ham"], ("ham", "spam"), False),
     ],
 )
-def test_class_names_and_order_come_from_the_labels_whatever_the_order_of_rows(
-    tmp_path, values, names, ordinal
-):
+def test_class_names_and_order_come_from_the_labels_whatever_the_order_of_rows(tmp_path, values, names, ordinal):
     for number, order in enumerate((values, values[::-1])):
         path = write_csv(tmp_path / f"{number}.csv", [(f"text {value}", value) for value in order])
         reviews = load(path)
@@ -225,9 +220,7 @@ def test_class_names_and_order_come_from_the_labels_whatever_the_order_of_rows(
 
 def test_a_lone_strange_number_is_an_unknown_label_and_makes_no_rating(tmp_path):
     path = write_csv(tmp_path / "a.csv", [*((f"text {row}", row % 2) for row in range(100)), ("odd", 7)])
-    with pytest.raises(
-        errors.InputError, match=r"row 102: unknown label '7' \(expected negative, positive\)"
-    ):
+    with pytest.raises(errors.InputError, match=r"row 102: unknown label '7' \(expected negative, positive\)"):
         load(path)
 
 
@@ -262,9 +255,7 @@ def test_a_label_that_the_model_does_not_know_is_an_error_with_its_row(tmp_path)
 
 def bad_table(path):
     good = b"".join(b"fine text %d,%d\n" % (number, number % 2) for number in range(400))
-    path.write_bytes(
-        b"text,label\n" + good + b"caf\xe9,1\n  ,0\nno label,\nodd,7\nshort\na,b,1\n" + b"ends ok,0\n"
-    )
+    path.write_bytes(b"text,label\n" + good + b"caf\xe9,1\n  ,0\nno label,\nodd,7\nshort\na,b,1\n" + b"ends ok,0\n")
     return path
 
 
@@ -304,12 +295,9 @@ def test_an_open_quotation_mark_is_reported_where_it_opens(tmp_path):
 def test_broken_json_lines_are_reported_by_line(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(
-        '{"text": "x", "label": 1}\n{"text": "y", \n[1]\n{"text": 5, "label": 0}\n'
-        '{"text": "\\ud83d", "label": 0}\n'
+        '{"text": "x", "label": 1}\n{"text": "y", \n[1]\n{"text": 5, "label": 0}\n{"text": "\\ud83d", "label": 0}\n'
     )
-    with pytest.raises(
-        errors.InputError, match=r"row 2: not a JSON object; .*row 3: .*row 4: .*row 5: .*surrogate"
-    ):
+    with pytest.raises(errors.InputError, match=r"row 2: not a JSON object; .*row 3: .*row 4: .*row 5: .*surrogate"):
         load(path)
 
 
@@ -317,9 +305,7 @@ def test_contradictory_labels_are_noted_or_set_aside(tmp_path):
     path = write_csv(tmp_path / "a.csv", [("same", 0), ("same", 1), ("other", 1), ("third", 0)])
     kept = load(path)
     assert kept.texts.size == 4
-    assert any(
-        note.startswith("2 rows hold a text that also occurs with another label") for note in kept.notes
-    )
+    assert any(note.startswith("2 rows hold a text that also occurs with another label") for note in kept.notes)
     strict = load(path, skip_bad=True, quarantine=tmp_path / "bad.csv")
     assert strict.texts.tolist() == ["other", "third"]
 
@@ -437,9 +423,7 @@ def test_a_plain_folder_per_class_is_read(tmp_path):
 
 def test_official_parts_are_read_off_file_names(tmp_path):
     for number, name in enumerate(("train", "dev", "test")):
-        lines = [
-            f"{label} {text}" for label, text in zip([0, 1] * 6, sentences(12, seed=number), strict=True)
-        ]
+        lines = [f"{label} {text}" for label, text in zip([0, 1] * 6, sentences(12, seed=number), strict=True)]
         (tmp_path / f"{name}.txt").write_text("\n".join(lines))
     (tmp_path / "README.md").write_text("0 not data")
     reviews = load(tmp_path)
@@ -469,18 +453,12 @@ def test_one_file_named_train_has_no_official_part(tmp_path):
 
 def test_training_rows_that_repeat_official_test_rows_are_left_out_and_counted(tmp_path):
     texts = sentences(40)
-    write_csv(
-        tmp_path / "train.csv", zip([*texts[:20], texts[30].upper() + "!"], [0, 1] * 10 + [0], strict=True)
-    )
+    write_csv(tmp_path / "train.csv", zip([*texts[:20], texts[30].upper() + "!"], [0, 1] * 10 + [0], strict=True))
     write_csv(tmp_path / "test.csv", zip(texts[20:], [0, 1] * 10, strict=True))
     split, certificate = data.split(load(tmp_path), seed=0)
     assert (split.part == "test").sum() == 20
     assert (split.part == splits.LEFT_OUT).sum() == 1
-    assert (
-        certificate["left_out_rows"]
-        == certificate["checks"]["left_out_duplicates_across_official_parts"]
-        == 1
-    )
+    assert certificate["left_out_rows"] == certificate["checks"]["left_out_duplicates_across_official_parts"] == 1
     assert any("1 rows are left out" in note for note in certificate["checks"]["notes"])
 
 
@@ -556,12 +534,8 @@ def test_the_default_split_keeps_films_together(movie_reviews):
     imdb, tomatoes = certificate["checks"]["neighbouring_rows"]
     assert (imdb["rows"], tomatoes["blocks"]) == (25_000, 0)
     assert imdb["across"] < imdb["far"] < imdb["near"] / 10
-    assert certificate["checks"]["exact_duplicate_rows"] >= 96, (
-        "the duplicates that the data's description counts"
-    )
-    assert certificate["fractions"] == pytest.approx(
-        {"train": 0.8, "validation": 0.1, "test": 0.1}, abs=0.001
-    )
+    assert certificate["checks"]["exact_duplicate_rows"] >= 96, "the duplicates that the data's description counts"
+    assert certificate["fractions"] == pytest.approx({"train": 0.8, "validation": 0.1, "test": 0.1}, abs=0.001)
     changes = (split.part[1:25_000] != split.part[:24_999]).sum()
     assert changes < 2 * imdb["blocks"]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.sentiment import duplicates, neighbours, words
+from apps.sentiment.grouping import duplicates, neighbours, words
 
 WORDS = [f"word{number}" for number in range(400)]
 
@@ -46,8 +46,7 @@ def test_exactly_the_pairs_above_the_threshold_are_found(seed, threshold):
         if jaccard(texts[left], texts[right]) >= threshold
     }
     received = {
-        tuple(sorted(pair)): value
-        for pair, value in zip(found.pairs.tolist(), found.similarities, strict=True)
+        tuple(sorted(pair)): value for pair, value in zip(found.pairs.tolist(), found.similarities, strict=True)
     }
     assert received == pytest.approx(expected)
     assert expected or threshold > 0.9

@@ -13,8 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from apps.sentiment import answer, behaviour, evaluate, evidence, results
-from apps.sentiment import judge as judges
+from apps.sentiment import evaluate
+from apps.sentiment.checklist import behaviour
+from apps.sentiment.judgement import answer, evidence, results
+from apps.sentiment.judgement import judge as judges
 from shared import decision, errors
 from shared.evaluation import classification, intervals
 from shared.report import document
@@ -95,20 +97,10 @@ def softmax(logits: Floats) -> Floats:
 def numbers_without_interval(content: Any, path: str = "") -> list[str]:
     """Paths of mappings that hold a ``value`` and no ``low`` and ``high``."""
     if isinstance(content, Mapping):
-        own = (
-            [path]
-            if "value" in content and not {"low", "high", "confidence", "method"} <= set(content)
-            else []
-        )
-        return own + [
-            p for key, value in content.items() for p in numbers_without_interval(value, f"{path}.{key}")
-        ]
+        own = [path] if "value" in content and not {"low", "high", "confidence", "method"} <= set(content) else []
+        return own + [p for key, value in content.items() for p in numbers_without_interval(value, f"{path}.{key}")]
     if isinstance(content, list):
-        return [
-            p
-            for place, value in enumerate(content)
-            for p in numbers_without_interval(value, f"{path}[{place}]")
-        ]
+        return [p for place, value in enumerate(content) for p in numbers_without_interval(value, f"{path}[{place}]")]
     return []
 
 
@@ -237,18 +229,13 @@ def test_ratings_get_a_mean_absolute_error_that_counts_the_classes_between() -> 
     content = judged(rows, run, {"majority": np.full((250, 5), 0.2)}, ordinal).metrics
     assert content["metrics"]["mean_absolute_error"]["value"] == pytest.approx(4 / 5)
     assert content["baselines"]["majority"]["mean_absolute_error"]["value"] == pytest.approx(2)
-    assert (
-        "mean_absolute_error"
-        not in judged(rows, run, {"majority": np.full((250, 5), 0.2)}).metrics["metrics"]
-    )
+    assert "mean_absolute_error" not in judged(rows, run, {"majority": np.full((250, 5), 0.2)}).metrics["metrics"]
 
 
 def test_mean_absolute_error_equals_a_plain_loop() -> None:
     random = np.random.default_rng(0)
     labels, scores = random.integers(4, size=50), random.random((50, 4))
-    expected = (
-        sum(abs(int(row.argmax()) - int(label)) for row, label in zip(scores, labels, strict=True)) / 50
-    )
+    expected = sum(abs(int(row.argmax()) - int(label)) for row, label in zip(scores, labels, strict=True)) / 50
     assert judges.mean_absolute_error(labels, scores) == pytest.approx(expected)
 
 
@@ -317,9 +304,7 @@ def test_the_page_is_complete_and_escapes_what_reviews_contain(tmp_path: pathlib
         }
     )
     run = some_run(logits_of(flip(rows.labels, 0.1), classes=2))
-    run = dataclasses.replace(
-        run, history=history, members=dict.fromkeys(("cnn", "lstm"), np.full((120, 2), 0.5))
-    )
+    run = dataclasses.replace(run, history=history, members=dict.fromkeys(("cnn", "lstm"), np.full((120, 2), 0.5)))
     data = dataclasses.replace(
         DATA,
         certificate={"method": "blocks", "counts": {"train": {"rows": 900, "units": 450}}},
@@ -348,9 +333,7 @@ def test_model_numbers_are_those_of_the_calibrated_scores() -> None:
     rows = some_rows(200)
     logits = np.random.default_rng(0).normal(size=(200, 2)) + logits_of(rows.labels, classes=2)
     content = judged(rows, some_run(logits, temperature=2.0), {"majority": np.full((200, 2), 0.5)}).metrics
-    assert content["metrics"]["brier"]["value"] == pytest.approx(
-        classification.brier(rows.labels, softmax(logits / 2))
-    )
+    assert content["metrics"]["brier"]["value"] == pytest.approx(classification.brier(rows.labels, softmax(logits / 2)))
     before, after = (content["calibration"][stage]["brier"]["value"] for stage in ("before", "after"))
     assert before == pytest.approx(classification.brier(rows.labels, softmax(logits)))
     assert after == content["metrics"]["brier"]["value"]

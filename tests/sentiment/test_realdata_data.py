@@ -27,11 +27,7 @@ def test_sst2_is_read_whole_with_its_official_parts(sst2):
 def test_sst2_splits_without_a_duplicate_across_parts(sst2):
     split, certificate = data.split(data.load([str(sst2)]), seed=0)
     assert certificate["counts"]["test"]["rows"] == 872
-    assert (
-        certificate["left_out_rows"]
-        == certificate["checks"]["left_out_duplicates_across_official_parts"]
-        == 1
-    )
+    assert certificate["left_out_rows"] == certificate["checks"]["left_out_duplicates_across_official_parts"] == 1
     assert certificate["checks"]["exact_duplicate_rows"] == 10
     assert (split.part == "validation").sum() == pytest.approx(6_919 / 9, abs=1)
 
@@ -39,6 +35,4 @@ def test_sst2_splits_without_a_duplicate_across_parts(sst2):
 def test_the_train_file_alone_is_split_in_three(sst2):
     reviews = data.load([str(sst2 / "train.txt")])
     _, certificate = data.split(reviews, seed=0)
-    assert certificate["fractions"] == pytest.approx(
-        {"train": 0.8, "validation": 0.1, "test": 0.1}, abs=0.001
-    )
+    assert certificate["fractions"] == pytest.approx({"train": 0.8, "validation": 0.1, "test": 0.1}, abs=0.001)

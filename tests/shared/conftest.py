@@ -56,9 +56,7 @@ def tiny() -> Tiny:
     texts = keras.Input((), dtype="string", name="text")
     counts = Counts(name="counts")(texts)
     model = keras.Model({"text": texts}, keras.layers.Dense(2, name="logits")(counts))
-    model.get_layer("logits").set_weights(
-        [np.array([[-1.0, 1.0], [0.3, -0.1]], np.float32), np.zeros(2, np.float32)]
-    )
+    model.get_layer("logits").set_weights([np.array([[-1.0, 1.0], [0.3, -0.1]], np.float32), np.zeros(2, np.float32)])
     decision = decisions.Decision(
         class_names=("negative", "positive"),
         temperature=1.5,
@@ -95,9 +93,7 @@ def exported(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Any:
     from shared import export
 
     repository = tmp_path_factory.mktemp("repository")
-    return export.write(
-        tiny.model, tiny.endpoints, tiny.golden, repository=repository, name="tiny", extras=tiny.extras
-    )
+    return export.write(tiny.model, tiny.endpoints, tiny.golden, repository=repository, name="tiny", extras=tiny.extras)
 
 
 @pytest.fixture(scope="session")

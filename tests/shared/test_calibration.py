@@ -92,14 +92,10 @@ def test_isotonic_calibration_mends_scores_that_were_squared():
     knots = calibration.fit_isotonic(chance[half] ** 2, y_true[half])
     mended = calibration.apply_isotonic(chance[~half] ** 2, knots)
     assert np.abs(mended - chance[~half]).mean() < 0.03
-    assert classification.ece(y_true[~half], chance[~half] ** 2) > 5 * classification.ece(
-        y_true[~half], mended
-    )
+    assert classification.ece(y_true[~half], chance[~half] ** 2) > 5 * classification.ece(y_true[~half], mended)
 
 
-@pytest.mark.parametrize(
-    "knots", [([], []), ([0.2, 0.1], [0.0, 1.0]), ([0.1, 0.2], [1.0, 0.0]), ([0.1], [0, 1])]
-)
+@pytest.mark.parametrize("knots", [([], []), ([0.2, 0.1], [0.0, 1.0]), ([0.1, 0.2], [1.0, 0.0]), ([0.1], [0, 1])])
 def test_broken_knots_are_refused(knots):
     with pytest.raises(ValueError, match="knots: expected ascending"):
         calibration.apply_isotonic([0.5], {"score": list(knots[0]), "probability": list(knots[1])})
@@ -189,9 +185,7 @@ def binary(*, slope, intercept, n, seed=0):
 
 def test_the_calibration_slope_equals_an_unpenalised_logistic_regression():
     y_true, score = binary(slope=0.6, intercept=0.4, n=400)
-    reference = linear_model.LogisticRegression(C=np.inf, tol=1e-10).fit(
-        special.logit(score)[:, None], y_true
-    )
+    reference = linear_model.LogisticRegression(C=np.inf, tol=1e-10).fit(special.logit(score)[:, None], y_true)
     found = cox.slope_and_intercept(y_true, score)
     assert found["slope"].value == pytest.approx(reference.coef_[0, 0], rel=1e-4)
 
@@ -205,9 +199,7 @@ def test_the_intercept_makes_the_mean_probability_the_prevalence():
 def test_copies_within_units_leave_the_slope_interval_as_it_was():
     y_true, score = binary(slope=0.7, intercept=0.0, n=300)
     once = cox.slope_and_intercept(y_true, score)
-    copied = cox.slope_and_intercept(
-        np.repeat(y_true, 4), np.repeat(score, 4), units=np.repeat(np.arange(300), 4)
-    )
+    copied = cox.slope_and_intercept(np.repeat(y_true, 4), np.repeat(score, 4), units=np.repeat(np.arange(300), 4))
     for name in ("slope", "intercept"):
         assert copied[name].low == pytest.approx(once[name].low)
         assert copied[name].high == pytest.approx(once[name].high)
@@ -239,8 +231,7 @@ def test_slope_intervals_hold_the_true_slope_as_often_as_they_say():
     hits = [
         found.low <= 0.7 <= found.high
         for found in (
-            cox.slope_and_intercept(*binary(slope=0.7, intercept=0.2, n=400, seed=s))["slope"]
-            for s in range(600)
+            cox.slope_and_intercept(*binary(slope=0.7, intercept=0.2, n=400, seed=s))["slope"] for s in range(600)
         )
     ]
     assert 0.925 <= np.mean(hits) <= 0.975

@@ -11,9 +11,7 @@ from shared.evaluation import breakdowns, classification, intervals
 
 
 def brier_by_hand(y, p, w):
-    return np.average(
-        ((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1) / (2 if p.shape[1] == 2 else 1), weights=w
-    )
+    return np.average(((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1) / (2 if p.shape[1] == 2 else 1), weights=w)
 
 
 def ece_by_hand(y, p, w):
@@ -34,9 +32,7 @@ def over_classes(function, y, p, w):
 
 BY_ANOTHER_ROUTE = {
     "accuracy": lambda y, p, w: sklearn_metrics.accuracy_score(y, p.argmax(1), sample_weight=w),
-    "balanced_accuracy": lambda y, p, w: sklearn_metrics.balanced_accuracy_score(
-        y, p.argmax(1), sample_weight=w
-    ),
+    "balanced_accuracy": lambda y, p, w: sklearn_metrics.balanced_accuracy_score(y, p.argmax(1), sample_weight=w),
     "f1_macro": lambda y, p, w: sklearn_metrics.f1_score(y, p.argmax(1), average="macro", sample_weight=w),
     "mcc": lambda y, p, w: sklearn_metrics.matthews_corrcoef(y, p.argmax(1), sample_weight=w),
     "auroc": lambda y, p, w: over_classes(sklearn_metrics.roc_auc_score, y, p, w),
@@ -68,9 +64,7 @@ def test_each_metric_equals_its_second_derivation_with_and_without_weights(name,
     y_true, scores, weight = example(classes=classes, seed=seed, decimals=decimals)
     metric, reference = classification.METRICS[name], BY_ANOTHER_ROUTE[name]
     assert metric(y_true, scores) == pytest.approx(reference(y_true, scores, np.ones(len(y_true))), abs=1e-9)
-    assert metric(y_true, scores, sample_weight=weight) == pytest.approx(
-        reference(y_true, scores, weight), abs=1e-9
-    )
+    assert metric(y_true, scores, sample_weight=weight) == pytest.approx(reference(y_true, scores, weight), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", classification.METRICS)
@@ -99,9 +93,7 @@ def test_one_column_and_two_columns_of_a_binary_score_agree(name):
     assert metric(y_true, scores[:, 1]) == pytest.approx(metric(y_true, scores))
 
 
-@pytest.mark.parametrize(
-    "name", ["accuracy", "f1_macro", "mcc", "balanced_accuracy", "log_loss", "brier", "ece"]
-)
+@pytest.mark.parametrize("name", ["accuracy", "f1_macro", "mcc", "balanced_accuracy", "log_loss", "brier", "ece"])
 def test_renaming_the_classes_does_not_matter(name):
     y_true, scores, _ = example(classes=4, seed=7)
     names = np.array([2, 0, 3, 1])
@@ -233,9 +225,7 @@ def test_the_confusion_matrix_equals_that_of_scikit_learn():
 def test_per_class_rows_equal_those_of_scikit_learn_with_intervals_around_them():
     y_true, scores, _ = example(classes=3, seed=14)
     rows = breakdowns.per_class(y_true, scores, class_names=("bad", "fair", "good"), resamples=50)
-    precision, recall, f1, support = sklearn_metrics.precision_recall_fscore_support(
-        y_true, scores.argmax(axis=1)
-    )
+    precision, recall, f1, support = sklearn_metrics.precision_recall_fscore_support(y_true, scores.argmax(axis=1))
     assert [row["class"] for row in rows] == ["bad", "fair", "good"]
     assert [row["support"] for row in rows] == support.tolist()
     for column, expected in (("precision", precision), ("recall", recall), ("f1", f1)):

@@ -13,9 +13,7 @@ from shared.evaluation import conformal, intervals
 def example(n, *, classes=3, seed=0):
     generator = np.random.default_rng(seed)
     y_true = generator.choice(classes, size=n, p=np.array([6, 3, 1])[:classes] / sum([6, 3, 1][:classes]))
-    return special.softmax(
-        generator.normal(size=(n, classes)) + 1.5 * np.eye(classes)[y_true], axis=1
-    ), y_true
+    return special.softmax(generator.normal(size=(n, classes)) + 1.5 * np.eye(classes)[y_true], axis=1), y_true
 
 
 @given(n=st.integers(1, 60), alpha=st.sampled_from([0.05, 0.1, 0.2, 0.5]), seed=st.integers(0, 1000))
@@ -47,9 +45,7 @@ def test_class_quantiles_keep_the_promise_within_the_rare_class_where_one_quanti
     one, each = [], []
     for seed in range(60):
         scores, y_true = example(3000, seed=seed)
-        favouring = special.softmax(
-            np.log(scores) + np.array([1.0, 0.0, -1.0]), axis=1
-        )  # planted: the common class
+        favouring = special.softmax(np.log(scores) + np.array([1.0, 0.0, -1.0]), axis=1)  # planted: the common class
         rare = favouring[1500:][y_true[1500:] == 2]
         for fit, found in ((conformal.fit_quantile, one), (conformal.fit_class_quantiles, each)):
             quantile = fit(favouring[:1500], y_true[:1500], alpha=0.1)
@@ -75,9 +71,7 @@ def test_a_binary_column_and_two_columns_give_the_same_sets():
     assert conformal.fit_quantile(scores[:, 1], y_true, alpha=0.2) == pytest.approx(
         conformal.fit_quantile(scores, y_true, alpha=0.2)
     )
-    assert np.array_equal(
-        conformal.prediction_sets(scores[:, 1], 0.6), conformal.prediction_sets(scores, 0.6)
-    )
+    assert np.array_equal(conformal.prediction_sets(scores[:, 1], 0.6), conformal.prediction_sets(scores, 0.6))
 
 
 def test_only_sets_of_exactly_one_class_are_answers():
@@ -133,9 +127,7 @@ def slow_aurc(correct, confidence):
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([0.5, 0.7, 0.9])), min_size=1, max_size=6))
 def test_aurc_with_ties_is_the_mean_over_all_orders_of_the_tied_rows(rows):
     correct, confidence = (np.array(column) for column in zip(*rows, strict=True))
-    assert conformal.risk_coverage(correct, confidence)["aurc"] == pytest.approx(
-        slow_aurc(correct, confidence)
-    )
+    assert conformal.risk_coverage(correct, confidence)["aurc"] == pytest.approx(slow_aurc(correct, confidence))
 
 
 @given(st.integers(0, 1000))

@@ -123,9 +123,7 @@ def test_unit_names_and_the_order_of_rows_within_units_do_not_matter():
     order = np.random.default_rng(0).permutation(len(unit))
     named = np.array([f"patient {u:03d}" for u in unit])
     plain = intervals.bootstrap(classification.auroc, y_true, y_score, units=unit, resamples=100)
-    mixed = intervals.bootstrap(
-        classification.auroc, y_true[order], y_score[order], units=named[order], resamples=100
-    )
+    mixed = intervals.bootstrap(classification.auroc, y_true[order], y_score[order], units=named[order], resamples=100)
     assert [mixed.low, mixed.high] == pytest.approx([plain.low, plain.high], abs=1e-12)
 
 

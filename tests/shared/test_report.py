@@ -15,9 +15,7 @@ from shared.evaluation import intervals
 from shared.report import blocks, document, figures, formatting, metrics
 
 VOID = {"meta", "link", "br", "img", "use", "path", "rect"}
-HOSTILE = (
-    "<script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(1)>{{ 7 * 7 }}{% raw %}&amp;"
-)
+HOSTILE = "<script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(1)>{{ 7 * 7 }}{% raw %}&amp;"
 
 
 def interval(value, margin=0.01):
@@ -71,9 +69,7 @@ def report(text="plain", **changes):
                     ),
                     blocks.Row([blocks.Figure(svg=CURVE, caption=text, alt=text)] * 2),
                     blocks.Quote(text=text, facts={text: text}),
-                    blocks.Highlight(
-                        tokens=[(text, 0.5), ("b", -0.25)], caption=text, toward=text, against=text
-                    ),
+                    blocks.Highlight(tokens=[(text, 0.5), ("b", -0.25)], caption=text, toward=text, against=text),
                     blocks.Details(text, [blocks.facts(text, {text: 0.5})]),
                 ],
             ),
@@ -111,9 +107,7 @@ class Page(html.parser.HTMLParser):
 def test_the_metrics_document_has_the_promised_shape_and_survives_json():
     built = metrics_document(slices=[{"name": "long", "n": np.int64(3), "metrics": {"auroc": interval(0.7)}}])
     assert json.loads(json.dumps(built, allow_nan=False)) == built
-    assert " ".join(built) == (
-        "app run data metrics baselines differences operating_points slices calibration notes"
-    )
+    assert " ".join(built) == ("app run data metrics baselines differences operating_points slices calibration notes")
     assert built["slices"][0]["metrics"]["auroc"]["value"] == 0.7
     assert built["metrics"]["auroc"] == {
         "value": 0.91, "low": 0.9, "high": 0.92, "confidence": 0.95, "method": "bootstrap by unit",
@@ -209,15 +203,11 @@ def test_every_section_stands_in_the_contents():
     page = Page(document.render(report()))
     entries = [value for value in page.values("href") if value.startswith("#section-")]
     assert entries == ["#section-1", "#section-2", "#section-3"]
-    assert {value for value in page.values("id") if value.startswith("section-")} == {
-        entry[1:] for entry in entries
-    }
+    assert {value for value in page.values("id") if value.startswith("section-")} == {entry[1:] for entry in entries}
 
 
 def test_numbers_stand_right_and_words_left():
-    table = blocks.Table(
-        columns=("a", "b", "c"), rows=[("x", 1, None), ("y", 2.5, interval(0.5))], caption="t"
-    )
+    table = blocks.Table(columns=("a", "b", "c"), rows=[("x", 1, None), ("y", 2.5, interval(0.5))], caption="t")
     assert table.alignment == "lrr"
 
 
@@ -235,9 +225,7 @@ def test_the_verdict_turns_round_where_lower_is_better():
 
 
 def test_tints_are_relative_to_the_largest_weight():
-    shown = blocks.Highlight(
-        tokens=[("a", 0.2), ("b", -0.4), ("c", 0.0)], caption="", toward="p", against="n"
-    )
+    shown = blocks.Highlight(tokens=[("a", 0.2), ("b", -0.4), ("c", 0.0)], caption="", toward="p", against="n")
     assert [tint for _, _, tint in shown.tinted] == [0.5, -1.0, 0.0]
 
 
@@ -257,7 +245,5 @@ def test_a_page_without_metrics_renders_but_is_no_evaluation(tmp_path):
 
 def test_reports_need_neither_tensorflow_nor_pyplot():
     code = "import sys; from shared.report import document, model_card; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"tensorflow", "keras", "matplotlib.pyplot"} & set(loaded)

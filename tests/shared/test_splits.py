@@ -70,8 +70,7 @@ def test_units_of_very_different_sizes_still_come_near_the_fractions():
 
 def test_another_seed_gives_another_split_and_every_row_is_tested_under_some_seed():
     tested = [
-        set(np.flatnonzero(splits.assign(np.arange(60), np.zeros(60), seed=seed) == "test"))
-        for seed in range(80)
+        set(np.flatnonzero(splits.assign(np.arange(60), np.zeros(60), seed=seed) == "test")) for seed in range(80)
     ]
     assert tested[0] != tested[1]
     assert set.union(*tested) == set(range(60))
@@ -157,9 +156,7 @@ def test_a_crossing_unit_is_refused_and_its_rows_named():
 
 
 def test_identical_content_in_two_parts_is_refused():
-    with pytest.raises(
-        errors.GateError, match=r"identical content.*row 1 \(train\) and row 2 \(validation\)"
-    ):
+    with pytest.raises(errors.GateError, match=r"identical content.*row 1 \(train\) and row 2 \(validation\)"):
         certify(["train", "validation"], [1, 2], [7, 7])
 
 

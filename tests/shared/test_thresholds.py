@@ -105,9 +105,7 @@ def test_decisions_survive_a_monotone_transform_of_the_scores(seed):
 
 
 def test_a_rate_that_is_met_exactly_counts_as_met_at_a_hundred_thousand_rows():
-    y_true = (
-        np.arange(100_000) % 5 == 0
-    )  # each further positive costs four negatives, so the fewest are taken
+    y_true = np.arange(100_000) % 5 == 0  # each further positive costs four negatives, so the fewest are taken
     score = np.linspace(1, 0, 100_000)
     found = thresholds.select("sensitivity>=0.95", y_true, score)
     assert (score[y_true] >= found.value).sum() == 19_000
@@ -132,9 +130,7 @@ def test_one_class_only_has_no_threshold():
 @pytest.mark.parametrize("costs", [(-1, 1), (0, 0), (float("nan"), 1)])
 def test_impossible_costs_are_refused(costs):
     with pytest.raises(ValueError, match="expected costs >= 0"):
-        thresholds.select(
-            "cost", [0, 1], [0.2, 0.7], cost_false_positive=costs[0], cost_false_negative=costs[1]
-        )
+        thresholds.select("cost", [0, 1], [0.2, 0.7], cost_false_positive=costs[0], cost_false_negative=costs[1])
 
 
 def test_a_threshold_survives_json():

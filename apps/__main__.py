@@ -1,0 +1,62 @@
+"""``fieldnets``: what spans the apps. ``demo`` runs all of them on embedded data; ``doctor`` looks at this machine."""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from shared import cli, errors
+
+APPS = {"sentiment": "apps.sentiment"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the ``fieldnets`` command line and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="fieldnets", description="Deep-learning apps for four fields.", allow_abbrev=False
+    )
+    cli.add_version(parser)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    run_demo = cli.add_verb(verbs, "demo", demo, help="train, evaluate, export and serve on embedded data")
+    run_demo.add_argument("--app", choices=tuple(APPS), action="append", help="only this app")
+    run_demo.add_argument("--preset", choices=cli.PRESETS, default="quick", help="default: quick")
+    run_demo.add_argument("--output-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
+    cli.add_verb(verbs, "doctor", examine, help="report versions, devices, memory, determinism and what is missing")
+    return cli.run(parser, argv)
+
+
+def demo(arguments: argparse.Namespace) -> cli.Result:
+    """Run every app's main job and return one row per app."""
+    from apps import demo as runner
+
+    rows = [
+        runner.run_app(
+            name,
+            APPS[name],
+            preset=arguments.preset,
+            folder=arguments.output_dir / name,
+            seed=arguments.seed,
+            quiet=arguments.quiet,
+        )
+        for name in arguments.app or APPS
+    ]
+    return {"table": rows}
+
+
+def examine(arguments: argparse.Namespace) -> cli.Result:
+    """Examine this machine and installation."""
+    from shared import doctor
+
+    del arguments
+    findings = doctor.examine()
+    broken = any(finding.state == "problem" for finding in findings)
+    return {"table": [_row(finding) for finding in findings], "exit_code": errors.GateError.exit_code if broken else 0}
+
+
+def _row(finding: Any) -> dict[str, str]:
+    return {"": finding.state, "what": finding.name, "found": finding.detail, "what to do": finding.remedy}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

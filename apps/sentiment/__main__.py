@@ -1,0 +1,177 @@
+"""The command line of the sentiment app: ``sentiment VERB ...``. TensorFlow is imported inside the verbs."""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from apps.sentiment import config
+from shared import cli, errors, files
+
+NAME = "sentiment"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the app's command line and return its exit code."""
+    parser = cli.app_parser(
+        NAME,
+        description="Text sentiment: train, measure, explain, export, serve.",
+        config_class=config.Config,
+        data_fields=config.DATA_FIELDS,
+        commands=cli.Commands(
+            data=describe_data,
+            train=train,
+            evaluate=evaluate,
+            explain=explain,
+            predict=predict,
+            export=export,
+            serve=serve,
+            monitor=monitor,
+            tune=tune,
+        ),
+    )
+    return cli.run(parser, argv)
+
+
+def describe_data(arguments: argparse.Namespace) -> cli.Result:
+    """Check a source, split it, and write certificate, parts and, if asked, the normalised data set."""
+    from apps.sentiment import data, prepare
+
+    settings = _source_settings(arguments)
+    folder = arguments.output_dir or arguments.write or pathlib.Path("runs") / f"{NAME}-data"
+    _refuse_existing(folder / "split.json", overwrite=arguments.overwrite)
+    reviews = prepare.load_source(settings, quarantine=folder / "quarantine.csv")
+    split, certificate = prepare.split_source(reviews, settings)
+    files.write_json(folder / "split.json", certificate)
+    table = data.frame(reviews, split)
+    with files.atomic(folder / "split.csv") as temporary:
+        table.drop(columns=["text", "label"]).to_csv(temporary, index=False)
+    if arguments.write:
+        with files.atomic(arguments.write / "reviews.parquet") as temporary:
+            table.to_parquet(temporary, index=False)
+    return {
+        "source": data.describe(reviews),
+        "notes": list(reviews.notes),
+        "certificate": str(folder / "split.json"),
+        "split": certificate,
+    }
+
+
+def train(arguments: argparse.Namespace) -> cli.Result:
+    """Train into a run folder, or go on with an interrupted run."""
+    settings = cli.resolve_config(config.Config, arguments)
+    folder = files.RunFolder.create(arguments.run_dir, resume=arguments.resume, overwrite=arguments.overwrite)
+    _load_tensorflow()
+    from apps.sentiment import train as training
+
+    return training.train(settings, folder)
+
+
+def evaluate(arguments: argparse.Namespace) -> cli.Result:
+    """Judge a run on its own held-out part, or on other data."""
+    _load_tensorflow()
+    from apps.sentiment import measure, scoring
+
+    run = scoring.open_run(arguments.run_dir)
+    own, split = measure.own_data(run)
+    if hasattr(arguments, "data"):
+        task = measure.other_task(run, _source_settings(arguments), arguments.split or "all")
+    else:
+        task = measure.own_task(run, own, split, arguments.split or "test")
+    output = arguments.output_dir or run.folder.evaluation
+    result = measure.measure(run, own, split, task, seed=arguments.seed, output=output)
+    return {
+        "metrics": result.metrics["metrics"],
+        **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},
+        "report": str(output / "report.html"),
+    }
+
+
+def explain(arguments: argparse.Namespace) -> cli.Result:
+    """Write the page that shows which words made the model answer so."""
+    _load_tensorflow()
+    from apps.sentiment import explain as explaining
+    from apps.sentiment import scoring
+
+    run = scoring.open_run(arguments.run_dir)
+    text = explaining.read_input(arguments.input)
+    explanation = explaining.explain(run, text, seed=arguments.seed)
+    explaining.write(run, text, explanation, arguments.output)
+    return explaining.summary(explanation) | {"output": str(arguments.output)}
+
+
+def predict(arguments: argparse.Namespace) -> cli.Result:
+    """Score files of any length in bounded memory."""
+    from shared import batch
+
+    batch.check_output(arguments.output, overwrite=arguments.overwrite)
+    _load_tensorflow()
+    from apps.sentiment import predict as predicting
+
+    return predicting.predict(arguments)
+
+
+def export(arguments: argparse.Namespace) -> cli.Result:
+    """Write a checked serving bundle."""
+    _load_tensorflow()
+    from apps.sentiment import export as exporting
+    from apps.sentiment import measure, scoring
+
+    run = scoring.open_run(arguments.run_dir)
+    own, split = measure.own_data(run)
+    exported = exporting.export_run(run, own.texts[split.rows("validation")], arguments.output_dir)
+    return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
+
+
+def serve(arguments: argparse.Namespace) -> cli.Result:
+    """Serve a bundle until interrupted."""
+    _load_tensorflow()
+    from shared.serving import bundle, server
+
+    server.serve(bundle.load(arguments.model_dir), host=arguments.host, port=arguments.port)
+    return {"served": str(arguments.model_dir)}
+
+
+def monitor(arguments: argparse.Namespace) -> cli.Result:
+    """Compare new texts with the bundle's reference; exit code 3 on drift."""
+    _load_tensorflow()
+    from apps.sentiment import monitor as monitoring
+    from apps.sentiment import prepare
+    from shared.serving import bundle
+
+    loaded = bundle.load(arguments.model_dir)
+    reviews = prepare.load_source(_source_settings(arguments), labelled=False)
+    return monitoring.monitor(loaded, reviews.texts, output=arguments.output_dir)
+
+
+def tune(arguments: argparse.Namespace) -> cli.Result:
+    """Search hyperparameters on validation data and write the best config file."""
+    settings = cli.resolve_config(config.Config, arguments)
+    _load_tensorflow()
+    from apps.sentiment import tune as tuning
+
+    return tuning.tune(settings, trials=arguments.trials, output=arguments.output_dir)
+
+
+def _load_tensorflow() -> None:
+    from shared import runtime
+
+    runtime.quiet_logs()
+
+
+def _source_settings(arguments: argparse.Namespace) -> Any:
+    """Return the default config changed by the flags that say how to read a source."""
+    given = {name: getattr(arguments, name) for name in config.DATA_FIELDS if hasattr(arguments, name)}
+    if "data" in given:
+        given["data"] = tuple(given["data"])
+    return config.Config.default().replace({**given, "seed": arguments.seed})
+
+
+def _refuse_existing(path: pathlib.Path, *, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise errors.InputError(f"{path}: expected a new file. Received: one that exists (--overwrite replaces it)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""Score the behavioural suite: what accuracy on held-out reviews does not show.
+
+A model with a good accuracy may still read "not bad" as bad or prefer some names to others. Each row says how
+often the model failed, with an interval, and shows failures that a person can read. No TensorFlow here.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from apps.sentiment.checklist import capabilities, lexicon, people
+from shared.evaluation import intervals
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Score: TypeAlias = Callable[[list[str]], npt.NDArray[Any]]
+
+TOLERANCE = 0.1
+EXAMPLES = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Example:
+    """One failed case.
+
+    Attributes:
+        text: The text.
+        changed: The text after the change; None for minimum functionality.
+        scores: Positivity in [0, 1] of ``text``, and of ``changed`` where there is one.
+        predicted: Class names answered, in the same order.
+    """
+
+    text: str
+    changed: str | None
+    scores: tuple[float, ...]
+    predicted: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """How one capability fared.
+
+    Attributes:
+        kind: "minimum functionality", "invariance" or "direction".
+        capability: The ability, in a word or two.
+        description: What the texts are and what is expected.
+        n: Cases.
+        failures: Failed cases.
+        flips: Cases whose change altered the answer; 0 for minimum functionality.
+        failure_rate: Wilson's interval of ``failures / n``.
+        examples: The failures furthest from what was expected.
+    """
+
+    kind: capabilities.Kind
+    capability: str
+    description: str
+    n: int
+    failures: int
+    flips: int
+    failure_rate: intervals.Interval
+    examples: tuple[Example, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BehaviourReport:
+    """The suite's result; ``rows`` and ``gaps`` are empty, and ``notes`` say why, where it does not apply."""
+
+    rows: tuple[Row, ...] = ()
+    gaps: tuple[people.Gap, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a mapping of JSON values and intervals."""
+        return {
+            "tests": [dataclasses.asdict(row) | {"failure_rate": row.failure_rate} for row in self.rows],
+            "gaps": [dataclasses.asdict(gap) | {"difference": gap.difference} for gap in self.gaps],
+            "tolerance": TOLERANCE,
+            "notes": list(self.notes),
+        }
+
+
+def run(score: Score, class_names: Sequence[str], *, seed: int, cases: int = capabilities.CASES) -> BehaviourReport:
+    """Score every text of the suite once, in one call, and judge the cases.
+
+    Args:
+        score: Texts (n,) -> calibrated probabilities (n, classes).
+        class_names: One name per class; their polarity is read by ``lexicon.polarity``.
+        seed: Chooses the texts.
+        cases: Cases per test.
+    """
+    polarity = lexicon.polarity(class_names)
+    if polarity is None:
+        names = ", ".join(class_names)
+        reason = f"The behavioural suite needs classes from negative to positive. Received: {names}"
+        return BehaviourReport(notes=(reason,))
+    suite = capabilities.suite(seed=seed, cases=cases, neutral_class=bool((polarity == 0).any()))
+    persons = people.texts(seed=seed)
+    texts = [text for test in suite for case in test.cases for text in (case.text, case.changed)]
+    answers = _ask(score, [*texts, *persons.ravel()], polarity=polarity, class_names=class_names)
+    places = answers.rows(persons.ravel().tolist()).reshape(persons.shape)
+    return BehaviourReport(
+        rows=tuple(_judge(test, answers) for test in suite),
+        gaps=people.gaps(answers.positivity[places], seed=seed),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answers:
+    """What the model says about each text: its place, and the sentiment and name of the class it answers."""
+
+    place: Mapping[str, int]
+    positivity: Floats
+    sign: npt.NDArray[np.int64]
+    name: npt.NDArray[np.object_]
+
+    def rows(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        return np.array([self.place[text] for text in texts], np.int64)
+
+
+def _ask(score: Score, texts: Sequence[str], *, polarity: Floats, class_names: Sequence[str]) -> _Answers:
+    distinct = list(dict.fromkeys(texts))
+    scores = np.asarray(score(distinct), np.float64)
+    expected = (len(distinct), len(class_names))
+    if scores.shape != expected:
+        raise ValueError(f"score: expected shape {expected}. Received: {scores.shape}")
+    answered = scores.argmax(axis=1)
+    return _Answers(
+        place={text: row for row, text in enumerate(distinct)},
+        positivity=positivity(scores, polarity),
+        sign=np.sign(polarity[answered]).astype(np.int64),
+        name=np.array(class_names, object)[answered],
+    )
+
+
+def positivity(scores: npt.NDArray[Any], polarity: Floats) -> Floats:
+    """Return the expected place between the most negative class (0) and the most positive one (1).
+
+    For two classes this is the probability of the positive one, whichever column that is.
+
+    >>> positivity(np.array([[0.2, 0.3, 0.5]]), np.array([-1.0, 0.0, 1.0]))
+    array([0.65])
+    """
+    return np.asarray((scores @ polarity + 1.0) / 2.0, np.float64)
+
+
+def _judge(test: capabilities.Capability, answers: _Answers) -> Row:
+    before = answers.rows([case.text for case in test.cases])
+    after = answers.rows([case.changed for case in test.cases])
+    flipped = answers.name[before] != answers.name[after]
+    distance = _distance(test, answers, before=before, after=after)
+    failed = np.flatnonzero(distance > 0)
+    worst = failed[np.argsort(-distance[failed], kind="stable")][:EXAMPLES]
+    return Row(
+        kind=test.kind,
+        capability=test.name,
+        description=test.description,
+        n=len(test.cases),
+        failures=len(failed),
+        flips=int(flipped.sum()),
+        failure_rate=intervals.wilson(len(failed), len(test.cases)),
+        examples=tuple(_example(test.cases[place], answers) for place in worst),
+    )
+
+
+def _distance(
+    test: capabilities.Capability,
+    answers: _Answers,
+    *,
+    before: npt.NDArray[np.int64],
+    after: npt.NDArray[np.int64],
+) -> Floats:
+    """Return how far each case is from what was expected: above 0 for a failure, 0 for a pass."""
+    expected = np.array([case.direction for case in test.cases])
+    change = answers.positivity[after] - answers.positivity[before]
+    if test.kind == "minimum functionality":
+        sign = answers.sign[before]
+        failed = sign * expected < 0 if test.neutral_passes else sign != expected
+        return np.where(failed, np.abs(answers.positivity[before] - (expected + 1) / 2) + 1e-9, 0.0)
+    if test.kind == "invariance":
+        failed = (answers.name[before] != answers.name[after]) | (np.abs(change) > TOLERANCE)
+        return np.where(failed, np.abs(change) + 1e-9, 0.0)
+    against = -change * expected
+    return np.where(against > TOLERANCE, against, 0.0)
+
+
+def _example(case: capabilities.Case, answers: _Answers) -> Example:
+    texts = [case.text] if case.changed == case.text else [case.text, case.changed]
+    places = answers.rows(texts)
+    return Example(
+        text=case.text,
+        changed=texts[1] if len(texts) == 2 else None,
+        scores=tuple(float(value) for value in answers.positivity[places].round(4)),
+        predicted=tuple(str(name) for name in answers.name[places]),
+    )

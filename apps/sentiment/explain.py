@@ -1,0 +1,217 @@
+"""Which words made the model answer so: integrated gradients of every network, added up per token."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import numpy.typing as npt
+
+from apps.sentiment import model, scoring, text
+from shared import errors, files
+from shared.explain import deletion, integrated_gradients
+from shared.report import blocks, document
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Why one text got its label.
+
+    Attributes:
+        tokens: (n,) str as the model sees them.
+        values: (n,) contribution of each token to the log-odds of the label; the networks' contributions, averaged
+            as their logits are.
+        label: The label explained.
+        scores: (classes,) calibrated probabilities.
+        decision: The label, or ``abstain``.
+        deletion: The check that removing the top tokens moves the score more than removing random ones.
+    """
+
+    tokens: npt.NDArray[np.object_]
+    values: npt.NDArray[np.float64]
+    label: str
+    scores: npt.NDArray[np.float64]
+    decision: str
+    deletion: deletion.DeletionCheck | None
+
+
+def explain(run: scoring.Run, string: str, *, seed: int = 0) -> Explanation:
+    """Explain the label of one text.
+
+    Raises:
+        errors.InputError: The text holds no token.
+    """
+    tokens = text.tokens_of(string)
+    if len(tokens) == 0:
+        raise errors.InputError(f"INPUT: expected a text with at least one word. Received: {string!r}")
+    logits = run.logits(np.array([string], object))
+    scores = run.decision.scores(logits)
+    target = int(run.decision.predicted(scores)[0])
+    values = contributions(run, tokens, target=target)
+    return Explanation(
+        tokens=tokens,
+        values=values,
+        label=run.decision.class_names[target],
+        scores=scores[0],
+        decision=str(run.decision.decisions(scores)[0]),
+        deletion=check(run, tokens, values, logits, target=target, seed=seed) if len(tokens) > 1 else None,
+    )
+
+
+def read_input(argument: str) -> str:
+    """Return the text to explain: the argument itself, or the content of the text file that it names.
+
+    Raises:
+        errors.InputError: The file is not UTF-8 text.
+    """
+    path = pathlib.Path(argument)
+    if path.suffix != ".txt" or not path.is_file():
+        return argument
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise errors.InputError(f"{path}: expected UTF-8 text. Received: {error}") from None
+
+
+def summary(explanation: Explanation) -> dict[str, object]:
+    """Return the answer and its strongest words for the command line."""
+    order = np.argsort(-np.abs(explanation.values), kind="stable")[:10]
+    return {
+        "label": explanation.label,
+        "decision": explanation.decision,
+        "strongest_words": {explanation.tokens[i]: round(float(explanation.values[i]), 4) for i in order},
+    }
+
+
+def contributions(run: scoring.Run, tokens: npt.NDArray[np.object_], *, target: int) -> npt.NDArray[np.float64]:
+    """Return (n,) what each token adds to the calibrated log-odds of class ``target``."""
+    joined = " ".join(tokens)
+    read = text.vectorize(run.features, np.array([joined], object))
+    average = run.model.get_layer("logits")
+    total = np.zeros(len(tokens))
+    voices = zip(run.settings.networks, average.temperatures, average.shares, strict=True)
+    for name, temperature, share in voices:
+        ids = read[model.READS[name]].values[None]
+        attribution = integrated_gradients.attribute(
+            run.model.get_layer(name), ids, targets=np.array([target], np.int64)
+        )
+        spread = _per_ngram if model.READS[name] == "ngrams" else _per_position
+        loudness = share / temperature / run.decision.temperature
+        total += loudness * spread(run.features, tokens, ids[0], attribution.values[0])
+    return total
+
+
+def check(
+    run: scoring.Run,
+    tokens: npt.NDArray[np.object_],
+    values: npt.NDArray[np.float64],
+    logits: npt.NDArray[np.float32],
+    *,
+    target: int,
+    seed: int,
+) -> deletion.DeletionCheck:
+    """Remove the top tokens, and random ones, and score the texts that are left with the whole model."""
+    numbers = np.arange(1, len(tokens) + 1)[None]
+
+    def compute_logits(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        strings = [" ".join(tokens[row[row > 0] - 1]) for row in rows]
+        return run.logits(np.array(strings, object)).astype(np.float64) / run.decision.temperature
+
+    targets = np.array([target])
+    score = deletion.log_odds(logits.astype(np.float64) / run.decision.temperature, targets)
+    attribution = integrated_gradients.Attribution(
+        values=values[None], targets=targets, score=score, baseline_score=np.zeros(1), steps=np.zeros(1, np.int64)
+    )
+    return deletion.check(compute_logits, numbers, attribution, seed=seed)
+
+
+def write(run: scoring.Run, string: str, explanation: Explanation, output: pathlib.Path) -> None:
+    """Write the explanation as a page."""
+    files.write_text(output, document.render(report(run, string, explanation)))
+
+
+def report(run: scoring.Run, string: str, explanation: Explanation) -> document.Report:
+    """Return the page: the label, the highlighted text, its strongest words, and the deletion check."""
+    names = run.decision.class_names
+    rest = " or ".join(name for name in names if name != explanation.label)
+    order = np.argsort(-np.abs(explanation.values), kind="stable")[:15]
+    strongest = blocks.Table(
+        columns=("Token", "Position", "Contribution to the log-odds"),
+        rows=[(explanation.tokens[i], int(i) + 1, float(explanation.values[i])) for i in order],
+        caption=f"The strongest tokens; positive speaks for {explanation.label}.",
+        signed=True,
+    )
+    weighted = zip(explanation.tokens, explanation.values.tolist(), strict=True)
+    highlighted = blocks.Highlight(
+        tokens=[(f"{token} ", value) for token, value in weighted],
+        caption="The text as the model reads it.",
+        toward=explanation.label,
+        against=rest,
+    )
+    sections = [
+        document.Section("Words", "Each token is tinted by what it adds to the answer.", [highlighted, strongest]),
+        document.Section("Is the explanation true?", *_deletion_in_words(explanation)),
+        document.Section("The text as given", "", [blocks.Quote(text=string)]),
+    ]
+    scores = zip(names, explanation.scores.tolist(), strict=True)
+    tiles = [blocks.Tile(f"Probability of {name}", score) for name, score in scores]
+    return document.Report(
+        title="Why this sentiment?",
+        subtitle="Integrated gradients (Sundararajan et al. 2017)",
+        answer=_answer(explanation),
+        headline=tiles,
+        sections=sections,
+    )
+
+
+def _answer(explanation: Explanation) -> str:
+    words = explanation.tokens[np.argsort(-explanation.values, kind="stable")[:3]]
+    abstains = explanation.decision != explanation.label
+    verdict = "The model abstains; most probable is" if abstains else "The model answers"
+    return f"{verdict} {explanation.label}, most of all because of “{'”, “'.join(dict.fromkeys(words))}”."
+
+
+def _deletion_in_words(explanation: Explanation) -> tuple[str, list[blocks.Block]]:
+    lead = "Removing the words that an explanation names must move the score more than removing random ones."
+    found = explanation.deletion
+    if found is None:
+        return lead, [blocks.Text("A text of one token has nothing to compare with.")]
+    top, random = float(found.top[0]), float(found.random[0])
+    verdict = "The check passes." if top > random else "The check FAILS: do not trust the tints above."
+    return lead, [
+        blocks.Text(
+            f"{verdict} Without its top tenth of tokens the log-odds fall by {top:.2f}; without as many random "
+            f"tokens by {random:.2f} on average of ten draws.",
+            tone="good" if top > random else "bad",
+        )
+    ]
+
+
+def _per_position(
+    features: text.TextFeatures,
+    tokens: npt.NDArray[np.object_],
+    ids: npt.NDArray[np.int32],
+    values: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float64]:
+    """Put the values of the tokens that were read back to their positions in the whole text."""
+    total = np.zeros(len(tokens))
+    total[text.kept_positions(len(tokens), features.sequence_length)] = values[: len(ids)]
+    return total
+
+
+def _per_ngram(
+    features: text.TextFeatures,
+    tokens: npt.NDArray[np.object_],
+    ids: npt.NDArray[np.int32],
+    values: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float64]:
+    """Divide each n-gram's value evenly among its occurrences and their tokens."""
+    kept = text.kept_positions(len(tokens), features.ngram_tokens)
+    spans = features.ngram_spans(tokens[kept])
+    occurrences = {bucket: 0 for bucket in ids.tolist()}
+    for bucket, _, _ in spans:
+        occurrences[bucket] += 1
+    value_of = dict(zip(ids.tolist(), values.tolist(), strict=True))
+    total = np.zeros(len(tokens))
+    for bucket, start, order in spans:
+        total[kept[start : start + order]] += value_of[bucket] / occurrences[bucket] / order
+    return total

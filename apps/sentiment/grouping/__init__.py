@@ -1,0 +1,1 @@
+"""What must stay together in a split: duplicates, near duplicates, and reviews of one film."""

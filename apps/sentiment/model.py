@@ -1,0 +1,197 @@
+"""The networks, and the whole model: raw text -> features -> networks -> average of calibrated logits."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from apps.sentiment import config, text
+from shared import datasets, training
+from shared.models import cnn, dense, rnn, sequences
+
+# What each network reads: a feature of ``text.TextFeatures``.
+READS = {"ngram": "ngrams", "cnn": "tokens", "lstm": "tokens"}
+# The name of the input that takes a feature.
+INPUTS = {"ngrams": "ids", "tokens": "tokens"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained where the config leaves it open: what was best on validation."""
+
+    optimizer: str
+    learning_rate: float
+    batch_size: int
+    warmup_fraction: float = 0.0
+    averaged: bool = False
+
+
+# The n-grams' gradients are spread over a million weights, each a thousandth of a network's.
+RECIPES = {
+    "ngram": Recipe(optimizer="momentum", learning_rate=40.0, batch_size=256),
+    "cnn": Recipe(optimizer="adam", learning_rate=0.002, batch_size=64, warmup_fraction=0.06, averaged=True),
+    "lstm": Recipe(optimizer="adam", learning_rate=0.002, batch_size=64, warmup_fraction=0.06, averaged=True),
+}
+
+
+def build(
+    name: str,
+    settings: config.Config,
+    *,
+    classes: int,
+    train: datasets.Arrays,
+    vectors: npt.NDArray[np.float32] | None = None,
+) -> keras.Model:
+    """Build one network, not yet trained: (batch, length) int32 to ``logits`` (batch, classes) float32.
+
+    Args:
+        name: One of ``config.MEMBERS``.
+        settings: Sizes and dropout rates.
+        classes: Number of classes.
+        train: The training part, for the n-grams' naive-Bayes weights.
+        vectors: (vocabulary, embedding size) to start the token networks from; None = random.
+    """
+    if name == "ngram":
+        return build_ngram(settings, train, classes=classes)
+    network = build_token_network(name, settings, classes=classes)
+    if vectors is not None:
+        network.get_layer("embedding").set_weights([vectors])
+    return network
+
+
+def build_token_network(name: str, settings: config.Config, *, classes: int) -> keras.Model:
+    """Build the convolutional or the recurrent network with random word vectors."""
+    tokens = sequences.TokenEmbedding(
+        vocabulary_size=settings.vocabulary_size + text.RESERVED_IDS,
+        embedding_size=settings.embedding_size,
+        dropout_rate=settings.embedding_dropout_rate,
+    )
+    if name == "cnn":
+        return cnn.build_text_cnn(
+            tokens=tokens,
+            classes=classes,
+            windows=settings.cnn_windows,
+            filters=settings.cnn_filters,
+            pooling="max_mean",
+            dropout_rate=settings.dropout_rate,
+        )
+    recurrence = rnn.Recurrence(
+        cell=typing.cast(rnn.Cell, settings.rnn_cell),
+        units=(settings.rnn_units,),
+        downsampling=settings.rnn_downsampling,
+    )
+    return rnn.build_text_rnn(tokens=tokens, classes=classes, recurrence=recurrence, dropout_rate=settings.dropout_rate)
+
+
+def build_ngram(settings: config.Config, train: datasets.Arrays, *, classes: int) -> keras.Model:
+    """Build NB-SVM as a network: a linear bag whose read-out is fixed, starting from the classes' shares."""
+    network = dense.build_bag(table=ngram_table(settings, train, classes=classes), classes=classes)
+    shares = np.bincount(train.labels, minlength=classes) + 1.0
+    read_out = network.get_layer("logits")
+    read_out.bias.assign(np.log(shares / shares.sum()))
+    read_out.trainable = False
+    return network
+
+
+def fit_settings(name: str, settings: config.Config) -> training.FitSettings:
+    """Return how one network is trained: its own values where the config leaves them open."""
+    recipe = RECIPES[name]
+    return training.FitSettings(
+        epochs=settings.epochs or getattr(settings, f"{name}_epochs"),
+        batch_size=settings.batch_size or recipe.batch_size,
+        optimizer=settings.optimizer or recipe.optimizer,
+        learning_rate=settings.learning_rate or recipe.learning_rate,
+        schedule=settings.schedule,
+        warmup_fraction=recipe.warmup_fraction,
+        weight_decay=settings.weight_decay,
+        ema_momentum=settings.ema_momentum if recipe.averaged else None,
+        patience=settings.patience,
+        seed=settings.seed,
+    )
+
+
+def ngram_table(settings: config.Config, train: datasets.Arrays, *, classes: int) -> dense.BagTable:
+    """Return the n-grams' table, scaled by how much each n-gram tells the classes apart.
+
+    For two classes this is NB-SVM (Wang and Manning 2012): one trained weight per n-gram times its naive-Bayes
+    log-count ratio. For more, each n-gram has a weight per class, times the spread of its log-count ratios.
+    """
+    buckets = settings.ngram_buckets + 1
+    ratios = log_count_ratios(train, buckets=buckets, classes=classes)
+    if classes == 2:
+        return dense.BagTable(buckets=buckets, size=1, pooling="l2", scale=ratios[:, 1] - ratios[:, 0])
+    return dense.BagTable(buckets=buckets, size=classes, pooling="l2", scale=np.ptp(ratios, axis=1))
+
+
+def log_count_ratios(train: datasets.Arrays, *, buckets: int, classes: int) -> npt.NDArray[np.float32]:
+    """Return (buckets, classes): the logarithm of each n-gram's share among a class's texts, one text added each.
+
+    Wang and Manning 2012, "Baselines and Bigrams", equation 4; an n-gram counts once per text. Row 0 (padding) is 0.
+    """
+    ngrams = train.inputs[INPUTS["ngrams"]]
+    if not isinstance(ngrams, datasets.Ragged):
+        raise TypeError(f"Expected ragged n-grams. Received: {type(ngrams).__name__}")
+    labels = np.repeat(train.labels, ngrams.lengths)
+    counts = np.ones((buckets, classes), np.float32)
+    np.add.at(counts, (ngrams.values, labels), 1)
+    ratios: npt.NDArray[np.float32] = np.log(counts / counts.sum(axis=0))
+    ratios[0] = 0
+    return ratios
+
+
+@keras.saving.register_keras_serializable(package="fieldnets")
+class CalibratedAverage(keras.layers.Layer):  # type: ignore[misc]
+    """Average logits, each divided by its network's temperature first, so that none is louder than it is sure.
+
+    Args:
+        temperatures: One per network, above 0.
+        shares: One per network, at least 0, with sum 1.
+        name: The layer's name.
+    """
+
+    def __init__(
+        self, temperatures: list[float], shares: list[float], *, name: str = "logits", dtype: Any = "float32"
+    ) -> None:
+        super().__init__(name=name, trainable=False, dtype=dtype)
+        self.temperatures = list(temperatures)
+        self.shares = list(shares)
+
+    def call(self, logits: Any) -> Any:
+        """Map one (batch, classes) tensor per network to (batch, classes)."""
+        columns = logits if isinstance(logits, list | tuple) else [logits]
+        factors = [share / temperature for share, temperature in zip(self.shares, self.temperatures, strict=True)]
+        scaled = [column * factor for column, factor in zip(columns, factors, strict=True)]
+        return sum(scaled[1:], scaled[0])
+
+    def compute_output_shape(self, shapes: Any) -> Any:
+        """Keep the shape of one network's logits."""
+        return shapes[0] if isinstance(shapes, list) else shapes
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"temperatures": self.temperatures, "shares": self.shares, "name": self.name}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Voice:
+    """How a network speaks in the average: its logits over ``temperature``, times ``share``."""
+
+    temperature: float
+    share: float
+
+
+def assemble(
+    features: text.TextFeatures, networks: Mapping[str, keras.Model], voices: Mapping[str, Voice]
+) -> keras.Model:
+    """Join trained networks to the whole model: ``text`` (batch,) string to ``logits`` (batch, classes) float32."""
+    inputs = keras.Input((), dtype="string", name="text")
+    read = features(inputs)
+    logits = [network(read[READS[name]]) for name, network in networks.items()]
+    average = CalibratedAverage(
+        [voices[name].temperature for name in networks], [voices[name].share for name in networks]
+    )
+    return keras.Model({"text": inputs}, average(logits), name="sentiment")

@@ -1,0 +1,95 @@
+"""Score files of any length: stream texts in, write scores, label and decision out."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import rich.console
+import rich.progress
+
+from apps.sentiment import data
+from shared import batch, cli, files
+
+Answer = Callable[[npt.NDArray[np.object_]], dict[str, npt.NDArray[Any]]]
+
+
+def predict(arguments: argparse.Namespace) -> cli.Result:
+    """Score every text of the input files, with a run or with a bundle.
+
+    Raises:
+        errors.InputError: An input cannot be read, or the output exists.
+    """
+    answer, class_names, identity = _open(arguments)
+    chunks = data.iterate_texts(
+        [str(path) for path in arguments.input],
+        text_column=getattr(arguments, "text_column", None),
+        data_format=getattr(arguments, "data_format", "auto"),
+        chunk_rows=arguments.chunk_rows,
+    )
+    inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
+    with _progress() as bar:
+        task = bar.add_task("texts scored", total=None)
+        result = batch.predict(
+            chunks,
+            lambda chunk: score(chunk, answer, class_names),
+            output=arguments.output,
+            plan={"inputs": inputs, "chunk_rows": arguments.chunk_rows, **identity},
+            resume=arguments.resume,
+            overwrite=arguments.overwrite,
+            on_rows=lambda rows: bar.advance(task, rows),
+        )
+    return {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
+
+
+def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> pd.DataFrame:
+    """Return one output row per text: file, row, label, decision and ``score_<class>``."""
+    answers = answer(chunk["text"].to_numpy(object))
+    columns: dict[str, Any] = {"file": chunk["file"], "row": chunk["row"]}
+    columns |= {"label": answers["labels"].astype(str), "decision": answers["decision"].astype(str)}
+    columns |= {f"score_{name}": answers["scores"][:, index] for index, name in enumerate(class_names)}
+    return pd.DataFrame(columns)
+
+
+def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[str, str]]:
+    """Return how to answer texts, the classes, and what identifies the model to a resumed call."""
+    if arguments.model_dir is not None:
+        from shared.serving import bundle
+
+        loaded = bundle.load(arguments.model_dir)
+        names = tuple(loaded.extra("decision.json")["class_names"])
+        return _in_batches(lambda texts: loaded.run({"text": texts})), names, {"model": str(loaded.path)}
+    from apps.sentiment import export, scoring
+
+    run = scoring.open_run(arguments.run_dir)
+
+    def answer(texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
+        return export.answers(run.decision, run.logits(texts))
+
+    return answer, run.decision.class_names, {"model": files.sha256(run.folder.model)}
+
+
+def _in_batches(answer: Answer, rows: int = 256) -> Answer:
+    """Bound what a bundle gets at once, the short texts together: padding is what costs."""
+
+    def batched(texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        inverse = np.argsort(order)
+        parts = [answer(texts[order[start : start + rows]]) for start in range(0, len(texts), rows)]
+        return {name: np.concatenate([part[name] for part in parts])[inverse] for name in parts[0]}
+
+    return batched
+
+
+def _progress() -> rich.progress.Progress:
+    """Return a counter on standard error that shows nothing where nobody looks."""
+    return rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TimeElapsedColumn(),
+        console=rich.console.Console(file=sys.stderr),
+        disable=not sys.stderr.isatty(),
+    )

@@ -1,0 +1,68 @@
+"""Files of one text a line, with or without a label."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+
+from apps.sentiment.readers import labels, reading
+from shared import errors
+
+_LABEL_FIRST = re.compile(r"\s*(?P<label>\S+)(?:\s+(?P<text>.*))?", re.DOTALL)
+_LABEL_LAST = re.compile(r"(?P<text>.*)\t\s*(?P<label>\S+)\s*", re.DOTALL)
+_LABELLED_SHARE = 0.9
+
+
+def read(name: str, opener: reading.Opener, options: reading.Options) -> tuple[Iterator[reading.Row], tuple[str, ...]]:
+    """Read ``<label> <text>``, ``<text> TAB <label>`` or, where labels are not asked for, a text a line."""
+    encoding, notes = _line_encoding(opener)
+    with reading.text_stream(opener, encoding=encoding, newline="\n") as stream:
+        sample = [line for line in stream.read(reading.HEAD_BYTES).split("\n") if line.strip()]
+    pattern = next((pattern for pattern in (_LABEL_FIRST, _LABEL_LAST) if _mostly(sample, pattern)), None)
+    if pattern is None and options.labelled:
+        raise errors.InputError(
+            f"{name}: expected a table with a header or lines of `<label> <text>`. Received: {sample[0][:80]!r}"
+        )
+
+    def generate() -> Iterator[reading.Row]:
+        with reading.text_stream(opener, encoding=encoding, newline="\n") as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.strip() or pattern is None:
+                    yield _line_row(number, line.rstrip("\r\n"), pattern)
+
+    return generate(), notes
+
+
+def _mostly(sample: Sequence[str], pattern: re.Pattern[str]) -> bool:
+    return sum(_split(line, pattern) is not None for line in sample) >= _LABELLED_SHARE * len(sample)
+
+
+def _split(line: str, pattern: re.Pattern[str]) -> tuple[str, str] | None:
+    """Return (label, text) where the line has a label beyond doubt."""
+    match = pattern.fullmatch(line)
+    if match is None or not labels.recognised(match["label"]):
+        return None
+    return match["label"], match["text"] or ""
+
+
+def _line_row(number: int, line: str, pattern: re.Pattern[str] | None) -> reading.Row:
+    if pattern is None:
+        return reading.Row(number, line, None)
+    found = _split(line, pattern)
+    return (
+        reading.Row(number, line, None, problem="no label")
+        if found is None
+        else reading.Row(number, found[1], found[0])
+    )
+
+
+def _line_encoding(opener: reading.Opener) -> tuple[str, tuple[str, ...]]:
+    """Return UTF-8, or UTF-16 where the file says so, or else Latin-1 with a note."""
+    with opener() as stream:
+        encoding = reading.byte_order_encoding(stream.read(2))
+    try:
+        with io.TextIOWrapper(opener(), encoding=encoding) as text:
+            while text.read(1 << 20):
+                pass
+    except UnicodeDecodeError:
+        return "latin-1", ("not valid UTF-8: read as Latin-1",)
+    return encoding, ()

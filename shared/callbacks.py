@@ -1,0 +1,229 @@
+"""What happens at the end of an epoch, and what a person sees meanwhile."""
+
+import contextlib
+import logging
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import rich.console
+import rich.progress
+import tensorflow as tf
+
+from shared import checkpoints, errors, files
+
+Judge = Callable[[], dict[str, float]]
+_LOG = logging.getLogger(__name__)
+
+
+class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
+    """Judge the epoch, keep the best weights, decide whether to stop, and only then write the checkpoint.
+
+    The decision to stop is inside the checkpoint, so a training that is killed right after it does not go on.
+    """
+
+    def __init__(
+        self, *, state: checkpoints.State, judge: Judge, epochs: int, patience: int, checkpoint: pathlib.Path
+    ) -> None:
+        """Take the state to go on from.
+
+        Args:
+            state: Changed in place at the end of every epoch.
+            judge: Returns the validation columns of the history; ``validation_metric`` is the one to raise.
+            epochs: Most epochs.
+            patience: Epochs without a new best value after which to stop; 0 = never.
+            checkpoint: File to write.
+        """
+        super().__init__()
+        self._state = state
+        self._judge = judge
+        self._epochs = epochs
+        self._patience = patience
+        self._checkpoint = checkpoint
+        self._clock = time.monotonic()
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        """Start the clock."""
+        self._clock = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Complete the epoch."""
+        row = {
+            "epoch": epoch + 1,
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "loss": float((logs or {})["loss"]),
+        }
+        _refuse_divergence(row)
+        _make_replicas_agree(self.model)
+        with AveragedWeights(self.model):
+            row |= self._judge()
+            _refuse_divergence(row)
+            self._remember_if_best(row)
+        self._close(row)
+
+    def _remember_if_best(self, row: Mapping[str, float]) -> None:
+        if row["validation_metric"] > self._state.best_value:
+            self._state.best_value = row["validation_metric"]
+            self._state.best_epoch = int(row["epoch"])
+            self._state.best_weights = self.model.get_weights()
+
+    def _close(self, row: dict[str, float]) -> None:
+        state = self._state
+        state.history.append(row)
+        stale = state.epoch - state.best_epoch
+        state.finished = state.epoch >= self._epochs or 0 < self._patience <= stale
+        state.seconds += time.monotonic() - self._clock
+        self._clock = time.monotonic()
+        checkpoints.save(self._checkpoint, model=self.model, state=state)
+        self.model.stop_training = state.finished
+        _LOG.info("epoch %d of %d: %s", state.epoch, self._epochs, row)
+
+
+class AveragedWeights:
+    """Let a block see the moving average of the weights, or the weights when the optimizer keeps none.
+
+    Keras' ``SwapEMAWeights`` swaps by adding and subtracting, which does not bring back the same bits.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        """Remember nothing yet."""
+        self._model = model
+        self._weights: list[np.ndarray] = []
+
+    def __enter__(self) -> None:
+        """Put the averages in."""
+        variables = self._model.trainable_variables
+        self._weights = [keras.ops.convert_to_numpy(variable) for variable in variables]
+        self._model.optimizer.finalize_variable_values(variables)
+
+    def __exit__(self, *_: object) -> None:
+        """Put the weights back."""
+        for variable, value in zip(self._model.trainable_variables, self._weights, strict=True):
+            variable.assign(value)
+
+
+class History(keras.callbacks.Callback):  # type: ignore[misc]
+    """Show the history as ``history.csv`` and as TensorBoard events.
+
+    Both are views of the rows in the checkpoint, written anew when a training goes on: a kill between the
+    checkpoint and them leaves no row missing and none twice.
+    """
+
+    def __init__(self, rows: Sequence[Mapping[str, float]], *, table: pathlib.Path, logs: pathlib.Path) -> None:
+        """Take the list that `EpochEnd` appends to; this callback must come after it."""
+        super().__init__()
+        self._rows = rows
+        self._table = table
+        self._logs = logs
+        self._writer: Any = None
+
+    def __enter__(self) -> "History":
+        """Write the rows of earlier processes."""
+        checkpoints.remove_leftovers(self._table)
+        for events in self._logs.glob("events.out.tfevents.*"):
+            events.unlink()
+        self._writer = tf.summary.create_file_writer(str(self._logs))
+        for row in self._rows:
+            self._write_events(row)
+        if self._rows:
+            self._write_table()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the event file."""
+        self._writer.close()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        """Add the row of this epoch."""
+        self._write_events(self._rows[-1])
+        self._write_table()
+
+    def _write_events(self, row: Mapping[str, float]) -> None:
+        with self._writer.as_default(step=int(row["epoch"])):
+            for name, value in row.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+
+    def _write_table(self) -> None:
+        files.write_text(self._table, pd.DataFrame(list(self._rows)).to_csv(index=False, lineterminator="\n"))
+
+
+class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
+    """Draw the position in the whole training, with the time left, on standard error."""
+
+    def __init__(self, state: checkpoints.State, *, epochs: int, steps: int) -> None:
+        """Begin where ``state`` stands."""
+        super().__init__()
+        self._state = state
+        self._epochs = epochs
+        self._steps = steps
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.TaskProgressColumn(),
+            rich.progress.TimeRemainingColumn(),
+            console=rich.console.Console(file=sys.stderr),
+            transient=True,
+        )
+        self._task = self._bar.add_task(self._description(), total=epochs * steps, completed=state.epoch * steps)
+
+    def __enter__(self) -> "ProgressBar":
+        """Show the bar."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the terminal back, also after an error."""
+        self._bar.stop()
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Move on by what the last execution did."""
+        self._bar.update(self._task, completed=self._state.epoch * self._steps + batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        """Tell the value that the epoch reached."""
+        self._bar.update(self._task, description=self._description())
+
+    def _description(self) -> str:
+        position = f"epoch {min(self._state.epoch + 1, self._epochs)}/{self._epochs}"
+        if not self._state.history:
+            return position
+        last = self._state.history[-1]
+        return (
+            f"{position}  loss {last['loss']:.4f}  validation {last['validation_metric']:.4f} "
+            f"(best {self._state.best_value:.4f} in epoch {self._state.best_epoch})"
+        )
+
+
+@contextlib.contextmanager
+def progress_bar(state: checkpoints.State, *, epochs: int, steps: int, wanted: bool) -> Iterator[list[ProgressBar]]:
+    """Yield the progress bar in a list, which is empty where nobody looks."""
+    if not (wanted and sys.stderr.isatty()):
+        yield []
+        return
+    with ProgressBar(state, epochs=epochs, steps=steps) as bar:
+        yield [bar]
+
+
+def _make_replicas_agree(model: keras.Model) -> None:
+    """Give every replica the first one's BatchNorm statistics, which are all that a checkpoint holds.
+
+    Keras lets each replica keep its own, and then a validation after a kill would not be the one without it.
+    """
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        for variable in model.non_trainable_variables:
+            variable.assign(keras.ops.convert_to_numpy(variable))
+
+
+def _refuse_divergence(row: Mapping[str, float]) -> None:
+    broken = {name: value for name, value in row.items() if not np.isfinite(value)}
+    if broken:
+        raise errors.FieldnetsError(
+            f"Epoch {row['epoch']:.0f}: expected finite numbers. Received: {broken}. "
+            "A lower learning rate or gradient clipping usually helps."
+        )

@@ -1,0 +1,125 @@
+"""One atomic file that holds all of a training's state after a complete epoch.
+
+A process may be killed at any moment, also while it writes this file: the old file stays until the new one is
+whole. Nothing else decides what happens next, because an epoch's order is a pure function of (seed, epoch).
+"""
+
+import dataclasses
+import json
+import pathlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from shared import errors, files
+
+
+@dataclasses.dataclass
+class State:
+    """Where a training stands.
+
+    Attributes:
+        identity: What must be the same for the training to go on: settings, data, loss.
+        history: One row for each complete epoch.
+        best_epoch: Epoch of the best value, counted from 1; 0 before the first.
+        best_value: Highest value of the monitor.
+        best_weights: The model's weights in that epoch.
+        seconds: Time spent, in all processes together.
+        finished: Whether there is nothing left to do.
+    """
+
+    identity: dict[str, Any]
+    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float = -np.inf
+    best_weights: list[np.ndarray] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+    finished: bool = False
+
+    @property
+    def epoch(self) -> int:
+        """Complete epochs."""
+        return len(self.history)
+
+
+def save(path: pathlib.Path, *, model: keras.Model, state: State) -> None:
+    """Write the model's variables, the optimizer's and ``state`` into one ``.npz``, atomically."""
+    described = {
+        field.name: getattr(state, field.name) for field in dataclasses.fields(state) if field.name != "best_weights"
+    }
+    described["variables"] = _shapes(model)
+    arrays = {
+        "state": np.array(json.dumps(described)),
+        **_numbered("variable", [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]),
+        **_numbered("best", state.best_weights),
+    }
+    with files.atomic(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **arrays)
+
+
+def load(path: pathlib.Path, *, model: keras.Model, identity: Mapping[str, Any]) -> State:
+    """Put a checkpoint's values into ``model`` and its optimizer, and return the state, or a new one.
+
+    Raises:
+        errors.InputError: The file is broken, or belongs to another training.
+    """
+    if not path.exists():
+        return State(identity=dict(identity))
+    arrays = _read(path)
+    described = json.loads(str(arrays["state"]))
+    saved = {"model": described.pop("variables"), **described["identity"]}
+    asked = {"model": _shapes(model), **identity}
+    _refuse_another_training(path, saved=saved, asked=asked)
+    for variable, value in zip(_variables(model), _in_order("variable", arrays), strict=True):
+        variable.assign(value)
+    return State(best_weights=_in_order("best", arrays), **described)
+
+
+def remove_leftovers(path: pathlib.Path) -> None:
+    """Delete the temporary files of writes of ``path`` that were killed."""
+    for leftover in path.parent.glob(f".{path.stem}-*{path.suffix}"):
+        leftover.unlink(missing_ok=True)
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    """Everything a step changes: weights, BatchNorm statistics, Dropout's seeds, optimizer slots, steps."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _shapes(model: keras.Model) -> list[list[int]]:
+    """Tell one network from another. Names would not do: Keras numbers them on within a process."""
+    return [list(variable.shape) for variable in _variables(model)]
+
+
+def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return dict(archive)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise errors.InputError(
+            f"{path}: expected a checkpoint; delete the file to train from the start. Received: {error}"
+        ) from error
+
+
+def _refuse_another_training(path: pathlib.Path, *, saved: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    # Through JSON, because that is where the saved values have been: tuples came back as lists.
+    asked = json.loads(json.dumps(asked))
+    differing = [name for name in asked if saved.get(name) != asked[name]]
+    if differing:
+        name = differing[0]
+        raise errors.InputError(
+            f"{path}: expected the same training as began here, with {name} = {saved.get(name)}. "
+            f"Received: {asked[name]}. Train in another folder, or delete this one's checkpoint."
+        )
+
+
+def _numbered(prefix: str, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{prefix}/{number}": array for number, array in enumerate(arrays)}
+
+
+def _in_order(prefix: str, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    count = sum(name.startswith(f"{prefix}/") for name in arrays)
+    return [arrays[f"{prefix}/{number}"] for number in range(count)]

@@ -1,0 +1,65 @@
+"""Facts about this machine and installation that need no judgement; TensorFlow is asked only about GPUs."""
+
+import importlib.metadata
+import importlib.util
+import os
+import pathlib
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+
+CGROUP_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
+PROCESSOR = pathlib.Path("/proc/cpuinfo")
+
+
+def installed(names: Sequence[str]) -> dict[str, str | None]:
+    """Return each distribution's version, None where it is not installed."""
+    return {name: _version(name) for name in names}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def missing(modules: Iterable[str]) -> list[str]:
+    """Return the top-level modules that cannot be imported, without importing any."""
+    return [module for module in modules if importlib.util.find_spec(module) is None]
+
+
+def usable_cores() -> int:
+    """Count the cores this process may run on: in a container fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_limit(path: pathlib.Path = CGROUP_LIMIT) -> int | None:
+    """Return the container's memory limit in bytes, None where there is none."""
+    text = path.read_text().strip() if path.is_file() else "max"
+    return int(text) if text.isdecimal() else None
+
+
+def processor_flags(path: pathlib.Path = PROCESSOR) -> frozenset[str]:
+    """Return the processor's features as Linux names them; empty elsewhere."""
+    text = path.read_text() if path.is_file() else ""
+    found = re.search(r"^flags\s*:\s*(.*)$", text, flags=re.MULTILINE)
+    return frozenset(found.group(1).split()) if found else frozenset()
+
+
+def driver_gpus(field: str) -> list[str]:
+    """Ask the driver's own tool, nvidia-smi, for a field of every GPU; no tool, no GPU."""
+    command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader"]
+    try:
+        finished = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in finished.stdout.splitlines() if line.strip()]
+
+
+def tensorflow_gpus() -> list[str]:
+    """Return the names of the GPUs that TensorFlow can use."""
+    from shared import runtime
+
+    devices = runtime.describe()["devices"]
+    return [str(device.get("model") or device["name"]) for device in devices if device["type"] == "GPU"]

@@ -1,0 +1,275 @@
+"""Train a model: the only caller of ``model.fit``.
+
+One seed gives one set of weights, bit for bit, and a training that is killed at any moment and called again
+gives the same weights as one that was not: `shared.datasets` sees to the order of the rows,
+`shared.checkpoints` to the rest.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from shared import callbacks, checkpoints, datasets, errors, optimizers
+
+Monitor = Callable[[np.ndarray, np.ndarray], float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitSettings:
+    """How to train.
+
+    Attributes:
+        epochs: Most passes over the training rows.
+        batch_size: Most rows in a batch; 1 = stochastic, ``"all"`` = full-batch gradient descent.
+        optimizer: sgd, momentum (Nesterov, 0.9), adam or adamw.
+        learning_rate: The schedule's highest value.
+        schedule: constant, cosine or one_cycle.
+        warmup_fraction: Part of the training in which the learning rate rises from 0, in [0, 1).
+        weight_decay: Decoupled decay of everything but biases and normalization scales.
+        gradient_clip_norm: Highest norm of all gradients together; None = no clipping.
+        ema_momentum: Judge and keep the exponential moving average of the weights; None = the weights.
+        patience: Epochs without a better validation value after which to stop; 0 = never.
+        seed: Of the order of the rows and of augmentation.
+        bucket_by_length: Whether batches of ragged rows hold rows of similar length.
+        evaluation_batch_size: Rows in a validation batch; changes the speed only.
+        steps_per_execution: Most steps between two looks of Python at the training, with the same weights.
+            With 8 a small dense network takes half the processor time.
+        jit_compile: Whether XLA compiles the step. It does again for every new width of ragged rows.
+
+    Raises:
+        errors.InputError: A value is out of its range.
+    """
+
+    epochs: int = 10
+    batch_size: datasets.BatchSize = 64
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    warmup_fraction: float = 0.0
+    weight_decay: float = 0.0
+    gradient_clip_norm: float | None = None
+    ema_momentum: float | None = None
+    patience: int = 3
+    seed: int = 0
+    bucket_by_length: bool = True
+    evaluation_batch_size: int = 256
+    steps_per_execution: int = 1
+    jit_compile: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        whole = isinstance(self.batch_size, int) and self.batch_size >= 1
+        valid = whole or self.batch_size == "all"
+        _expect("batch_size", self.batch_size, 'at least 1, or "all"', valid=valid)
+        for name in ("epochs", "evaluation_batch_size", "steps_per_execution"):
+            _expect(name, getattr(self, name), "at least 1", valid=getattr(self, name) >= 1)
+        for name in ("weight_decay", "patience", "seed"):
+            _expect(name, getattr(self, name), "at least 0", valid=getattr(self, name) >= 0)
+        _expect("learning_rate", self.learning_rate, "more than 0", valid=self.learning_rate > 0)
+        _expect("warmup_fraction", self.warmup_fraction, "in [0, 1)", valid=0 <= self.warmup_fraction < 1)
+        clip, momentum = self.gradient_clip_norm, self.ema_momentum
+        _expect("gradient_clip_norm", clip, "more than 0", valid=clip is None or clip > 0)
+        _expect("ema_momentum", momentum, "in (0, 1)", valid=momentum is None or 0 < momentum < 1)
+        for name, choices in (("optimizer", optimizers.OPTIMIZERS), ("schedule", optimizers.SCHEDULES)):
+            _expect(name, getattr(self, name), f"one of {choices}", valid=getattr(self, name) in choices)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Where a training leaves its traces; two trainings must not share a path.
+
+    Attributes:
+        checkpoints: Folder of the checkpoint, from which the same call goes on.
+        history: CSV file, one row for each epoch.
+        logs: Folder of TensorBoard events.
+        progress: Whether to draw a progress bar where standard error is a terminal.
+    """
+
+    checkpoints: pathlib.Path
+    history: pathlib.Path
+    logs: pathlib.Path
+    progress: bool = True
+
+    @property
+    def checkpoint(self) -> pathlib.Path:
+        """The one file that holds the state."""
+        return self.checkpoints / "checkpoint.npz"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """What a training came to.
+
+    Attributes:
+        best_epoch: Epoch whose weights the model now has, counted from 1.
+        best_value: Its value of the monitor.
+        history: One row for each epoch: epoch, learning_rate, loss, validation_loss, validation_metric.
+        seconds: Time in all processes together.
+        resumed_from: Complete epochs that this call found; 0 = none.
+    """
+
+    best_epoch: int
+    best_value: float
+    history: list[dict[str, float]]
+    seconds: float
+    resumed_from: int
+
+
+def fit(
+    model: keras.Model,
+    train: datasets.Arrays,
+    validation: datasets.Arrays,
+    *,
+    settings: FitSettings,
+    loss: keras.losses.Loss,
+    monitor: Monitor,
+    outputs: Outputs,
+) -> FitResult:
+    """Train ``model`` and leave it with its best weights.
+
+    Call it again after a kill, with a model built from the same seed, and it goes on from the last complete
+    epoch. A finished training returns at once.
+
+    Args:
+        model: Uncompiled, ending in logits, built inside the strategy's scope if there is one.
+        train: Rows to learn from.
+        validation: Rows that decide when to stop and which weights are best.
+        settings: How to train.
+        loss: Of (labels, logits).
+        monitor: NumPy metric (labels, logits) -> float of all validation rows; the higher the better.
+        outputs: Where the checkpoint, the history and the logs go.
+
+    Raises:
+        errors.InputError: The checkpoint is broken or belongs to another training.
+        errors.FieldnetsError: The loss or the monitor is not finite.
+    """
+    steps = datasets.steps(len(train), batch_size=settings.batch_size)
+    _compile(model, settings, loss=loss, steps=steps)
+    checkpoints.remove_leftovers(outputs.checkpoint)
+    state = checkpoints.load(outputs.checkpoint, model=model, identity=_identity(settings, train, validation, loss))
+    resumed_from = state.epoch
+
+    def judge() -> dict[str, float]:
+        logits = predict(model, validation, batch_size=settings.evaluation_batch_size)
+        return {
+            "validation_loss": float(loss(validation.labels, logits)),
+            "validation_metric": float(monitor(validation.labels, logits)),
+        }
+
+    epoch_end = callbacks.EpochEnd(
+        state=state,
+        judge=judge,
+        epochs=settings.epochs,
+        patience=settings.patience,
+        checkpoint=outputs.checkpoint,
+    )
+    history = callbacks.History(state.history, table=outputs.history, logs=outputs.logs)
+    bar = callbacks.progress_bar(state, epochs=settings.epochs, steps=steps, wanted=outputs.progress)
+    with history, bar as listeners:
+        if not state.finished:
+            _run_epochs(model, train, settings, state.epoch, [epoch_end, history, *listeners])
+    model.set_weights(state.best_weights)
+    return FitResult(
+        best_epoch=state.best_epoch,
+        best_value=state.best_value,
+        history=state.history,
+        seconds=state.seconds,
+        resumed_from=resumed_from,
+    )
+
+
+def predict(model: keras.Model, source: datasets.Arrays, *, batch_size: int = 256) -> np.ndarray:
+    """Return the model's output for every row, in the order of the rows.
+
+    Rows are run through in the order of their length, which spares padding, and put back.
+    """
+    order = np.arange(len(source)) if source.lengths is None else np.argsort(source.lengths, kind="stable")
+    batches = datasets.evaluation(source, batch_size=batch_size, order=order)
+    outputs = np.asarray(model.predict(batches, verbose=0))
+    restored = np.empty_like(outputs)
+    restored[order] = outputs
+    return restored
+
+
+def _compile(model: keras.Model, settings: FitSettings, *, loss: keras.losses.Loss, steps: int) -> None:
+    """Give the model its optimizer, with all variables, so that a checkpoint can fill them."""
+    with model.distribute_strategy.scope():
+        learning_rate = optimizers.build_schedule(
+            settings.schedule,
+            peak=settings.learning_rate,
+            steps=steps * settings.epochs,
+            warmup_fraction=settings.warmup_fraction,
+        )
+        optimizer = optimizers.build_optimizer(
+            settings.optimizer,
+            learning_rate=learning_rate,
+            weight_decay=settings.weight_decay,
+            gradient_clip_norm=settings.gradient_clip_norm,
+            ema_momentum=settings.ema_momentum,
+        )
+        model.compile(
+            optimizer=optimizer,
+            loss=loss,
+            jit_compile=settings.jit_compile,
+            steps_per_execution=_greatest_divisor(steps, settings.steps_per_execution),
+        )
+        model.optimizer.build(model.trainable_variables)
+    # Under a strategy Keras would average the replicas' first batches, to learn shapes that are known
+    # already. That fails for replicas with different numbers of rows.
+    model._maybe_symbolic_build = lambda **_: None
+
+
+def _run_epochs(
+    model: keras.Model,
+    train: datasets.Arrays,
+    settings: FitSettings,
+    first_epoch: int,
+    listeners: Sequence[keras.callbacks.Callback],
+) -> None:
+    batches = datasets.training(
+        train,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        first_epoch=first_epoch,
+        epochs=settings.epochs,
+        bucket_by_length=settings.bucket_by_length,
+    )
+    model.fit(
+        batches,
+        initial_epoch=first_epoch,
+        epochs=settings.epochs,
+        steps_per_epoch=datasets.steps(len(train), batch_size=settings.batch_size),
+        callbacks=list(listeners),
+        shuffle=False,
+        verbose=0,
+    )
+
+
+def _greatest_divisor(steps: int, limit: int) -> int:
+    """Return how many steps to run at once, without a rest: there Keras would read on into the next epoch.
+
+    >>> _greatest_divisor(12, 5), _greatest_divisor(13, 5)
+    (4, 1)
+    """
+    return max(divisor for divisor in range(1, min(limit, steps) + 1) if steps % divisor == 0)
+
+
+def _identity(
+    settings: FitSettings, train: datasets.Arrays, validation: datasets.Arrays, loss: keras.losses.Loss
+) -> dict[str, Any]:
+    """Return what must not change between a kill and the next call."""
+    return {
+        **dataclasses.asdict(settings),
+        "loss": keras.saving.serialize_keras_object(loss),
+        "training data": train.fingerprint(),
+        "validation data": validation.fingerprint(),
+    }
+
+
+def _expect(name: str, value: object, expected: str, *, valid: bool) -> None:
+    if not valid:
+        raise errors.InputError(f"{name}: expected {expected}. Received: {value!r}")

@@ -1,0 +1,169 @@
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from shared import errors, files
+
+
+def names(folder: pathlib.Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_takes_its_name_only_when_the_block_succeeds(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "new" / "table.csv"
+    with files.atomic(path) as temporary:
+        temporary.write_text("a,b\n")
+        assert not path.exists()
+        assert (temporary.parent, temporary.suffix) == (path.parent, ".csv")
+    assert path.read_text() == "a,b\n"
+    assert names(path.parent) == ["table.csv"]
+
+
+def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("old")
+
+    def fail() -> None:
+        with files.atomic(path) as temporary:
+            temporary.write_text("new")
+            raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        fail()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["notes.txt"]
+
+
+def test_a_process_killed_while_writing_leaves_the_old_file_whole(
+    tmp_path: pathlib.Path, environment: dict[str, str]
+) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_text("old")
+    script = (
+        "import os, pathlib, signal, sys\n"
+        "from shared import files\n"
+        "with files.atomic(pathlib.Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", script, str(path)], env=environment, check=False)
+    assert finished.returncode == -9
+    assert path.read_text() == "old"
+
+
+def test_a_written_file_can_be_read_by_everyone(tmp_path: pathlib.Path) -> None:
+    files.write_text(tmp_path / "a.txt", "grüße\n")
+    assert oct(os.stat(tmp_path / "a.txt").st_mode & 0o777) == "0o644"
+    assert (tmp_path / "a.txt").read_bytes() == "grüße\n".encode()
+
+
+def test_json_comes_back_as_it_was_written_in_its_own_order(tmp_path: pathlib.Path) -> None:
+    content = {"z": 1, "a": [1.5, None, "né😀"], "m": {"deep": True}}
+    files.write_json(tmp_path / "a.json", content)
+    assert files.read_json(tmp_path / "a.json") == content
+    assert list(files.read_json(tmp_path / "a.json")) == ["z", "a", "m"]
+    assert "né😀" in (tmp_path / "a.json").read_text("utf-8")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_json_without_a_number_for_nan_is_refused_before_anything_is_written(
+    tmp_path: pathlib.Path, number: float
+) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "a.json", {"value": number})
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "expected valid JSON"),
+        (b"", "expected valid JSON"),
+        (b"[1]", "expected a JSON object. Received: list"),
+        (b"\xff\xfe{", "expected valid JSON"),
+    ],
+)
+def test_a_broken_json_file_is_named(tmp_path: pathlib.Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(errors.InputError, match=message) as caught:
+        files.read_json(tmp_path / "a.json")
+    assert "a.json" in str(caught.value)
+
+
+def test_a_json_path_without_a_readable_file_is_bad_input(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.InputError, match="does not exist"):
+        files.read_json(tmp_path / "none.json")
+    with pytest.raises(errors.InputError, match="directory"):
+        files.read_json(tmp_path)
+
+
+def test_the_hash_is_that_of_the_whole_file(tmp_path: pathlib.Path) -> None:
+    content = bytes(range(256)) * 5000
+    (tmp_path / "a").write_bytes(content)
+    assert files.sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def a_run(path: pathlib.Path) -> files.RunFolder:
+    run = files.RunFolder.create(path)
+    files.write_json(run.config, {})
+    return run
+
+
+def test_the_run_folder_has_the_names_of_the_contract(tmp_path: pathlib.Path) -> None:
+    run = files.RunFolder(tmp_path)
+    paths = [run.config, run.split, run.environment, run.history, run.checkpoints, run.model, run.decision]
+    assert [path.relative_to(tmp_path).as_posix() for path in [*paths, run.evaluation, run.logs]] == [
+        *("config.json", "split.json", "environment.json", "history.csv", "checkpoints", "model.keras"),
+        *("decision.json", "evaluation", "logs"),
+    ]
+
+
+def test_a_run_is_not_trained_over_by_accident(tmp_path: pathlib.Path) -> None:
+    run = a_run(tmp_path / "run")
+    with pytest.raises(errors.InputError, match=r"--resume .* --overwrite"):
+        files.RunFolder.create(run.path)
+    assert run.config.exists()
+
+
+def test_resume_keeps_a_run_and_overwrite_empties_it(tmp_path: pathlib.Path) -> None:
+    run = a_run(tmp_path / "run")
+    assert files.RunFolder.create(run.path, resume=True).config.exists()
+    assert not files.RunFolder.create(run.path, overwrite=True).config.exists()
+
+
+@pytest.mark.parametrize("option", ["resume", "overwrite"])
+def test_a_folder_or_file_that_is_no_run_is_never_touched(tmp_path: pathlib.Path, option: str) -> None:
+    folder, file = tmp_path / "holiday", tmp_path / "letter.txt"
+    folder.mkdir()
+    (folder / "photo.jpg").write_text("beach")
+    file.write_text("dear")
+    for path in (folder, file):
+        with pytest.raises(errors.InputError, match=r"without config\.json"):
+            files.RunFolder.create(path, **{option: True})
+    assert (folder / "photo.jpg").exists()
+    assert file.exists()
+
+
+def test_an_empty_folder_may_become_a_run(tmp_path: pathlib.Path) -> None:
+    assert files.RunFolder.create(tmp_path).path == tmp_path
+
+
+def test_an_unfinished_run_is_not_opened_and_the_message_says_how_to_finish_it(
+    tmp_path: pathlib.Path,
+) -> None:
+    run = a_run(tmp_path / "run")
+    with pytest.raises(errors.InputError, match=r"train --run-dir .*run --resume"):
+        files.RunFolder.open(run.path)
+    run.model.touch()
+    run.decision.touch()
+    assert files.RunFolder.open(run.path) == run
+
+
+def test_a_folder_that_is_no_run_is_not_opened(tmp_path: pathlib.Path) -> None:
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(errors.InputError, match="expected a folder that `train --run-dir` wrote"):
+            files.RunFolder.open(path)

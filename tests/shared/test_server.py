@@ -1,0 +1,182 @@
+"""The HTTP server, asked as a TF Serving client asks."""
+
+import asyncio
+import base64
+import json
+import pathlib
+from typing import Any
+
+import fastapi
+import httpx
+import pytest
+
+from shared.serving import bundle, server
+
+pytestmark = pytest.mark.tensorflow
+PREDICT = "/v1/models/tiny:predict"
+
+
+class Client:
+    """Sends requests to an application without a socket; a fault inside is an answer with status 500."""
+
+    def __init__(self, app: fastapi.FastAPI) -> None:
+        self.transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def send() -> httpx.Response:
+            async with httpx.AsyncClient(transport=self.transport, base_url="http://server") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(send())
+
+    def get(self, path: str) -> httpx.Response:
+        return self.request("GET", path)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+
+@pytest.fixture(scope="module")
+def client(bundle_path: pathlib.Path) -> Client:
+    return Client(server.create(bundle.load(bundle_path)))
+
+
+def predictions(client: Client, body: dict[str, Any]) -> list[dict[str, Any]]:
+    reply = client.post(PREDICT, json=body)
+    assert reply.status_code == 200, reply.text
+    answer: list[dict[str, Any]] = reply.json()["predictions"]
+    return answer
+
+
+def test_rows_go_in_and_one_prediction_for_each_comes_out(client: Client, tiny: Any) -> None:
+    texts, expected = tiny.golden.inputs["text"].tolist(), tiny.golden.outputs
+    rows = predictions(client, {"instances": [{"text": text} for text in texts]})
+    assert [row["labels"] for row in rows] == expected["labels"].tolist()
+    assert [row["decision"] for row in rows] == expected["decision"].tolist()
+    for row, scores in zip(rows, expected["scores"].tolist(), strict=True):
+        assert row["scores"] == pytest.approx(scores, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"instances": ["né😀"]},
+        {"instances": [{"text": "né😀"}]},
+        {"instances": [{"b64": base64.b64encode("né😀".encode()).decode()}]},
+        {"instances": [{"text": {"b64": base64.b64encode("né😀".encode()).decode()}}]},
+        {"instances": ["né😀"], "signature_name": "serving_default"},
+    ],
+)
+def test_a_row_may_be_written_in_each_of_tf_servings_ways(client: Client, body: dict[str, Any]) -> None:
+    assert predictions(client, body) == predictions(client, {"instances": ["né😀"]})
+
+
+@pytest.mark.parametrize("inputs", [["good", "bad"], {"text": ["good", "bad"]}])
+def test_columns_go_in_and_columns_come_out(client: Client, inputs: Any) -> None:
+    reply = client.post(PREDICT, json={"inputs": inputs})
+    rows = predictions(client, {"instances": ["good", "bad"]})
+    assert reply.status_code == 200
+    assert reply.json()["outputs"] == {name: [row[name] for row in rows] for name in ("scores", "labels", "decision")}
+
+
+def test_text_and_bytes_may_stand_in_one_request(client: Client) -> None:
+    first, second = predictions(client, {"instances": ["good", {"b64": "Z29vZA=="}]})
+    assert first == second
+
+
+def test_bytes_that_are_no_text_are_answered(client: Client) -> None:
+    assert len(predictions(client, {"instances": [{"b64": base64.b64encode(b"\xff\xfe\x00").decode()}]})) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, 'exactly one of "instances" and "inputs"'),
+        ({"instances": ["a"], "inputs": ["a"]}, 'exactly one of "instances" and "inputs"'),
+        ({"instances": []}, "at least one row"),
+        ({"instances": "good"}, "expected a list"),
+        ({"instances": None}, "expected a list"),
+        ({"instances": [3]}, "Received: int"),
+        ({"instances": ["good", 3]}, "Received: int"),
+        ({"instances": [None]}, "Received: NoneType"),
+        ({"instances": [["good"]]}, "Received: list"),
+        ({"instances": [{"words": "good"}]}, "expected the inputs"),
+        ({"instances": [{"text": "good", "more": 1}]}, "expected the inputs"),
+        ({"instances": [{}]}, "expected the inputs"),
+        ({"instances": [{"b64": "not base64!"}]}, "expected base64"),
+        ({"instances": [{"b64": 3}]}, "Received: dict"),
+        ({"instances": ["\ud800"]}, "text: expected valid Unicode"),
+        ({"inputs": []}, "rows"),
+        ({"inputs": {"text": "good"}}, "rows"),
+        ({"inputs": ["a"] * 1025}, "1 to 1024 rows"),
+        ({"instances": ["good"], "signature_name": "train"}, "signature"),
+    ],
+)
+def test_a_request_that_cannot_be_answered_gets_400_and_one_message(
+    client: Client, body: dict[str, Any], message: str
+) -> None:
+    reply = client.post(PREDICT, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert (reply.status_code, list(reply.json())) == (400, ["error"]), reply.text
+    assert message in reply.json()["error"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"text"', b"\xff", b"null"])
+def test_a_body_that_is_no_json_object_gets_400_in_tf_servings_form(client: Client, content: bytes) -> None:
+    reply = client.post(PREDICT, content=content, headers={"Content-Type": "application/json"})
+    assert (reply.status_code, list(reply.json())) == (400, ["error"]), reply.text
+    assert isinstance(reply.json()["error"], str)
+
+
+def test_json_is_read_whatever_the_client_calls_it(client: Client) -> None:
+    # ``curl -d`` sends application/x-www-form-urlencoded, and TF Serving does not mind.
+    reply = client.post(
+        PREDICT,
+        content=b'{"instances": ["good"]}',
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert reply.status_code == 200, reply.text
+
+
+@pytest.mark.parametrize(("method", "path", "code"), [("POST", "/v1/models/other:predict", 404), ("GET", PREDICT, 405)])
+def test_an_unknown_route_has_an_error_in_the_same_form(client: Client, method: str, path: str, code: int) -> None:
+    reply = client.request(method, path, json={"instances": ["good"]})
+    assert (reply.status_code, list(reply.json())) == (code, ["error"])
+
+
+def test_status_and_metadata_have_tf_servings_names(client: Client) -> None:
+    assert client.get("/v1/models/tiny").json()["model_version_status"][0] == {
+        "version": "1",
+        "state": "AVAILABLE",
+        "status": {"error_code": "OK", "error_message": ""},
+    }
+    about = client.get("/v1/models/tiny/metadata").json()
+    assert about["inputs"] == {"text": {"dtype": "string", "shape": [-1]}}
+    assert about["outputs"]["scores"] == {"dtype": "float32", "shape": [-1, 2]}
+    assert about["class_names"] == ["negative", "positive"]
+
+
+def test_the_server_says_when_it_is_ready(client: Client) -> None:
+    assert client.get("/health").json() == {"status": "ready"}
+
+
+def test_the_page_is_whole_and_needs_nothing_from_the_network(client: Client) -> None:
+    reply = client.get("/")
+    assert reply.headers["content-type"].startswith("text/html")
+    assert "{{" not in reply.text
+    assert "http://" not in reply.text
+    assert "https://" not in reply.text
+    assert "<h1>tiny</h1>" in reply.text
+
+
+def test_a_bundle_is_warmed_up_with_its_own_golden_inputs(bundle_path: pathlib.Path) -> None:
+    loaded = bundle.load(bundle_path)
+    seen: list[Any] = []
+
+    class Watched:
+        extra = staticmethod(loaded.extra)
+        run = staticmethod(seen.append)
+
+    server.warm_up(Watched())  # type: ignore[arg-type]
+    assert [row.tolist() for row in seen[0].values()] == [
+        loaded.extra("golden.json")["inputs"]["text"][:8],
+    ]

@@ -1,0 +1,285 @@
+"""One whole run of every app through its real command line: each verb, and the files of DESIGN section 4.
+
+An app's ``tests/<app>/samples.py`` says what to feed it with: ``EXPLAIN_INPUT``, ``READ_FLAGS``, ``usual()``
+and ``unusual()``. TensorFlow runs in the child processes only.
+"""
+
+import importlib
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import types
+import urllib.request
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from shared import config, files
+from tests import helpers
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture(scope="module", params=helpers.APPS)
+def app(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def module(app: str) -> str:
+    return f"apps.{app}"
+
+
+@pytest.fixture(scope="module")
+def samples(app: str) -> types.ModuleType:
+    return helpers.samples_of(app)
+
+
+@pytest.fixture(scope="module")
+def folder(app: str, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return tmp_path_factory.mktemp(app)
+
+
+@pytest.fixture(scope="module")
+def normalised(module: str, folder: pathlib.Path, command_line: helpers.CommandLine) -> pathlib.Path:
+    """What ``data --write`` wrote."""
+    assert command_line.run(module, "data", "--write", folder / "normalised", "--json").json
+    return folder / "normalised"
+
+
+@pytest.fixture(scope="module")
+def run(module: str, folder: pathlib.Path, command_line: helpers.CommandLine) -> files.RunFolder:
+    """What ``train --preset smoke`` wrote."""
+    path = folder / "run"
+    finished = command_line.run(module, "train", "--preset", "smoke", "--run-dir", path, "--json")
+    assert finished.json["run_dir"] == str(path)
+    return files.RunFolder(path)
+
+
+@pytest.fixture(scope="module")
+def evaluated(module: str, run: files.RunFolder, command_line: helpers.CommandLine) -> helpers.Finished:
+    return command_line.run(module, "evaluate", "--run-dir", run.path, "--json")
+
+
+@pytest.fixture(scope="module")
+def evaluation(evaluated: helpers.Finished, run: files.RunFolder) -> pathlib.Path:
+    assert evaluated.json["report"] == str(run.evaluation / "report.html")
+    return run.evaluation
+
+
+@pytest.fixture(scope="module")
+def bundle_path(
+    module: str, run: files.RunFolder, folder: pathlib.Path, command_line: helpers.CommandLine
+) -> pathlib.Path:
+    flags = ("--run-dir", run.path, "--output-dir", folder / "bundles", "--json")
+    return pathlib.Path(command_line.run(module, "export", *flags).json["bundle"])
+
+
+@pytest.fixture(scope="module")
+def usual(samples: types.ModuleType, normalised: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    path: pathlib.Path = samples.usual(normalised, folder)
+    return path
+
+
+def test_data_writes_a_certificate_without_overlap(normalised: pathlib.Path) -> None:
+    certificate = files.read_json(normalised / "split.json")
+    assert certificate["unit"]
+    assert set(certificate["overlap"].values()) == {0}
+    assert set(certificate["counts"]) == {"train", "validation", "test"}
+
+
+def test_a_source_that_is_not_there_exits_2_and_is_named(module: str, command_line: helpers.CommandLine) -> None:
+    finished = command_line.run(module, "data", "--data", "/no/such/file.csv", code=2)
+    assert "/no/such/file.csv" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_train_leaves_the_files_of_the_run_folder(run: files.RunFolder, app: str) -> None:
+    for path in (run.split, run.environment, run.history, run.model, run.decision):
+        assert path.is_file(), path
+    assert run.checkpoints.is_dir()
+    assert any(run.logs.rglob("events.out.tfevents*"))
+    app_config = helpers.config_of(app)
+    assert app_config.from_json(files.read_json(run.config)) == app_config.smoke()
+    environment = files.read_json(run.environment)
+    assert environment["seed"] == 0
+    assert {"python", "packages", "devices", "git_commit"} <= set(environment)
+    assert [path for path in run.path.rglob("*") if path.name.startswith(".")] == []
+
+
+def test_a_run_is_not_trained_over_by_accident(
+    module: str, run: files.RunFolder, command_line: helpers.CommandLine
+) -> None:
+    before = files.sha256(run.model)
+    finished = command_line.run(module, "train", "--preset", "smoke", "--run-dir", run.path, code=2)
+    assert "--resume" in finished.stderr
+    assert "--overwrite" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert files.sha256(run.model) == before
+
+
+def check_intervals(metrics: dict[str, dict[str, Any]]) -> None:
+    for name, interval in metrics.items():
+        assert re.fullmatch(r"[a-z][a-z0-9_.]*", name)
+        assert interval["low"] <= interval["value"] <= interval["high"], name
+        assert interval.get("confidence", 0.95) == 0.95
+
+
+def test_every_number_of_metrics_json_has_an_interval_and_a_baseline(
+    evaluated: helpers.Finished, evaluation: pathlib.Path, app: str
+) -> None:
+    document = files.read_json(evaluation / "metrics.json")
+    fields = "app run data metrics baselines operating_points slices calibration notes"
+    assert set(fields.split()) <= set(document)
+    assert document["app"] == app
+    assert {"source", "split", "n", "unit", "n_units", "sha256"} <= set(document["data"])
+    assert document["data"]["split"] == "test"
+    assert 0 < document["data"]["n_units"] <= document["data"]["n"]
+    check_intervals(document["metrics"])
+    assert all("by unit" in interval["method"] for interval in document["metrics"].values())
+    assert document["baselines"]
+    for metrics in document["baselines"].values():
+        assert set(metrics) & set(document["metrics"])
+        check_intervals(metrics)
+    assert evaluated.json["metrics"] == document["metrics"]
+
+
+def test_the_report_is_one_file_that_opens_offline(evaluation: pathlib.Path) -> None:
+    text = (evaluation / "report.html").read_text("utf-8")
+    assert text.lower().startswith("<!doctype html>")
+    assert not re.search(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=(?!["']?(?:data:|#))""", text)
+    assert not re.search(r"@import|url\((?!['\"]?(?:data:|#))", text)
+
+
+def test_there_is_one_prediction_for_each_row_measured(evaluation: pathlib.Path) -> None:
+    table = pd.read_parquet(evaluation / "predictions.parquet")
+    assert len(table) == files.read_json(evaluation / "metrics.json")["data"]["n"]
+
+
+def test_explain_writes_its_file(
+    module: str,
+    run: files.RunFolder,
+    samples: types.ModuleType,
+    folder: pathlib.Path,
+    command_line: helpers.CommandLine,
+) -> None:
+    flags = ("--run-dir", run.path, samples.EXPLAIN_INPUT, "--output", folder / "why.html", "--json")
+    assert command_line.run(module, "explain", *flags).json
+    assert (folder / "why.html").stat().st_size > 500
+
+
+def test_the_bundle_has_the_files_of_the_contract(bundle_path: pathlib.Path, app: str) -> None:
+    assert (bundle_path.parent.name, bundle_path.name) == (app, "1")
+    assert (bundle_path / "saved_model.pb").is_file()
+    names = ("golden.json", "decision.json", "drift_reference.json", "model_card.md", "manifest.json")
+    found = {path.name for path in (bundle_path / "assets.extra").iterdir()}
+    assert {"tf_serving_warmup_requests", *names} <= found
+
+
+def test_the_run_and_its_bundle_predict_alike(
+    module: str,
+    run: files.RunFolder,
+    bundle_path: pathlib.Path,
+    usual: pathlib.Path,
+    samples: types.ModuleType,
+    command_line: helpers.CommandLine,
+) -> None:
+    outputs = [usual.with_name("run.csv"), usual.with_name("bundle.parquet")]
+    for flags, output in zip((("--run-dir", run.path), ("--model-dir", bundle_path)), outputs, strict=True):
+        command_line.run(module, "predict", *flags, usual, *samples.READ_FLAGS, "--output", output, "--json")
+    first, second = pd.read_csv(outputs[0]), pd.read_parquet(outputs[1])
+    assert list(first.columns) == list(second.columns)
+    assert len(first) == len(second) > 0
+    for column in first:
+        if column.startswith("score"):
+            assert first[column].tolist() == pytest.approx(second[column].tolist(), abs=1e-5)
+        else:
+            assert first[column].tolist() == second[column].tolist()
+
+
+def test_monitor_is_quiet_about_the_same_source_and_exits_3_on_another(
+    module: str,
+    bundle_path: pathlib.Path,
+    usual: pathlib.Path,
+    samples: types.ModuleType,
+    command_line: helpers.CommandLine,
+) -> None:
+    flags = ("--model-dir", bundle_path, *samples.READ_FLAGS, "--json", "--data")
+    command_line.run(module, "monitor", *flags, usual, code=0)
+    drifted = command_line.run(module, "monitor", *flags, samples.unusual(usual.parent), code=3)
+    assert drifted.json["drifted"]
+    assert "Traceback" not in drifted.stderr
+
+
+def test_tune_writes_a_config_file_that_train_accepts(
+    module: str, app: str, folder: pathlib.Path, command_line: helpers.CommandLine
+) -> None:
+    flags = ("--preset", "smoke", "--trials", 2, "--output-dir", folder / "tune", "--json")
+    best = pathlib.Path(command_line.run(module, "tune", *flags).json["config"])
+    assert isinstance(config.load(helpers.config_of(app), best), helpers.config_of(app))
+
+
+def test_the_server_answers_what_the_golden_file_says_and_stops_when_asked(
+    module: str, bundle_path: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    golden = files.read_json(bundle_path / "assets.extra" / "golden.json")
+    body = json.dumps({"inputs": {name: values[:8] for name, values in golden["inputs"].items()}}).encode()
+    with helpers.serving(module, bundle_path, tmp_path / "log") as (server, address):
+        url = f"{address}/v1/models/{bundle_path.parent.name}:predict"
+        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=60) as reply:
+            outputs = json.load(reply)["outputs"]
+        with urllib.request.urlopen(f"{address}/", timeout=60) as reply:
+            assert b"<html" in reply.read()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=60) in (0, 130)
+    assert outputs["decision"] == golden["outputs"]["decision"][:8]
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "export", "explain"])
+def test_a_run_that_is_not_there_exits_2_without_traceback(
+    module: str,
+    verb: str,
+    tmp_path: pathlib.Path,
+    samples: types.ModuleType,
+    command_line: helpers.CommandLine,
+) -> None:
+    more: dict[str, tuple[object, ...]] = {
+        "evaluate": (),
+        "export": ("--output-dir", tmp_path / "bundles"),
+        "explain": (samples.EXPLAIN_INPUT, "--output", tmp_path / "why.html"),
+    }
+    finished = command_line.run(module, verb, "--run-dir", tmp_path / "missing", *more[verb], code=2)
+    assert "missing" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_training_killed_three_times_ends_with_the_weights_of_one_that_was_not(
+    module: str, app: str, run: files.RunFolder, tmp_path: pathlib.Path, command_line: helpers.CommandLine
+) -> None:
+    import keras
+
+    killed = files.RunFolder(tmp_path / "killed")
+    flags = ["train", "--preset", "smoke", "--run-dir", str(killed.path), "--resume"]
+    for checkpoints in range(3):
+        with subprocess.Popen([sys.executable, "-m", module, *flags], env=helpers.ENVIRONMENT) as child:
+            # Hidden files count: the kill may come while a checkpoint is being written.
+            while child.poll() is None and not (
+                killed.config.exists() and len(list(killed.checkpoints.rglob("*.npz"))) >= checkpoints
+            ):
+                time.sleep(0.01)
+            child.kill()
+        assert child.returncode == -signal.SIGKILL
+    command_line.run(module, *flags)
+    importlib.import_module(f"apps.{app}.model")
+    first, second = (keras.models.load_model(each.model, compile=False).get_weights() for each in (run, killed))
+    assert [weights.tobytes() for weights in first] == [weights.tobytes() for weights in second]
+    assert first
