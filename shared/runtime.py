@@ -36,7 +36,10 @@ def quiet_logs() -> None:
         return
     wanted = os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
     with contextlib.nullcontext() if wanted else _hold_back_standard_error():
-        import tensorflow  # noqa: F401
+        import tensorflow
+    if not wanted:
+        # Retracing warnings speak of how Keras is used inside; nobody who runs an app can act on them.
+        tensorflow.get_logger().setLevel("ERROR")
 
 
 @contextlib.contextmanager

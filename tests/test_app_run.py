@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 
 from shared import config, files
-from tests import helpers
+from tests import golden, helpers
 
 pytestmark = pytest.mark.tensorflow
 
@@ -283,3 +283,13 @@ def test_a_training_killed_three_times_ends_with_the_weights_of_one_that_was_not
     first, second = (keras.models.load_model(each.model, compile=False).get_weights() for each in (run, killed))
     assert [weights.tobytes() for weights in first] == [weights.tobytes() for weights in second]
     assert first
+
+
+def test_the_first_losses_and_the_report_are_the_golden_ones(
+    app: str, run: files.RunFolder, evaluation: pathlib.Path
+) -> None:
+    assert evaluation.is_dir()
+    expected, found = files.read_json(golden.path(app)), golden.measure(run)
+    assert found.keys() == expected.keys()
+    for group, numbers in expected.items():
+        assert found[group] == pytest.approx(numbers, rel=golden.RELATIVE_TOLERANCE), group

@@ -70,6 +70,7 @@ def train(arguments: argparse.Namespace) -> cli.Result:
 
 def evaluate(arguments: argparse.Namespace) -> cli.Result:
     """Judge a run on its own held-out part, or on other data."""
+    files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.sentiment import measure, scoring
 
@@ -90,6 +91,7 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
 
 def explain(arguments: argparse.Namespace) -> cli.Result:
     """Write the page that shows which words made the model answer so."""
+    files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.sentiment import explain as explaining
     from apps.sentiment import scoring
@@ -114,6 +116,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
 
 def export(arguments: argparse.Namespace) -> cli.Result:
     """Write a checked serving bundle."""
+    files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.sentiment import export as exporting
     from apps.sentiment import measure, scoring
@@ -126,8 +129,11 @@ def export(arguments: argparse.Namespace) -> cli.Result:
 
 def serve(arguments: argparse.Namespace) -> cli.Result:
     """Serve a bundle until interrupted."""
+    from shared.serving import bundle
+
+    bundle.find(arguments.model_dir)
     _load_tensorflow()
-    from shared.serving import bundle, server
+    from shared.serving import server
 
     server.serve(bundle.load(arguments.model_dir), host=arguments.host, port=arguments.port)
     return {"served": str(arguments.model_dir)}
@@ -135,10 +141,12 @@ def serve(arguments: argparse.Namespace) -> cli.Result:
 
 def monitor(arguments: argparse.Namespace) -> cli.Result:
     """Compare new texts with the bundle's reference; exit code 3 on drift."""
+    from shared.serving import bundle
+
+    bundle.find(arguments.model_dir)
     _load_tensorflow()
     from apps.sentiment import monitor as monitoring
     from apps.sentiment import prepare
-    from shared.serving import bundle
 
     loaded = bundle.load(arguments.model_dir)
     reviews = prepare.load_source(_source_settings(arguments), labelled=False)

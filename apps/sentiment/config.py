@@ -81,7 +81,7 @@ class Config(config.Config):
     seed: int = config.setting(0, "seed of every random choice", minimum=0)
     deterministic: bool = config.setting(True, "bit-identical repeats, at some cost in speed")
     precision: str = config.setting("float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16"))
-    strategy: str = config.setting("auto", "device strategy", choices=("auto", "none", "mirrored", "multi_worker"))
+    strategy: str = config.setting("auto", "device strategy", choices=("auto", "none", "mirrored"))
 
     def __post_init__(self) -> None:
         """Check what depends on more than one field."""

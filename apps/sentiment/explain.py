@@ -136,7 +136,7 @@ def report(run: scoring.Run, string: str, explanation: Explanation) -> document.
     order = np.argsort(-np.abs(explanation.values), kind="stable")[:15]
     strongest = blocks.Table(
         columns=("Token", "Position", "Contribution to the log-odds"),
-        rows=[(explanation.tokens[i], int(i) + 1, float(explanation.values[i])) for i in order],
+        rows=[(explanation.tokens[i], str(i + 1), float(explanation.values[i])) for i in order],
         caption=f"The strongest tokens; positive speaks for {explanation.label}.",
         signed=True,
     )
