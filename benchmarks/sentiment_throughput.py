@@ -65,9 +65,7 @@ def keras_steps(tokens: np.ndarray, labels: np.ndarray) -> dict[str, Callable[[]
 
     embedding = sequences.TokenEmbedding(vocabulary_size=VOCABULARY, embedding_size=EMBEDDING)
     networks = {
-        "cnn": cnn.build_text_cnn(
-            tokens=embedding, classes=2, windows=WINDOWS, filters=FILTERS, dropout_rate=0.0
-        ),
+        "cnn": cnn.build_text_cnn(tokens=embedding, classes=2, windows=WINDOWS, filters=FILTERS, dropout_rate=0.0),
         "lstm": rnn.build_text_rnn(
             tokens=embedding, classes=2, recurrence=rnn.Recurrence(units=(UNITS,), pooling="max")
         ),

@@ -77,7 +77,7 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
     run = scoring.open_run(arguments.run_dir)
     own, split = measure.own_data(run)
     if hasattr(arguments, "data"):
-        task = measure.other_task(run, _source_settings(arguments), arguments.split or "all")
+        task = measure.other_task(run, own, split, _source_settings(arguments), arguments.split or "all")
     else:
         task = measure.own_task(run, own, split, arguments.split or "test")
     output = arguments.output_dir or run.folder.evaluation

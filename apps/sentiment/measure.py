@@ -131,16 +131,26 @@ def own_task(run: scoring.Run, reviews: data.Reviews, split: splits.Split, part:
     return Task(reviews=reviews, units=split.unit, rows=rows, part=part, certificate=certificate)
 
 
-def other_task(run: scoring.Run, settings: config.Config, part: str) -> Task:
+def other_task(run: scoring.Run, own: data.Reviews, split: splits.Split, settings: config.Config, part: str) -> Task:
     """Judge data that are not the run's own: whole, or by their official part.
 
+    Texts that the model was trained on are left out and counted in a note: it has seen their labels.
+
     Raises:
-        errors.InputError: The part was named, and the data have no official parts.
+        errors.InputError: The part was named and the data have no such official part, or no unseen text is left.
     """
     reviews = prepare.load_source(settings, class_names=run.decision.class_names)
-    rows = np.arange(len(reviews.texts)) if part == "all" else np.flatnonzero(reviews.fixed_parts == part)
-    if len(rows) == 0:
+    wanted = np.ones(len(reviews.texts), bool) if part == "all" else reviews.fixed_parts == part
+    if not wanted.any():
         raise errors.InputError(
             f"--split {part}: expected a source with an official {part} part, or --split all. Received: {reviews.name}"
         )
+    trained_on = data.content_hashes(own)[split.rows("train")]
+    seen = wanted & np.isin(data.content_hashes(reviews), trained_on)
+    if (seen == wanted).all():
+        raise errors.InputError(f"{reviews.name}: expected texts that this run was not trained on. Received: none")
+    if seen.any():
+        note = f"{int(seen.sum())} texts are left out: this run was trained on them"
+        reviews = dataclasses.replace(reviews, notes=(*reviews.notes, note))
+    rows = np.flatnonzero(wanted & ~seen)
     return Task(reviews=reviews, units=data.group(reviews).unit, rows=rows, part=part, certificate={})

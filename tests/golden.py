@@ -1,0 +1,50 @@
+"""Golden numbers of every app's smoke preset: losses of the first epoch, and what the report says.
+
+``python -m tests.golden`` (``make golden``) rewrites them. A change of these files is a change of behaviour: it belongs
+in a commit that says why.
+"""
+
+import pathlib
+import tempfile
+
+import pandas as pd
+
+from shared import files
+from tests import helpers
+
+# Other processors add in another order; a change of the code moves these numbers by far more.
+RELATIVE_TOLERANCE = 1e-3
+
+
+def path(app: str) -> pathlib.Path:
+    """Return the file of an app's golden numbers."""
+    return pathlib.Path(__file__).parent / "golden_numbers" / f"{app}.json"
+
+
+def measure(run: files.RunFolder) -> dict[str, dict[str, float]]:
+    """Return the numbers of an evaluated run that are held to the golden ones."""
+    history = pd.read_csv(run.history)
+    first = history[history["epoch"] == 1]
+    names = first.get("network", pd.Series("model", index=first.index))
+    metrics = files.read_json(run.evaluation / "metrics.json")
+    return {
+        "first_loss": dict(zip(names, first["loss"].tolist(), strict=True)),
+        "metrics": {name: interval["value"] for name, interval in metrics["metrics"].items()},
+        "baselines": {name: next(iter(values.values()))["value"] for name, values in metrics["baselines"].items()},
+    }
+
+
+def main() -> None:
+    """Train and evaluate every app's smoke preset, and write what came out."""
+    for app in helpers.APPS:
+        with tempfile.TemporaryDirectory() as scratch:
+            command_line = helpers.CommandLine(pathlib.Path(scratch))
+            run = files.RunFolder(pathlib.Path(scratch) / "run")
+            command_line.run(f"apps.{app}", "train", "--preset", "smoke", "--run-dir", run.path)
+            command_line.run(f"apps.{app}", "evaluate", "--run-dir", run.path)
+            files.write_json(path(app), measure(run))
+            print(path(app))
+
+
+if __name__ == "__main__":
+    main()

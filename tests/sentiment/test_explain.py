@@ -1,0 +1,96 @@
+"""Explanations add up to what the model says, and their check can fail."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from apps.sentiment import config, explain, model, scoring, text
+from shared import datasets, errors, files
+from shared import decision as decisions
+
+pytestmark = pytest.mark.tensorflow
+
+GOOD, BAD = "a good and great film", "a bad and awful film"
+
+
+@pytest.fixture(scope="module")
+def run() -> scoring.Run:
+    """A model of n-grams and convolutions whose weights were drawn, so that every part of it speaks."""
+    settings = config.Config.smoke().replace({"members": ("ngram", "cnn"), "vocabulary_size": 8})
+    vocabulary = ["a", "good", "great", "bad", "awful", "film", "and", "."]
+    features = text.TextFeatures(
+        vocabulary=vocabulary, sequence_length=6, ngram_orders=3, buckets=settings.ngram_buckets, ngram_tokens=8
+    )
+    texts, labels = np.array([GOOD, BAD] * 4, object), np.array([1, 0] * 4)
+    read = text.vectorize(features, texts)
+    networks = {}
+    for name in settings.networks:
+        feature = model.READS[name]
+        train = datasets.Arrays(inputs={model.INPUTS[feature]: read[feature]}, labels=labels)
+        built = model.build(name, settings, classes=2, train=train)
+        generator = np.random.default_rng(0)
+        table = built.get_layer("embedding")
+        weights = table.get_weights()
+        table.set_weights([generator.normal(0, 0.5, weights[0].shape), *weights[1:]])
+        networks[name] = type(built).from_config({**built.get_config(), "name": name})
+        networks[name].set_weights(built.get_weights())
+    voices = {"ngram": model.Voice(temperature=0.5, share=0.6), "cnn": model.Voice(temperature=2.0, share=0.4)}
+    decision = decisions.Decision(
+        class_names=("negative", "positive"),
+        temperature=1.5,
+        threshold=None,
+        rule="most probable class",
+        alpha=0.1,
+        quantile=0.5,
+        fitted_on={},
+    )
+    whole = model.assemble(features, networks, voices)
+    return scoring.Run(folder=files.RunFolder(pathlib.Path()), settings=settings, model=whole, decision=decision)
+
+
+def log_odds(run: scoring.Run, string: str) -> float:
+    scores = run.scores(np.array([string], object))[0]
+    return float(np.log(scores[1] / scores[0]))
+
+
+def test_the_contributions_of_a_text_add_up_to_its_log_odds_beyond_a_text_that_says_nothing(run: scoring.Run) -> None:
+    tokens = text.tokens_of(GOOD)
+    values = explain.contributions(run, tokens, target=1)
+    longer = explain.contributions(run, text.tokens_of(GOOD + " ."), target=1)
+    assert values.shape == (5,)
+    # The baseline depends on the length alone, so two texts of five words share it.
+    other = explain.contributions(run, text.tokens_of(BAD), target=1)
+    difference = log_odds(run, GOOD) - log_odds(run, BAD)
+    assert values.sum() - other.sum() == pytest.approx(difference, abs=0.05)
+    assert longer.shape == (6,)
+
+
+def test_words_that_were_cut_out_of_a_long_text_contribute_nothing_to_the_token_networks(run: scoring.Run) -> None:
+    tokens = text.tokens_of("good " * 20)
+    values = explain.contributions(run, tokens, target=1)
+    # Eight tokens are read as n-grams, six by the convolutions: first and last half.
+    assert values[:3].all()
+    assert values[-3:].all()
+    assert not values[4:-4].any()
+
+
+def test_an_explanation_names_the_label_and_carries_its_check(run: scoring.Run) -> None:
+    found = explain.explain(run, GOOD)
+    assert found.label in run.decision.class_names
+    assert found.scores.sum() == pytest.approx(1)
+    assert found.deletion is not None
+    assert len(found.tokens) == len(found.values) == 5
+
+
+def test_the_page_escapes_the_text_and_opens_offline(run: scoring.Run, tmp_path: pathlib.Path) -> None:
+    hostile = "good <img src=http://x.y/z onerror=alert(1)> film"
+    explain.write(run, hostile, explain.explain(run, hostile), tmp_path / "why.html")
+    page = (tmp_path / "why.html").read_text("utf-8")
+    assert "<img" not in page
+    assert "onerror" in page
+
+
+def test_a_text_without_a_word_is_refused(run: scoring.Run) -> None:
+    with pytest.raises(errors.InputError, match="at least one word"):
+        explain.explain(run, " \n")
