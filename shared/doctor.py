@@ -25,7 +25,6 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "scipy", "pyarrow", "protobuf")
 # Top-level module -> what needs it.
 FEATURES = {
-    "datasketch": "grouping of near-duplicate texts",
     "fastapi": "serve",
     "jinja2": "reports",
     "matplotlib": "figures of reports",

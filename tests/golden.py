@@ -14,6 +14,7 @@ from tests import helpers
 
 # Other processors add in another order; a change of the code moves these numbers by far more.
 RELATIVE_TOLERANCE = 1e-3
+SMOOTH = ("brier", "log_loss", "mean_absolute_error")
 
 
 def path(app: str) -> pathlib.Path:
@@ -29,9 +30,18 @@ def measure(run: files.RunFolder) -> dict[str, dict[str, float]]:
     metrics = files.read_json(run.evaluation / "metrics.json")
     return {
         "first_loss": dict(zip(names, first["loss"].tolist(), strict=True)),
-        "metrics": {name: interval["value"] for name, interval in metrics["metrics"].items()},
-        "baselines": {name: next(iter(values.values()))["value"] for name, values in metrics["baselines"].items()},
+        "metrics": _smooth(metrics["metrics"]),
+        "baselines": {
+            f"{name} {metric}": value
+            for name, values in metrics["baselines"].items()
+            for metric, value in _smooth(values).items()
+        },
     }
+
+
+def _smooth(intervals: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Keep the metrics that a rounding error cannot make jump; accuracy on 48 texts can."""
+    return {name: interval["value"] for name, interval in intervals.items() if name in SMOOTH}
 
 
 def main() -> None:

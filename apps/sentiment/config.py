@@ -49,6 +49,7 @@ class Config(config.Config):
     cnn_windows: tuple[int, ...] = config.setting((3,), "window widths", unit="tokens", minimum=1)
     rnn_cell: str = config.setting("gru", "recurrent cell", choices=("simple", "gru", "lstm"))
     rnn_units: int = config.setting(64, "recurrent units in each direction", minimum=1)
+    rnn_copies: int = config.setting(2, "recurrent networks of different seeds in the ensemble", minimum=1, maximum=9)
     rnn_downsampling: int = config.setting(4, "tokens joined into one recurrent step", unit="tokens", minimum=1)
 
     epochs: int | None = config.setting(None, "most passes over the training part; none: each network's own", minimum=1)
@@ -101,8 +102,11 @@ class Config(config.Config):
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """The networks that this config trains."""
-        return self.members if self.model == "ensemble" else (self.model,)
+        """The networks that this config trains; ``lstm_2`` is a second ``lstm`` from another seed."""
+        if self.model != "ensemble":
+            return (self.model,)
+        copies = tuple(f"lstm_{number}" for number in range(2, self.rnn_copies + 1))
+        return self.members + copies if "lstm" in self.members else self.members
 
     @classmethod
     def smoke(cls) -> Self:
@@ -117,6 +121,7 @@ class Config(config.Config):
             embedding_size=8,
             cnn_filters=8,
             rnn_units=4,
+            rnn_copies=1,
             epochs=1,
             resamples=200,
         )
@@ -124,7 +129,7 @@ class Config(config.Config):
     @classmethod
     def quick(cls) -> Self:
         """Two to three minutes on two cores: texts cut shorter, fewer epochs."""
-        return cls(sequence_length=200, lstm_epochs=2)
+        return cls(sequence_length=200, lstm_epochs=2, rnn_copies=1)
 
     @classmethod
     def default(cls) -> Self:

@@ -90,11 +90,11 @@ def contributions(run: scoring.Run, tokens: npt.NDArray[np.object_], *, target: 
     total = np.zeros(len(tokens))
     voices = zip(run.settings.networks, average.temperatures, average.shares, strict=True)
     for name, temperature, share in voices:
-        ids = read[model.READS[name]].values[None]
+        ids = read[model.feature(name)].values[None]
         attribution = integrated_gradients.attribute(
             run.model.get_layer(name), ids, targets=np.array([target], np.int64)
         )
-        spread = _per_ngram if model.READS[name] == "ngrams" else _per_position
+        spread = _per_ngram if model.feature(name) == "ngrams" else _per_position
         loudness = share / temperature / run.decision.temperature
         total += loudness * spread(run.features, tokens, ids[0], attribution.values[0])
     return total

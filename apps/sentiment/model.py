@@ -49,15 +49,15 @@ def build(
     """Build one network, not yet trained: (batch, length) int32 to ``logits`` (batch, classes) float32.
 
     Args:
-        name: One of ``config.MEMBERS``.
+        name: One of ``Config.networks``.
         settings: Sizes and dropout rates.
         classes: Number of classes.
         train: The training part, for the n-grams' naive-Bayes weights.
         vectors: (vocabulary, embedding size) to start the token networks from; None = random.
     """
-    if name == "ngram":
+    if kind(name) == "ngram":
         return build_ngram(settings, train, classes=classes)
-    network = build_token_network(name, settings, classes=classes)
+    network = build_token_network(kind(name), settings, classes=classes)
     if vectors is not None:
         network.get_layer("embedding").set_weights([vectors])
     return network
@@ -99,9 +99,9 @@ def build_ngram(settings: config.Config, train: datasets.Arrays, *, classes: int
 
 def fit_settings(name: str, settings: config.Config) -> training.FitSettings:
     """Return how one network is trained: its own values where the config leaves them open."""
-    recipe = RECIPES[name]
+    recipe = RECIPES[kind(name)]
     return training.FitSettings(
-        epochs=settings.epochs or getattr(settings, f"{name}_epochs"),
+        epochs=settings.epochs or getattr(settings, f"{kind(name)}_epochs"),
         batch_size=settings.batch_size or recipe.batch_size,
         optimizer=settings.optimizer or recipe.optimizer,
         learning_rate=settings.learning_rate or recipe.learning_rate,
@@ -110,8 +110,28 @@ def fit_settings(name: str, settings: config.Config) -> training.FitSettings:
         weight_decay=settings.weight_decay,
         ema_momentum=settings.ema_momentum if recipe.averaged else None,
         patience=settings.patience,
-        seed=settings.seed,
+        seed=seed(name, settings),
     )
+
+
+def kind(name: str) -> str:
+    """Return which of ``config.MEMBERS`` a network is.
+
+    >>> kind("lstm_2")
+    'lstm'
+    """
+    return name.partition("_")[0]
+
+
+def seed(name: str, settings: config.Config) -> int:
+    """Return the seed of a network's weights, order and dropout: its own for every copy."""
+    copy = int(name.partition("_")[2] or 1)
+    return settings.seed + 1_000_003 * (copy - 1)
+
+
+def feature(name: str) -> str:
+    """Return the feature of ``text.TextFeatures`` that a network reads."""
+    return READS[kind(name)]
 
 
 def ngram_table(settings: config.Config, train: datasets.Arrays, *, classes: int) -> dense.BagTable:
@@ -190,7 +210,7 @@ def assemble(
     """Join trained networks to the whole model: ``text`` (batch,) string to ``logits`` (batch, classes) float32."""
     inputs = keras.Input((), dtype="string", name="text")
     read = features(inputs)
-    logits = [network(read[READS[name]]) for name, network in networks.items()]
+    logits = [network(read[feature(name)]) for name, network in networks.items()]
     average = CalibratedAverage(
         [voices[name].temperature for name in networks], [voices[name].share for name in networks]
     )

@@ -32,7 +32,7 @@ class Part:
 
     def arrays(self, network: str) -> datasets.Arrays:
         """Return what one network reads, under its input's name."""
-        feature = model.READS[network]
+        feature = model.feature(network)
         return datasets.Arrays(inputs={model.INPUTS[feature]: self.features[feature]}, labels=self.labels)
 
 
@@ -119,7 +119,7 @@ def vectorize(features: text.TextFeatures, reviews: data.Reviews, rows: npt.NDAr
 
 def word_vectors(part: Part, settings: config.Config) -> npt.NDArray[np.float32] | None:
     """Learn word vectors from the training texts, if wanted and if a network reads words."""
-    if not settings.pretrain_embeddings or not any(model.READS[name] == "tokens" for name in settings.networks):
+    if not settings.pretrain_embeddings or not any(model.feature(name) == "tokens" for name in settings.networks):
         return None
     log.info("learning word vectors from the training texts")
     return embeddings.train(
@@ -134,9 +134,9 @@ def fit_network(name: str, job: Job) -> keras.Model:
     """Train one network and return it with its best weights."""
     settings, folder = job.settings, job.folder
     # Each network starts from its own seed, whichever were trained before it in this process.
-    keras.utils.set_random_seed(settings.seed)
+    keras.utils.set_random_seed(model.seed(name, settings))
     train_part, validation_part = job.parts["train"].arrays(name), job.parts["validation"].arrays(name)
-    if model.READS[name] == "tokens" and settings.word_dropout_rate:
+    if model.feature(name) == "tokens" and settings.word_dropout_rate:
         hide = functools.partial(hide_words, rate=settings.word_dropout_rate)
         train_part = dataclasses.replace(train_part, augment=hide)
     network = model.build(name, settings, classes=job.classes, train=train_part, vectors=job.vectors)

@@ -26,7 +26,7 @@ def run() -> scoring.Run:
     read = text.vectorize(features, texts)
     networks = {}
     for name in settings.networks:
-        feature = model.READS[name]
+        feature = model.feature(name)
         train = datasets.Arrays(inputs={model.INPUTS[feature]: read[feature]}, labels=labels)
         built = model.build(name, settings, classes=2, train=train)
         generator = np.random.default_rng(0)
