@@ -55,7 +55,7 @@ golden: $(INSTALLED) ## rewrite the golden numbers in tests/golden; look at the 
 	@$(BIN)/python -m tests.golden
 
 bench: $(INSTALLED) ## benchmarks: ratios measured in one run
-	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
+	@for file in benchmarks/*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
 
 lock: ## resolve requirements.lock anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \

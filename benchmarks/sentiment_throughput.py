@@ -1,13 +1,12 @@
 """Training throughput of the text CNN and the recurrent network beside the same networks in PyTorch, in one run.
 
 Needs ``pip install torch==2.13.0`` (CPU); without it only the Keras side is measured, and it says so.
-``python benchmarks/sentiment_throughput.py``
+``python -m benchmarks.sentiment_throughput``
 """
 
 import importlib.util
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +15,6 @@ import numpy as np
 
 VOCABULARY, EMBEDDING, LENGTH, BATCH, STEPS = 30_000, 64, 256, 64, 12
 UNITS, FILTERS, WINDOWS = 64, 100, (3, 4, 5)
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def main() -> None:

@@ -48,8 +48,8 @@ def test_words_in_the_same_company_get_similar_vectors() -> None:
         )
     vectors = embeddings.train(datasets.Ragged.from_rows(texts), vocabulary_size=20, size=8, seed=0)
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    assert unit[2] @ unit[3] > 0.9
-    assert unit[2] @ unit[4] < 0.3
+    assert unit[2] @ unit[3] > 0.7
+    assert abs(unit[2] @ unit[4]) < 0.1
 
 
 def test_vectors_are_repeatable_and_nothing_for_padding_and_unknown_words() -> None:
