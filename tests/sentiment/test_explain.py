@@ -17,7 +17,7 @@ GOOD, BAD = "a good and great film", "a bad and awful film"
 @pytest.fixture(scope="module")
 def run() -> scoring.Run:
     """A model of n-grams and convolutions whose weights were drawn, so that every part of it speaks."""
-    settings = config.Config.smoke().replace({"members": ("ngram", "cnn"), "vocabulary_size": 8})
+    settings = config.Config.smoke().replace({"members": ("ngram", "cnn"), "vocabulary_size": 10})
     vocabulary = ["a", "good", "great", "bad", "awful", "film", "and", "."]
     features = text.TextFeatures(
         vocabulary=vocabulary, sequence_length=6, ngram_orders=3, buckets=settings.ngram_buckets, ngram_tokens=8
