@@ -50,7 +50,12 @@ class Config(config.Config):
     rnn_cell: str = config.setting("gru", "recurrent cell", choices=("simple", "gru", "lstm"))
     rnn_units: int = config.setting(64, "recurrent units in each direction", minimum=1)
     rnn_copies: int = config.setting(2, "recurrent networks of different seeds in the ensemble", minimum=1, maximum=9)
-    rnn_downsampling: int = config.setting(4, "tokens joined into one recurrent step", unit="tokens", minimum=1)
+    rnn_downsampling: int | None = config.setting(
+        None,
+        "tokens joined into one recurrent step; none: 4 for long texts, 1 for short ones",
+        unit="tokens",
+        minimum=1,
+    )
 
     epochs: int | None = config.setting(None, "most passes over the training part; none: each network's own", minimum=1)
     ngram_epochs: int = config.setting(4, "most epochs of the n-gram network", minimum=1)
@@ -122,6 +127,7 @@ class Config(config.Config):
             cnn_filters=8,
             rnn_units=4,
             rnn_copies=1,
+            rnn_downsampling=4,
             epochs=1,
             resamples=200,
         )

@@ -30,6 +30,11 @@ class Recipe:
     averaged: bool = False
 
 
+# On a small corpus the epochs that are enough for a large one are too few steps.
+MINIMUM_STEPS = 400
+# Median tokens from which recurrent steps are worth joining: on sentences it cost accuracy, on reviews it saves time.
+LONG_TEXT_TOKENS = 50
+
 # The n-grams' gradients are spread over a million weights, each a thousandth of a network's.
 RECIPES = {
     "ngram": Recipe(optimizer="momentum", learning_rate=40.0, batch_size=256),
@@ -57,14 +62,22 @@ def build(
     """
     if kind(name) == "ngram":
         return build_ngram(settings, train, classes=classes)
-    network = build_token_network(kind(name), settings, classes=classes)
+    long = float(np.median(train.lengths if train.lengths is not None else 0)) >= LONG_TEXT_TOKENS
+    network = build_token_network(kind(name), settings, classes=classes, downsampling=4 if long else 1)
     if vectors is not None:
         network.get_layer("embedding").set_weights([vectors])
     return network
 
 
-def build_token_network(name: str, settings: config.Config, *, classes: int) -> keras.Model:
-    """Build the convolutional or the recurrent network with random word vectors."""
+def build_token_network(name: str, settings: config.Config, *, classes: int, downsampling: int) -> keras.Model:
+    """Build the convolutional or the recurrent network with random word vectors.
+
+    Args:
+        name: ``cnn`` or ``lstm``.
+        settings: Sizes and dropout rates.
+        classes: Number of classes.
+        downsampling: Tokens joined into one recurrent step, where the config leaves it open.
+    """
     tokens = sequences.TokenEmbedding(
         vocabulary_size=settings.vocabulary_size + text.RESERVED_IDS,
         embedding_size=settings.embedding_size,
@@ -82,7 +95,7 @@ def build_token_network(name: str, settings: config.Config, *, classes: int) -> 
     recurrence = rnn.Recurrence(
         cell=typing.cast(rnn.Cell, settings.rnn_cell),
         units=(settings.rnn_units,),
-        downsampling=settings.rnn_downsampling,
+        downsampling=settings.rnn_downsampling or downsampling,
     )
     return rnn.build_text_rnn(tokens=tokens, classes=classes, recurrence=recurrence, dropout_rate=settings.dropout_rate)
 
@@ -97,12 +110,14 @@ def build_ngram(settings: config.Config, train: datasets.Arrays, *, classes: int
     return network
 
 
-def fit_settings(name: str, settings: config.Config) -> training.FitSettings:
-    """Return how one network is trained: its own values where the config leaves them open."""
+def fit_settings(name: str, settings: config.Config, *, rows: int) -> training.FitSettings:
+    """Return how one network is trained on ``rows`` texts: its own values where the config leaves them open."""
     recipe = RECIPES[kind(name)]
+    batch_size = settings.batch_size or recipe.batch_size
+    enough = -(-MINIMUM_STEPS // datasets.steps(rows, batch_size=batch_size))
     return training.FitSettings(
-        epochs=settings.epochs or getattr(settings, f"{kind(name)}_epochs"),
-        batch_size=settings.batch_size or recipe.batch_size,
+        epochs=settings.epochs or max(getattr(settings, f"{kind(name)}_epochs"), enough),
+        batch_size=batch_size,
         optimizer=settings.optimizer or recipe.optimizer,
         learning_rate=settings.learning_rate or recipe.learning_rate,
         schedule=settings.schedule,

@@ -144,7 +144,7 @@ def fit_network(name: str, job: Job) -> keras.Model:
         network,
         train_part,
         validation_part,
-        settings=model.fit_settings(name, settings),
+        settings=model.fit_settings(name, settings, rows=len(train_part)),
         loss=losses.by_name(
             typing.cast(losses.LossName, settings.loss), classes=job.classes, label_smoothing=settings.label_smoothing
         ),
