@@ -49,7 +49,7 @@ class Config(config.Config):
     cnn_windows: tuple[int, ...] = config.setting((3,), "window widths", unit="tokens", minimum=1)
     rnn_cell: str = config.setting("gru", "recurrent cell", choices=("simple", "gru", "lstm"))
     rnn_units: int = config.setting(64, "recurrent units in each direction", minimum=1)
-    rnn_copies: int = config.setting(2, "recurrent networks of different seeds in the ensemble", minimum=1, maximum=9)
+    rnn_copies: int = config.setting(1, "recurrent networks of different seeds in the ensemble", minimum=1, maximum=9)
     rnn_downsampling: int | None = config.setting(
         None,
         "tokens joined into one recurrent step; none: 4 for long texts, 1 for short ones",
@@ -126,7 +126,6 @@ class Config(config.Config):
             embedding_size=8,
             cnn_filters=8,
             rnn_units=4,
-            rnn_copies=1,
             rnn_downsampling=4,
             epochs=1,
             resamples=200,
@@ -135,7 +134,7 @@ class Config(config.Config):
     @classmethod
     def quick(cls) -> Self:
         """Two to three minutes on two cores: texts cut shorter, fewer epochs."""
-        return cls(sequence_length=200, lstm_epochs=2, rnn_copies=1)
+        return cls(sequence_length=200, lstm_epochs=2)
 
     @classmethod
     def default(cls) -> Self:
