@@ -41,7 +41,7 @@ def demo(arguments: argparse.Namespace) -> cli.Result:
         )
         for name in arguments.app or APPS
     ]
-    return {"table": rows}
+    return {"table": rows, **{f"report of {row['app']}": row["report"] for row in rows}}
 
 
 def examine(arguments: argparse.Namespace) -> cli.Result:

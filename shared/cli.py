@@ -260,7 +260,8 @@ def _print_result(result: Result, *, as_json: bool) -> None:
         return
     import rich.console
 
-    console = rich.console.Console()
+    # Where nobody looks (a file, a log) lines may be long; in a terminal, long cells are folded, never cut off.
+    console = rich.console.Console(width=None if sys.stdout.isatty() else 200)
     for key, value in result.items():
         if key == "exit_code":
             continue
@@ -275,7 +276,9 @@ def _print_result(result: Result, *, as_json: bool) -> None:
 def _table(rows: Sequence[Mapping[str, str]], title: str | None = None) -> Any:
     import rich.table
 
-    table = rich.table.Table(*rows[0], title=title, title_justify="left")
+    table = rich.table.Table(title=title, title_justify="left")
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*row.values())
     return table
