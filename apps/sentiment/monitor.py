@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from apps.sentiment import predict
 from shared import cli, errors, files
 from shared.evaluation import drift
 from shared.report import blocks, document
@@ -18,7 +19,6 @@ COLUMNS = {
     "label": "label answered",
     "abstained": "whether the model abstained",
 }
-BATCH_ROWS = 256
 # Chance of any false alarm in one comparison.
 ALPHA = 0.01
 
@@ -30,12 +30,11 @@ def measure(loaded: bundle.Bundle, texts: npt.NDArray[np.object_]) -> dict[str, 
         loaded: A bundle with the signatures ``serving_default`` and ``statistics``.
         texts: (n,) str.
     """
-    batches = []
-    for start in range(0, len(texts), BATCH_ROWS):
-        inputs = {"text": texts[start : start + BATCH_ROWS]}
-        batches.append(loaded.run(inputs) | loaded.run(inputs, signature="statistics"))
-    joined = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    return columns(joined)
+
+    def ask(batch: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
+        return loaded.run({"text": batch}) | loaded.run({"text": batch}, signature="statistics")
+
+    return columns(predict.in_batches(ask)(texts))
 
 
 def columns(outputs: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

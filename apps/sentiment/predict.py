@@ -61,7 +61,7 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[
 
         loaded = bundle.load(arguments.model_dir)
         names = tuple(loaded.extra("decision.json")["class_names"])
-        return _in_batches(lambda texts: loaded.run({"text": texts})), names, {"model": str(loaded.path)}
+        return in_batches(lambda texts: loaded.run({"text": texts})), names, {"model": str(loaded.path)}
     from apps.sentiment import export, scoring
 
     run = scoring.open_run(arguments.run_dir)
@@ -72,7 +72,7 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[
     return answer, run.decision.class_names, {"model": files.sha256(run.folder.model)}
 
 
-def _in_batches(answer: Answer, rows: int = 256) -> Answer:
+def in_batches(answer: Answer, rows: int = 256) -> Answer:
     """Bound what a bundle gets at once, the short texts together: padding is what costs."""
 
     def batched(texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
