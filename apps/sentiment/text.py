@@ -41,6 +41,9 @@ _CLEANING = (
     (r"(<url>|\.\.+|!!+|\?\?+|[^\p{L}\p{N}\p{M}\s])", r" \1 "),
 )
 
+# Characters of a token that its character n-grams are made of: no word of a language is longer, a pasted blob may be.
+TOKEN_CHARACTERS = 40
+
 # Odd 62-bit constants of a multiply-xorshift mixer (Steele, Lea and Flood 2014, "SplittableRandom").
 _MULTIPLIER = np.int64(0x1E3779B97F4A7C15)
 _SECOND_MULTIPLIER = np.int64(0x14D049BB133111EB)
@@ -75,13 +78,17 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
 
     - ``tokens``: (batch, longest) int32 vocabulary ids, 0 = padding, 1 = unknown; of a text longer than
       ``sequence_length`` the first and the last half are kept.
-    - ``ngrams``: (batch, most) int32 buckets in [1, buckets], each at most once per text, 0 = padding.
+    - ``ngrams``: (batch, most) int32 buckets, each at most once per text, 0 = padding: word n-grams in
+      [1, buckets], and the character n-grams of every token in [buckets + 1, 2 * buckets]. A token's
+      characters stand between spaces, so that beginnings and ends of words have n-grams of their own
+      (Bojanowski et al. 2017, https://aclanthology.org/Q17-1010).
 
     Args:
         vocabulary: The known tokens; token ``i`` has id ``i + 2``.
         sequence_length: Most tokens that ``tokens`` keeps.
-        ngram_orders: Longest n-gram, from 1 on; 0 = no n-grams.
-        buckets: Number of hash buckets.
+        ngram_orders: Longest word n-gram, from 1 on; 0 = no n-grams of either kind.
+        character_orders: Lengths of the character n-grams, boundary spaces included; () = none.
+        buckets: Number of hash buckets of either kind.
         ngram_tokens: Most tokens that n-grams are made of.
         name: The layer's name.
     """
@@ -92,6 +99,7 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         vocabulary: Sequence[str],
         sequence_length: int,
         ngram_orders: int,
+        character_orders: Sequence[int],
         buckets: int,
         ngram_tokens: int,
         name: str = "text_features",
@@ -101,6 +109,7 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         self.vocabulary = list(vocabulary)
         self.sequence_length = sequence_length
         self.ngram_orders = ngram_orders
+        self.character_orders = list(character_orders)
         self.buckets = buckets
         self.ngram_tokens = ngram_tokens
         ids = tf.range(2, len(self.vocabulary) + 2, dtype=tf.int32)
@@ -132,35 +141,51 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        own = ("vocabulary", "sequence_length", "ngram_orders", "buckets", "ngram_tokens", "name")
+        own = ("vocabulary", "sequence_length", "ngram_orders", "character_orders", "buckets", "ngram_tokens", "name")
         return {name: getattr(self, name) for name in own}
 
     def ngram_spans(self, tokens: npt.NDArray[np.object_]) -> list[tuple[int, int, int]]:
-        """Return (bucket, position of the first token, order) of every n-gram of one text's tokens (n,) str."""
+        """Return (bucket, position of the first token, tokens) of every n-gram of one text's tokens (n,) str."""
         row = tf.RaggedTensor.from_row_lengths(tf.constant(tokens.tolist(), tf.string), [len(tokens)])
-        orders = [buckets.flat_values.numpy().tolist() for buckets in self._ngrams_by_order(row)]
-        return [
+        spans = [
             (bucket, start, order)
-            for order, buckets in enumerate(orders, start=1)
-            for start, bucket in enumerate(buckets)
+            for order, buckets in enumerate(self._word_ngrams(row), start=1)
+            for start, bucket in enumerate(buckets.flat_values.numpy().tolist())
         ]
+        characters = self._character_ngrams(row.flat_values)
+        positions, found = characters.value_rowids().numpy().tolist(), characters.flat_values.numpy().tolist()
+        return spans + [(bucket, position, 1) for bucket, position in zip(found, positions, strict=True)]
 
     def _ngrams(self, tokens: tf.RaggedTensor) -> tf.Tensor:
-        return _distinct(tf.cast(_dense(tf.concat(self._ngrams_by_order(tokens), axis=1)), tf.int32))
+        kinds = self._word_ngrams(tokens)
+        if self.character_orders:
+            kinds.append(self._characters_of_texts(tokens))
+        return _distinct(tf.cast(_dense(tf.concat(kinds, axis=1)), tf.int32))
 
-    def _ngrams_by_order(self, tokens: tf.RaggedTensor) -> list[tf.RaggedTensor]:
+    def _word_ngrams(self, tokens: tf.RaggedTensor) -> list[tf.RaggedTensor]:
         """Return one ragged (batch, n-grams) int64 of buckets for each order, in reading order."""
         hashes = tf.strings.to_hash_bucket_fast(tokens.flat_values, 2**62)
-        rows, orders, current = tokens.value_rowids(), [], hashes
-        for order in range(1, self.ngram_orders + 1):
-            if order > 1:
-                current = _mix(current[:-1] * 31 + hashes[order - 1 :])
-            # The n-gram that starts at position i ends in the same text, or is none.
-            whole = rows[: tf.size(current)] == rows[order - 1 :]
-            buckets = tf.boolean_mask(tf.math.floormod(current, self.buckets) + 1, whole)
-            row_of = tf.boolean_mask(rows[: tf.size(current)], whole)
-            orders.append(tf.RaggedTensor.from_value_rowids(buckets, row_of, nrows=tokens.nrows()))
-        return orders
+        runs = _runs(tokens.with_flat_values(hashes), range(1, self.ngram_orders + 1))
+        return [run.with_flat_values(tf.math.floormod(run.flat_values, self.buckets) + 1) for run in runs]
+
+    def _characters_of_texts(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Return ragged (batch, n-grams) int64 of buckets: those of each of a text's distinct tokens, once."""
+        words, word_of = tf.unique(tokens.flat_values, tf.int64)
+        count = tf.size(words, tf.int64)
+        pairs, _ = tf.unique(tokens.value_rowids() * count + word_of)
+        of_pairs = tf.gather(self._character_ngrams(words), pairs % count)
+        texts = tf.gather(pairs // count, of_pairs.value_rowids())
+        return tf.RaggedTensor.from_value_rowids(of_pairs.flat_values, texts, nrows=tokens.nrows())
+
+    def _character_ngrams(self, words: tf.Tensor) -> tf.RaggedTensor:
+        """Map (n,) string to ragged (n, n-grams) int64 of buckets."""
+        cut = tf.strings.substr(words, 0, TOKEN_CHARACTERS, unit="UTF8_CHAR")
+        characters = tf.strings.unicode_decode(tf.strings.join([" ", cut, " "]), "UTF-8")
+        runs = _runs(
+            characters.with_flat_values(_mix(tf.cast(characters.flat_values, tf.int64))), self.character_orders
+        )
+        joined = tf.concat([tf.zeros_like(characters[:, :0], tf.int64), *runs], axis=1)
+        return joined.with_flat_values(tf.math.floormod(joined.flat_values, self.buckets) + self.buckets + 1)
 
 
 def build_vocabulary(texts: npt.NDArray[np.object_], *, size: int, minimum_texts: int) -> list[str]:
@@ -250,6 +275,26 @@ def _dense(rows: tf.RaggedTensor) -> tf.Tensor:
     """Pad to the longest row, and to one column where all are empty: no network can read a width of 0."""
     padded = rows.to_tensor(PADDING)
     return tf.pad(padded, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(padded)[1])]])
+
+
+def _runs(units: tf.RaggedTensor, orders: Iterable[int]) -> list[tf.RaggedTensor]:
+    """Hash every run of neighbours in a row: ragged (n, units) int64 to one ragged (n, runs) int64 per order.
+
+    Args:
+        units: Hashes of words or of characters.
+        orders: Lengths of the runs, each at least 1.
+    """
+    wanted = set(orders)
+    rows, found, current = units.value_rowids(), [], units.flat_values
+    for order in range(1, max(wanted, default=0) + 1):
+        if order > 1:
+            current = _mix(current[:-1] * 31 + units.flat_values[order - 1 :])
+        if order in wanted:
+            # The run that starts at position i ends in the same row, or is none.
+            whole = rows[: tf.size(current)] == rows[order - 1 :]
+            run, row_of = tf.boolean_mask(current, whole), tf.boolean_mask(rows[: tf.size(current)], whole)
+            found.append(tf.RaggedTensor.from_value_rowids(run, row_of, nrows=units.nrows()))
+    return found
 
 
 def _mix(values: tf.Tensor) -> tf.Tensor:

@@ -68,6 +68,8 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     split, certificate = prepare.split_source(reviews, settings)
     files.write_json(folder.split, certificate)
     log.info("split: %s", json.dumps(certificate["counts"]))
+    settings = model.resolve(settings, rows=len(split.rows("train")))
+    files.write_json(folder.config, settings.to_json())
 
     with runtime.strategy(settings.strategy).scope():
         files.write_json(folder.environment, runtime.describe(seed=settings.seed))
@@ -107,6 +109,7 @@ def build_features(texts: npt.NDArray[np.object_], settings: config.Config) -> t
         vocabulary=vocabulary,
         sequence_length=settings.sequence_length,
         ngram_orders=settings.ngram_orders if "ngram" in settings.networks else 0,
+        character_orders=settings.character_orders,
         buckets=settings.ngram_buckets,
         ngram_tokens=settings.ngram_tokens,
     )
@@ -148,7 +151,7 @@ def fit_network(name: str, job: Job) -> keras.Model:
         loss=losses.by_name(
             typing.cast(losses.LossName, settings.loss), classes=job.classes, label_smoothing=settings.label_smoothing
         ),
-        monitor=accuracy,
+        monitor=calibrated_log_likelihood,
         outputs=training.Outputs(
             checkpoints=folder.checkpoints / name,
             history=folder.checkpoints / name / "history.csv",
@@ -156,7 +159,7 @@ def fit_network(name: str, job: Job) -> keras.Model:
         ),
     )
     log.info(
-        "%s: validation accuracy %.4f in epoch %d, %.0f s", name, result.best_value, result.best_epoch, result.seconds
+        "%s: calibrated log-loss %.4f in epoch %d, %.0f s", name, -result.best_value, result.best_epoch, result.seconds
     )
     # A copy is not compiled: the optimizer, larger than the network, must not go into the saved model.
     trained = keras.Model.from_config({**network.get_config(), "name": name})
@@ -181,9 +184,14 @@ def hide_words(inputs: dict[str, Any], labels: Any, seeds: Any, *, rate: float) 
     return {"tokens": tf.where(hidden, text.UNKNOWN, tokens)}, labels
 
 
-def accuracy(labels: npt.NDArray[np.int64], logits: npt.NDArray[np.float32]) -> float:
-    """Return the share of rows whose highest logit is the label's."""
-    return float(np.mean(np.argmax(logits, axis=1) == labels))
+def calibrated_log_likelihood(labels: npt.NDArray[np.int64], logits: npt.NDArray[np.float32]) -> float:
+    """Return the mean log-likelihood of the labels at the temperature that suits them best; 0 is perfect.
+
+    What epochs are compared by: accuracy on some thousand texts moves by chance more than epochs differ, and the
+    loss would punish a network for being surer than the temperature, fitted later, lets it be.
+    """
+    scaled = logits / calibration.fit_temperature(logits, labels)
+    return float(np.mean(special.log_softmax(scaled, axis=1)[np.arange(len(labels)), labels]))
 
 
 def fit_mixture(networks: Mapping[str, keras.Model], validation: Part) -> dict[str, model.Voice]:

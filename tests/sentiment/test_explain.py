@@ -20,7 +20,12 @@ def run() -> scoring.Run:
     settings = config.Config.smoke().replace({"members": ("ngram", "cnn"), "vocabulary_size": 10})
     vocabulary = ["a", "good", "great", "bad", "awful", "film", "and", "."]
     features = text.TextFeatures(
-        vocabulary=vocabulary, sequence_length=6, ngram_orders=3, buckets=settings.ngram_buckets, ngram_tokens=8
+        vocabulary=vocabulary,
+        sequence_length=6,
+        ngram_orders=3,
+        character_orders=settings.character_orders,
+        buckets=settings.ngram_buckets,
+        ngram_tokens=8,
     )
     texts, labels = np.array([GOOD, BAD] * 4, object), np.array([1, 0] * 4)
     read = text.vectorize(features, texts)

@@ -30,12 +30,14 @@ def layer_with(
     vocabulary: tuple[str, ...] = tuple(WORDS),
     sequence_length: int = 64,
     ngram_orders: int = 3,
+    character_orders: tuple[int, ...] = (),
     buckets: int = BUCKETS,
 ) -> text.TextFeatures:
     return text.TextFeatures(
         vocabulary=vocabulary,
         sequence_length=sequence_length,
         ngram_orders=ngram_orders,
+        character_orders=character_orders,
         buckets=buckets,
         ngram_tokens=4000,
     )
@@ -49,6 +51,7 @@ def graph_of(layer: text.TextFeatures) -> Callable[[Any], dict[str, Any]]:
 
 
 LAYER = layer_with()
+WITH_CHARACTERS = layer_with(character_orders=(3, 4, 5))
 
 
 def rows_of(layer: text.TextFeatures, name: str, texts: Sequence[str]) -> list[list[int]]:
@@ -170,8 +173,35 @@ def test_the_order_of_words_changes_the_ngrams_but_not_the_words() -> None:
 def test_a_text_has_the_same_ids_whoever_its_neighbours_in_the_batch_are(rows: list[list[str]]) -> None:
     texts = [" ".join(row) for row in rows]
     for name in ("tokens", "ngrams"):
-        together = rows_of(LAYER, name, texts)
-        assert together == [rows_of(LAYER, name, [string])[0] for string in texts]
+        together = rows_of(WITH_CHARACTERS, name, texts)
+        assert together == [rows_of(WITH_CHARACTERS, name, [string])[0] for string in texts]
+
+
+def characters_of(string: str, orders: tuple[int, ...]) -> set[str]:
+    """The character n-grams of a text's tokens, found the plain way."""
+    marked = [f" {token[: text.TOKEN_CHARACTERS]} " for token in text.tokens_of(string)]
+    return {word[i : i + n] for word in marked for n in orders for i in range(len(word) - n + 1)}
+
+
+@given(
+    st.lists(st.text(st.characters(min_codepoint=33, exclude_categories=("Cs", "Cc")), max_size=60), max_size=6),
+    st.sampled_from([(3,), (1, 2), (3, 4, 5), (5, 3)]),
+)
+def test_a_text_has_one_id_for_each_character_ngram_of_its_tokens(words: list[str], orders: tuple[int, ...]) -> None:
+    layer = layer_with(ngram_orders=1, character_orders=orders, buckets=2**26)
+    (ids,) = rows_of(layer, "ngrams", [" ".join(words)])
+    of_characters = [number for number in ids if number > 2**26]
+    assert len(of_characters) == len(set(of_characters)) == len(characters_of(" ".join(words), orders))
+
+
+def test_words_of_like_spelling_share_character_ngrams_and_no_word_ngram() -> None:
+    right, wrong, other = (
+        set(row) for row in rows_of(WITH_CHARACTERS, "ngrams", ["wonderful", "wonderfull", "atrocious"])
+    )
+    shared = right & wrong
+    assert len(shared) > 15
+    assert min(shared) > BUCKETS
+    assert not right & other
 
 
 def test_ngram_ids_spread_evenly_over_the_buckets() -> None:
@@ -185,22 +215,24 @@ def test_ngram_ids_spread_evenly_over_the_buckets() -> None:
 
 
 def test_spans_name_the_buckets_that_the_graph_gives() -> None:
-    spans = LAYER.ngram_spans(text.tokens_of("the film was not good"))
-    (ids,) = rows_of(LAYER, "ngrams", ["the film was not good"])
+    spans = WITH_CHARACTERS.ngram_spans(text.tokens_of("the film was not good"))
+    (ids,) = rows_of(WITH_CHARACTERS, "ngrams", ["the film was not good"])
     assert {bucket for bucket, _, _ in spans} == set(ids)
-    assert sorted((start, order) for _, start, order in spans) == sorted(
+    of_words = [span for span in spans if span[0] <= BUCKETS]
+    assert sorted((start, order) for _, start, order in of_words) == sorted(
         (start, order) for order in (1, 2, 3) for start in range(5 - order + 1)
     )
+    assert [start for bucket, start, _ in spans if bucket > BUCKETS].count(4) == len(characters_of("good", (3, 4, 5)))
 
 
 def test_vectorizing_many_texts_gives_what_the_call_gives_for_each() -> None:
     texts = ["w1 w2 w3", "", "w5", "nothing known here", "w1 " * 100, "😀 漢字"] * 100
-    vectorized = text.vectorize(LAYER, strings(texts))
+    vectorized = text.vectorize(WITH_CHARACTERS, strings(texts))
     for name in ("tokens", "ngrams"):
         ragged = vectorized[name]
         rows = [ragged.values[a:b].tolist() for a, b in zip(ragged.row_splits, ragged.row_splits[1:], strict=False)]
         assert len(rows) == len(texts)
-        assert rows[:6] == rows_of(LAYER, name, texts[:6])
+        assert rows[:6] == rows_of(WITH_CHARACTERS, name, texts[:6])
         assert rows[:6] * 100 == rows
 
 

@@ -62,10 +62,10 @@ def _history(name: str, table: pd.DataFrame) -> blocks.Figure:
     kept = table["validation_metric"].to_numpy().argmax()
     panels = {
         "Loss": {"training": table["loss"].to_numpy(), "validation": table["validation_loss"].to_numpy()},
-        "Validation accuracy": {"validation": table["validation_metric"].to_numpy()},
+        "Calibrated log-likelihood": {"validation": table["validation_metric"].to_numpy()},
     }
     return blocks.Figure(
         svg=figures.training_history(table["epoch"].tolist(), panels, best_epoch=int(table["epoch"].iloc[kept])),
         caption=f"Training of {name}.",
-        alt=f"Loss and validation accuracy of {name} by epoch",
+        alt=f"Loss and calibrated log-likelihood of {name} by epoch",
     )
