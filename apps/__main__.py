@@ -8,7 +8,7 @@ from typing import Any
 
 from shared import cli, errors
 
-APPS = {"sentiment": "apps.sentiment"}
+APPS = {"medical-imaging": "apps.medical_imaging", "sentiment": "apps.sentiment"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

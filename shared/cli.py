@@ -14,7 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from shared import config, errors
 
@@ -24,6 +24,8 @@ Command = Callable[[argparse.Namespace], Result]
 PRESETS = ("smoke", "quick", "default")
 DEFAULT_PRESET = "default"
 SPLITS = ("train", "validation", "test", "all")
+
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 log = logging.getLogger("fieldnets")
 
@@ -50,6 +52,7 @@ def app_parser(
     config_class: type[config.Config],
     data_fields: Sequence[str],
     commands: Commands,
+    more: Callable[[Verbs], None] = lambda _verbs: None,
 ) -> argparse.ArgumentParser:
     """Build an app's parser.
 
@@ -59,6 +62,7 @@ def app_parser(
         config_class: The app's config; ``train`` and ``tune`` get one flag per field.
         data_fields: Those fields that say how to read a source; every verb that reads data gets them.
         commands: The app's functions.
+        more: Adds the verbs that only this app has.
     """
     parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
     add_version(parser)
@@ -76,17 +80,17 @@ def app_parser(
     data.add_argument("--overwrite", action="store_true", help="replace what stands in those folders")
 
     train = verb("train", commands.train, "train on a source; write a run folder", *everything)
-    _add_run_dir(train, name)
+    add_run_dir(train, name)
     _add_preset(train)
     _add_resume_or_overwrite(train, "run")
 
     evaluate = verb("evaluate", commands.evaluate, "measure a run; write metrics.json and report.html", *source)
-    _add_run_dir(evaluate, name)
+    add_run_dir(evaluate, name)
     evaluate.add_argument("--split", choices=SPLITS, help="part to measure (default: test; all for other data)")
     evaluate.add_argument("--output-dir", type=pathlib.Path, help="default: RUN_DIR/evaluation")
 
     explain = verb("explain", commands.explain, "show why the model answers as it does")
-    _add_run_dir(explain, name)
+    add_run_dir(explain, name)
     explain.add_argument("input", metavar="INPUT", help="a raw input: a text, or a path")
     explain.add_argument("--output", type=pathlib.Path, required=True, help="the picture or HTML file to write")
 
@@ -95,31 +99,32 @@ def app_parser(
     predict.add_argument("input", metavar="INPUT", nargs="+", type=pathlib.Path, help="files to score")
     predict.add_argument("--output", type=pathlib.Path, required=True, help=".csv, .jsonl or .parquet")
     _add_resume_or_overwrite(predict, "output")
-    predict.add_argument("--chunk-rows", type=_at_least(1), default=4096, help="rows held in memory at a time")
+    predict.add_argument("--chunk-rows", type=at_least(1), default=4096, help="rows held in memory at a time")
 
     export = verb("export", commands.export, "write a serving bundle, checked against the run")
-    _add_run_dir(export, name)
+    add_run_dir(export, name)
     export.add_argument("--output-dir", type=pathlib.Path, required=True, help="the model repository")
     export.add_argument("--format", choices=("saved-model",), default="saved-model", help="bundle format")
 
     serve = verb("serve", commands.serve, "serve a bundle over HTTP")
     serve.add_argument("--model-dir", type=pathlib.Path, required=True, help="a bundle, or the folder above it")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    serve.add_argument("--port", type=_at_least(0, 65535), default=8501, help="port to listen on; 0 takes a free one")
+    serve.add_argument("--port", type=at_least(0, 65535), default=8501, help="port to listen on; 0 takes a free one")
 
     monitor = verb("monitor", commands.monitor, "compare new inputs with the bundle's reference", *source)
     monitor.add_argument("--model-dir", type=pathlib.Path, required=True, help="a bundle, or the folder above it")
     monitor.add_argument("--output-dir", type=pathlib.Path, help="where drift.json and report.html go")
 
     tune = verb("tune", commands.tune, "search hyperparameters; write the best config file", *everything)
-    tune.add_argument("--trials", type=_at_least(1), default=10, help="configurations to try")
+    tune.add_argument("--trials", type=at_least(1), default=10, help="configurations to try")
     tune.add_argument("--output-dir", type=pathlib.Path, default=pathlib.Path("runs") / f"{name}-tune")
     _add_preset(tune)
+    more(verbs)
     return parser
 
 
 def add_verb(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    verbs: Verbs,
     name: str,
     command: Command,
     *,
@@ -128,12 +133,12 @@ def add_verb(
     fields: Sequence[str] = (),
 ) -> argparse.ArgumentParser:
     """Add one verb with the options that every verb has."""
-    parser = verbs.add_parser(name, help=help, description=help, allow_abbrev=False)
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help, description=help, allow_abbrev=False)
     parser.set_defaults(command=command)
     if config_class is not None and fields:
         config.add_flags(parser, config_class, fields)
     if "seed" not in fields:
-        parser.add_argument("--seed", type=_at_least(0), default=0, help="seed of every random choice")
+        parser.add_argument("--seed", type=at_least(0), default=0, help="seed of every random choice")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--verbose", action="store_true", help="say more on stderr")
     loudness.add_argument("--quiet", action="store_true", help="say only warnings and errors")
@@ -161,6 +166,19 @@ def resolve_config(config_class: type[config.Config], arguments: argparse.Namesp
             f"{', '.join(changed)}"
         )
     return begun
+
+
+def source_settings(config_class: type[config.Config], fields: Sequence[str], arguments: argparse.Namespace) -> Any:
+    """Return the default config changed by the flags that say how to read a source, and by the seed."""
+    given = {name: getattr(arguments, name) for name in fields if hasattr(arguments, name)}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return config_class.default().replace({**values, "seed": arguments.seed})
+
+
+def refuse_existing(path: pathlib.Path, *, overwrite: bool) -> None:
+    """Raise ``errors.InputError`` where ``path`` exists and may not be replaced."""
+    if path.exists() and not overwrite:
+        raise errors.InputError(f"{path}: expected a new file. Received: one that exists (--overwrite replaces it)")
 
 
 def _starting_point(config_class: type[config.Config], arguments: argparse.Namespace) -> Any:
@@ -210,7 +228,8 @@ def add_version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
 
 
-def _add_run_dir(parser: argparse.ArgumentParser, name: str) -> None:
+def add_run_dir(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add ``--run-dir``, whose default is the app's own."""
     default = pathlib.Path("runs") / name
     parser.add_argument("--run-dir", type=pathlib.Path, default=default, help=f"the run folder (default: {default})")
 
@@ -221,7 +240,7 @@ def _add_resume_or_overwrite(parser: argparse.ArgumentParser, what: str) -> None
     choice.add_argument("--overwrite", action="store_true", help=f"replace an existing {what}")
 
 
-def _at_least(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+def at_least(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     """Return a parser of whole numbers within limits."""
 
     def parse(text: str) -> int:

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from shared import errors
-from shared.evaluation import calibration, conformal
+from shared.evaluation import calibration, conformal, thresholds
 
 ABSTAIN = "abstain"
+ARGMAX = "argmax"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,8 +83,9 @@ def fit(
     class_names: tuple[str, ...],
     alpha: float,
     fitted_on: Mapping[str, Any],
+    rule: str = ARGMAX,
 ) -> Decision:
-    """Fit temperature and conformal quantile on validation rows; the label is the most probable class.
+    """Fit temperature, conformal quantile and, for two classes, a threshold on validation rows.
 
     Args:
         logits: (n, classes) float, uncalibrated.
@@ -91,14 +93,18 @@ def fit(
         class_names: One name per logit.
         alpha: Accepted rate of prediction sets that miss the true class, in (0, 1).
         fitted_on: What the rows are: part, rows, sha256.
+        rule: How the threshold of two classes is chosen, as in ``shared.evaluation.thresholds``; more classes
+            are always answered by the most probable one.
     """
     temperature = calibration.fit_temperature(logits, labels)
     scores = calibration.apply_temperature(logits, temperature)
+    searched = len(class_names) == 2 and rule != ARGMAX
+    chosen = thresholds.select(rule, labels, scores[:, 1]) if searched else None
     return Decision(
         class_names=class_names,
         temperature=temperature,
-        threshold=None,
-        rule="most probable class",
+        threshold=chosen.value if chosen else None,
+        rule=chosen.rule if chosen else "most probable class",
         alpha=alpha,
         quantile=conformal.fit_quantile(scores, labels, alpha=alpha),
         fitted_on=fitted_on,

@@ -53,7 +53,7 @@ class Exported:
     parity: Mapping[str, float]
 
 
-def classifier(model: keras.Model, decision: decisions.Decision) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+def classifier(model: keras.Model, decision: decisions.Decision) -> Callable[[Any], Mapping[str, Any]]:
     """Return ``decision`` as part of the graph behind ``model``'s logits.
 
     The function returns ``scores`` (n, classes) float32 calibrated probabilities, ``labels`` (n,) string, the
@@ -63,7 +63,7 @@ def classifier(model: keras.Model, decision: decisions.Decision) -> Callable[[Ma
     # A score is in the prediction set from 1 - quantile on; see shared.evaluation.conformal.
     set_threshold = np.float32(1.0 - decision.quantile)
 
-    def answer(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    def answer(inputs: Any) -> Mapping[str, Any]:
         # training=False: a layer that defaults to True would switch dropout on (DESIGN section 5).
         logits = tf.cast(model(inputs, training=False), tf.float32)
         scores = tf.nn.softmax(logits / decision.temperature)

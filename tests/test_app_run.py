@@ -1,7 +1,7 @@
 """One whole run of every app through its real command line: each verb, and the files of DESIGN section 4.
 
-An app's ``tests/<app>/samples.py`` says what to feed it with: ``EXPLAIN_INPUT``, ``READ_FLAGS``, ``usual()``
-and ``unusual()``. TensorFlow runs in the child processes only.
+An app's ``tests/<app>/samples.py`` says what to feed it with: ``READ_FLAGS``, ``usual()``, ``unusual()``
+and ``explain_input()``. TensorFlow runs in the child processes only.
 """
 
 import importlib
@@ -166,10 +166,11 @@ def test_explain_writes_its_file(
     module: str,
     run: files.RunFolder,
     samples: types.ModuleType,
+    usual: pathlib.Path,
     folder: pathlib.Path,
     command_line: helpers.CommandLine,
 ) -> None:
-    flags = ("--run-dir", run.path, samples.EXPLAIN_INPUT, "--output", folder / "why.html", "--json")
+    flags = ("--run-dir", run.path, samples.explain_input(usual), "--output", folder / "why.html", "--json")
     assert command_line.run(module, "explain", *flags).json
     assert (folder / "why.html").stat().st_size > 500
 
@@ -247,13 +248,12 @@ def test_a_run_that_is_not_there_exits_2_without_traceback(
     module: str,
     verb: str,
     tmp_path: pathlib.Path,
-    samples: types.ModuleType,
     command_line: helpers.CommandLine,
 ) -> None:
     more: dict[str, tuple[object, ...]] = {
         "evaluate": (),
         "export": ("--output-dir", tmp_path / "bundles"),
-        "explain": (samples.EXPLAIN_INPUT, "--output", tmp_path / "why.html"),
+        "explain": ("anything", "--output", tmp_path / "why.html"),
     }
     finished = command_line.run(module, verb, "--run-dir", tmp_path / "missing", *more[verb], code=2)
     assert "missing" in finished.stderr

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.sentiment import config
-from shared import cli, errors, files
+from shared import cli, files
 
 NAME = "sentiment"
 
@@ -40,7 +40,7 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
 
     settings = _source_settings(arguments)
     folder = arguments.output_dir or arguments.write or pathlib.Path("runs") / f"{NAME}-data"
-    _refuse_existing(folder / "split.json", overwrite=arguments.overwrite)
+    cli.refuse_existing(folder / "split.json", overwrite=arguments.overwrite)
     reviews = prepare.load_source(settings, quarantine=folder / "quarantine.csv")
     split, certificate = prepare.split_source(reviews, settings)
     files.write_json(folder / "split.json", certificate)
@@ -170,15 +170,7 @@ def _load_tensorflow() -> None:
 
 def _source_settings(arguments: argparse.Namespace) -> Any:
     """Return the default config changed by the flags that say how to read a source."""
-    given = {name: getattr(arguments, name) for name in config.DATA_FIELDS if hasattr(arguments, name)}
-    if "data" in given:
-        given["data"] = tuple(given["data"])
-    return config.Config.default().replace({**given, "seed": arguments.seed})
-
-
-def _refuse_existing(path: pathlib.Path, *, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise errors.InputError(f"{path}: expected a new file. Received: one that exists (--overwrite replaces it)")
+    return cli.source_settings(config.Config, config.DATA_FIELDS, arguments)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,12 @@
 """Score files of any length: stream texts in, write scores, label and decision out."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import rich.console
-import rich.progress
 
 from apps.sentiment import data
 from shared import batch, cli, files
@@ -31,7 +28,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
         chunk_rows=arguments.chunk_rows,
     )
     inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
-    with _progress() as bar:
+    with batch.counter() as bar:
         task = bar.add_task("texts scored", total=None)
         result = batch.predict(
             chunks,
@@ -82,14 +79,3 @@ def in_batches(answer: Answer, rows: int = 256) -> Answer:
         return {name: np.concatenate([part[name] for part in parts])[inverse] for name in parts[0]}
 
     return batched
-
-
-def _progress() -> rich.progress.Progress:
-    """Return a counter on standard error that shows nothing where nobody looks."""
-    return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.MofNCompleteColumn(),
-        rich.progress.TimeElapsedColumn(),
-        console=rich.console.Console(file=sys.stderr),
-        disable=not sys.stderr.isatty(),
-    )

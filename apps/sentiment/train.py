@@ -151,7 +151,7 @@ def fit_network(name: str, job: Job) -> keras.Model:
         loss=losses.by_name(
             typing.cast(losses.LossName, settings.loss), classes=job.classes, label_smoothing=settings.label_smoothing
         ),
-        monitor=calibrated_log_likelihood,
+        monitor=calibration.calibrated_log_likelihood,
         outputs=training.Outputs(
             checkpoints=folder.checkpoints / name,
             history=folder.checkpoints / name / "history.csv",
@@ -182,16 +182,6 @@ def hide_words(inputs: dict[str, Any], labels: Any, seeds: Any, *, rate: float) 
     chance = tf.random.stateless_uniform(tf.shape(tokens), seed=seeds[0])
     hidden = (chance < rate) & (tokens != text.PADDING)
     return {"tokens": tf.where(hidden, text.UNKNOWN, tokens)}, labels
-
-
-def calibrated_log_likelihood(labels: npt.NDArray[np.int64], logits: npt.NDArray[np.float32]) -> float:
-    """Return the mean log-likelihood of the labels at the temperature that suits them best; 0 is perfect.
-
-    What epochs are compared by: accuracy on some thousand texts moves by chance more than epochs differ, and the
-    loss would punish a network for being surer than the temperature, fitted later, lets it be.
-    """
-    scaled = logits / calibration.fit_temperature(logits, labels)
-    return float(np.mean(special.log_softmax(scaled, axis=1)[np.arange(len(labels)), labels]))
 
 
 def fit_mixture(networks: Mapping[str, keras.Model], validation: Part) -> dict[str, model.Voice]:

@@ -232,10 +232,14 @@ def summarize(
     decided = decided_one_hot(score, predicted)
     cases = {n: intervals.Case(m, decided if m.reads == "labels" else score) for n, m in metrics.items()}
     found = intervals.bootstrap_many(cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed)
-    if "accuracy" in found and found["accuracy"].value in (0, 1):
-        # No resample differs from a perfect sample, so the bootstrap would claim certainty.
-        right = decided.argmax(axis=1) == truth
-        found["accuracy"] = proportions.proportion(right, units=units, confidence=confidence)
+    right = decided.argmax(axis=1) == truth
+    shares = {"accuracy": np.ones_like(right), "sensitivity": truth == 1, "specificity": truth == 0}
+    identity = resampling.units_of(units, rows=len(truth)).code
+    for name, among in shares.items():
+        if name in found and found[name].value in (0, 1):
+            # No resample differs from a perfect sample, so the bootstrap would claim certainty.
+            share = proportions.proportion_among(right, among, units=identity, confidence=confidence)
+            found[name] = found[name] if share is None else share
     return found
 
 

@@ -184,7 +184,8 @@ def bootstrap_many(
         if problem:
             found.notes.append(f"{name}: {problem}")
         else:
-            low, high = _ends(case, value, values[np.isfinite(values)], confidence)
+            kept, paired = values[np.isfinite(values)], case.reference is not None
+            low, high = ends(value, kept, confidence=confidence, biased=_biased(case), difference=paired)
             method = _method(case, grouping, values) + (" (all resamples equal)" if low == high else "")
             found[name] = Interval(value, low, high, confidence, method)
     return found
@@ -274,13 +275,27 @@ def _method(case: Case, units: resampling.Units, values: arrays.Floats) -> str:
     return f"{kind}bootstrap by {units.noun}{left_out}"
 
 
-def _ends(case: Case, value: float, values: arrays.Floats, confidence: float) -> tuple[float, float]:
-    """Return percentile ends, or reflected ones for a biased metric."""
+def ends(
+    value: float, values: arrays.Floats, *, confidence: float, biased: bool = False, difference: bool = False
+) -> tuple[float, float]:
+    """Return the interval's ends from the resampled values: percentiles, or reflected for a biased metric.
+
+    Args:
+        value: the estimate on all rows.
+        values: (k,) finite resampled values.
+        confidence: in (0, 1).
+        biased: whether to reflect (see above).
+        difference: whether the value may be below 0.
+
+    Example:
+        >>> ends(1.0, np.array([0.0, 1.0, 2.0]), confidence=0.5)
+        (0.5, 1.5)
+    """
     tail = (1 - confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail]).tolist()
-    if not _biased(case):
+    if not biased:
         return low, high
-    floor = 0.0 if case.reference is None else -math.inf
+    floor = -math.inf if difference else 0.0
     return min(value, max(floor, 2 * value - high)), max(value, 2 * value - low)
 
 

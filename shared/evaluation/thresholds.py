@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays, intervals, proportions, resampling
+from shared.evaluation import arrays, intervals, margin, proportions, resampling
 
 RULE: Final = re.compile(r"(sensitivity|specificity|precision|fpr)(>=|<=)([0-9.]+)")
 # Rates are ratios of counts: 0.95 of 20 must count as reached whatever the last bit.
@@ -28,7 +28,8 @@ class Threshold:
     Attributes:
         value: a row is positive when its score is at least this.
         rule: the rule's name.
-        objective: what the rule maximised (or, for "cost", minimised per row) on the validation data.
+        objective: what the rule maximised (or, for "cost", minimised per row) on the validation data; for
+            "equal_margin" the distance to both classes, in their spreads.
         low: scores above this ...
         high: ... and up to this are thresholds as good as ``value``.
         n: validation rows.
@@ -120,8 +121,10 @@ def select(
 ) -> Threshold:
     """Return the threshold that a rule chooses on validation data.
 
-    Rules: "argmax" (0.5, whatever the data), "max_accuracy", "max_f1", "max_balanced_accuracy" and "youden"
-    (the same cut; Youden 1950), "cost" (least ``FP cost_fp + FN cost_fn``; Elkan 2001), and floors and
+    Rules: "argmax" (0.5, whatever the data), "equal_margin" (equally far from both classes in their spreads,
+    for nearly separable scores; see `margin`; "max_balanced_accuracy" stands in, under its own name, where
+    the positives' median is not the higher one), "max_accuracy", "max_f1", "max_balanced_accuracy" and
+    "youden" (the same cut; Youden 1950), "cost" (least ``FP cost_fp + FN cost_fn``; Elkan 2001), and floors and
     ceilings: "sensitivity>=x" (then the best specificity), "specificity>=x", "fpr<=x" and "precision>=x"
     (then the best sensitivity). Of equal cuts those of the widest range of scores win.
 
@@ -147,6 +150,8 @@ def select(
         size = len(truth)
         correct = (arrays.positive(y_score, rows=size) >= 0.5) == truth
         return Threshold(0.5, rule, float(correct.mean()), 0.5, 0.5, size, cuts.positive)
+    if rule == "equal_margin":
+        return _equal_margin(truth, arrays.positive(y_score, rows=len(truth)), cuts)
     if rule == "cost":
         per_row = _cost(cuts, cost_false_positive, cost_false_negative) / len(truth)
         best = _best(cuts, rule, -per_row)
@@ -261,7 +266,16 @@ def _constrained(cuts: Cuts, rule: str) -> Threshold:
     """Return the best cut that meets a floor or ceiling."""
     parts = RULE.fullmatch(rule.replace(" ", ""))
     if parts is None or (parts[1] == "fpr") != (parts[2] == "<="):
-        known = ["argmax", *OBJECTIVES, "cost", "sensitivity>=x", "specificity>=x", "fpr<=x", "precision>=x"]
+        known = [
+            "argmax",
+            *OBJECTIVES,
+            "cost",
+            "equal_margin",
+            "sensitivity>=x",
+            "specificity>=x",
+            "fpr<=x",
+            "precision>=x",
+        ]
         raise ValueError(f"rule: expected one of {', '.join(known)}. Received: {rule!r}")
     name, bound = parts[1], float(parts[3])
     rates = {"sensitivity": cuts.sensitivity, "specificity": cuts.specificity, "precision": cuts.precision}
@@ -274,6 +288,16 @@ def _constrained(cuts: Cuts, rule: str) -> Threshold:
     reached = float(wanted[met].max())
     ties = met & (wanted >= reached - TOLERANCE)
     return dataclasses.replace(_best(cuts, rule, np.where(ties, spare, -np.inf)), objective=reached)
+
+
+def _equal_margin(truth: arrays.Ints, score: arrays.Floats, cuts: Cuts) -> Threshold:
+    """Return the cut of `margin.equal_margin` with the neighbouring scores as its range."""
+    value, distance = margin.equal_margin(truth, score)
+    if distance <= 0:
+        return _best(cuts, "max_balanced_accuracy", _balanced_accuracy(cuts))
+    place = int(np.searchsorted(cuts.upto, value))
+    low, high = float(cuts.below[place]), float(cuts.upto[place])
+    return Threshold(value, "equal_margin", distance, low, high, len(truth), cuts.positive)
 
 
 def _best(cuts: Cuts, rule: str, objective: arrays.Floats) -> Threshold:

@@ -129,6 +129,34 @@ class Highlight:
         return [(token, weight, weight / largest) for token, weight in self.tokens]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A raster image with labelled facts about it.
+
+    Attributes:
+        source: ``data:image/png;base64,...``: the page loads nothing.
+        alt: What the picture is, for someone who cannot see it.
+    """
+
+    source: str
+    alt: str
+    facts: Mapping[str, Cell] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what the page could not show."""
+        if not self.source.startswith("data:image/"):
+            raise ValueError(f"source: expected data:image/... Received: {self.source[:40]!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """Pictures in a grid, under one caption."""
+
+    caption: str
+    pictures: Sequence[Picture]
+    kind: ClassVar[str] = "pictures"
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """Blocks side by side where the page is wide enough, one below the other where it is not."""
@@ -146,7 +174,7 @@ class Details:
     kind: ClassVar[str] = "details"
 
 
-Block = Text | Table | Figure | Html | Quote | Highlight | Row | Details
+Block = Text | Table | Figure | Html | Quote | Highlight | Pictures | Row | Details
 
 
 def facts(caption: str, content: Mapping[str, Cell]) -> Table:

@@ -34,7 +34,7 @@ def replay(loaded: bundle.Bundle) -> dict[str, float]:
 def _difference(name: str, expected: npt.NDArray[Any], received: npt.NDArray[Any], *, tolerance: float) -> float:
     if expected.shape != received.shape:
         raise errors.GateError(f"{name}: expected shape {expected.shape}. Received: {received.shape}")
-    if expected.dtype == object:
+    if expected.dtype in (object, bool):
         differing = np.flatnonzero(expected != received)
         if len(differing):
             row = int(differing[0])

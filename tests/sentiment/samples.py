@@ -4,7 +4,6 @@ import pathlib
 
 import pandas as pd
 
-EXPLAIN_INPUT = "The plot is thin, but I loved every minute of it. Not a bad film at all!"
 # Flags that make ``predict`` and ``monitor`` read the files below.
 READ_FLAGS = ("--text-column", "text")
 
@@ -26,3 +25,8 @@ def unusual(folder: pathlib.Path) -> pathlib.Path:
     path = folder / "unusual.csv"
     pd.DataFrame({"text": texts}).to_csv(path, index=False)
     return path
+
+
+def explain_input(_usual: pathlib.Path) -> str:
+    """Return a text to explain."""
+    return "The plot is thin, but I loved every minute of it. Not a bad film at all!"

@@ -100,16 +100,6 @@ def test_words_are_hidden_at_the_stated_rate_and_padding_never() -> None:
     assert not np.array_equal(hidden, other)
 
 
-def test_epochs_are_compared_by_how_likely_the_labels_are_whatever_the_logits_scale() -> None:
-    labels = np.array([0, 1, 0, 1])
-    logits = np.array([[2.0, 0.0], [0.0, 2.0], [0.5, 0.0], [1.0, 0.0]], np.float32)
-    value = train.calibrated_log_likelihood(labels, logits)
-    assert value < 0
-    assert train.calibrated_log_likelihood(labels, 7 * logits) == pytest.approx(value, abs=1e-5)
-    surer = logits + np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]], np.float32)
-    assert train.calibrated_log_likelihood(labels, surer) > value
-
-
 @pytest.mark.parametrize(("rows", "copies"), [(100, 3), (14_999, 3), (15_000, 1)])
 def test_small_corpora_get_several_recurrent_networks_unless_told_otherwise(rows: int, copies: int) -> None:
     settings = config.Config()

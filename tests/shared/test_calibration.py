@@ -235,3 +235,13 @@ def test_slope_intervals_hold_the_true_slope_as_often_as_they_say():
         )
     ]
     assert 0.925 <= np.mean(hits) <= 0.975
+
+
+def test_epochs_are_compared_by_how_likely_the_labels_are_whatever_the_logits_scale() -> None:
+    labels = np.array([0, 1, 0, 1])
+    logits = np.array([[2.0, 0.0], [0.0, 2.0], [0.5, 0.0], [1.0, 0.0]], np.float32)
+    value = calibration.calibrated_log_likelihood(labels, logits)
+    assert value < 0
+    assert calibration.calibrated_log_likelihood(labels, 7 * logits) == pytest.approx(value, abs=1e-5)
+    surer = logits + np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]], np.float32)
+    assert calibration.calibrated_log_likelihood(labels, surer) > value

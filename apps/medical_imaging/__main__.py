@@ -1,0 +1,204 @@
+"""The command line of the medical imaging app: ``medical-imaging VERB ...``. TensorFlow is imported in the verbs."""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from apps.medical_imaging import config
+from shared import cli, files
+
+NAME = "medical-imaging"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the app's command line and return its exit code."""
+    parser = cli.app_parser(
+        NAME,
+        description="Chest X-ray classification: train, measure, explain, export, serve. Not a medical device.",
+        config_class=config.Config,
+        data_fields=config.DATA_FIELDS,
+        commands=cli.Commands(
+            data=describe_data,
+            train=train,
+            evaluate=evaluate,
+            explain=explain,
+            predict=predict,
+            export=export,
+            serve=serve,
+            monitor=monitor,
+            tune=tune,
+        ),
+        more=_add_augment,
+    )
+    return cli.run(parser, argv)
+
+
+def describe_data(arguments: argparse.Namespace) -> cli.Result:
+    """Check a source, split it, and write certificate, parts and, if asked, the images as one folder per class."""
+    from apps.medical_imaging import data, prepare
+
+    settings = _source_settings(arguments)
+    folder = arguments.output_dir or arguments.write or pathlib.Path("runs") / f"{NAME}-data"
+    cli.refuse_existing(folder / "split.json", overwrite=arguments.overwrite)
+    radiographs = prepare.load_source(settings, quarantine=folder / "quarantine.csv")
+    split, certificate = prepare.split_source(radiographs, settings)
+    files.write_json(folder / "split.json", certificate)
+    table = data.frame(radiographs, split)
+    with files.atomic(folder / "split.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    if arguments.write:
+        data.write(radiographs, table, arguments.write)
+    return {
+        "source": data.describe(radiographs),
+        "notes": list(radiographs.notes),
+        "certificate": str(folder / "split.json"),
+        "split": certificate,
+    }
+
+
+def train(arguments: argparse.Namespace) -> cli.Result:
+    """Train into a run folder, or go on with an interrupted run."""
+    settings = cli.resolve_config(config.Config, arguments)
+    folder = files.RunFolder.create(arguments.run_dir, resume=arguments.resume, overwrite=arguments.overwrite)
+    _load_tensorflow()
+    from apps.medical_imaging import train as training
+
+    return training.train(settings, folder)
+
+
+def evaluate(arguments: argparse.Namespace) -> cli.Result:
+    """Judge a run on its own held-out part, or on other data."""
+    files.RunFolder.open(arguments.run_dir)
+    _load_tensorflow()
+    from apps.medical_imaging import measure, scoring
+
+    run = scoring.open_run(arguments.run_dir)
+    own, split = measure.own_data(run)
+    if hasattr(arguments, "data"):
+        task = measure.other_task(run, own, split, _source_settings(arguments), arguments.split or "all")
+    else:
+        task = measure.own_task(run, own, split, arguments.split or "test")
+    output = arguments.output_dir or run.folder.evaluation
+    result = measure.measure(run, own, split, task, seed=arguments.seed, output=output)
+    return {
+        "metrics": result.metrics["metrics"],
+        **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},
+        "report": str(output / "report.html"),
+    }
+
+
+def explain(arguments: argparse.Namespace) -> cli.Result:
+    """Write the page that shows where in the image the model saw what it answered."""
+    files.RunFolder.open(arguments.run_dir)
+    _load_tensorflow()
+    from apps.medical_imaging import explain as explaining
+    from apps.medical_imaging import scoring
+
+    run = scoring.open_run(arguments.run_dir)
+    return explaining.explain_file(run, arguments.input, arguments.output, seed=arguments.seed)
+
+
+def predict(arguments: argparse.Namespace) -> cli.Result:
+    """Score images in bounded memory."""
+    from shared import batch
+
+    batch.check_output(arguments.output, overwrite=arguments.overwrite)
+    _load_tensorflow()
+    from apps.medical_imaging import predict as predicting
+
+    return predicting.predict(arguments)
+
+
+def export(arguments: argparse.Namespace) -> cli.Result:
+    """Write a checked serving bundle."""
+    files.RunFolder.open(arguments.run_dir)
+    _load_tensorflow()
+    from apps.medical_imaging import export as exporting
+    from apps.medical_imaging import measure, scoring
+
+    run = scoring.open_run(arguments.run_dir)
+    own, split = measure.own_data(run)
+    exported = exporting.export_run(run, own, split.rows("validation"), arguments.output_dir)
+    return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
+
+
+def serve(arguments: argparse.Namespace) -> cli.Result:
+    """Serve a bundle until interrupted."""
+    from shared.serving import bundle
+
+    bundle.find(arguments.model_dir)
+    _load_tensorflow()
+    from shared.serving import server
+
+    server.serve(bundle.load(arguments.model_dir), host=arguments.host, port=arguments.port)
+    return {"served": str(arguments.model_dir)}
+
+
+def monitor(arguments: argparse.Namespace) -> cli.Result:
+    """Compare new images with the bundle's reference; exit code 3 on drift."""
+    from shared.serving import bundle
+
+    bundle.find(arguments.model_dir)
+    _load_tensorflow()
+    from apps.medical_imaging import monitor as monitoring
+    from apps.medical_imaging import prepare
+
+    loaded = bundle.load(arguments.model_dir)
+    radiographs = prepare.load_source(_source_settings(arguments), labelled=False)
+    return monitoring.monitor(loaded, radiographs, output=arguments.output_dir)
+
+
+def tune(arguments: argparse.Namespace) -> cli.Result:
+    """Search hyperparameters on validation data and write the best config file."""
+    settings = cli.resolve_config(config.Config, arguments)
+    _load_tensorflow()
+    from apps.medical_imaging import tune as tuning
+
+    return tuning.tune(settings, trials=arguments.trials, output=arguments.output_dir)
+
+
+def augment(arguments: argparse.Namespace) -> cli.Result:
+    """Train a GAN on the training part of a run and write synthetic images."""
+    files.RunFolder.open(arguments.run_dir)
+    _load_tensorflow()
+    from apps.medical_imaging import augment as augmenting
+    from apps.medical_imaging import measure, scoring
+
+    run = scoring.open_run(arguments.run_dir)
+    own, split = measure.own_data(run)
+    return augmenting.augment(
+        run,
+        own,
+        split,
+        images=arguments.images,
+        image_size=arguments.image_size,
+        epochs=arguments.epochs,
+        output=arguments.output_dir,
+        seed=arguments.seed,
+    )
+
+
+def _add_augment(verbs: cli.Verbs) -> None:
+    parser = cli.add_verb(verbs, "augment", augment, help="train a GAN on the training part; write synthetic images")
+    cli.add_run_dir(parser, NAME)
+    parser.add_argument("--output-dir", type=pathlib.Path, required=True, help="new folder of the synthetic images")
+    parser.add_argument("--images", type=cli.at_least(2), help="how many (default: as many as the training part)")
+    parser.add_argument("--image-size", type=cli.at_least(16), default=64, help="side in pixels (default: 64)")
+    parser.add_argument("--epochs", type=cli.at_least(1), default=20, help="passes over the training part")
+
+
+def _load_tensorflow() -> None:
+    from shared import runtime
+
+    runtime.quiet_logs()
+
+
+def _source_settings(arguments: argparse.Namespace) -> Any:
+    """Return the default config changed by the flags that say how to read a source."""
+    return cli.source_settings(config.Config, config.DATA_FIELDS, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""From logits to what the app says: scores, labels and a decision, in NumPy and as a graph.
+
+An image has one label out of several classes (``shared.decision.Decision``), or several findings that may be
+present or not (``Findings``). Both say ``abstain`` where the prediction set is not one answer.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self, TypeAlias
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from scipy import special
+
+from shared import decision as decisions
+from shared import errors, export
+from shared.evaluation import calibration, conformal, thresholds
+
+NO_FINDING = "No Finding"
+INVALID = "invalid"
+SEPARATOR = "|"
+Labels: TypeAlias = npt.NDArray[np.float32]
+Scores: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Findings:
+    """How the logits of several findings become an answer.
+
+    Attributes:
+        class_names: One name per finding.
+        temperatures: Each divides its finding's logit before the sigmoid; above 0.
+        thresholds: Score from which each finding is called present.
+        rule: The rule that chose the thresholds.
+        alpha: Accepted rate of prediction sets that miss the truth of a finding, in (0, 1).
+        quantiles: Split-conformal quantile of ``1 - score of the true state`` for each finding, in [0, 1].
+        fitted_on: What they were fitted on.
+    """
+
+    class_names: tuple[str, ...]
+    temperatures: tuple[float, ...]
+    thresholds: tuple[float, ...]
+    rule: str
+    alpha: float
+    quantiles: tuple[float, ...]
+    fitted_on: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            errors.InputError: A field is missing or unknown.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        if set(content) != names:
+            raise errors.InputError(f"decision: expected the fields {sorted(names)}. Received: {sorted(content)}")
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+        }
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able mapping."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+
+    def scores(self, logits: npt.ArrayLike) -> Scores:
+        """Return calibrated probabilities (n, findings) for logits (n, findings)."""
+        return np.asarray(special.expit(np.asarray(logits, np.float64) / self.temperatures), np.float64)
+
+    def labels(self, scores: Scores) -> npt.NDArray[np.object_]:
+        """Return (n,) the names of the findings called present, joined by ``|``, or ``No Finding``."""
+        names, present = np.array(self.class_names, object), scores >= self.thresholds
+        return np.array([SEPARATOR.join(names[row]) or NO_FINDING for row in present], object)
+
+    def decisions(self, scores: Scores) -> npt.NDArray[np.object_]:
+        """Return the labels, or ``abstain`` where one finding's prediction set does not hold exactly one state."""
+        limits = 1.0 - np.asarray(self.quantiles)
+        states = (scores >= limits).astype(int) + (1.0 - scores >= limits)
+        return np.where((states == 1).all(axis=1), self.labels(scores), decisions.ABSTAIN).astype(object)
+
+
+Rule: TypeAlias = decisions.Decision | Findings
+
+
+def fit(
+    logits: npt.NDArray[np.floating[Any]],
+    labels: Labels,
+    *,
+    task: str,
+    class_names: tuple[str, ...],
+    rule: str,
+    alpha: float,
+    fitted_on: Mapping[str, Any],
+) -> Rule:
+    """Fit calibration, thresholds and abstention on validation rows.
+
+    Args:
+        logits: (n, k) float.
+        labels: (n, k) float32 in {0, 1}; with several findings also NaN, which counts nowhere.
+        task: ``single_label`` or ``multi_label``.
+        class_names: k names.
+        rule: How thresholds are chosen.
+        alpha: Accepted rate of prediction sets that miss the truth.
+        fitted_on: What the rows are.
+
+    Raises:
+        errors.InputError: A finding is always present or always absent on validation.
+    """
+    if task == "single_label":
+        return decisions.fit(
+            logits, labels.argmax(axis=1), class_names=class_names, alpha=alpha, fitted_on=fitted_on, rule=rule
+        )
+    fitted = [_fit_finding(logits[:, i], labels[:, i], rule, alpha, name) for i, name in enumerate(class_names)]
+    temperatures, cuts, quantiles = (tuple(column) for column in zip(*fitted, strict=True))
+    return Findings(
+        class_names=class_names,
+        temperatures=temperatures,
+        thresholds=cuts,
+        rule=rule,
+        alpha=alpha,
+        quantiles=quantiles,
+        fitted_on=fitted_on,
+    )
+
+
+def _fit_finding(
+    logit: npt.NDArray[np.floating[Any]], label: Labels, rule: str, alpha: float, name: str
+) -> tuple[float, float, float]:
+    """Return temperature, threshold and conformal quantile of one finding."""
+    known = ~np.isnan(label)
+    truth, two = label[known].astype(np.int64), np.stack([-logit[known] / 2, logit[known] / 2], axis=1)
+    if len(np.unique(truth)) < 2:
+        raise errors.InputError(
+            f"{name}: expected images with and without it in the validation part. Received: {len(truth)} of one kind"
+        )
+    temperature = calibration.fit_temperature(two, truth)
+    scores = calibration.apply_temperature(two, temperature)
+    cut = thresholds.select(rule, truth, scores[:, 1]).value
+    return temperature, float(cut), float(conformal.fit_quantile(scores, truth, alpha=alpha))
+
+
+def from_json(content: Mapping[str, Any]) -> Rule:
+    """Read a ``decision.json`` of either kind."""
+    return Findings.from_json(content) if "temperatures" in content else decisions.Decision.from_json(content)
+
+
+def say(rule: Rule, logits: npt.NDArray[np.floating[Any]], valid: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[Any]]:
+    """Return what the serving signature returns for images of which some may not be any.
+
+    Args:
+        rule: How to answer.
+        logits: (n, k).
+        valid: (n,) whether a row was an image.
+
+    Returns:
+        ``scores`` (n, k), 0 where there was no image (JSON has no NaN); ``labels`` (n,); ``decision`` (n,), a label,
+        ``abstain`` or ``invalid``; ``valid`` (n,).
+    """
+    scores = rule.scores(logits)
+    if isinstance(rule, Findings):
+        labels = rule.labels(scores)
+    else:
+        labels = np.array(rule.class_names, object)[rule.predicted(scores)]
+    return {
+        "scores": np.where(valid[:, np.newaxis], scores, 0.0),
+        "labels": np.where(valid, labels, INVALID),
+        "decision": np.where(valid, rule.decisions(scores), INVALID),
+        "valid": valid,
+    }
+
+
+def graph(model: keras.Model, rule: Rule) -> Any:
+    """Return ``say`` as a function of tensors: images (n, size, size, channels) uint8 and valid (n,) bool."""
+    answer = _findings(model, rule) if isinstance(rule, Findings) else export.classifier(model, rule)
+
+    def said(images: Any, valid: Any) -> dict[str, Any]:
+        found = answer(tf.cast(images, tf.float32))
+        return {
+            "scores": tf.where(valid[:, tf.newaxis], found["scores"], 0.0),
+            "labels": tf.where(valid, found["labels"], INVALID),
+            "decision": tf.where(valid, found["decision"], INVALID),
+            "valid": valid,
+        }
+
+    return said
+
+
+def _findings(model: keras.Model, rule: Findings) -> Any:
+    temperatures, cuts = np.array(rule.temperatures, np.float32), np.array(rule.thresholds, np.float32)
+    limits = (1.0 - np.array(rule.quantiles)).astype(np.float32)
+    names = tf.constant([name + SEPARATOR for name in rule.class_names])
+
+    def answer(inputs: Any) -> Mapping[str, Any]:
+        scores = tf.sigmoid(tf.cast(model(inputs, training=False), tf.float32) / temperatures)
+        joined = tf.strings.reduce_join(tf.where(scores >= cuts, names, ""), axis=1)
+        labels = tf.strings.regex_replace(joined, r"\|$", "")
+        labels = tf.where(labels == "", NO_FINDING, labels)
+        states = tf.cast(scores >= limits, tf.int32) + tf.cast(1.0 - scores >= limits, tf.int32)
+        decided = tf.reduce_all(states == 1, axis=1)
+        return {"scores": scores, "labels": labels, "decision": tf.where(decided, labels, decisions.ABSTAIN)}
+
+    return answer

@@ -1,0 +1,162 @@
+"""Where in the image the model saw what it answered: heat maps, never without the check that they mean something."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from apps.medical_imaging import answers, data, explanation_page, heat, preprocessing, scoring
+from apps.medical_imaging.judgement import evidence
+from shared import errors
+from shared.explain import pointing_game, randomization
+
+GRAD_CAM, GRADIENTS = "Grad-CAM", "Integrated gradients"
+# Each share of shuffled weights asks the network about every image again; more images hardly move the mean.
+MOST_RANDOMISED = 32
+Boxes: TypeAlias = Sequence[npt.NDArray[np.floating[Any]] | None] | npt.NDArray[np.object_]
+Maps: TypeAlias = Callable[[keras.Model], heat.Floats]
+
+
+def explain_file(run: scoring.Run, argument: str, output: pathlib.Path, *, seed: int = 0) -> dict[str, Any]:
+    """Explain one image file and write the picture (``.png``, ``.jpg``) or the page; return what the user is told.
+
+    Raises:
+        errors.InputError: The input is not one image.
+    """
+    explanation = explain(run, read_square(run, argument), name=pathlib.Path(argument).name, seed=seed)
+    explanation_page.write(explanation, output)
+    return summary(explanation) | {"output": str(output)}
+
+
+def read_square(run: scoring.Run, argument: str) -> heat.Squares:
+    """Read one image as the network does, (size, size, channels).
+
+    Raises:
+        errors.InputError: There is no such file, it holds several images, or it cannot be decoded.
+    """
+    items = [item for _, chunk in data.iterate_images([pathlib.Path(argument)], chunk_rows=2) for item in chunk]
+    if len(items) != 1:
+        raise errors.InputError(f"{argument}: expected one image to explain. Received: {len(items)}")
+    size, channels = run.settings.image_size, run.settings.channels
+    squares, valid = preprocessing.load(items, size=size, channels=channels)
+    if not valid[0]:
+        raise errors.InputError(f"{argument}: expected an image that can be decoded. Received: one that cannot")
+    square: heat.Squares = squares[0]
+    return square
+
+
+def explain(
+    run: scoring.Run, square: heat.Squares, *, name: str = "image", seed: int = 0
+) -> explanation_page.Explanation:
+    """Explain the answer to one image (size, size, channels): the class called, or the finding it is surest of."""
+    said = answers.say(run.rule, run.logits(square[np.newaxis]), np.ones(1, bool))
+    names, targets = run.rule.class_names, targets_of(run, said["scores"])
+    return explanation_page.Explanation(
+        name=name,
+        square=square,
+        label=str(said["labels"][0]),
+        decision=str(said["decision"][0]),
+        explained=names[targets[0]],
+        scores=dict(zip(names, said["scores"][0].tolist(), strict=True)),
+        maps=(_by_grad_cam(run, square, targets, seed=seed), _by_gradients(run, square, targets, seed=seed)),
+        synthetic="chest-phantoms" in run.settings.data,
+    )
+
+
+def targets_of(run: scoring.Run, scores: answers.Scores) -> heat.Ints:
+    """Return (n,) the class that each answer names, or the finding that it is surest of, for scores (n, k)."""
+    if isinstance(run.rule, answers.Findings):
+        return np.asarray(scores.argmax(axis=1), np.int64)
+    return run.rule.predicted(scores)
+
+
+def summary(explanation: explanation_page.Explanation) -> dict[str, Any]:
+    """Return the answer, where it was seen and whether that can be believed, for the command line."""
+    return {
+        "label": explanation.label,
+        "decision": explanation.decision,
+        "explained": explanation.explained,
+        "scores": {name: round(score, 4) for name, score in explanation.scores.items()},
+        "places": {found.method: heat.place(found.heat) for found in explanation.maps},
+        "checks_passed": {found.method: found.check.passed for found in explanation.maps},
+    }
+
+
+def checks(
+    run: scoring.Run,
+    squares: heat.Squares,
+    boxes: Boxes,
+    *,
+    most: int,
+    seed: int,
+    patients: npt.NDArray[np.object_] | None = None,
+) -> list[evidence.Explained]:
+    """Check Grad-CAM on many images: do the maps depend on the weights, and do they point at the findings?
+
+    Args:
+        run: The finished run.
+        squares: (n, size, size, channels).
+        boxes: n arrays (m, 4) of where the findings are, in fractions of width and height; None where unknown.
+        most: Images explained at most, drawn by ``seed``; where there are boxes, of the images that have one.
+        seed: Of the draw and of the shuffled weights.
+        patients: (n,), each of which then counts once in the interval of the pointing game.
+
+    Returns:
+        One entry; none for no images.
+    """
+    if not len(squares):
+        return []
+    marked = np.array([found is not None and len(found) > 0 for found in boxes], bool)
+    candidates = np.flatnonzero(marked) if marked.any() else np.arange(len(squares))
+    rows = np.sort(np.random.default_rng(seed).permutation(candidates)[:most])
+    targets = targets_of(run, run.rule.scores(run.logits(squares[rows])))
+    if marked.any() and run.task == "single_label" and len(run.rule.class_names) == 2:
+        targets = np.ones_like(targets)  # The boxes are of the last class, whatever the model says.
+    maps = _grad_cam(run, squares[rows], targets)(heat.network_of(run))
+    some = rows[:MOST_RANDOMISED]
+    check = _randomise(run, squares[some], _grad_cam(run, squares[some], targets[: len(some)]), seed=seed)
+    found = evidence.Explained(method=GRAD_CAM, images=len(rows), randomised=explanation_page.stages(check))
+    if not marked.any():
+        return [found]
+    units = None if patients is None else patients[rows]
+    game = pointing_game.play(maps, [boxes[row] for row in rows], units=units)
+    return [dataclasses.replace(found, pointing=game.rate, chance=game.chance)]
+
+
+def _by_grad_cam(run: scoring.Run, square: heat.Squares, targets: heat.Ints, *, seed: int) -> explanation_page.HeatMap:
+    maps = _grad_cam(run, square[np.newaxis], targets)
+    check = _randomise(run, square[np.newaxis], maps, seed=seed)
+    return explanation_page.HeatMap(method=GRAD_CAM, heat=maps(heat.network_of(run))[0], check=check)
+
+
+def _by_gradients(run: scoring.Run, square: heat.Squares, targets: heat.Ints, *, seed: int) -> explanation_page.HeatMap:
+    several, target = run.task == "multi_label", int(targets[0])
+
+    def maps(network: keras.Model) -> heat.Floats:
+        return heat.gradient_maps(network, square, target, several=several)[0]
+
+    found, missed = heat.gradient_maps(heat.network_of(run), square, target, several=several)
+    # One share only: every map takes some dozens of gradients.
+    check = _randomise(run, square[np.newaxis], maps, seed=seed, shares=(1.0,))
+    return explanation_page.HeatMap(method=GRADIENTS, heat=found[0], check=check, missed=missed)
+
+
+def _grad_cam(run: scoring.Run, squares: heat.Squares, targets: heat.Ints) -> Maps:
+    several = run.task == "multi_label"
+    return lambda network: heat.grad_cam_maps(network, run.settings, squares, targets, several=several)
+
+
+def _randomise(
+    run: scoring.Run,
+    squares: heat.Squares,
+    maps: Maps,
+    *,
+    seed: int,
+    shares: Sequence[float] = (0.25, 0.5, 0.75, 1.0),
+) -> randomization.RandomizationCheck:
+    images = squares.astype(np.float32)
+    return randomization.check(heat.network_of(run), images, maps, shares=shares, seed=seed)

@@ -1,0 +1,195 @@
+"""An explanation as a page or as one picture: the maps, and beside each whether it can be believed."""
+
+import base64
+import dataclasses
+import io
+import math
+import pathlib
+
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+
+from apps.medical_imaging import heat
+from shared import files
+from shared.explain import randomization
+from shared.report import blocks, document
+
+PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+_LINE_PIXELS, _GAP_PIXELS = 24, 8
+_LIMITS = (
+    "The colours show what moved this model's answer, not what is ill: an answer may rest on a tube, a letter or the "
+    "edge of the picture. Not a medical device."
+)
+_SYNTHETIC = "The model was trained on synthetic images; what it says of a patient's image means nothing."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class HeatMap:
+    """One method's map and its check.
+
+    Attributes:
+        method: Its name.
+        heat: (size, size) float32 in [0, 1]: what speaks for the answer.
+        check: How alike the map is after the weights were shuffled.
+        missed: Of integrated gradients: part of the change that the contributions do not add up to.
+    """
+
+    method: str
+    heat: heat.Floats
+    check: randomization.RandomizationCheck
+    missed: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the map depends on what the network learned."""
+        if math.isnan(self.check.means[-1]):
+            return "names nothing"
+        return "passes" if self.check.passed else "FAILS"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Explanation:
+    """Why one image got its label.
+
+    Attributes:
+        name: Of the image.
+        square: (size, size, channels) uint8, as the network reads it.
+        label: The answer.
+        decision: The answer, or ``abstain``.
+        explained: The class or finding that the maps explain.
+        scores: Calibrated probability of each class or finding, by name.
+        maps: One per method.
+        synthetic: Whether the model was trained on synthetic images.
+    """
+
+    name: str
+    square: heat.Squares
+    label: str
+    decision: str
+    explained: str
+    scores: dict[str, float]
+    maps: tuple[HeatMap, ...]
+    synthetic: bool = False
+
+
+def write(explanation: Explanation, output: pathlib.Path) -> None:
+    """Write a picture where the name ends in ``.png``, ``.jpg`` or ``.jpeg``, else a page."""
+    kind = PICTURES.get(output.suffix.lower())
+    if kind is None:
+        files.write_text(output, document.render(report(explanation)))
+        return
+    with files.atomic(output) as temporary:
+        picture(explanation).save(temporary, kind)
+
+
+def stages(check: randomization.RandomizationCheck) -> dict[str, float]:
+    """Name the mean rank correlation of each share of shuffled weights."""
+    pairs = zip(check.shares, check.means, strict=True)
+    return {"all weights" if share == 1 else f"last {share:.0%} of the weights": mean for share, mean in pairs}
+
+
+def report(explanation: Explanation) -> document.Report:
+    """Return the page: the answer, the maps, and their checks."""
+    limits = f"{_SYNTHETIC} {_LIMITS}" if explanation.synthetic else _LIMITS
+    sections = [
+        document.Section("Where", f"What speaks for {explanation.explained} in this image.", [_pictures(explanation)]),
+        document.Section("Is the explanation true?", *_checks_in_words(explanation)),
+        document.Section("What it does not say", limits, []),
+    ]
+    return document.Report(
+        title="Why this answer?",
+        subtitle="Grad-CAM (Selvaraju et al. 2017) and integrated gradients (Sundararajan et al. 2017)",
+        answer=_answer(explanation),
+        headline=[blocks.Tile(f"Probability of {name}", score) for name, score in explanation.scores.items()],
+        sections=sections,
+    )
+
+
+def picture(explanation: Explanation) -> PIL.Image.Image:
+    """Return the image and its maps side by side, with the answer and the outcome of the checks below."""
+    parts = [
+        heat.overlay(explanation.square),
+        *(heat.overlay(explanation.square, one.heat) for one in explanation.maps),
+    ]
+    lines = [
+        f"{explanation.name}: {_answer(explanation)}",
+        "From left to right: the image as the network reads it; " + "; ".join(one.method for one in explanation.maps),
+        *(f"{one.method}: {_check_in_words(one)}" for one in explanation.maps),
+        *([_SYNTHETIC] if explanation.synthetic else []),
+        _LIMITS,
+    ]
+    side = heat.PICTURE_PIXELS
+    width = len(parts) * (side + _GAP_PIXELS) - _GAP_PIXELS
+    canvas = PIL.Image.new("RGB", (width, side + (len(lines) + 1) * _LINE_PIXELS), "white")
+    for number, part in enumerate(parts):
+        canvas.paste(part, (number * (side + _GAP_PIXELS), 0))
+    draw, font = PIL.ImageDraw.Draw(canvas), PIL.ImageFont.load_default(14)
+    for number, line in enumerate(lines):
+        draw.text((_GAP_PIXELS, side + _LINE_PIXELS // 2 + number * _LINE_PIXELS), line, fill="black", font=font)
+    return canvas
+
+
+def _answer(explanation: Explanation) -> str:
+    abstains = explanation.decision != explanation.label
+    verdict = "The model abstains; most probable is" if abstains else "The model answers"
+    score = explanation.scores[explanation.explained]
+    told = f"{verdict} {explanation.label} ({explanation.explained}: {score:.2f})"
+    believed = [one for one in explanation.maps if one.verdict == "passes"]
+    if not believed:
+        return f"{told}; no explanation of it passed its check."
+    return f"{told}; by {believed[0].method} most of all because of {heat.place(believed[0].heat)}."
+
+
+def _pictures(explanation: Explanation) -> blocks.Pictures:
+    plain = blocks.Picture(
+        source=_source(heat.overlay(explanation.square)), alt="The image", facts={"Image": "as read"}
+    )
+    maps = [
+        blocks.Picture(
+            source=_source(heat.overlay(explanation.square, one.heat)),
+            alt=f"{one.method}: what speaks for {explanation.explained} is strongest at {heat.place(one.heat)}",
+            facts={one.method: heat.place(one.heat), "Weight check": one.verdict},
+        )
+        for one in explanation.maps
+    ]
+    caption = "The image as the network reads it, and what speaks for the answer: from violet (some) to yellow (most)."
+    return blocks.Pictures(caption, [plain, *maps])
+
+
+def _checks_in_words(explanation: Explanation) -> tuple[str, list[blocks.Block]]:
+    lead = (
+        "A map that stays when the weights are shuffled shows the image, not what the network learned "
+        "(Adebayo et al. 2018)."
+    )
+    told: list[blocks.Block] = [
+        blocks.Text(f"{one.method}: {_check_in_words(one)}", tone="good" if one.verdict == "passes" else "bad")
+        for one in explanation.maps
+    ]
+    rows = [(one.method, stage, mean) for one in explanation.maps for stage, mean in stages(one.check).items()]
+    table = blocks.Table(
+        columns=("Method", "Shuffled", "Rank correlation with the true map"),
+        rows=[(method, stage, None if math.isnan(mean) else mean) for method, stage, mean in rows],
+        caption="How alike the map is when weights are shuffled, from the logits down; 1 is the same map, 0 another.",
+        signed=True,
+    )
+    return lead, [*told, table]
+
+
+def _check_in_words(one: HeatMap) -> str:
+    told = {
+        "passes": "the check passes.",
+        "FAILS": "the check FAILS: do not trust this map.",
+        "names nothing": "nothing in the image speaks for the answer; there is no map to trust.",
+    }[one.verdict]
+    if one.verdict == "names nothing":
+        return told
+    told += f" With all weights shuffled the rank correlation with the map is {one.check.means[-1]:+.2f}"
+    told += f" (at most {randomization.LIMIT} either way)."
+    return told if one.missed is None else f"{told} The contributions miss {one.missed:.0%} of the change of the score."
+
+
+def _source(image: PIL.Image.Image) -> str:
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"

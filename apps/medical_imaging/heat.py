@@ -1,0 +1,129 @@
+"""Heat maps of the run's own network: where in an image it saw what it answered, and the picture of that."""
+
+from typing import Any, TypeAlias
+
+import keras
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+from scipy import ndimage
+
+from apps.medical_imaging import config, scoring
+from shared.explain import grad_cam, integrated_gradients
+from shared.models import efficientnet
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Squares: TypeAlias = npt.NDArray[np.uint8]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+# Each step is a gradient of the whole network: 64 take seconds for a large one.
+_GRADIENT_STEPS, _MOST_GRADIENT_STEPS, _GRADIENT_TOLERANCE = 32, 64, 0.1
+# Contributions of single pixels are as noisy as the image; a spread of a fiftieth of the side shows where they gather.
+_BLUR = 0.02
+PICTURE_PIXELS = 448
+
+
+def network_of(run: scoring.Run) -> keras.Model:
+    """Return the network inside the model that answers: it sees one view of the image, as it is."""
+    (network,) = {id(layer): layer for layer in run.model.layers if isinstance(layer, keras.Model)}.values()
+    return network
+
+
+def layer_path(settings: config.Config) -> str:
+    """Return the last layer that still says where: Grad-CAM's."""
+    if settings.model == "transfer":
+        return efficientnet.FEATURES_LAYER
+    return f"cnn/stage_{len(settings.cnn_filters)}_relu"
+
+
+def grad_cam_maps(
+    network: keras.Model, settings: config.Config, squares: Squares, targets: Ints, *, several: bool
+) -> Floats:
+    """Return (n, size, size) in [0, 1] by Grad-CAM.
+
+    Args:
+        network: As ``network_of`` returns it, or a copy with other weights.
+        settings: Of the run.
+        squares: (n, size, size, channels).
+        targets: (n,) classes or findings to explain.
+        several: Whether an image may have several findings, each with a logit of its own.
+    """
+    found = np.zeros(squares.shape[:3], np.float32)
+    for target in np.unique(targets):
+        rows = targets == target
+        model, column = _one_question(network, int(target), several=several)
+        found[rows] = grad_cam.maps(
+            model,
+            squares[rows].astype(np.float32),
+            layer_path=layer_path(settings),
+            targets=np.full(rows.sum(), column),
+        )
+    return found
+
+
+def gradient_maps(network: keras.Model, square: Squares, target: int, *, several: bool) -> tuple[Floats, float]:
+    """Return (1, size, size) in [0, 1] by integrated gradients from a black image, and the part that they miss.
+
+    Contributions for the class are blurred; those against it are left out.
+
+    Args:
+        network: As ``network_of`` returns it, or a copy with other weights.
+        square: (size, size, channels).
+        target: Class or finding to explain.
+        several: Whether an image may have several findings, each with a logit of its own.
+    """
+    model, column = _one_question(network, target, several=several)
+    found = integrated_gradients.attribute(
+        model,
+        square[None].astype(np.float32),
+        layer_name=None,
+        targets=np.array([column]),
+        tolerance=_GRADIENT_TOLERANCE,
+        steps=_GRADIENT_STEPS,
+        maximum_steps=_MOST_GRADIENT_STEPS,
+    )
+    spread = np.maximum(ndimage.gaussian_filter(found.values[0].sum(axis=-1), _BLUR * len(square)), 0)
+    return (spread / max(float(spread.max()), 1e-12))[None].astype(np.float32), float(found.completeness_error[0])
+
+
+def overlay(square: Squares, heat: Floats | None = None) -> PIL.Image.Image:
+    """Return the image as the network reads it, enlarged, with the heat over it where it is more than nothing.
+
+    Args:
+        square: (size, size, channels).
+        heat: (size, size) in [0, 1].
+    """
+    base = PIL.Image.fromarray(square[..., 0] if square.shape[-1] == 1 else square).convert("RGB")
+    base = base.resize((PICTURE_PIXELS, PICTURE_PIXELS), PIL.Image.Resampling.BICUBIC)
+    if heat is None:
+        return base
+    enlarged = PIL.Image.fromarray(np.asarray(heat, np.float32)).resize(base.size, PIL.Image.Resampling.BILINEAR)
+    strength = np.clip(np.asarray(enlarged), 0, 1)
+    # The colours rise in lightness alone, so that grey print and colour-blind eyes keep the order.
+    colours = PIL.Image.fromarray((matplotlib.colormaps["plasma"](strength)[..., :3] * 255).astype(np.uint8))
+    return PIL.Image.composite(colours, base, PIL.Image.fromarray((strength * 0.6 * 255).astype(np.uint8)))
+
+
+def place(heat: Floats) -> str:
+    """Say in which ninth of the picture the highest place lies.
+
+    >>> place(np.eye(9, dtype=np.float32)[::-1] * np.arange(9))
+    'the upper right of the picture'
+    """
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    down = ("upper", "middle", "lower")[3 * int(row) // heat.shape[0]]
+    across = ("left", "centre", "right")[3 * int(column) // heat.shape[1]]
+    return f"the {down} {across} of the picture" if (down, across) != ("middle", "centre") else "its centre"
+
+
+def _one_question(network: keras.Model, target: int, *, several: bool) -> tuple[Any, int]:
+    """Return a model and the column whose log-odds are explained: a finding's logit is a log-odds against nothing."""
+    if not several:
+        return network, target
+    kernel = np.zeros((network.output_shape[-1], 2), np.float32)
+    kernel[target, 1] = 1.0
+    either = keras.layers.Dense(2, use_bias=False, dtype="float32", name="either")
+    model = keras.Model(network.inputs[0], either(network.outputs[0]), name="one_question")
+    either.set_weights([kernel])
+    return model, 1

@@ -1,0 +1,95 @@
+"""Score image files, folders, tables and DICOM in bounded memory: write scores, label and decision."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from apps.medical_imaging import data, preprocessing
+from shared import batch, cli, files
+from shared.serving import bundle
+
+Item: TypeAlias = bytes | npt.NDArray[np.float32]
+Answer: TypeAlias = Callable[[Sequence[Item]], dict[str, npt.NDArray[Any]]]
+CHUNK_ROWS = 64
+
+
+def predict(arguments: argparse.Namespace) -> cli.Result:
+    """Score every image of the inputs, with a run or with a bundle.
+
+    Raises:
+        errors.InputError: An input cannot be read, or the output exists.
+    """
+    answer, class_names, identity = _open(arguments)
+    rows = min(arguments.chunk_rows, CHUNK_ROWS)
+    inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
+    with batch.counter() as bar:
+        task = bar.add_task("images scored", total=None)
+        result = batch.predict(
+            (with_items(*chunk) for chunk in data.iterate_images(arguments.input, chunk_rows=rows)),
+            lambda chunk: score(chunk, answer, class_names),
+            output=arguments.output,
+            plan={"inputs": inputs, "chunk_rows": rows, **identity},
+            resume=arguments.resume,
+            overwrite=arguments.overwrite,
+            on_rows=lambda done: bar.advance(task, done),
+        )
+    return {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
+
+
+def with_items(frame: pd.DataFrame, items: Sequence[Item]) -> pd.DataFrame:
+    """Put images beside their file and row, as column ``image``."""
+    return frame.assign(image=pd.Series(list(items), index=frame.index, dtype=object))
+
+
+def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> pd.DataFrame:
+    """Return one output row per image: file, row, label, decision and ``score_<class>``."""
+    said = answer(chunk["image"].tolist())
+    columns: dict[str, Any] = {"file": chunk["file"], "row": chunk["row"]}
+    columns |= {"label": said["labels"].astype(str), "decision": said["decision"].astype(str)}
+    columns |= {f"score_{name}": said["scores"][:, index] for index, name in enumerate(class_names)}
+    return pd.DataFrame(columns)
+
+
+def ask(
+    loaded: bundle.Bundle, items: Sequence[Item], *, signature: str = "serving_default"
+) -> dict[str, npt.NDArray[Any]]:
+    """Ask a bundle about encoded files together, and about arrays, whose sizes differ, one by one.
+
+    Args:
+        loaded: The bundle.
+        items: Files, or (height, width, channels) float32 in [0, 1].
+        signature: ``serving_default``, or ``statistics``, for which arrays are encoded first.
+    """
+    answers: dict[int, dict[str, npt.NDArray[Any]]] = {}
+    channels = loaded.inputs("image")["image"].shape[-1]
+    encoded = []
+    for row, item in enumerate(items):
+        if isinstance(item, bytes):
+            encoded.append((row, item))
+        elif signature == "statistics" or item.shape[-1] != channels:
+            encoded.append((row, preprocessing.encode(item, bits=16)))
+        else:
+            answers[row] = loaded.run({"image": item[np.newaxis].astype(np.float32)}, signature="image")
+    for start in range(0, len(encoded), CHUNK_ROWS):
+        rows, given = zip(*encoded[start : start + CHUNK_ROWS], strict=True)
+        column = np.empty(len(given), object)
+        column[:] = given
+        said = loaded.run({"image_bytes": column}, signature=signature)
+        answers |= {row: {name: values[i : i + 1] for name, values in said.items()} for i, row in enumerate(rows)}
+    return {name: np.concatenate([answers[row][name] for row in range(len(items))]) for name in answers[0]}
+
+
+def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[str, str]]:
+    """Return how to answer images, the classes, and what identifies the model to a resumed call."""
+    if arguments.model_dir is not None:
+        loaded = bundle.load(arguments.model_dir)
+        names = tuple(loaded.extra("decision.json")["class_names"])
+        return lambda items: ask(loaded, items), names, {"model": str(loaded.path)}
+    from apps.medical_imaging import scoring
+
+    run = scoring.open_run(arguments.run_dir)
+    return run.say, run.rule.class_names, {"model": files.sha256(run.folder.model)}

@@ -1,0 +1,1 @@
+"""From files of many layouts to entries: one image, its label, its patient."""

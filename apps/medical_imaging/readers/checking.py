@@ -1,0 +1,135 @@
+"""Every image checked: what a source gave is either usable, or bad with a reason."""
+
+import collections
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from apps.medical_imaging.readers import entries, images, structure
+from shared import errors, files
+
+_SHOWN = 5
+
+
+class BadRow(NamedTuple):
+    """An image that cannot be used, and why."""
+
+    file: str
+    row: int
+    reason: str
+    image: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Batch:
+    """The usable entries of a source, the content hash of each, and its other rows."""
+
+    source: entries.Source
+    entries: list[entries.Entry]
+    hashes: list[int]
+    bad: list[BadRow]
+
+
+def check(source: entries.Source, *, labelled: bool, decode: bool) -> Batch:
+    """Check every image of a source: what it says of itself, and its file.
+
+    Args:
+        source: The source.
+        labelled: Whether an image needs a label.
+        decode: Whether to decode each file, not only to look at its structure: slower, and finds more.
+    """
+    kept, hashes, bad = [], [], []
+    for entry in source.entries:
+        fault, digest = problem(entry, labelled=labelled, decode=decode)
+        if fault:
+            bad.append(refused(entry, fault))
+        else:
+            kept.append(entry)
+            hashes.append(digest)
+    return Batch(source=source, entries=kept, hashes=hashes, bad=bad)
+
+
+def problem(entry: entries.Entry, *, labelled: bool, decode: bool) -> tuple[str, int]:
+    """Say why an entry cannot be used, nothing for one that can; and return its content hash."""
+    if entry.problem:
+        return entry.problem, 0
+    if labelled and entry.findings is None and not (entry.label or "").strip():
+        return "missing label", 0
+    if isinstance(entry.item, pathlib.Path):
+        try:
+            content = entry.item.read_bytes()
+            fault = structure.problem(content) or (images.decoding_problem(content) if decode else "")
+        except OSError as error:
+            return f"cannot be read: {error.strerror}", 0
+    else:
+        fault = array_problem(entry.item)
+    return fault, 0 if fault else images.content_hash(entry.item)
+
+
+def array_problem(array: np.ndarray) -> str:
+    """Say why an array is no image: shape, type or range."""
+    if array.ndim not in (2, 3) or not array.size or (array.ndim == 3 and array.shape[2] not in (1, 3)):
+        return f"an array of shape {array.shape}, not (height, width) or (height, width, 1 or 3)"
+    if array.dtype in (np.uint8, np.uint16):
+        return ""
+    if not np.issubdtype(array.dtype, np.floating):
+        return f"an array of {array.dtype}, not uint8, uint16 or floats"
+    if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+        return "an array of floats that are not all within 0 and 1"
+    return ""
+
+
+def conflicts(batches: Iterable[Batch]) -> dict[tuple[str, int], BadRow]:
+    """Return, by file and row, the entries whose very content also occurs with another label."""
+    said = collections.defaultdict(set)
+    pairs = [(entry, digest) for batch in batches for entry, digest in zip(batch.entries, batch.hashes, strict=True)]
+    for entry, digest in pairs:
+        said[digest].add((entry.label or "").casefold() if entry.findings is None else str(entry.findings))
+    reason = "the same image also occurs with another label"
+    return {(entry.file, entry.row): refused(entry, reason) for entry, digest in pairs if len(said[digest]) > 1}
+
+
+def without(batch: Batch, dropped: Iterable[tuple[str, int]]) -> Batch:
+    """Return a batch without some entries, named by file and row."""
+    gone = set(dropped)
+    keep = [number for number, entry in enumerate(batch.entries) if (entry.file, entry.row) not in gone]
+    return dataclasses.replace(batch, entries=[batch.entries[i] for i in keep], hashes=[batch.hashes[i] for i in keep])
+
+
+def refused(entry: entries.Entry, reason: str) -> BadRow:
+    """Return an entry as a bad row."""
+    return BadRow(entry.file, entry.row, reason, entry.name)
+
+
+def settle(bad: Sequence[BadRow], *, kept: int, skip_bad: bool, quarantine: pathlib.Path | None) -> None:
+    """Refuse bad images with one message, or write them to the quarantine file.
+
+    Raises:
+        errors.InputError: There are bad images and ``skip_bad`` is false, or nothing else is left.
+    """
+    if bad and not (skip_bad and kept):
+        shown = "; ".join(f"{fault.file}, row {fault.row}: {fault.reason}" for fault in bad[:_SHOWN])
+        more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+        advice = " --skip-bad sets such images aside." if kept else " No image is left to use."
+        raise errors.InputError(
+            f"{len(bad)} of {len(bad) + kept} images cannot be used.{advice} Expected in each row a whole JPEG, PNG "
+            f"or DICOM image and one label. Received: {shown}{more}"
+        )
+    if not kept:
+        raise errors.InputError("Expected at least one image. Received: none")
+    if bad and quarantine is not None:
+        _write_quarantine(bad, quarantine)
+
+
+def _write_quarantine(bad: Sequence[BadRow], path: pathlib.Path) -> None:
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(BadRow._fields)
+    writer.writerows(bad)
+    with files.atomic(path) as temporary:
+        temporary.write_bytes(table.getvalue().encode("utf-8", "backslashreplace"))

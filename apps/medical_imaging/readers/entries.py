@@ -1,0 +1,111 @@
+"""What every reader gives: entries, one per image, and what is to be known about their source."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Item: TypeAlias = pathlib.Path | NDArray[Any]
+
+# Attributes an entry may have; anything else a table holds is not read.
+ATTRIBUTES = ("sex", "age", "view", "site", "subtype", "device_mark", "subtlety")
+
+
+class Entry(NamedTuple):
+    """One image of a source, not checked yet.
+
+    Attributes:
+        name: How messages name it: its path within the source, or ``train_images[17]``.
+        item: Where its pixels are: a file, or an array (h, w) or (h, w, 1 or 3).
+        file: The file that lists it: a table, or the image file itself.
+        row: Its line or place in that file; without a table, its number among the files. From 1.
+        label: Name of its class, or None.
+        findings: One value per finding of the source: 1, 0 or NaN; None where it has one class.
+        patient: Id of the patient, ``""`` where unknown.
+        part: Official part, ``""`` where there is none.
+        attributes: Some of ``ATTRIBUTES``.
+        boxes: (m, 4) float32 of left, top, right, bottom in fractions; None where unknown.
+        problem: Why it cannot be used; ``""`` where nothing is known against it.
+    """
+
+    name: str
+    item: Item
+    file: str
+    row: int
+    label: str | None = None
+    findings: tuple[float, ...] | None = None
+    patient: str = ""
+    part: str = ""
+    attributes: Mapping[str, object] = {}
+    boxes: NDArray[np.float32] | None = None
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """What one reader gave.
+
+    Attributes:
+        name: How reports name the source.
+        entries: Its images.
+        findings: Names of the findings where images may have several; else empty.
+        class_order: Names of the classes in the order that the source's format gives them; else empty.
+        notes: What a reader of the report should know.
+        synthetic: Whether the images were computed, not taken.
+    """
+
+    name: str
+    entries: Sequence[Entry]
+    findings: tuple[str, ...] = ()
+    class_order: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    synthetic: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhantomSettings:
+    """Which phantoms ``chest-phantoms`` is: number of patients, strength of the confounder (0 to 1), seed."""
+
+    patients: int = 600
+    confounder: float = 0.0
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user said about how to read.
+
+    Attributes:
+        image_column: Column of a table that names the images.
+        label_columns: Its columns of labels; of NIH and CheXpert, the findings to use.
+        patient_column: Its column of patient ids.
+        uncertain: What a label of -1 means: "zeros", "ones" or "ignore".
+        labelled: Whether labels are needed.
+        phantoms: Which phantoms are generated.
+    """
+
+    image_column: str | None = None
+    label_columns: tuple[str, ...] = ()
+    patient_column: str | None = None
+    uncertain: str = "ignore"
+    labelled: bool = True
+    phantoms: PhantomSettings = PhantomSettings()
+
+
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+def part_of(name: str) -> str:
+    """Return the part that a folder or a cell names, or nothing.
+
+    >>> part_of("Val"), part_of("NORMAL")
+    ('validation', '')
+    """
+    return PARTS.get(name.strip().lower(), "")

@@ -1,0 +1,55 @@
+"""Whether a file is a whole image, without decoding it: signature, size and end.
+
+Decoding a hundred thousand images takes many minutes, this takes the time to read them. Damage inside the compressed
+data is found when the image is decoded, and reported by name there.
+"""
+
+# Decoding more than this is refused: a few kilobytes may claim a picture that fills the memory.
+MAXIMUM_PIXELS = 100_000_000
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
+# Frame headers are C0 to CF except DHT (C4), JPG (C8) and DAC (CC).
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def problem(content: bytes) -> str:
+    """Say why the content of a file is no usable JPEG, PNG or DICOM image; nothing for one that is.
+
+    >>> problem(b"")
+    'empty file'
+    """
+    if not content:
+        return "empty file"
+    if content[128:132] == b"DICM":
+        return ""
+    if not content.startswith((_JPEG, _PNG)):
+        return f"not a JPEG, PNG or DICOM image: it begins with {content[:8]!r}"
+    sides = jpeg_sides(content) if content.startswith(_JPEG) else png_sides(content)
+    if sides is None:
+        return "truncated or damaged: the header gives no size"
+    width, height = sides
+    if not 0 < width * height <= MAXIMUM_PIXELS:
+        return f"{width:,} x {height:,} pixels, not between 1 and {MAXIMUM_PIXELS:,} in all"
+    end = _JPEG_END if content.startswith(_JPEG) else _PNG_END
+    return "" if end in content[-(1 << 16) :] else "truncated: the end of the image is missing"
+
+
+def png_sides(content: bytes) -> tuple[int, int] | None:
+    """Return width and height of a PNG; None where its first chunk is not whole."""
+    if content[12:16] != b"IHDR" or len(content) < 24:
+        return None
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+
+
+def jpeg_sides(content: bytes) -> tuple[int, int] | None:
+    """Return width and height of a JPEG; None where no frame header is found."""
+    place = 2
+    while place + 9 <= len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker in _FRAMES:
+            return int.from_bytes(content[place + 7 : place + 9], "big"), int.from_bytes(
+                content[place + 5 : place + 7], "big"
+            )
+        # A marker may be preceded by any number of fill bytes FF.
+        place += 1 if marker == 0xFF else 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return None

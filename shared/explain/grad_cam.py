@@ -1,0 +1,78 @@
+"""Grad-CAM: the places of an image where a layer of features speaks for a class."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from shared.explain import cutting, gradients, integrated_gradients
+
+
+def maps(
+    model: keras.Model,
+    images: np.ndarray,
+    *,
+    layer_path: str,
+    targets: np.ndarray | None = None,
+    batch_size: int = 32,
+) -> np.ndarray:
+    """Map each image by how strongly its features speak for a class.
+
+    Selvaraju et al. 2017 (https://arxiv.org/abs/1610.02391), equations 1 and 2: each feature channel weighs as much as
+    its mean gradient; the weighted sum, where it is positive, is brought to the size of the image. What is
+    differentiated is the class's log-odds, as in ``integrated_gradients``: of two classes whose logits rise together
+    neither gains.
+
+    Args:
+        model: One input, one output of logits (batch, classes).
+        images: (n, height, width, channels) float32, scaled as the model takes them.
+        layer_path: A layer of output (batch, rows, columns, features), usually the last convolution after its
+            activation; inside a model that is a layer itself: ``backbone/features``.
+        targets: (n,) int classes to explain; None = the predicted ones.
+        batch_size: Images differentiated at once.
+
+    Returns:
+        (n, height, width) float32 in [0, 1], the highest place of each image 1. All 0 where nothing speaks for
+        the class.
+
+    Raises:
+        ValueError: No image, no such layer, or one whose output has no rows and columns.
+    """
+    if len(images) == 0:
+        raise ValueError("Expected at least one image to explain. Received: 0")
+    head, tail = cutting.cut(model, layer_path)
+    if len(head.output_shape) != 4:
+        raise ValueError(f"Expected {layer_path} to put out rows and columns. Received: shape {head.output_shape}")
+    batches = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
+    if targets is None:
+        targets = np.concatenate([_predicted(head, tail, batch) for batch in batches])
+    parts = np.split(targets, np.cumsum([len(batch) for batch in batches[:-1]]))
+    return np.concatenate([_maps(head, tail, *batch) for batch in zip(batches, parts, strict=True)])
+
+
+def _predicted(head: keras.Model, tail: keras.Model, images: np.ndarray) -> np.ndarray:
+    inputs = ops.convert_to_tensor(images)
+    logits = tail([inputs, head(inputs, training=False)], training=False)
+    return np.asarray(ops.convert_to_numpy(logits).argmax(axis=-1))
+
+
+def _maps(head: keras.Model, tail: keras.Model, images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    found = np.zeros(images.shape[:3], np.float32)
+    for target in np.unique(targets):
+        rows = targets == target
+        found[rows] = _maps_of_class(head, tail, images[rows], target=int(target))
+    return found
+
+
+def _maps_of_class(head: keras.Model, tail: keras.Model, images: np.ndarray, *, target: int) -> np.ndarray:
+    inputs = ops.convert_to_tensor(images)
+    features = np.asarray(ops.convert_to_numpy(head(inputs, training=False)), dtype=np.float32)
+    _, gradient = gradients.value_and_gradient(
+        lambda varied: integrated_gradients.log_odds(tail([inputs, varied], training=False), target=target), features
+    )
+    weights = gradient.mean(axis=(1, 2), keepdims=True)
+    coarse = np.maximum((weights * features).sum(axis=-1, keepdims=True), 0)
+    fine = ops.image.resize(coarse, images.shape[1:3], interpolation="bilinear", data_format="channels_last")
+    found = np.maximum(np.asarray(ops.convert_to_numpy(fine), dtype=np.float32)[..., 0], 0)
+    highest = found.max(axis=(1, 2), keepdims=True)
+    scaled: np.ndarray = np.divide(found, highest, out=np.zeros_like(found), where=highest > 0)
+    return scaled

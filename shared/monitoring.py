@@ -1,0 +1,83 @@
+"""Has the input changed, or what the model says of it? New columns beside the reference inside a bundle."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared import cli, errors, files
+from shared.evaluation import drift
+from shared.report import blocks, document
+from shared.serving import bundle
+
+# Chance of any false alarm in one comparison.
+ALPHA = 0.01
+
+
+def monitor(
+    loaded: bundle.Bundle,
+    columns: Mapping[str, npt.NDArray[Any]],
+    *,
+    names: Mapping[str, str],
+    things: str,
+    output: pathlib.Path | None,
+) -> cli.Result:
+    """Compare new columns with the bundle's reference, and write ``drift.json`` and ``report.html`` if asked.
+
+    Args:
+        loaded: A bundle with ``drift_reference.json``.
+        columns: The reference's columns of the new data, each (n,).
+        names: What each column is, in words.
+        things: What the rows are, in the plural.
+        output: Folder of the two files.
+
+    Returns:
+        One row per column, whether any drifted, and exit code 3 if so.
+    """
+    rows = drift.compare(loaded.extra("drift_reference.json"), columns, alpha=ALPHA)
+    drifted = [row["name"] for row in rows if row["drift"]]
+    n = len(next(iter(columns.values())))
+    result = {"n": n, "drift": bool(drifted), "drifted": drifted, "columns": rows}
+    if output is not None:
+        page = report(rows, name=loaded.name, names=names, things=f"{n:,} new {things}")
+        files.write_json(output / "drift.json", result)
+        files.write_text(output / "report.html", document.render(page))
+    return result | {"exit_code": errors.GateError.exit_code if drifted else 0}
+
+
+def abstained(outputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.object_]:
+    """Return "yes" where the decision is not the label, else "no": (n,)."""
+    return np.where(outputs["decision"] == outputs["labels"], "no", "yes").astype(object)
+
+
+def report(rows: list[dict[str, Any]], *, name: str, names: Mapping[str, str], things: str) -> document.Report:
+    """Return the page that says what drifted, by how much, and what that means."""
+    drifted = [names[row["name"]] for row in rows if row["drift"]]
+    answer = f"Drift in {', '.join(drifted)}." if drifted else "No drift: these look like the reference."
+    table = blocks.Table(
+        columns=("What", "Drift", "PSI", "alarm from", "Distance", "p (Holm)", "Reference n", "New n"),
+        rows=[
+            (
+                names[row["name"]],
+                "yes" if row["drift"] else "no",
+                row["psi"],
+                row["threshold"],
+                row["total_variation"] if row["ks"] is None else row["ks"],
+                row["p_adjusted"],
+                row["n_reference"],
+                row["n"],
+            )
+            for row in rows
+        ],
+        caption="Distance: Kolmogorov-Smirnov for numbers, total variation for categories.",
+        emphasis=[index for index, row in enumerate(rows) if row["drift"]],
+    )
+    lead = (
+        f"{things} against the validation part of the training run. A row is drift when its population "
+        f"stability index passes the alarm line and chance alone explains it with p below {ALPHA:g}."
+    )
+    return document.Report(
+        title=f"Drift of {name}", answer=answer, sections=[document.Section("Comparison", lead, [table])]
+    )

@@ -1,0 +1,225 @@
+"""Heat maps of a network that had to find a bright spot: they point at it, and a map that deserves no trust says so."""
+
+import dataclasses
+import io
+import pathlib
+
+import keras
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+
+from apps.medical_imaging import answers, config, data, explain, explanation_page, heat, model, scoring
+from shared import decision as decisions
+from shared import errors, files
+from shared.explain import randomization
+from shared.report import document
+
+pytestmark = pytest.mark.tensorflow
+
+SIZE = 32
+SETTINGS = config.Config.smoke().replace({"image_size": SIZE, "cnn_filters": (8, 16)})
+
+
+def spots(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Noise, every second image with a bright spot: squares (count, 32, 32, 1), labels, boxes of the spots."""
+    generator = np.random.default_rng(seed)
+    squares = generator.normal(90, 25, (count, SIZE, SIZE, 1))
+    labels, boxes = np.arange(count) % 2, np.empty(count, object)
+    for row in np.flatnonzero(labels):
+        y, x = generator.integers(2, SIZE - 10, 2)
+        squares[row, y : y + 8, x : x + 8] += 70
+        boxes[row] = np.array([[x, y, x + 8, y + 8]], "float32") / SIZE
+    return squares.clip(0, 255).astype(np.uint8), labels, boxes
+
+
+def run_of(network: keras.Model, *, several: bool = False, settings: config.Config = SETTINGS) -> scoring.Run:
+    names = ("clear", "spot")
+    rule: answers.Rule = decisions.Decision(
+        class_names=names, temperature=1.0, threshold=0.5, rule="chosen here", alpha=0.1, quantile=0.99, fitted_on={}
+    )
+    if several:
+        rule = answers.Findings(
+            class_names=names,
+            temperatures=(1.0, 1.0),
+            thresholds=(0.5, 0.5),
+            rule="chosen here",
+            alpha=0.1,
+            quantiles=(0.9, 0.9),
+            fitted_on={},
+        )
+    return scoring.Run(
+        folder=files.RunFolder(pathlib.Path()),
+        settings=settings,
+        model=model.assemble(network, settings),
+        rule=rule,
+    )
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    keras.utils.set_random_seed(1)
+    built = model.build(SETTINGS, classes=2)
+    squares, labels, _ = spots(256)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    built.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
+    built.fit(squares, labels, epochs=6, batch_size=16, verbose=0)
+    fresh, truth, _ = spots(64, seed=1)
+    assert built.evaluate(fresh, truth, verbose=0)[1] > 0.95
+    return built
+
+
+@pytest.fixture(scope="module")
+def run(network: keras.Model) -> scoring.Run:
+    return run_of(network)
+
+
+@pytest.fixture(scope="module")
+def explanation(run: scoring.Run) -> explanation_page.Explanation:
+    squares, _, _ = spots(2, seed=7)
+    return explain.explain(run, squares[1], name="<b>spot</b>.png")
+
+
+def test_the_maps_of_a_trained_network_point_at_what_it_had_to_find(run: scoring.Run) -> None:
+    squares, _, boxes = spots(80, seed=2)
+    (found,) = explain.checks(run, squares, boxes, most=40, seed=0)
+    assert found.method == "Grad-CAM"
+    assert found.images == 40
+    assert found.pointing is not None
+    assert found.chance is not None
+    assert found.chance == pytest.approx(1 / 16, abs=0.001)
+    assert found.pointing.low > 4 * found.chance
+    assert list(found.randomised) == [*(f"last {share}% of the weights" for share in (25, 50, 75)), "all weights"]
+    assert abs(found.randomised["all weights"]) < 0.5
+
+
+def test_boxes_in_the_wrong_places_are_not_pointed_at(run: scoring.Run) -> None:
+    squares, _, boxes = spots(80, seed=2)
+    (found,) = explain.checks(run, squares, np.roll(boxes, 2), most=40, seed=0)
+    assert found.pointing is not None
+    assert found.pointing.value < 0.3
+
+
+def test_images_without_boxes_are_checked_for_their_weights_alone(run: scoring.Run) -> None:
+    squares, _, _ = spots(6, seed=3)
+    (found,) = explain.checks(run, squares, np.full(6, None), most=4, seed=0)
+    assert (found.images, found.pointing, found.chance) == (4, None, None)
+    assert explain.checks(run, squares[:0], [], most=4, seed=0) == []
+
+
+def test_an_explanation_carries_the_answer_two_maps_and_their_checks(
+    run: scoring.Run, explanation: explanation_page.Explanation
+) -> None:
+    squares, _, boxes = spots(2, seed=7)
+    said = answers.say(run.rule, run.logits(squares[1:]), np.ones(1, bool))
+    assert (explanation.label, explanation.explained) == (said["labels"][0], "spot")
+    assert list(explanation.scores.values()) == pytest.approx(said["scores"][0].tolist())
+    assert [found.method for found in explanation.maps] == ["Grad-CAM", "Integrated gradients"]
+    left, top, right, bottom = boxes[1][0] * SIZE
+    for found in explanation.maps:
+        assert found.heat.shape == (SIZE, SIZE)
+        row, column = np.unravel_index(found.heat.argmax(), found.heat.shape)
+        assert top - 2 <= row <= bottom + 2
+        assert left - 2 <= column <= right + 2
+        assert found.check.passed
+
+
+def test_the_page_escapes_names_and_shows_every_map_beside_its_check(
+    explanation: explanation_page.Explanation, tmp_path: pathlib.Path
+) -> None:
+    explanation_page.write(explanation, tmp_path / "why.html")
+    page = (tmp_path / "why.html").read_text("utf-8")
+    assert page.count("<img") == 3
+    assert page.count("the check passes") == 2
+    assert "Not a medical device" in page
+    assert "synthetic images" in page
+    assert "<b>spot" not in page
+
+
+def test_a_picture_holds_the_image_and_its_maps(
+    explanation: explanation_page.Explanation, tmp_path: pathlib.Path
+) -> None:
+    explanation_page.write(explanation, tmp_path / "why.png")
+    picture = PIL.Image.open(tmp_path / "why.png")
+    side = heat.PICTURE_PIXELS
+    assert picture.size[0] == 3 * side + 16
+    pixels = np.asarray(picture).astype(int)
+    assert (pixels[:side, :side, 0] == pixels[:side, :side, 2]).all()
+    assert (pixels[:side, side + 8 : 2 * side + 8, 0] != pixels[:side, side + 8 : 2 * side + 8, 2]).any()
+
+
+@pytest.mark.parametrize(
+    ("correlation", "told"),
+    [(1.0, "the check FAILS: do not trust this map"), (-0.9, "the check FAILS"), (np.nan, "there is no map to trust")],
+)
+def test_a_map_that_does_not_depend_on_the_weights_says_so(
+    explanation: explanation_page.Explanation, correlation: float, told: str
+) -> None:
+    """Planted fault: maps that stay, turn into their opposite, or are empty."""
+    check = randomization.RandomizationCheck(shares=(1.0,), correlations=np.array([[correlation]]))
+    planted = tuple(dataclasses.replace(found, check=check) for found in explanation.maps)
+    page = document.render(explanation_page.report(dataclasses.replace(explanation, maps=planted)))
+    assert page.count(told) == 2
+    assert "no explanation of it passed its check" in page
+    assert "most of all because" not in page
+
+
+def test_of_several_findings_the_surest_is_explained_by_its_own_logit(network: keras.Model) -> None:
+    several = run_of(network, several=True)
+    squares, _, _ = spots(4, seed=5)
+    scores = several.rule.scores(several.logits(squares))
+    targets = explain.targets_of(several, scores)
+    assert targets.tolist() == [int(b > a) for a, b in scores]
+    maps = heat.grad_cam_maps(network, SETTINGS, squares, np.ones(4, np.int64), several=True)
+    # The other finding's logit has no say in it, as another class's would.
+    changed = keras.models.clone_model(network)
+    changed.set_weights(network.get_weights())
+    kernel, bias = changed.get_layer("cnn").get_layer("logits").get_weights()
+    changed.get_layer("cnn").get_layer("logits").set_weights([kernel * [7.0, 1.0], bias])
+    again = heat.grad_cam_maps(changed, SETTINGS, squares, np.ones(4, np.int64), several=True)
+    np.testing.assert_allclose(again, maps, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("cnn", SETTINGS),
+        ("transfer", SETTINGS.replace({"model": "transfer", "pretrained": False})),
+        ("views", SETTINGS.replace({"test_time_views": 3})),
+    ],
+)
+def test_every_model_has_a_layer_that_says_where(name: str, settings: config.Config) -> None:
+    one = run_of(model.build(settings, classes=2), settings=settings)
+    squares, _, _ = spots(2)
+    maps = heat.grad_cam_maps(heat.network_of(one), settings, squares, np.array([0, 1]), several=False)
+    assert maps.shape == (2, SIZE, SIZE), name
+
+
+def encoded(square: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    PIL.Image.fromarray(square[..., 0]).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_a_file_is_explained_as_the_network_reads_it(run: scoring.Run, tmp_path: pathlib.Path) -> None:
+    squares, _, _ = spots(2, seed=7)
+    (tmp_path / "spot.png").write_bytes(encoded(squares[1]))
+    np.testing.assert_array_equal(explain.read_square(run, str(tmp_path / "spot.png")), squares[1])
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ([b"\x89PNG\r\n\x1a\n cut off"], r"x\.png: expected an image that can be decoded"),
+        ([b"", b""], r"x\.png: expected one image to explain\. Received: 2"),
+        ([], r"x\.png: expected one image to explain\. Received: 0"),
+    ],
+)
+def test_what_is_not_one_image_is_refused(
+    run: scoring.Run, monkeypatch: pytest.MonkeyPatch, items: list[bytes], message: str
+) -> None:
+    chunk = (pd.DataFrame({"file": ["x.png"] * len(items)}), items)
+    monkeypatch.setattr(data, "iterate_images", lambda *_, **__: iter([chunk]))
+    with pytest.raises(errors.InputError, match=message):
+        explain.read_square(run, "x.png")
