@@ -5,6 +5,7 @@ present or not (``Findings``). Both say ``abstain`` where the prediction set is 
 """
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from typing import Any, Self, TypeAlias
 
@@ -21,6 +22,9 @@ from shared.evaluation import calibration, conformal, thresholds
 NO_FINDING = "No Finding"
 INVALID = "invalid"
 SEPARATOR = "|"
+# Temperature, threshold and quantile of a finding that validation does not show: sure from one half on.
+UNFITTED = 1.0, 0.5, 0.5
+log = logging.getLogger("fieldnets")
 Labels: TypeAlias = npt.NDArray[np.float32]
 Scores: TypeAlias = npt.NDArray[np.float64]
 
@@ -105,9 +109,6 @@ def fit(
         rule: How thresholds are chosen.
         alpha: Accepted rate of prediction sets that miss the truth.
         fitted_on: What the rows are.
-
-    Raises:
-        errors.InputError: A finding is always present or always absent on validation.
     """
     if task == "single_label":
         return decisions.fit(
@@ -129,13 +130,15 @@ def fit(
 def _fit_finding(
     logit: npt.NDArray[np.floating[Any]], label: Labels, rule: str, alpha: float, name: str
 ) -> tuple[float, float, float]:
-    """Return temperature, threshold and conformal quantile of one finding."""
+    """Return temperature, threshold and conformal quantile of one finding.
+
+    Where validation holds no image with it, or none without, nothing can be fitted: it is called present from 0.5 on.
+    """
     known = ~np.isnan(label)
     truth, two = label[known].astype(np.int64), np.stack([-logit[known] / 2, logit[known] / 2], axis=1)
     if len(np.unique(truth)) < 2:
-        raise errors.InputError(
-            f"{name}: expected images with and without it in the validation part. Received: {len(truth)} of one kind"
-        )
+        log.warning("%s: the validation part holds no image with it, or none without: it is not calibrated", name)
+        return UNFITTED
     temperature = calibration.fit_temperature(two, truth)
     scores = calibration.apply_temperature(two, temperature)
     cut = thresholds.select(rule, truth, scores[:, 1]).value

@@ -55,14 +55,14 @@ class Config(config.Config):
     split_file: str | None = config.setting(None, "CSV file of image or patient and part; none: split by patient")
 
     model: str = config.setting("transfer", "network", choices=("transfer", "cnn"))
-    image_size: int = config.setting(160, "side of the square that images are resized to", unit="pixels", minimum=16)
+    image_size: int = config.setting(192, "side of the square that images are resized to", unit="pixels", minimum=16)
     channels: int = config.setting(1, "1 reads images as grey, 3 as colour", choices=(1, 3))
     pretrained: bool = config.setting(True, "start the transfer network from ImageNet weights")
     frozen_epochs: int = config.setting(1, "epochs in which only the head of the transfer network learns", minimum=0)
     cnn_filters: tuple[int, ...] = config.setting((32, 64, 128, 256), "filters of each residual stage", minimum=1)
     dropout_rate: float = config.setting(0.2, "share of features dropped before the logits", minimum=0, maximum=0.95)
 
-    epochs: int = config.setting(6, "most passes over the training part", minimum=1)
+    epochs: int = config.setting(7, "most passes over the training part", minimum=1)
     patience: int = config.setting(0, "epochs without a better validation value before the end; 0: never", minimum=0)
     batch_size: int = config.setting(32, "images per step", unit="images", minimum=1)
     optimizer: str = config.setting("adamw", "optimiser", choices=("sgd", "momentum", "adam", "adamw"))

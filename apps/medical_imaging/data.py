@@ -1,10 +1,9 @@
 """Sources of radiographs -> checked images and labels -> split by patient with certificate. No TensorFlow.
 
-The rest of the app sees ``Radiographs`` only. How files are read is in ``readers``, what must stay together in
-``partition``.
+The rest of the app sees ``Radiographs`` only, made by ``collection``. How files are read is in ``readers``, what must
+stay together in ``partition``.
 """
 
-import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,49 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging import duplicates, partition
+from apps.medical_imaging import collection, duplicates, partition
 from apps.medical_imaging.readers import checking, entries, images, joining, sources, streaming, writing
 from shared import errors, splits
 
 Images = images.Images
 PhantomSettings = entries.PhantomSettings
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Radiographs:
-    """Checked images, in the order of their source.
-
-    Attributes:
-        images: The pixels, read when needed.
-        labels: (n, k) float32: 1 present, 0 absent, NaN unknown. One-hot for classes, a column each for findings.
-        task: ``single_label`` or ``multi_label``.
-        class_names: k names; of two classes the negative one first.
-        patients: (n,) object of str.
-        attributes: n rows; some of sex ("F", "M"), age (years), view, site, subtype, device_mark (bool), subtlety.
-        boxes: (n,) object: (m, 4) float32 of left, top, right, bottom in fractions; None where unknown.
-        fixed_parts: (n,) str official part, ``""`` where there is none.
-        rows: (n,) int64 line in its table, or number of the file, from 1.
-        name: Names of the sources, joined by ``+``.
-        sha256: Of the sorted content hashes and labels.
-        notes: What a reader of the report should know.
-        quarantined: Number of images set aside.
-        synthetic: Whether any image was computed, not taken.
-    """
-
-    images: images.Images
-    labels: NDArray[np.float32]
-    task: str
-    class_names: tuple[str, ...]
-    patients: NDArray[np.object_]
-    attributes: pd.DataFrame
-    boxes: NDArray[np.object_]
-    fixed_parts: NDArray[np.str_]
-    rows: NDArray[np.int64]
-    name: str
-    sha256: str
-    notes: tuple[str, ...]
-    quarantined: int
-    synthetic: bool
+Radiographs = collection.Radiographs
+frame = collection.frame
+describe = collection.describe
 
 
 def load(
@@ -106,13 +71,22 @@ def load(
     bad = [fault for batch in batches for fault in batch.bad]
     if labelled:
         bad += joining.disagreements(batches, None if findings else class_names)
-    batches = [checking.without(batch, {(fault.file, fault.row) for fault in bad}) for batch in batches]
+    batches = checking.without(batches, {(fault.file, fault.row) for fault in bad})
     kept = sum(len(batch.entries) for batch in batches)
     checking.settle(bad, kept=kept, skip_bad=skip_bad, quarantine=quarantine)
+    again = checking.repeated(batches)
+    batches = checking.without(batches, again)
     names = findings or tuple(class_names or ())
     if labelled and not names:
         names = joining.class_names(batches)
-    return _assemble(batches, names, multi=bool(findings), quarantined=len(bad), labelled=labelled)
+    return collection.assemble(
+        batches,
+        names,
+        multi=bool(findings),
+        labelled=labelled,
+        notes=checking.notes(quarantined=len(bad), repeated=len(again)),
+        quarantined=len(bad),
+    )
 
 
 def split(
@@ -136,7 +110,7 @@ def split(
         The split, and the certificate for ``split.json``.
 
     Raises:
-        errors.InputError: There are too few patients of a class.
+        errors.InputError: There are too few patients of a class, or none to train on.
         errors.GateError: A patient, or the same picture, is in two parts.
     """
     if radiographs.task == "single_label" and np.isnan(radiographs.labels).any():
@@ -154,6 +128,8 @@ def split(
     where = str(split_file or "The split")
     partition.refuse_crossing(part, radiographs.patients, radiographs.patients, what=f"{where}: every patient")
     partition.refuse_crossing(part, near, names, what=f"{where}: every picture and its copies")
+    classes = radiographs.class_names if radiographs.task == "single_label" else ()
+    partition.require_train(part, radiographs.labels, classes, where=where, left_out=groups.left_out)
     return made, _certificate(radiographs, made, groups, near, distance=near_duplicate_distance)
 
 
@@ -166,39 +142,6 @@ def near_duplicates(radiographs: Radiographs, distance: int) -> NDArray[np.int64
 def content_hashes(radiographs: Radiographs) -> NDArray[np.uint64]:
     """Return (n,) the hash of each image's content, as certificates use it."""
     return radiographs.images.content_hashes
-
-
-def frame(radiographs: Radiographs, parts: splits.Split) -> pd.DataFrame:
-    """Return one row per image: id, label or findings, patient, attributes, row in its source, part and unit.
-
-    The columns ``id`` and ``part`` are what ``split_file`` reads.
-    """
-    columns: dict[str, Any] = {"id": radiographs.images.names}
-    if radiographs.task == "single_label":
-        columns["label"] = np.array(radiographs.class_names, dtype=object)[radiographs.labels.argmax(axis=1)]
-    else:
-        columns |= {name: radiographs.labels[:, place] for place, name in enumerate(radiographs.class_names)}
-    columns["patient"] = radiographs.patients
-    columns |= {str(name): radiographs.attributes[name].to_numpy() for name in radiographs.attributes.columns}
-    return pd.DataFrame(columns | {"number": radiographs.rows, "part": parts.part, "unit": parts.unit})
-
-
-def describe(radiographs: Radiographs) -> str:
-    """Say in one line what was read.
-
-    Returns:
-        For example ``kermany: 5,216 images of 2,790 patients (1,341 NORMAL, 3,875 PNEUMONIA)``.
-    """
-    counts = (radiographs.labels == 1).sum(axis=0)
-    classes = ", ".join(f"{count:,} {name}" for count, name in zip(counts, radiographs.class_names, strict=True))
-    present = [(name, int((radiographs.fixed_parts == name).sum())) for name in splits.PARTS]
-    official = ", ".join(f"{count:,} {name}" for name, count in present if count)
-    parts = f"; official parts: {official}" if official else ""
-    aside = f"; {radiographs.quarantined:,} images set aside" if radiographs.quarantined else ""
-    simulated = "SIMULATED images" if radiographs.synthetic else "images"
-    patients = _patients(radiographs)
-    said = classes or "without labels"
-    return f"{radiographs.name}: {len(radiographs.rows):,} {simulated} of {patients:,} patients ({said}){parts}{aside}"
 
 
 def iterate_images(
@@ -239,7 +182,7 @@ def _certificate(
     checks = {
         "data_sha256": radiographs.sha256,
         "notes": [*radiographs.notes, *groups.notes],
-        "patients": _patients(radiographs),
+        "patients": collection.count_patients(radiographs),
         "patients_in_two_parts": 0,
         "exact_duplicate_rows": len(hashes) - len(np.unique(hashes)),
         **partition.describe_near(near, made, distance=distance),
@@ -252,40 +195,3 @@ def _certificate(
     if radiographs.task == "multi_label":
         partition.count_findings(found, made, radiographs.labels, names)
     return found
-
-
-def _patients(radiographs: Radiographs) -> int:
-    return len(np.unique(radiographs.patients.astype(str)))
-
-
-def _assemble(
-    batches: Sequence[checking.Batch], class_names: tuple[str, ...], *, multi: bool, quarantined: int, labelled: bool
-) -> Radiographs:
-    found = [entry for batch in batches for entry in batch.entries]
-    names = joining.unique_names(batches)
-    labels = joining.label_rows(batches, class_names, multi=multi, labelled=labelled)
-    hashes = np.array([digest for batch in batches for digest in batch.hashes], dtype=np.uint64)
-    notes = [note for batch in batches for note in batch.source.notes]
-    if quarantined:
-        notes.append(f"{quarantined} images could not be used and were set aside")
-    return Radiographs(
-        images=Images(
-            names=joining.objects(names),
-            items=joining.objects([entry.item for entry in found]),
-            content_hashes=hashes,
-        ),
-        labels=labels,
-        task="multi_label" if multi else "single_label",
-        class_names=class_names,
-        # Ids are not told apart by source: two parts of one collection may be given as two sources.
-        patients=joining.objects([entry.patient or name for entry, name in zip(found, names, strict=True)]),
-        attributes=joining.attributes(found),
-        boxes=joining.objects([entry.boxes for entry in found]),
-        fixed_parts=np.array([entry.part for entry in found], dtype="<U10"),
-        rows=np.array([entry.row for entry in found], dtype=np.int64),
-        name="+".join(batch.source.name for batch in batches),
-        sha256=joining.fingerprint(hashes, labels),
-        notes=tuple(notes),
-        quarantined=quarantined,
-        synthetic=any(batch.source.synthetic for batch in batches),
-    )

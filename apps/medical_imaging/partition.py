@@ -136,6 +136,36 @@ def refuse_crossing(part: NDArray[np.str_], group: NDArray[Any], names: NDArray[
         raise errors.GateError(f"{what}: expected in one part only. Received: {len(crossing)} in several: {shown}")
 
 
+def require_train(
+    part: NDArray[np.str_],
+    labels: NDArray[np.float32],
+    class_names: Sequence[str],
+    *,
+    where: str,
+    left_out: NDArray[np.bool_],
+) -> None:
+    """Raise ``errors.InputError`` where there is nothing to train on, or no image of a class that is in another part.
+
+    Args:
+        part: (n,) part of each image.
+        labels: (n, k) one-hot, where ``class_names`` are given.
+        class_names: k classes; none where an image may have several findings.
+        where: What is to blame, for the message.
+        left_out: (n,) bool: images that may not be used because of another official part.
+    """
+    train = part == "train"
+    used = part != splits.LEFT_OUT
+    held = [name for place, name in enumerate(class_names) if (labels[used, place] == 1).any()]
+    missing = [name for name in held if not (labels[train, class_names.index(name)] == 1).any()]
+    if train.any() and not missing:
+        return
+    why = f"; {int(left_out.sum())} images share a patient or a picture with another official part"
+    raise errors.InputError(
+        f"{where}: expected images{' of every class' if train.any() else ''} in train. "
+        f"Received: none{' of ' + ', '.join(missing) if train.any() else ''}{why if left_out.any() else ''}"
+    )
+
+
 def strata(labels: NDArray[np.float32], units: NDArray[np.int64], *, task: str) -> NDArray[np.int64]:
     """Return (n,) what the parts are balanced by: the class, or the rarest finding that the image has.
 

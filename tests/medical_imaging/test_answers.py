@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from apps.medical_imaging import answers
-from shared import errors
 
 pytestmark = pytest.mark.tensorflow
 
@@ -60,13 +59,18 @@ def test_an_image_without_findings_says_so_and_several_are_joined() -> None:
     assert rule.labels(scores).tolist() == ["No Finding", "c0|c2"]
 
 
-def test_a_finding_that_validation_never_shows_is_refused_by_name() -> None:
+def test_a_finding_that_validation_never_shows_is_named_and_called_from_one_half_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     logits, labels = drawn(3, task="multi_label")
     labels[:, 1] = 0
-    with pytest.raises(errors.InputError, match="c1: expected images with and without it"):
-        answers.fit(
-            logits, labels, task="multi_label", class_names=("c0", "c1", "c2"), rule="argmax", alpha=0.1, fitted_on={}
-        )
+    names = ("c0", "c1", "c2")
+    rule = answers.fit(
+        logits, labels, task="multi_label", class_names=names, rule="equal_margin", alpha=0.1, fitted_on={}
+    )
+    assert isinstance(rule, answers.Findings)
+    assert (rule.temperatures[1], rule.thresholds[1]) == (1.0, 0.5)
+    assert "c1" in caplog.text
 
 
 def test_the_robust_threshold_stands_between_the_classes_and_argmax_at_one_half() -> None:

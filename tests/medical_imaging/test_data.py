@@ -104,6 +104,32 @@ def test_official_parts_are_kept_and_a_shared_patient_leaves_train(tmp_path):
     assert any("1 images are left out" in note for note in certificate["checks"]["notes"])
 
 
+@pytest.mark.parametrize(
+    ("shared", "message"),
+    [
+        (("NORMAL", "ILL"), r"expected images in train\. Received: none; 40 images"),
+        (("ILL",), "none of ILL; 20 images"),
+    ],
+)
+def test_a_split_that_leaves_nothing_to_train_on_is_refused(tmp_path, shared, message):
+    """Every patient, or every ill one, of the official train part is also in the test part."""
+    names = []
+    for first, kind in ((100, "NORMAL"), (200, "ILL")):
+        others = first if kind in shared else first + 500
+        names += [f"train/{kind}/person{first + number}_virus_1.jpeg" for number in range(20)]
+        names += [f"test/{kind}/person{others + number}_virus_2.jpeg" for number in range(20)]
+    found = data.load([pictures.place(tmp_path, names)])
+    with pytest.raises(errors.InputError, match=message):
+        data.split(found, fractions=(0.6, 0.2, 0.2), seed=0)
+
+
+def test_a_list_of_parts_without_train_is_refused(many, tmp_path):
+    found = data.load([many])
+    pd.DataFrame({"id": found.images.names, "part": "test"}).to_csv(tmp_path / "parts.csv", index=False)
+    with pytest.raises(errors.InputError, match=r"parts\.csv: expected images in train\. Received: none$"):
+        data.split(found, seed=0, split_file=tmp_path / "parts.csv")
+
+
 def test_a_validation_part_of_a_handful_joins_train():
     parts = np.array(["train"] * 200 + ["validation"] * 2 + ["test"] * 50)
     settled, notes = partition.settle_official(parts)

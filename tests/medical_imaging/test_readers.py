@@ -1,6 +1,7 @@
 import contextlib
 import io
 import pathlib
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,19 @@ def test_hidden_files_and_other_kinds_of_files_are_passed_over(tmp_path):
     assert data.load([str(tmp_path)]).images.names.tolist() == ["a/1.png", "b/2.png"]
 
 
+def test_pictures_of_other_kinds_are_counted_in_a_note(tmp_path):
+    pictures.place(tmp_path, ["a/1.png", "b/2.png"])
+    for name in ("a/3.bmp", "a/4.BMP", "b/5.tif", "b/6.gif", "b/notes.txt"):
+        pictures.put(tmp_path / name, b"x")
+    found = data.load([str(tmp_path)])
+    assert len(found.labels) == 2
+    assert "passed over: 2 .bmp, 1 .gif, 1 .tif files; only JPEG, PNG and DICOM are read" in found.notes
+    shutil.rmtree(tmp_path / "a")
+    (tmp_path / "b" / "2.png").unlink()
+    with pytest.raises(errors.InputError, match=r"Received: 1 \.gif, 1 \.tif"):
+        data.load([str(tmp_path)])
+
+
 def test_a_table_gives_patients_attributes_and_parts(tmp_path):
     pictures.place(tmp_path, ["x/1.png", "x/2.png"])
     rows = [
@@ -128,10 +142,10 @@ def nih(folder, *, labels=("Effusion|Mass", "No Finding", "Hernia")):
     write_table(folder / "Data_Entry_2017_v2020.csv", rows, header)
     (folder / "test_list.txt").write_text("c.png\n")
     (folder / "train_val_list.txt").write_text("a.png\nb.png\n")
-    boxes = [["a.png", "Mass", 256, 512, 128, 256, ""]]
-    write_table(
-        folder / "BBox_List_2017.csv", boxes, ["Image Index", "Finding Label", "Bbox [x", "y", "w", "h]", "Unnamed: 6"]
-    )
+    boxes = [["a.png", "Mass", 256, 512, 128, 256, "", "", ""]]
+    # As published: the commas at the end of each line make columns without a name.
+    header = ["Image Index", "Finding Label", "Bbox [x", "y", "w", "h]", "", "", ""]
+    write_table(folder / "BBox_List_2017.csv", boxes, header)
     return str(folder)
 
 
@@ -144,6 +158,24 @@ def test_nih_gives_fourteen_findings_lists_and_boxes(tmp_path):
     assert found.boxes[0].tolist() == [[0.25, 0.5, 0.375, 0.75]]
     assert found.boxes[1] is None
     assert found.attributes.iloc[0].to_dict() == {"sex": "F", "age": 58.0, "view": "PA"}
+
+
+def test_nih_tells_the_patient_by_the_file_where_the_table_does_not(tmp_path):
+    pictures.place(tmp_path, ["00000013_005.png", "scan.png"])
+    rows = [["00000013_005.png", "Mass", ""], ["scan.png", "No Finding", ""]]
+    write_table(tmp_path / "Data_Entry_2017.csv", rows, ["Image Index", "Finding Labels", "Patient ID"])
+    assert data.load([str(tmp_path)], label_columns=("Mass",)).patients.tolist() == ["13", "scan.png"]
+
+
+def test_a_damaged_table_of_boxes_is_refused(tmp_path):
+    nih(tmp_path)
+    for content, message in (
+        ("Image Index,x\na.png,1\n", "Finding Label"),
+        ("Image Index,x\na,1\nb\n", "row 3: .*1 fields"),
+    ):
+        (tmp_path / "BBox_List_2017.csv").write_text(content)
+        with pytest.raises(errors.InputError, match=rf"BBox_List_2017\.csv.*{message}"):
+            data.load([str(tmp_path)])
 
 
 def test_one_finding_of_nih_makes_two_classes(tmp_path):
@@ -215,6 +247,40 @@ def test_chestmnist_is_read_as_fourteen_findings(tmp_path):
     assert found.task == "multi_label"
     assert (found.class_names[0], found.class_names[13]) == ("Atelectasis", "Hernia")
     np.testing.assert_array_equal(found.labels, said)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "message"),
+    [
+        ("pneumoniamnist", [0, 1, np.nan], "row 3: missing label"),
+        ("pneumoniamnist", [0, 1, 2], "row 3: the label 2 is no class, which are numbered from 0 up to 1"),
+        ("pneumoniamnist", [0, 1, -1], "row 3: the label -1 is no class"),
+        ("other", [0, 1, -1], "row 3: the label -1 is no class, which are numbered from 0;?"),
+        ("other", [0, 1, 0.5], r"row 3: the label 0\.5 is no class"),
+        ("other", [0, 1, np.inf], "row 3: the label inf is no class"),
+        ("retinamnist", [0, 1, 5], "row 3: the label 5 is no class"),
+        ("chestmnist", [[0, 1], [1, 0], [2, 0]], "row 3: a finding is 2, not 1, 0 or NaN"),
+        ("other", ["a", "b", "c"], "train_labels: expected a number for each of 3 images. Received: an array of <U1"),
+        ("other", [0, 1], r"expected a number for each of 3 images. Received: an array of int64, shape \(2,\)"),
+        ("other", 0, "expected a number for each of 3 images"),
+    ],
+)
+def test_labels_of_medmnist_that_are_no_class_are_refused(tmp_path, name, said, message):
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    np.savez(tmp_path / f"{name}.npz", train_images=images, train_labels=said)
+    with pytest.raises(errors.InputError, match=message):
+        data.load([str(tmp_path / f"{name}.npz")])
+
+
+def test_medmnist_may_have_an_empty_part_and_unknown_findings(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), dtype=np.uint8)
+    empty = {"val_images": images[:0], "val_labels": np.zeros((0, 1))}
+    np.savez(tmp_path / "some.npz", train_images=images, train_labels=[[0, np.nan], [1, 1]], **empty)
+    found = data.load([str(tmp_path / "some.npz")])
+    np.testing.assert_array_equal(found.labels, np.array([[0, np.nan], [1, 1]], np.float32))
+    np.savez(tmp_path / "flat.npz", train_images=images[0, 0], train_labels=[0])
+    with pytest.raises(errors.InputError, match=r"train_images: expected \(images, height, width\).*Received: \(28,\)"):
+        data.load([str(tmp_path / "flat.npz")])
 
 
 def test_several_classes_keep_the_order_of_their_numbers(tmp_path):
@@ -339,6 +405,21 @@ def test_images_that_a_generator_drew_are_known_as_synthetic(tmp_path):
     assert data.load([source]).synthetic
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image(progressive):
+    small = io.BytesIO()
+    Image.new("L", (16, 16), 9).save(small, "JPEG")
+    buffer = io.BytesIO()
+    whole = Image.open(io.BytesIO(pictures.encoded(1, size=(200, 200))))
+    whole.save(buffer, "JPEG", exif=b"Exif\0\0" + small.getvalue(), progressive=progressive)
+    content = buffer.getvalue()
+    assert content.count(b"\xff\xd9") == 2
+    assert structure.problem(content) == structure.problem(content + bytes(100_000)) == ""
+    scan = content.rindex(b"\xff\xda")
+    for cut in (len(content) - 2, scan + 20, scan, scan - 10):
+        assert structure.problem(content[:cut]) == "truncated: the end of the image is missing"
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_the_sides_read_from_a_header_are_those_that_pillow_reads(kind, mode):
@@ -370,7 +451,105 @@ def test_a_table_with_a_fault_is_refused_with_its_row(tmp_path, rows, message):
         data.load([write_table(tmp_path / "t.csv", rows, ["image", "label"])])
 
 
-@pytest.mark.parametrize("content", [b"", b"image,label\n", b"image,image\n1,2\n", b"\xff\xfe\x00\xd8"])
+@pytest.mark.parametrize("said", ["NA", "nan", "N/A", "<NA>", "NULL", "  "])
+def test_what_programs_write_for_nothing_is_a_missing_label_and_no_class(tmp_path, said):
+    pictures.place(tmp_path, ["1.png", "2.png", "3.png"])
+    rows = [["1.png", "ill"], ["2.png", "well"], ["3.png", said]]
+    with pytest.raises(errors.InputError, match=r"1 of 3 images.*row 4: missing label"):
+        data.load([write_table(tmp_path / "t.csv", rows, ["image", "label"])])
+
+
+def test_a_folder_called_nan_is_no_class(tmp_path):
+    with pytest.raises(errors.InputError, match=r"1 of 3 images.*NaN/3\.png, row 1: missing label"):
+        data.load([pictures.place(tmp_path, ["ill/1.png", "well/2.png", "NaN/3.png"])])
+
+
+def test_rows_of_another_width_are_bad_rows_with_their_line(tmp_path):
+    pictures.place(tmp_path, ["1.png", "2.png", "3.png", "4.png"])
+    lines = ["image,label,patient", "1.png,a,p", "2.png,b", "3.png,x,b,q", "", "4.png,b,s,,", "2.png,b,q"]
+    path = pictures.put(tmp_path / "t.csv", "\n".join(lines).encode())
+    with pytest.raises(
+        errors.InputError, match=r"2 of 5 .*row 3: 2 fields instead of 3; .*row 4: 4 fields instead of 3"
+    ):
+        data.load([str(path)])
+    found = data.load([str(path)], skip_bad=True, quarantine=tmp_path / "quarantine.csv")
+    assert found.rows.tolist() == [2, 6, 7]
+    assert pd.read_csv(tmp_path / "quarantine.csv")["image"].tolist() == ["2.png,b", "3.png,x,b,q"]
+
+
+@pytest.mark.parametrize("line", ['"1.png,a,p', '1.png,"a,p', '1.png,a,"p'])
+def test_a_quotation_mark_that_is_not_closed_costs_its_row_and_is_said_briefly(tmp_path, line):
+    pictures.place(tmp_path, ["1.png", "2.png", "3.png"])
+    # More than a field of Python's csv may hold.
+    others = f"2.png,b,q,{'x' * 5000}\n3.png,c,r,\n" * 30
+    path = pictures.put(tmp_path / "t.csv", f"image,label,patient,remark\n{line},\n{others}".encode())
+    with pytest.raises(errors.InputError, match="row 2: ") as caught:
+        data.load([str(path)])
+    assert len(str(caught.value)) < 1000
+    found = data.load([str(path)], skip_bad=True)
+    assert found.images.names.tolist() == ["2.png", "3.png"]
+
+
+def test_a_label_that_swallowed_rows_is_no_class(tmp_path):
+    pictures.place(tmp_path, ["1.png", "2.png", "3.png"])
+    swallowed = b'image,label\n1.png,"a\n2.png,b\n"\n2.png,b\n3.png,a\n'
+    path = pictures.put(tmp_path / "t.csv", swallowed)
+    with pytest.raises(errors.InputError, match=r"row 2: the label 'a\.\.\.' has several lines"):
+        data.load([str(path)])
+
+
+def test_a_name_too_long_for_the_file_system_is_a_missing_image(tmp_path):
+    pictures.place(tmp_path, ["1.png"])
+    with pytest.raises(errors.InputError, match=r"row 3: no such image: 'xxx.*xx\.\.\.'"):
+        data.load([write_table(tmp_path / "t.csv", [["1.png", "a"], ["x" * 5000, "b"]], ["image", "label"])])
+
+
+def test_a_patient_that_the_table_does_not_name_is_sought_in_the_file_and_counted(tmp_path):
+    names = ["person12_virus_7.jpeg", "a.jpeg", "b.jpeg", "c.jpeg"]
+    pictures.place(tmp_path, names)
+    write_dicom(tmp_path / "d.dcm", 1, PatientID="A7")
+    rows = list(zip([*names, "d.dcm"], "abaab", ["", "p1", " ", "NaN", "unknown"], strict=True))
+    found = data.load([write_table(tmp_path / "t.csv", rows, ["image", "label", "patient"])])
+    assert found.patients.tolist() == ["person12", "p1", "b.jpeg", "c.jpeg", "A7"]
+    assert [note for note in found.notes if "patient of 2 images is not known" in note]
+
+
+def test_an_image_listed_twice_counts_once_and_keeps_its_patient(tmp_path):
+    pictures.place(tmp_path, ["1.png", "2.png", "3.png"])
+    rows = [["1.png", "a", ""], ["2.png", "b", "q"], ["./1.png", "A", "p"], ["2.png", "b", "q"], ["3.png", "b", ""]]
+    found = data.load([write_table(tmp_path / "t.csv", rows, ["image", "label", "patient"])])
+    assert found.rows.tolist() == [3, 4, 6]
+    assert found.patients.tolist() == ["q", "p", "3.png"]
+    assert any("2 rows list an image again" in note for note in found.notes)
+
+
+def test_an_image_listed_with_two_patients_is_refused(tmp_path):
+    pictures.place(tmp_path, ["1.png", "2.png"])
+    rows = [["1.png", "a", "p"], ["2.png", "b", "q"], ["1.png", "a", "r"]]
+    with pytest.raises(errors.InputError, match=r"2 of 3 .*row 2: the same image also occurs with another patient"):
+        data.load([write_table(tmp_path / "t.csv", rows, ["image", "label", "patient"])])
+
+
+def test_a_finding_that_no_image_is_known_to_have_is_noted(tmp_path):
+    pictures.place(tmp_path, ["1.png", "2.png"])
+    rows = [["1.png", 1, 0, "NA"], ["2.png", 0, 0, 1]]
+    found = data.load([write_table(tmp_path / "t.csv", rows, ["image", "edema", "mass", "hernia"])])
+    np.testing.assert_array_equal(found.labels, np.array([[1, 0, np.nan], [0, 0, 1]], np.float32))
+    assert [note for note in found.notes if "no image is known to show mass:" in note]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b",,\n1,2,3\n",
+        b'"image,label\n1,2\n',
+        b"image,label\n1\n",
+        b"image,label\n",
+        b"image,image\n1,2\n",
+        b"\xff\xfe\x00\xd8",
+    ],
+)
 def test_a_table_that_cannot_be_read_is_refused(tmp_path, content):
     path = pictures.put(tmp_path / "t.csv", content)
     with pytest.raises(errors.InputError, match=r"t\.csv"):
@@ -423,7 +602,7 @@ def test_any_bytes_are_judged_without_an_exception(noise, kind, at):
 def test_any_bytes_as_a_table_are_read_or_refused(tmp_path, content, suffix):
     path = pictures.put(tmp_path / f"any{suffix}", content)
     with contextlib.suppress(errors.InputError):
-        assert len(cells.read(path))
+        assert len(cells.read(path)[0])
 
 
 @given(st.binary(max_size=200), st.integers(0, 900))

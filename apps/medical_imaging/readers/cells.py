@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from apps.medical_imaging.readers import labels
+from apps.medical_imaging.readers import entries, labels
 from shared import errors
 
 IMAGE_COLUMNS = (
@@ -36,6 +36,8 @@ ATTRIBUTE_COLUMNS = {
     "device_mark": ("device_mark",),
     "subtlety": ("subtlety",),
 }
+# What an id may say instead of a patient.
+_NOBODY = frozenset(("none", "unknown"))
 _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 _VIEWS = {"pa": "PA", "ap": "AP", "lateral": "LATERAL", "lat": "LATERAL", "ll": "LATERAL", "rl": "LATERAL"}
 _AGE = re.compile(r"0*(?P<number>\d+(\.\d+)?)\s*(?P<unit>[DWMY]?)", re.IGNORECASE)
@@ -44,19 +46,24 @@ _YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _OLDEST = 120
 
 
-def read(path: pathlib.Path) -> pd.DataFrame:
+def read(path: pathlib.Path) -> tuple[pd.DataFrame, list[entries.Entry]]:
     """Read csv, tsv or parquet as text, empty where a cell is missing; its index is the line or place, from 1.
 
+    Returns:
+        The table, without columns that have no name; and the rows that do not fit it, as entries that say why: they
+        have more or fewer fields than the header, or a quotation mark that is not closed.
+
     Raises:
-        errors.InputError: The table cannot be read, or is empty.
+        errors.InputError: The table cannot be read, or no row can be used.
     """
     try:
-        table = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
-    except (OSError, ValueError, csv.Error) as error:
+        table, broken = (_parquet(path), []) if path.suffix.lower() == ".parquet" else _text(path)
+    except (OSError, ValueError) as error:
         raise errors.InputError(f"{path}: expected a table in UTF-8 that can be read. Received: {error}") from None
     if not len(table):
-        raise errors.InputError(f"{path}: expected rows below a header. Received: none")
-    return table
+        received = f"row {broken[0].row}: {broken[0].problem}" if broken else "none"
+        raise errors.InputError(f"{path}: expected rows below a header. Received: {received}")
+    return table, broken
 
 
 def records(table: pd.DataFrame) -> Iterator[tuple[int, dict[str, str]]]:
@@ -72,24 +79,52 @@ def _parquet(path: pathlib.Path) -> pd.DataFrame:
     return text.set_index(np.arange(1, len(text) + 1))
 
 
-def _text(path: pathlib.Path) -> pd.DataFrame:
+def _text(path: pathlib.Path) -> tuple[pd.DataFrame, list[entries.Entry]]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        first = stream.readline()
-    delimiter = max(",\t;", key=first.count)
-    rows, lines = [], []
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, delimiter=delimiter)
-        header = [name.strip() for name in next(reader, [])]
-        last = reader.line_num
-        for row in reader:
-            if row:
-                # Missing cells at the end of a line are empty; those beyond the header are not read.
-                rows.append((row + [""] * len(header))[: len(header)])
-                lines.append(last + 1)
-            last = reader.line_num
-    if len(set(header)) < len(header):
-        raise ValueError("a header that names a column twice")
-    return pd.DataFrame(rows, columns=header, index=lines, dtype=object)
+        lines = list(stream)
+    found = _rows(lines, delimiter=max(",\t;", key=(lines or [""])[0].count))
+    _, first, problem = next(found, (1, [], ""))
+    header = [name.strip() for name in first]
+    # Columns without a name are a numbering, or what delimiters at the end of each line make (NIH's boxes).
+    named = [place for place, name in enumerate(header) if name]
+    if problem or not named or len({header[place] for place in named}) < len(named):
+        raise ValueError(problem or ("a header that names a column twice" if named else "no header"))
+    rows, numbers, broken = [], [], []
+    for line, row, problem in found:
+        fault = problem or _misfit(row, width=len(header), named=named[-1] + 1)
+        if fault:
+            name = entries.excerpt(lines[line - 1])
+            broken.append(entries.Entry(name=name, item=path, file=str(path), row=line, problem=fault))
+        else:
+            rows.append([row[place] for place in named])
+            numbers.append(line)
+    return pd.DataFrame(rows, columns=[header[place] for place in named], index=numbers, dtype=object), broken
+
+
+def _rows(lines: list[str], *, delimiter: str) -> Iterator[tuple[int, list[str], str]]:
+    """Yield the line where each row begins, its fields, and what is wrong with its quotation marks.
+
+    A row may span lines. One whose quotation mark is not closed ends with its first line, so that others survive.
+    """
+    start = 0
+    while start < len(lines):
+        reader, first = csv.reader(lines[start:], delimiter=delimiter, strict=True), start
+        try:
+            for row in reader:
+                if row:
+                    yield first + 1, row, ""
+                first = start + reader.line_num
+            return
+        except csv.Error as error:
+            yield first + 1, [], f"a quotation mark may not be closed ({error})"
+            start = first + 1
+
+
+def _misfit(row: list[str], *, width: int, named: int) -> str:
+    """Say how a row differs from a header of ``width`` fields, the last with a name being number ``named``."""
+    if len(row) >= named and not any(row[width:]):
+        return ""
+    return f"{len(row)} fields instead of {width}"
 
 
 def choose(table: pd.DataFrame, names: Sequence[str], given: str | None, *, where: str, option: str) -> str | None:
@@ -155,6 +190,15 @@ def number(text: str) -> float | None:
     return value if np.isfinite(value) else None
 
 
+def patient(cell: str) -> str:
+    """Return a patient's id, ``""`` where the cell names nobody.
+
+    >>> patient(" p1 "), patient("NaN"), patient("Unknown")
+    ('p1', '', '')
+    """
+    return "" if labels.is_missing(cell) or labels.key(cell) in _NOBODY else cell.strip()
+
+
 def finding(cell: str, *, uncertain: str, blank: float) -> float | None:
     """Return 1 for present, 0 for absent, NaN for unknown; None for a cell that means nothing.
 
@@ -166,7 +210,7 @@ def finding(cell: str, *, uncertain: str, blank: float) -> float | None:
     >>> finding("-1.0", uncertain="ones", blank=0.0)
     1.0
     """
-    if labels.key(cell) in ("", "nan"):
+    if labels.is_missing(cell):
         return blank
     value = number(cell)
     if value == -1:

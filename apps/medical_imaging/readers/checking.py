@@ -5,15 +5,16 @@ import csv
 import dataclasses
 import io
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from apps.medical_imaging.readers import entries, images, structure
+from apps.medical_imaging.readers import entries, images, labels, structure
 from shared import errors, files
 
 _SHOWN = 5
+_SHOWN_LETTERS = 300
 
 
 class BadRow(NamedTuple):
@@ -58,7 +59,7 @@ def problem(entry: entries.Entry, *, labelled: bool, decode: bool) -> tuple[str,
     """Say why an entry cannot be used, nothing for one that can; and return its content hash."""
     if entry.problem:
         return entry.problem, 0
-    if labelled and entry.findings is None and not (entry.label or "").strip():
+    if labelled and entry.findings is None and labels.is_missing(entry.label):
         return "missing label", 0
     if isinstance(entry.item, pathlib.Path):
         try:
@@ -85,25 +86,77 @@ def array_problem(array: np.ndarray) -> str:
 
 
 def conflicts(batches: Iterable[Batch]) -> dict[tuple[str, int], BadRow]:
-    """Return, by file and row, the entries whose very content also occurs with another label."""
-    said = collections.defaultdict(set)
+    """Return, by file and row, entries that contradict each other.
+
+    That is the same content with another label, or the same file with another patient.
+    """
+    said, whose = collections.defaultdict(set), collections.defaultdict(set)
     pairs = [(entry, digest) for batch in batches for entry, digest in zip(batch.entries, batch.hashes, strict=True)]
     for entry, digest in pairs:
-        said[digest].add((entry.label or "").casefold() if entry.findings is None else str(entry.findings))
-    reason = "the same image also occurs with another label"
-    return {(entry.file, entry.row): refused(entry, reason) for entry, digest in pairs if len(said[digest]) > 1}
+        said[digest].add(_said(entry))
+        if entry.patient:
+            whose[_file(entry)].add(entry.patient)
+    found = {}
+    for entry, digest in pairs:
+        if len(said[digest]) > 1 or len(whose[_file(entry)]) > 1:
+            other = "label" if len(said[digest]) > 1 else "patient"
+            found[entry.file, entry.row] = refused(entry, f"the same image also occurs with another {other}")
+    return found
 
 
-def without(batch: Batch, dropped: Iterable[tuple[str, int]]) -> Batch:
-    """Return a batch without some entries, named by file and row."""
-    gone = set(dropped)
-    keep = [number for number, entry in enumerate(batch.entries) if (entry.file, entry.row) not in gone]
-    return dataclasses.replace(batch, entries=[batch.entries[i] for i in keep], hashes=[batch.hashes[i] for i in keep])
+def repeated(batches: Iterable[Batch]) -> set[tuple[str, int]]:
+    """Return the file and row of entries that list a file once more for the same part.
+
+    The first one stays, or the first that names the patient.
+    """
+    first: dict[tuple[Hashable, str], entries.Entry] = {}
+    found = set()
+    for entry in (entry for batch in batches for entry in batch.entries):
+        key = _file(entry), entry.part
+        before = first.setdefault(key, entry)
+        if before is entry:
+            continue
+        if entry.patient and not before.patient:
+            first[key] = entry
+            found.add((before.file, before.row))
+        else:
+            found.add((entry.file, entry.row))
+    return found
+
+
+def _said(entry: entries.Entry) -> str:
+    return labels.key(entry.label or "") if entry.findings is None else str(entry.findings)
+
+
+def _file(entry: entries.Entry) -> Hashable:
+    """Return the image file, or what names an array."""
+    return entry.item if isinstance(entry.item, pathlib.Path) else (entry.file, entry.row)
+
+
+def without(batches: Iterable[Batch], gone: Container[tuple[str, int]]) -> list[Batch]:
+    """Return the batches without some entries, named by file and row."""
+    found = []
+    for batch in batches:
+        kept = [number for number, entry in enumerate(batch.entries) if (entry.file, entry.row) not in gone]
+        hashes = [batch.hashes[number] for number in kept]
+        found.append(dataclasses.replace(batch, entries=[batch.entries[number] for number in kept], hashes=hashes))
+    return found
+
+
+def notes(*, quarantined: int, repeated: int) -> list[str]:
+    """Say how many rows do not count, and why."""
+    said = []
+    if repeated:
+        said.append(f"{repeated:,} rows list an image again with the same label: each image counts once")
+    if quarantined:
+        said.append(f"{quarantined} images could not be used and were set aside")
+    return said
 
 
 def refused(entry: entries.Entry, reason: str) -> BadRow:
-    """Return an entry as a bad row."""
-    return BadRow(entry.file, entry.row, reason, entry.name)
+    """Return an entry as a bad row; what its table says is cut short."""
+    shown = (entries.excerpt(text, letters=_SHOWN_LETTERS) for text in (reason, entry.name))
+    return BadRow(entry.file, entry.row, *shown)
 
 
 def settle(bad: Sequence[BadRow], *, kept: int, skip_bad: bool, quarantine: pathlib.Path | None) -> None:

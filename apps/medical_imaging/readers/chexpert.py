@@ -1,5 +1,6 @@
 """CheXpert (Irvin et al. 2019): ``train.csv`` and ``valid.csv`` with a column ``Path``; -1 is uncertain."""
 
+import os
 import pathlib
 import re
 
@@ -37,9 +38,8 @@ def read(folder: pathlib.Path, *, options: entries.Options) -> entries.Source:
 
 
 def _entries(path: pathlib.Path, chosen: tuple[str, ...], options: entries.Options) -> list[entries.Entry]:
-    table = cells.read(path)
+    table, found = cells.read(path)
     findings.require(table, ("Path", *(chosen if options.labelled else ())), where=str(path))
-    found = []
     for line, row in cells.records(table):
         values = [cells.finding(row[name], uncertain=options.uncertain, blank=0.0) for name in chosen if name in row]
         wrong = [name for name, value in zip(chosen, values, strict=False) if value is None]
@@ -53,7 +53,11 @@ def _entries(path: pathlib.Path, chosen: tuple[str, ...], options: entries.Optio
             patient=patient[0] if patient else "",
             part=TABLES[path.name],
             attributes=_attributes(row),
-            problem=f"{wrong[0]} is {row[wrong[0]]!r}" if wrong else "" if item else f"no such image: {row['Path']!r}",
+            problem=f"{wrong[0]} is {entries.excerpt(row[wrong[0]])!r}"
+            if wrong
+            else ""
+            if item
+            else f"no such image: {row['Path']!r}",
         )
         found.append(findings.labelled(entry, tuple(value or 0.0 for value in values), chosen, options=options))
     return found
@@ -71,7 +75,7 @@ def _locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
     """Return the file: paths begin with the name of the release, ``CheXpert-v1.0-small/``."""
     parts = pathlib.PurePosixPath(cell.strip()).parts
     candidates = [folder.joinpath(*parts[skip:]) for skip in range(min(len(parts), 3))]
-    return next((path for path in [folder.parent.joinpath(*parts), *candidates] if path.is_file()), None)
+    return next((path for path in [folder.parent.joinpath(*parts), *candidates] if os.path.isfile(path)), None)
 
 
 def _is_chexpert(path: pathlib.Path) -> bool:

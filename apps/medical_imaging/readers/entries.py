@@ -95,11 +95,25 @@ class Options:
     phantoms: PhantomSettings = PhantomSettings()
 
 
+_SHOWN_LETTERS = 160
+
 PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+
+
+def excerpt(text: str, *, letters: int = _SHOWN_LETTERS) -> str:
+    r"""Return the first line of a text, cut short: a quotation mark that is not closed may swallow a table.
+
+    >>> excerpt("abcdefgh", letters=6), excerpt("a\nb"), excerpt("short")
+    ('abc...', 'a...', 'short')
+    """
+    first = text.strip().split("\n", 1)[0].rstrip()
+    if len(first) > letters:
+        return f"{first[: letters - 3]}..."
+    return first if first == text.strip() else f"{first}..."
 
 
 def part_of(name: str) -> str:

@@ -1,15 +1,18 @@
 """A folder per class, as Kermany et al. 2018 have it, with parts above the classes where there are any."""
 
+import collections
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from apps.medical_imaging.readers import entries, images
 from shared import errors
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".dcm", ".dicom")
+# Pictures that are not read; their number is noted.
+_OTHERS = (".bmp", ".gif", ".jp2", ".nii", ".tif", ".tiff", ".webp")
 # What ``synthesis.write`` puts beside images that a generator drew.
 SYNTHETIC = "synthetic.json"
 # Kermany, Zhang & Goldbaum 2018: person12_bacteria_34.jpeg, IM-0115-0001.jpeg, NORMAL2-IM-1018-0001.jpeg.
@@ -32,9 +35,12 @@ def read(folder: pathlib.Path, *, options: entries.Options) -> entries.Source:
     Raises:
         errors.InputError: There is no image.
     """
-    paths = sorted(find(folder))
+    everything = sorted(_visible(folder))
+    paths = [path for path in everything if path.suffix.lower() in SUFFIXES or _bare_dicom(path)]
+    others = _others(everything)
     if not paths:
-        raise errors.InputError(f"{folder}: expected JPEG, PNG or DICOM files below this folder. Received: none")
+        received = others or "none"
+        raise errors.InputError(f"{folder}: expected JPEG, PNG or DICOM files below this folder. Received: {received}")
     shared = _common(folder, paths)
     found = [
         read_entry(path, folder, skip=shared, number=number, labelled=options.labelled)
@@ -43,19 +49,9 @@ def read(folder: pathlib.Path, *, options: entries.Options) -> entries.Source:
     return entries.Source(
         name=folder.resolve().name,
         entries=found,
-        notes=_notes(found),
+        notes=(f"passed over: {others} files; only JPEG, PNG and DICOM are read",) if others else (),
         synthetic=(folder / SYNTHETIC).is_file(),
     )
-
-
-def find(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yield the image files below a folder; hidden files and folders are passed over."""
-    for top, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        for name in names:
-            path = pathlib.Path(top, name)
-            if not name.startswith(".") and (path.suffix.lower() in SUFFIXES or _bare_dicom(path)):
-                yield path
 
 
 def read_entry(path: pathlib.Path, folder: pathlib.Path, *, skip: int, number: int, labelled: bool) -> entries.Entry:
@@ -126,8 +122,14 @@ def _common(folder: pathlib.Path, paths: list[pathlib.Path]) -> int:
     return min([*shared, False].index(False), max(depth - 1, 0))
 
 
-def _notes(found: list[entries.Entry]) -> tuple[str, ...]:
-    unknown = sum(not entry.patient for entry in found)
-    if not unknown:
-        return ()
-    return (f"the patient of {unknown:,} images is not known: each counts as a patient of its own",)
+def _visible(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yield the files below a folder but hidden ones."""
+    for top, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        yield from (pathlib.Path(top, name) for name in names if not name.startswith("."))
+
+
+def _others(paths: Iterable[pathlib.Path]) -> str:
+    """Count the pictures of kinds that are not read: ``3 .bmp, 1 .tif``."""
+    counts = collections.Counter(path.suffix.lower() for path in paths)
+    return ", ".join(f"{counts[suffix]:,} {suffix}" for suffix in _OTHERS if counts[suffix])

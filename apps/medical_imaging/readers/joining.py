@@ -34,7 +34,7 @@ def disagreements(batches: Sequence[checking.Batch], known: Sequence[str] | None
     keys = {labels.key(name) for name in known or ()}
     for entry in (entry for batch in batches for entry in batch.entries):
         if known is not None and labels.key(entry.label or "") not in keys:
-            reason = f"unknown label {entry.label!r} (expected {', '.join(known)})"
+            reason = f"unknown label {entries.excerpt(entry.label or '')!r} (expected {', '.join(known)})"
             found[entry.file, entry.row] = checking.refused(entry, reason)
     return list(found.values())
 
@@ -48,7 +48,9 @@ def class_names(batches: Sequence[checking.Batch]) -> tuple[str, ...]:
     order = next((batch.source.class_order for batch in batches if batch.source.class_order), ())
     names = labels.order({entry.label or "" for batch in batches for entry in batch.entries}, class_order=order)
     if len(names) < 2:
-        raise errors.InputError(f"Expected images of at least two classes. Received: one class, {names[0]!r}")
+        raise errors.InputError(
+            f"Expected images of at least two classes. Received: one class, {entries.excerpt(names[0])!r}"
+        )
     return names
 
 

@@ -21,6 +21,8 @@ _NEGATIVE = frozenset(
         "control",
     )
 )
+# How programs write that a cell holds nothing; "none" is what was found.
+_MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "missing"))
 _NEGATIVE_STARTS = ("normal", "no ", "not ", "non-", "no-", "without ")
 
 
@@ -36,6 +38,15 @@ def is_negative(name: str) -> bool:
     (True, True, False)
     """
     return key(name) in _NEGATIVE or key(name).startswith(_NEGATIVE_STARTS)
+
+
+def is_missing(text: str | None) -> bool:
+    """Tell whether a label or cell says nothing.
+
+    >>> is_missing(" NaN"), is_missing("N/A"), is_missing(None), is_missing("None")
+    (True, True, True, False)
+    """
+    return key(text or "") in _MISSING
 
 
 def order(names: Iterable[str], *, class_order: Sequence[str] = ()) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """MedMNIST (Yang et al. 2023): an ``.npz`` of images and labels in three official parts."""
 
+import math
 import pathlib
 import zipfile
 import zlib
@@ -20,12 +21,13 @@ CLASSES = {
         *("actinic keratosis", "basal cell carcinoma", "benign keratosis", "dermatofibroma", "melanoma"),
         *("melanocytic nevus", "vascular lesion"),
     ),
+    # Grades of retinopathy.
+    "retinamnist": ("0", "1", "2", "3", "4"),
     "bloodmnist": (
         *("basophil", "eosinophil", "erythroblast", "immature granulocyte", "lymphocyte", "monocyte", "neutrophil"),
         "platelet",
     ),
 }
-_PATIENTS = "MedMNIST names no patients: each image counts as a patient of its own"
 
 
 def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
@@ -40,8 +42,13 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     several = 0
     for prefix, part in _PARTS.items():
         images = arrays.get(f"{prefix}_images")
-        if images is None:
+        if images is None or not images.size:
             continue
+        if images.ndim not in (3, 4):
+            raise errors.InputError(
+                f"{path}, {prefix}_images: expected (images, height, width) or (images, height, width, channels). "
+                f"Received: {images.shape}"
+            )
         labels = _labels(arrays, prefix, len(images), path, labelled=options.labelled)
         several = max(several, 0 if labels is None or labels.shape[1] == 1 else labels.shape[1])
         for row, image in enumerate(images):
@@ -51,18 +58,22 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
             )
             found.append(_labelled(entry, said, CLASSES.get(stem, ())))
     names = nih.FINDINGS if several == len(nih.FINDINGS) else tuple(f"finding {place}" for place in range(several))
-    return entries.Source(
-        name=path.stem, entries=found, findings=names, class_order=CLASSES.get(stem, ()), notes=(_PATIENTS,)
-    )
+    return entries.Source(name=path.stem, entries=found, findings=names, class_order=CLASSES.get(stem, ()))
 
 
 def _labelled(entry: entries.Entry, said: NDArray[Any] | None, names: tuple[str, ...]) -> entries.Entry:
     if said is None:
         return entry
-    if len(said) > 1:
-        return entry._replace(findings=tuple(float(value) for value in said))
-    number = int(said[0])
-    return entry._replace(label=names[number] if 0 <= number < len(names) else str(number))
+    values = tuple(float(value) for value in said)
+    if len(values) > 1:
+        wrong = [value for value in values if value not in (0, 1) and not math.isnan(value)]
+        return entry._replace(findings=values, problem=f"a finding is {wrong[0]:g}, not 1, 0 or NaN" if wrong else "")
+    if math.isnan(values[0]):
+        return entry
+    if not values[0].is_integer() or not 0 <= values[0] < (len(names) or math.inf):
+        last = f" up to {len(names) - 1}" if names else ""
+        return entry._replace(problem=f"the label {values[0]:g} is no class, which are numbered from 0{last}")
+    return entry._replace(label=names[int(values[0])] if names else str(int(values[0])))
 
 
 def _arrays(path: pathlib.Path) -> dict[str, NDArray[Any]]:
@@ -85,9 +96,10 @@ def _labels(
     if not labelled:
         return None
     labels = arrays.get(f"{prefix}_labels")
-    if labels is None or len(labels) != rows:
-        received = "none" if labels is None else f"{len(labels)} labels"
+    fits = labels is not None and labels.dtype.kind in "biuf" and labels.shape[:1] == (rows,) and labels.size
+    if labels is None or not fits:
+        received = "none" if labels is None else f"an array of {labels.dtype}, shape {labels.shape}"
         raise errors.InputError(
-            f"{path}, {prefix}_labels: expected a label for each of {rows} images. Received: {received}"
+            f"{path}, {prefix}_labels: expected a number for each of {rows} images. Received: {received}"
         )
     return labels.reshape(rows, -1)

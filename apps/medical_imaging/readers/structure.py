@@ -4,12 +4,15 @@ Decoding a hundred thousand images takes many minutes, this takes the time to re
 data is found when the image is decoded, and reported by name there.
 """
 
+from collections.abc import Iterator
+
 # Decoding more than this is refused: a few kilobytes may claim a picture that fills the memory.
 MAXIMUM_PIXELS = 100_000_000
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 # Frame headers are C0 to CF except DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SCAN = 0xDA
 
 
 def problem(content: bytes) -> str:
@@ -30,8 +33,8 @@ def problem(content: bytes) -> str:
     width, height = sides
     if not 0 < width * height <= MAXIMUM_PIXELS:
         return f"{width:,} x {height:,} pixels, not between 1 and {MAXIMUM_PIXELS:,} in all"
-    end = _JPEG_END if content.startswith(_JPEG) else _PNG_END
-    return "" if end in content[-(1 << 16) :] else "truncated: the end of the image is missing"
+    ended = _jpeg_ended(content) if content.startswith(_JPEG) else _PNG_END in content[-(1 << 16) :]
+    return "" if ended else "truncated: the end of the image is missing"
 
 
 def png_sides(content: bytes) -> tuple[int, int] | None:
@@ -43,13 +46,29 @@ def png_sides(content: bytes) -> tuple[int, int] | None:
 
 def jpeg_sides(content: bytes) -> tuple[int, int] | None:
     """Return width and height of a JPEG; None where no frame header is found."""
+    for marker, place in _jpeg_segments(content):
+        if marker in _FRAMES:
+            height, width = content[place + 5 : place + 7], content[place + 7 : place + 9]
+            return int.from_bytes(width, "big"), int.from_bytes(height, "big")
+    return None
+
+
+def _jpeg_ended(content: bytes) -> bool:
+    """Tell whether the end marker comes after the first scan: one before it ends a thumbnail in the header."""
+    scan = next((place for marker, place in _jpeg_segments(content) if marker == _SCAN), None)
+    return scan is not None and content.rfind(_JPEG_END, scan) > scan
+
+
+def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int]]:
+    """Yield marker and place of each segment up to the first scan, without looking into any."""
     place = 2
     while place + 9 <= len(content) and content[place] == 0xFF:
         marker = content[place + 1]
-        if marker in _FRAMES:
-            return int.from_bytes(content[place + 7 : place + 9], "big"), int.from_bytes(
-                content[place + 5 : place + 7], "big"
-            )
         # A marker may be preceded by any number of fill bytes FF.
-        place += 1 if marker == 0xFF else 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-    return None
+        if marker == 0xFF:
+            place += 1
+            continue
+        yield marker, place
+        if marker == _SCAN:
+            return
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")

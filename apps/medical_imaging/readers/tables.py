@@ -1,16 +1,16 @@
 """A table that names images, their labels and patients: csv, tsv or parquet."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Sequence
 
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, entries, folders
+from apps.medical_imaging.readers import cells, entries, folders, labels
 from shared import errors
 
 _NAN = float("nan")
-_UNKNOWN_PATIENTS = "the table names no patients: an image whose file does not tell counts as a patient of its own"
 
 
 def read(path: pathlib.Path, *, options: entries.Options, name: str | None = None) -> entries.Source:
@@ -21,7 +21,7 @@ def read(path: pathlib.Path, *, options: entries.Options, name: str | None = Non
     Raises:
         errors.InputError: No column of images or labels is found.
     """
-    table = cells.read(path)
+    table, broken = cells.read(path)
     where = str(path)
     image = cells.choose(table, cells.IMAGE_COLUMNS, options.image_column, where=where, option="image_column")
     if image is None:
@@ -33,12 +33,10 @@ def read(path: pathlib.Path, *, options: entries.Options, name: str | None = Non
     chosen = label_columns(table, options, taken=[image, patient, part, *known.values()], where=where)
     reader = _Reader(path=path, options=options, image=image, patient=patient, part=part, known=known, chosen=chosen)
     found = [reader.entry(line, row) for line, row in cells.records(table)]
-    notes = () if patient or all(entry.patient for entry in found) else (_UNKNOWN_PATIENTS,)
     return entries.Source(
         name=name or path.stem,
-        entries=found,
+        entries=[*found, *broken],
         findings=chosen if len(chosen) > 1 else (),
-        notes=notes,
         synthetic="synthetic" in table.columns and bool((table["synthetic"] == str(True)).any()),
     )
 
@@ -94,7 +92,8 @@ class _Reader:
         identity = folders.identify(item) if item is not None else folders.Identity("", {})
         label, findings, problem = self._labels(row)
         if item is None:
-            problem = f"no such image: {row[self.image]!r}" if row[self.image].strip() else "missing image"
+            name = entries.excerpt(row[self.image])
+            problem = f"no such image: {name!r}" if name else "missing image"
         return entries.Entry(
             name=row[self.image],
             item=item or self.path,
@@ -102,7 +101,7 @@ class _Reader:
             row=line,
             label=label,
             findings=findings,
-            patient=row[self.patient].strip() if self.patient else identity.patient,
+            patient=(cells.patient(row[self.patient]) if self.patient else "") or identity.patient,
             part=entries.part_of(row[self.part]) if self.part else "",
             attributes={**identity.attributes, **cells.attributes(row, self.known)},
             problem=problem or identity.problem,
@@ -113,11 +112,21 @@ class _Reader:
         if not self.options.labelled:
             return None, None, ""
         if len(self.chosen) == 1:
-            return row[self.chosen[0]].strip() or None, None, ""
+            return self._class(row[self.chosen[0]].strip())
         values = [cells.finding(row[name], uncertain=self.options.uncertain, blank=_NAN) for name in self.chosen]
         wrong = [name for name, value in zip(self.chosen, values, strict=True) if value is None]
-        problem = f"{wrong[0]} is {row[wrong[0]]!r}, not 1, 0, -1 or nothing" if wrong else ""
+        problem = f"{wrong[0]} is {entries.excerpt(row[wrong[0]])!r}, not 1, 0, -1 or nothing" if wrong else ""
         return None, tuple(_NAN if value is None else value for value in values), problem
+
+    @staticmethod
+    def _class(said: str) -> tuple[str | None, None, str]:
+        if len(said.splitlines()) > 1:
+            return (
+                None,
+                None,
+                f"the label {entries.excerpt(said)!r} has several lines: a quotation mark may not be closed",
+            )
+        return None if labels.is_missing(said) else said, None, ""
 
 
 def locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
@@ -129,6 +138,7 @@ def locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
     for base in bases:
         for suffix in ("", *folders.SUFFIXES):
             candidate = base / f"{path}{suffix}"
-            if candidate.is_file():
+            # Unlike Path.is_file, this takes names that are too long for the file system.
+            if os.path.isfile(candidate):
                 return candidate
     return None

@@ -1,0 +1,146 @@
+"""What was read, as the rest of the app sees it: images with labels and patients, as a table and in a line."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from apps.medical_imaging.readers import checking, entries, images, joining
+from shared import splits
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Radiographs:
+    """Checked images, in the order of their source.
+
+    Attributes:
+        images: The pixels, read when needed.
+        labels: (n, k) float32: 1 present, 0 absent, NaN unknown. One-hot for classes, a column each for findings.
+        task: ``single_label`` or ``multi_label``.
+        class_names: k names; of two classes the negative one first.
+        patients: (n,) object of str.
+        attributes: n rows; some of sex ("F", "M"), age (years), view, site, subtype, device_mark (bool), subtlety.
+        boxes: (n,) object: (m, 4) float32 of left, top, right, bottom in fractions; None where unknown.
+        fixed_parts: (n,) str official part, ``""`` where there is none.
+        rows: (n,) int64 line in its table, or number of the file, from 1.
+        name: Names of the sources, joined by ``+``.
+        sha256: Of the sorted content hashes and labels.
+        notes: What a reader of the report should know.
+        quarantined: Number of images set aside.
+        synthetic: Whether any image was computed, not taken.
+    """
+
+    images: images.Images
+    labels: NDArray[np.float32]
+    task: str
+    class_names: tuple[str, ...]
+    patients: NDArray[np.object_]
+    attributes: pd.DataFrame
+    boxes: NDArray[np.object_]
+    fixed_parts: NDArray[np.str_]
+    rows: NDArray[np.int64]
+    name: str
+    sha256: str
+    notes: tuple[str, ...]
+    quarantined: int
+    synthetic: bool
+
+
+def assemble(
+    batches: Sequence[checking.Batch],
+    class_names: tuple[str, ...],
+    *,
+    multi: bool,
+    labelled: bool,
+    notes: Sequence[str],
+    quarantined: int,
+) -> Radiographs:
+    """Join the checked entries of all sources.
+
+    Args:
+        batches: The entries; at least one.
+        class_names: Classes or findings, in the order of the columns.
+        multi: Whether they are findings.
+        labelled: Whether entries have labels.
+        notes: What is to be known besides what the sources say of themselves.
+        quarantined: Number of images set aside.
+    """
+    found = [entry for batch in batches for entry in batch.entries]
+    names = joining.unique_names(batches)
+    labels = joining.label_rows(batches, class_names, multi=multi, labelled=labelled)
+    hashes = np.array([digest for batch in batches for digest in batch.hashes], dtype=np.uint64)
+    said = [note for batch in batches for note in batch.source.notes]
+    return Radiographs(
+        images=images.Images(
+            names=joining.objects(names),
+            items=joining.objects([entry.item for entry in found]),
+            content_hashes=hashes,
+        ),
+        labels=labels,
+        task="multi_label" if multi else "single_label",
+        class_names=class_names,
+        # Ids are not told apart by source: two parts of one collection may be given as two sources.
+        patients=joining.objects([entry.patient or name for entry, name in zip(found, names, strict=True)]),
+        attributes=joining.attributes(found),
+        boxes=joining.objects([entry.boxes for entry in found]),
+        fixed_parts=np.array([entry.part for entry in found], dtype="<U10"),
+        rows=np.array([entry.row for entry in found], dtype=np.int64),
+        name="+".join(batch.source.name for batch in batches),
+        sha256=joining.fingerprint(hashes, labels),
+        notes=(*said, *_gaps(found, labels, class_names if multi and labelled else ()), *notes),
+        quarantined=quarantined,
+        synthetic=any(batch.source.synthetic for batch in batches),
+    )
+
+
+def _gaps(found: Sequence[entries.Entry], labels: NDArray[np.float32], findings: Sequence[str]) -> list[str]:
+    """Say what the images do not tell: patients, and findings that none is known to have."""
+    notes = []
+    unknown = sum(not entry.patient for entry in found)
+    if unknown:
+        notes.append(f"the patient of {unknown:,} images is not known: each counts as a patient of its own")
+    absent = [name for place, name in enumerate(findings) if not (labels[:, place] == 1).any()]
+    if absent:
+        notes.append(f"no image is known to show {', '.join(absent)}: nothing can be learned or measured of it")
+    return notes
+
+
+def frame(radiographs: Radiographs, parts: splits.Split) -> pd.DataFrame:
+    """Return one row per image: id, label or findings, patient, attributes, row in its source, part and unit.
+
+    The columns ``id`` and ``part`` are what ``split_file`` reads.
+    """
+    columns: dict[str, Any] = {"id": radiographs.images.names}
+    if radiographs.task == "single_label":
+        columns["label"] = np.array(radiographs.class_names, dtype=object)[radiographs.labels.argmax(axis=1)]
+    else:
+        columns |= {name: radiographs.labels[:, place] for place, name in enumerate(radiographs.class_names)}
+    columns["patient"] = radiographs.patients
+    columns |= {str(name): radiographs.attributes[name].to_numpy() for name in radiographs.attributes.columns}
+    return pd.DataFrame(columns | {"number": radiographs.rows, "part": parts.part, "unit": parts.unit})
+
+
+def describe(radiographs: Radiographs) -> str:
+    """Say in one line what was read.
+
+    Returns:
+        For example ``kermany: 5,216 images of 2,790 patients (1,341 NORMAL, 3,875 PNEUMONIA)``.
+    """
+    counts = (radiographs.labels == 1).sum(axis=0)
+    classes = ", ".join(f"{count:,} {name}" for count, name in zip(counts, radiographs.class_names, strict=True))
+    present = [(name, int((radiographs.fixed_parts == name).sum())) for name in splits.PARTS]
+    official = ", ".join(f"{count:,} {name}" for name, count in present if count)
+    parts = f"; official parts: {official}" if official else ""
+    aside = f"; {radiographs.quarantined:,} images set aside" if radiographs.quarantined else ""
+    simulated = "SIMULATED images" if radiographs.synthetic else "images"
+    people = count_patients(radiographs)
+    said = classes or "without labels"
+    return f"{radiographs.name}: {len(radiographs.rows):,} {simulated} of {people:,} patients ({said}){parts}{aside}"
+
+
+def count_patients(radiographs: Radiographs) -> int:
+    """Return how many patients the images are of."""
+    return len(np.unique(radiographs.patients.astype(str)))
