@@ -5,6 +5,11 @@ from typing import Self
 
 from shared import config
 
+LITE = "efficientnet-lite0"
+BACKBONES = (LITE, "densenet121", "resnet50v2", "efficientnetv2-b0", "efficientnetv2-s", "convnext-tiny")
+# What the name of a preset of KerasHub follows.
+PRESET = "hub:"
+
 DATA_FIELDS = (
     "data",
     "data_format",
@@ -55,10 +60,16 @@ class Config(config.Config):
     split_file: str | None = config.setting(None, "CSV file of image or patient and part; none: split by patient")
 
     model: str = config.setting("transfer", "network", choices=("transfer", "cnn"))
+    backbone: str = config.setting(
+        LITE, f"what transfer fine-tunes: {', '.join(BACKBONES)}, or {PRESET} and a preset or folder of KerasHub"
+    )
     image_size: int = config.setting(192, "side of the square that images are resized to", unit="pixels", minimum=16)
     channels: int = config.setting(1, "1 reads images as grey, 3 as colour", choices=(1, 3))
     pretrained: bool = config.setting(True, "start the transfer network from ImageNet weights")
     frozen_epochs: int = config.setting(1, "epochs in which only the head of the transfer network learns", minimum=0)
+    soup: int = config.setting(
+        1, "fine-tunings in different orders whose weights are averaged (transfer)", minimum=1, maximum=9
+    )
     cnn_filters: tuple[int, ...] = config.setting((32, 64, 128, 256), "filters of each residual stage", minimum=1)
     dropout_rate: float = config.setting(0.2, "share of features dropped before the logits", minimum=0, maximum=0.95)
 
@@ -109,6 +120,9 @@ class Config(config.Config):
         config.check(rest < 0.9, "validation_fraction + test_fraction", "less than 0.9", rest)
         config.check(self.folds == 0 or self.folds >= 2, "folds", "0, or at least 2", self.folds)
         config.check(self.frozen_epochs <= self.epochs, "frozen_epochs", "at most epochs", self.frozen_epochs)
+        named = self.backbone in BACKBONES or len(self.backbone) > len(PRESET) == self.backbone.find(":") + 1
+        config.check(named, "backbone", f"one of {', '.join(BACKBONES)}, or {PRESET}<preset>", self.backbone)
+        config.check(self.soup == 1 or self.model == "transfer", "soup", "1 for a network from scratch", self.soup)
         if self.model == "cnn":
             smallest = 2 ** len(self.cnn_filters)
             config.check(self.image_size >= smallest, "image_size", f"at least {smallest}", self.image_size)

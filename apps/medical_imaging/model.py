@@ -1,19 +1,61 @@
 """The network and how it is trained: grey squares of 0 to 255 in, logits out."""
 
+import dataclasses
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import config
+from apps.medical_imaging import backbones, config
 from shared import losses, training
-from shared.models import cnn, efficientnet, pretrained
+from shared.models import cnn
 
 EVALUATION_ROWS = 64
 # Scales of the views that are averaged at test time, the image itself first.
 VIEW_SCALES = (1.0, 0.94, 1.06, 0.9, 1.1, 0.97, 1.03, 0.88, 1.12)
+# The head of the transfer network starts from nothing and may learn faster than what is pretrained.
+HEAD_SPEED = 6.0
+# Between the seeds of a run's fine-tunings: far more than runs of neighbouring seeds are apart.
+SEED_STEP = 1_000_003
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A part of the training.
+
+    Attributes:
+        tries: Seed of each fit by its name; all start from the same weights, and the mean of theirs goes on.
+        epochs: Most passes.
+        learning_rate: The schedule's peak.
+        head_only: Whether the backbone stays as it is.
+    """
+
+    tries: Mapping[str, int]
+    epochs: int
+    learning_rate: float
+    head_only: bool = False
+
+
+def phases(settings: config.Config) -> list[Phase]:
+    """Return the parts of the training in their order: the head alone, then the network.
+
+    With ``settings.soup`` the network is fine-tuned several times from the same head and the weights are averaged: as
+    robust to other images as an average of the networks, at the cost of one (Wortsman et al. 2022, "Model soups",
+    https://arxiv.org/abs/2203.05482).
+    """
+    found, epochs, rate = [], settings.epochs, settings.learning_rate
+    if settings.model == "transfer" and settings.frozen_epochs:
+        head = {"head": settings.seed}
+        found.append(Phase(tries=head, epochs=settings.frozen_epochs, learning_rate=HEAD_SPEED * rate, head_only=True))
+        epochs -= settings.frozen_epochs
+    if epochs:
+        names = ("network", *(f"network_{number}" for number in range(2, settings.soup + 1)))
+        tries = {name: settings.seed + SEED_STEP * number for number, name in enumerate(names)}
+        found.append(Phase(tries=tries, epochs=epochs, learning_rate=rate))
+    return found
 
 
 def build(settings: config.Config, *, classes: int) -> keras.Model:
@@ -27,12 +69,7 @@ def build(settings: config.Config, *, classes: int) -> keras.Model:
     """
     shape = (settings.image_size, settings.image_size, settings.channels)
     if settings.model == "transfer":
-        network = efficientnet.build_efficientnet_lite(
-            input_shape=shape, classes=classes, dropout_rate=settings.dropout_rate
-        )
-        if settings.pretrained:
-            pretrained.load_efficientnet_lite0(network)
-        return network
+        return backbones.build(settings, shape=shape, classes=classes)
     image = keras.Input(shape, name="image")
     scaled = keras.layers.Rescaling(1 / 64.0, offset=-2.0, name="scaled")(image)
     core = cnn.build_cnn(
@@ -44,20 +81,20 @@ def build(settings: config.Config, *, classes: int) -> keras.Model:
     return keras.Model(image, core(scaled), name="residual_cnn")
 
 
-def fit_settings(settings: config.Config, *, epochs: int, learning_rate: float) -> training.FitSettings:
-    """Return how one phase of the training goes."""
+def fit_settings(settings: config.Config, phase: Phase, *, seed: int) -> training.FitSettings:
+    """Return how one fit of a phase goes."""
     return training.FitSettings(
-        epochs=epochs,
+        epochs=phase.epochs,
         batch_size=settings.batch_size,
         optimizer=settings.optimizer,
-        learning_rate=learning_rate,
+        learning_rate=phase.learning_rate,
         schedule=settings.schedule,
         warmup_fraction=0.1,
         weight_decay=settings.weight_decay,
         gradient_clip_norm=1.0,
         ema_momentum=settings.ema_momentum,
         patience=settings.patience,
-        seed=settings.seed,
+        seed=seed,
         evaluation_batch_size=EVALUATION_ROWS,
     )
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import answers, config, model, preprocessing
+from apps.medical_imaging import answers, backbones, config, model, preprocessing
 from shared import files
 
 
@@ -53,9 +53,11 @@ def open_run(path: pathlib.Path) -> Run:
         errors.InputError: It is no finished run.
     """
     folder = files.RunFolder.open(path)
+    settings = config.Config.from_json(files.read_json(folder.config), where=str(folder.config))
+    backbones.require(settings)
     return Run(
         folder=folder,
-        settings=config.Config.from_json(files.read_json(folder.config), where=str(folder.config)),
+        settings=settings,
         model=keras.models.load_model(folder.model, compile=False),
         rule=answers.from_json(files.read_json(folder.decision)),
     )

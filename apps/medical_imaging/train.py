@@ -1,7 +1,9 @@
 """From a source to a run folder: read, split by patient, decode, train, calibrate, freeze the decision."""
 
+import dataclasses
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import keras
@@ -10,19 +12,12 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics, model_selection
 
-from apps.medical_imaging import answers, augmentation, config, data, model, pixels, prepare
+from apps.medical_imaging import answers, augmentation, backbones, config, data, model, pixels, prepare
 from shared import datasets, files, runtime, training
 from shared.evaluation import calibration
-from shared.models import efficientnet
 
 log = logging.getLogger("fieldnets")
 Labels: TypeAlias = npt.NDArray[np.float32]
-
-# The head of the transfer network starts from nothing and may learn faster than what is pretrained.
-HEAD_SPEED = 6.0
-# Stages of the pretrained network that stay as they are: edges and textures are the same in every picture, and
-# they take half of the training's time.
-FROZEN_STAGES = 5
 
 
 def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
@@ -79,56 +74,56 @@ def fit_network(
     settings: config.Config,
     folder: files.RunFolder,
 ) -> keras.Model:
-    """Train one network and return it with its best weights: first its head alone, where the rest is pretrained."""
+    """Train one network, phase by phase, and return it with its best weights."""
     keras.utils.set_random_seed(settings.seed)
-    train_part = datasets.Arrays(
-        inputs=train_part.inputs,
-        labels=train_part.labels,
+    train_part = dataclasses.replace(
+        train_part,
         weights=model.row_weights(settings, labels=train_part.labels),
         augment=augmentation.build(settings),
     )
+    loss = model.build_loss(settings, task=task, labels=train_part.labels)
     network = model.build(settings, classes=train_part.labels.shape[1])
-    histories = []
-    for phase, (epochs, frozen, learning_rate) in phases(settings).items():
+    histories = {}
+    for phase in model.phases(settings):
+        start, ends = network.get_weights(), []
         if settings.model == "transfer":
-            efficientnet.freeze(network, stages=frozen)
-        result = training.fit(
-            network,
-            train_part,
-            validation_part,
-            settings=model.fit_settings(settings, epochs=epochs, learning_rate=learning_rate),
-            loss=model.build_loss(settings, task=task, labels=train_part.labels),
-            monitor=monitor(task),
-            outputs=training.Outputs(
-                checkpoints=folder.checkpoints / phase,
-                history=folder.checkpoints / phase / "history.csv",
-                logs=folder.logs / phase,
-            ),
-        )
-        log.info(
-            "%s: calibrated log-loss %.4f in epoch %d, %.0f s",
-            phase,
-            -result.best_value,
-            result.best_epoch,
-            result.seconds,
-        )
-        histories.append(pd.DataFrame(result.history).assign(phase=phase))
-    joined = pd.concat(histories)
-    files.write_text(folder.history, joined[["phase", *histories[0].columns.drop("phase")]].to_csv(index=False))
+            backbones.freeze(network, settings, head_only=phase.head_only)
+        for name, seed in phase.tries.items():
+            network.set_weights(start)
+            keras.utils.set_random_seed(seed)
+            result = training.fit(
+                network,
+                train_part,
+                validation_part,
+                settings=model.fit_settings(settings, phase, seed=seed),
+                loss=loss,
+                monitor=monitor(task),
+                outputs=outputs(folder, name),
+            )
+            log.info("%s: %s", name, describe(result))
+            histories[name] = result.history
+            ends.append(network.get_weights())
+        network.set_weights([np.mean(weights, axis=0) for weights in zip(*ends, strict=True)])
+    write_history(folder, histories)
     return network
 
 
-def phases(settings: config.Config) -> dict[str, tuple[int, int, float]]:
-    """Return epochs, frozen stages and step size of each phase of the training, by name."""
-    if settings.model == "cnn":
-        return {"network": (settings.epochs, 0, settings.learning_rate)}
-    found = {}
-    if settings.frozen_epochs:
-        found["head"] = (settings.frozen_epochs, len(efficientnet.STAGES), HEAD_SPEED * settings.learning_rate)
-    if settings.epochs > settings.frozen_epochs:
-        frozen = FROZEN_STAGES if settings.pretrained else 0
-        found["network"] = (settings.epochs - settings.frozen_epochs, frozen, settings.learning_rate)
-    return found
+def outputs(folder: files.RunFolder, name: str) -> training.Outputs:
+    """Return where one fit leaves its traces."""
+    checkpoints = folder.checkpoints / name
+    return training.Outputs(checkpoints=checkpoints, history=checkpoints / "history.csv", logs=folder.logs / name)
+
+
+def describe(result: training.FitResult) -> str:
+    """Say what a fit came to."""
+    return f"calibrated log-loss {-result.best_value:.4f} in epoch {result.best_epoch}, {result.seconds:.0f} s"
+
+
+def write_history(folder: files.RunFolder, histories: Mapping[str, list[dict[str, float]]]) -> None:
+    """Join the fits' histories into one table with a column ``phase``."""
+    joined = pd.concat([pd.DataFrame(rows).assign(phase=name) for name, rows in histories.items()])
+    columns = ["phase", *joined.columns.drop("phase")]
+    files.write_text(folder.history, joined[columns].to_csv(index=False))
 
 
 def monitor(task: str) -> training.Monitor:

@@ -45,7 +45,8 @@ class Config(config.Config):
         2**21, "hash buckets of word n-grams, and as many of character n-grams", minimum=2, maximum=2**26
     )
     ngram_tokens: int = config.setting(1000, "tokens that n-grams are made of", unit="tokens", minimum=8)
-    embedding_size: int = config.setting(128, "numbers per token", minimum=1)
+    lexicon: bool = config.setting(True, "read what the VADER lexicon says of single words (English)")
+    embedding_size: int = config.setting(128, "numbers per token, four of them the lexicon's", minimum=1)
     pretrain_embeddings: bool = config.setting(True, "learn word vectors from the training texts first")
     word_dropout_rate: float = config.setting(0.15, "share of words hidden while training", minimum=0, maximum=0.9)
     dropout_rate: float = config.setting(0.5, "share of features dropped before the logits", minimum=0, maximum=0.95)
@@ -104,6 +105,7 @@ class Config(config.Config):
         size = self.batch_size
         valid = size >= 1 if isinstance(size, int) else size in (None, "all")
         config.check(valid, "batch_size", "at least 1, or all", size)
+        config.check(self.embedding_size > 4 or not self.lexicon, "embedding_size", "more than 4", self.embedding_size)
         config.check(len(self.members) > 0, "members", "at least one network", self.members)
         rest = self.validation_fraction + self.test_fraction
         config.check(rest < 0.9, "validation_fraction + test_fraction", "less than 0.9", rest)

@@ -48,6 +48,11 @@ def train(tokens: datasets.Ragged, *, vocabulary_size: int, size: int, seed: int
     return vectors
 
 
+def random(vocabulary_size: int, *, size: int, seed: int) -> npt.NDArray[np.float32]:
+    """Return (vocabulary_size, size) float32 small random vectors, as Keras' embeddings start."""
+    return np.random.default_rng(seed).uniform(-0.05, 0.05, (vocabulary_size, size)).astype(np.float32)
+
+
 def cooccurrences(tokens: datasets.Ragged, *, vocabulary_size: int) -> scipy.sparse.csr_array:
     """Return (vocabulary, vocabulary) how often two words stand within the window, near pairs counting more.
 

@@ -208,10 +208,10 @@ def _per_ngram(
     kept = text.kept_positions(len(tokens), features.ngram_tokens)
     spans = features.ngram_spans(tokens[kept])
     occurrences = {bucket: 0 for bucket in ids.tolist()}
-    for bucket, _, _ in spans:
+    for bucket, _ in spans:
         occurrences[bucket] += 1
     value_of = dict(zip(ids.tolist(), values.tolist(), strict=True))
     total = np.zeros(len(tokens))
-    for bucket, start, order in spans:
-        total[kept[start : start + order]] += value_of[bucket] / occurrences[bucket] / order
+    for bucket, positions in spans:
+        total[kept[list(positions)]] += value_of[bucket] / occurrences[bucket] / len(positions)
     return total

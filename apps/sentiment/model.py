@@ -42,6 +42,7 @@ LONG_TEXT_TOKENS = 50
 # largest that costs reviews no AUROC on held-out training texts; sentences gain 0.01.
 CHARACTER_SCALE = 0.35
 
+
 # The n-grams' gradients are spread over a million weights, each a thousandth of a network's.
 RECIPES = {
     "ngram": Recipe(optimizer="momentum", learning_rate=40.0, batch_size=256),
@@ -65,28 +66,37 @@ def build(
         settings: Sizes and dropout rates.
         classes: Number of classes.
         train: The training part, for the n-grams' naive-Bayes weights.
-        vectors: (vocabulary, embedding size) to start the token networks from; None = random.
+        vectors: (vocabulary, embedding size) that the token networks start from.
+
+    Raises:
+        ValueError: A token network without vectors.
     """
     if kind(name) == "ngram":
         return build_ngram(settings, train, classes=classes)
+    if vectors is None:
+        raise ValueError(f"Expected vectors for {name}. Received: None")
     long = float(np.median(train.lengths if train.lengths is not None else 0)) >= LONG_TEXT_TOKENS
-    network = build_token_network(kind(name), settings, classes=classes, downsampling=4 if long else 1)
-    if vectors is not None:
-        network.get_layer("embedding").set_weights([vectors])
+    network = build_token_network(
+        kind(name), settings, vocabulary_size=len(vectors), classes=classes, downsampling=4 if long else 1
+    )
+    network.get_layer("embedding").set_weights([vectors])
     return network
 
 
-def build_token_network(name: str, settings: config.Config, *, classes: int, downsampling: int) -> keras.Model:
-    """Build the convolutional or the recurrent network with random word vectors.
+def build_token_network(
+    name: str, settings: config.Config, *, vocabulary_size: int, classes: int, downsampling: int
+) -> keras.Model:
+    """Build the convolutional or the recurrent network, its word vectors not set yet.
 
     Args:
         name: ``cnn`` or ``lstm``.
         settings: Sizes and dropout rates.
+        vocabulary_size: Number of token ids, padding and unknown included.
         classes: Number of classes.
         downsampling: Tokens joined into one recurrent step, where the config leaves it open.
     """
     tokens = sequences.TokenEmbedding(
-        vocabulary_size=settings.vocabulary_size + text.RESERVED_IDS,
+        vocabulary_size=vocabulary_size,
         embedding_size=settings.embedding_size,
         dropout_rate=settings.embedding_dropout_rate,
     )
@@ -168,10 +178,10 @@ def ngram_table(settings: config.Config, train: datasets.Arrays, *, classes: int
     For two classes this is NB-SVM (Wang and Manning 2012): one trained weight per n-gram times its naive-Bayes
     log-count ratio. For more, each n-gram has a weight per class, times the spread of its log-count ratios.
     """
-    kinds = 2 if settings.character_orders else 1
-    buckets = kinds * settings.ngram_buckets + 1
+    characters, opinions = settings.ngram_buckets + 1, 2 * settings.ngram_buckets + 1
+    buckets = opinions + (text.OPINION_BUCKETS if settings.lexicon else 0)
     ratios = log_count_ratios(train, buckets=buckets, classes=classes)
-    ratios[settings.ngram_buckets + 1 :] *= CHARACTER_SCALE
+    ratios[characters:opinions] *= CHARACTER_SCALE
     if classes == 2:
         return dense.BagTable(buckets=buckets, size=1, pooling="l2", scale=ratios[:, 1] - ratios[:, 0])
     return dense.BagTable(buckets=buckets, size=classes, pooling="l2", scale=np.ptp(ratios, axis=1))

@@ -4,7 +4,7 @@ Training, `predict` and the exported model all run this one layer, so none can s
 Only standard TensorFlow string ops are used: the SavedModel runs in stock TF Serving.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -44,6 +44,10 @@ _CLEANING = (
 # Characters of a token that its character n-grams are made of: no word of a language is longer, a pasted blob may be.
 TOKEN_CHARACTERS = 40
 
+# Opinions and what turns them: about fifty symbols, hence some hundred thousand n-grams of at most three.
+OPINION_ORDERS = 3
+OPINION_BUCKETS = 2**17
+
 # Odd 62-bit constants of a multiply-xorshift mixer (Steele, Lea and Flood 2014, "SplittableRandom").
 _MULTIPLIER = np.int64(0x1E3779B97F4A7C15)
 _SECOND_MULTIPLIER = np.int64(0x14D049BB133111EB)
@@ -79,7 +83,8 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
     - ``tokens``: (batch, longest) int32 vocabulary ids, 0 = padding, 1 = unknown; of a text longer than
       ``sequence_length`` the first and the last half are kept.
     - ``ngrams``: (batch, most) int32 buckets, each at most once per text, 0 = padding: word n-grams in
-      [1, buckets], and the character n-grams of every token in [buckets + 1, 2 * buckets]. A token's
+      [1, buckets], the character n-grams of every token in [buckets + 1, 2 * buckets], and after these
+      ``OPINION_BUCKETS`` for the n-grams of the tokens that have a symbol, whatever stands between them. A token's
       characters stand between spaces, so that beginnings and ends of words have n-grams of their own
       (Bojanowski et al. 2017, https://aclanthology.org/Q17-1010).
 
@@ -88,8 +93,9 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         sequence_length: Most tokens that ``tokens`` keeps.
         ngram_orders: Longest word n-gram, from 1 on; 0 = no n-grams of either kind.
         character_orders: Lengths of the character n-grams, boundary spaces included; () = none.
-        buckets: Number of hash buckets of either kind.
+        buckets: Number of hash buckets of words, and of characters.
         ngram_tokens: Most tokens that n-grams are made of.
+        symbols: What opinion words and words that turn them are called in the n-grams of opinions; {} = none.
         name: The layer's name.
     """
 
@@ -102,6 +108,7 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         character_orders: Sequence[int],
         buckets: int,
         ngram_tokens: int,
+        symbols: Mapping[str, str] | None = None,
         name: str = "text_features",
         dtype: Any = "float32",
     ) -> None:
@@ -112,9 +119,12 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         self.character_orders = list(character_orders)
         self.buckets = buckets
         self.ngram_tokens = ngram_tokens
+        self.symbols = dict(symbols or {})
         ids = tf.range(2, len(self.vocabulary) + 2, dtype=tf.int32)
-        known = tf.lookup.KeyValueTensorInitializer(tf.constant(self.vocabulary, tf.string), ids)
-        self.table = tf.lookup.StaticHashTable(known, default_value=UNKNOWN)
+        self.table = _table(self.vocabulary, ids, default=UNKNOWN)
+        if self.symbols:
+            names = tf.constant(list(self.symbols.values()), tf.string)
+            self.symbol_table = _table(list(self.symbols), names, default="")
 
     def call(self, texts: Any) -> dict[str, Any]:
         """Return the mapping described above."""
@@ -141,25 +151,26 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        own = ("vocabulary", "sequence_length", "ngram_orders", "character_orders", "buckets", "ngram_tokens", "name")
-        return {name: getattr(self, name) for name in own}
+        own = ("vocabulary", "sequence_length", "ngram_orders", "character_orders", "buckets", "ngram_tokens")
+        return {name: getattr(self, name) for name in (*own, "symbols", "name")}
 
-    def ngram_spans(self, tokens: npt.NDArray[np.object_]) -> list[tuple[int, int, int]]:
-        """Return (bucket, position of the first token, tokens) of every n-gram of one text's tokens (n,) str."""
+    def ngram_spans(self, tokens: npt.NDArray[np.object_]) -> list[tuple[int, tuple[int, ...]]]:
+        """Return (bucket, positions of its tokens) of every n-gram of one text's tokens (n,) str."""
         row = tf.RaggedTensor.from_row_lengths(tf.constant(tokens.tolist(), tf.string), [len(tokens)])
-        spans = [
-            (bucket, start, order)
-            for order, buckets in enumerate(self._word_ngrams(row), start=1)
-            for start, bucket in enumerate(buckets.flat_values.numpy().tolist())
-        ]
+        spans = _spans(self._word_ngrams(row), list(range(len(tokens))))
+        if self.symbols:
+            has_symbol = (self.symbol_table.lookup(row.flat_values) != "").numpy()
+            spans += _spans(self._opinion_ngrams(row), np.flatnonzero(has_symbol).tolist())
         characters = self._character_ngrams(row.flat_values)
         positions, found = characters.value_rowids().numpy().tolist(), characters.flat_values.numpy().tolist()
-        return spans + [(bucket, position, 1) for bucket, position in zip(found, positions, strict=True)]
+        return spans + [(bucket, (position,)) for bucket, position in zip(found, positions, strict=True)]
 
     def _ngrams(self, tokens: tf.RaggedTensor) -> tf.Tensor:
         kinds = self._word_ngrams(tokens)
         if self.character_orders:
             kinds.append(self._characters_of_texts(tokens))
+        if self.symbols:
+            kinds += self._opinion_ngrams(tokens)
         return _distinct(tf.cast(_dense(tf.concat(kinds, axis=1)), tf.int32))
 
     def _word_ngrams(self, tokens: tf.RaggedTensor) -> list[tf.RaggedTensor]:
@@ -167,6 +178,17 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         hashes = tf.strings.to_hash_bucket_fast(tokens.flat_values, 2**62)
         runs = _runs(tokens.with_flat_values(hashes), range(1, self.ngram_orders + 1))
         return [run.with_flat_values(tf.math.floormod(run.flat_values, self.buckets) + 1) for run in runs]
+
+    def _opinion_ngrams(self, tokens: tf.RaggedTensor) -> list[tf.RaggedTensor]:
+        """Return one ragged (batch, n-grams) int64 of buckets for each order, over the tokens that have a symbol."""
+        symbols = self.symbol_table.lookup(tokens.flat_values)
+        found = symbols != ""
+        hashes = tf.strings.to_hash_bucket_fast(tf.boolean_mask(symbols, found), 2**62)
+        rows = tf.boolean_mask(tokens.value_rowids(), found)
+        opinions = tf.RaggedTensor.from_value_rowids(hashes, rows, nrows=tokens.nrows())
+        first = 2 * self.buckets + 1
+        runs = _runs(opinions, range(1, OPINION_ORDERS + 1))
+        return [run.with_flat_values(tf.math.floormod(run.flat_values, OPINION_BUCKETS) + first) for run in runs]
 
     def _characters_of_texts(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
         """Return ragged (batch, n-grams) int64 of buckets: those of each of a text's distinct tokens, once."""
@@ -269,6 +291,21 @@ def _head_and_tail(tokens: tf.RaggedTensor, length: int) -> tf.RaggedTensor:
         tf.boolean_mask(tokens.value_rowids(), keep),
         nrows=tokens.nrows(),
     )
+
+
+def _table(keys: Sequence[str], values: tf.Tensor, *, default: int | str) -> tf.lookup.StaticHashTable:
+    """Return a table of the graph, which a saved model carries."""
+    known = tf.lookup.KeyValueTensorInitializer(tf.constant(list(keys), tf.string), values)
+    return tf.lookup.StaticHashTable(known, default_value=default)
+
+
+def _spans(runs: Sequence[tf.RaggedTensor], positions: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
+    """Return (bucket, positions of its units) of one text's runs, of length 1, 2 and so on."""
+    return [
+        (bucket, tuple(positions[start : start + order]))
+        for order, buckets in enumerate(runs, start=1)
+        for start, bucket in enumerate(buckets.flat_values.numpy().tolist())
+    ]
 
 
 def _dense(rows: tf.RaggedTensor) -> tf.Tensor:

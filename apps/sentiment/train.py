@@ -15,7 +15,7 @@ import pandas as pd
 import tensorflow as tf
 from scipy import optimize, special
 
-from apps.sentiment import config, data, embeddings, model, prepare, scoring, text
+from apps.sentiment import config, data, embeddings, model, opinion, prepare, scoring, text
 from shared import datasets, files, losses, runtime, training
 from shared import decision as decisions
 from shared.evaluation import calibration, classification
@@ -43,7 +43,7 @@ class Job:
     Attributes:
         parts: The vectorised training and validation part.
         classes: Number of classes.
-        vectors: Word vectors that the token networks start from; None = random ones.
+        vectors: Word vectors that the token networks start from; None where no network reads words.
         settings: The run's configuration.
         folder: The run's folder.
     """
@@ -78,7 +78,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
         job = Job(
             parts=parts,
             classes=len(reviews.class_names),
-            vectors=word_vectors(parts["train"], settings),
+            vectors=word_vectors(features, parts["train"], settings),
             settings=settings,
             folder=folder,
         )
@@ -104,6 +104,8 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
 def build_features(texts: npt.NDArray[np.object_], settings: config.Config) -> text.TextFeatures:
     """Learn the vocabulary from the training texts and return the layer that all networks read from."""
     vocabulary = text.build_vocabulary(texts, size=settings.vocabulary_size, minimum_texts=settings.minimum_texts)
+    if settings.lexicon:
+        vocabulary += sorted(opinion.ratings().keys() - set(vocabulary))
     log.info("vocabulary: %d tokens", len(vocabulary))
     return text.TextFeatures(
         vocabulary=vocabulary,
@@ -112,6 +114,7 @@ def build_features(texts: npt.NDArray[np.object_], settings: config.Config) -> t
         character_orders=settings.character_orders,
         buckets=settings.ngram_buckets,
         ngram_tokens=settings.ngram_tokens,
+        symbols=opinion.symbols() if settings.lexicon else {},
     )
 
 
@@ -120,17 +123,25 @@ def vectorize(features: text.TextFeatures, reviews: data.Reviews, rows: npt.NDAr
     return Part(features=text.vectorize(features, reviews.texts[rows]), labels=reviews.labels[rows])
 
 
-def word_vectors(part: Part, settings: config.Config) -> npt.NDArray[np.float32] | None:
-    """Learn word vectors from the training texts, if wanted and if a network reads words."""
-    if not settings.pretrain_embeddings or not any(model.feature(name) == "tokens" for name in settings.networks):
+def word_vectors(features: text.TextFeatures, part: Part, settings: config.Config) -> npt.NDArray[np.float32] | None:
+    """Return the (tokens, size) vectors that the token networks start from; None where no network reads words.
+
+    They are learnt from the training texts, or random; the last columns are what the lexicon says, also of words that
+    no training text holds.
+    """
+    if not any(model.feature(name) == "tokens" for name in settings.networks):
         return None
-    log.info("learning word vectors from the training texts")
-    return embeddings.train(
-        part.features["tokens"],
-        vocabulary_size=settings.vocabulary_size + text.RESERVED_IDS,
-        size=settings.embedding_size,
-        seed=settings.seed,
-    )
+    rows = len(features.vocabulary) + text.RESERVED_IDS
+    if settings.pretrain_embeddings:
+        log.info("learning word vectors from the training texts")
+        tokens = part.features["tokens"]
+        vectors = embeddings.train(tokens, vocabulary_size=rows, size=settings.embedding_size, seed=settings.seed)
+    else:
+        vectors = embeddings.random(rows, size=settings.embedding_size, seed=settings.seed)
+    if settings.lexicon:
+        columns = opinion.columns(features.vocabulary)
+        vectors[text.RESERVED_IDS :, -columns.shape[1] :] = columns
+    return vectors
 
 
 def fit_network(name: str, job: Job) -> keras.Model:

@@ -1,23 +1,46 @@
 """Phases, weights and what epochs are compared by."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
 from sklearn import metrics
 
 from apps.medical_imaging import config, model, train
+from shared import datasets, files
 
 pytestmark = pytest.mark.tensorflow
 
 
 def test_the_head_learns_alone_first_and_only_where_the_rest_is_pretrained() -> None:
-    found = train.phases(config.Config(frozen_epochs=1, epochs=5))
-    assert [name for name in found] == ["head", "network"]
-    assert sum(epochs for epochs, _, _ in found.values()) == 5
-    assert found["head"][1] == len(train.efficientnet.STAGES)
-    assert train.phases(config.Config(model="cnn", frozen_epochs=0, epochs=5)).keys() == {"network"}
-    assert train.phases(config.Config(frozen_epochs=2, epochs=2)).keys() == {"head"}
+    head, network = model.phases(config.Config(frozen_epochs=1, epochs=5))
+    assert (list(head.tries), head.head_only, head.epochs) == (["head"], True, 1)
+    assert (list(network.tries), network.head_only, network.epochs) == (["network"], False, 4)
+    (alone,) = model.phases(config.Config(model="cnn", frozen_epochs=1, epochs=5))
+    assert (alone.head_only, alone.epochs) == (False, 5)
+    (frozen,) = model.phases(config.Config(frozen_epochs=2, epochs=2))
+    assert frozen.head_only
+
+
+def test_a_soup_is_the_mean_of_fine_tunings_that_start_alike_and_differ_in_order(tmp_path: pathlib.Path) -> None:
+    settings = config.Config(soup=2, image_size=32, epochs=2, pretrained=False, batch_size=8)
+    generator = np.random.default_rng(0)
+    part = datasets.Arrays(
+        inputs={"image": generator.integers(0, 256, (16, 32, 32, 1), np.uint8)},
+        labels=np.eye(2, dtype=np.float32)[generator.integers(0, 2, 16)],
+    )
+    folder = files.RunFolder(tmp_path)
+    network = train.fit_network(part, part, "single_label", settings, folder)
+    kept = [np.load(folder.checkpoints / name / "checkpoint.npz") for name in ("network", "network_2")]
+    first, second = ([one[f"best/{number}"] for number in range(len(network.get_weights()))] for one in kept)
+    assert any(not np.array_equal(one, other) for one, other in zip(first, second, strict=True))
+    for mean, one, other in zip(network.get_weights(), first, second, strict=True):
+        assert mean == pytest.approx((one + other) / 2, abs=1e-6)
+    again = train.fit_network(part, part, "single_label", settings, folder)
+    assert all(
+        np.array_equal(one, other) for one, other in zip(network.get_weights(), again.get_weights(), strict=True)
+    )
 
 
 def test_the_mean_auroc_leaves_out_what_is_unknown_and_what_is_always_the_same() -> None:

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from apps.sentiment import config, explain, model, scoring, text
+from apps.sentiment import config, explain, model, opinion, scoring, text
 from shared import datasets, errors, files
 from shared import decision as decisions
 
@@ -26,6 +26,7 @@ def run() -> scoring.Run:
         character_orders=settings.character_orders,
         buckets=settings.ngram_buckets,
         ngram_tokens=8,
+        symbols=opinion.symbols(),
     )
     texts, labels = np.array([GOOD, BAD] * 4, object), np.array([1, 0] * 4)
     read = text.vectorize(features, texts)
@@ -33,8 +34,9 @@ def run() -> scoring.Run:
     for name in settings.networks:
         feature = model.feature(name)
         train = datasets.Arrays(inputs={model.INPUTS[feature]: read[feature]}, labels=labels)
-        built = model.build(name, settings, classes=2, train=train)
         generator = np.random.default_rng(0)
+        vectors = np.zeros((len(vocabulary) + text.RESERVED_IDS, settings.embedding_size), np.float32)
+        built = model.build(name, settings, classes=2, train=train, vectors=vectors)
         table = built.get_layer("embedding")
         weights = table.get_weights()
         table.set_weights([generator.normal(0, 0.5, weights[0].shape), *weights[1:]])

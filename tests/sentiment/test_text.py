@@ -32,6 +32,7 @@ def layer_with(
     ngram_orders: int = 3,
     character_orders: tuple[int, ...] = (),
     buckets: int = BUCKETS,
+    symbols: tuple[tuple[str, str], ...] = (),
 ) -> text.TextFeatures:
     return text.TextFeatures(
         vocabulary=vocabulary,
@@ -40,6 +41,7 @@ def layer_with(
         character_orders=character_orders,
         buckets=buckets,
         ngram_tokens=4000,
+        symbols=dict(symbols),
     )
 
 
@@ -51,6 +53,7 @@ def graph_of(layer: text.TextFeatures) -> Callable[[Any], dict[str, Any]]:
 
 
 LAYER = layer_with()
+WITH_OPINIONS = layer_with(symbols=(("good", "+"), ("fine", "+"), ("not", "not")))
 WITH_CHARACTERS = layer_with(character_orders=(3, 4, 5))
 
 
@@ -209,7 +212,7 @@ def test_ngram_ids_spread_evenly_over_the_buckets() -> None:
     many = " ".join(f"word{number}" for number in range(4000))
     spans = layer.ngram_spans(text.tokens_of(many))
     for order in (1, 2):
-        counts = np.bincount([bucket for bucket, _, found in spans if found == order], minlength=65)[1:]
+        counts = np.bincount([bucket for bucket, found in spans if len(found) == order], minlength=65)[1:]
         # Chi-squared with 63 degrees of freedom: mean 63, standard deviation 11.2; five of them above.
         assert ((counts - counts.mean()) ** 2 / counts.mean()).sum() < 63 + 5 * 11.2
 
@@ -217,12 +220,36 @@ def test_ngram_ids_spread_evenly_over_the_buckets() -> None:
 def test_spans_name_the_buckets_that_the_graph_gives() -> None:
     spans = WITH_CHARACTERS.ngram_spans(text.tokens_of("the film was not good"))
     (ids,) = rows_of(WITH_CHARACTERS, "ngrams", ["the film was not good"])
-    assert {bucket for bucket, _, _ in spans} == set(ids)
-    of_words = [span for span in spans if span[0] <= BUCKETS]
-    assert sorted((start, order) for _, start, order in of_words) == sorted(
-        (start, order) for order in (1, 2, 3) for start in range(5 - order + 1)
+    assert {bucket for bucket, _ in spans} == set(ids)
+    of_words = [positions for bucket, positions in spans if bucket <= BUCKETS]
+    assert sorted(of_words) == sorted(
+        tuple(range(start, start + order)) for order in (1, 2, 3) for start in range(5 - order + 1)
     )
-    assert [start for bucket, start, _ in spans if bucket > BUCKETS].count(4) == len(characters_of("good", (3, 4, 5)))
+    of_characters = [positions for bucket, positions in spans if bucket > BUCKETS]
+    assert of_characters.count((4,)) == len(characters_of("good", (3, 4, 5)))
+
+
+def test_opinions_form_ngrams_over_whatever_stands_between_them() -> None:
+    near, far, other, none = (
+        {number for number in row if number > 2 * BUCKETS}
+        for row in rows_of(
+            WITH_OPINIONS, "ngrams", ["not good", "not what one would call a fine film", "good , not fine", "the film"]
+        )
+    )
+    # "good" and "fine" have one symbol: its own n-gram, that of "not", and both in this order.
+    assert near == far
+    assert len(near) == 3
+    # The same symbols in another order, one of them twice: no pair and no triple in common but "not +".
+    assert near < other
+    assert len(other) == 2 + 2 + 1
+    assert not none
+
+
+def test_spans_of_opinions_name_the_tokens_that_bear_them() -> None:
+    spans = WITH_OPINIONS.ngram_spans(text.tokens_of("not a very good film"))
+    (ids,) = rows_of(WITH_OPINIONS, "ngrams", ["not a very good film"])
+    assert {bucket for bucket, _ in spans} == set(ids)
+    assert sorted(positions for bucket, positions in spans if bucket > 2 * BUCKETS) == [(0,), (0, 3), (3,)]
 
 
 def test_vectorizing_many_texts_gives_what_the_call_gives_for_each() -> None:

@@ -15,6 +15,8 @@ from apps.medical_imaging.phantoms import anatomy, canvas, detector, devices, op
 from shared import errors
 
 CLASS_NAMES = ("normal", "opacity")
+VERSION = 1
+"""Raised whenever the same settings give other images: caches and splits go by it and not by the pixels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

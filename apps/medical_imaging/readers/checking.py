@@ -69,7 +69,7 @@ def problem(entry: entries.Entry, *, labelled: bool, decode: bool) -> tuple[str,
             return f"cannot be read: {error.strerror}", 0
     else:
         fault = array_problem(entry.item)
-    return fault, 0 if fault else images.content_hash(entry.item)
+    return fault, 0 if fault else images.content_hash(entry.recipe or entry.item)
 
 
 def array_problem(array: np.ndarray) -> str:

@@ -29,6 +29,8 @@ class Entry(NamedTuple):
         attributes: Some of ``ATTRIBUTES``.
         boxes: (m, 4) float32 of left, top, right, bottom in fractions; None where unknown.
         problem: Why it cannot be used; ``""`` where nothing is known against it.
+        recipe: What its pixels are computed from: processors round differently, and a split by the pixels
+            themselves would be another one on each. ``""`` where they were not computed.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Entry(NamedTuple):
     attributes: Mapping[str, object] = {}
     boxes: NDArray[np.float32] | None = None
     problem: str = ""
+    recipe: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -102,9 +102,11 @@ def scaled(array: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def content_hash(item: Any) -> int:
-    """Return 64 bits of the SHA-256 of a file's bytes, or of an array's type, shape and values."""
+    """Return 64 bits of the SHA-256 of a file's bytes, of an array's type, shape and values, or of a recipe's text."""
     if isinstance(item, pathlib.Path):
         content = item.read_bytes()
+    elif isinstance(item, str):
+        content = item.encode()
     else:
         content = f"{item.dtype.str}{item.shape}".encode() + np.ascontiguousarray(item).tobytes()
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big")

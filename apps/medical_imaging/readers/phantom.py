@@ -24,6 +24,7 @@ def read(settings: entries.PhantomSettings) -> entries.Source:
             patient=str(made.patients[row]),
             attributes={str(name): value for name, value in records[row].items() if not pd.isna(value)},
             boxes=made.boxes[row],
+            recipe=f"{NAME} {phantoms.VERSION}, {settings.seed}, {settings.confounder}, image {row}",
         )
         for row in range(len(made.labels))
     ]

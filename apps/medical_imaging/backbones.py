@@ -1,0 +1,172 @@
+"""What is fine-tuned: EfficientNet-Lite0, a larger network of keras.applications, or a preset of KerasHub, by name.
+
+EfficientNet-Lite0's weights are in a package. The others' are fetched where they are not on the machine yet, and only
+when one of them is asked for; without a network the error says what to place where.
+"""
+
+import contextlib
+import dataclasses
+import importlib.util
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+
+from apps.medical_imaging import config
+from shared import errors
+from shared.models import efficientnet, heads, pretrained
+
+Shape: TypeAlias = tuple[int, int, int]
+
+_NESTED = "backbone"
+# What stays of the first layers as it is: edges and textures are the same in every picture, and they take half of the
+# training's time. Of EfficientNet-Lite0 the stages, of other networks the part of their layers.
+FROZEN_STAGES = 5
+FROZEN_PART = 0.4
+# What ImageNet's colours, from 0 to 1, are centred on and divided by (He et al. 2015).
+_MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Application:
+    """A network of keras.applications, and what its weights expect of images from 0 to 255: x * scale + offset."""
+
+    constructor: Callable[..., keras.Model]
+    scale: tuple[float, ...] = (1.0,)
+    offset: tuple[float, ...] = (0.0,)
+
+
+# The last two scale their inputs themselves.
+_APPLICATIONS = {
+    "densenet121": _Application(
+        keras.applications.DenseNet121, tuple(1 / 255 / _DEVIATION), tuple(-_MEAN / _DEVIATION)
+    ),
+    "resnet50v2": _Application(keras.applications.ResNet50V2, (1 / 127.5,), (-1.0,)),
+    "efficientnetv2-b0": _Application(keras.applications.EfficientNetV2B0),
+    "efficientnetv2-s": _Application(keras.applications.EfficientNetV2S),
+    "convnext-tiny": _Application(keras.applications.ConvNeXtTiny),
+}
+
+
+def build(settings: config.Config, *, shape: Shape, classes: int) -> keras.Model:
+    """Build the network that ``settings.backbone`` names, with a new head.
+
+    Args:
+        settings: Name, dropout, and whether to start from published weights.
+        shape: (size, size, channels); a grey image is shown in all three colours.
+        classes: Number of classes.
+
+    Returns:
+        ``image`` (batch, size, size, channels) float32 in [0, 255] to ``logits`` (batch, classes) float32; the layer
+        ``efficientnet.FEATURES_LAYER`` is the last that still says where.
+
+    Raises:
+        errors.InputError: The weights, or KerasHub, are not to be had.
+    """
+    if settings.backbone == config.LITE:
+        network = efficientnet.build_efficientnet_lite(
+            input_shape=shape, classes=classes, dropout_rate=settings.dropout_rate
+        )
+        if settings.pretrained:
+            pretrained.load_efficientnet_lite0(network)
+        return network
+    image = keras.Input(shape, name="image")
+    colours = image if shape[2] == 3 else keras.layers.Concatenate(name="colours")([image] * 3)
+    x = _from_preset(settings, colours) if _is_preset(settings) else _application(settings, colours)
+    features = keras.layers.Identity(name=efficientnet.FEATURES_LAYER)(x)
+    pooled = keras.layers.GlobalAveragePooling2D(name="average")(features)
+    dropped = heads.dropout(pooled, rate=settings.dropout_rate, name="dropout")
+    return keras.Model(image, heads.logits(dropped, classes=classes), name="fine_tuned")
+
+
+def freeze(network: keras.Model, settings: config.Config, *, head_only: bool) -> None:
+    """Let the head alone learn, or all but the first layers; without published weights there is nothing to keep."""
+    keep_first = settings.pretrained
+    if settings.backbone == config.LITE:
+        stages = len(efficientnet.STAGES) if head_only else FROZEN_STAGES if keep_first else 0
+        efficientnet.freeze(network, stages=stages)
+        return
+    layers = network.get_layer(_NESTED).layers
+    frozen = len(layers) if head_only else int(FROZEN_PART * len(layers)) if keep_first else 0
+    for number, layer in enumerate(layers):
+        layer.trainable = number >= frozen
+
+
+def require(settings: config.Config) -> None:
+    """Make KerasHub's layers known to Keras, which a run that was fine-tuned from a preset needs to be opened.
+
+    Raises:
+        errors.InputError: It is needed and not installed.
+    """
+    if settings.model == "transfer" and _is_preset(settings):
+        _keras_hub()
+
+
+def _is_preset(settings: config.Config) -> bool:
+    return settings.backbone.startswith(config.PRESET)
+
+
+def _application(settings: config.Config, colours: Any) -> Any:
+    """Return the features (batch, height, width, channels) of a network of keras.applications."""
+    found = _APPLICATIONS[settings.backbone]
+    weights = "imagenet" if settings.pretrained else None
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Keras tells there what it fetches.
+            nested = found.constructor(include_top=False, weights=weights, input_shape=tuple(colours.shape[1:]))
+    except Exception as error:
+        # Keras raises a bare Exception where it cannot fetch, naming the address, or a ValueError on a wrong checksum.
+        if not str(error).startswith(("URL fetch failure", "Incomplete or corrupted file")):
+            raise
+        folder = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras"), "models")
+        raise errors.InputError(
+            f"--backbone {settings.backbone}: expected its ImageNet weights in {folder}, under the name that ends the "
+            "address below, or a connection to fetch them (or train without them: --no-pretrained). "
+            f"Received: {error}"
+        ) from None
+    nested.name = _NESTED
+    return nested(_scaled(colours, found.scale, found.offset))
+
+
+def _from_preset(settings: config.Config, colours: Any) -> Any:
+    """Return the features of a backbone of KerasHub; a preset is a name, an address or a folder."""
+    hub, preset = _keras_hub(), settings.backbone.removeprefix(config.PRESET)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            nested = hub.models.Backbone.from_preset(preset, load_weights=settings.pretrained)
+            converter = hub.layers.ImageConverter.from_preset(preset)
+    except (OSError, ValueError) as error:
+        raise errors.InputError(
+            f"--backbone {settings.backbone}: expected an image preset of KerasHub and a network to fetch it through, "
+            f"or the folder of one with its image_converter.json. Received: {error}"
+        ) from None
+    nested.name = _NESTED
+    scale, offset = (
+        tuple(np.ravel(default if value is None else value).tolist())
+        for value, default in ((converter.scale, 1.0), (converter.offset, 0.0))
+    )
+    features = nested(_scaled(colours, scale, offset))
+    if not hasattr(features, "shape") or len(features.shape) != 4:
+        raise errors.InputError(
+            f"--backbone {settings.backbone}: expected a backbone of images to (batch, height, width, channels). "
+            f"Received: {type(nested).__name__}"
+        )
+    return features
+
+
+def _keras_hub() -> Any:
+    if importlib.util.find_spec("keras_hub") is None:
+        raise errors.InputError(
+            "--backbone hub:...: expected KerasHub, which `pip install fieldnets[hub]` installs. "
+            "Received: it is not installed"
+        )
+    import keras_hub
+
+    return keras_hub
+
+
+def _scaled(colours: Any, scale: tuple[float, ...], offset: tuple[float, ...]) -> Any:
+    return keras.layers.Rescaling(list(scale), offset=list(offset), name="scaled")(colours)

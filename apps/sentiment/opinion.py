@@ -1,0 +1,61 @@
+"""What people say of single words, before any training text is read: the ratings of the VADER lexicon. No TensorFlow.
+
+Ten raters judged each word from -4 to 4 (Hutto and Gilbert 2014, https://ojs.aaai.org/index.php/ICWSM/article/view/14550).
+A small corpus lacks most words that it will be asked about; their ratings say what its few thousand labels cannot.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from vaderSentiment import vaderSentiment
+
+_WORD = re.compile(r"[^\W\d_]+")
+# From these ratings on a word is clearly, or strongly, positive or negative: thirds of the lexicon, about.
+_CLEAR, _STRONG = 1.4, 2.4
+# What turns, weakens or sets against each other the opinions around it (Polanyi and Zaenen 2006, "Contextual valence
+# shifters"), beside the lexicon's own negations; the tokenizer splits "n't" off.
+_SHIFTERS = (
+    *("nʼt", "no", "but", "only", "too", "if", "would", "could", "should", "than"),
+    *("more", "most", "less", "very", "so", "hardly", "barely", "fails", "lacks"),
+)
+
+
+def ratings() -> dict[str, float]:
+    """Return the rating of each word of the lexicon, in [-4, 4], by its token.
+
+    >>> ratings()["good"] > 1 > -1 > ratings()["bad"]
+    True
+    """
+    lexicon = vaderSentiment.SentimentIntensityAnalyzer().lexicon
+    return {word: float(rating) for word, rating in lexicon.items() if _WORD.fullmatch(word)}
+
+
+def symbols() -> dict[str, str]:
+    """Return what each opinion word or shifting word is called in the n-grams of opinions.
+
+    >>> found = symbols()
+    >>> found["good"], found["awful"], found["not"], "film" in found
+    ('+2', '-2', 'not', False)
+    """
+    shifting = {word for word in (*vaderSentiment.NEGATE, *_SHIFTERS) if "'" not in word}
+    return {word: _strength(rating) for word, rating in ratings().items()} | {word: word for word in shifting}
+
+
+def columns(vocabulary: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Return (tokens, 4) what word vectors say of ratings: rating / 2, is positive, is negative, strength / 4.
+
+    All are 0 for a token that is not in the lexicon.
+
+    >>> columns(["film", "good"]).shape, bool(columns(["film"]).any())
+    ((2, 4), False)
+    """
+    known = ratings()
+    rating = np.array([known.get(token, 0.0) for token in vocabulary], np.float32)
+    return np.stack([rating / 2, rating > 0, rating < 0, np.abs(rating) / 4], axis=1).astype(np.float32)
+
+
+def _strength(rating: float) -> str:
+    steps = 1 + (abs(rating) > _CLEAR) + (abs(rating) > _STRONG)
+    return f"{'+' if rating > 0 else '-'}{steps}"
