@@ -158,7 +158,7 @@ def _replay_in_clean_process(folder: pathlib.Path) -> dict[str, float]:
     """Reload the bundle where nothing of this process can help it, and compare."""
     root = pathlib.Path(shared.__file__).parent.parent
     finished = subprocess.run(
-        [sys.executable, "-m", "shared.serving.replay", str(folder)],
+        [sys.executable, "-m", "shared.serving.replay", str(folder.resolve())],
         cwd=root,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
         capture_output=True,

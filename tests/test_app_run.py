@@ -77,8 +77,9 @@ def evaluation(evaluated: helpers.Finished, run: files.RunFolder) -> pathlib.Pat
 def bundle_path(
     module: str, run: files.RunFolder, folder: pathlib.Path, command_line: helpers.CommandLine
 ) -> pathlib.Path:
-    flags = ("--run-dir", run.path, "--output-dir", folder / "bundles", "--json")
-    return pathlib.Path(command_line.run(module, "export", *flags).json["bundle"])
+    # Relative, as a person types it: the process that checks the bundle runs elsewhere.
+    flags = ("--run-dir", run.path, "--output-dir", pathlib.Path(folder.name, "bundles"), "--json")
+    return command_line.folder / command_line.run(module, "export", *flags).json["bundle"]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """What a user must know before relying on the model: the model card that travels inside the bundle."""
 
-from apps.medical_imaging import scoring
+from apps.medical_imaging import config, scoring
 from shared import files
 from shared.report import model_card
 
@@ -11,17 +11,17 @@ def build(run: scoring.Run) -> model_card.ModelCard:
     split = files.read_json(folder.split)
     metrics = folder.evaluation / "metrics.json"
     environment = files.read_json(folder.environment)
-    pretrained = settings.model == "transfer" and settings.pretrained
     synthetic = settings.data == ("chest-phantoms",)
     return model_card.ModelCard(
         name="medical_imaging",
         summary="Scores a chest radiograph with calibrated probabilities, and abstains. NOT A MEDICAL DEVICE."
         + (" Trained on simulated images: it knows nothing of patients." if synthetic else ""),
         details={
-            "network": "EfficientNet-Lite0" if settings.model == "transfer" else "residual CNN",
+            "network": settings.backbone if settings.model == "transfer" else "residual CNN",
+            "networks averaged": settings.networks,
             "parameters": f"{run.model.count_params():,}",
             "input": f"{settings.image_size} x {settings.image_size} pixels, {settings.channels} channel(s)",
-            "training": "fine-tuned from ImageNet weights (Apache-2.0)" if pretrained else "from scratch",
+            "training": _training(settings),
             "licence": "Apache-2.0",
             "git commit": environment.get("git_commit") or "unknown",
         },
@@ -54,3 +54,11 @@ def build(run: scoring.Run) -> model_card.ModelCard:
             "seed": environment["seed"],
         },
     )
+
+
+def _training(settings: config.Config) -> str:
+    if settings.model != "transfer" or not settings.pretrained:
+        return "from scratch"
+    if settings.backbone == config.LITE:
+        return "fine-tuned from ImageNet weights (Apache-2.0)"
+    return f"fine-tuned from the published weights of {settings.backbone}, under their publisher's licence"

@@ -67,9 +67,7 @@ class Config(config.Config):
     channels: int = config.setting(1, "1 reads images as grey, 3 as colour", choices=(1, 3))
     pretrained: bool = config.setting(True, "start the transfer network from ImageNet weights")
     frozen_epochs: int = config.setting(1, "epochs in which only the head of the transfer network learns", minimum=0)
-    soup: int = config.setting(
-        1, "fine-tunings in different orders whose weights are averaged (transfer)", minimum=1, maximum=9
-    )
+    networks: int = config.setting(1, "networks of different seeds whose logits are averaged", minimum=1, maximum=9)
     cnn_filters: tuple[int, ...] = config.setting((32, 64, 128, 256), "filters of each residual stage", minimum=1)
     dropout_rate: float = config.setting(0.2, "share of features dropped before the logits", minimum=0, maximum=0.95)
 
@@ -122,7 +120,6 @@ class Config(config.Config):
         config.check(self.frozen_epochs <= self.epochs, "frozen_epochs", "at most epochs", self.frozen_epochs)
         named = self.backbone in BACKBONES or len(self.backbone) > len(PRESET) == self.backbone.find(":") + 1
         config.check(named, "backbone", f"one of {', '.join(BACKBONES)}, or {PRESET}<preset>", self.backbone)
-        config.check(self.soup == 1 or self.model == "transfer", "soup", "1 for a network from scratch", self.soup)
         if self.model == "cnn":
             smallest = 2 ** len(self.cnn_filters)
             config.check(self.image_size >= smallest, "image_size", f"at least {smallest}", self.image_size)

@@ -1,7 +1,7 @@
 """Images made worse on purpose, as other tubes, detectors and archives make them, to see how the answers hold.
 
 The kinds are those of MedMNIST-C that a radiograph meets (Di Salvo et al. 2024, https://arxiv.org/abs/2406.17536);
-each has three levels, the mildest first. No TensorFlow here.
+each has five levels, the mildest first. No TensorFlow here.
 """
 
 import io
@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 Squares = npt.NDArray[np.uint8]
-LEVELS = 3
+LEVELS = 5
 
 
 def apply(kind: str, level: int, squares: Squares, *, seed: int) -> Squares:
@@ -22,7 +22,7 @@ def apply(kind: str, level: int, squares: Squares, *, seed: int) -> Squares:
 
     Args:
         kind: One of ``KINDS``.
-        level: 0 to 2.
+        level: 0 to 4.
         squares: What the network reads.
         seed: Of the noise.
     """
@@ -33,33 +33,33 @@ def apply(kind: str, level: int, squares: Squares, *, seed: int) -> Squares:
 
 
 def _noise(grey: Any, level: int, generator: np.random.Generator) -> Any:
-    return grey + generator.normal(0, (0.03, 0.06, 0.12)[level], grey.shape).astype(np.float32)
+    return grey + generator.normal(0, (0.02, 0.04, 0.07, 0.12, 0.2)[level], grey.shape).astype(np.float32)
 
 
 def _blur(grey: Any, level: int, _generator: np.random.Generator) -> Any:
-    width = (0.004, 0.008, 0.016)[level] * grey.shape[1]
+    width = (0.003, 0.006, 0.01, 0.016, 0.025)[level] * grey.shape[1]
     return ndimage.gaussian_filter(grey, (0, width, width, 0))
 
 
 def _low_contrast(grey: Any, level: int, _generator: np.random.Generator) -> Any:
     mean = grey.mean(axis=(1, 2, 3), keepdims=True)
-    return (grey - mean) * (0.7, 0.5, 0.3)[level] + mean
+    return (grey - mean) * (0.8, 0.65, 0.5, 0.35, 0.2)[level] + mean
 
 
 def _overexposed(grey: Any, level: int, _generator: np.random.Generator) -> Any:
-    return grey ** (1.3, 1.7, 2.5)[level]
+    return grey ** (1.2, 1.5, 1.9, 2.5, 3.2)[level]
 
 
 def _underexposed(grey: Any, level: int, _generator: np.random.Generator) -> Any:
-    return grey ** (0.8, 0.6, 0.4)[level]
+    return grey ** (0.85, 0.7, 0.55, 0.4, 0.3)[level]
 
 
 def _rotated(grey: Any, level: int, _generator: np.random.Generator) -> Any:
-    return ndimage.rotate(grey, (4, 8, 16)[level], axes=(1, 2), reshape=False, order=1, mode="reflect")
+    return ndimage.rotate(grey, (3, 6, 10, 16, 25)[level], axes=(1, 2), reshape=False, order=1, mode="reflect")
 
 
 def _compressed(grey: Any, level: int, _generator: np.random.Generator) -> Any:
-    quality = (40, 20, 8)[level]
+    quality = (50, 30, 18, 10, 6)[level]
     return np.stack([_jpeg(np.round(image * 255).astype(np.uint8), quality) for image in grey]) / np.float32(255)
 
 

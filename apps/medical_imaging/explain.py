@@ -116,7 +116,7 @@ def checks(
     targets = targets_of(run, run.rule.scores(run.logits(squares[rows])))
     if marked.any() and run.task == "single_label" and len(run.rule.class_names) == 2:
         targets = np.ones_like(targets)  # The boxes are of the last class, whatever the model says.
-    maps = _grad_cam(run, squares[rows], targets)(heat.network_of(run))
+    maps = _mean_over_networks(run, _grad_cam(run, squares[rows], targets))
     some = rows[:MOST_RANDOMISED]
     check = _randomise(run, squares[some], _grad_cam(run, squares[some], targets[: len(some)]), seed=seed)
     found = evidence.Explained(method=GRAD_CAM, images=len(rows), randomised=explanation_page.stages(check))
@@ -130,7 +130,7 @@ def checks(
 def _by_grad_cam(run: scoring.Run, square: heat.Squares, targets: heat.Ints, *, seed: int) -> explanation_page.HeatMap:
     maps = _grad_cam(run, square[np.newaxis], targets)
     check = _randomise(run, square[np.newaxis], maps, seed=seed)
-    return explanation_page.HeatMap(method=GRAD_CAM, heat=maps(heat.network_of(run))[0], check=check)
+    return explanation_page.HeatMap(method=GRAD_CAM, heat=_mean_over_networks(run, maps)[0], check=check)
 
 
 def _by_gradients(run: scoring.Run, square: heat.Squares, targets: heat.Ints, *, seed: int) -> explanation_page.HeatMap:
@@ -139,10 +139,15 @@ def _by_gradients(run: scoring.Run, square: heat.Squares, targets: heat.Ints, *,
     def maps(network: keras.Model) -> heat.Floats:
         return heat.gradient_maps(network, square, target, several=several)[0]
 
-    found, missed = heat.gradient_maps(heat.network_of(run), square, target, several=several)
+    found = [heat.gradient_maps(network, square, target, several=several) for network in heat.networks_of(run)]
+    mean = np.mean([each for each, _ in found], axis=0)[0]
     # One share only: every map takes some dozens of gradients.
     check = _randomise(run, square[np.newaxis], maps, seed=seed, shares=(1.0,))
-    return explanation_page.HeatMap(method=GRADIENTS, heat=found[0], check=check, missed=missed)
+    return explanation_page.HeatMap(method=GRADIENTS, heat=mean, check=check, missed=max(part for _, part in found))
+
+
+def _mean_over_networks(run: scoring.Run, maps: Maps) -> heat.Floats:
+    return np.asarray(np.mean([maps(network) for network in heat.networks_of(run)], axis=0), np.float32)
 
 
 def _grad_cam(run: scoring.Run, squares: heat.Squares, targets: heat.Ints) -> Maps:
@@ -158,5 +163,6 @@ def _randomise(
     seed: int,
     shares: Sequence[float] = (0.25, 0.5, 0.75, 1.0),
 ) -> randomization.RandomizationCheck:
+    """Shuffle the weights of the first network; the others are built alike."""
     images = squares.astype(np.float32)
-    return randomization.check(heat.network_of(run), images, maps, shares=shares, seed=seed)
+    return randomization.check(heat.networks_of(run)[0], images, maps, shares=shares, seed=seed)

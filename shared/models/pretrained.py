@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib.resources
+import importlib.util
 
 import keras
 import numpy as np
@@ -50,6 +51,11 @@ def load_efficientnet_lite0(model: keras.Model) -> None:
     logits = model.get_layer("logits")
     if logits.units == IMAGENET_CLASSES:
         logits.set_weights([weights["_fc.weight"].T, weights["_fc.bias"]])
+
+
+def has_efficientnet_lite0() -> bool:
+    """Tell whether the package with the weights is installed."""
+    return importlib.util.find_spec(_PACKAGE) is not None
 
 
 def read_efficientnet_lite0() -> dict[str, np.ndarray]:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -18,8 +20,11 @@ def test_each_level_changes_the_images_more_than_the_one_before(kind: str) -> No
         assert worse.dtype == np.uint8
         assert np.array_equal(worse, corruptions.apply(kind, level, SQUARES, seed=1))
         changes.append(np.abs(worse.astype(int) - SQUARES).mean())
+    assert len(changes) == 5
     assert changes[0] > 0
-    assert changes[0] <= changes[1] <= changes[2] * 1.2
+    # Grain is soon gone, whichever way: what is left changes little.
+    assert all(mild <= strong * 1.2 for mild, strong in itertools.pairwise(changes))
+    assert changes[-1] > 1.1 * changes[0]
 
 
 def test_exposure_moves_brightness_the_way_its_name_says() -> None:

@@ -52,7 +52,7 @@ def run_of(network: keras.Model, *, several: bool = False, settings: config.Conf
     return scoring.Run(
         folder=files.RunFolder(pathlib.Path()),
         settings=settings,
-        model=model.assemble(network, settings),
+        model=model.assemble([network], settings),
         rule=rule,
     )
 
@@ -192,7 +192,7 @@ def test_of_several_findings_the_surest_is_explained_by_its_own_logit(network: k
 def test_every_model_has_a_layer_that_says_where(name: str, settings: config.Config) -> None:
     one = run_of(model.build(settings, classes=2), settings=settings)
     squares, _, _ = spots(2)
-    maps = heat.grad_cam_maps(heat.network_of(one), settings, squares, np.array([0, 1]), several=False)
+    maps = heat.grad_cam_maps(heat.networks_of(one)[0], settings, squares, np.array([0, 1]), several=False)
     assert maps.shape == (2, SIZE, SIZE), name
 
 

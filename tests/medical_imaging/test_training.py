@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics
 
@@ -14,33 +15,31 @@ pytestmark = pytest.mark.tensorflow
 
 
 def test_the_head_learns_alone_first_and_only_where_the_rest_is_pretrained() -> None:
-    head, network = model.phases(config.Config(frozen_epochs=1, epochs=5))
-    assert (list(head.tries), head.head_only, head.epochs) == (["head"], True, 1)
-    assert (list(network.tries), network.head_only, network.epochs) == (["network"], False, 4)
-    (alone,) = model.phases(config.Config(model="cnn", frozen_epochs=1, epochs=5))
-    assert (alone.head_only, alone.epochs) == (False, 5)
-    (frozen,) = model.phases(config.Config(frozen_epochs=2, epochs=2))
-    assert frozen.head_only
+    found = model.phases(config.Config(frozen_epochs=1, epochs=5))
+    assert list(found) == ["head", "network"]
+    assert sum(phase.epochs for phase in found.values()) == 5
+    assert [phase.head_only for phase in found.values()] == [True, False]
+    assert model.phases(config.Config(model="cnn", frozen_epochs=1, epochs=5)).keys() == {"network"}
+    assert model.phases(config.Config(frozen_epochs=2, epochs=2)).keys() == {"head"}
 
 
-def test_a_soup_is_the_mean_of_fine_tunings_that_start_alike_and_differ_in_order(tmp_path: pathlib.Path) -> None:
-    settings = config.Config(soup=2, image_size=32, epochs=2, pretrained=False, batch_size=8)
+def test_several_networks_differ_and_their_mean_answers(tmp_path: pathlib.Path) -> None:
+    settings = config.Config(model="cnn", cnn_filters=(4, 8), networks=2, image_size=16, epochs=2, batch_size=8)
     generator = np.random.default_rng(0)
-    part = datasets.Arrays(
-        inputs={"image": generator.integers(0, 256, (16, 32, 32, 1), np.uint8)},
-        labels=np.eye(2, dtype=np.float32)[generator.integers(0, 2, 16)],
-    )
+    images = generator.integers(0, 256, (16, 16, 16, 1), np.uint8)
+    labels = np.eye(2, dtype=np.float32)[generator.integers(0, 2, 16)]
+    part = datasets.Arrays(inputs={"image": images}, labels=labels)
     folder = files.RunFolder(tmp_path)
-    network = train.fit_network(part, part, "single_label", settings, folder)
-    kept = [np.load(folder.checkpoints / name / "checkpoint.npz") for name in ("network", "network_2")]
-    first, second = ([one[f"best/{number}"] for number in range(len(network.get_weights()))] for one in kept)
-    assert any(not np.array_equal(one, other) for one, other in zip(first, second, strict=True))
-    for mean, one, other in zip(network.get_weights(), first, second, strict=True):
-        assert mean == pytest.approx((one + other) / 2, abs=1e-6)
-    again = train.fit_network(part, part, "single_label", settings, folder)
-    assert all(
-        np.array_equal(one, other) for one, other in zip(network.get_weights(), again.get_weights(), strict=True)
-    )
+    networks = train.fit_networks(part, part, "single_label", settings, folder)
+    first, second = (np.asarray(network(images, training=False)) for network in networks)
+    assert not np.allclose(first, second)
+    together = model.assemble(networks, settings)
+    assert np.asarray(together(images, training=False)) == pytest.approx((first + second) / 2, abs=1e-5)
+    history = pd.read_csv(folder.history)
+    assert history.groupby("network")["epoch"].max().to_dict() == {1: 2, 2: 2}
+    again = train.fit_networks(part, part, "single_label", settings, folder)
+    for one, other in zip(networks, again, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
 
 
 def test_the_mean_auroc_leaves_out_what_is_unknown_and_what_is_always_the_same() -> None:
@@ -94,6 +93,6 @@ def test_views_of_an_image_that_looks_alike_at_every_scale_change_nothing(views:
     settings = config.Config(model="cnn", image_size=16, cnn_filters=(4,), frozen_epochs=0, test_time_views=views)
     network = model.build(settings, classes=2)
     flat = np.full((2, 16, 16, 1), 90, np.float32)
-    assert np.asarray(model.assemble(network, settings)(flat, training=False)) == pytest.approx(
+    assert np.asarray(model.assemble([network], settings)(flat, training=False)) == pytest.approx(
         np.asarray(network(flat, training=False)), abs=1e-4
     )

@@ -75,14 +75,30 @@ def training(run: evidence.Run) -> document.Section:
     """Show what the model is and how it learned."""
     facts = [blocks.facts("The model", dict(run.details))] if run.details else []
     return document.Section(
-        "Model and training", "What the model is and how it learned.", [*facts, *_history(run.history)]
+        "Model and training", "What the model is and how it learned.", [*facts, *_histories(run.history)]
     )
 
 
-def _history(table: pd.DataFrame) -> list[blocks.Block]:
-    """Draw ``history.csv``; the epoch kept is the one of the best validation metric."""
+def _histories(table: pd.DataFrame) -> list[blocks.Block]:
+    """Draw ``history.csv``, each network by itself; its phases follow one another."""
+    if "network" not in table:
+        return _history(table, "Training by epoch.")
+    networks = table["network"].unique()
+    return [
+        figure
+        for number in networks
+        for figure in _history(
+            table[table["network"] == number],
+            "Training by epoch." if len(networks) == 1 else f"Training of network {number} by epoch.",
+        )
+    ]
+
+
+def _history(table: pd.DataFrame, caption: str) -> list[blocks.Block]:
+    """Draw some rows of ``history.csv``; the epoch kept is the one of the best validation metric."""
     if "epoch" not in table or table.empty:
         return []
+    epochs = list(range(1, len(table) + 1))
     losses = {
         label: name for label, name in {"training": "loss", "validation": "validation_loss"}.items() if name in table
     }
@@ -90,11 +106,11 @@ def _history(table: pd.DataFrame) -> list[blocks.Block]:
     best = None
     if "validation_metric" in table:
         panels["Validation metric"] = {"validation": table["validation_metric"].to_numpy()}
-        best = int(table["epoch"].iloc[int(table["validation_metric"].to_numpy().argmax())])
+        best = epochs[int(table["validation_metric"].to_numpy().argmax())]
     if not panels:
         return []
-    svg = figures.training_history(table["epoch"].tolist(), panels, best_epoch=best)
-    return [blocks.Figure(svg=svg, caption="Training by epoch.", alt="Loss and validation metric by epoch")]
+    svg = figures.training_history(epochs, panels, best_epoch=best)
+    return [blocks.Figure(svg=svg, caption=caption, alt="Loss and validation metric by epoch")]
 
 
 def checklist(data: evidence.Data, run: evidence.Run, found: Mapping[str, str]) -> dict[str, str]:
