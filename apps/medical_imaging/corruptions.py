@@ -37,7 +37,7 @@ def _noise(grey: Any, level: int, generator: np.random.Generator) -> Any:
 
 
 def _blur(grey: Any, level: int, _generator: np.random.Generator) -> Any:
-    width = (0.003, 0.006, 0.01, 0.016, 0.025)[level] * grey.shape[1]
+    width = (0.005, 0.008, 0.012, 0.018, 0.027)[level] * grey.shape[1]
     return ndimage.gaussian_filter(grey, (0, width, width, 0))
 
 
