@@ -5,7 +5,7 @@ calibrated probabilities, so that each of the model's numbers has its counterpar
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -32,10 +32,10 @@ REQUIREMENTS = {
 }
 # PIXELS sees thumbnails of this side, FEATURES what a frozen ImageNet network says of an image.
 THUMBNAIL_PIXELS = 16
-# Inverse strengths of the L2 penalty, tried on validation.
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-# More rows than this change 257 weights by less than their noise, and take minutes.
-MOST_ROWS = 20_000
+# Inverse strengths of the L2 penalty, tried on validation; with 1,281 weights weaker ones overfit, and take minutes.
+PENALTIES = {PIXELS: (1e-4, 1e-3, 1e-2, 1e-1, 1.0), FEATURES: (1e-4, 1e-3, 1e-2)}
+# More rows than this change the weights by less than their noise, and take minutes.
+MOST_ROWS = {PIXELS: 20_000, FEATURES: 10_000}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ def fit(train: Part, validation: Part, *, task: str, seed: int, name: str = PIXE
         train: What to fit on.
         validation: What to choose the penalty and calibrate on.
         task: "single_label" (rows of labels sum to one) or "multi_label" (each finding by itself).
-        seed: Draws the training rows where there are more than 20,000.
+        seed: Draws the training rows where there are more than ``MOST_ROWS``.
         name: ``PIXELS`` or ``FEATURES``.
 
     Returns:
@@ -102,22 +102,22 @@ def fit(train: Part, validation: Part, *, task: str, seed: int, name: str = PIXE
     """
     shares = np.nan_to_num(np.nanmean(np.where(np.isnan(train.labels).all(axis=0), 0.0, train.labels), axis=0))
     found: dict[str, Predict] = {MAJORITY: lambda features: np.tile(shares.astype(np.float64), (len(features), 1))}
-    chosen = _sample(len(train.labels), seed=seed)
+    chosen = _sample(len(train.labels), most=MOST_ROWS[name], seed=seed)
     train = Part(features=_flat(train.features)[chosen], labels=train.labels[chosen])
     validation = Part(features=_flat(validation.features), labels=validation.labels)
     if task == "single_label":
         known = np.unique(train.labels.argmax(axis=1))
         if len(known) > 1:
-            found[name] = _classes(train, validation)
+            found[name] = _classes(train, validation, penalties=PENALTIES[name])
     elif any(_two_sided(column) for column in train.labels.T):
-        found[name] = _findings(train, validation, shares=shares.astype(np.float64))
+        found[name] = _findings(train, validation, shares=shares.astype(np.float64), penalties=PENALTIES[name])
     return {key: found[key] for key in STRONGEST_FIRST if key in found}
 
 
-def _sample(rows: int, *, seed: int) -> npt.NDArray[np.int64]:
-    if rows <= MOST_ROWS:
+def _sample(rows: int, *, most: int, seed: int) -> npt.NDArray[np.int64]:
+    if rows <= most:
         return np.arange(rows)
-    return np.sort(np.random.default_rng(seed).choice(rows, size=MOST_ROWS, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(rows, size=most, replace=False))
 
 
 def _flat(features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -128,12 +128,12 @@ def _two_sided(column: Labels) -> bool:
     return len(np.unique(column[~np.isnan(column)])) > 1
 
 
-def _classes(train: Part, validation: Part) -> Predict:
+def _classes(train: Part, validation: Part, *, penalties: Sequence[float]) -> Predict:
     """Fit one answer per image; a class missing from training gets 0."""
     scaler = preprocessing.StandardScaler().fit(train.features)
     classes = train.labels.shape[1]
     held_out, truth = scaler.transform(validation.features), validation.labels.argmax(axis=1)
-    model = _tuned(scaler.transform(train.features), train.labels.argmax(axis=1), held_out, truth)
+    model = _tuned(scaler.transform(train.features), train.labels.argmax(axis=1), held_out, truth, penalties)
     temperature = _temperature(_logits(model, held_out), truth, known=model.classes_)
 
     def predict(features: npt.NDArray[Any]) -> Floats:
@@ -145,7 +145,7 @@ def _classes(train: Part, validation: Part) -> Predict:
     return predict
 
 
-def _findings(train: Part, validation: Part, *, shares: Floats) -> Predict:
+def _findings(train: Part, validation: Part, *, shares: Floats, penalties: Sequence[float]) -> Predict:
     """Fit each finding by itself, on the rows where it is known."""
     scaler = preprocessing.StandardScaler().fit(train.features)
     features, held_out = scaler.transform(train.features), scaler.transform(validation.features)
@@ -154,7 +154,7 @@ def _findings(train: Part, validation: Part, *, shares: Floats) -> Predict:
         if _two_sided(labels):
             known, seen = ~np.isnan(labels), ~np.isnan(truth)
             answers = truth[seen].astype(np.int64)
-            model = _tuned(features[known], labels[known].astype(np.int64), held_out[seen], answers)
+            model = _tuned(features[known], labels[known].astype(np.int64), held_out[seen], answers, penalties)
             logits = _logits(model, held_out[seen]) if seen.any() else np.zeros((0, 2))
             models[column] = model, _temperature(logits, answers, known=model.classes_)
 
@@ -169,12 +169,16 @@ def _findings(train: Part, validation: Part, *, shares: Floats) -> Predict:
 
 
 def _tuned(
-    features: npt.NDArray[Any], labels: npt.NDArray[np.int64], held_out: npt.NDArray[Any], truth: npt.NDArray[np.int64]
+    features: npt.NDArray[Any],
+    labels: npt.NDArray[np.int64],
+    held_out: npt.NDArray[Any],
+    truth: npt.NDArray[np.int64],
+    penalties: Sequence[float],
 ) -> Any:
     """Return the logistic regression whose penalty has the least validation log loss, the strongest on ties."""
     models = [
         linear_model.LogisticRegression(C=penalty, max_iter=500, tol=1e-3).fit(features, labels)
-        for penalty in PENALTIES
+        for penalty in penalties
     ]
     rows = np.isin(truth, models[0].classes_)
     if not rows.any():
