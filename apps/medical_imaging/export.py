@@ -80,7 +80,8 @@ def reference_columns(run: scoring.Run, items: list[Any]) -> dict[str, npt.NDArr
     """Return the drift columns of images that the model was not trained on."""
     squares, valid = preprocessing.load(items, size=run.settings.image_size, channels=run.settings.channels)
     measured = {name: values.numpy() for name, values in monitor.statistics(squares, valid).items()}
-    return monitor.columns(answers.say(run.rule, run.logits(squares), valid) | measured)
+    said = answers.say(run.rule, run.logits(squares), valid)
+    return monitor.columns(said | measured, several=run.task == "multi_label")
 
 
 def golden(run: scoring.Run, items: list[Any]) -> export.Golden:

@@ -16,7 +16,7 @@ from shared import splits
 
 UNIT_NAME = "near-duplicate group of blocks of neighbouring rows"
 
-# A row of an official part that says the same as a row of a part to its left is left out.
+# A row that says the same, or speaks of the same film, as a row of an official part to the left of its own is left out.
 _PRECEDENCE = ("test", "validation", "train")
 
 
@@ -28,7 +28,7 @@ class Groups:
         unit: (n,) int64 split units, named by content.
         near: (n,) int64 groups of exact and near duplicates, left-out rows included.
         official: (n,) str official part, ``""`` where there is none.
-        left_out: (n,) bool, rows that repeat a row of another official part.
+        left_out: (n,) bool, rows that repeat a row of another official part, or speak of one of its films.
         checks: What was found, for the certificate.
     """
 
@@ -42,7 +42,7 @@ class Groups:
     def notes(self) -> list[str]:
         """What a reader of the report should know."""
         rows = int(self.left_out.sum())
-        return [f"{rows} rows are left out: they repeat texts of another official part"] if rows else []
+        return [f"{rows} rows are left out: they repeat texts or films of another official part"] if rows else []
 
 
 def group(
@@ -67,18 +67,17 @@ def group(
         near_duplicate_threshold: Jaccard similarity of word pairs.
     """
     found = duplicates.find(texts, threshold=near_duplicate_threshold)
-    left_out = _repeats_of_other_parts(found.near, official)
+    alone = -1 - np.arange(len(texts), dtype=np.int64)
+    film = np.where(films < 0, alone, films)
+    repeats = _repeats_of_other_parts(found.near, official)
+    left_out = repeats | _repeats_of_other_parts(film, official)
     runs = _runs(sources, official, unknown=films < 0)
     block, related = neighbours.find(texts, runs, block_rows=block_rows)
-    alone = -1 - np.arange(len(texts), dtype=np.int64)
-    unit = splits.merge_units(
-        np.where(left_out, alone, found.near),
-        np.where(left_out, alone, block),
-        np.where(films < 0, alone, films),
-    )
+    unit = splits.merge_units(*(np.where(left_out, alone, together) for together in (found.near, block, film)))
     checks = {
         **_describe_duplicates(found, near_duplicate_threshold),
-        "left_out_duplicates_across_official_parts": int(left_out.sum()),
+        "left_out_duplicates_across_official_parts": int(repeats.sum()),
+        "left_out_films_across_official_parts": int((left_out & ~repeats).sum()),
         "films": int(np.unique(films[films >= 0]).size),
         "neighbouring_rows": [dataclasses.asdict(run) for run in related],
         "largest_unit_rows": int(np.unique(unit, return_counts=True)[1].max(initial=0)),
@@ -142,12 +141,12 @@ def settle_official(parts: NDArray[np.str_]) -> tuple[NDArray[np.str_], tuple[st
     return parts, ("official train, validation and test parts kept",)
 
 
-def _repeats_of_other_parts(near: NDArray[np.int64], official: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Mark rows that repeat a row of an official part with precedence; test rows are never left out."""
-    left_out = np.zeros(near.size, dtype=bool)
+def _repeats_of_other_parts(together: NDArray[np.int64], official: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Mark rows that belong together with a row of an official part with precedence; test rows are never left out."""
+    left_out = np.zeros(together.size, dtype=bool)
     for position, name in enumerate(_PRECEDENCE[:-1]):
-        protected = near[(official == name) & ~left_out]
-        left_out |= np.isin(near, protected) & ~np.isin(official, _PRECEDENCE[: position + 1])
+        protected = together[(official == name) & ~left_out]
+        left_out |= np.isin(together, protected) & ~np.isin(official, _PRECEDENCE[: position + 1])
     return left_out
 
 

@@ -8,6 +8,7 @@ train, dev, test.
 import contextlib
 import dataclasses
 import importlib.resources
+import os
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ _PARTS = {
 _UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _TEXT_SUFFIXES = (".txt", "")
-_NOT_DATA = re.compile(r"readme|licen[cs]e|changelog|vocab|urls_|labeledbow|erbow", re.IGNORECASE)
+_NOT_DATA = re.compile(r"readme|licen[cs]e|changelog|vocab|urls_|labeledbow|imdber", re.IGNORECASE)
 _URL_TITLE = re.compile(r"/title/(tt\d+)")
 
 
@@ -182,9 +183,10 @@ def _folder(
     skipped = len(visible) - len(labelled)
     notes: tuple[str, ...] = (f"{skipped} files without labels (unsup) left out",) if skipped else ()
     data = [entry for entry in labelled if not _NOT_DATA.search(entry.path.name)]
-    in_classes = [entry for entry in data if entry.suffix in _TEXT_SUFFIXES and _class_of(entry)]
+    top = _top(data)
+    in_classes = [entry for entry in data if entry.suffix in _TEXT_SUFFIXES and _class_of(entry, top)]
     as_tables = [entry for entry in data if entry.suffix in _TABLE_SUFFIXES]
-    if data_format == "folders" or (not as_tables and len({_class_of(entry) for entry in in_classes}) > 1):
+    if data_format == "folders" or (not as_tables and len({_class_of(entry, top) for entry in in_classes}) > 1):
         films = _films(visible)
         notes += ("reviews of one film grouped by the urls_*.txt files",) if films else ()
         return _texts(in_classes, films), notes
@@ -210,10 +212,18 @@ def _is_unlabelled(entry: archives.Entry) -> bool:
     return not words.isdisjoint(_UNLABELLED)
 
 
-def _class_of(entry: archives.Entry) -> str:
+def _top(entries: Sequence[archives.Entry]) -> pathlib.PurePosixPath:
+    """Return the folder that holds all others: archives are mostly packed with it, and what lies in it has no class."""
+    folders = {entry.path.parent for entry in entries}
+    if len(folders) < 2:
+        return pathlib.PurePosixPath()
+    return pathlib.PurePosixPath(os.path.commonpath(folders))
+
+
+def _class_of(entry: archives.Entry, top: pathlib.PurePosixPath) -> str:
     """Return the name of the folder that a file is in, unless that is the top or names a part."""
-    folder = entry.path.parent.name
-    return "" if folder.lower() in _PARTS else folder
+    folder = entry.path.parent
+    return "" if folder == top or folder.name.lower() in _PARTS else folder.name
 
 
 def _texts(entries: Sequence[archives.Entry], films: dict[tuple[str, str], list[str]]) -> Iterator[Item]:
