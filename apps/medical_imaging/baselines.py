@@ -20,7 +20,7 @@ Predict: TypeAlias = Callable[[npt.NDArray[Any]], Floats]
 
 FEATURES, PIXELS, MAJORITY = "feature_logistic", "pixel_logistic", "majority"
 LABELS = {
-    FEATURES: "Logistic regression on frozen features",
+    FEATURES: "Logistic regression on features",
     PIXELS: "Logistic regression on pixels",
     MAJORITY: "Class shares of training",
 }
