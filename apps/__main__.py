@@ -13,15 +13,15 @@ APPS = {"medical-imaging": "apps.medical_imaging", "sentiment": "apps.sentiment"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the ``fieldnets`` command line and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="fieldnets", description="Deep-learning apps for four fields.", allow_abbrev=False
-    )
+    parser = cli.Parser(prog="fieldnets", description="Deep-learning apps for four fields.", allow_abbrev=False)
     cli.add_version(parser)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     run_demo = cli.add_verb(verbs, "demo", demo, help="train, evaluate, export and serve on embedded data")
     run_demo.add_argument("--app", choices=tuple(APPS), action="append", help="only this app")
     run_demo.add_argument("--preset", choices=cli.PRESETS, default="quick", help="default: quick")
-    run_demo.add_argument("--output-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
+    run_demo.add_argument(
+        "--output-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"), help="default: runs/demo"
+    )
     cli.add_verb(verbs, "doctor", examine, help="report versions, devices, memory, determinism and what is missing")
     return cli.run(parser, argv)
 

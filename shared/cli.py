@@ -7,16 +7,15 @@ import argparse
 import contextlib
 import dataclasses
 import importlib.metadata
-import json
 import logging
 import pathlib
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
-from shared import config, errors
+from shared import config, errors, printing
 
 # What a verb returns: JSON-able; "table" is a list of rows, "exit_code" another code than 0 for a gate that failed.
 Result = Mapping[str, Any]
@@ -25,7 +24,7 @@ PRESETS = ("smoke", "quick", "default")
 DEFAULT_PRESET = "default"
 SPLITS = ("train", "validation", "test", "all")
 
-Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
 
 log = logging.getLogger("fieldnets")
 
@@ -43,6 +42,14 @@ class Commands:
     serve: Command
     monitor: Command
     tune: Command
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong, not after a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and leave."""
+        self.exit(errors.InputError.exit_code, f"{self.prog}: {message} (`{self.prog} --help` shows the usage)\n")
 
 
 def app_parser(
@@ -64,7 +71,7 @@ def app_parser(
         commands: The app's functions.
         more: Adds the verbs that only this app has.
     """
-    parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
+    parser = Parser(prog=name, description=description, allow_abbrev=False)
     add_version(parser)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
@@ -194,7 +201,7 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> i
     try:
         with contextlib.redirect_stdout(sys.stderr):
             result = arguments.command(arguments)
-        _print_result(result, as_json=arguments.json)
+        printing.print_result(result, as_json=arguments.json)
         return int(result.get("exit_code", 0))
     except errors.FieldnetsError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
@@ -271,50 +278,3 @@ def _set_up_logging(arguments: argparse.Namespace) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     log.handlers[:] = [handler]
-
-
-def _print_result(result: Result, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
-        return
-    import rich.console
-
-    # Where nobody looks (a file, a log) lines may be long; in a terminal, long cells are folded, never cut off.
-    console = rich.console.Console(width=None if sys.stdout.isatty() else 200)
-    for key, value in result.items():
-        if key == "exit_code":
-            continue
-        if key == "table" and value:
-            console.print(_table(value))
-        elif isinstance(value, Mapping) and value and all(_is_interval(entry) for entry in value.values()):
-            console.print(_table([_interval_row(name, entry) for name, entry in value.items()], title=key))
-        else:
-            console.print(f"{key}: {_readable(value)}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _table(rows: Sequence[Mapping[str, str]], title: str | None = None) -> Any:
-    import rich.table
-
-    table = rich.table.Table(title=title, title_justify="left")
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*row.values())
-    return table
-
-
-def _interval_row(name: str, interval: Mapping[str, Any]) -> dict[str, str]:
-    confidence = f"{100 * interval.get('confidence', 0.95):g} % interval"
-    return {
-        "metric": name,
-        "value": f"{interval['value']:.4f}",
-        confidence: f"{interval['low']:.4f} to {interval['high']:.4f}",
-    }
-
-
-def _is_interval(value: Any) -> bool:
-    return isinstance(value, Mapping) and {"value", "low", "high"} <= set(value)
-
-
-def _readable(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -127,7 +127,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Config], names: Sequenc
             group.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
             continue
         options["type"] = _parser_of(declared)
-        options["metavar"] = "|".join(str(c) for c in field.metadata["choices"]) or _type_name(declared).upper()
+        options["metavar"] = "|".join(map(_plain, field.metadata["choices"])) or _type_name(declared).upper()
         if _is_sequence(declared):
             options.update(nargs="+", action="extend")
         group.add_argument(flag, **options)
@@ -154,6 +154,11 @@ def _unknown_field(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(known)}."
     return f"expected a known setting. Received: {name!r}.{hint}"
+
+
+def _plain(choice: Any) -> str:
+    """Return a choice as a flag takes it."""
+    return "none" if choice is None else str(choice)
 
 
 def _is_sequence(declared: Any) -> bool:
@@ -217,7 +222,7 @@ def _check_one(field: dataclasses.Field[Any], value: Any, declared: Any) -> None
     name, limits = field.name, field.metadata
     check(_is_instance(value, _members(declared)), name, _type_name(declared), value)
     choices, minimum, maximum = limits["choices"], limits["minimum"], limits["maximum"]
-    check(not choices or value in choices, name, f"one of {', '.join(map(str, choices))}", value)
+    check(not choices or value in choices, name, f"one of {', '.join(map(_plain, choices))}", value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         check(math.isfinite(value), name, "a finite number", value)
         check(minimum is None or value >= minimum, name, f"at least {minimum}", value)

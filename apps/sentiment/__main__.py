@@ -1,15 +1,17 @@
 """The command line of the sentiment app: ``sentiment VERB ...``. TensorFlow is imported inside the verbs."""
 
 import argparse
+import logging
 import pathlib
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from apps.sentiment import config
-from shared import cli, files
+from shared import cli, errors, files
 
 NAME = "sentiment"
+log = logging.getLogger("fieldnets")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,11 +80,12 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
 
     run = scoring.open_run(arguments.run_dir)
     own, split = measure.own_data(run)
+    output = arguments.output_dir or run.folder.evaluation
     if hasattr(arguments, "data"):
-        task = measure.other_task(run, own, split, _source_settings(arguments), arguments.split or "all")
+        settings, part, aside = _source_settings(arguments), arguments.split or "all", output / "quarantine.csv"
+        task = measure.other_task(run, own, split, settings, part, quarantine=aside)
     else:
         task = measure.own_task(run, own, split, arguments.split or "test")
-    output = arguments.output_dir or run.folder.evaluation
     result = measure.measure(run, own, split, task, seed=arguments.seed, output=output)
     return {
         "metrics": result.metrics["metrics"],
@@ -93,6 +96,8 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
 
 def explain(arguments: argparse.Namespace) -> cli.Result:
     """Write the page that shows which words made the model answer so."""
+    if arguments.output.suffix not in (".html", ".htm"):
+        raise errors.InputError(f"--output: expected a name that ends in .html. Received: {arguments.output}")
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.sentiment import explain as explaining
@@ -147,11 +152,13 @@ def monitor(arguments: argparse.Namespace) -> cli.Result:
 
     bundle.find(arguments.model_dir)
     _load_tensorflow()
+    from apps.sentiment import data, prepare
     from apps.sentiment import monitor as monitoring
-    from apps.sentiment import prepare
 
     loaded = bundle.load(arguments.model_dir)
-    reviews = prepare.load_source(_source_settings(arguments), labelled=False)
+    aside = arguments.output_dir and arguments.output_dir / "quarantine.csv"
+    reviews = prepare.load_source(_source_settings(arguments), labelled=False, quarantine=aside)
+    log.info("%s", data.describe(reviews))
     return monitoring.monitor(loaded, reviews.texts, output=arguments.output_dir)
 
 

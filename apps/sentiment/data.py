@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import itertools
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from apps.sentiment.grouping import duplicates, partition
 from apps.sentiment.readers import checking, labels, reading, sources
+from apps.sentiment.readers import quarantine as quarantines
 from shared import errors, splits
 
 UNLABELLED = -1
@@ -95,7 +96,7 @@ def load(
     if skip_bad:
         bad += contradictory.values()
         batches = [_without(batch, contradictory) for batch in batches]
-    checking.settle(bad, kept=sum(len(batch.items) for batch in batches), skip_bad=skip_bad, quarantine=quarantine)
+    checking.settle(bad, kept=sum(len(batch.items) for batch in batches), skip_bad=skip_bad, path=quarantine)
     names = tuple(class_names) if class_names is not None else _class_names(batches, labelled=labelled)
     notes = []
     if contradictory and not skip_bad:
@@ -214,12 +215,20 @@ def iterate_texts(
     text_column: str | None = None,
     chunk_rows: int = 10_000,
     data_format: str = "auto",
+    set_aside: Callable[[quarantines.BadRow], None] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Stream texts of any length of file in bounded memory, for ``predict``.
 
+    Args:
+        paths: Files, folders or archives.
+        text_column: Column of the texts, where it is not recognised.
+        chunk_rows: Most rows of a frame.
+        data_format: One of ``sources.FORMATS``.
+        set_aside: Takes the rows that cannot be read; without it the first one is an error.
+
     Yields:
         Frames of at most ``chunk_rows`` rows with columns file (str), row (int64, from 1) and text (str).
-        Empty texts are kept, so that every row gets a prediction.
+        Empty texts are kept, so that every readable row gets a prediction.
 
     Raises:
         errors.InputError: A row cannot be read; its file and number are named.
@@ -227,24 +236,33 @@ def iterate_texts(
     options = reading.Options(text_column=text_column, labelled=False)
     for path in paths:
         with sources.opened(path, options=options, data_format=data_format) as source:
-            items = source.items
-            while rows := [_streamed(item) for item in itertools.islice(items, chunk_rows)]:
+            texts = _streamed(source.items, set_aside)
+            while rows := list(itertools.islice(texts, chunk_rows)):
                 yield pd.DataFrame(rows, columns=["file", "row", "text"])
 
 
-def _streamed(item: sources.Item) -> tuple[str, int, str]:
-    text = item.row.text or ""
-    fault = item.row.problem or checking.encoding_problem(text)
-    if fault:
-        raise errors.InputError(f"{item.file}, row {item.row.number}: expected a text in UTF-8. Received: {fault}")
-    return item.file, item.row.number, text
+def _streamed(
+    items: Iterator[sources.Item], set_aside: Callable[[quarantines.BadRow], None] | None
+) -> Iterator[tuple[str, int, str]]:
+    for item in items:
+        text = item.row.text or ""
+        fault = item.row.problem or checking.encoding_problem(text)
+        if not fault:
+            yield item.file, item.row.number, text
+        elif set_aside is not None:
+            set_aside(checking.bad_row(item, fault))
+        else:
+            raise errors.InputError(
+                f"{item.file}, row {item.row.number}: expected a text in UTF-8. Received: {fault}. "
+                "--skip-bad sets such rows aside."
+            )
 
 
-def _conflicts(batches: Sequence[checking.Batch]) -> list[checking.BadRow]:
+def _conflicts(batches: Sequence[checking.Batch]) -> list[quarantines.BadRow]:
     return checking.conflicts([item for batch in batches for item in batch.items])
 
 
-def _without(batch: checking.Batch, dropped: dict[tuple[str, int], checking.BadRow]) -> checking.Batch:
+def _without(batch: checking.Batch, dropped: dict[tuple[str, int], quarantines.BadRow]) -> checking.Batch:
     kept = [item for item in batch.items if (item.file, item.row.number) not in dropped]
     return dataclasses.replace(batch, items=kept)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import warnings
 
 import numpy as np
 import numpy.typing as npt
@@ -91,9 +92,12 @@ def contributions(run: scoring.Run, tokens: npt.NDArray[np.object_], *, target: 
     voices = zip(run.settings.networks, average.temperatures, average.shares, strict=True)
     for name, temperature, share in voices:
         ids = read[model.feature(name)].values[None]
-        attribution = integrated_gradients.attribute(
-            run.model.get_layer(name), ids, targets=np.array([target], np.int64)
-        )
+        with warnings.catch_warnings():
+            # A short text is one recurrent step; Keras takes attention over one step for a mistake.
+            warnings.filterwarnings("ignore", message="You are using a softmax over axis")
+            attribution = integrated_gradients.attribute(
+                run.model.get_layer(name), ids, targets=np.array([target], np.int64)
+            )
         spread = _per_ngram if model.feature(name) == "ngrams" else _per_position
         loudness = share / temperature / run.decision.temperature
         total += loudness * spread(run.features, tokens, ids[0], attribution.values[0])
@@ -142,7 +146,8 @@ def report(run: scoring.Run, string: str, explanation: Explanation) -> document.
     )
     weighted = zip(explanation.tokens, explanation.values.tolist(), strict=True)
     highlighted = blocks.Highlight(
-        tokens=[(f"{token} ", value) for token, value in weighted],
+        # The spaces apart, so that only words are tinted.
+        tokens=[pair for token, value in weighted for pair in ((token, value), (" ", 0.0))],
         caption="The text as the model reads it.",
         toward=explanation.label,
         against=rest,

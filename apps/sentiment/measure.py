@@ -131,15 +131,31 @@ def own_task(run: scoring.Run, reviews: data.Reviews, split: splits.Split, part:
     return Task(reviews=reviews, units=split.unit, rows=rows, part=part, certificate=certificate)
 
 
-def other_task(run: scoring.Run, own: data.Reviews, split: splits.Split, settings: config.Config, part: str) -> Task:
+def other_task(
+    run: scoring.Run,
+    own: data.Reviews,
+    split: splits.Split,
+    settings: config.Config,
+    part: str,
+    *,
+    quarantine: pathlib.Path | None = None,
+) -> Task:
     """Judge data that are not the run's own: whole, or by their official part.
 
     Texts that the model was trained on are left out and counted in a note: it has seen their labels.
 
+    Args:
+        run: The finished run.
+        own: The run's own texts.
+        split: Their split.
+        settings: Which source, and how to read it.
+        part: Which of its official parts, or ``all``.
+        quarantine: Where bad rows go with ``skip_bad``.
+
     Raises:
         errors.InputError: The part was named and the data have no such official part, or no unseen text is left.
     """
-    reviews = prepare.load_source(settings, class_names=run.decision.class_names)
+    reviews = prepare.load_source(settings, class_names=run.decision.class_names, quarantine=quarantine)
     wanted = np.ones(len(reviews.texts), bool) if part == "all" else reviews.fixed_parts == part
     if not wanted.any():
         raise errors.InputError(

@@ -1,6 +1,8 @@
 """Score files of any length: stream texts in, write scores, label and decision out."""
 
 import argparse
+import logging
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.sentiment import data
+from apps.sentiment.readers import quarantine
 from shared import batch, cli, files
+
+log = logging.getLogger("fieldnets")
 
 Answer = Callable[[npt.NDArray[np.object_]], dict[str, npt.NDArray[Any]]]
 
@@ -21,25 +26,36 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
         errors.InputError: An input cannot be read, or the output exists.
     """
     answer, class_names, identity = _open(arguments)
-    chunks = data.iterate_texts(
-        [str(path) for path in arguments.input],
-        text_column=getattr(arguments, "text_column", None),
-        data_format=getattr(arguments, "data_format", "auto"),
-        chunk_rows=arguments.chunk_rows,
-    )
+    how = {
+        "text_column": getattr(arguments, "text_column", None),
+        "data_format": getattr(arguments, "data_format", "auto"),
+        "chunk_rows": arguments.chunk_rows,
+    }
+    skip_bad = getattr(arguments, "skip_bad", False)
     inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
-    with batch.counter() as bar:
+    with quarantine.opened() as aside, batch.counter() as bar:
         task = bar.add_task("texts scored", total=None)
         result = batch.predict(
-            chunks,
+            data.iterate_texts(list(inputs), **how, set_aside=aside.add if skip_bad else None),
             lambda chunk: score(chunk, answer, class_names),
             output=arguments.output,
-            plan={"inputs": inputs, "chunk_rows": arguments.chunk_rows, **identity},
+            plan={"inputs": inputs, "skip_bad": skip_bad, **how, **identity},
             resume=arguments.resume,
             overwrite=arguments.overwrite,
             on_rows=lambda rows: bar.advance(task, rows),
         )
-    return {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
+        said = {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
+        return said | _set_aside(aside, arguments.output)
+
+
+def _set_aside(aside: quarantine.Quarantine, output: pathlib.Path) -> dict[str, Any]:
+    """Write the rows that could not be read beside the output, and say so."""
+    if not aside.rows:
+        return {}
+    path = output.with_name(f"{output.stem}.quarantine.csv")
+    aside.write(path)
+    log.warning("%d rows could not be read: they are in %s", aside.rows, path)
+    return {"quarantined_rows": aside.rows, "quarantine": str(path)}
 
 
 def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> pd.DataFrame:

@@ -224,6 +224,30 @@ def test_a_lone_strange_number_is_an_unknown_label_and_makes_no_rating(tmp_path)
         load(path)
 
 
+def test_a_few_strays_in_a_small_file_are_unknown_labels_and_make_no_rating(tmp_path):
+    rows = [*((f"text {row}", row % 2) for row in range(40)), ("odd", 7), ("vague", "maybe")]
+    path = write_csv(tmp_path / "a.csv", rows)
+    expected = (
+        r"2 of 42 .*row 42: unknown label '7' \(expected negative, positive\); a.csv, row 43: unknown label 'maybe'"
+    )
+    for class_names in (None, ("negative", "positive")):
+        with pytest.raises(errors.InputError, match=expected):
+            load(path, class_names=class_names)
+
+
+def test_three_rows_of_a_third_number_are_a_class_of_ratings(tmp_path):
+    rows = [*((f"text {row}", 1 + row % 2) for row in range(40)), ("a", 3), ("b", 3), ("c", 3)]
+    assert load(write_csv(tmp_path / "a.csv", rows)).class_names == ("1", "2", "3")
+
+
+def test_true_and_false_mean_the_same_in_csv_and_json_lines(tmp_path):
+    write_csv(tmp_path / "a.csv", [("x", "True"), ("y", "False")])
+    write_json_lines(tmp_path / "a.jsonl", [("x", True), ("y", False)])
+    for name in ("a.csv", "a.jsonl"):
+        reviews = load(tmp_path / name)
+        assert (reviews.class_names, reviews.labels.tolist()) == (("negative", "positive"), [1, 0])
+
+
 def test_how_numbers_were_read_is_noted(tmp_path):
     reviews = load(write_csv(tmp_path / "a.csv", [("x", 0), ("y", 1)]))
     assert any("0 = negative, 1 = positive" in note for note in reviews.notes)
@@ -248,6 +272,12 @@ def test_a_label_that_the_model_does_not_know_is_an_error_with_its_row(tmp_path)
     path = write_csv(tmp_path / "a.csv", [("x", "positive"), ("y", "neutral")])
     with pytest.raises(errors.InputError, match=r"a.csv, row 3: unknown label 'neutral'"):
         load(path, class_names=("negative", "positive"))
+
+
+def test_labels_that_mean_nothing_to_the_model_are_refused_with_its_classes(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [("x", 5), ("y", 1)])
+    with pytest.raises(errors.InputError, match=r"2 of 2 .*row 2: unknown label '5' \(expected ham, spam\)"):
+        load(path, class_names=("ham", "spam"))
 
 
 # Bad rows
@@ -355,6 +385,8 @@ ACL = {
 EXTRA = {
     "aclImdb/README": "about",
     "aclImdb/imdb.vocab": "the",
+    "aclImdb/imdbEr.txt": "0.5",
+    "aclImdb/about.txt": "what lies in the top folder is of no class",
     "aclImdb/train/unsup/0_0.txt": "no label",
     "aclImdb/train/labeledBow.feat": "9 0:9",
     "aclImdb/train/urls_pos.txt": "".join(
@@ -460,6 +492,18 @@ def test_training_rows_that_repeat_official_test_rows_are_left_out_and_counted(t
     assert (split.part == splits.LEFT_OUT).sum() == 1
     assert certificate["left_out_rows"] == certificate["checks"]["left_out_duplicates_across_official_parts"] == 1
     assert any("1 rows are left out" in note for note in certificate["checks"]["notes"])
+
+
+def test_training_reviews_of_a_film_that_the_official_test_part_holds_are_left_out_and_counted(tmp_path):
+    # Film 3 of the training part has reviews 9 to 11; in the test part it has review 0.
+    shared = {"aclImdb/test/urls_neg.txt": "http://www.imdb.com/title/tt0000003/usercomments\n"}
+    reviews = load(acl_folder(tmp_path, {**EXTRA, **shared}))
+    split, certificate = data.split(reviews, seed=1)
+    left_out = np.flatnonzero(split.part == splits.LEFT_OUT)
+    assert sorted(reviews.texts[left_out]) == [f"train pos review {number} ☺" for number in (10, 11, 9)]
+    assert certificate["checks"]["left_out_films_across_official_parts"] == certificate["left_out_rows"] == 3
+    assert (split.part == "test").sum() == 24
+    assert any("3 rows are left out: they repeat texts or films" in note for note in certificate["checks"]["notes"])
 
 
 def test_a_second_source_is_shared_out_beside_official_parts(tmp_path):

@@ -1,13 +1,17 @@
 """Explanations add up to what the model says, and their check can fail."""
 
 import pathlib
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 
-from apps.sentiment import config, explain, model, opinion, scoring, text
+from apps.sentiment import __main__, config, explain, model, opinion, scoring, text
 from shared import datasets, errors, files
 from shared import decision as decisions
+from shared.explain import integrated_gradients
+from shared.report import blocks
 
 pytestmark = pytest.mark.tensorflow
 
@@ -96,6 +100,33 @@ def test_the_page_escapes_the_text_and_opens_offline(run: scoring.Run, tmp_path:
     page = (tmp_path / "why.html").read_text("utf-8")
     assert "<img" not in page
     assert "onerror" in page
+
+
+def test_words_are_tinted_and_the_spaces_between_them_are_not(run: scoring.Run) -> None:
+    page = explain.report(run, GOOD, explain.explain(run, GOOD))
+    highlighted = page.sections[0].blocks[0]
+    assert isinstance(highlighted, blocks.Highlight)
+    assert "".join(token for token, _ in highlighted.tokens).strip() == GOOD
+    assert all(weight == 0 for token, weight in highlighted.tokens if token.isspace())
+    assert not any(token != " " and token.strip() != token for token, _ in highlighted.tokens)
+
+
+def test_attention_over_one_step_raises_no_warning(run: scoring.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    attribute = integrated_gradients.attribute
+
+    def warning(*arguments: Any, **options: Any) -> integrated_gradients.Attribution:
+        warnings.warn("You are using a softmax over axis 1 of a tensor of shape (2, 1, 1).", stacklevel=1)
+        return attribute(*arguments, **options)
+
+    monkeypatch.setattr(integrated_gradients, "attribute", warning)
+    with warnings.catch_warnings(record=True) as caught:
+        explain.contributions(run, text.tokens_of(GOOD), target=1)
+    assert [entry for entry in caught if "softmax" in str(entry.message)] == []
+
+
+def test_a_name_that_is_no_page_is_refused_before_anything_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["explain", "--run-dir", "nowhere", "good", "--output", "why.png"]) == 2
+    assert "expected a name that ends in .html. Received: why.png" in capsys.readouterr().err
 
 
 def test_a_text_without_a_word_is_refused(run: scoring.Run) -> None:

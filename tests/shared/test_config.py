@@ -162,3 +162,20 @@ def test_only_the_fields_named_become_flags_and_help_shows_unit_choices_and_perc
     assert "passes [epochs]" in text
     assert "100 % of the step" in text
     assert "gru|lstm" in text
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Optional(config.Config):
+    """A choice that may be left open."""
+
+    optimizer: str | None = config.setting(None, "optimiser", choices=(None, "sgd"))
+
+
+def test_no_choice_is_written_as_a_flag_takes_it() -> None:
+    parser = argparse.ArgumentParser()
+    config.add_flags(parser, Optional, ["optimizer"])
+    assert "--optimizer none|sgd" in parser.format_help()
+    found = config.from_flags(Optional, parser.parse_args(["--optimizer", "none"]), base=Optional(optimizer="sgd"))
+    assert found.optimizer is None
+    with pytest.raises(errors.InputError, match="expected one of none, sgd"):
+        Optional(optimizer="adam")

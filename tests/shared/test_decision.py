@@ -78,6 +78,22 @@ def test_abstention_covers_the_true_class_as_often_as_alpha_promises() -> None:
     assert decision.temperature == pytest.approx(1.7, rel=0.15)
 
 
+@pytest.mark.parametrize("rows", [12, 300, 20_000])
+def test_no_validation_row_sits_on_the_border_of_abstention(rows: int) -> None:
+    random = np.random.default_rng(rows)
+    logits, labels = random.normal(size=(rows, 2)), random.integers(0, 2, rows)
+    decision = decisions.fit(logits, labels, class_names=("no", "yes"), alpha=0.1, fitted_on={})
+    scores = decision.scores(logits)
+    distance = np.abs(1 - scores - decision.quantile).min()
+    assert distance > 2e-6, "float32 and float64 differ by some 1e-7"
+    exact = np.quantile(1 - scores[np.arange(rows), labels], 0.9, method="higher")
+    assert exact <= decision.quantile < exact + 0.2
+
+
+def test_a_quantile_of_one_stays_one() -> None:
+    assert decisions.clear_quantile(1.0, np.array([[0.3, 0.7]])) == 1.0
+
+
 def graph(decision: decisions.Decision, logits: np.ndarray) -> dict[str, Any]:
     """What the exported graph answers to logits."""
     import tensorflow as tf

@@ -1,19 +1,16 @@
 """Every row checked: what a source gave is either usable, with a class name, or bad, with a reason."""
 
 import collections
-import csv
 import dataclasses
 import hashlib
-import io
 import pathlib
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
-from apps.sentiment.readers import labels, reading, sources
-from shared import errors, files
+from apps.sentiment.readers import labels, quarantine, reading, sources
+from shared import errors
 
 _SHOWN = 5
 _UNREADABLE = (
@@ -25,15 +22,6 @@ _UNREADABLE = (
     tarfile.TarError,
     RuntimeError,
 )
-
-
-class BadRow(NamedTuple):
-    """A row that cannot be used, and why."""
-
-    file: str
-    row: int
-    reason: str
-    text: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +41,7 @@ class Batch:
     sha256: str
     notes: tuple[str, ...]
     items: list[sources.Item]
-    bad: list[BadRow]
+    bad: list[quarantine.BadRow]
     ordinal: bool
 
 
@@ -64,13 +52,13 @@ def read(spec: str, *, options: reading.Options, data_format: str, class_names: 
         errors.InputError: The source cannot be read, or its labels make no sense together.
     """
     items: list[sources.Item] = []
-    bad: list[BadRow] = []
+    bad: list[quarantine.BadRow] = []
     try:
         with sources.opened(spec, options=options, data_format=data_format) as source:
             for item in source.items:
                 fault = problem(item.row, labelled=options.labelled)
                 if fault:
-                    bad.append(_bad(item, fault))
+                    bad.append(bad_row(item, fault))
                 else:
                     items.append(item)
     except _UNREADABLE as error:
@@ -79,7 +67,8 @@ def read(spec: str, *, options: reading.Options, data_format: str, class_names: 
         raise errors.InputError(f"{spec}: expected a file that can be read to its end. Received: {error}") from None
     understood = _understand(source.name, items, options, class_names)
     notes = (*source.notes, *([f"{source.name}: {understood.note}"] if understood.note else []))
-    named, unknown = _name_classes(items, understood) if options.labelled else (items, [])
+    expected = class_names or labels.order(set(understood.names.values()))
+    named, unknown = _name_classes(items, understood, expected) if options.labelled else (items, [])
     return Batch(
         name=source.name,
         sha256=source.sha256 or _fingerprint(items),
@@ -116,16 +105,17 @@ def encoding_problem(text: str) -> str:
     return ""
 
 
-def conflicts(items: Iterable[sources.Item]) -> list[BadRow]:
+def conflicts(items: Iterable[sources.Item]) -> list[quarantine.BadRow]:
     """Return the rows whose text also occurs with another label."""
     names = collections.defaultdict(set)
     for item in items:
         names[item.row.text].add(item.row.label)
     contradictory = {text for text, found in names.items() if len(found) > 1}
-    return [_bad(item, "this text also occurs with another label") for item in items if item.row.text in contradictory]
+    reason = "this text also occurs with another label"
+    return [bad_row(item, reason) for item in items if item.row.text in contradictory]
 
 
-def settle(bad: Sequence[BadRow], *, kept: int, skip_bad: bool, quarantine: pathlib.Path | None) -> None:
+def settle(bad: Sequence[quarantine.BadRow], *, kept: int, skip_bad: bool, path: pathlib.Path | None) -> None:
     """Refuse bad rows with one message, or write them to the quarantine file.
 
     Raises:
@@ -141,21 +131,16 @@ def settle(bad: Sequence[BadRow], *, kept: int, skip_bad: bool, quarantine: path
         )
     if not kept:
         raise errors.InputError("Expected at least one row with a text. Received: none")
-    if bad and quarantine is not None:
-        _write_quarantine(bad, quarantine)
+    if bad and path is not None:
+        with quarantine.opened() as aside:
+            for fault in bad:
+                aside.add(fault)
+            aside.write(path)
 
 
-def _write_quarantine(bad: Sequence[BadRow], path: pathlib.Path) -> None:
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(BadRow._fields)
-    writer.writerows(bad)
-    with files.atomic(path) as temporary:
-        temporary.write_bytes(table.getvalue().encode("utf-8", "backslashreplace"))
-
-
-def _bad(item: sources.Item, reason: str) -> BadRow:
-    return BadRow(item.file, item.row.number, reason, item.row.text or "")
+def bad_row(item: sources.Item, reason: str) -> quarantine.BadRow:
+    """Return a row with the reason why it cannot be used."""
+    return quarantine.BadRow(item.file, item.row.number, reason, item.row.text or "")
 
 
 def _understand(
@@ -170,14 +155,15 @@ def _understand(
         raise errors.InputError(f"{name}: {error}") from None
 
 
-def _name_classes(items: Sequence[sources.Item], understood: labels.Reading) -> tuple[list[sources.Item], list[BadRow]]:
+def _name_classes(
+    items: Sequence[sources.Item], understood: labels.Reading, expected: Sequence[str]
+) -> tuple[list[sources.Item], list[quarantine.BadRow]]:
     """Put class names in place of labels."""
-    expected = ", ".join(dict.fromkeys(understood.names.values())) or "the classes of the model"
     named, unknown = [], []
     for item in items:
         name = understood.names.get(labels.clean(item.row.label or ""))
         if name is None:
-            unknown.append(_bad(item, f"unknown label {item.row.label!r} (expected {expected})"))
+            unknown.append(bad_row(item, f"unknown label {item.row.label!r} (expected {', '.join(expected)})"))
         else:
             named.append(item._replace(row=item.row._replace(label=name)))
     return named, unknown

@@ -23,9 +23,10 @@ _WORDS = {
     **{name: name for name in SENTIMENTS},
 }
 
-# Numbers that stand for sentiments, tried in this order before numbers are taken for a rating.
+# Codes that stand for sentiments, tried in this order before numbers are taken for a rating.
 _CODES: tuple[Mapping[str, str], ...] = (
     {"0": "negative", "1": "positive"},
+    {"false": "negative", "true": "positive"},
     {"1": "negative", "2": "positive"},
     {"-1": "negative", "0": "neutral", "1": "positive"},
     {"0": "negative", "1": "neutral", "2": "positive"},
@@ -34,8 +35,11 @@ _CODES: tuple[Mapping[str, str], ...] = (
 _HIGHEST_RATING = 10.0
 
 # A reading that covers all labels is best. One that covers this share of the rows is accepted: the others are
-# unknown labels, such as a lone 7 among zeros and ones.
+# unknown labels, such as a lone 7 among zeros and ones. In small files a few strays are a larger share; labels of
+# fewer rows than there are parts could be no classes.
 _COVERAGE = 0.98
+_COVERAGE_BUT_STRAYS = 0.9
+_FEWEST_ROWS = 3
 _MOST_NAMES = 3
 
 
@@ -87,8 +91,8 @@ def read(counts: Mapping[str, int], *, class_names: Sequence[str] | None = None)
     if class_names is not None:
         return _read_for(counts, class_names)
     rows = sum(counts.values())
-    for share, names in itertools.product((1.0, _COVERAGE), (_WORDS, *_CODES)):
-        if sum(counts[label] for label in counts if label in names) >= share * rows:
+    for accepted, names in itertools.product((_is_whole, _is_nearly_whole), (_WORDS, *_CODES)):
+        if accepted(counts, names):
             return _reading({label: names[label] for label in sorted(counts) if label in names})
     if sum(counts[label] for label in counts if _is_rating(label)) >= _COVERAGE * rows:
         return Reading(
@@ -127,15 +131,27 @@ def summary(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{label!r} ({count} rows)" for label, count in ranked[:8]) + rest
 
 
+def _is_whole(counts: Mapping[str, int], names: Mapping[str, str]) -> bool:
+    return all(label in names for label in counts)
+
+
+def _is_nearly_whole(counts: Mapping[str, int], names: Mapping[str, str]) -> bool:
+    """Tell whether the labels that have no name are strays."""
+    strays = [counts[label] for label in counts if label not in names]
+    covered = 1 - sum(strays) / sum(counts.values())
+    return covered >= _COVERAGE or (covered >= _COVERAGE_BUT_STRAYS and max(strays) < _FEWEST_ROWS)
+
+
 def _read_for(counts: Mapping[str, int], class_names: Sequence[str]) -> Reading:
-    """Read labels as the given classes: by name, else by the first code that can express every label."""
+    """Read labels as the given classes: by name, else by the first code that can express every label but strays."""
     by_name = {clean(name): name for name in class_names}
     known = {label: by_name.get(label) or by_name.get(_WORDS.get(label, "")) for label in counts}
     if any(known.values()):
         return _reading({label: name for label, name in known.items() if name})
-    for code in _CODES:
-        if set(counts) <= set(code) and set(code.values()) <= set(class_names) | {"neutral"}:
-            return _reading({label: code[label] for label in sorted(counts) if code[label] in class_names})
+    codes = [code for code in _CODES if set(code.values()) <= set(class_names) | {"neutral"}]
+    for accepted, code in itertools.product((_is_whole, _is_nearly_whole), codes):
+        if accepted(counts, code):
+            return _reading({label: code[label] for label in sorted(counts) if code.get(label) in class_names})
     return Reading(names={})
 
 

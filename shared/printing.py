@@ -1,0 +1,122 @@
+"""What a verb returns, shown to a person as lines, lists and tables, or printed as JSON."""
+
+import itertools
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_LINE_CHARACTERS = 100
+
+
+def print_result(result: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what a verb returned on standard output.
+
+    Raises:
+        ValueError: It holds NaN or infinity and JSON was asked for.
+    """
+    if as_json:
+        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    import rich.console
+
+    # Where nobody looks (a file, a log) lines may be long; in a terminal, long cells are folded, never cut off.
+    console = rich.console.Console(width=None if sys.stdout.isatty() else 200)
+    for key, value in result.items():
+        if key != "exit_code" and value != []:
+            _show(console, key, value)
+
+
+def _show(console: Any, key: str, value: Any, indent: str = "") -> None:
+    rows = _rows(value)
+    if rows:
+        console.print(_table(rows, title=None if key == "table" else key))
+    elif isinstance(value, Mapping) and any(_is_nested(entry) for entry in value.values()):
+        _print_line(console, f"{indent}{key}:")
+        for name, entry in value.items():
+            _show(console, name, entry, indent + "  ")
+    elif isinstance(value, list) and not _fits_a_line(value):
+        _print_line(console, f"{indent}{key}:")
+        for entry in value:
+            _print_line(console, f"{indent}  - {_readable(entry)}")
+    else:
+        _print_line(console, f"{indent}{key}: {_readable(value)}")
+
+
+def _print_line(console: Any, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _rows(value: Any) -> list[dict[str, Any]]:
+    """Return the rows of what is best read as a table: a list of mappings, or a mapping of mappings that are alike."""
+    if isinstance(value, list):
+        return [dict(entry) for entry in value] if value and all(isinstance(entry, Mapping) for entry in value) else []
+    if not (isinstance(value, Mapping) and value and all(isinstance(entry, Mapping) for entry in value.values())):
+        return []
+    if all(_is_interval(entry) for entry in value.values()):
+        return [_interval_row(name, entry) for name, entry in value.items()]
+    flat = {name: _flat(entry) for name, entry in value.items()}
+    alike = len({tuple(entry) for entry in flat.values()}) == 1 and len(flat) > 1
+    return [{"": name} | entry for name, entry in flat.items()] if alike else []
+
+
+def _flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what nested mappings hold beside the rest.
+
+    >>> _flat({"rows": 3, "classes": {"negative": 1, "positive": 2}})
+    {'rows': 3, 'negative': 1, 'positive': 2}
+    """
+    nested = [value.items() if isinstance(value, Mapping) else [(name, value)] for name, value in mapping.items()]
+    return dict(itertools.chain.from_iterable(nested))
+
+
+def _table(rows: Sequence[Mapping[str, Any]], title: str | None) -> Any:
+    import rich.table
+    import rich.text
+
+    table = rich.table.Table(title=title, title_justify="left")
+    names = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(rich.text.Text(_readable(row.get(name, ""))) for name in names))
+    return table
+
+
+def _interval_row(name: str, interval: Mapping[str, Any]) -> dict[str, str]:
+    confidence = f"{100 * interval.get('confidence', 0.95):g} % interval"
+    return {
+        "metric": name,
+        "value": f"{interval['value']:.4f}",
+        confidence: f"{interval['low']:.4f} to {interval['high']:.4f}",
+    }
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, Mapping) and {"value", "low", "high"} <= set(value)
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list | Mapping)
+
+
+def _fits_a_line(values: list[Any]) -> bool:
+    """Tell whether these are a few names or numbers, not sentences."""
+    return len(_readable(values)) <= _LINE_CHARACTERS and not any(" " in str(value) for value in values)
+
+
+def _readable(value: Any) -> str:
+    """Return one line.
+
+    >>> _readable({"accuracy": 0.91234567, "n": 32}), _readable(["length", "score"]), _readable(None)
+    ('accuracy 0.9123, n 32', 'length, score', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_readable(entry)}" for name, entry in value.items())
+    return ", ".join(map(_readable, value)) if isinstance(value, list) else str(value)
