@@ -156,6 +156,7 @@ def _predictions(rows: evidence.Rows, run: evidence.Run, judge: judges.Judge) ->
     classes = np.array(names, object)
     columns: dict[str, Any] = {
         "row": rows.lines,
+        "file": rows.files.astype(str),
         "source": rows.sources.astype(str),
         "unit": rows.units,
         "text": rows.texts,

@@ -56,6 +56,7 @@ def measure(
         texts=texts,
         labels=task.reviews.labels[task.rows],
         sources=task.reviews.sources[task.rows],
+        files=task.reviews.files[task.rows],
         lines=task.reviews.rows[task.rows],
         units=task.units[task.rows],
         out_of_vocabulary=text.statistics(run.features, texts)["out_of_vocabulary"].astype(np.float64),

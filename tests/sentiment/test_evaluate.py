@@ -19,7 +19,7 @@ from apps.sentiment.judgement import answer, evidence, results
 from apps.sentiment.judgement import judge as judges
 from shared import decision, errors
 from shared.evaluation import classification, intervals
-from shared.report import document
+from shared.report import blocks, document
 
 BINARY = ("negative", "positive")
 Floats = npt.NDArray[np.float64]
@@ -45,6 +45,7 @@ def some_rows(number: int, *, classes: int = 2, per_unit: int = 2) -> evidence.R
         texts=np.array(texts, object),
         labels=place % classes,
         sources=np.where(place < number / 2, "imdb", "tweets").astype(object),
+        files=np.full(number, "reviews.csv", object),
         lines=place + 1,
         units=place // per_unit,
         out_of_vocabulary=np.where(place % 3 == 0, 0.0, 0.05),
@@ -327,6 +328,21 @@ def test_the_page_is_complete_and_escapes_what_reviews_contain(tmp_path: pathlib
     assert "Two rows set aside." in page
     assert "[…]" in page
     assert not re.search(r'(?:src|href)="https?:', page)
+
+
+def test_the_surest_errors_are_found_by_file_and_read_without_markup() -> None:
+    rows = some_rows(60)
+    texts, files = rows.texts.copy(), rows.files.copy()
+    texts[0], files[0] = "One.<br /><BR/>Two.", "test/neg/7_2.txt"
+    wrong = rows.labels.copy()
+    wrong[0] = 1 - wrong[0]
+    majority = {"majority": np.full((60, 2), 0.5)}
+    changed = dataclasses.replace(rows, texts=texts, files=files)
+    result = judged(changed, some_run(logits_of(wrong, classes=2)), majority)
+    quotes = next(section for section in result.report.sections if "confident errors" in section.title).blocks
+    found = [(quote.text, quote.facts["From"]) for quote in quotes if isinstance(quote, blocks.Quote)]
+    assert found == [("One.\nTwo.", "test/neg/7_2.txt, row 1")]
+    assert result.predictions["file"].tolist()[:2] == ["test/neg/7_2.txt", "reviews.csv"]
 
 
 def test_model_numbers_are_those_of_the_calibrated_scores() -> None:

@@ -27,7 +27,8 @@ class Rows:
         texts: (n,) str.
         labels: (n,) int64 in [0, classes).
         sources: (n,) str, where each text comes from.
-        lines: (n,) int64, its row in that source, from 1.
+        files: (n,) str, the file that holds it.
+        lines: (n,) int64, its row in that file, from 1.
         units: (n,) int64, its split unit.
         out_of_vocabulary: (n,) float64 in [0, 1], the share of its tokens that the model does not know.
     """
@@ -35,6 +36,7 @@ class Rows:
     texts: Objects
     labels: Ints
     sources: Objects
+    files: Objects
     lines: Ints
     units: Ints
     out_of_vocabulary: Floats

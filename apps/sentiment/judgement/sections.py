@@ -1,5 +1,6 @@
 """The report's sections on how well the model does: findings in, blocks out. No TensorFlow here."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from shared.report import blocks, document, figures, formatting
 
 MOST_ERRORS = 8
 LONGEST_QUOTE = 900
+_BREAKS = re.compile(r"(?:\s*<br\s*/?>)+\s*", re.IGNORECASE)
 REPORTED_KINDS = {
     "source": "Source",
     "length": "Length",
@@ -141,7 +143,7 @@ def mistakes(rows: evidence.Rows, judge: judges.Judge, class_names: Sequence[str
                 "Labelled": class_names[judge.labels[row]],
                 "Answered": class_names[judge.predicted[row]],
                 "Confidence": float(confidence[row]),
-                "From": f"{rows.sources[row]}, row {rows.lines[row]:,}",
+                "From": _origin(rows, int(row)),
             },
             tone="bad",
         )
@@ -151,8 +153,15 @@ def mistakes(rows: evidence.Rows, judge: judges.Judge, class_names: Sequence[str
     return document.Section("Its most confident errors", lead if len(quotes) else "It made no errors.", quotes)
 
 
+def _origin(rows: evidence.Rows, row: int) -> str:
+    """Say where a text is found: in which of many files, or in which part of the only one."""
+    name = rows.sources[row] if len(set(rows.files)) == 1 else rows.files[row]
+    return f"{name}, row {rows.lines[row]:,}"
+
+
 def _shortened(text: str) -> str:
-    """Keep both ends of a long text: the verdict often stands in the last sentence."""
+    """Keep both ends of a long text, the verdict often stands in the last sentence, and break its lines."""
+    text = _BREAKS.sub("\n", text)
     if len(text) <= LONGEST_QUOTE:
         return text
     half = LONGEST_QUOTE // 2
