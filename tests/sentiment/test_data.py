@@ -465,6 +465,37 @@ def test_official_parts_are_read_off_file_names(tmp_path):
     }  # fmt: skip
 
 
+def test_a_test_part_without_labels_is_left_out_and_noted(tmp_path):
+    for name in ("train", "dev"):
+        write_csv(tmp_path / f"{name}.tsv", zip(sentences(12), [0, 1] * 6, strict=True), delimiter="\t")
+    write_csv(tmp_path / "test.tsv", enumerate(sentences(12)), ("index", "sentence"), delimiter="\t")
+    reviews = load(tmp_path)
+    assert set(reviews.files) == {"train.tsv", "dev.tsv"}
+    assert any("test.tsv: left out, it has no label column" in note for note in reviews.notes)
+    with pytest.raises(errors.InputError, match=r"test\.tsv: expected one label column"):
+        load(tmp_path / "test.tsv")
+
+
+def test_a_part_whose_labels_are_all_minus_one_makes_no_third_class(tmp_path):
+    for name, numbers in (("train", [0, 1]), ("validation", [0, 1]), ("test", [-1, -1])):
+        table = pd.DataFrame({"sentence": sentences(12, seed=len(name)), "label": numbers * 6})
+        table.to_parquet(tmp_path / f"{name}-00000-of-00001.parquet")
+    reviews = load(tmp_path)
+    assert reviews.class_names == ("negative", "positive")
+    assert reviews.texts.size == 24
+    assert any("left out, every label is -1" in note for note in reviews.notes)
+    with pytest.raises(errors.InputError, match="Received: -1 in every row"):
+        load(tmp_path / "test-00000-of-00001.parquet", class_names=("negative", "positive"))
+
+
+def test_a_table_without_a_header_is_not_quoted_at_length_and_the_way_out_is_named(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [(2, "title", "word " * 200)] * 3, (1, "title", "word " * 200))
+    with pytest.raises(errors.InputError, match="no header, columns are named 1, 2") as caught:
+        load(path)
+    assert len(str(caught.value)) < 350
+    assert load(path, text_column="3", label_column="1").labels.tolist() == [0, 1, 1, 1]
+
+
 def test_a_dev_part_alone_is_held_out_as_the_test_part(tmp_path):
     for number, name in enumerate(("train", "dev")):
         write_csv(tmp_path / f"sst_{name}.csv", zip(sentences(20, seed=number), [0, 1] * 10, strict=True))

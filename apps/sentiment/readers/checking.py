@@ -13,6 +13,7 @@ from apps.sentiment.readers import labels, quarantine, reading, sources
 from shared import errors
 
 _SHOWN = 5
+_HIDDEN = "-1"
 _UNREADABLE = (
     OSError,
     EOFError,
@@ -65,8 +66,9 @@ def read(spec: str, *, options: reading.Options, data_format: str, class_names: 
         if isinstance(error, errors.InputError):
             raise
         raise errors.InputError(f"{spec}: expected a file that can be read to its end. Received: {error}") from None
+    items, hidden = _without_hidden_labels(items) if options.labelled else (items, ())
     understood = _understand(source.name, items, options, class_names)
-    notes = (*source.notes, *([f"{source.name}: {understood.note}"] if understood.note else []))
+    notes = (*source.notes, *hidden, *([f"{source.name}: {understood.note}"] if understood.note else []))
     expected = class_names or labels.order(set(understood.names.values()))
     named, unknown = _name_classes(items, understood, expected) if options.labelled else (items, [])
     return Batch(
@@ -143,12 +145,28 @@ def bad_row(item: sources.Item, reason: str) -> quarantine.BadRow:
     return quarantine.BadRow(item.file, item.row.number, reason, item.row.text or "")
 
 
+def _without_hidden_labels(items: list[sources.Item]) -> tuple[list[sources.Item], tuple[str, ...]]:
+    """Drop the files in which every label is -1: so Hugging Face writes a test part whose labels are not given away.
+
+    Returns:
+        The other items, and notes on what was dropped.
+    """
+    known = {item.file for item in items if labels.clean(item.row.label or "") != _HIDDEN}
+    hidden = dict.fromkeys(item.file for item in items if item.file not in known)
+    if not known:
+        return items, ()
+    notes = tuple(f"{file}: left out, every label is {_HIDDEN}" for file in hidden)
+    return [item for item in items if item.file in known], notes
+
+
 def _understand(
     name: str, items: Sequence[sources.Item], options: reading.Options, class_names: Sequence[str] | None
 ) -> labels.Reading:
     if not options.labelled or not items:
         return labels.Reading(names={})
     counts = collections.Counter(labels.clean(item.row.label or "") for item in items)
+    if set(counts) == {_HIDDEN}:
+        raise errors.InputError(f"{name}: expected labels. Received: {_HIDDEN} in every row, which says nothing")
     try:
         return labels.read(counts, class_names=class_names)
     except errors.InputError as error:

@@ -18,6 +18,12 @@ HEAD_BYTES = 1 << 16
 
 Opener = Callable[[], BinaryIO]
 
+_SHOWN_CHARACTERS = 40
+
+
+class NoLabelColumn(errors.InputError):
+    """A table has no column of labels, though labels are wanted."""
+
 
 class Row(NamedTuple):
     """One row of a file: ``number``, from 1, is the line it begins on, or its place in parquet."""
@@ -73,10 +79,10 @@ def _choose(
     role: str,
     others: Sequence[str],
 ) -> str:
-    listing = ", ".join(header)
+    kind = NoLabelColumn if role == "label" else errors.InputError
     if wanted is not None:
         if wanted not in header:
-            raise errors.InputError(f"{name}: expected a column {wanted!r}. Received columns: {listing}")
+            raise kind(f"{name}: expected a column {wanted!r}. Received columns: {_listing(header)}")
         return wanted
     for tier in tiers:
         found = [column for column in header if column.strip().casefold() in tier and column not in others]
@@ -89,8 +95,18 @@ def _choose(
             return header[0]
         found = []
     fault = f"several could be meant: {', '.join(found)}" if found else "none has a usual name"
-    raise errors.InputError(
-        f"{name}: expected one {role} column, but {fault}. Say which with --{role}-column. Received columns: {listing}"
+    if not found and any(len(column) > _SHOWN_CHARACTERS for column in header):
+        fault += "; where the file has no header, columns are named 1, 2, ..."
+    raise (errors.InputError if found else kind)(
+        f"{name}: expected one {role} column, but {fault}. Say which with --{role}-column. "
+        f"Received columns: {_listing(header)}"
+    )
+
+
+def _listing(header: Sequence[str]) -> str:
+    """Name columns; those of a file without a header may be whole reviews."""
+    return ", ".join(
+        f"{column[:_SHOWN_CHARACTERS]}..." if len(column) > _SHOWN_CHARACTERS else column for column in header
     )
 
 

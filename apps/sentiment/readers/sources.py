@@ -212,7 +212,15 @@ def _folder(
 def _many(
     entries: Sequence[archives.Entry], options: reading.Options, data_format: str, notes: tuple[str, ...]
 ) -> tuple[Iterator[Item], tuple[str, ...]]:
-    opened_files = [_file(entry, options, data_format) for entry in entries]
+    opened_files = []
+    for entry in entries:
+        try:
+            opened_files.append(_file(entry, options, data_format))
+        except reading.NoLabelColumn:
+            # The labels of a competition's test part are not given away.
+            if part_of(entry.name) != "test" or len(entries) == 1:
+                raise
+            notes = (*notes, f"{entry.name}: left out, it has no label column")
     found = tuple(note for _, file_notes in opened_files for note in file_notes)
     return (item for items, _ in opened_files for item in items), (*notes, *found)
 

@@ -69,7 +69,8 @@ def _settle_header(fields: list[str], options: reading.Options) -> tuple[list[st
     """Return column names, records to skip, and notes; without a header the columns are 1, 2, ..."""
     numbers = [str(number) for number in range(1, len(fields) + 1)]
     asked = [column for column in (options.text_column, options.label_column) if column is not None]
-    if asked and all(column in numbers and column not in fields for column in asked):
+    # Some, not all: a first row of data may hold a label that is also the number of a column.
+    if set(asked) <= set(numbers) and not set(asked) <= set(fields):
         return numbers, 0, ("the file is read without a header: columns are numbered",)
     known = {field.strip().casefold() for field in fields} & {
         *reading.TEXT_COLUMNS,
