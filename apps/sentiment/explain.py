@@ -62,11 +62,15 @@ def read_input(argument: str) -> str:
     """Return the text to explain: the argument itself, or the content of the text file that it names.
 
     Raises:
-        errors.InputError: The file is not UTF-8 text.
+        errors.InputError: The file does not exist or is not UTF-8 text.
     """
     path = pathlib.Path(argument)
-    if path.suffix != ".txt" or not path.is_file():
+    if path.suffix != ".txt":
         return argument
+    if not path.is_file():
+        if len(argument.split()) > 1:
+            return argument
+        raise errors.InputError(f"INPUT: expected a text, or a .txt file that exists. Received: {argument!r}")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -124,6 +124,17 @@ def test_attention_over_one_step_raises_no_warning(run: scoring.Run, monkeypatch
     assert [entry for entry in caught if "softmax" in str(entry.message)] == []
 
 
+def test_a_file_is_read_a_text_is_taken_as_it_is_and_a_file_that_is_not_there_is_refused(
+    tmp_path: pathlib.Path,
+) -> None:
+    (tmp_path / "one review.txt").write_text("A fine film.\n", encoding="utf-8")
+    assert explain.read_input(str(tmp_path / "one review.txt")) == "A fine film.\n"
+    for string in ("A fine film.", "I read it in notes.txt"):
+        assert explain.read_input(string) == string
+    with pytest.raises(errors.InputError, match=r"exists. Received: 'reveiw.txt'"):
+        explain.read_input("reveiw.txt")
+
+
 def test_a_name_that_is_no_page_is_refused_before_anything_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
     assert __main__.main(["explain", "--run-dir", "nowhere", "good", "--output", "why.png"]) == 2
     assert "expected a name that ends in .html. Received: why.png" in capsys.readouterr().err
