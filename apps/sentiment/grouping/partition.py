@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from apps.sentiment.grouping import duplicates, neighbours
 from shared import splits
 
-UNIT_NAME = "near-duplicate group of blocks of neighbouring rows"
+UNIT_NAME = "group of near-duplicate, neighbouring or same-film texts"
 
 # A row that says the same, or speaks of the same film, as a row of an official part to the left of its own is left out.
 _PRECEDENCE = ("test", "validation", "train")
