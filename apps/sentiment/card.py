@@ -18,6 +18,7 @@ def build(run: scoring.Run) -> model_card.ModelCard:
             "networks": ", ".join(settings.networks),
             "parameters": f"{run.model.count_params():,}",
             "training": "from scratch on the training part; no pretrained vectors or models",
+            "word ratings": "VADER lexicon (Hutto and Gilbert 2014), English" if settings.lexicon else "none",
             "licence": "Apache-2.0",
             "git commit": environment.get("git_commit") or "unknown",
         },

@@ -1,0 +1,26 @@
+"""The model card says what went into the model."""
+
+import types
+from typing import Any
+
+import pytest
+
+from apps.sentiment import config
+from shared import files
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.mark.parametrize(("lexicon", "expected"), [(True, "VADER lexicon"), (False, "none")])
+def test_the_card_names_the_word_ratings_that_the_model_read(tmp_path: Any, lexicon: bool, expected: str) -> None:
+    from apps.sentiment import card
+
+    folder = files.RunFolder(tmp_path)
+    environment = {"python": "3", "packages": {}, "devices": [], "seed": 0}
+    files.write_json(folder.environment, environment)
+    files.write_json(folder.split, {"unit": "text", "rows": 9, "method": "", "fractions": {}, "overlap": {}})
+    files.write_json(folder.decision, {})
+    settings = config.Config.smoke().replace({"lexicon": lexicon})
+    run = types.SimpleNamespace(folder=folder, settings=settings, model=types.SimpleNamespace(count_params=lambda: 7))
+    built = card.build(run)  # type: ignore[arg-type]
+    assert expected in built.details["word ratings"]
