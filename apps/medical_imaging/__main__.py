@@ -62,12 +62,17 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
 
 def train(arguments: argparse.Namespace) -> cli.Result:
     """Train into a run folder, or go on with an interrupted run."""
+    from apps.medical_imaging.readers import sources
+
     settings = cli.resolve_config(config.Config, arguments)
+    for spec in settings.data:
+        sources.locate(spec)  # before --overwrite deletes anything
     folder = files.RunFolder.create(arguments.run_dir, resume=arguments.resume, overwrite=arguments.overwrite)
     _load_tensorflow()
     from apps.medical_imaging import train as training
 
-    return training.train(settings, folder)
+    with folder.taken_back_unless_begun():
+        return training.train(settings, folder)
 
 
 def evaluate(arguments: argparse.Namespace) -> cli.Result:

@@ -142,7 +142,8 @@ def _fit_finding(
     temperature = calibration.fit_temperature(two, truth)
     scores = calibration.apply_temperature(two, temperature)
     cut = thresholds.select(rule, truth, scores[:, 1]).value
-    return temperature, float(cut), float(conformal.fit_quantile(scores, truth, alpha=alpha))
+    quantile = decisions.clear_quantile(float(conformal.fit_quantile(scores, truth, alpha=alpha)), scores)
+    return temperature, float(cut), quantile
 
 
 def from_json(content: Mapping[str, Any]) -> Rule:

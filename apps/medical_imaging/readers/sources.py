@@ -19,7 +19,7 @@ def read(spec: str, *, options: entries.Options, data_format: str) -> entries.So
         raise errors.InputError(f"data_format: expected one of {', '.join(FORMATS)}. Received: {data_format!r}")
     if spec == phantom.NAME or data_format == phantom.NAME:
         return phantom.read(options.phantoms)
-    path = _existing(spec)
+    path = locate(spec)
     kind = recognise(path) if data_format == "auto" else data_format
     folder = path if path.is_dir() else path.parent
     if kind == "nih":
@@ -56,10 +56,14 @@ def recognise(path: pathlib.Path) -> str:
     return "folders"
 
 
-def _existing(spec: str) -> pathlib.Path:
-    """Return the path of a source, downloading it where it is a public set by name."""
+def locate(spec: str) -> pathlib.Path:
+    """Return the path of a source, downloading it where it is a public set by name.
+
+    Raises:
+        errors.InputError: There is nothing at the path, and it is no such set.
+    """
     path = pathlib.Path(spec)
-    if path.exists():
+    if path.exists() or spec == phantom.NAME:
         return path
     from apps.medical_imaging import download
 
