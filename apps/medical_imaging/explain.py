@@ -14,7 +14,7 @@ from apps.medical_imaging.judgement import evidence
 from shared import errors
 from shared.explain import pointing_game, randomization
 
-GRAD_CAM, GRADIENTS = "Grad-CAM", "Integrated gradients"
+GRADIENTS = "Integrated gradients"
 # Each share of shuffled weights asks the network about every image again; more images hardly move the mean.
 MOST_RANDOMISED = 32
 Boxes: TypeAlias = Sequence[npt.NDArray[np.floating[Any]] | None] | npt.NDArray[np.object_]
@@ -95,7 +95,7 @@ def checks(
     seed: int,
     patients: npt.NDArray[np.object_] | None = None,
 ) -> list[evidence.Explained]:
-    """Check Grad-CAM on many images: do the maps depend on the weights, and do they point at the findings?
+    """Check the activation maps of many images: do they depend on the weights, and do they point at the findings?
 
     Args:
         run: The finished run.
@@ -119,7 +119,9 @@ def checks(
     maps = _mean_over_networks(run, _grad_cam(run, squares[rows], targets))
     some = rows[:MOST_RANDOMISED]
     check = _randomise(run, squares[some], _grad_cam(run, squares[some], targets[: len(some)]), seed=seed)
-    found = evidence.Explained(method=GRAD_CAM, images=len(rows), randomised=explanation_page.stages(check))
+    found = evidence.Explained(
+        method=heat.activation_method(run.settings).name, images=len(rows), randomised=explanation_page.stages(check)
+    )
     if not marked.any():
         return [found]
     units = None if patients is None else patients[rows]
@@ -130,7 +132,9 @@ def checks(
 def _by_grad_cam(run: scoring.Run, square: heat.Squares, targets: heat.Ints, *, seed: int) -> explanation_page.HeatMap:
     maps = _grad_cam(run, square[np.newaxis], targets)
     check = _randomise(run, square[np.newaxis], maps, seed=seed)
-    return explanation_page.HeatMap(method=GRAD_CAM, heat=_mean_over_networks(run, maps)[0], check=check)
+    return explanation_page.HeatMap(
+        method=heat.activation_method(run.settings).name, heat=_mean_over_networks(run, maps)[0], check=check
+    )
 
 
 def _by_gradients(run: scoring.Run, square: heat.Squares, targets: heat.Ints, *, seed: int) -> explanation_page.HeatMap:

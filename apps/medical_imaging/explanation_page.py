@@ -99,7 +99,8 @@ def report(explanation: Explanation) -> document.Report:
     ]
     return document.Report(
         title="Why this answer?",
-        subtitle="Grad-CAM (Selvaraju et al. 2017) and integrated gradients (Sundararajan et al. 2017)",
+        subtitle="Grad-CAM (Selvaraju et al. 2017; by place: Jiang et al. 2021), integrated gradients "
+        "(Sundararajan et al. 2017)",
         answer=_answer(explanation),
         headline=[blocks.Tile(f"Probability of {name}", score) for name, score in explanation.scores.items()],
         sections=sections,

@@ -13,6 +13,7 @@ def maps(
     *,
     layer_path: str,
     targets: np.ndarray | None = None,
+    by_place: bool = False,
     batch_size: int = 32,
 ) -> np.ndarray:
     """Map each image by how strongly its features speak for a class.
@@ -22,12 +23,17 @@ def maps(
     differentiated is the class's log-odds, as in ``integrated_gradients``: of two classes whose logits rise together
     neither gains.
 
+    In layers before the last a channel may speak for the class in one place and against it in another, and the mean
+    says neither. With ``by_place`` a feature weighs by its own gradient, where that is positive: LayerCAM (Jiang et al.
+    2021, https://doi.org/10.1109/TIP.2021.3089943), equations 5 and 6.
+
     Args:
         model: One input, one output of logits (batch, classes).
         images: (n, height, width, channels) float32, scaled as the model takes them.
         layer_path: A layer of output (batch, rows, columns, features), usually the last convolution after its
             activation; inside a model that is a layer itself: ``backbone/features``.
         targets: (n,) int classes to explain; None = the predicted ones.
+        by_place: Weigh features by place instead of by channel.
         batch_size: Images differentiated at once.
 
     Returns:
@@ -46,7 +52,7 @@ def maps(
     if targets is None:
         targets = np.concatenate([_predicted(head, tail, batch) for batch in batches])
     parts = np.split(targets, np.cumsum([len(batch) for batch in batches[:-1]]))
-    return np.concatenate([_maps(head, tail, *batch) for batch in zip(batches, parts, strict=True)])
+    return np.concatenate([_maps(head, tail, *batch, by_place=by_place) for batch in zip(batches, parts, strict=True)])
 
 
 def _predicted(head: keras.Model, tail: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -55,21 +61,25 @@ def _predicted(head: keras.Model, tail: keras.Model, images: np.ndarray) -> np.n
     return np.asarray(ops.convert_to_numpy(logits).argmax(axis=-1))
 
 
-def _maps(head: keras.Model, tail: keras.Model, images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def _maps(
+    head: keras.Model, tail: keras.Model, images: np.ndarray, targets: np.ndarray, *, by_place: bool
+) -> np.ndarray:
     found = np.zeros(images.shape[:3], np.float32)
     for target in np.unique(targets):
         rows = targets == target
-        found[rows] = _maps_of_class(head, tail, images[rows], target=int(target))
+        found[rows] = _maps_of_class(head, tail, images[rows], target=int(target), by_place=by_place)
     return found
 
 
-def _maps_of_class(head: keras.Model, tail: keras.Model, images: np.ndarray, *, target: int) -> np.ndarray:
+def _maps_of_class(
+    head: keras.Model, tail: keras.Model, images: np.ndarray, *, target: int, by_place: bool
+) -> np.ndarray:
     inputs = ops.convert_to_tensor(images)
     features = np.asarray(ops.convert_to_numpy(head(inputs, training=False)), dtype=np.float32)
     _, gradient = gradients.value_and_gradient(
         lambda varied: integrated_gradients.log_odds(tail([inputs, varied], training=False), target=target), features
     )
-    weights = gradient.mean(axis=(1, 2), keepdims=True)
+    weights = np.maximum(gradient, 0) if by_place else gradient.mean(axis=(1, 2), keepdims=True)
     coarse = np.maximum((weights * features).sum(axis=-1, keepdims=True), 0)
     fine = ops.image.resize(coarse, images.shape[1:3], interpolation="bilinear", data_format="channels_last")
     found = np.maximum(np.asarray(ops.convert_to_numpy(fine), dtype=np.float32)[..., 0], 0)

@@ -41,6 +41,18 @@ def test_after_an_average_the_map_is_the_class_activation_map_of_the_log_odds() 
         np.testing.assert_allclose(got[image], wanted / wanted.max(), atol=1e-5)
 
 
+def test_by_place_only_what_speaks_for_the_class_at_its_own_place_counts() -> None:
+    model = network()
+    got = grad_cam.maps(model, IMAGES, layer_path="features", targets=np.full(5, 2), by_place=True)
+    features = ops.convert_to_numpy(cutting.cut(model, "features")[0](IMAGES))
+    kernel, logits = model.get_layer("logits").get_weights()[0], logits_of(model, IMAGES)
+    rest = np.exp(logits[:, :2]) / np.exp(logits[:, :2]).sum(axis=1, keepdims=True)
+    for image in range(5):
+        # After an average the gradient is the same at every place: the channels that speak against are left out.
+        wanted = features[image] @ np.maximum(kernel[:, 2] - kernel[:, :2] @ rest[image], 0)
+        np.testing.assert_allclose(got[image], wanted / wanted.max(), atol=1e-5)
+
+
 def test_a_coarse_layer_gives_a_map_of_the_size_of_the_image() -> None:
     got = grad_cam.maps(network(strides=4), IMAGES, layer_path="features")
     assert got.shape == (5, 8, 8)
