@@ -26,7 +26,7 @@ def measure(run: files.RunFolder) -> dict[str, dict[str, float]]:
     """Return the numbers of an evaluated run that are held to the golden ones."""
     history = pd.read_csv(run.history)
     first = history[history["epoch"] == 1]
-    names = first.get("network", pd.Series("model", index=first.index))
+    names = first.get("network", pd.Series("model", index=first.index)).astype(str)
     metrics = files.read_json(run.evaluation / "metrics.json")
     return {
         "first_loss": dict(zip(names, first["loss"].tolist(), strict=True)),

@@ -109,6 +109,21 @@ def test_a_planted_shortcut_is_suspected_and_an_innocent_mark_is_not(rows: evide
     assert suspected(rows, planted.binary_run(rows)) == []
 
 
+def test_a_mark_that_gives_the_label_away_cannot_be_told_from_the_finding(rows: evidence.Rows) -> None:
+    positive = rows.labels[:, 1] == 1
+    mark = positive.copy()
+    mark[np.flatnonzero(positive)[:3]], mark[np.flatnonzero(~positive)[:3]] = False, True
+    given_away = dataclasses.replace(rows, attributes=rows.attributes.assign(device_mark=mark))
+    run = planted.binary_run(given_away)
+    judge = judges.appoint(given_away, run, baselines=planted.baselines(given_away), resamples=200, seed=1)
+    (row,) = [row for row in subgroups.shortcuts(judge, given_away.attributes) if row["untold"]]
+    assert row["name"] == "device_mark=yes"
+    assert row["prevalence_with"].value == pytest.approx((positive.sum() - 3) / positive.sum())
+    assert row["conflicting"] is None
+    found = judged(given_away, run)
+    assert "gives the label away" in found.report.answer
+
+
 def test_a_kind_of_illness_is_judged_against_all_negatives_and_a_small_site_is_too_few(
     rows: evidence.Rows, binary: evaluate.Evaluation
 ) -> None:

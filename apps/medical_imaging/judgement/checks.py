@@ -86,6 +86,13 @@ def shortcuts(findings: single.Findings) -> document.Section:
     )
     suspected = [row["name"] for row in findings.shortcuts if row["suspected"]]
     warning = [blocks.Text(f"Suspected: {', '.join(map(answer.phrase, suspected))}.", tone="bad")] if suspected else []
+    untold = ", ".join(answer.phrase(row["name"]) for row in findings.shortcuts if row["untold"])
+    if untold:
+        told = (
+            f"Cannot be told for {untold}: it nearly gives the label away, and too few images contradict it to see "
+            "what the scores follow. Test on images in which it does not, before believing any number here."
+        )
+        warning.append(blocks.Text(told, tone="bad"))
     table = blocks.Table(
         columns=(
             "Attribute",
@@ -98,8 +105,9 @@ def shortcuts(findings: single.Findings) -> document.Section:
             "Shortcut",
         ),
         rows=[_shortcut_cells(row) for row in findings.shortcuts],
-        caption="Attributes that images of both labels have. A shortcut is suspected where the attribute goes with the "
-        "label and scores follow it even among the negatives, in which no graver finding could explain it.",
+        caption="Attributes that images of both labels have, or that go with the label. A shortcut is suspected where "
+        "the attribute goes with the label and scores follow it even among the negatives, in which no graver finding "
+        "could explain it.",
         align="lrrrrrrl",
         emphasis=[number for number, row in enumerate(findings.shortcuts) if row["suspected"]],
         digits=2,
@@ -109,7 +117,7 @@ def shortcuts(findings: single.Findings) -> document.Section:
 
 def _shortcut_cells(row: Mapping[str, Any]) -> tuple[blocks.Cell, ...]:
     names = ("prevalence_with", "prevalence_without", "among_negatives", "among_positives", "agreeing", "conflicting")
-    verdict = "suspected" if row["suspected"] else "not seen"
+    verdict = "suspected" if row["suspected"] else "cannot be told" if row["untold"] else "not seen"
     return (answer.phrase(row["name"]), *(row[name] for name in names), verdict)
 
 

@@ -15,6 +15,7 @@ MOST_VALUES = 12
 THIRDS = ("lowest third", "middle third", "highest third")
 # Fewer than this in a cell and a comparison within a label would be noise.
 SMALLEST_CELL = 15
+RANKINGS = ("among_negatives", "among_positives", "agreeing", "conflicting")
 
 Masks = dict[str, dict[str, evidence.Bools]]
 
@@ -86,7 +87,7 @@ def _thirds(values: evidence.Floats) -> dict[str, evidence.Bools]:
 
 
 def shortcuts(judge: judges.Judge, attributes: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return one row per attribute value that images of both classes have, with and without it.
+    """Return one row per attribute value that images of both classes have, with and without it, or that goes with one.
 
     Within one label, an attribute should not matter: the chance that a random image with it scores higher
     than one without (an AUROC of the attribute) should be 0.5. Where the attribute goes with the label in
@@ -96,7 +97,8 @@ def shortcuts(judge: judges.Judge, attributes: pd.DataFrame) -> list[dict[str, A
 
     Returns:
         Rows with name, prevalence_with, prevalence_without (intervals), among_negatives, among_positives,
-        agreeing, conflicting (intervals, or None where too few) and suspected (bool).
+        agreeing, conflicting (intervals, or None where too few), suspected (bool) and untold (bool): whether the
+        attribute goes with the label so closely that too few images contradict it to say what the scores follow.
     """
     positive = judge.labels == 1
     found = []
@@ -106,16 +108,17 @@ def shortcuts(judge: judges.Judge, attributes: pd.DataFrame) -> list[dict[str, A
         chosen = list(masks.items())[-1:] if len(masks) == 2 else list(masks.items())
         for value, mask in chosen:
             cells = [known & (mask == side) & (positive == label) for side in (True, False) for label in (True, False)]
+            name = f"{kind}={value}"
             if min(int(cell.sum()) for cell in cells) >= SMALLEST_CELL:
-                found.append(_shortcut(judge, f"{kind}={value}", mask, known))
+                found.append(_shortcut(judge, name, mask, known))
+            elif min(int((known & (mask == side)).sum()) for side in (True, False)) >= 2 * SMALLEST_CELL:
+                found += _untold(judge, name, mask, known)
     return found
 
 
 def _shortcut(judge: judges.Judge, name: str, mask: evidence.Bools, known: evidence.Bools) -> dict[str, Any]:
     positive = judge.labels == 1
-    share = [
-        proportions.proportion_among(positive, known & (mask == side), units=judge.units) for side in (True, False)
-    ]
+    share = _shares(judge, mask, known)
     higher = share[0] is not None and share[1] is not None and share[0].value >= share[1].value
     agrees = mask == (positive if higher else ~positive)
     among = [_following(judge, mask, known & (positive == label)) for label in (False, True)]
@@ -128,7 +131,27 @@ def _shortcut(judge: judges.Judge, name: str, mask: evidence.Bools, known: evide
         "agreeing": _ranking(judge, judge.labels, known & _opposed(agrees, positive)),
         "conflicting": _ranking(judge, judge.labels, known & _opposed(~agrees, positive)),
         "suspected": _suspected(share, among),
+        "untold": False,
     }
+
+
+def _untold(judge: judges.Judge, name: str, mask: evidence.Bools, known: evidence.Bools) -> list[dict[str, Any]]:
+    """Return a row without rankings where the attribute clearly goes with the label, none elsewhere."""
+    share = _shares(judge, mask, known)
+    if share[0] is None or share[1] is None or not _apart(share[0], share[1]):
+        return []
+    row = {"name": name, "prevalence_with": share[0], "prevalence_without": share[1]}
+    return [row | dict.fromkeys(RANKINGS) | {"suspected": False, "untold": True}]
+
+
+def _shares(judge: judges.Judge, mask: evidence.Bools, known: evidence.Bools) -> list[intervals.Interval | None]:
+    """Return the share of positives among rows with and without the attribute."""
+    positive = judge.labels == 1
+    return [proportions.proportion_among(positive, known & (mask == side), units=judge.units) for side in (True, False)]
+
+
+def _apart(one: intervals.Interval, other: intervals.Interval) -> bool:
+    return one.low > other.high or one.high < other.low
 
 
 def _opposed(chosen: evidence.Bools, positive: evidence.Bools) -> evidence.Bools:
