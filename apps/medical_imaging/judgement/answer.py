@@ -87,10 +87,10 @@ def comparison(
 
 def shortcut(findings: single.Findings) -> str:
     """Name the attributes that the model seems to have learned instead of the finding."""
-    names = [row["name"] for row in findings.shortcuts if row["suspected"]]
+    names = [phrase(row["name"]) for row in findings.shortcuts if row["suspected"]]
     if names:
         return f"WARNING: it may have learned a shortcut: its scores follow {', '.join(names)}."
-    untold = [row["name"] for row in findings.shortcuts if row["untold"]]
+    untold = [phrase(row["name"]) for row in findings.shortcuts if row["untold"]]
     if untold:
         return (
             f"WARNING: {', '.join(untold)} nearly gives the label away; whether its scores follow that cannot be told."
