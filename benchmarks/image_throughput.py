@@ -102,7 +102,7 @@ def torch_step() -> Callable[[], object]:
     import torch
     from efficientnet_lite_pytorch import EfficientNet
 
-    network = EfficientNet.from_name("efficientnet-lite0", {"num_classes": 2, "drop_connect_rate": 0.0}).train()
+    network = EfficientNet.from_name("efficientnet-lite0", num_classes=2, drop_connect_rate=0.0).train()
     optimizer = torch.optim.Adam(network.parameters())
     loss = torch.nn.CrossEntropyLoss()
     images, labels = batch()
