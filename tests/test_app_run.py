@@ -270,7 +270,8 @@ def test_a_training_killed_three_times_ends_with_the_weights_of_one_that_was_not
 
     killed = files.RunFolder(tmp_path / "killed")
     flags = ["train", "--preset", "smoke", "--run-dir", str(killed.path), "--resume"]
-    for checkpoints in range(3):
+    most = len(list(run.checkpoints.rglob("*.npz")))
+    for checkpoints in (0, min(1, most), min(2, most)):
         with subprocess.Popen([sys.executable, "-m", module, *flags], env=helpers.ENVIRONMENT) as child:
             # Hidden files count: the kill may come while a checkpoint is being written.
             while child.poll() is None and not (
