@@ -66,7 +66,7 @@ def train(arguments: argparse.Namespace) -> cli.Result:
 
     settings = cli.resolve_config(config.Config, arguments)
     for spec in settings.data:
-        sources.locate(spec)  # before --overwrite deletes anything
+        sources.locate(spec, data_format=settings.data_format)  # before --overwrite deletes anything
     folder = files.RunFolder.create(arguments.run_dir, resume=arguments.resume, overwrite=arguments.overwrite)
     _load_tensorflow()
     from apps.medical_imaging import train as training

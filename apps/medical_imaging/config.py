@@ -118,7 +118,7 @@ class Config(config.Config):
         config.check(rest < 0.9, "validation_fraction + test_fraction", "less than 0.9", rest)
         config.check(self.folds == 0 or self.folds >= 2, "folds", "0, or at least 2", self.folds)
         config.check(self.frozen_epochs <= self.epochs, "frozen_epochs", "at most epochs", self.frozen_epochs)
-        named = self.backbone in BACKBONES or len(self.backbone) > len(PRESET) == self.backbone.find(":") + 1
+        named = self.backbone in BACKBONES or (self.backbone.startswith(PRESET) and self.backbone != PRESET)
         config.check(named, "backbone", f"one of {', '.join(BACKBONES)}, or {PRESET}<preset>", self.backbone)
         if self.model == "cnn":
             smallest = 2 ** len(self.cnn_filters)

@@ -87,8 +87,9 @@ def test_the_head_learns_alone_then_all_but_the_first_layers_do() -> None:
 def test_an_unknown_backbone_is_refused_with_those_there_are() -> None:
     with pytest.raises(errors.InputError, match=r"backbone.*densenet121.*hub:.*'densenet'"):
         settings_for("densenet")
-    with pytest.raises(errors.InputError, match="backbone"):
-        settings_for("hub:")
+    for broken in ("hub:", "abc:densenet121"):
+        with pytest.raises(errors.InputError, match="backbone"):
+            settings_for(broken)
 
 
 @pytest.fixture

@@ -56,14 +56,14 @@ def recognise(path: pathlib.Path) -> str:
     return "folders"
 
 
-def locate(spec: str) -> pathlib.Path:
+def locate(spec: str, *, data_format: str = "auto") -> pathlib.Path:
     """Return the path of a source, downloading it where it is a public set by name.
 
     Raises:
         errors.InputError: There is nothing at the path, and it is no such set.
     """
     path = pathlib.Path(spec)
-    if path.exists() or spec == phantom.NAME:
+    if path.exists() or phantom.NAME in (spec, data_format):
         return path
     from apps.medical_imaging import download
 
