@@ -195,6 +195,17 @@ def predict(model: keras.Model, source: datasets.Arrays, *, batch_size: int = 25
     return restored
 
 
+def seed_of_copy(seed: int, number: int) -> int:
+    """Return the seed of the ``number``-th network of a run, counted from 1: the run's own for the first.
+
+    The step is far more than the seeds of neighbouring runs are apart.
+
+    >>> seed_of_copy(5, 1), seed_of_copy(5, 2)
+    (5, 1000008)
+    """
+    return seed + 1_000_003 * (number - 1)
+
+
 def _compile(model: keras.Model, settings: FitSettings, *, loss: keras.losses.Loss, steps: int) -> None:
     """Give the model its optimizer, with all variables, so that a checkpoint can fill them."""
     with model.distribute_strategy.scope():

@@ -18,8 +18,6 @@ EVALUATION_ROWS = 64
 VIEW_SCALES = (1.0, 0.94, 1.06, 0.9, 1.1, 0.97, 1.03, 0.88, 1.12)
 # The head of the transfer network starts from nothing and may learn faster than what is pretrained.
 HEAD_SPEED = 6.0
-# Between the seeds of a run's networks: far more than runs of neighbouring seeds are apart.
-SEED_STEP = 1_000_003
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

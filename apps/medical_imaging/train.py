@@ -81,7 +81,7 @@ def fit_networks(
     """
     networks, histories = [], []
     for number in range(1, settings.networks + 1):
-        own = dataclasses.replace(settings, seed=settings.seed + model.SEED_STEP * (number - 1))
+        own = dataclasses.replace(settings, seed=training.seed_of_copy(settings.seed, number))
         inner = folder if number == 1 else files.RunFolder(folder.path / "networks" / str(number))
         networks.append(fit_network(train_part, validation_part, task, own, inner))
         histories.append(pd.read_csv(inner.history).assign(network=number))

@@ -42,7 +42,6 @@ LONG_TEXT_TOKENS = 50
 # largest that costs reviews no AUROC on held-out training texts; sentences gain 0.01.
 CHARACTER_SCALE = 0.35
 
-
 # The n-grams' gradients are spread over a million weights, each a thousandth of a network's.
 RECIPES = {
     "ngram": Recipe(optimizer="momentum", learning_rate=40.0, batch_size=256),
@@ -163,8 +162,7 @@ def kind(name: str) -> str:
 
 def seed(name: str, settings: config.Config) -> int:
     """Return the seed of a network's weights, order and dropout: its own for every copy."""
-    copy = int(name.partition("_")[2] or 1)
-    return settings.seed + 1_000_003 * (copy - 1)
+    return training.seed_of_copy(settings.seed, int(name.partition("_")[2] or 1))
 
 
 def feature(name: str) -> str:
