@@ -8,7 +8,11 @@ from typing import Any
 
 from shared import cli, errors
 
-APPS = {"medical-imaging": "apps.medical_imaging", "sentiment": "apps.sentiment"}
+APPS = {
+    "medical-imaging": "apps.medical_imaging",
+    "fraud-detection": "apps.fraud_detection",
+    "sentiment": "apps.sentiment",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

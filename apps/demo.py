@@ -77,9 +77,9 @@ def ask_served(module: str, version_folder: pathlib.Path, rows: int = 8) -> int:
     finally:
         server.terminate()
         server.wait()
-    if outputs["labels"] != golden["outputs"]["labels"][:rows]:
-        raise errors.GateError("serve: expected the golden labels. Received others")
-    return len(outputs["labels"])
+    if outputs["decision"] != golden["outputs"]["decision"][:rows]:
+        raise errors.GateError("serve: expected the golden decisions. Received others")
+    return len(outputs["decision"])
 
 
 def _address(server: "subprocess.Popen[str]") -> str:

@@ -1,9 +1,9 @@
 """The networks, and the whole model: raw text -> features -> networks -> average of calibrated logits."""
 
 import dataclasses
+import pathlib
 import typing
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from apps.sentiment import config, text
 from shared import datasets, training
-from shared.models import cnn, dense, rnn, sequences
+from shared.models import averaging, cnn, dense, rnn, sequences
 
 # What each network reads: a feature of ``text.TextFeatures``.
 READS = {"ngram": "ngrams", "cnn": "tokens", "lstm": "tokens"}
@@ -201,55 +201,17 @@ def log_count_ratios(train: datasets.Arrays, *, buckets: int, classes: int) -> n
     return ratios
 
 
-@keras.saving.register_keras_serializable(package="fieldnets")
-class CalibratedAverage(keras.layers.Layer):  # type: ignore[misc]
-    """Average logits, each divided by its network's temperature first, so that none is louder than it is sure.
-
-    Args:
-        temperatures: One per network, above 0.
-        shares: One per network, at least 0, with sum 1.
-        name: The layer's name.
-    """
-
-    def __init__(
-        self, temperatures: list[float], shares: list[float], *, name: str = "logits", dtype: Any = "float32"
-    ) -> None:
-        super().__init__(name=name, trainable=False, dtype=dtype)
-        self.temperatures = list(temperatures)
-        self.shares = list(shares)
-
-    def call(self, logits: Any) -> Any:
-        """Map one (batch, classes) tensor per network to (batch, classes)."""
-        columns = logits if isinstance(logits, list | tuple) else [logits]
-        factors = [share / temperature for share, temperature in zip(self.shares, self.temperatures, strict=True)]
-        scaled = [column * factor for column, factor in zip(columns, factors, strict=True)]
-        return sum(scaled[1:], scaled[0])
-
-    def compute_output_shape(self, shapes: Any) -> Any:
-        """Keep the shape of one network's logits."""
-        return shapes[0] if isinstance(shapes, list) else shapes
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"temperatures": self.temperatures, "shares": self.shares, "name": self.name}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Voice:
-    """How a network speaks in the average: its logits over ``temperature``, times ``share``."""
-
-    temperature: float
-    share: float
+def load(path: pathlib.Path) -> keras.Model:
+    """Load a saved model; whoever calls this has the layers that it is made of registered."""
+    return keras.models.load_model(path, compile=False)
 
 
 def assemble(
-    features: text.TextFeatures, networks: Mapping[str, keras.Model], voices: Mapping[str, Voice]
+    features: text.TextFeatures, networks: Mapping[str, keras.Model], voices: Mapping[str, averaging.Voice]
 ) -> keras.Model:
     """Join trained networks to the whole model: ``text`` (batch,) string to ``logits`` (batch, classes) float32."""
     inputs = keras.Input((), dtype="string", name="text")
     read = features(inputs)
     logits = [network(read[feature(name)]) for name, network in networks.items()]
-    average = CalibratedAverage(
-        [voices[name].temperature for name in networks], [voices[name].share for name in networks]
-    )
+    average = averaging.average(networks, voices)
     return keras.Model({"text": inputs}, average(logits), name="sentiment")

@@ -13,6 +13,7 @@ from apps.sentiment import config, model, text
 from shared import decision as decisions
 from shared import files
 from shared.evaluation import calibration
+from shared.models import averaging
 
 BATCH_ROWS = 256
 
@@ -50,7 +51,7 @@ class Run:
 
     def network_scores(self, texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[np.float64]]:
         """Return each network's own probabilities (n, classes), calibrated by its own temperature."""
-        average: model.CalibratedAverage = self.model.get_layer("logits")
+        average: averaging.CalibratedAverage = self.model.get_layer("logits")
         networks = keras.Model(self.model.inputs, average.input)
         logits = predict(networks, texts)
         columns = logits if isinstance(logits, list) else [logits]
@@ -70,7 +71,7 @@ def open_run(path: pathlib.Path) -> Run:
     return Run(
         folder=folder,
         settings=config.Config.from_json(files.read_json(folder.config), where=str(folder.config)),
-        model=keras.models.load_model(folder.model, compile=False),
+        model=model.load(folder.model),
         decision=decisions.Decision.from_json(files.read_json(folder.decision)),
     )
 

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
-from scipy import optimize, special
 
 from apps.sentiment import config, data, embeddings, model, opinion, prepare, scoring, text
 from shared import datasets, files, losses, runtime, training
 from shared import decision as decisions
 from shared.evaluation import calibration, classification
+from shared.models import averaging
 
 log = logging.getLogger("fieldnets")
 
@@ -195,40 +195,12 @@ def hide_words(inputs: dict[str, Any], labels: Any, seeds: Any, *, rate: float) 
     return {"tokens": tf.where(hidden, text.UNKNOWN, tokens)}, labels
 
 
-def fit_mixture(networks: Mapping[str, keras.Model], validation: Part) -> dict[str, model.Voice]:
-    """Return how loud each network speaks in the average, fitted on validation.
-
-    Each network's logits are calibrated by its temperature; then the shares, which sum to 1, are those with the
-    smallest log-loss: stacking with weights of at least 0 (Breiman 1996, "Stacked Regressions").
-    """
-    logits = [training.predict(network, validation.arrays(name)) for name, network in networks.items()]
-    temperatures = [calibration.fit_temperature(column, validation.labels) for column in logits]
-    calibrated = np.stack([column / scale for column, scale in zip(logits, temperatures, strict=True)])
-    shares = mixing_shares(calibrated, validation.labels)
-    log.info("shares in the average: %s", dict(zip(networks, np.round(shares, 3).tolist(), strict=True)))
-    return {
-        name: model.Voice(temperature=temperature, share=share)
-        for name, temperature, share in zip(networks, temperatures, shares.tolist(), strict=True)
-    }
-
-
-def mixing_shares(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return (networks,) shares of at least 0 that sum to 1 and minimise the log-loss of the summed logits.
-
-    Args:
-        logits: (networks, n, classes) float.
-        labels: (n,) int.
-    """
-    one_hot = np.eye(logits.shape[2])[labels]
-
-    def loss(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        mixed = special.log_softmax(np.tensordot(weights, logits, axes=1), axis=1)
-        slope = np.tensordot(logits, np.exp(mixed) - one_hot, axes=2) / len(labels)
-        return -float(np.mean(mixed[np.arange(len(labels)), labels])), slope
-
-    start = np.full(len(logits), 1 / len(logits))
-    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(logits)).x
-    return found / found.sum() if found.sum() > 0 else start
+def fit_mixture(networks: Mapping[str, keras.Model], validation: Part) -> dict[str, averaging.Voice]:
+    """Return how loud each network speaks in the average, fitted on validation."""
+    logits = {name: training.predict(network, validation.arrays(name)) for name, network in networks.items()}
+    voices = averaging.fit(logits, validation.labels)
+    log.info("shares in the average: %s", {name: round(voice.share, 3) for name, voice in voices.items()})
+    return voices
 
 
 def write_history(folder: files.RunFolder, networks: tuple[str, ...]) -> None:

@@ -65,6 +65,47 @@ def apply_temperature(logits: npt.ArrayLike, temperature: float) -> arrays.Float
     return np.asarray(calibrated, dtype=np.float64)
 
 
+def fit_platt(
+    log_odds: npt.ArrayLike, y_true: npt.ArrayLike, *, weight: npt.ArrayLike | None = None
+) -> tuple[float, float]:
+    """Return (slope, offset) that minimise the weighted log loss of ``sigmoid(slope * log_odds + offset)``.
+
+    Platt 1999, "Probabilistic Outputs for Support Vector Machines", with his smoothed targets, which keep the fit
+    finite where classes are separable. Unlike a temperature it also mends the prevalence, as of a sample in which
+    one class was thinned out and its rows weigh more.
+
+    Args:
+        log_odds: (n,) float, higher means more positive.
+        y_true: (n,) in {0, 1}, both present.
+        weight: (n,) above 0; None: 1.
+
+    Raises:
+        ValueError: malformed arrays, or one class only.
+
+    Example:
+        >>> slope, offset = fit_platt([-1.0, -1.0, 1.0, 1.0] * 500, [0, 0, 0, 1] * 500)
+        >>> round(offset + slope, 2), offset - slope < -5
+        (0.0, True)
+    """
+    truth = arrays.labels(y_true, classes=2)
+    score = arrays.scores(log_odds, rows=len(truth), name="log_odds")
+    counts = np.ones(len(truth)) if weight is None else np.asarray(weight, np.float64)
+    if len(np.unique(truth)) < 2:
+        raise ValueError("y_true: expected rows of both classes. Received: one")
+    positive, negative = counts[truth == 1].sum(), counts[truth == 0].sum()
+    target = np.where(truth == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
+
+    def log_loss(parameters: arrays.Floats) -> tuple[float, arrays.Floats]:
+        logit = parameters[0] * score + parameters[1]
+        error = counts * (special.expit(logit) - target) / counts.sum()
+        value = float(np.average(np.logaddexp(0, logit) - target * logit, weights=counts))
+        return value, np.array([error @ score, error.sum()])
+
+    start = np.array([1.0, np.log(positive / negative)])
+    found = optimize.minimize(log_loss, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-10})
+    return float(found.x[0]), float(found.x[1])
+
+
 def calibrated_log_likelihood(y_true: npt.ArrayLike, logits: npt.ArrayLike) -> float:
     """Return the mean log-likelihood of the labels at the temperature that suits them best; 0 is perfect.
 

@@ -78,7 +78,7 @@ def build_rnn(
     arguments.check_rank("input_shape", input_shape, (2,))
     inputs = keras.Input(input_shape, name="sequence")
     mask = sequences.RealSteps(name="mask")(inputs)
-    x = _recur(inputs, mask, recurrence or Recurrence())
+    x = recur(inputs, mask, recurrence or Recurrence())
     x = heads.hidden(x, units=hidden_units, activation="relu", dropout_rate=dropout_rate)
     return keras.Model(inputs, heads.logits(x, classes=classes), name="rnn")
 
@@ -108,13 +108,17 @@ def build_text_rnn(
         ValueError: An argument is outside its range.
     """
     ids, x, mask = sequences.embed(tokens)
-    x = _recur(x, mask, recurrence or Recurrence())
+    x = recur(x, mask, recurrence or Recurrence())
     x = heads.hidden(x, units=hidden_units, activation="relu", dropout_rate=dropout_rate)
     return keras.Model(ids, heads.logits(x, classes=classes), name="text_rnn")
 
 
-def _recur(x: Any, mask: Any, recurrence: Recurrence) -> Any:
-    """Map (batch, length, features) and its mask to (batch, states)."""
+def recur(x: Any, mask: Any, recurrence: Recurrence) -> Any:
+    """Map (batch, length, features) and its bool mask (batch, length), real steps first, to (batch, states).
+
+    Raises:
+        ValueError: An argument is outside its range.
+    """
     _check_recurrence(recurrence)
     if recurrence.downsampling > 1:
         x, mask = _downsample(x, mask, recurrence)

@@ -44,7 +44,7 @@ def create(loaded: bundle.Bundle) -> fastapi.FastAPI:
 
     @app.get("/", response_class=fastapi.responses.HTMLResponse)
     def show_page() -> str:
-        return page.replace("{{ name }}", loaded.name).replace("{{ input }}", next(iter(loaded.inputs())))
+        return fill(page, loaded)
 
     @app.get("/health")
     def health() -> dict[str, str]:
@@ -64,6 +64,19 @@ def create(loaded: bundle.Bundle) -> fastapi.FastAPI:
         return answer(loaded, parse(content))
 
     return app
+
+
+def fill(page: str, loaded: bundle.Bundle) -> str:
+    """Return the page for a bundle: a field for a text, or a field for a row of columns that holds an example."""
+    specs = loaded.inputs()
+    name, spec = next(iter(specs.items()))
+    example = None
+    if len(specs) > 1 or spec.dtype.as_numpy_dtype is not object:
+        golden = loaded.extra("golden.json")["inputs"]
+        example = {column: values[0] for column, values in golden.items()}
+    # Inside a script element "</" would end it.
+    text = json.dumps(example).replace("</", "<\\/")
+    return page.replace("{{ name }}", loaded.name).replace("{{ input }}", name).replace("{{ example }}", text)
 
 
 def describe(loaded: bundle.Bundle) -> dict[str, Any]:
@@ -105,7 +118,8 @@ def answer(loaded: bundle.Bundle, body: dict[str, Any]) -> dict[str, Any]:
     names = list(loaded.inputs(signature))
     columnar = "inputs" in body
     columns = _columns(body["inputs"], names) if columnar else _transposed(body["instances"], names)
-    arrays = {name: _array(name, values) for name, values in columns.items()}
+    specs = loaded.inputs(signature)
+    arrays = {name: _array(name, values, specs[name]) for name, values in columns.items()}
     outputs = loaded.run(arrays, signature=signature)
     if columnar:
         return {"outputs": {name: values.tolist() for name, values in outputs.items()}}
@@ -146,10 +160,25 @@ def _transposed(instances: Any, names: list[str]) -> dict[str, Any]:
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _array(name: str, values: Any) -> npt.NDArray[Any]:
+def _array(name: str, values: Any, spec: Any) -> npt.NDArray[Any]:
     if not isinstance(values, list) or not 1 <= len(values) <= MAXIMUM_ROWS:
         raise errors.InputError(f"{name}: expected a list of 1 to {MAXIMUM_ROWS} rows")
-    return np.array([_bytes(name, value) for value in values], object)
+    if spec.dtype.as_numpy_dtype is object:
+        return np.array([_bytes(name, value) for value in values], object)
+    return _numbers(name, values, spec)
+
+
+def _numbers(name: str, values: list[Any], spec: Any) -> npt.NDArray[Any]:
+    """Return numbers of the signature's type and shape; null is a missing number."""
+    try:
+        found = np.array(values, object)
+        found = np.array(np.where(found == None, np.nan, found).tolist(), np.float64)  # noqa: E711 (element by element)
+        if not spec.shape.is_compatible_with(found.shape):
+            raise ValueError(f"shape {list(found.shape)}")
+    except (TypeError, ValueError) as error:
+        shape = _spec(spec)["shape"]
+        raise errors.InputError(f"{name}: expected numbers of shape {shape}. Received: {error}") from None
+    return found.astype(spec.dtype.as_numpy_dtype)
 
 
 def _bytes(name: str, value: Any) -> bytes:

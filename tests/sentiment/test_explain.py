@@ -11,6 +11,7 @@ from apps.sentiment import __main__, config, explain, model, opinion, scoring, t
 from shared import datasets, errors, files
 from shared import decision as decisions
 from shared.explain import integrated_gradients
+from shared.models import averaging
 from shared.report import blocks
 
 pytestmark = pytest.mark.tensorflow
@@ -46,7 +47,7 @@ def run() -> scoring.Run:
         table.set_weights([generator.normal(0, 0.5, weights[0].shape), *weights[1:]])
         networks[name] = type(built).from_config({**built.get_config(), "name": name})
         networks[name].set_weights(built.get_weights())
-    voices = {"ngram": model.Voice(temperature=0.5, share=0.6), "cnn": model.Voice(temperature=2.0, share=0.4)}
+    voices = {"ngram": averaging.Voice(temperature=0.5, share=0.6), "cnn": averaging.Voice(temperature=2.0, share=0.4)}
     decision = decisions.Decision(
         class_names=("negative", "positive"),
         temperature=1.5,

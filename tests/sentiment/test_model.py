@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from apps.sentiment import config, model, text, train
 from shared import datasets
+from shared.models import averaging
 
 pytestmark = pytest.mark.tensorflow
 
@@ -55,7 +56,7 @@ def test_the_ngram_network_learns_what_tells_the_classes_apart(classes: int) -> 
 
 
 def test_the_average_is_of_calibrated_logits_by_their_shares() -> None:
-    average = model.CalibratedAverage([2.0, 0.5], [0.25, 0.75])
+    average = averaging.CalibratedAverage([2.0, 0.5], [0.25, 0.75])
     first, second = np.array([[1.0, -1.0]]), np.array([[0.5, 2.0]])
     found = np.asarray(average([tf.constant(first), tf.constant(second)]))
     assert found == pytest.approx(0.25 * first / 2 + 0.75 * second / 0.5)
@@ -67,7 +68,7 @@ def test_mixing_shares_are_no_worse_than_any_on_a_grid(seed: int, classes: int) 
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, classes, 60)
     logits = generator.normal(size=(2, 60, classes)) + 0.8 * np.eye(classes)[labels]
-    shares = train.mixing_shares(logits, labels)
+    shares = averaging.mixing_shares(logits, labels)
     assert shares.min() >= 0
     assert shares.sum() == pytest.approx(1)
 
@@ -83,7 +84,7 @@ def test_mixing_shares_are_no_worse_than_any_on_a_grid(seed: int, classes: int) 
 def test_a_network_that_knows_nothing_gets_no_share() -> None:
     labels = np.arange(200) % 2
     knows = 3.0 * (np.eye(2)[labels] - 0.5)
-    shares = train.mixing_shares(np.stack([knows, -knows]), labels)
+    shares = averaging.mixing_shares(np.stack([knows, -knows]), labels)
     assert shares == pytest.approx([1, 0])
 
 

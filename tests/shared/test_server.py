@@ -180,3 +180,66 @@ def test_a_bundle_is_warmed_up_with_its_own_golden_inputs(bundle_path: pathlib.P
     assert [row.tolist() for row in seen[0].values()] == [
         loaded.extra("golden.json")["inputs"]["text"][:8],
     ]
+
+
+class Columns:
+    """A bundle of two columns, a number and a text, that answers with the number doubled."""
+
+    name, version, signatures = "columns", 1, ("serving_default",)
+
+    def inputs(self, _signature: str = "serving_default") -> dict[str, Any]:
+        import tensorflow as tf
+
+        return {
+            "amount": tf.TensorSpec([None], tf.float32),
+            "past": tf.TensorSpec([None, 2], tf.float32),
+            "shop": tf.TensorSpec([None], tf.string),
+        }
+
+    def outputs(self, _signature: str = "serving_default") -> dict[str, Any]:
+        return {}
+
+    def extra(self, _name: str) -> dict[str, Any]:
+        return {"inputs": {"amount": [1.5, 2.5], "past": [[1, 2], [3, 4]], "shop": ["</script>", "b"]}}
+
+    def run(self, inputs: dict[str, Any], *, signature: str) -> dict[str, Any]:
+        assert signature == "serving_default"
+        assert inputs["shop"].tolist() == [b"a"] * len(inputs["shop"])
+        return {"score": 2 * inputs["amount"], "sum": inputs["past"].sum(axis=1)}
+
+
+@pytest.fixture
+def columns() -> Client:
+    loaded: Any = Columns()
+    return Client(server.create(loaded))
+
+
+def ask_columns(client: Client, **row: Any) -> Any:
+    return client.post("/v1/models/columns:predict", json={"instances": [{"past": [1, 2], "shop": "a", **row}]})
+
+
+def test_columns_of_numbers_are_numbers_and_null_is_missing(columns: Client) -> None:
+    assert ask_columns(columns, amount=4).json() == {"predictions": [{"score": 8.0, "sum": 3.0}]}
+    assert ask_columns(columns, amount=1.0, past=[0.5, 0.25]).json()["predictions"][0]["sum"] == 0.75
+    loaded: Any = Columns()
+    assert server.answer(loaded, {"instances": [{"amount": None, "past": [1, 2], "shop": "a"}]})["predictions"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"amount": "much"}, "amount: expected numbers of shape [-1]. Received: could not convert string"),
+        ({"amount": 1, "past": [1, 2, 3]}, "past: expected numbers of shape [-1, 2]. Received: shape [1, 3]"),
+        ({"amount": {"b64": "YQ=="}}, "amount: expected numbers"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(row: dict[str, Any], message: str, columns: Client) -> None:
+    reply = ask_columns(columns, **row)
+    assert reply.status_code == 400
+    assert message in reply.json()["error"]
+
+
+def test_the_page_of_columns_holds_an_example_row(columns: Client) -> None:
+    text = columns.get("/").text
+    assert '"amount": 1.5' in text
+    assert text.count("</script>") == 1

@@ -1,0 +1,157 @@
+"""The work queue of a day: the most suspicious transactions within the budget, with reasons."""
+
+import dataclasses
+import datetime
+import pathlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from apps.fraud_detection import config, data, features, folds, inputs, prepare, reasons, scoring, wording
+from apps.fraud_detection.transactions import Transactions
+from shared import errors, files
+from shared.report import blocks, document
+
+RANKINGS = ("score", "expected_loss")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Queue:
+    """A day's alerts.
+
+    Attributes:
+        day: How the day is written.
+        table: One row per alert: rank, id, time, amount, the parties, score, expected_loss, reason_1 to reason_3,
+            passing_amount; the source's own names for its columns.
+        transactions: How many the day had.
+    """
+
+    day: str
+    table: pd.DataFrame
+    transactions: int
+
+
+def is_day(text: str) -> bool:
+    """Return whether ``text`` is a date, as 2018-08-10."""
+    try:
+        datetime.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def queue(
+    run: scoring.Run, settings: config.Config, *, day: str | None, budget: int | None, rank_by: str = "score"
+) -> Queue:
+    """Rank a day's transactions, each compared with those before it.
+
+    Args:
+        run: The finished run.
+        settings: Which source holds the day, and the days before.
+        day: Of the source; None: its last.
+        budget: Most alerts; None: the run's own budget.
+        rank_by: One of ``RANKINGS``; ``expected_loss`` is the score times the amount.
+
+    Raises:
+        errors.InputError: The source has no such day.
+    """
+    found = prepare.load_source(settings, trained_on=run.inputs.schema, labelled=False)
+    rows = rows_of_day(found, day)
+    scorer = run.newest
+    # Of the past only what features look at: a day is ranked in seconds, whatever the length of the file.
+    needed = inputs.needed_days(scorer.inputs) * features.DAY
+    first = int(np.searchsorted(found.time, found.time[rows[0]] - needed))
+    recent, rows = found.take(np.arange(first, rows[-1] + 1)), rows - first
+    history = inputs.compute_history(recent, scorer.inputs.schema)
+    scores = scorer.scores(inputs.arrays(scorer.inputs, recent, history, rows))
+    value = scores * recent.amount[rows] if rank_by == "expected_loss" else scores
+    chosen = np.argsort(-value, kind="stable")[: budget or scorer.verdict.alerts_per_day]
+    arrays = inputs.arrays(scorer.inputs, recent, history, rows[chosen])
+    return Queue(
+        day=folds.day_name(int(recent.days[rows[0]]), calendar=recent.calendar),
+        table=_table(scorer, recent, rows[chosen], scores[chosen], arrays),
+        transactions=len(rows),
+    )
+
+
+def rows_of_day(found: Transactions, day: str | None) -> npt.NDArray[np.int64]:
+    """Return the rows of a day.
+
+    Raises:
+        errors.InputError: There are none.
+    """
+    if day is None:
+        return np.flatnonzero(found.days == found.days[-1])
+    names = {folds.day_name(int(each), calendar=found.calendar): int(each) for each in np.unique(found.days)}
+    if day not in names:
+        first, last = next(iter(names)), list(names)[-1]
+        raise errors.InputError(f"{found.name}: expected a day from {first} to {last}. Received: {day}")
+    return np.flatnonzero(found.days == names[day])
+
+
+def _table(
+    scorer: scoring.Scorer,
+    found: Transactions,
+    rows: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float64],
+    arrays: dict[str, npt.NDArray[Any]],
+) -> pd.DataFrame:
+    names = found.schema
+    said = reasons.find(scorer, arrays).said(scorer.inputs, arrays["numbers"])
+    columns: dict[str, Any] = {"rank": np.arange(1, len(rows) + 1), names.id or "row": found.ids[rows]}
+    columns[names.time] = data.times(found)[rows]
+    if names.amount is not None:
+        columns[names.amount] = found.amount[rows]
+    columns |= {column: found.entities[role][rows] for role, column in names.entities.items()}
+    columns["score"] = scores
+    columns["alerted"] = scores >= scorer.verdict.threshold
+    columns["expected_loss"] = np.round(scores * found.amount[rows], 2)
+    for number in range(wording.REASONS):
+        columns[f"reason_{number + 1}"] = [each[number] if number < len(each) else "" for each in said]
+    columns["passing_amount"] = [reasons.passing_amount(scorer, arrays, row) for row in range(len(rows))]
+    return pd.DataFrame(columns)
+
+
+def write(found: Queue, folder: pathlib.Path) -> None:
+    """Write ``queue.csv``, ``queue.parquet`` and ``queue.html``."""
+    with files.atomic(folder / "queue.csv") as temporary:
+        found.table.to_csv(temporary, index=False)
+    with files.atomic(folder / "queue.parquet") as temporary:
+        found.table.to_parquet(temporary, index=False)
+    files.write_text(folder / "queue.html", document.render(report(found)))
+
+
+def report(found: Queue) -> document.Report:
+    """Return the queue as a page."""
+    shown = found.table.drop(columns=["alerted"])
+    rows = [tuple(_shown(name, value) for name, value in row.items()) for row in shown.to_dict("records")]
+    table = blocks.Table(
+        columns=tuple(str(name).replace("_", " ") for name in shown.columns),
+        rows=rows,
+        caption="The most suspicious first. A passing amount is the largest that would not have been alerted.",
+        align="".join("r" if pd.api.types.is_numeric_dtype(shown[name]) else "l" for name in shown.columns),
+    )
+    above = int(found.table["alerted"].sum())
+    return document.Report(
+        title=f"Alerts of {found.day}",
+        subtitle=f"{len(found.table)} of {found.transactions:,} transactions",
+        answer=f"{above} of the {len(found.table)} transactions in the queue are above the alert threshold; "
+        f"together they are expected to lose {found.table['expected_loss'].sum():,.2f}.",
+        headline=[
+            blocks.Tile("In the queue", f"{len(found.table)}"),
+            blocks.Tile("Expected frauds among them", f"{found.table['score'].sum():.1f}"),
+        ],
+        sections=[document.Section("Queue", "", [table])],
+    )
+
+
+def _shown(name: Any, value: Any) -> Any:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    if isinstance(value, pd.Timestamp):
+        return value.strftime("%H:%M:%S")
+    if name == "score":
+        return f"{value:.3f}"
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,121 @@
+"""Plain models that every report shows beside the networks: logistic, boosted trees, isolation forest, a rule.
+
+They are fitted on the training part of the model's own fold and read the very numbers that the networks read, with
+categories as one-hot columns. No TensorFlow here.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import xgboost
+from sklearn import ensemble, impute, linear_model, pipeline, preprocessing
+
+from apps.fraud_detection import inputs
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
+Predict: TypeAlias = Callable[[Arrays], Floats]
+
+LOGISTIC, TREES, FOREST, RULE = "logistic", "xgboost", "isolation_forest", "rule"
+# Numbers of trees, of which the one with the smallest validation loss is taken.
+MOST_TREES, PATIENCE = 400, 30
+# Rare names would make thousands of columns.
+MOST_ONE_HOT = 50
+
+
+def fit(
+    train: Arrays, labels: Ints, validation: Arrays, validation_labels: Ints, *, names: tuple[str, ...], seed: int
+) -> dict[str, Predict]:
+    """Fit every baseline.
+
+    Args:
+        train: ``inputs.arrays`` of the training part.
+        labels: (n,) in {0, 1}, both present.
+        validation: Arrays of the validation part, for the number of trees.
+        validation_labels: (m,).
+        names: Names of the columns of ``numbers``.
+        seed: Of trees and forest.
+
+    Returns:
+        By name, a function from arrays to scores (n,) in [0, 1]; those of ``logistic`` and ``xgboost`` are
+        probabilities.
+    """
+    return {
+        LOGISTIC: fit_logistic(train, labels),
+        TREES: fit_trees(train, labels, validation, validation_labels, seed=seed),
+        FOREST: fit_forest(train, seed=seed),
+        RULE: fit_rule(train, names),
+    }
+
+
+def table(arrays: Arrays) -> npt.NDArray[np.float32]:
+    """Return (n, columns) float32: the numbers, and a column for each frequent name."""
+    parts = [arrays["numbers"]]
+    for column in arrays.get("categories", np.zeros((0, 0))).T:
+        parts.append((column[:, np.newaxis] == np.arange(1, MOST_ONE_HOT + 1)).astype(np.float32))
+    return np.concatenate(parts, axis=1)
+
+
+def fit_logistic(train: Arrays, labels: Ints) -> Predict:
+    """Fit L2-regularised logistic regression on standardized columns; a missing number is its median."""
+    fitted = pipeline.make_pipeline(
+        impute.SimpleImputer(strategy="median", keep_empty_features=True),
+        preprocessing.StandardScaler(),
+        linear_model.LogisticRegression(max_iter=2000),
+    ).fit(table(train), labels)
+    return lambda arrays: np.asarray(fitted.predict_proba(table(arrays))[:, 1], np.float64)
+
+
+def fit_trees(
+    train: Arrays,
+    labels: Ints,
+    validation: Arrays | None = None,
+    validation_labels: Ints | None = None,
+    *,
+    weights: Floats | None = None,
+    seed: int,
+) -> Predict:
+    """Fit gradient-boosted trees (Chen and Guestrin 2016, XGBoost); validation chooses how many."""
+    stopping = validation is not None and validation_labels is not None and validation_labels.any()
+    model = xgboost.XGBClassifier(
+        n_estimators=MOST_TREES,
+        max_depth=4,
+        learning_rate=0.05,
+        subsample=0.8,
+        colsample_bytree=0.8,
+        early_stopping_rounds=PATIENCE if stopping else None,
+        eval_metric="logloss",
+        tree_method="hist",
+        n_jobs=2,
+        random_state=seed,
+    )
+    seen = [(table(validation), validation_labels)] if stopping and validation is not None else None
+    model.fit(table(train), labels, sample_weight=weights, eval_set=seen, verbose=False)
+    return lambda arrays: np.asarray(model.predict_proba(table(arrays))[:, 1], np.float64)
+
+
+def fit_forest(train: Arrays, *, seed: int) -> Predict:
+    """Fit an isolation forest (Liu, Ting and Zhou 2008), which sees no label."""
+    fitted = pipeline.make_pipeline(
+        impute.SimpleImputer(strategy="median", keep_empty_features=True),
+        ensemble.IsolationForest(n_estimators=100, random_state=seed),
+    ).fit(table(train))
+    return lambda arrays: np.asarray(-fitted.score_samples(table(arrays)), np.float64)
+
+
+def fit_rule(train: Arrays, names: tuple[str, ...]) -> Predict:
+    """Rank by the larger of two ranks: of the amount, and of the payer's transactions in a day."""
+    watched = [i for i, name in enumerate(names) if name == inputs.AMOUNT or name.endswith("_count_1d")][:2] or [0]
+    ranked = [np.sort(train["numbers"][:, column]) for column in watched]
+
+    def predict(arrays: Arrays) -> Floats:
+        ranks = [
+            np.searchsorted(known, arrays["numbers"][:, column], side="right") / len(known)
+            for known, column in zip(ranked, watched, strict=True)
+        ]
+        return np.asarray(np.max(ranks, axis=0), np.float64)
+
+    return predict

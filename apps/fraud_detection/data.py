@@ -1,0 +1,125 @@
+"""Sources -> checked transactions -> folds in time -> arrays: what the other modules do, in one place to look.
+
+Reading is in ``readers``, what transactions are in ``transactions``, the parts in ``folds``, the histories in
+``features`` and the columns that networks read in ``inputs``. No TensorFlow here.
+"""
+
+import dataclasses
+import logging
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from apps.fraud_detection import config, features, folds, inputs, prepare, transactions
+from apps.fraud_detection import schema as schemas
+from shared import errors, files, splits
+
+log = logging.getLogger("fieldnets")
+CLASS_NAMES = transactions.CLASS_NAMES
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A labelled source, cut into folds, with the history of every transaction.
+
+    Attributes:
+        transactions: All rows, oldest first.
+        history: Feature -> (n,) float32.
+        folds: Row numbers of the parts, the newest fold last.
+        certificate: For ``split.json``.
+    """
+
+    transactions: transactions.Transactions
+    history: dict[str, npt.NDArray[np.float32]]
+    folds: list[folds.Fold]
+    certificate: dict[str, Any]
+
+
+def prepare_source(settings: config.Config, *, trained_on: schemas.Schema | None = None) -> Prepared:
+    """Read, cut and describe the source of ``settings``, by the schema of a trained run if there is one.
+
+    Raises:
+        errors.InputError: It cannot be read, or there is too little of it.
+        errors.GateError: The split failed its own check.
+    """
+    found = prepare.load_source(settings, trained_on=trained_on)
+    log.info("%s", describe(found))
+    made, certificate = folds.split(found, settings)
+    history = inputs.compute_history(found, found.schema)
+    return Prepared(transactions=found, history=history, folds=made, certificate=certificate)
+
+
+def prepare_again(settings: config.Config, folder: files.RunFolder) -> Prepared:
+    """Read a run's source again and check that it is what the certificate says.
+
+    Raises:
+        errors.GateError: The source has changed since the run.
+    """
+    trained_on = schemas.Schema.from_json(files.read_json(folder.path / inputs.FILE)["schema"])
+    again = prepare_source(settings, trained_on=trained_on)
+    newest = folds.as_split(
+        again.transactions, again.folds[-1], folds.describe(again.transactions, settings), settings.seed
+    )
+    splits.require_same(files.read_json(folder.split), newest, content_hashes=again.transactions.content_hashes())
+    return again
+
+
+def describe(found: transactions.Transactions) -> str:
+    """Say in one line what was read.
+
+    Returns:
+        For example ``card-simulator: 1,793,441 transactions of 4,990 payers, 2018-04-01 to 2018-09-30, 15,328 frauds
+        (0.855 %)``.
+    """
+    payers = f" of {len(np.unique(found.payers)):,} payers" if found.schema.payer is not None else ""
+    first, last = (folds.day_name(int(day), calendar=found.calendar) for day in found.days[[0, -1]])
+    frauds = int((found.labels == 1).sum())
+    known = found.labels != transactions.UNKNOWN
+    share = found.weights[found.labels == 1].sum() / max(found.weights[known].sum(), 1e-12)
+    labels = f"{frauds:,} frauds ({100 * share:.3g} %)" if known.any() else "without labels"
+    return f"{found.name}: {len(found):,} transactions{payers}, {first} to {last}, {labels}"
+
+
+def parts(prepared: Prepared) -> pd.DataFrame:
+    """Return the rows of every fold: id, fold (from 1, the newest last) and part."""
+    tables = [
+        pd.DataFrame({"id": prepared.transactions.ids[fold.rows(part)], "fold": number, "part": part})
+        for number, fold in enumerate(prepared.folds, start=1)
+        for part in splits.PARTS
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def table(found: transactions.Transactions) -> pd.DataFrame:
+    """Return transactions under the source's own column names, dates as datetime64, other times as numbers."""
+    names = found.schema
+    columns: dict[str, Any] = {} if names.id is None else {names.id: found.ids}
+    columns[names.time] = times(found)
+    if names.amount is not None:
+        columns[names.amount] = found.amount
+    columns |= {column: found.entities[role] for role, column in names.entities.items()}
+    columns |= {**found.numeric, **found.categorical}
+    if names.label is not None:
+        columns[names.label] = pd.Series(found.labels).where(found.labels != transactions.UNKNOWN).astype("Int64")
+    for column, values in ((names.group, found.groups), (names.scenario, found.scenarios)):
+        if column is not None and values is not None:
+            columns[column] = values
+    if names.weight is not None:
+        columns[names.weight] = found.weights
+    return pd.DataFrame(columns)
+
+
+def times(found: transactions.Transactions) -> npt.NDArray[Any]:
+    """Return (n,) the times in the unit of the schema."""
+    if found.calendar:
+        return found.time.astype("datetime64[us]")
+    unit = schemas.UNITS[found.schema.time_unit]
+    return np.asarray(found.time / (features.MICROSECONDS * unit), np.float64)
+
+
+def require_labels(found: transactions.Transactions) -> None:
+    """Raise ``errors.InputError`` where no row is labelled."""
+    if not (found.labels != transactions.UNKNOWN).any():
+        raise errors.InputError(f"{found.name}: expected labelled transactions to judge. Received: none with a label")

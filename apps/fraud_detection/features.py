@@ -1,0 +1,184 @@
+"""What a transaction is compared with: one definition of every feature, for batches and for the online path.
+
+A feature of a transaction is made of itself and of what stood in the books at its instant: earlier transactions of
+the same card or terminal, and verdicts that had arrived, which is ``label_delay`` after the transaction they judge. Of
+transactions of one instant the earlier in the books come first. Amounts are summed as integers, so that the
+same rows give the same bits whether they come from a file of years or from the few rows of a state store.
+
+Windows are open at their old end: ``(t - window, t]`` as pandas' ``rolling("7D")``; count and mean of a window hold
+the transaction itself (Le Borgne et al. 2022, chapter "Baseline feature transformation"), what is called usual does
+not. No TensorFlow here.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+MICROSECONDS = 1_000_000
+DAY = 86_400 * MICROSECONDS
+WINDOW_DAYS = (1, 7, 30)
+USUAL_DAYS = 30
+# Amounts are kept as whole ten-thousandths: exact for cents, and for currencies with three decimals.
+AMOUNT_SCALE = 10_000
+UNKNOWN = -1
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Books:
+    """Transactions in the order in which they were booked, oldest first.
+
+    Attributes:
+        time: (n,) int64 microseconds since 1970, not falling.
+        amount: (n,) int64 in ten-thousandths of the currency.
+        entities: Name of an entity, such as ``customer``, to (n,) int64 codes; below 0 where it is not known.
+        label: (n,) int64 1 fraud, 0 genuine, ``UNKNOWN`` no verdict.
+    """
+
+    time: Ints
+    amount: Ints
+    entities: Mapping[str, Ints]
+    label: Ints
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+def names(entities: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the features of these entities, in their order.
+
+    >>> len(names(["customer"]))
+    14
+    """
+    return tuple(f"{entity}_{what}" for entity in entities for what in _WHAT)
+
+
+def compute(books: Books, *, label_delay_days: float) -> dict[str, Floats]:
+    """Return every feature of every transaction: name -> (n,) float32.
+
+    For each entity: ``count_<w>d`` transactions, ``mean_amount_<w>d`` and ``risk_<w>d``, the share of fraud among the
+    transactions judged in a window that ends ``label_delay_days`` ago; ``judged_30d``, how many those were;
+    ``hours_since_last``; and of its earlier transactions in 30 days ``usual_amount``, their mean, ``amount_ratio`` and
+    ``maximum_ratio``, this amount divided by their mean and by their largest. Where there is nothing to
+    compare with, a ratio is 1 and the rest 0; ``hours_since_last`` is then the longest it can be, 30 days.
+
+    Args:
+        books: The transactions.
+        label_delay_days: After how many days a verdict is in the books.
+    """
+    found: dict[str, Floats] = {}
+    for entity, codes in books.entities.items():
+        columns = _of_entity(codes, books, round(label_delay_days * DAY))
+        found |= {f"{entity}_{what}": columns[what] for what in _WHAT}
+    return found
+
+
+def needed_days(label_delay_days: float) -> float:
+    """Return how many days back the features of a transaction look."""
+    return max(WINDOW_DAYS) + label_delay_days
+
+
+_WHAT = (
+    *(f"count_{days}d" for days in WINDOW_DAYS),
+    *(f"mean_amount_{days}d" for days in WINDOW_DAYS),
+    *(f"risk_{days}d" for days in WINDOW_DAYS),
+    "judged_30d",
+    "hours_since_last",
+    "usual_amount",
+    "amount_ratio",
+    "maximum_ratio",
+)
+
+
+def _of_entity(codes: Ints, books: Books, delay: int) -> dict[str, Floats]:
+    view = _Sorted(codes, books.time)
+    order = view.order
+    amount, label = books.amount[order], books.label[order]
+    last = np.arange(1, len(order) + 1)
+    paid, judged, fraud = (_running(values) for values in (amount, label != UNKNOWN, label == 1))
+    columns: dict[str, npt.NDArray[Any]] = {}
+    known = view.first_after(delay)
+    for days in WINDOW_DAYS:
+        start = view.first_after(days * DAY)
+        columns[f"count_{days}d"] = last - start
+        columns[f"mean_amount_{days}d"] = (paid[last] - paid[start]) / (last - start) / AMOUNT_SCALE
+        start = view.first_after(days * DAY + delay)
+        verdicts = judged[known] - judged[start]
+        columns[f"risk_{days}d"] = _divided(fraud[known] - fraud[start], verdicts, 0.0)
+        columns[f"judged_{days}d"] = verdicts
+    start, end = view.first_after(USUAL_DAYS * DAY), last - 1
+    some = end > start
+    usual = _divided(paid[end] - paid[start], end - start, 0.0) / AMOUNT_SCALE
+    columns["usual_amount"] = usual
+    columns["amount_ratio"] = _divided(amount / AMOUNT_SCALE, usual, 1.0)
+    columns["maximum_ratio"] = _divided(amount, _largest(amount, start, end), 1.0)
+    gap = np.where(some, view.time - view.time[np.maximum(end - 1, 0)], USUAL_DAYS * DAY)
+    columns["hours_since_last"] = gap / (3_600 * MICROSECONDS)
+    unknown = view.codes < 0
+    result = {}
+    for name in _WHAT:
+        values = np.empty(len(order), np.float32)
+        values[order] = np.where(unknown, 1.0 if name.endswith("ratio") else 0.0, columns[name])
+        result[name] = values
+    return result
+
+
+class _Sorted:
+    """Rows by entity and then by time."""
+
+    def __init__(self, codes: Ints, time: Ints) -> None:
+        """Sort ``codes`` (n,), keeping the order within a code; ``time`` (n,) does not fall."""
+        self._unsorted_time = time
+        self.order = _stable_order(codes)
+        self.codes, self.time = codes[self.order], time[self.order]
+        # Entity and place in time as one number, which rises from row to row.
+        self._group = np.cumsum(np.diff(self.codes, prepend=self.codes[:1]) != 0) * (len(time) + 1)
+        self._key = self._group + self.order
+
+    def first_after(self, ago: int) -> Ints:
+        """Return for each row the first row of its entity that is younger than ``ago`` microseconds."""
+        # Both searches run through rising numbers, which is several times faster than jumping about.
+        place = np.searchsorted(self._unsorted_time, self._unsorted_time - ago, side="right")
+        return np.searchsorted(self._key, self._group + place[self.order], side="left")
+
+
+def _stable_order(codes: Ints) -> Ints:
+    """Return the stable order of ``codes`` (n,); numpy sorts 16-bit numbers by radix, many times faster."""
+    if not len(codes) or np.ptp(codes) >= 2**32:
+        return np.argsort(codes, kind="stable")
+    shifted = (codes - codes.min()).astype(np.uint32)
+    order = np.argsort((shifted & 0xFFFF).astype(np.uint16), kind="stable")
+    return order[np.argsort((shifted >> 16).astype(np.uint16)[order], kind="stable")]
+
+
+def _running(values: npt.NDArray[Any]) -> Ints:
+    return np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
+
+
+def _divided(above: npt.NDArray[Any], below: npt.NDArray[Any], otherwise: float) -> npt.NDArray[np.float64]:
+    found: npt.NDArray[np.float64] = np.full(len(above), otherwise)
+    np.divide(above, below, out=found, where=below > 0)
+    return found
+
+
+def _largest(values: Ints, start: Ints, end: Ints) -> Ints:
+    """Return the largest of ``values[start:end]`` for each pair, 0 where that is empty.
+
+    A sparse table (Bender and Farach-Colton 2000, "The LCA problem revisited"): a range is covered by two
+    overlapping ranges whose length is the largest power of two within it.
+    """
+    length = end - start
+    level = np.frexp(np.maximum(length, 1))[1] - 1
+    found, table = np.zeros(len(values), np.int64), values.copy()
+    for power in range(int(level.max(initial=0)) + 1):
+        if power:
+            half = 2 ** (power - 1)
+            table[: len(table) - half] = np.maximum(table[: len(table) - half], table[half:])
+        rows = np.flatnonzero((level == power) & (length > 0))
+        found[rows] = np.maximum(table[start[rows]], table[end[rows] - 2**power])
+    return found

@@ -1,0 +1,109 @@
+"""Investigators' verdicts: kept in the run folder, and read by ``update``. No TensorFlow here."""
+
+import dataclasses
+import datetime
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from apps.fraud_detection.readers import columns, tables
+from apps.fraud_detection.transactions import Transactions
+from shared import errors, files
+
+NAME = "feedback.parquet"
+ID_COLUMNS = ("id", "transaction_id", "row")
+LABEL_COLUMNS = ("label", "verdict", "is_fraud", "fraud")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What a call of ``feedback`` did.
+
+    Attributes:
+        verdicts: In the file.
+        changed: Of them, how many replace an earlier verdict that said otherwise.
+        total: Verdicts on record now.
+    """
+
+    verdicts: int
+    changed: int
+    total: int
+
+
+def record(
+    run_folder: pathlib.Path, labels: pathlib.Path, *, id_column: str | None, label_column: str | None
+) -> Recorded:
+    """Add the verdicts of a file to those of a run; the newest verdict on a transaction counts.
+
+    Args:
+        run_folder: The run.
+        labels: CSV or Parquet with a column of ids and one of verdicts: 1, true, yes, fraud, or 0, false, no, genuine.
+        id_column: Of the transactions' ids; named further here for the run's own schema.
+        label_column: Of the verdicts.
+
+    Raises:
+        errors.InputError: The file cannot be read, lacks a column, names a transaction twice, or holds another verdict.
+    """
+    table = read(labels, id_column=id_column, label_column=label_column)
+    table["recorded_at"] = datetime.datetime.now(datetime.UTC)
+    before = load(run_folder)
+    known = before.set_index("id")["label"].reindex(table["id"])
+    changed = int((known.notna().to_numpy() & (known.to_numpy() != table["label"].to_numpy())).sum())
+    joined = pd.concat([before, table]) if len(before) else table
+    kept = joined.drop_duplicates("id", keep="last")
+    with files.atomic(run_folder / NAME) as temporary:
+        kept.to_parquet(temporary, index=False)
+    return Recorded(verdicts=len(table), changed=changed, total=len(kept))
+
+
+def read(labels: pathlib.Path, *, id_column: str | None, label_column: str | None) -> pd.DataFrame:
+    """Return a file's verdicts: id (str) and label (0 or 1)."""
+    if not labels.is_file():
+        raise errors.InputError(f"--labels: expected a CSV or Parquet file. Received: {labels}, which is not there")
+    tables.check(labels)
+    table = tables.read(labels)
+    ids, verdicts = (
+        _column(table, labels, wanted, what)
+        for wanted, what in (((id_column, *ID_COLUMNS), "an id"), ((label_column, *LABEL_COLUMNS), "a verdict"))
+    )
+    place = columns.Place(str(labels), verdicts)
+    values = columns.labels(table[verdicts], place)
+    if (values < 0).any():
+        place.refuse(int(np.flatnonzero(values < 0)[0]), "a verdict", None)
+    twice = table[ids].astype(str).duplicated()
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        raise errors.InputError(
+            f"{labels}, row {row + 1}: expected each transaction once. Received: {table[ids].iloc[row]} again"
+        )
+    return pd.DataFrame({"id": table[ids].astype(str), "label": values})
+
+
+def _column(table: pd.DataFrame, labels: pathlib.Path, wanted: tuple[str | None, ...], what: str) -> str:
+    lower = {str(name).lower(): str(name) for name in table.columns}
+    for name in wanted:
+        if name is not None and name.lower() in lower:
+            return lower[name.lower()]
+    names = ", ".join(name for name in wanted if name)
+    raise errors.InputError(
+        f"{labels}: expected a column of {what} named {names}. Received: {', '.join(map(str, table.columns))}"
+    )
+
+
+def load(run_folder: pathlib.Path) -> pd.DataFrame:
+    """Return the verdicts on record: id (str), label (0 or 1), recorded_at."""
+    path = run_folder / NAME
+    return pd.read_parquet(path) if path.is_file() else pd.DataFrame({"id": [], "label": [], "recorded_at": []})
+
+
+def apply(run_folder: pathlib.Path, found: Transactions) -> tuple[Transactions, int]:
+    """Return transactions with the verdicts on record in place of their labels, and how many those are."""
+    verdicts = load(run_folder)
+    if not len(verdicts):
+        return found, 0
+    known = verdicts.set_index("id")["label"].reindex(found.ids.astype(str))
+    has = known.notna().to_numpy()
+    labels = found.labels.copy()
+    labels[has] = known.to_numpy()[has].astype(np.int64)
+    return dataclasses.replace(found, labels=labels), int(has.sum())

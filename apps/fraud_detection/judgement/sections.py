@@ -1,0 +1,268 @@
+"""The report's sections on how well the model does: findings in, blocks out. No TensorFlow here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.fraud_detection.judgement import evidence, names, results
+from shared.report import blocks, curves, document, figures, formatting
+
+COMPARED = (
+    *names.HEADLINE,
+    "recall_at_fpr_0.001",
+    "recall_at_fpr_0.01",
+    "recall_in_budget",
+    "precision_in_budget",
+    "value_recall_in_budget",
+)
+
+
+def models(findings: results.Findings) -> document.Section:
+    """Show all models side by side, and the differences of the model to each."""
+    shown = [name for name in COMPARED if name in findings.metrics]
+    groups = {"This model": findings.metrics, **{_label(name): found for name, found in findings.baselines.items()}}
+    table = blocks.Table(
+        columns=("", *map(formatting.metric_name, shown)),
+        rows=[(label, *(found.get(name) for name in shown)) for label, found in groups.items()],
+        caption=f"Means over the folds. A random ranking has average precision {findings.prevalence:.4f}, the "
+        "prevalence, and AUROC 0.5.",
+        align="l" + "r" * len(shown),
+        emphasis=(0,),
+    )
+    differences = blocks.Table(
+        columns=("Model minus …", *map(formatting.metric_name, shown)),
+        rows=[(_label(name), *(found.get(each) for each in shown)) for name, found in findings.differences.items()],
+        caption="Differences on the same resampled cards; an interval that leaves out 0 is clear.",
+        align="l" + "r" * len(shown),
+        signed=True,
+    )
+    lead = "Every model learnt from the same days and was asked about the same transactions."
+    return document.Section("Beside other models", lead, [table, differences])
+
+
+def folds(findings: results.Findings) -> document.Section:
+    """Show each fold, and mean and standard deviation as the Handbook gives them."""
+    rival = next(name for name in findings.folds[0] if name not in ("fold", "model"))
+    who = {"model": "model", rival: _label(rival)}
+    shown = [name for name in names.HEADLINE if name in findings.folds[0]["model"]]
+    rows: list[tuple[blocks.Cell, ...]] = [
+        (str(fold["fold"]), *(fold[each].get(name) for name in shown for each in who)) for fold in findings.folds
+    ]
+    spread = [results.mean_and_deviation(findings.folds, each, name) for name in shown for each in who]
+    if len(rows) > 1:
+        rows.append(("mean ± SD", *(f"{each[0]:.3f} ± {each[1]:.3f}" if each else None for each in spread)))
+    table = blocks.Table(
+        columns=("Fold", *(f"{formatting.metric_name(name)}, {label}" for name in shown for label in who.values())),
+        rows=rows,
+        caption="Each fold judged by the model that learnt just before it. The standard deviation is over folds.",
+        align="l" + "r" * (2 * len(shown)),
+    )
+    return document.Section("Week by week", "How much it depends on the weeks.", [table, _days(findings)])
+
+
+def _days(findings: results.Findings) -> blocks.Figure:
+    days = list(range(1, len(findings.by_day) + 1))
+    frauds = [float(row["frauds"]) for row in findings.by_day]
+    caught = [float(row["caught_in_budget"]) for row in findings.by_day]
+    return blocks.Figure(
+        svg=curves.lines(
+            days,
+            {"frauds": frauds, "caught in the budget": caught},
+            look=curves.Look(x_label="Day judged", y_label="Transactions"),
+        ),
+        caption="Frauds of each day, and how many of them the budget catches.",
+        alt="Frauds and caught frauds by day",
+    )
+
+
+def budget(findings: results.Findings, run: evidence.Run) -> document.Section:
+    """Show precision and recall against the number of alerts a day."""
+    rival = next(name for name in findings.budgets[0] if name not in ("alerts", "model"))
+    alerts = [float(row["alerts"]) for row in findings.budgets]
+    lines: dict[str, list[float]] = {
+        f"{what}, {label}": [row[who][what] for row in findings.budgets]
+        for what in ("recall", "precision")
+        for who, label in (("model", "model"), (rival, _label(rival)))
+    }
+    figure = blocks.Figure(
+        svg=curves.lines(
+            alerts,
+            lines,
+            look=curves.Look(
+                x_label="Alerts a day",
+                y_label="Share",
+                y_limits=(0, 1),
+                marks={"budget": float(run.costs.alerts_per_day)},
+            ),
+        ),
+        caption="What more or fewer investigators would find.",
+        alt="Precision and recall against alerts a day",
+    )
+    table = blocks.Table(
+        columns=("Alerts a day", "Recall", "Precision", f"Recall, {_label(rival)}", f"Precision, {_label(rival)}"),
+        rows=[
+            (f"{row['alerts']}", *(row[who][what] for who in ("model", rival) for what in ("recall", "precision")))
+            for row in findings.budgets
+        ],
+        caption="All folds together.",
+        align="rrrrr",
+    )
+    return document.Section("The alert budget", "A queue that is longer finds more and wastes more.", [figure, table])
+
+
+def ranking(rows: evidence.Rows, run: evidence.Run, baselines: Mapping[str, evidence.Floats]) -> document.Section:
+    """Show the precision-recall curves."""
+    rival = names.reference(baselines)
+    title, lead = "Precision and recall", "All folds together; the dotted line is chance, the share of frauds."
+    if not 0 < rows.labels.sum() < len(rows):
+        return document.Section(title, "There are not both kinds of transactions here.", [])
+    figure = blocks.Figure(
+        svg=figures.precision_recall(rows.labels, {"Model": run.scores, _label(rival): baselines[rival]}),
+        caption="Every threshold. Rows count once, whatever they weigh.",
+        alt="Precision against recall of the model and boosted trees",
+    )
+    return document.Section(title, lead, [figure])
+
+
+def money(findings: results.Findings, data: evidence.Data) -> document.Section:
+    """Show what alerts save."""
+    found, unit = findings.savings, data.currency or "money"
+    figure = blocks.Figure(
+        svg=curves.lines(
+            found["alerts_per_day"],
+            {"model": found["net_savings_per_day"]},
+            look=curves.Look(
+                x_label="Alerts a day",
+                y_label=f"Net savings a day ({unit})",
+                marks={"frozen threshold": found["frozen"]["alerts_per_day"]},
+            ),
+        ),
+        caption=f"An alert costs {found['investigation_cost']:g} {unit} and saves {found['recovered_share']:.0%} of a "
+        "fraud's amount.",
+        alt="Net savings against alerts a day",
+    )
+    table = blocks.Table(
+        columns=("Threshold", "Alerts a day", f"Net savings a day ({unit})"),
+        rows=[
+            ("Frozen on validation data", *found["frozen"].values()),
+            ("Best in hindsight, a bound", *found["hindsight"].values()),
+            ("Every fraud and nothing else", None, found["perfect_per_day"]),
+        ],
+        caption="The cost matrix is a setting: --investigation-cost and --recovered-share.",
+        align="lrr",
+        digits=(0, 1, 0),
+    )
+    return document.Section("What it saves", "", [figure, table])
+
+
+def where(findings: results.Findings) -> document.Section:
+    """Show which frauds are caught: by kind and by amount."""
+    tables = []
+    for kind, title in (("scenario", "Kind of fraud"), ("amount", "Amount")):
+        rows = [row for row in findings.slices if row["name"].startswith(f"{kind}=")]
+        if rows:
+            tables.append(_slices(rows, title))
+    return document.Section("Which frauds it finds", "", tables)
+
+
+def _slices(rows: list[dict[str, Any]], title: str) -> blocks.Table:
+    metrics = ("recall_in_budget", "sensitivity", "precision")
+    return blocks.Table(
+        columns=(title, "Transactions", "Frauds", "Caught in the budget", "Above the threshold", "Precision above it"),
+        rows=[
+            (row["name"].partition("=")[2], row["n"], row["positives"], *(row["metrics"][each] for each in metrics))
+            for row in rows
+        ],
+        caption=f"By {title.lower()}; intervals are Wilson's, at the effective number of cards.",
+        align="lrrrrr",
+    )
+
+
+def calibration(findings: results.Findings) -> document.Section:
+    """Show whether a probability of 1 % means one fraud in a hundred."""
+    found = findings.metrics
+    cells = {formatting.metric_name(name): found[name] for name in ("ece", "brier", "log_loss") if name in found}
+    parts: list[blocks.Block] = [blocks.facts("Calibration; lower is better", cells)]
+    if "reliability" in findings.calibration:
+        curve = {"This model": findings.calibration["reliability"]}
+        parts.append(
+            blocks.Figure(
+                svg=figures.reliability(curve),
+                caption="How often transactions of a given score are frauds: on the diagonal, as often as stated.",
+                alt="Reliability diagram",
+            )
+        )
+    lead = f"Whether 1 % means one in a hundred. {findings.calibration['method']}."
+    return document.Section("Can its probabilities be believed?", lead, parts)
+
+
+def stability(findings: results.Findings) -> document.Section:
+    """Show which inputs have moved since validation."""
+    moved = sorted(findings.drift, key=lambda row: -row["psi"])
+    table = blocks.Table(
+        columns=("Column", "PSI", ""),
+        rows=[(row["column"], row["psi"], "moved" if row["large"] else "") for row in moved],
+        caption=f"Population stability index between validation and the rows judged; above {results.PSI_ACT:g}: large.",
+        align="lrl",
+    )
+    count = sum(row["large"] for row in moved)
+    lead = f"{count} of {len(moved)} columns have moved." if count else "No column has moved much."
+    return document.Section("Have the inputs moved?", lead, [table])
+
+
+def fairness(findings: results.Findings) -> list[document.Section]:
+    """Show false alarms by group, where there are groups."""
+    found = findings.equality
+    if not found:
+        return []
+    table = blocks.Table(
+        columns=("Group", "Genuine transactions", "False positive rate"),
+        rows=[(row["group"], row["n"], row["false_positive_rate"]) for row in found["groups"]],
+        caption="At the frozen threshold. Predictive equality is a ratio of 1 (Corbett-Davies et al. 2017).",
+        align="lrr",
+        digits=(0, 0, 4),
+    )
+    ratio = found["ratio"]
+    lead = "There is no false alarm to compare." if ratio is None else f"Smallest over largest rate: {ratio:.2f}."
+    if ratio is not None and ratio < results.EQUAL_ENOUGH:
+        lead += " Look at the intervals before calling it unequal."
+    return [document.Section("Who gets false alarms", lead, [table])]
+
+
+def compared(findings: results.Findings, run: evidence.Run) -> list[document.Section]:
+    """Show what methods against imbalance and synthetic transactions do to one learner."""
+    sections = []
+    imbalance, synthetic = (findings.compared[name] for name in ("imbalance", "synthetic"))
+    if imbalance:
+        lower = [name for name, (_, less) in imbalance.items() if _below(less)]
+        lead = (
+            f"Average precision is lower with {', '.join(lower)}."
+            if lower
+            else "None clearly lowers average precision."
+        )
+        sections.append(document.Section("Methods against imbalance", lead, [_methods(imbalance, "none")]))
+    if synthetic:
+        table = blocks.facts("Memorisation check of the GAN", dict(run.memorisation))
+        lead = "The same trees trained on real, on synthetic and on both kinds of transactions, judged on real ones."
+        sections.append(document.Section("Synthetic transactions", lead, [_methods(synthetic, "real"), table]))
+    return sections
+
+
+def _below(less: Mapping[str, Any]) -> bool:
+    return "average_precision" in less and less["average_precision"].high < 0
+
+
+def _methods(found: Mapping[str, tuple[Any, Any]], first: str) -> blocks.Table:
+    shown = [name for name in names.HEADLINE if name in found[first][0]]
+    return blocks.Table(
+        columns=("", *map(formatting.metric_name, shown), f"Average precision minus {first}"),
+        rows=[
+            (name, *(metrics.get(each) for each in shown), less.get("average_precision") if name != first else None)
+            for name, (metrics, less) in found.items()
+        ],
+        caption="Boosted trees of the same settings; rows are resampled inside the training part only.",
+        align="l" + "r" * (len(shown) + 1),
+    )
+
+
+def _label(name: str) -> str:
+    return names.LABELS.get(name, name)

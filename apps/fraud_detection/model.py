@@ -1,0 +1,229 @@
+"""The networks: raw numbers, names and histories of cards in, logits of genuine and fraud out.
+
+All scaling is inside, learnt from training rows. Each network reads some of ``numbers`` (batch, columns) float32, NaN
+for missing, ``categories`` (batch, columns) int32 and ``sequence`` (batch, length, channels) float32, see ``inputs``.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from apps.fraud_detection import config, layers
+from apps.fraud_detection.inputs import CHANNELS, Inputs
+from apps.fraud_detection.transactions import CLASS_NAMES
+from shared import datasets, errors, training
+from shared.models import averaging, heads, rnn, sequences, tabular
+
+CLASSES = len(CLASS_NAMES)
+READS = {
+    "dense": ("numbers", "categories"),
+    "sequence": ("numbers", "categories", "sequence"),
+    "autoencoder": ("numbers",),
+    "gan": ("numbers",),
+}
+# From here on a training part is large: larger batches, fewer passes, less dropout.
+MANY_ROWS = 20_000
+# Bins are many weights; without histories, whose thresholds they find, it takes this many frauds to set them.
+FRAUDS_FOR_BINS = 1_000
+
+
+def networks(settings: config.Config, inputs: Inputs) -> tuple[str, ...]:
+    """Return the networks that are trained: without a payer there are no sequences to read.
+
+    Raises:
+        errors.InputError: Only a network that reads sequences was asked for.
+    """
+    found = tuple(name for name in settings.networks if config.kind(name) != "sequence" or inputs.sequence_length)
+    if not found:
+        raise errors.InputError(
+            "model: expected a payer (the schema's first entity) for a sequence network. Received: data without one"
+        )
+    return found
+
+
+def reads(network: str, inputs: Inputs) -> tuple[str, ...]:
+    """Return the arrays that a network reads of these inputs."""
+    absent = {"categories": not inputs.vocabularies, "sequence": not inputs.sequence_length}
+    return tuple(name for name in READS[config.kind(network)] if not absent.get(name, False))
+
+
+def build(
+    network: str, inputs: Inputs, settings: config.Config, numbers: npt.NDArray[np.float32], frauds: int
+) -> keras.Model:
+    """Build a classifier, ``dense`` or ``sequence``.
+
+    Args:
+        network: Its name.
+        inputs: Which columns there are.
+        settings: Sizes.
+        numbers: (n, columns) of the training part, for the scaling.
+        frauds: Among them.
+
+    Returns:
+        An uncompiled model from {array name: tensor} to ``logits`` (batch, 2).
+    """
+    tensors = keras_inputs(inputs, reads(network, inputs))
+    parts = _encoded(tensors["numbers"], numbers, encoding(settings, inputs, frauds))
+    if "categories" in tensors:
+        sizes = {name: len(words) + 1 for name, words in inputs.vocabularies.items()}
+        parts.append(tabular.embed(tensors["categories"], sizes))
+    if "sequence" in tensors:
+        parts.append(_read_sequence(tensors["sequence"], settings))
+    joined = keras.layers.Concatenate(name="joined")(parts) if len(parts) > 1 else parts[0]
+    hidden = heads.hidden(
+        joined, units=settings.hidden_units, activation="relu", dropout_rate=dropout_rate(settings, len(numbers))
+    )
+    return keras.Model(wanted(tensors), heads.logits(hidden, classes=CLASSES), name=layer_name(network))
+
+
+def layer_name(network: str) -> str:
+    """Return the name of a network inside the whole model, where an input may be called as it is.
+
+    >>> layer_name("sequence")
+    'sequence_network'
+    """
+    return f"{network}_network"
+
+
+def keras_inputs(inputs: Inputs, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the input tensors of these arrays."""
+    shapes = {
+        "numbers": ((len(inputs.numbers),), "float32"),
+        "categories": ((len(inputs.vocabularies),), "int32"),
+        "sequence": ((inputs.sequence_length, len(CHANNELS)), "float32"),
+    }
+    return {name: keras.Input(shapes[name][0], dtype=shapes[name][1], name=name) for name in names}
+
+
+def few_labels(inputs: Inputs, frauds: int) -> bool:
+    """Return whether there are too few frauds to learn thresholds of columns from, and no histories."""
+    return not inputs.history and frauds < FRAUDS_FOR_BINS
+
+
+def encoding(settings: config.Config, inputs: Inputs, frauds: int) -> str:
+    """Return how numbers are read: standard, piecewise or both."""
+    if settings.encoding != "auto":
+        return settings.encoding
+    return "standard" if few_labels(inputs, frauds) else "both"
+
+
+def dropout_rate(settings: config.Config, rows: int) -> float:
+    """Return the dropout of the hidden layers."""
+    if settings.dropout_rate is not None:
+        return settings.dropout_rate
+    return 0.2 if rows >= MANY_ROWS else 0.4
+
+
+def wanted(tensors: Mapping[str, Any]) -> Any:
+    """Return tensors as a model takes them: a mapping, or the only one as it is."""
+    return dict(tensors) if len(tensors) > 1 else next(iter(tensors.values()))
+
+
+def _encoded(tensor: Any, numbers: npt.NDArray[np.float32], encoding: str) -> list[Any]:
+    parts = []
+    if encoding in ("standard", "both"):
+        parts.append(tabular.Standardize(*tabular.standard_scale(numbers), name="standardized")(tensor))
+    if encoding in ("piecewise", "both"):
+        parts.append(tabular.PiecewiseLinear(tabular.quantile_edges(numbers), name="piecewise")(tensor))
+    return parts
+
+
+def _read_sequence(sequence: Any, settings: config.Config) -> Any:
+    """Map (batch, length, channels) to (batch, units), with attention over the steps."""
+    mask = sequences.RealSteps(name="mask")(sequence)
+    units = settings.sequence_units
+    if settings.sequence_network == "cnn":
+        convolved = keras.layers.Conv1D(units, 3, padding="same", activation="relu", name="convolved")(sequence)
+        return sequences.AttentionPooling(name="pooling")(convolved, mask)
+    cell: Any = settings.sequence_network
+    return rnn.recur(sequence, mask, rnn.Recurrence(cell=cell, units=(units,), bidirectional=False))
+
+
+def build_autoencoder(inputs: Inputs, settings: config.Config, numbers: npt.NDArray[np.float32]) -> keras.Model:
+    """Build a network that squeezes standardized numbers through a narrow layer and restores them.
+
+    Returns:
+        An uncompiled model from ``numbers`` to (batch, columns) float32; compare with its layer ``standardized``.
+    """
+    tensors = keras_inputs(inputs, ("numbers",))
+    x = tabular.Standardize(*tabular.standard_scale(numbers), name="standardized")(tensors["numbers"])
+    wide = max(settings.hidden_units)
+    for number, units in enumerate((wide, settings.code_units, wide), start=1):
+        x = keras.layers.Dense(units, activation="elu", name=f"hidden_{number}")(x)
+    return keras.Model(wanted(tensors), keras.layers.Dense(len(inputs.numbers), name="restored")(x), name="autoencoder")
+
+
+def standardized(network: keras.Model, numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return what a network's layer ``standardized`` makes of ``numbers`` (n, columns)."""
+    return np.asarray(network.get_layer("standardized")(numbers), np.float32)
+
+
+def anomaly_classifier(restoring: keras.Model, *, slope: float, offset: float) -> keras.Model:
+    """Turn an autoencoder into a classifier: logits from the logarithm of its error."""
+    tensors = {tensor.name: tensor for tensor in restoring.inputs}
+    target = restoring.get_layer("standardized").output
+    answer = layers.PlattLogits(slope, offset, name="logits")(
+        layers.SquaredError(name="error")([target, restoring.output])
+    )
+    return keras.Model(wanted(tensors), answer, name=layer_name("autoencoder"))
+
+
+def average(inputs: Inputs, networks: Mapping[str, keras.Model], voices: Mapping[str, averaging.Voice]) -> keras.Model:
+    """Join trained networks: {array name: tensor} to ``average`` (batch, 2), not yet calibrated for prevalence."""
+    names = dict.fromkeys(name for network in networks for name in reads(network, inputs))
+    tensors = keras_inputs(inputs, tuple(names))
+    logits = [
+        network(wanted({name: tensors[name] for name in reads(each, inputs)})) for each, network in networks.items()
+    ]
+    return keras.Model(wanted(tensors), averaging.average(networks, voices)(logits), name="average")
+
+
+def calibrated(averaged: keras.Model, *, slope: float, offset: float) -> keras.Model:
+    """Return the whole model: {array name: tensor} to ``logits`` (batch, 2), whose softmax is a probability."""
+    tensors = {tensor.name: tensor for tensor in averaged.inputs}
+    answer = layers.PlattLogits(slope, offset, name="calibrated")(layers.LogOdds(name="log_odds")(averaged.output))
+    return keras.Model(wanted(tensors), answer, name="fraud_detection")
+
+
+def fit_settings(network: str, settings: config.Config, *, rows: int) -> training.FitSettings:
+    """Return how to train a network; what the config leaves open depends on the number of rows."""
+    many = rows >= MANY_ROWS
+    return training.FitSettings(
+        epochs=settings.epochs or (8 if many else 15),
+        batch_size=settings.batch_size or (512 if many else 64),
+        optimizer=settings.optimizer,
+        learning_rate=settings.learning_rate if many else settings.learning_rate / 2,
+        schedule=settings.schedule,
+        weight_decay=settings.weight_decay if settings.optimizer == "adamw" else 0.0,
+        patience=settings.patience,
+        seed=seed(network, settings),
+        evaluation_batch_size=8_192,
+        steps_per_execution=8,
+    )
+
+
+def seed(network: str, settings: config.Config) -> int:
+    """Return a network's seed; copies have their own."""
+    return training.seed_of_copy(settings.seed, config.copy_number(network))
+
+
+def weights(labels: npt.NDArray[np.int64], settings: config.Config) -> npt.NDArray[np.float32] | None:
+    """Return what each row counts in the loss; None: all the same.
+
+    What a row stands for in the population does not count here: a network that sees the sample as it is ranked
+    better on every fold tried, and probabilities are mended by the weighted calibration.
+    """
+    if math.isclose(settings.fraud_weight, 1.0):
+        return None
+    return np.where(labels == 1, settings.fraud_weight, 1.0).astype(np.float32)
+
+
+def as_arrays(
+    given: Mapping[str, npt.NDArray[Any]], names: tuple[str, ...], labels: npt.NDArray[Any]
+) -> datasets.Arrays:
+    """Return the named arrays as a network's examples."""
+    return datasets.Arrays(inputs={name: given[name] for name in names}, labels=labels)

@@ -1,0 +1,95 @@
+"""Score files of any length: stream transactions in, write scores and decisions out."""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from apps.fraud_detection import graph, inputs, stream, verdict
+from apps.fraud_detection.readers import sources
+from shared import batch, cli, files
+
+READ_ROWS = 100_000
+Answer = Callable[[stream.Block, npt.NDArray[np.int64]], dict[str, npt.NDArray[Any]]]
+
+
+def predict(arguments: argparse.Namespace) -> cli.Result:
+    """Score every transaction of the input files, with a run or with a bundle.
+
+    The files are one stream in order of time, each transaction compared with those before it. Files of ``--history``
+    come before them and are not scored.
+
+    Raises:
+        errors.InputError: An input cannot be read, or the output exists.
+    """
+    answer, found, identity = _open(arguments)
+    given = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
+    earlier = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.history or ()}
+    how = {"chunk_rows": arguments.chunk_rows}
+    with batch.counter() as bar:
+        task = bar.add_task("transactions scored", total=None)
+        result = batch.predict(
+            _scored(list(earlier), list(given), answer, found, chunk_rows=arguments.chunk_rows),
+            lambda chunk: chunk,
+            output=arguments.output,
+            plan={"inputs": given, "history": earlier, **how, **identity},
+            resume=arguments.resume,
+            overwrite=arguments.overwrite,
+            on_rows=lambda rows: bar.advance(task, rows),
+        )
+    return {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
+
+
+def _scored(
+    earlier: list[str], given: list[str], answer: Answer, found: inputs.Inputs, *, chunk_rows: int
+) -> Iterator[pd.DataFrame]:
+    """Yield the output rows, in chunks of at most ``chunk_rows`` or of the size in which files are read."""
+    unscored = sum(len(part) for part in sources.iterate(earlier, found.schema, chunk_rows=READ_ROWS)) if earlier else 0
+    parts = sources.iterate([*earlier, *given], found.schema, chunk_rows=READ_ROWS)
+    for block in stream.blocks(parts, found):
+        new = len(block.transactions) - block.first
+        skipped = min(unscored, new)
+        unscored -= skipped
+        size = max(chunk_rows, READ_ROWS)
+        for start in range(block.first + skipped, len(block.transactions), size):
+            rows = np.arange(start, min(start + size, len(block.transactions)))
+            yield _table(block, rows, answer(block, rows))
+
+
+def _table(block: stream.Block, rows: npt.NDArray[np.int64], answers: Mapping[str, npt.NDArray[Any]]) -> pd.DataFrame:
+    transactions = block.transactions
+    name = transactions.schema.id or "row"
+    return pd.DataFrame({name: transactions.ids[rows], **answers})
+
+
+def _open(arguments: argparse.Namespace) -> tuple[Answer, inputs.Inputs, dict[str, str]]:
+    """Return how to answer, which arrays are read, and what identifies the model to a resumed call."""
+    if arguments.model_dir is not None:
+        from shared.serving import bundle
+
+        loaded = bundle.load(arguments.model_dir)
+        found = inputs.Inputs.from_json(loaded.extra("inputs.json"))
+
+        def ask(block: stream.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+            outputs = loaded.run(graph.columns(found, block.transactions, block.history, rows), signature="score")
+            return {name: outputs[name] for name in ("score", "decision")}
+
+        return ask, found, {"model": str(loaded.path)}
+    from apps.fraud_detection import scoring
+
+    run = scoring.open_run(arguments.run_dir)
+    return with_scorer(run.newest), run.inputs, {"model": files.sha256(run.folder.model)}
+
+
+def with_scorer(scorer: Any) -> Answer:
+    """Return how a run's own model answers."""
+    decide: verdict.Verdict = scorer.verdict
+
+    def answer(block: stream.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        scores = scorer.scores(inputs.arrays(scorer.inputs, block.transactions, block.history, rows))
+        return {"score": scores, "decision": decide.decisions(scores)}
+
+    return answer

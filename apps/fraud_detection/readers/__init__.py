@@ -1,0 +1,1 @@
+"""From files to checked transactions: recognising formats, reading tables, checking rows."""

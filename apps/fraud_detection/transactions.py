@@ -1,0 +1,123 @@
+"""Checked transactions in order of time: what every step of the app works on. No TensorFlow here."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from apps.fraud_detection import features, schema
+
+UNKNOWN = features.UNKNOWN
+CLASS_NAMES = ("genuine", "fraud")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Transactions:
+    """Transactions, oldest first; of the same instant in the order of the file.
+
+    Attributes:
+        schema: What the columns of the source mean.
+        ids: (n,) int64 or object of str, each once.
+        time: (n,) int64 microseconds since 1970, or since the beginning of the file.
+        calendar: Whether ``time`` is a calendar time.
+        amount: (n,) float64 in the currency; zeros where the source has none.
+        entities: Role -> (n,) int64 or object of str; ``""`` or -1 is nobody known.
+        numeric: Column -> (n,) float32; NaN is missing.
+        categorical: Column -> (n,) object of str; ``""`` is missing.
+        labels: (n,) int64: 1 fraud, 0 genuine, ``UNKNOWN``.
+        weights: (n,) float64, transactions of the population that the row stands for.
+        groups: (n,) object of str; None where the schema names no group.
+        scenarios: (n,) object of str; None where the schema names none.
+        name: Of the source.
+        sha256: Of the content.
+        notes: What a reader of the report should know about the data.
+    """
+
+    schema: schema.Schema
+    ids: npt.NDArray[Any]
+    time: npt.NDArray[np.int64]
+    calendar: bool
+    amount: npt.NDArray[np.float64]
+    entities: Mapping[str, npt.NDArray[Any]]
+    numeric: Mapping[str, npt.NDArray[np.float32]]
+    categorical: Mapping[str, npt.NDArray[np.object_]]
+    labels: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
+    groups: npt.NDArray[np.object_] | None = None
+    scenarios: npt.NDArray[np.object_] | None = None
+    name: str = ""
+    sha256: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @property
+    def days(self) -> npt.NDArray[np.int64]:
+        """(n,) day of each transaction, counted from 1970 or from the beginning of the file."""
+        return np.asarray(self.time // features.DAY, np.int64)
+
+    @property
+    def payers(self) -> npt.NDArray[np.int64]:
+        """(n,) number of the payer, whom the bootstrap resamples; every row its own where none is named."""
+        role = self.schema.payer
+        if role is None:
+            return np.arange(len(self), dtype=np.int64)
+        return codes(self.entities[role])
+
+    def books(self) -> features.Books:
+        """Return what features are computed from."""
+        return features.Books(
+            time=self.time,
+            amount=np.rint(self.amount * features.AMOUNT_SCALE).astype(np.int64),
+            entities={role: codes(values) for role, values in self.entities.items()},
+            label=self.labels,
+        )
+
+    def take(self, rows: npt.NDArray[Any]) -> Self:
+        """Return some rows, in the order of ``rows``."""
+
+        def part(value: Any) -> Any:
+            if isinstance(value, np.ndarray):
+                return value[rows]
+            return {name: values[rows] for name, values in value.items()} if isinstance(value, dict) else value
+
+        fields = {name: part(value) for name, value in vars(self).items() if name != "schema"}
+        return dataclasses.replace(self, **fields)
+
+    def content_hashes(self) -> npt.NDArray[np.uint64]:
+        """Return (n,) uint64 hash of each row's identity, instant, amount, parties and label."""
+        table = {"id": self.ids, "time": self.time, "amount": self.amount, "label": self.labels, **self.entities}
+        return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(table), index=False), np.uint64)
+
+
+def concatenate(parts: Sequence[Transactions]) -> Transactions:
+    """Join transactions of one schema, of which each part is later than the one before."""
+    first = parts[0]
+
+    def joined(name: str) -> Any:
+        values = [getattr(part, name) for part in parts]
+        if isinstance(values[0], np.ndarray):
+            return np.concatenate(values)
+        return {key: np.concatenate([value[key] for value in values]) for key in values[0]}
+
+    names = [name for name, value in vars(first).items() if isinstance(value, np.ndarray | dict)]
+    return dataclasses.replace(first, **{name: joined(name) for name in names})
+
+
+def codes(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return (n,) int64 numbers of ``values``; -1 where nobody is known."""
+    if values.dtype != object:
+        return np.asarray(values, np.int64)
+    found, distinct = pd.factorize(values)
+    nobody = np.flatnonzero(distinct == "")
+    return np.where(np.isin(found, nobody), -1, found).astype(np.int64)
+
+
+def digest(hashes: npt.NDArray[np.uint64]) -> str:
+    """Return the SHA-256 of content hashes, whatever their order."""
+    return hashlib.sha256(np.sort(hashes).astype(">u8").tobytes()).hexdigest()

@@ -1,0 +1,214 @@
+"""Go on learning from new labels, and keep the new model only where it is better: champion against challenger.
+
+The newest labelled days are the judge. The challenger starts from the champion's weights and learns from the labelled
+days before them, a label delay apart; the last of those days are for its early stopping and calibration.
+"""
+
+import dataclasses
+import logging
+import pathlib
+import shutil
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from apps.fraud_detection import anomaly, config, feedback, folds, inputs, model, prepare, scoring, train, verdict
+from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
+from shared import errors, files, losses, training
+from shared.evaluation import calibration, classification, intervals
+
+log = logging.getLogger("fieldnets")
+
+# Of the days to learn from, the share that only stops and calibrates; of the peak step size, what a warm start takes.
+CALIBRATION_SHARE, STEP_SHARE = 0.3, 0.3
+PROMOTED, REFUSED = "promoted", "refused"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Windows:
+    """Rows of the update, oldest first.
+
+    Attributes:
+        train: Learnt from.
+        calibration: Stops the training and calibrates.
+        judge: The newest labelled days.
+    """
+
+    train: npt.NDArray[np.int64]
+    calibration: npt.NDArray[np.int64]
+    judge: npt.NDArray[np.int64]
+
+
+def update(run: scoring.Run, settings: config.Config, *, seed: int) -> dict[str, Any]:
+    """Train a challenger on the newest labels, judge both, and put the better one into the run folder.
+
+    Args:
+        run: The finished run, whose newest model is the champion.
+        settings: Which source holds the newest transactions.
+        seed: Of the bootstrap.
+
+    Returns:
+        What the command line prints; ``exit_code`` 3 where the champion stays.
+
+    Raises:
+        errors.InputError: There are too few labelled days, or a window without frauds.
+    """
+    found = prepare.load_source(settings, trained_on=run.inputs.schema, labelled=False)
+    found, verdicts = feedback.apply(run.folder.path, found)
+    windows = cut(found, run.settings)
+    history = inputs.compute_history(found, run.inputs.schema)
+    arrays = {
+        name: inputs.arrays(run.inputs, found, history, rows) for name, rows in dataclasses.asdict(windows).items()
+    }
+    labels = {name: found.labels[rows] for name, rows in dataclasses.asdict(windows).items()}
+    log.info("learning from %d transactions, %d frauds", len(windows.train), int(labels["train"].sum()))
+    folder = run.folder.path / "challenger"
+    shutil.rmtree(folder, ignore_errors=True)
+    challenger = go_on(run, arrays, labels, found, windows, folder)
+    scores = {
+        "champion": run.newest.scores(arrays["judge"]),
+        "challenger": challenger.scores(arrays["judge"]),
+    }
+    result = compare(scores, labels["judge"], found, windows, resamples=run.settings.resamples, seed=seed)
+    better = result["difference"]["low"] > 0
+    result |= {"verdicts": verdicts, "outcome": PROMOTED if better else REFUSED}
+    files.write_json(run.folder.path / "update.json", result)
+    scoring.save(challenger, folder)
+    if better:
+        promote(run, folder)
+    return {**result, "exit_code": 0 if better else errors.GateError.exit_code}
+
+
+def cut(found: Transactions, settings: config.Config) -> Windows:
+    """Cut the labelled rows: the newest ``test_days`` judge, ``train_days`` a label delay before them are learnt from.
+
+    Raises:
+        errors.InputError: A window lacks frauds or genuine transactions.
+    """
+    known = np.flatnonzero(found.labels != UNKNOWN)
+    if not len(known):
+        raise errors.InputError(f"{found.name}: expected labelled transactions. Received: none")
+    days = found.days[known]
+    if settings.protocol == "chronological" or days[-1] - days[0] < settings.train_days + settings.test_days:
+        cuts = np.quantile(np.arange(len(known)), [0.6, 0.8]).astype(int)
+        parts = np.split(known, cuts)
+    else:
+        judged = days > days[-1] - settings.test_days
+        end = days[-1] - settings.test_days - folds.delay_days(found)
+        learnt = (days <= end) & (days > end - settings.train_days)
+        share = round(learnt.sum() * (1 - CALIBRATION_SHARE))
+        rows = known[learnt]
+        parts = [rows[:share], rows[share:], known[judged]]
+    windows = Windows(train=parts[0], calibration=parts[1], judge=parts[2])
+    for name, rows in dataclasses.asdict(windows).items():
+        frauds = int((found.labels[rows] == 1).sum())
+        if frauds in (0, len(rows)):
+            raise errors.InputError(
+                f"{found.name}: expected frauds and genuine transactions in the {name} window of the update. "
+                f"Received: {frauds} frauds in {len(rows)} transactions"
+            )
+    return windows
+
+
+def go_on(
+    run: scoring.Run,
+    arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+    labels: Mapping[str, npt.NDArray[np.int64]],
+    found: Transactions,
+    windows: Windows,
+    folder: pathlib.Path,
+) -> scoring.Scorer:
+    """Train the champion's networks further, and average, calibrate and threshold them anew.
+
+    Anomaly detectors stay as they are: they learn from genuine transactions only.
+    """
+    networks = {}
+    for name in model.networks(run.settings, run.inputs):
+        network = train.uncompiled(run.newest.model.get_layer(model.layer_name(name)))
+        if config.kind(name) not in anomaly.KINDS:
+            network = _further(name, network, run, arrays, labels, folder / "training" / name)
+        networks[name] = network
+    logits = {
+        name: scoring.predict(network, {each: arrays["calibration"][each] for each in model.reads(name, run.inputs)})
+        for name, network in networks.items()
+    }
+    averaged = model.average(run.inputs, networks, train.fit_voices(logits, labels["calibration"]))
+    raw = scoring.predict(averaged, arrays["calibration"])
+    weights = found.weights[windows.calibration]
+    slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], labels["calibration"], weight=weights)
+    whole = model.calibrated(averaged, slope=slope, offset=offset)
+    rows = verdict.Validation(
+        scores=scoring.probabilities(scoring.predict(whole, arrays["calibration"])),
+        labels=labels["calibration"],
+        amounts=found.amount[windows.calibration],
+        weights=weights,
+        days=train.covered_days(found.time[windows.calibration]),
+        sha256=digest(found.content_hashes()[windows.calibration]),
+    )
+    return scoring.Scorer(model=whole, inputs=run.inputs, verdict=verdict.fit(rows, run.settings))
+
+
+def _further(
+    name: str,
+    network: keras.Model,
+    run: scoring.Run,
+    arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+    labels: Mapping[str, npt.NDArray[np.int64]],
+    folder: pathlib.Path,
+) -> keras.Model:
+    names = model.reads(name, run.inputs)
+    examples = {part: model.as_arrays(arrays[part], names, labels[part]) for part in ("train", "calibration")}
+    settings = model.fit_settings(name, run.settings, rows=len(examples["train"]))
+    training.fit(
+        network,
+        dataclasses.replace(examples["train"], weights=model.weights(labels["train"], run.settings)),
+        examples["calibration"],
+        settings=dataclasses.replace(settings, learning_rate=settings.learning_rate * STEP_SHARE),
+        loss=losses.by_name(typing.cast(losses.LossName, run.settings.loss), classes=model.CLASSES),
+        monitor=calibration.calibrated_log_likelihood,
+        outputs=training.Outputs(checkpoints=folder, history=folder / "history.csv", logs=folder / "logs"),
+    )
+    return train.uncompiled(network)
+
+
+def compare(
+    scores: Mapping[str, npt.NDArray[np.float64]],
+    labels: npt.NDArray[np.int64],
+    found: Transactions,
+    windows: Windows,
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return average precision of both with intervals by card, and that of the difference, challenger less champion."""
+    challenger, champion = scores["challenger"], scores["champion"]
+    metric = classification.average_precision
+    cases = {
+        "champion": intervals.Case(metric, champion),
+        "challenger": intervals.Case(metric, challenger),
+        "difference": intervals.Case(metric, challenger, champion),
+    }
+    measured = intervals.bootstrap_many(
+        cases, labels, units=found.payers[windows.judge], resamples=resamples, seed=seed
+    )
+    days = [folds.day_name(int(found.days[row]), calendar=found.calendar) for row in windows.judge[[0, -1]]]
+    return {
+        "metric": "average_precision",
+        "judged": {"first_day": days[0], "last_day": days[1], "n": len(labels), "frauds": int(labels.sum())},
+        **{name: measured[name].to_json() for name in cases},
+    }
+
+
+def promote(run: scoring.Run, challenger: pathlib.Path) -> None:
+    """Put the challenger in the champion's place; the champion is kept in ``champions/<number>``."""
+    champions = run.folder.path / "champions"
+    number = 1 + max((int(each.name) for each in champions.glob("*/")), default=0)
+    scoring.save(run.newest, champions / str(number))
+    for name in ("model.keras", inputs.FILE, "decision.json"):
+        with files.atomic(run.folder.path / name) as temporary:
+            shutil.copyfile(challenger / name, temporary)
+    log.info("the champion before is kept in %s", champions / str(number))

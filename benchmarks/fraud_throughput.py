@@ -1,0 +1,115 @@
+"""Scoring a Parquet file of 10 million transactions through ``predict``, and XGBoost on the same arrays, in one run.
+
+Trains the smoke preset first (``--run-dir`` names another run). ``python -m benchmarks.fraud_throughput``
+"""
+
+import argparse
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import numpy as np
+import psutil
+import pyarrow
+import pyarrow.parquet
+
+from apps.fraud_detection import simulator
+
+CUSTOMERS_PER_MILLION = 2_790
+COMPARED_ROWS = 500_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows-in-millions", type=float, default=10)
+    parser.add_argument("--run-dir", type=pathlib.Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch)
+        run = arguments.run_dir or folder / "run"
+        if arguments.run_dir is None:
+            call(["train", "--preset", "smoke", "--run-dir", str(run), "--quiet"])
+        world = simulator.World(
+            customers=round(CUSTOMERS_PER_MILLION * arguments.rows_in_millions),
+            terminals=round(2 * CUSTOMERS_PER_MILLION * arguments.rows_in_millions),
+        )
+        started = time.perf_counter()
+        rows = write(world, folder / "many.parquet")
+        print(f"simulated and wrote {rows:,} transactions in {time.perf_counter() - started:.0f} s")
+        command = [
+            "predict",
+            "--run-dir",
+            str(run),
+            str(folder / "many.parquet"),
+            "--output",
+            str(folder / "out.parquet"),
+        ]
+        seconds, peak = call(command)
+        print(f"predict: {seconds:.0f} s, {rows / seconds:,.0f} rows/s with reading, histories and writing")
+        print(f"peak memory {peak / 2**30:.2f} GiB")
+        compare(run, folder / "many.parquet")
+
+
+def write(world: simulator.World, path: pathlib.Path) -> int:
+    """Stream a world to a Parquet file, day by day."""
+    rows, writer = 0, None
+    for day in simulator.days(world):
+        table = pyarrow.Table.from_pandas(day, preserve_index=False)
+        writer = writer or pyarrow.parquet.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+        rows += len(day)
+    assert writer is not None
+    writer.close()
+    return rows
+
+
+def call(arguments: list[str]) -> tuple[float, float]:
+    """Run a verb, and return its seconds and its peak memory in bytes."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "apps.fraud_detection", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    peak = [0.0]
+
+    def watch() -> None:
+        while process.poll() is None:
+            try:
+                peak[0] = max(peak[0], psutil.Process(process.pid).memory_info().rss)
+            except psutil.NoSuchProcess:
+                return
+            time.sleep(0.05)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    errors = process.communicate()[1]
+    watcher.join()
+    if process.returncode:
+        raise SystemExit(errors.decode())
+    return time.perf_counter() - started, peak[0]
+
+
+def compare(run: pathlib.Path, path: pathlib.Path) -> None:
+    """Time the networks and boosted trees on the same arrays in memory."""
+    from shared import runtime
+
+    runtime.quiet_logs()
+    from apps.fraud_detection import baselines, inputs, scoring
+    from apps.fraud_detection.readers import sources
+
+    scorer = scoring.open_run(run).newest
+    booked = next(sources.iterate([str(path)], scorer.inputs.schema, chunk_rows=COMPARED_ROWS))
+    history = inputs.compute_history(booked, scorer.inputs.schema)
+    arrays = inputs.arrays(scorer.inputs, booked, history, np.arange(len(booked)))
+    trees = baselines.fit_trees(arrays, booked.labels, seed=0)
+    for name, score in (("networks", scorer.scores), ("XGBoost, 400 trees", trees)):
+        score(arrays)
+        started = time.perf_counter()
+        score(arrays)
+        print(f"{name}: {len(booked) / (time.perf_counter() - started):,.0f} rows/s on arrays in memory")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""An evaluation says what it must, and says so when it cannot."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from apps.fraud_detection import evaluate
+from apps.fraud_detection.judgement import evidence
+from shared.report import document
+
+
+def make_rows(size: int = 1_500, *, fraud: float = 0.1) -> evidence.Rows:
+    rng = np.random.default_rng(0)
+    folds = np.repeat([0, 1], size // 2)
+    labels = (rng.random(size) < fraud).astype(np.int64)
+    return evidence.Rows(
+        ids=np.arange(size),
+        folds=folds,
+        days=np.sort(rng.integers(0, 7, (2, size // 2)), axis=1).ravel() + 7 * folds,
+        day_names={day: f"2018-08-{day + 1:02d}" for day in range(14)},
+        amounts=np.round(rng.lognormal(3, 1, size), 2),
+        labels=labels,
+        payers=rng.integers(0, 200, size),
+        has_payer=True,
+        weights=np.ones(size),
+        columns={"amount": rng.normal(1, 1, size), "hour": rng.normal(size=size)},
+        reference_columns={"amount": rng.normal(size=500), "hour": rng.normal(size=500)},
+        reference_scores=rng.random(500),
+        groups=np.array(["north", "south"], object)[rng.integers(0, 2, size)],
+        scenarios=np.where(labels == 1, np.array(["large", "stolen"], object)[rng.integers(0, 2, size)], "none"),
+    )
+
+
+def make_run(rows: evidence.Rows, *, knows: float = 0.5) -> evidence.Run:
+    rng = np.random.default_rng(1)
+    scores = np.clip(knows * rows.labels + (1 - knows) * rng.random(len(rows)), 0, 1)
+    return evidence.Run(
+        name="run",
+        scores=scores,
+        thresholds=np.full(len(rows), 0.5),
+        rule="budget of 20 alerts a day",
+        costs=evidence.Costs(investigation=5, recovered_share=0.8, alerts_per_day=20),
+        decision={},
+        members={"dense": scores, "sequence": rng.random(len(rows))},
+        imbalance={"none": scores, "smote": rng.random(len(rows))},
+        synthetic={"real": scores, "synthetic": rng.random(len(rows)), "real and synthetic": scores},
+        memorisation={"copies": 0.0, "closeness": 0.51},
+        history=pd.DataFrame(
+            {
+                "network": "dense",
+                "epoch": [1, 2],
+                "loss": [0.2, 0.1],
+                "validation_loss": [0.2, 0.15],
+                "validation_metric": [-0.2, -0.1],
+            }
+        ),
+    )
+
+
+DATA = evidence.Data(
+    source="made up", split="test", unit="card", sha256="0" * 64, currency="EUR", protocol="Two weeks.", notes=()
+)
+
+
+def judged(rows: evidence.Rows, run: evidence.Run) -> evaluate.Evaluation:
+    rng = np.random.default_rng(2)
+    others = {"logistic": 0.2 * run.scores + 0.8 * rng.random(len(rows)), "xgboost": rng.random(len(rows))}
+    return evaluate.evaluate(rows, DATA, run, baseline_scores={**others, "rule": others["logistic"]}, resamples=100)
+
+
+@pytest.fixture(scope="module")
+def result() -> evaluate.Evaluation:
+    rows = make_rows()
+    return judged(rows, make_run(rows))
+
+
+def test_the_document_holds_the_metrics_of_the_field(result: evaluate.Evaluation) -> None:
+    found = json.loads(json.dumps(result.metrics))
+    assert next(iter(found["metrics"])) == "average_precision"
+    expected = {
+        "auroc",
+        "card_precision_at_100",
+        "recall_at_fpr_0.001",
+        "recall_at_fpr_0.05",
+        "precision_in_budget",
+        "recall_in_budget",
+        "value_recall_in_budget",
+        "net_savings_per_day",
+        "alerts_per_day",
+        "brier",
+        "ece",
+    }
+    assert expected <= set(found["metrics"])
+    assert "brier" not in found["baselines"]["rule"]
+    assert found["prevalence"] == pytest.approx(0.1, abs=0.03)
+    folds = found["prequential"]["folds"]
+    assert found["prequential"]["summary"]["model"]["auroc"]["mean"] == pytest.approx(
+        np.mean([fold["model"]["auroc"] for fold in folds])
+    )
+    assert sum(day["frauds"] for day in found["by_day"]) == make_rows().labels.sum()
+    assert {row["column"]: row["large"] for row in found["drift"]}["amount"]
+
+
+def test_the_report_says_first_what_the_budget_catches_and_whether_trees_do_as_well(
+    result: evaluate.Evaluation,
+) -> None:
+    answer = result.report.answer
+    assert answer.startswith("Looking at the 20 most suspicious transactions of each day finds")
+    assert "It is better than XGBoost" in answer
+    assert "where chance has" in answer
+    page = document.render(result.report)
+    for title in (
+        "Week by week",
+        "The alert budget",
+        "What it saves",
+        "Who gets false alarms",
+        "Synthetic transactions",
+    ):
+        assert title in page
+
+
+def test_a_model_that_is_worse_is_called_worse() -> None:
+    rows = make_rows()
+    run = dataclasses.replace(make_run(rows), scores=np.random.default_rng(5).random(len(rows)))
+    trees = make_run(rows).scores
+    result = evaluate.evaluate(rows, DATA, run, baseline_scores={"xgboost": trees}, resamples=100)
+    assert "It is WORSE than XGBoost, which should be used instead" in result.report.answer
+
+
+def test_predictions_hold_one_row_per_transaction_with_its_fold_and_decision(result: evaluate.Evaluation) -> None:
+    table = result.predictions
+    assert len(table) == 1_500
+    assert {"id", "fold", "day", "score", "decision", "xgboost_score", "scenario", "group"} <= set(table.columns)
+    assert ((table["score"] >= 0.5) == (table["decision"] == "fraud")).all()
+
+
+def test_rows_without_cards_groups_or_kinds_are_judged_and_noted() -> None:
+    rows = dataclasses.replace(
+        make_rows(), has_payer=False, payers=np.arange(1_500), groups=None, scenarios=None, folds=np.zeros(1_500, int)
+    )
+    run = dataclasses.replace(make_run(rows), members={}, imbalance={}, synthetic={})
+    result = judged(rows, run)
+    assert "card_precision_at_100" not in result.metrics["metrics"]
+    assert any("name no cards" in note for note in result.metrics["notes"])
+    assert "Who gets false alarms" not in document.render(result.report)
+
+
+def test_weighted_rows_are_noted_and_change_the_prevalence() -> None:
+    rows = make_rows()
+    rows = dataclasses.replace(rows, weights=np.where(rows.labels == 1, 1.0, 14.6))
+    result = judged(rows, make_run(rows))
+    assert result.metrics["prevalence"] < 0.02
+    assert any("Rows are weighted" in note for note in result.metrics["notes"])
+
+
+def test_a_fold_without_fraud_leaves_out_what_has_no_value_there() -> None:
+    rows = make_rows()
+    rows = dataclasses.replace(rows, labels=np.where(rows.folds == 1, 0, rows.labels))
+    result = judged(rows, make_run(rows))
+    assert "average_precision" not in result.metrics["metrics"]
+    assert "precision_in_budget" in result.metrics["metrics"]
+    assert any(note.startswith("model: average_precision: not defined") for note in result.metrics["notes"])
+    assert result.report.answer.startswith("A fold without frauds has nothing to be caught.")

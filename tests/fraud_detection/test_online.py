@@ -1,0 +1,141 @@
+"""One transaction at a time gives what a file gives, bit for bit."""
+
+import pathlib
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+
+from apps.fraud_detection import features, inputs, online
+from apps.fraud_detection.transactions import Transactions
+from shared import errors
+
+
+class FakeRedis:
+    """The few commands of Redis that the store uses, in memory."""
+
+    def __init__(self) -> None:
+        self.sets: dict[str, dict[str, float]] = {}
+        self.hashes: dict[str, dict[str, Any]] = {}
+        self.numbers: dict[str, int] = {}
+
+    def pipeline(self, *, transaction: bool) -> "FakeRedis":
+        assert transaction
+        return self
+
+    def execute(self) -> None:
+        return None
+
+    def incr(self, key: str) -> int:
+        self.numbers[key] = self.numbers.get(key, 0) + 1
+        return self.numbers[key]
+
+    def zadd(self, key: str, members: dict[str, float]) -> None:
+        self.sets.setdefault(key, {}).update(members)
+
+    def zrangebyscore(self, key: str, low: str, high: str) -> list[bytes]:
+        assert (low[0], high) == ("(", "+inf")
+        found = [(score, member) for member, score in self.sets.get(key, {}).items() if score > int(low[1:])]
+        return [member.encode() for _, member in sorted(found)]
+
+    def zremrangebyscore(self, key: str, low: str, high: int) -> None:
+        assert low == "-inf"
+        self.sets[key] = {member: score for member, score in self.sets[key].items() if score > high}
+
+    def scan_iter(self, *, match: str) -> list[str]:
+        return [key for key in self.sets if key.startswith(match.rstrip("*"))]
+
+    def hset(self, key: str, field: str, value: Any) -> None:
+        self.hashes.setdefault(key, {})[field] = value
+
+    def hexists(self, key: str, field: str) -> bool:
+        return field in self.hashes.get(key, {})
+
+    def hmget(self, key: str, fields: list[str]) -> list[Any]:
+        return [self.hashes.get(key, {}).get(field) for field in fields]
+
+    def hgetall(self, key: str) -> dict[str, Any]:
+        return dict(self.hashes.get(key, {}))
+
+    def hdel(self, key: str, *fields: str) -> None:
+        for field in fields:
+            self.hashes.get(key, {}).pop(field, None)
+
+
+def make_store(kind: str, folder: pathlib.Path) -> online.Store:
+    if kind == "redis":
+        return online.RedisStore(FakeRedis())
+    return online.SqliteStore(folder / "state.db" if kind == "file" else None)
+
+
+def make_scorer(booked: Transactions, store: online.Store) -> online.Scorer:
+    found = inputs.learn(booked, np.arange(len(booked)), sequence_length=0)
+    bundle: Any = types.SimpleNamespace(extra=lambda _name: found.to_json(), path="bundle")
+    return online.Scorer(bundle, store)
+
+
+def transaction(booked: Transactions, row: int) -> online.Transaction:
+    return online.Transaction(
+        identity=str(booked.ids[row]),
+        time=int(booked.time[row]),
+        amount=float(booked.amount[row]),
+        parties={role: str(values[row]) for role, values in booked.entities.items()},
+    )
+
+
+@pytest.mark.parametrize("kind", ["memory", "file", "redis"])
+def test_a_week_replayed_has_the_features_of_the_file(kind: str, booked: Transactions, tmp_path: pathlib.Path) -> None:
+    last = booked.days[-1]
+    rows = np.flatnonzero((booked.days > last - 50) & (booked.days <= last - 3))
+    found = booked.take(rows)
+    batch = inputs.compute_history(found, found.schema)
+    scorer = make_scorer(booked, make_store(kind, tmp_path))
+    week = int(found.days[-1]) - 6
+    judged = 0
+    delay = round(found.schema.label_delay_days * features.DAY)
+    for row in range(len(found)):
+        while found.time[judged] <= found.time[row] - delay:
+            assert scorer.judge(str(found.ids[judged]), int(found.labels[judged]))
+            judged += 1
+        one = transaction(found, row)
+        if found.days[row] >= week:
+            for name, value in scorer.history(one).items():
+                assert value.tobytes() == batch[name][row].tobytes(), (name, row)
+        scorer.remember(one)
+    assert judged > 1_000
+
+
+@pytest.mark.parametrize("kind", ["file", "redis"])
+def test_forgetting_what_is_too_old_changes_nothing(kind: str, booked: Transactions, tmp_path: pathlib.Path) -> None:
+    scorer = make_scorer(booked, make_store(kind, tmp_path))
+    for row in range(len(booked) - 1):
+        scorer.remember(transaction(booked, row), label=int(booked.labels[row]))
+    last = transaction(booked, len(booked) - 1)
+    before = scorer.history(last)
+    scorer.forget(last.time)
+    assert scorer.history(last) == before
+    scorer.forget(last.time + 100 * features.DAY)
+    assert scorer.history(last)["customer_count_30d"] == 1
+
+
+def test_a_store_in_a_file_outlives_its_process(booked: Transactions, tmp_path: pathlib.Path) -> None:
+    store = online.SqliteStore(tmp_path / "state.db")
+    make_scorer(booked, store).remember(transaction(booked, 0))
+    store.close()
+    again = make_scorer(booked, online.SqliteStore(tmp_path / "state.db"))
+    assert again.history(transaction(booked, 0))["customer_count_30d"] == 2
+    assert not again.judge("no such id", 1)
+
+
+def test_a_missing_party_is_named(booked: Transactions) -> None:
+    scorer = make_scorer(booked, online.SqliteStore())
+    with pytest.raises(errors.InputError, match="transaction 7: expected a customer"):
+        scorer.history(online.Transaction(identity="7", time=0, amount=1.0))
+
+
+def test_nobody_has_no_history(booked: Transactions) -> None:
+    scorer = make_scorer(booked, online.SqliteStore())
+    nobody = online.Transaction(identity="1", time=0, amount=1.0, parties={"customer": "", "terminal": ""})
+    scorer.remember(nobody)
+    assert scorer.history(nobody)["customer_count_1d"] == 0
