@@ -1,7 +1,7 @@
 """Has the input changed, or what the model says of it? New columns beside the reference inside a bundle."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ def monitor(
     names: Mapping[str, str],
     things: str,
     output: pathlib.Path | None,
+    left_out: Collection[str] = (),
 ) -> cli.Result:
     """Compare new columns with the bundle's reference, and write ``drift.json`` and ``report.html`` if asked.
 
@@ -32,11 +33,14 @@ def monitor(
         names: What each column is, in words.
         things: What the rows are, in the plural.
         output: Folder of the two files.
+        left_out: Columns of the reference that cannot be compared with these data.
 
     Returns:
         One row per column, whether any drifted, and exit code 3 if so.
     """
-    rows = drift.compare(loaded.extra("drift_reference.json"), columns, alpha=ALPHA)
+    reference = loaded.extra("drift_reference.json")
+    known = {name: content for name, content in reference.items() if name not in left_out}
+    rows = drift.compare(known, columns, alpha=ALPHA)
     drifted = [row["name"] for row in rows if row["drift"]]
     n = len(next(iter(columns.values())))
     result = {"n": n, "drift": bool(drifted), "drifted": drifted, "columns": rows}

@@ -149,7 +149,7 @@ class Config(config.Config):
     @classmethod
     def quick(cls) -> Self:
         """Two to three minutes: a third of the simulation, two folds."""
-        return cls(customers=1_700, terminals=3_400, folds=2, dense_copies=2, resamples=400)
+        return cls(customers=1_700, terminals=3_400, folds=2, dense_copies=2, alerts_per_day=33, resamples=400)
 
     @classmethod
     def default(cls) -> Self:

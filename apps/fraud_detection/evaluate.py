@@ -152,7 +152,6 @@ def _report(
         metrics=content,
         labels=names.LABELS,
         sections=[
-            sections.models(findings),
             sections.folds(findings),
             sections.budget(findings, run),
             sections.ranking(rows, run, baseline_scores),

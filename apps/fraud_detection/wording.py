@@ -89,8 +89,7 @@ def _amount(value: Mapping[str, float], payer: str | None, currency: str) -> str
 
 def _frequency(value: Mapping[str, float], payer: str) -> str:
     today, month = value[f"{payer}_count_1d"], value[f"{payer}_count_30d"]
-    number = "transaction" if today == 1 else "transactions"
-    return f"{today:.0f} {number} of the {payer} in 24 h, usual {month / features.USUAL_DAYS:.1f} a day"
+    return f"{_counted(today)} of the {payer} in 24 h, usual {month / features.USUAL_DAYS:.1f} a day"
 
 
 def _counterparty(value: Mapping[str, float], role: str, found: inputs.Inputs) -> str:
@@ -100,9 +99,13 @@ def _counterparty(value: Mapping[str, float], role: str, found: inputs.Inputs) -
         if risk > 0:
             until = f", known with {delay:g} days of delay" if delay else ""
             return f"{role} with {100 * risk:.0f} % fraud among its transactions of {days} d{until}"
-    if value[f"{role}_judged_30d"] == 0:
-        return f"{role} without judged transactions, {value[f'{role}_count_1d']:.0f} in 24 h"
-    return f"{role} with {value[f'{role}_count_1d']:.0f} transactions in 24 h, {value[f'{role}_count_30d']:.0f} in 30 d"
+    today, month = value[f"{role}_count_1d"], value[f"{role}_count_30d"]
+    judged = "" if value[f"{role}_judged_30d"] else ", none of them judged yet"
+    return f"{role} with {_counted(today)} in 24 h and {month:.0f} in 30 d{judged}"
+
+
+def _counted(count: float) -> str:
+    return f"{count:.0f} transaction" + ("" if count == 1 else "s")
 
 
 def _number(value: float) -> str:

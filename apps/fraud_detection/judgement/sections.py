@@ -6,37 +6,12 @@ from typing import Any
 from apps.fraud_detection.judgement import evidence, names, results
 from shared.report import blocks, curves, document, figures, formatting
 
-COMPARED = (
-    *names.HEADLINE,
-    "recall_at_fpr_0.001",
-    "recall_at_fpr_0.01",
-    "recall_in_budget",
-    "precision_in_budget",
-    "value_recall_in_budget",
-)
-
-
-def models(findings: results.Findings) -> document.Section:
-    """Show all models side by side, and the differences of the model to each."""
-    shown = [name for name in COMPARED if name in findings.metrics]
-    groups = {"This model": findings.metrics, **{_label(name): found for name, found in findings.baselines.items()}}
-    table = blocks.Table(
-        columns=("", *map(formatting.metric_name, shown)),
-        rows=[(label, *(found.get(name) for name in shown)) for label, found in groups.items()],
-        caption=f"Means over the folds. A random ranking has average precision {findings.prevalence:.4f}, the "
-        "prevalence, and AUROC 0.5.",
-        align="l" + "r" * len(shown),
-        emphasis=(0,),
-    )
-    differences = blocks.Table(
-        columns=("Model minus …", *map(formatting.metric_name, shown)),
-        rows=[(_label(name), *(found.get(each) for each in shown)) for name, found in findings.differences.items()],
-        caption="Differences on the same resampled cards; an interval that leaves out 0 is clear.",
-        align="l" + "r" * len(shown),
-        signed=True,
-    )
-    lead = "Every model learnt from the same days and was asked about the same transactions."
-    return document.Section("Beside other models", lead, [table, differences])
+SLICED = {
+    "recall_in_budget": "Caught in the budget",
+    "sensitivity": "Above the threshold",
+    "precision": "Precision above it",
+}
+MOST_COLUMNS = 8
 
 
 def folds(findings: results.Findings) -> document.Section:
@@ -77,26 +52,7 @@ def _days(findings: results.Findings) -> blocks.Figure:
 def budget(findings: results.Findings, run: evidence.Run) -> document.Section:
     """Show precision and recall against the number of alerts a day."""
     rival = next(name for name in findings.budgets[0] if name not in ("alerts", "model"))
-    alerts = [float(row["alerts"]) for row in findings.budgets]
-    lines: dict[str, list[float]] = {
-        f"{what}, {label}": [row[who][what] for row in findings.budgets]
-        for what in ("recall", "precision")
-        for who, label in (("model", "model"), (rival, _label(rival)))
-    }
-    figure = blocks.Figure(
-        svg=curves.lines(
-            alerts,
-            lines,
-            look=curves.Look(
-                x_label="Alerts a day",
-                y_label="Share",
-                y_limits=(0, 1),
-                marks={"budget": float(run.costs.alerts_per_day)},
-            ),
-        ),
-        caption="What more or fewer investigators would find.",
-        alt="Precision and recall against alerts a day",
-    )
+    figure = blocks.Row([_against_alerts(findings, run, rival, what) for what in ("recall", "precision")])
     table = blocks.Table(
         columns=("Alerts a day", "Recall", "Precision", f"Recall, {_label(rival)}", f"Precision, {_label(rival)}"),
         rows=[
@@ -107,6 +63,26 @@ def budget(findings: results.Findings, run: evidence.Run) -> document.Section:
         align="rrrrr",
     )
     return document.Section("The alert budget", "A queue that is longer finds more and wastes more.", [figure, table])
+
+
+def _against_alerts(findings: results.Findings, run: evidence.Run, rival: str, what: str) -> blocks.Figure:
+    return blocks.Figure(
+        svg=curves.lines(
+            [float(row["alerts"]) for row in findings.budgets],
+            {
+                label: [row[who][what] for row in findings.budgets]
+                for who, label in (("model", "model"), (rival, _label(rival)))
+            },
+            look=curves.Look(
+                x_label="Alerts a day",
+                y_label=what.capitalize(),
+                y_limits=(0, 1),
+                marks={"budget": float(run.costs.alerts_per_day)},
+            ),
+        ),
+        caption=f"{what.capitalize()} with more or fewer investigators.",
+        alt=f"{what.capitalize()} against alerts a day of the model and {_label(rival)}",
+    )
 
 
 def ranking(rows: evidence.Rows, run: evidence.Run, baselines: Mapping[str, evidence.Floats]) -> document.Section:
@@ -156,24 +132,28 @@ def money(findings: results.Findings, data: evidence.Data) -> document.Section:
 
 def where(findings: results.Findings) -> document.Section:
     """Show which frauds are caught: by kind and by amount."""
+    kinds = {"scenario": "Kind of fraud", "amount": "Amount"}
     tables = []
-    for kind, title in (("scenario", "Kind of fraud"), ("amount", "Amount")):
+    for kind, title in kinds.items():
         rows = [row for row in findings.slices if row["name"].startswith(f"{kind}=")]
+        # Rows of a kind of fraud are all frauds: precision says nothing there.
+        columns = (
+            dict(SLICED) if kind == "amount" else {name: SLICED[name] for name in ("recall_in_budget", "sensitivity")}
+        )
         if rows:
-            tables.append(_slices(rows, title))
+            tables.append(_slices(rows, title, columns))
     return document.Section("Which frauds it finds", "", tables)
 
 
-def _slices(rows: list[dict[str, Any]], title: str) -> blocks.Table:
-    metrics = ("recall_in_budget", "sensitivity", "precision")
+def _slices(rows: list[dict[str, Any]], title: str, columns: Mapping[str, str]) -> blocks.Table:
     return blocks.Table(
-        columns=(title, "Transactions", "Frauds", "Caught in the budget", "Above the threshold", "Precision above it"),
+        columns=(title, "Transactions", "Frauds", *columns.values()),
         rows=[
-            (row["name"].partition("=")[2], row["n"], row["positives"], *(row["metrics"][each] for each in metrics))
+            (row["name"].partition("=")[2], row["n"], row["positives"], *(row["metrics"][each] for each in columns))
             for row in rows
         ],
         caption=f"By {title.lower()}; intervals are Wilson's, at the effective number of cards.",
-        align="lrrrrr",
+        align="lrr" + "r" * len(columns),
     )
 
 
@@ -198,15 +178,21 @@ def calibration(findings: results.Findings) -> document.Section:
 def stability(findings: results.Findings) -> document.Section:
     """Show which inputs have moved since validation."""
     moved = sorted(findings.drift, key=lambda row: -row["psi"])
-    table = blocks.Table(
+    parts: list[blocks.Block] = [_psi(moved[:MOST_COLUMNS])]
+    if len(moved) > MOST_COLUMNS:
+        parts.append(blocks.Details(f"{len(moved) - MOST_COLUMNS} more columns", [_psi(moved[MOST_COLUMNS:])]))
+    count = sum(row["large"] for row in moved)
+    lead = f"{count} of {len(moved)} columns have moved." if count else "No column has moved much."
+    return document.Section("Have the inputs moved?", lead, parts)
+
+
+def _psi(rows: list[dict[str, Any]]) -> blocks.Table:
+    return blocks.Table(
         columns=("Column", "PSI", ""),
-        rows=[(row["column"], row["psi"], "moved" if row["large"] else "") for row in moved],
+        rows=[(row["column"], row["psi"], "moved" if row["large"] else "") for row in rows],
         caption=f"Population stability index between validation and the rows judged; above {results.PSI_ACT:g}: large.",
         align="lrl",
     )
-    count = sum(row["large"] for row in moved)
-    lead = f"{count} of {len(moved)} columns have moved." if count else "No column has moved much."
-    return document.Section("Have the inputs moved?", lead, [table])
 
 
 def fairness(findings: results.Findings) -> list[document.Section]:

@@ -16,7 +16,20 @@ EXAMPLE = (
     ' "numeric": ["distance_km"], "categorical": ["channel"], "label": "is_fraud", "id": "number"}'
 )
 
-_TIME_WORDS = ("datetime", "timestamp", "time", "date", "unixtime", "dt", "ts", "created", "booked", "at", "step")
+_TIME_WORDS = (
+    "datetime",
+    "timestamp",
+    "time",
+    "date",
+    "unixtime",
+    "dt",
+    "ts",
+    "created",
+    "booked",
+    "at",
+    "when",
+    "step",
+)
 _NOT_TIME = {"birth", "dob", "expiry", "expires", "expiration", "opened", "zone", "offset", "since", "last", "count"}
 _UNIT_WORDS = {"step": "hours", "hour": "hours", "hours": "hours", "minute": "minutes", "minutes": "minutes"}
 _UNIT_WORDS |= {"day": "days", "days": "days", "month": "months", "months": "months", "second": "seconds"}
