@@ -13,8 +13,6 @@ import time
 
 import numpy as np
 import psutil
-import pyarrow
-import pyarrow.parquet
 
 from apps.fraud_detection import simulator
 
@@ -37,7 +35,7 @@ def main() -> None:
             terminals=round(2 * CUSTOMERS_PER_MILLION * arguments.rows_in_millions),
         )
         started = time.perf_counter()
-        rows = write(world, folder / "many.parquet")
+        rows = simulator.write(world, folder / "many.parquet")
         print(f"simulated and wrote {rows:,} transactions in {time.perf_counter() - started:.0f} s")
         command = [
             "predict",
@@ -51,19 +49,6 @@ def main() -> None:
         print(f"predict: {seconds:.0f} s, {rows / seconds:,.0f} rows/s with reading, histories and writing")
         print(f"peak memory {peak / 2**30:.2f} GiB")
         compare(run, folder / "many.parquet")
-
-
-def write(world: simulator.World, path: pathlib.Path) -> int:
-    """Stream a world to a Parquet file, day by day."""
-    rows, writer = 0, None
-    for day in simulator.days(world):
-        table = pyarrow.Table.from_pandas(day, preserve_index=False)
-        writer = writer or pyarrow.parquet.ParquetWriter(path, table.schema)
-        writer.write_table(table)
-        rows += len(day)
-    assert writer is not None
-    writer.close()
-    return rows
 
 
 def call(arguments: list[str]) -> tuple[float, float]:

@@ -47,6 +47,13 @@ def _add_verbs(verbs: cli.Verbs) -> None:
     predicting.add_argument(
         "--history", type=pathlib.Path, action="append", help="earlier transactions, labelled if possible; not scored"
     )
+    worlds = ("customers", "terminals", "days", "drift_day")
+    simulating = cli.add_verb(
+        verbs, "simulate", simulate, help="write simulated transactions", config_class=config.Config, fields=worlds
+    )
+    simulating.add_argument("--output", type=pathlib.Path, required=True, help="the .parquet file to write")
+    simulating.add_argument("--overwrite", action="store_true", help="replace it if it exists")
+
     queue = reading("alerts", alerts, "rank a day's transactions for investigators")
     cli.add_run_dir(queue, NAME)
     queue.add_argument("--day", help="day to rank, as 2018-08-10 (default: the last of the data)")
@@ -203,6 +210,23 @@ def tune(arguments: argparse.Namespace) -> cli.Result:
     from apps.fraud_detection import tune as tuning
 
     return tuning.tune(settings, trials=arguments.trials, output=arguments.output_dir)
+
+
+def simulate(arguments: argparse.Namespace) -> cli.Result:
+    """Write simulated transactions of any number to a Parquet file, in the memory of one day."""
+    from apps.fraud_detection import prepare, simulator
+    from shared import batch
+
+    if arguments.output.suffix != ".parquet":
+        raise errors.InputError(f"--output: expected a name that ends in .parquet. Received: {arguments.output}")
+    cli.refuse_existing(arguments.output, overwrite=arguments.overwrite)
+    settings = cli.source_settings(config.Config, config.DATA_FIELDS, arguments)
+    with batch.counter() as bar:
+        task = bar.add_task("transactions simulated", total=None)
+        rows = simulator.write(
+            prepare.world(settings), arguments.output, on_rows=lambda count: bar.advance(task, count)
+        )
+    return {"output": str(arguments.output), "rows": rows}
 
 
 def alerts(arguments: argparse.Namespace) -> cli.Result:

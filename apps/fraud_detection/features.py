@@ -10,6 +10,7 @@ the transaction itself (Le Borgne et al. 2022, chapter "Baseline feature transfo
 not. No TensorFlow here.
 """
 
+import concurrent.futures
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -20,7 +21,7 @@ import numpy.typing as npt
 MICROSECONDS = 1_000_000
 DAY = 86_400 * MICROSECONDS
 WINDOW_DAYS = (1, 7, 30)
-USUAL_DAYS = 30
+USUAL_DAYS = WINDOW_DAYS[-1]
 # Amounts are kept as whole ten-thousandths: exact for cents, and for currencies with three decimals.
 AMOUNT_SCALE = 10_000
 UNKNOWN = -1
@@ -71,11 +72,16 @@ def compute(books: Books, *, label_delay_days: float) -> dict[str, Floats]:
         books: The transactions.
         label_delay_days: After how many days a verdict is in the books.
     """
-    found: dict[str, Floats] = {}
-    for entity, codes in books.entities.items():
-        columns = _of_entity(codes, books, round(label_delay_days * DAY))
-        found |= {f"{entity}_{what}": columns[what] for what in _WHAT}
-    return found
+    clock, delay = _Clock(books.time), round(label_delay_days * DAY)
+    clock.prepare(delay)
+    # NumPy sorts and searches without holding Python back: the entities keep several cores busy.
+    with concurrent.futures.ThreadPoolExecutor(max(1, len(books.entities))) as pool:
+        columns = pool.map(lambda codes: _of_entity(codes, books, clock, delay), books.entities.values())
+        return {
+            f"{entity}_{what}": found[what]
+            for entity, found in zip(books.entities, columns, strict=True)
+            for what in _WHAT
+        }
 
 
 def needed_days(label_delay_days: float) -> float:
@@ -95,56 +101,79 @@ _WHAT = (
 )
 
 
-def _of_entity(codes: Ints, books: Books, delay: int) -> dict[str, Floats]:
-    view = _Sorted(codes, books.time)
-    order = view.order
-    amount, label = books.amount[order], books.label[order]
-    last = np.arange(1, len(order) + 1)
+def _of_entity(codes: Ints, books: Books, clock: "_Clock", delay: int) -> dict[str, Floats]:
+    view = _Sorted(codes, clock)
+    amount, label = books.amount[view.order], books.label[view.order]
     paid, judged, fraud = (_running(values) for values in (amount, label != UNKNOWN, label == 1))
+    last = np.arange(1, len(codes) + 1)
     columns: dict[str, npt.NDArray[Any]] = {}
     known = view.first_after(delay)
+    judged_until, frauds_until = judged[known], fraud[known]
     for days in WINDOW_DAYS:
         start = view.first_after(days * DAY)
-        columns[f"count_{days}d"] = last - start
-        columns[f"mean_amount_{days}d"] = (paid[last] - paid[start]) / (last - start) / AMOUNT_SCALE
-        start = view.first_after(days * DAY + delay)
-        verdicts = judged[known] - judged[start]
-        columns[f"risk_{days}d"] = _divided(fraud[known] - fraud[start], verdicts, 0.0)
+        count = last - start
+        columns[f"count_{days}d"] = count
+        columns[f"mean_amount_{days}d"] = (paid[1:] - paid[start]) / (count * AMOUNT_SCALE)
+        early = view.first_after(days * DAY + delay)
+        verdicts = judged_until - judged[early]
+        columns[f"risk_{days}d"] = _divided(frauds_until - fraud[early], verdicts, 0.0)
         columns[f"judged_{days}d"] = verdicts
-    start, end = view.first_after(USUAL_DAYS * DAY), last - 1
-    some = end > start
-    usual = _divided(paid[end] - paid[start], end - start, 0.0) / AMOUNT_SCALE
+    # The last window is the longest, and what is usual is what stood in it before.
+    end = last - 1
+    usual = _divided(paid[:-1] - paid[start], (end - start) * AMOUNT_SCALE, 0.0)
     columns["usual_amount"] = usual
     columns["amount_ratio"] = _divided(amount / AMOUNT_SCALE, usual, 1.0)
     columns["maximum_ratio"] = _divided(amount, _largest(amount, start, end), 1.0)
-    gap = np.where(some, view.time - view.time[np.maximum(end - 1, 0)], USUAL_DAYS * DAY)
+    time = clock.time[view.order]
+    gap = np.where(end > start, time - time[np.maximum(end - 1, 0)], USUAL_DAYS * DAY)
     columns["hours_since_last"] = gap / (3_600 * MICROSECONDS)
-    unknown = view.codes < 0
-    result = {}
-    for name in _WHAT:
-        values = np.empty(len(order), np.float32)
-        values[order] = np.where(unknown, 1.0 if name.endswith("ratio") else 0.0, columns[name])
-        result[name] = values
-    return result
+    return {name: view.restored(columns[name], 1.0 if name.endswith("ratio") else 0.0) for name in _WHAT}
+
+
+class _Clock:
+    """Times (n,), not falling, and for each how many are older than some time before it."""
+
+    def __init__(self, time: Ints) -> None:
+        self.time = time
+        self._places: dict[int, Ints] = {}
+
+    def prepare(self, delay: int) -> None:
+        """Look up every window once, for all entities."""
+        for ago in {delay, *(days * DAY + later for days in WINDOW_DAYS for later in (0, delay))}:
+            self._places[ago] = np.searchsorted(self.time, self.time - ago, side="right")
+
+    def first_after(self, ago: int) -> Ints:
+        """Return (n,) the first row of any entity that is younger than ``ago`` microseconds."""
+        return self._places[ago]
 
 
 class _Sorted:
     """Rows by entity and then by time."""
 
-    def __init__(self, codes: Ints, time: Ints) -> None:
-        """Sort ``codes`` (n,), keeping the order within a code; ``time`` (n,) does not fall."""
-        self._unsorted_time = time
+    def __init__(self, codes: Ints, clock: _Clock) -> None:
+        """Sort ``codes`` (n,), keeping the order within a code."""
+        self._clock = clock
         self.order = _stable_order(codes)
-        self.codes, self.time = codes[self.order], time[self.order]
+        found = codes[self.order]
+        self._unknown = found < 0
         # Entity and place in time as one number, which rises from row to row.
-        self._group = np.cumsum(np.diff(self.codes, prepend=self.codes[:1]) != 0) * (len(time) + 1)
+        self._group = np.cumsum(np.diff(found, prepend=found[:1]) != 0) * (len(codes) + 1)
         self._key = self._group + self.order
 
     def first_after(self, ago: int) -> Ints:
         """Return for each row the first row of its entity that is younger than ``ago`` microseconds."""
-        # Both searches run through rising numbers, which is several times faster than jumping about.
-        place = np.searchsorted(self._unsorted_time, self._unsorted_time - ago, side="right")
-        return np.searchsorted(self._key, self._group + place[self.order], side="left")
+        # Rising numbers are found several times faster than jumping ones.
+        place = self._clock.first_after(ago)[self.order]
+        place += self._group
+        return np.searchsorted(self._key, place, side="left")
+
+    def restored(self, column: npt.NDArray[Any], nobody: float) -> Floats:
+        """Return a sorted column in the order of the books; ``nobody`` where the entity is not known."""
+        found = column.astype(np.float32)
+        found[self._unknown] = nobody
+        values = np.empty_like(found)
+        values[self.order] = found
+        return values
 
 
 def _stable_order(codes: Ints) -> Ints:

@@ -10,13 +10,18 @@ TensorFlow here.
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator
+import pathlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import scipy.spatial
+
+from shared import files
 
 DAY_SECONDS = 86_400
 # Noon and its spread, in seconds: nearly all transactions fall between 5:00 and 19:00.
@@ -127,6 +132,24 @@ def days(world: World) -> Iterator[pd.DataFrame]:
         table = _day(world, day, first_id=number)
         number += len(table)
         yield table
+
+
+def write(world: World, path: pathlib.Path, *, on_rows: Callable[[int], None] = lambda _rows: None) -> int:
+    """Stream a world to a Parquet file, day by day, and return the number of transactions.
+
+    Args:
+        world: What to simulate.
+        path: Of the file; it appears when it is whole.
+        on_rows: Called with the number of rows after each day.
+    """
+    rows = 0
+    schema = pyarrow.Schema.from_pandas(_day(world, 0, first_id=0), preserve_index=False)
+    with files.atomic(path) as temporary, pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
+        for table in days(world):
+            writer.write_table(pyarrow.Table.from_pandas(table, schema=schema, preserve_index=False))
+            rows += len(table)
+            on_rows(len(table))
+    return rows
 
 
 def _day(world: World, day: int, *, first_id: int) -> pd.DataFrame:

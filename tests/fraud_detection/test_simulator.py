@@ -1,10 +1,12 @@
 """The simulated world follows its description."""
 
+import pathlib
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import simulator
+from apps.fraud_detection import __main__, simulator
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,18 @@ def test_days_come_one_by_one_and_are_the_whole(world: simulator.World, table: p
     dates = [day["TX_DATETIME"].dt.normalize().unique() for day in days]
     assert [str(each[0])[:10] for each in dates[:2]] == ["2018-04-01", "2018-04-02"]
     assert all(len(each) == 1 for each in dates)
+
+
+def test_a_world_streamed_to_a_file_is_the_same(
+    world: simulator.World, table: pd.DataFrame, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert simulator.write(world, tmp_path / "a.parquet") == len(table)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), table, check_dtype=False)
+    flags = ("--customers", "400", "--terminals", "800", "--days", "60", "--seed", "3", "--json")
+    assert __main__.main(["simulate", "--output", str(tmp_path / "b.parquet"), *flags]) == 0
+    assert f'"rows": {len(table)}' in capsys.readouterr().out
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "b.parquet"), table, check_dtype=False)
+    assert __main__.main(["simulate", "--output", str(tmp_path / "b.parquet"), *flags]) == 2
 
 
 def test_a_longer_world_begins_with_the_shorter_one(table: pd.DataFrame) -> None:

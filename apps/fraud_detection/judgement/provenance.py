@@ -65,12 +65,17 @@ def training(findings: results.Findings, history: pd.DataFrame) -> document.Sect
     return document.Section("Networks and training", lead, parts)
 
 
+def _whole(table: pd.DataFrame, column: str) -> bool:
+    """Return whether each row has a value; a GAN's training has no validation loss."""
+    return column in table and bool(table[column].notna().all())
+
+
 def _history(name: str, table: pd.DataFrame) -> blocks.Figure:
     """Draw one network's rows of ``history.csv``; the epoch kept is the one of the best validation metric."""
     kept = table["validation_metric"].to_numpy().argmax()
     losses = {"training": "loss", "validation": "validation_loss"}
     panels = {
-        "Loss": {label: table[column].to_numpy() for label, column in losses.items() if table[column].notna().all()},
+        "Loss": {label: table[column].to_numpy() for label, column in losses.items() if _whole(table, column)},
         "Validation metric": {"validation": table["validation_metric"].to_numpy()},
     }
     return blocks.Figure(
