@@ -12,7 +12,7 @@ not. No TensorFlow here.
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,6 +25,8 @@ USUAL_DAYS = WINDOW_DAYS[-1]
 # Amounts are kept as whole ten-thousandths: exact for cents, and for currencies with three decimals.
 AMOUNT_SCALE = 10_000
 UNKNOWN = -1
+# Below this many rows a pool of threads costs more than it spares.
+FEW_ROWS = 20_000
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -72,16 +74,20 @@ def compute(books: Books, *, label_delay_days: float) -> dict[str, Floats]:
         books: The transactions.
         label_delay_days: After how many days a verdict is in the books.
     """
-    clock, delay = _Clock(books.time), round(label_delay_days * DAY)
-    clock.prepare(delay)
-    # NumPy sorts and searches without holding Python back: the entities keep several cores busy.
-    with concurrent.futures.ThreadPoolExecutor(max(1, len(books.entities))) as pool:
-        columns = pool.map(lambda codes: _of_entity(codes, books, clock, delay), books.entities.values())
-        return {
-            f"{entity}_{what}": found[what]
-            for entity, found in zip(books.entities, columns, strict=True)
-            for what in _WHAT
-        }
+    delay = round(label_delay_days * DAY)
+    if len(books) < FEW_ROWS:
+        return _columns(books, delay, map)
+    # NumPy sorts and searches without holding Python back: windows and entities keep several cores busy.
+    with concurrent.futures.ThreadPoolExecutor(max(2, len(books.entities))) as pool:
+        return _columns(books, delay, pool.map)
+
+
+def _columns(books: Books, delay: int, each: Callable[..., Iterable[Any]]) -> dict[str, Floats]:
+    """Return every feature, with ``each`` applying a function to several arguments, one after another or at once."""
+    clock = _Clock(books.time, delay, each)
+    found = each(lambda codes: _of_entity(codes, books, clock, delay), books.entities.values())
+    pairs = zip(books.entities, found, strict=True)
+    return {f"{entity}_{what}": columns[what] for entity, columns in pairs for what in _WHAT}
 
 
 def needed_days(label_delay_days: float) -> float:
@@ -133,14 +139,12 @@ def _of_entity(codes: Ints, books: Books, clock: "_Clock", delay: int) -> dict[s
 class _Clock:
     """Times (n,), not falling, and for each how many are older than some time before it."""
 
-    def __init__(self, time: Ints) -> None:
-        self.time = time
-        self._places: dict[int, Ints] = {}
-
-    def prepare(self, delay: int) -> None:
+    def __init__(self, time: Ints, delay: int, each: Callable[..., Iterable[Any]]) -> None:
         """Look up every window once, for all entities."""
-        for ago in {delay, *(days * DAY + later for days in WINDOW_DAYS for later in (0, delay))}:
-            self._places[ago] = np.searchsorted(self.time, self.time - ago, side="right")
+        self.time = time
+        windows = sorted({delay, *(days * DAY + later for days in WINDOW_DAYS for later in (0, delay))})
+        places = each(lambda ago: np.searchsorted(time, time - ago, side="right"), windows)
+        self._places: dict[int, Ints] = dict(zip(windows, places, strict=True))
 
     def first_after(self, ago: int) -> Ints:
         """Return (n,) the first row of any entity that is younger than ``ago`` microseconds."""

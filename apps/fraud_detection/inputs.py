@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.fraud_detection import features, schema
-from apps.fraud_detection.transactions import Transactions, codes
+from apps.fraud_detection.transactions import Transactions
 from shared import errors
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -213,27 +213,18 @@ def sequences(inputs: Inputs, transactions: Transactions, history: Mapping[str, 
 
 def previous(transactions: Transactions, inputs: Inputs, rows: Ints | slice) -> Ints:
     """Return (n, length) rows of the payer's last transactions, oldest first, padded with -1 at the end."""
-    payers = transactions.payers
-    order = np.argsort(payers, kind="stable")
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    first = np.searchsorted(payers[order], payers[order], side="left")
-    end = rank[rows] + 1
-    start = np.maximum(first[rank[rows]], end - inputs.sequence_length)
-    start = np.maximum(start, _first_recent(transactions, payers, order)[rank[rows]])
+    order, place, first = transactions.by_payer
+    end = place[rows] + 1
+    start = np.maximum(first[rows], end - inputs.sequence_length)
     # Nobody's transactions are no sequence: such a row stands alone.
-    start = np.where(payers[rows] < 0, end - 1, start)
-    places = start[:, np.newaxis] + np.arange(inputs.sequence_length)
-    inside = places < end[:, np.newaxis]
-    return np.where(inside, order[np.minimum(places, len(order) - 1)], -1)
-
-
-def _first_recent(transactions: Transactions, payers: Ints, order: Ints) -> Ints:
-    """Return for each row, sorted by payer and time, the first place whose transaction is recent enough for it."""
-    place = np.arange(len(order))
-    key = np.cumsum(np.diff(payers[order], prepend=payers[order[:1]]) != 0) * (len(order) + 1)
-    oldest = np.searchsorted(transactions.time, transactions.time - SEQUENCE_DAYS * features.DAY, side="right")
-    return np.minimum(np.searchsorted(key + order, key + oldest[order], side="left"), place)
+    start = np.where(transactions.payers[rows] < 0, end - 1, start)
+    oldest = (transactions.time[rows] - SEQUENCE_DAYS * features.DAY)[:, np.newaxis]
+    steps = np.arange(inputs.sequence_length)
+    taken = order[np.minimum(start[:, np.newaxis] + steps, len(order) - 1)]
+    inside = start[:, np.newaxis] + steps < end[:, np.newaxis]
+    start += (inside & (transactions.time[taken] <= oldest)).sum(axis=1)
+    places = start[:, np.newaxis] + steps
+    return np.where(places < end[:, np.newaxis], order[np.minimum(places, len(order) - 1)], -1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -241,7 +232,7 @@ class _Payees:
     """Who is paid: the entity after the payer, if there is one."""
 
     role: str | None
-    codes: Ints
+    codes: npt.NDArray[Any]
 
     def risk(self, history: Mapping[str, Floats]) -> Floats:
         if self.role is None:
@@ -253,7 +244,7 @@ def _payees(transactions: Transactions) -> _Payees:
     roles = list(transactions.schema.entities)[1:2]
     if not roles:
         return _Payees(None, np.zeros(len(transactions), np.int64))
-    return _Payees(roles[0], codes(transactions.entities[roles[0]]))
+    return _Payees(roles[0], transactions.entities[roles[0]])
 
 
 def _ids(values: npt.NDArray[np.object_], words: tuple[str, ...]) -> npt.NDArray[np.int32]:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from apps.fraud_detection import features, inputs, schema
 from apps.fraud_detection.transactions import Transactions, concatenate
 
-# A block is at least as long as the history before it, so that no history is computed more than about twice.
-SMALLEST_BLOCK = 50_000
+# A block is a third of the history before it, which is computed again with each: memory against time.
+SMALLEST_BLOCK, BLOCK_SHARE = 50_000, 1 / 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,7 +40,7 @@ def blocks(parts: Iterable[Transactions], found: inputs.Inputs) -> Iterator[Bloc
     waiting: list[Transactions] = []
     for part in parts:
         waiting.append(part)
-        if sum(map(len, waiting)) >= max(SMALLEST_BLOCK, 0 if tail is None else len(tail)):
+        if sum(map(len, waiting)) >= max(SMALLEST_BLOCK, 0 if tail is None else BLOCK_SHARE * len(tail)):
             block = _block(tail, waiting, found.schema)
             yield block
             tail, waiting = _tail(block.transactions, needed), []

@@ -1,6 +1,7 @@
 """Checked transactions in order of time: what every step of the app works on. No TensorFlow here."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -61,7 +62,18 @@ class Transactions:
         """(n,) day of each transaction, counted from 1970 or from the beginning of the file."""
         return np.asarray(self.time // features.DAY, np.int64)
 
-    @property
+    @functools.cached_property
+    def by_payer(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Rows by payer and time; for each row its place among them, and the place of its payer's first row."""
+        payers = self.payers
+        order = np.argsort(payers, kind="stable")
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        ranked = payers[order]
+        first = np.searchsorted(ranked, ranked, side="left")
+        return order, place, first[place]
+
+    @functools.cached_property
     def payers(self) -> npt.NDArray[np.int64]:
         """(n,) number of the payer, whom the bootstrap resamples; every row its own where none is named."""
         role = self.schema.payer
@@ -86,7 +98,9 @@ class Transactions:
                 return value[rows]
             return {name: values[rows] for name, values in value.items()} if isinstance(value, dict) else value
 
-        fields = {name: part(value) for name, value in vars(self).items() if name != "schema"}
+        fields = {
+            each.name: part(getattr(self, each.name)) for each in dataclasses.fields(self) if each.name != "schema"
+        }
         return dataclasses.replace(self, **fields)
 
     def content_hashes(self) -> npt.NDArray[np.uint64]:
@@ -105,7 +119,9 @@ def concatenate(parts: Sequence[Transactions]) -> Transactions:
             return np.concatenate(values)
         return {key: np.concatenate([value[key] for value in values]) for key in values[0]}
 
-    names = [name for name, value in vars(first).items() if isinstance(value, np.ndarray | dict)]
+    names = [
+        each.name for each in dataclasses.fields(first) if isinstance(getattr(first, each.name), np.ndarray | dict)
+    ]
     return dataclasses.replace(first, **{name: joined(name) for name in names})
 
 
