@@ -1,6 +1,6 @@
 """One transaction at a time: history from the SQLite store, score from a bundle. Latencies, in one run.
 
-Trains a small dense model, fills the store with its data, replays the end. ``python -m benchmarks.fraud_online``
+Trains a small ensemble, fills the store with its data, replays the end. ``python -m benchmarks.fraud_online``
 """
 
 import pathlib
@@ -23,11 +23,11 @@ def main() -> None:
     from apps.fraud_detection import online
     from shared.serving import bundle
 
-    settings = config.Config.smoke().replace({"customers": 5_000, "terminals": 10_000, "days": 60})
+    settings = config.Config.smoke().replace({"customers": 1_000, "terminals": 2_000, "days": 45})
     booked = prepare.load_source(settings)
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
-        verb("train", "--preset", "smoke", "--model", "dense", "--run-dir", str(folder / "run"), "--quiet")
+        verb("train", "--preset", "smoke", "--run-dir", str(folder / "run"), "--quiet")
         verb("export", "--run-dir", str(folder / "run"), "--output-dir", str(folder / "bundles"), "--quiet")
         scorer = online.Scorer(bundle.load(folder / "bundles"), online.SqliteStore(folder / "state.db"))
         all_rows = [transaction(booked, row) for row in range(len(booked))]

@@ -198,17 +198,44 @@ def sequences(inputs: Inputs, transactions: Transactions, history: Mapping[str, 
     known = places >= 0
     place = np.maximum(places, 0)
     last = np.take_along_axis(place, known.sum(axis=1, keepdims=True) - 1, axis=1)
-    before = (transactions.time[last] - transactions.time[place]) / (3_600 * features.MICROSECONDS)
     payees = _payees(transactions)
-    channels = (
-        np.log1p(np.maximum(transactions.amount[place], 0)) / 5,
-        np.log1p(before) / 5,
-        hours(transactions.time[place]) / 24,
-        payees.risk(history)[place],
-        payees.codes[place] == payees.codes[last],
-        np.ones(place.shape),
+    found = channels(
+        amount=transactions.amount[place],
+        time=transactions.time[place],
+        now=transactions.time[last],
+        payee_risk=payees.risk(history)[place],
+        same_payee=payees.codes[place] == payees.codes[last],
     )
-    return np.stack([np.where(known, channel, 0.0) for channel in channels], axis=2).astype(np.float32)
+    return np.where(known[:, :, np.newaxis], found, np.float32(0))
+
+
+def channels(
+    *,
+    amount: npt.NDArray[np.float64],
+    time: Ints,
+    now: Ints,
+    payee_risk: Floats,
+    same_payee: npt.NDArray[np.bool_],
+) -> Floats:
+    """Return ``CHANNELS`` of transactions, (..., channels) float32.
+
+    Args:
+        amount: (...) in the currency.
+        time: (...) their instants in microseconds.
+        now: Instant of the transaction judged; broadcast to them.
+        payee_risk: (...) share of fraud at their payees in 30 days, as known at their instants.
+        same_payee: (...) whether their payee is the one of the transaction judged.
+    """
+    before = (now - time) / (3_600 * features.MICROSECONDS)
+    found = (
+        np.log1p(np.maximum(amount, 0)) / 5,
+        np.log1p(before) / 5,
+        hours(time) / 24,
+        payee_risk,
+        same_payee,
+        np.ones(time.shape),
+    )
+    return np.stack([np.asarray(channel, np.float64) for channel in found], axis=-1).astype(np.float32)
 
 
 def previous(transactions: Transactions, inputs: Inputs, rows: Ints | slice) -> Ints:

@@ -5,6 +5,7 @@ of a file: the same function on the same rows gives the same bits.
 """
 
 import dataclasses
+import json
 import pathlib
 import sqlite3
 from collections.abc import Mapping
@@ -27,12 +28,16 @@ class Event(NamedTuple):
         amount: Ten-thousandths of the currency.
         label: 1, 0 or ``UNKNOWN``.
         identity: The transaction's id.
+        payee: Who was paid; empty where the schema names nobody.
+        payee_risk: Share of fraud at the payee in 30 days, as known at this instant; for sequences.
     """
 
     time: int
     amount: int
     label: int
     identity: str
+    payee: str = ""
+    payee_risk: float = 0.0
 
 
 class Store(Protocol):
@@ -62,7 +67,8 @@ class SqliteStore:
             self._connection.execute(f"PRAGMA {setting}")
         self._connection.executescript(
             "CREATE TABLE IF NOT EXISTS event (number INTEGER PRIMARY KEY, role TEXT NOT NULL, party TEXT NOT NULL,"
-            " time INTEGER NOT NULL, amount INTEGER NOT NULL, label INTEGER NOT NULL, identity TEXT NOT NULL);"
+            " time INTEGER NOT NULL, amount INTEGER NOT NULL, label INTEGER NOT NULL, identity TEXT NOT NULL,"
+            " payee TEXT NOT NULL, payee_risk REAL NOT NULL);"
             "CREATE INDEX IF NOT EXISTS by_party ON event (role, party, time);"
             "CREATE INDEX IF NOT EXISTS by_identity ON event (identity);"
             "CREATE INDEX IF NOT EXISTS by_time ON event (time);"
@@ -74,13 +80,16 @@ class SqliteStore:
         with self._connection:
             self._connection.execute("BEGIN")
             self._connection.executemany(
-                "INSERT INTO event (role, party, time, amount, label, identity) VALUES (?, ?, ?, ?, ?, ?)", rows
+                "INSERT INTO event (role, party, time, amount, label, identity, payee, payee_risk)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
             )
 
     def since(self, role: str, party: str, time: int) -> list[Event]:
         """Return the transactions of a party after ``time``."""
         found = self._connection.execute(
-            "SELECT time, amount, label, identity FROM event WHERE role = ? AND party = ? AND time > ? "
+            "SELECT time, amount, label, identity, payee, payee_risk FROM event "
+            "WHERE role = ? AND party = ? AND time > ? "
             "ORDER BY time, number",
             (role, party, time),
         )
@@ -115,7 +124,8 @@ class RedisStore:
         number = int(self._client.incr(f"{self._prefix}:number"))
         for role, party in parties.items():
             # The number keeps transactions of one instant in order: members of one score are sorted as text.
-            member = f"{number:020d}|{event.time}|{event.amount}|{event.identity}"
+            about = {"risk": event.payee_risk, "payee": event.payee, "id": event.identity}
+            member = f"{number:020d}|{event.time}|{event.amount}|{json.dumps(about)}"
             pipe.zadd(self._key(role, party), {member: event.time})
         if event.label != UNKNOWN:
             pipe.hset(f"{self._prefix}:labels", event.identity, event.label)
@@ -128,10 +138,18 @@ class RedisStore:
         parts = [_text(member).split("|", 3) for member in members]
         if not parts:
             return []
-        labels = self._client.hmget(f"{self._prefix}:labels", [part[3] for part in parts])
+        about = [json.loads(part[3]) for part in parts]
+        labels = self._client.hmget(f"{self._prefix}:labels", [each["id"] for each in about])
         return [
-            Event(int(part[1]), int(part[2]), UNKNOWN if label is None else int(label), part[3])
-            for part, label in zip(parts, labels, strict=True)
+            Event(
+                int(part[1]),
+                int(part[2]),
+                UNKNOWN if label is None else int(label),
+                each["id"],
+                each["payee"],
+                each["risk"],
+            )
+            for part, each, label in zip(parts, about, labels, strict=True)
         ]
 
     def judge(self, identity: str, label: int) -> bool:
@@ -184,20 +202,12 @@ class Scorer:
     """Scores transactions in order of time, and remembers them."""
 
     def __init__(self, loaded: bundle.Bundle, store: Store) -> None:
-        """Join a bundle and a store.
-
-        Raises:
-            errors.InputError: The model reads sequences of transactions, which a store does not keep.
-        """
+        """Join a bundle and a store."""
         self._bundle, self._store = loaded, store
         self.inputs = inputs.Inputs.from_json(loaded.extra("inputs.json"))
-        if self.inputs.sequence_length:
-            raise errors.InputError(
-                f"{loaded.path}: expected a model without a sequence network (--model dense) for online scoring. "
-                "Received: one with"
-            )
         self._delay = self.inputs.schema.label_delay_days
         self._needed = round(features.needed_days(self._delay) * features.DAY)
+        self._payee = next(iter(list(self.inputs.schema.entities)[1:]), None)
 
     def score(self, transaction: Transaction, *, reasons: bool = False) -> dict[str, Any]:
         """Return score and decision, and the indices of its reasons if asked; then remember the transaction.
@@ -209,14 +219,29 @@ class Scorer:
         outputs = self._bundle.run(
             self._columns(transaction, history), signature="serving_default" if reasons else "score"
         )
-        self.remember(transaction)
+        self._keep(transaction, history, UNKNOWN)
         return {name: values[0].tolist() if values.ndim > 1 else values[0] for name, values in outputs.items()}
 
     def remember(self, transaction: Transaction, *, label: int = UNKNOWN) -> None:
-        """Keep a transaction without scoring it, to fill a new store."""
+        """Keep a transaction without scoring it, to fill a new store, oldest first."""
+        history = self.history(transaction) if self.inputs.sequence_length else {}
+        self._keep(transaction, history, label)
+
+    def _keep(self, transaction: Transaction, history: Mapping[str, np.float32], label: int) -> None:
         parties = {role: party for role, party in transaction.parties.items() if party}
-        amount = round(transaction.amount * features.AMOUNT_SCALE)
-        self._store.add(parties, Event(transaction.time, amount, label, transaction.identity))
+        event = Event(
+            transaction.time,
+            round(transaction.amount * features.AMOUNT_SCALE),
+            label,
+            transaction.identity,
+            transaction.parties.get(self._payee or "", ""),
+            float(history.get(self._risk_name, 0.0)),
+        )
+        self._store.add(parties, event)
+
+    @property
+    def _risk_name(self) -> str:
+        return f"{self._payee}_risk_{features.WINDOW_DAYS[-1]}d"
 
     def judge(self, identity: str, label: int) -> bool:
         """Record a verdict: 1 fraud, 0 genuine; return whether the transaction is known."""
@@ -236,6 +261,30 @@ class Scorer:
             found |= {name: values[-1] for name, values in columns.items() if name in self.inputs.numbers}
         return found
 
+    def sequence(self, transaction: Transaction, history: Mapping[str, np.float32]) -> npt.NDArray[np.float32]:
+        """Return (length, channels) float32: ``inputs.sequences`` of a file that ends with the transaction."""
+        payer, length = self.inputs.schema.payer or "", self.inputs.sequence_length
+        party, payee = transaction.parties[payer], transaction.parties.get(self._payee or "", "")
+        since = transaction.time - inputs.SEQUENCE_DAYS * features.DAY
+        earlier = self._store.since(payer, party, since) if party else []
+        own = Event(
+            transaction.time,
+            round(transaction.amount * features.AMOUNT_SCALE),
+            UNKNOWN,
+            transaction.identity,
+            payee,
+            float(history.get(self._risk_name, 0.0)),
+        )
+        events = [*earlier, own][-length:]
+        found = inputs.channels(
+            amount=np.array([event.amount for event in events]) / features.AMOUNT_SCALE,
+            time=np.array([event.time for event in events]),
+            now=np.array(transaction.time),
+            payee_risk=np.array([event.payee_risk for event in events], np.float32),
+            same_payee=np.array([event.payee == payee for event in events]),
+        )
+        return np.pad(found, [(0, length - len(events)), (0, 0)])
+
     def _books(self, role: str, transaction: Transaction) -> features.Books:
         party = transaction.parties[role]
         earlier = self._store.since(role, party, transaction.time - self._needed) if party else []
@@ -250,6 +299,8 @@ class Scorer:
         values: dict[str, Any] = {graph.plain(name): history[name] for name in self.inputs.history}
         values |= {graph.plain(name): transaction.numeric[name] for name in names.numeric}
         values |= {graph.plain(name): transaction.categorical[name] for name in self.inputs.vocabularies}
+        if self.inputs.sequence_length:
+            values["sequence"] = self.sequence(transaction, history)
         values[graph.plain(names.time)] = transaction.time / features.MICROSECONDS
         if names.amount is not None:
             values[graph.plain(names.amount)] = transaction.amount

@@ -1,6 +1,7 @@
 """Score files of any length: stream transactions in, write scores and decisions out."""
 
 import argparse
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -49,7 +50,8 @@ def _scored(
     """Yield the output rows, in chunks of at most ``chunk_rows`` or of the size in which files are read."""
     unscored = sum(len(part) for part in sources.iterate(earlier, found.schema, chunk_rows=READ_ROWS)) if earlier else 0
     parts = sources.iterate([*earlier, *given], found.schema, chunk_rows=READ_ROWS)
-    for block in stream.blocks(parts, found):
+    needed = (dataclasses.replace(part, groups=None, scenarios=None) for part in parts)
+    for block in stream.blocks(needed, found):
         new = len(block.transactions) - block.first
         skipped = min(unscored, new)
         unscored -= skipped
@@ -57,6 +59,7 @@ def _scored(
         for start in range(block.first + skipped, len(block.transactions), size):
             rows = np.arange(start, min(start + size, len(block.transactions)))
             yield _table(block, rows, answer(block, rows))
+        del block
 
 
 def _table(block: stream.Block, rows: npt.NDArray[np.int64], answers: Mapping[str, npt.NDArray[Any]]) -> pd.DataFrame:

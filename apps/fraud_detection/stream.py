@@ -44,6 +44,8 @@ def blocks(parts: Iterable[Transactions], found: inputs.Inputs) -> Iterator[Bloc
             block = _block(tail, waiting, found.schema)
             yield block
             tail, waiting = _tail(block.transactions, needed), []
+            # Before the next is made: two at once would be twice the memory.
+            del block
     if waiting:
         yield _block(tail, waiting, found.schema)
 

@@ -69,8 +69,8 @@ def make_store(kind: str, folder: pathlib.Path) -> online.Store:
     return online.SqliteStore(folder / "state.db" if kind == "file" else None)
 
 
-def make_scorer(booked: Transactions, store: online.Store) -> online.Scorer:
-    found = inputs.learn(booked, np.arange(len(booked)), sequence_length=0)
+def make_scorer(booked: Transactions, store: online.Store, *, sequence_length: int = 0) -> online.Scorer:
+    found = inputs.learn(booked, np.arange(len(booked)), sequence_length=sequence_length)
     bundle: Any = types.SimpleNamespace(extra=lambda _name: found.to_json(), path="bundle")
     return online.Scorer(bundle, store)
 
@@ -87,10 +87,12 @@ def transaction(booked: Transactions, row: int) -> online.Transaction:
 @pytest.mark.parametrize("kind", ["memory", "file", "redis"])
 def test_a_week_replayed_has_the_features_of_the_file(kind: str, booked: Transactions, tmp_path: pathlib.Path) -> None:
     last = booked.days[-1]
-    rows = np.flatnonzero((booked.days > last - 50) & (booked.days <= last - 3))
+    few = booked.entities["customer"] < 30
+    rows = np.flatnonzero(few & (booked.days > last - 50) & (booked.days <= last - 3))
     found = booked.take(rows)
     batch = inputs.compute_history(found, found.schema)
-    scorer = make_scorer(booked, make_store(kind, tmp_path))
+    scorer = make_scorer(booked, make_store(kind, tmp_path), sequence_length=6)
+    sequences = inputs.sequences(scorer.inputs, found, batch, slice(None))
     week = int(found.days[-1]) - 6
     judged = 0
     delay = round(found.schema.label_delay_days * features.DAY)
@@ -100,18 +102,29 @@ def test_a_week_replayed_has_the_features_of_the_file(kind: str, booked: Transac
             judged += 1
         one = transaction(found, row)
         if found.days[row] >= week:
-            for name, value in scorer.history(one).items():
+            history = scorer.history(one)
+            for name, value in history.items():
                 assert value.tobytes() == batch[name][row].tobytes(), (name, row)
+            assert scorer.sequence(one, history).tobytes() == sequences[row].tobytes()
         scorer.remember(one)
-    assert judged > 1_000
+    assert judged > 500
+
+
+def test_sequences_differ_where_the_store_lacks_the_past(booked: Transactions) -> None:
+    scorer = make_scorer(booked, online.SqliteStore(), sequence_length=6)
+    one = transaction(booked, len(booked) - 1)
+    alone = scorer.sequence(one, scorer.history(one))
+    assert (alone[1:] == 0).all()
+    assert alone[0, -1] == 1
 
 
 @pytest.mark.parametrize("kind", ["file", "redis"])
 def test_forgetting_what_is_too_old_changes_nothing(kind: str, booked: Transactions, tmp_path: pathlib.Path) -> None:
     scorer = make_scorer(booked, make_store(kind, tmp_path))
-    for row in range(len(booked) - 1):
+    rows = np.flatnonzero(booked.entities["customer"] < 30)
+    for row in rows[:-1]:
         scorer.remember(transaction(booked, row), label=int(booked.labels[row]))
-    last = transaction(booked, len(booked) - 1)
+    last = transaction(booked, rows[-1])
     before = scorer.history(last)
     scorer.forget(last.time)
     assert scorer.history(last) == before
