@@ -61,8 +61,8 @@ def names(entities: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{entity}_{what}" for entity in entities for what in _WHAT)
 
 
-def compute(books: Books, *, label_delay_days: float) -> dict[str, Floats]:
-    """Return every feature of every transaction: name -> (n,) float32.
+def compute(books: Books, *, label_delay_days: float, first: int = 0) -> dict[str, Floats]:
+    """Return every feature of every transaction from ``first`` on: name -> (n - first,) float32.
 
     For each entity: ``count_<w>d`` transactions, ``mean_amount_<w>d`` and ``risk_<w>d``, the share of fraud among the
     transactions judged in a window that ends ``label_delay_days`` ago; ``judged_30d``, how many those were;
@@ -73,18 +73,20 @@ def compute(books: Books, *, label_delay_days: float) -> dict[str, Floats]:
     Args:
         books: The transactions.
         label_delay_days: After how many days a verdict is in the books.
+        first: Row number; what was booked before is history only.
     """
     delay = round(label_delay_days * DAY)
-    if len(books) < FEW_ROWS:
-        return _columns(books, delay, map)
+    # With history before them rows are a piece of a stream, where memory counts: one entity after the other.
+    if first or len(books) < FEW_ROWS:
+        return _columns(books, delay, first, map)
     # NumPy sorts and searches without holding Python back: windows and entities keep several cores busy.
     with concurrent.futures.ThreadPoolExecutor(max(2, len(books.entities))) as pool:
-        return _columns(books, delay, pool.map)
+        return _columns(books, delay, first, pool.map)
 
 
-def _columns(books: Books, delay: int, each: Callable[..., Iterable[Any]]) -> dict[str, Floats]:
+def _columns(books: Books, delay: int, first: int, each: Callable[..., Iterable[Any]]) -> dict[str, Floats]:
     """Return every feature, with ``each`` applying a function to several arguments, one after another or at once."""
-    clock = _Clock(books.time, delay, each)
+    clock = _Clock(books.time, delay, first, each)
     found = each(lambda codes: _of_entity(codes, books, clock, delay), books.entities.values())
     pairs = zip(books.entities, found, strict=True)
     return {f"{entity}_{what}": columns[what] for entity, columns in pairs for what in _WHAT}
@@ -111,7 +113,8 @@ def _of_entity(codes: Ints, books: Books, clock: "_Clock", delay: int) -> dict[s
     view = _Sorted(codes, clock)
     amount, label = books.amount[view.order], books.label[view.order]
     paid, judged, fraud = (_running(values) for values in (amount, label != UNKNOWN, label == 1))
-    last = np.arange(1, len(codes) + 1)
+    end = view.wanted
+    last = end + 1
     columns: dict[str, Floats] = {}
 
     def put(name: str, values: npt.NDArray[Any], nobody: float = 0.0) -> None:
@@ -123,35 +126,35 @@ def _of_entity(codes: Ints, books: Books, clock: "_Clock", delay: int) -> dict[s
     for days in WINDOW_DAYS:
         start = view.first_after(days * DAY)
         put(f"count_{days}d", last - start)
-        put(f"mean_amount_{days}d", (paid[1:] - paid[start]) / ((last - start) * AMOUNT_SCALE))
+        put(f"mean_amount_{days}d", (paid[last] - paid[start]) / ((last - start) * AMOUNT_SCALE))
         early = view.first_after(days * DAY + delay)
         verdicts = judged_until - judged[early]
         put(f"risk_{days}d", _divided(frauds_until - fraud[early], verdicts, 0.0))
     put(f"judged_{days}d", verdicts)
     # The last window is the longest, and what is usual is what stood in it before.
-    end = last - 1
-    usual = _divided(paid[:-1] - paid[start], (end - start) * AMOUNT_SCALE, 0.0)
+    own = amount[end]
+    usual = _divided(paid[end] - paid[start], (end - start) * AMOUNT_SCALE, 0.0)
     put("usual_amount", usual)
-    put("amount_ratio", _divided(amount / AMOUNT_SCALE, usual, 1.0), 1.0)
-    put("maximum_ratio", _divided(amount, _largest(amount, start, end), 1.0), 1.0)
+    put("amount_ratio", _divided(own / AMOUNT_SCALE, usual, 1.0), 1.0)
+    put("maximum_ratio", _divided(own, _largest(amount, start, end), 1.0), 1.0)
     time = clock.time[view.order]
-    gap = np.where(end > start, time - time[np.maximum(end - 1, 0)], USUAL_DAYS * DAY)
+    gap = np.where(end > start, time[end] - time[np.maximum(end - 1, 0)], USUAL_DAYS * DAY)
     put("hours_since_last", gap / (3_600 * MICROSECONDS))
     return columns
 
 
 class _Clock:
-    """Times (n,), not falling, and for each how many are older than some time before it."""
+    """Times (n,), not falling, and for those from ``first`` on how many are older than some time before them."""
 
-    def __init__(self, time: Ints, delay: int, each: Callable[..., Iterable[Any]]) -> None:
+    def __init__(self, time: Ints, delay: int, first: int, each: Callable[..., Iterable[Any]]) -> None:
         """Look up every window once, for all entities."""
-        self.time = time
+        self.time, self.first = time, first
         windows = sorted({delay, *(days * DAY + later for days in WINDOW_DAYS for later in (0, delay))})
-        places = each(lambda ago: np.searchsorted(time, time - ago, side="right"), windows)
+        places = each(lambda ago: np.searchsorted(time, time[first:] - ago, side="right"), windows)
         self._places: dict[int, Ints] = dict(zip(windows, places, strict=True))
 
     def first_after(self, ago: int) -> Ints:
-        """Return (n,) the first row of any entity that is younger than ``ago`` microseconds."""
+        """Return (n - first,) the first row of any entity that is younger than ``ago`` microseconds."""
         return self._places[ago]
 
 
@@ -163,15 +166,18 @@ class _Sorted:
         self._clock = clock
         self.order = _stable_order(codes)
         found = codes[self.order]
-        self._unknown = found < 0
         # Entity and place in time as one number, which rises from row to row.
-        self._group = np.cumsum(np.diff(found, prepend=found[:1]) != 0) * (len(codes) + 1)
-        self._key = self._group + self.order
+        group = np.cumsum(np.diff(found, prepend=found[:1]) != 0) * (len(codes) + 1)
+        self._key = group + self.order
+        # Places of the rows whose features are wanted, and which row from ``first`` on each is.
+        self.wanted = np.flatnonzero(self.order >= clock.first) if clock.first else np.arange(len(codes))
+        self._row = self.order[self.wanted] - clock.first
+        self._group, self._unknown = group[self.wanted], found[self.wanted] < 0
 
     def first_after(self, ago: int) -> Ints:
         """Return for each row the first row of its entity that is younger than ``ago`` microseconds."""
         # Rising numbers are found several times faster than jumping ones.
-        place = self._clock.first_after(ago)[self.order]
+        place = self._clock.first_after(ago)[self._row]
         place += self._group
         return np.searchsorted(self._key, place, side="left")
 
@@ -180,7 +186,7 @@ class _Sorted:
         found = column.astype(np.float32)
         found[self._unknown] = nobody
         values = np.empty_like(found)
-        values[self.order] = found
+        values[self._row] = found
         return values
 
 
@@ -204,14 +210,14 @@ def _divided(above: npt.NDArray[Any], below: npt.NDArray[Any], otherwise: float)
 
 
 def _largest(values: Ints, start: Ints, end: Ints) -> Ints:
-    """Return the largest of ``values[start:end]`` for each pair, 0 where that is empty.
+    """Return the largest of ``values[start:end]`` for each of the pairs (k,), 0 where that is empty.
 
     A sparse table (Bender and Farach-Colton 2000, "The LCA problem revisited"): a range is covered by two
     overlapping ranges whose length is the largest power of two within it.
     """
     length = end - start
     level = np.frexp(np.maximum(length, 1))[1] - 1
-    found, table = np.zeros(len(values), np.int64), values.copy()
+    found, table = np.zeros(len(start), np.int64), values.copy()
     for power in range(int(level.max(initial=0)) + 1):
         if power:
             half = 2 ** (power - 1)

@@ -126,11 +126,11 @@ def history_names(found: schema.Schema) -> tuple[str, ...]:
     return tuple(name for name in features.names(tuple(found.entities)) if name not in blocked)
 
 
-def compute_history(transactions: Transactions, found: schema.Schema) -> dict[str, Floats]:
-    """Return the features of ``history_names`` for every row, from all rows before it."""
+def compute_history(transactions: Transactions, found: schema.Schema, *, first: int = 0) -> dict[str, Floats]:
+    """Return the features of ``history_names`` for every row from ``first`` on, from all rows before it."""
     if not found.entities:
         return {}
-    columns = features.compute(transactions.books(), label_delay_days=found.label_delay_days)
+    columns = features.compute(transactions.books(), label_delay_days=found.label_delay_days, first=first)
     return {name: columns[name] for name in history_names(found)}
 
 

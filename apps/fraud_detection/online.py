@@ -46,8 +46,8 @@ class Store(Protocol):
     def add(self, parties: Mapping[str, str], event: Event) -> None:
         """Keep a transaction for each of its parties (role -> identity)."""
 
-    def since(self, role: str, party: str, time: int) -> list[Event]:
-        """Return the transactions of a party after ``time``, in the order in which they were added."""
+    def between(self, role: str, party: str, after: int, until: int) -> list[Event]:
+        """Return the transactions of a party in (after, until], of one instant in the order of adding."""
 
     def judge(self, identity: str, label: int) -> bool:
         """Record a verdict; return whether the transaction is known."""
@@ -85,13 +85,13 @@ class SqliteStore:
                 rows,
             )
 
-    def since(self, role: str, party: str, time: int) -> list[Event]:
-        """Return the transactions of a party after ``time``."""
+    def between(self, role: str, party: str, after: int, until: int) -> list[Event]:
+        """Return the transactions of a party in (after, until]."""
         found = self._connection.execute(
             "SELECT time, amount, label, identity, payee, payee_risk FROM event "
-            "WHERE role = ? AND party = ? AND time > ? "
+            "WHERE role = ? AND party = ? AND time > ? AND time <= ? "
             "ORDER BY time, number",
-            (role, party, time),
+            (role, party, after, until),
         )
         return [Event(*row) for row in found]
 
@@ -132,9 +132,9 @@ class RedisStore:
         pipe.hset(f"{self._prefix}:times", event.identity, event.time)
         pipe.execute()
 
-    def since(self, role: str, party: str, time: int) -> list[Event]:
-        """Return the transactions of a party after ``time``."""
-        members = self._client.zrangebyscore(self._key(role, party), f"({time}", "+inf")
+    def between(self, role: str, party: str, after: int, until: int) -> list[Event]:
+        """Return the transactions of a party in (after, until]."""
+        members = self._client.zrangebyscore(self._key(role, party), f"({after}", until)
         parts = [_text(member).split("|", 3) for member in members]
         if not parts:
             return []
@@ -266,7 +266,7 @@ class Scorer:
         payer, length = self.inputs.schema.payer or "", self.inputs.sequence_length
         party, payee = transaction.parties[payer], transaction.parties.get(self._payee or "", "")
         since = transaction.time - inputs.SEQUENCE_DAYS * features.DAY
-        earlier = self._store.since(payer, party, since) if party else []
+        earlier = self._store.between(payer, party, since, transaction.time) if party else []
         own = Event(
             transaction.time,
             round(transaction.amount * features.AMOUNT_SCALE),
@@ -287,12 +287,15 @@ class Scorer:
 
     def _books(self, role: str, transaction: Transaction) -> features.Books:
         party = transaction.parties[role]
-        earlier = self._store.since(role, party, transaction.time - self._needed) if party else []
+        earlier = self._earlier(role, party, transaction.time)
         rows = np.array([event[:3] for event in earlier], np.int64).reshape(-1, 3)
         own = [transaction.time, round(transaction.amount * features.AMOUNT_SCALE), UNKNOWN]
         time, amount, label = np.concatenate([rows, [own]]).T
         code = np.full(len(time), 0 if party else -1, np.int64)
         return features.Books(time=time, amount=amount, entities={role: code}, label=label)
+
+    def _earlier(self, role: str, party: str, time: int) -> list[Event]:
+        return self._store.between(role, party, time - self._needed, time) if party else []
 
     def _columns(self, transaction: Transaction, history: Mapping[str, np.float32]) -> dict[str, npt.NDArray[Any]]:
         names = self.inputs.schema

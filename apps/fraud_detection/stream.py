@@ -9,8 +9,8 @@ import numpy.typing as npt
 from apps.fraud_detection import features, inputs, schema
 from apps.fraud_detection.transactions import Transactions, concatenate
 
-# A block is a third of the history before it, which is computed again with each: memory against time.
-SMALLEST_BLOCK, BLOCK_SHARE = 50_000, 1 / 3
+# A block is a third of the history before it, which is sorted again with each: memory against time.
+SMALLEST_BLOCK, BLOCK_SHARE = 100_000, 1 / 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,6 +27,12 @@ class Block:
     history: Mapping[str, npt.NDArray[np.float32]]
     first: int
 
+    def latest(self, time: int) -> "Block":
+        """Return the transactions from ``time`` on, none of them new."""
+        rows = np.arange(np.searchsorted(self.transactions.time, time, side="left"), len(self.transactions))
+        history = {name: values[rows] for name, values in self.history.items()}
+        return Block(transactions=self.transactions.take(rows), history=history, first=len(rows))
+
 
 def blocks(parts: Iterable[Transactions], found: inputs.Inputs) -> Iterator[Block]:
     """Join parts, each later than the one before, to blocks whose history is whole.
@@ -35,31 +41,29 @@ def blocks(parts: Iterable[Transactions], found: inputs.Inputs) -> Iterator[Bloc
         parts: Transactions in order of time.
         found: What the model reads, which says how far it looks back.
     """
-    needed = round(inputs.needed_days(found) * features.DAY)
-    tail: Transactions | None = None
+    names = found.schema
+    looks_back = max(features.needed_days(names.label_delay_days), inputs.SEQUENCE_DAYS) if names.entities else 0
+    needed = round(looks_back * features.DAY)
+    before: Block | None = None
     waiting: list[Transactions] = []
     for part in parts:
         waiting.append(part)
-        if sum(map(len, waiting)) >= max(SMALLEST_BLOCK, 0 if tail is None else BLOCK_SHARE * len(tail)):
-            block = _block(tail, waiting, found.schema)
+        if sum(map(len, waiting)) >= max(SMALLEST_BLOCK, 0 if before is None else BLOCK_SHARE * before.first):
+            block = _block(before, waiting, names)
             yield block
-            tail, waiting = _tail(block.transactions, needed), []
+            before, waiting = block.latest(int(block.transactions.time[-1]) - needed), []
             # Before the next is made: two at once would be twice the memory.
             del block
     if waiting:
-        yield _block(tail, waiting, found.schema)
+        yield _block(before, waiting, names)
 
 
-def _block(tail: Transactions | None, waiting: list[Transactions], found: schema.Schema) -> Block:
-    joined = concatenate([*([] if tail is None else [tail]), *waiting])
-    return Block(
-        transactions=joined,
-        history=inputs.compute_history(joined, found),
-        first=0 if tail is None else len(tail),
-    )
-
-
-def _tail(transactions: Transactions, needed: int) -> Transactions:
-    """Return the transactions that later ones may be compared with."""
-    first = int(np.searchsorted(transactions.time, transactions.time[-1] - needed, side="left"))
-    return transactions.take(np.arange(first, len(transactions)))
+def _block(before: Block | None, waiting: list[Transactions], found: schema.Schema) -> Block:
+    """Compute the features of the new transactions; those of the ones before are known."""
+    if before is None:
+        joined = concatenate(waiting)
+        return Block(transactions=joined, history=inputs.compute_history(joined, found), first=0)
+    joined = concatenate([before.transactions, *waiting])
+    fresh = inputs.compute_history(joined, found, first=before.first)
+    history = {name: np.concatenate([before.history[name], values]) for name, values in fresh.items()}
+    return Block(transactions=joined, history=history, first=before.first)

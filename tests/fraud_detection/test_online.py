@@ -1,5 +1,6 @@
 """One transaction at a time gives what a file gives, bit for bit."""
 
+import dataclasses
 import pathlib
 import types
 from typing import Any
@@ -34,9 +35,9 @@ class FakeRedis:
     def zadd(self, key: str, members: dict[str, float]) -> None:
         self.sets.setdefault(key, {}).update(members)
 
-    def zrangebyscore(self, key: str, low: str, high: str) -> list[bytes]:
-        assert (low[0], high) == ("(", "+inf")
-        found = [(score, member) for member, score in self.sets.get(key, {}).items() if score > int(low[1:])]
+    def zrangebyscore(self, key: str, low: str, high: int) -> list[bytes]:
+        assert low[0] == "("
+        found = [(score, member) for member, score in self.sets.get(key, {}).items() if int(low[1:]) < score <= high]
         return [member.encode() for _, member in sorted(found)]
 
     def zremrangebyscore(self, key: str, low: str, high: int) -> None:
@@ -139,6 +140,16 @@ def test_a_store_in_a_file_outlives_its_process(booked: Transactions, tmp_path: 
     again = make_scorer(booked, online.SqliteStore(tmp_path / "state.db"))
     assert again.history(transaction(booked, 0))["customer_count_30d"] == 2
     assert not again.judge("no such id", 1)
+
+
+def test_what_comes_late_is_not_compared_with_its_future(booked: Transactions) -> None:
+    scorer = make_scorer(booked, online.SqliteStore(), sequence_length=4)
+    early = transaction(booked, 0)
+    alone = scorer.history(early)
+    later = dataclasses.replace(early, identity="later", time=early.time + 3_600 * 10**6)
+    scorer.remember(later)
+    assert scorer.history(early) == alone
+    assert (scorer.sequence(early, alone)[1:] == 0).all()
 
 
 def test_a_missing_party_is_named(booked: Transactions) -> None:
