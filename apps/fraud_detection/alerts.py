@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import config, data, features, folds, inputs, prepare, reasons, scoring, wording
+from apps.fraud_detection import config, data, features, folds, inputs, prepare, reasons, schema, scoring, wording
 from apps.fraud_detection.transactions import Transactions
 from shared import errors, files
 from shared.report import blocks, document
@@ -26,11 +26,13 @@ class Queue:
         table: One row per alert: rank, id, time, amount, the parties, score, expected_loss, reason_1 to reason_3,
             passing_amount; the source's own names for its columns.
         transactions: How many the day had.
+        schema: What the columns of the source mean.
     """
 
     day: str
     table: pd.DataFrame
     transactions: int
+    schema: schema.Schema
 
 
 def is_day(text: str) -> bool:
@@ -73,6 +75,7 @@ def queue(
         day=folds.day_name(int(recent.days[rows[0]]), calendar=recent.calendar),
         table=_table(scorer, recent, rows[chosen], scores[chosen], arrays),
         transactions=len(rows),
+        schema=recent.schema,
     )
 
 
@@ -125,13 +128,11 @@ def write(found: Queue, folder: pathlib.Path) -> None:
 
 def report(found: Queue) -> document.Report:
     """Return the queue as a page."""
-    shown = found.table.drop(columns=["alerted"])
-    rows = [tuple(_shown(name, value) for name, value in row.items()) for row in shown.to_dict("records")]
     table = blocks.Table(
-        columns=tuple(str(name).replace("_", " ") for name in shown.columns),
-        rows=rows,
-        caption="The most suspicious first. A passing amount is the largest that would not have been alerted.",
-        align="".join("r" if pd.api.types.is_numeric_dtype(shown[name]) else "l" for name in shown.columns),
+        columns=("Transaction", "Time", "Amount", "Parties", "Score", "Why"),
+        rows=[_row(found, row) for row in found.table.to_dict("records")],
+        caption="The most suspicious first.",
+        align="lrrlrl",
     )
     above = int(found.table["alerted"].sum())
     return document.Report(
@@ -147,11 +148,19 @@ def report(found: Queue) -> document.Report:
     )
 
 
-def _shown(name: Any, value: Any) -> Any:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    if isinstance(value, pd.Timestamp):
-        return value.strftime("%H:%M:%S")
-    if name == "score":
-        return f"{value:.3f}"
-    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+def _row(found: Queue, row: dict[Any, Any]) -> tuple[blocks.Cell, ...]:
+    names = found.schema
+    moment = row[names.time]
+    parties = " → ".join(str(row[column]) for column in names.entities.values())
+    said = [row[f"reason_{number}"] for number in range(1, wording.REASONS + 1) if row[f"reason_{number}"]]
+    passing = row["passing_amount"]
+    if passing is not None and not np.isnan(passing):
+        said.append(f"would pass below {passing:,.2f} {names.currency}".rstrip())
+    return (
+        f"{row['rank']}. {row[names.id or 'row']}",
+        moment.strftime("%H:%M:%S") if isinstance(moment, pd.Timestamp) else f"{moment:g}",
+        "" if names.amount is None else f"{row[names.amount]:,.2f}",
+        parties,
+        f"{row['score']:.3f}",
+        "; ".join(said),
+    )

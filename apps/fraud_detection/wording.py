@@ -15,8 +15,8 @@ REASONS = 3
 def families(found: inputs.Inputs) -> dict[str, tuple[int, ...]]:
     """Return reason -> the columns of ``numbers`` that it is made of; every column is in one.
 
-    The payer's amounts are one reason and his frequency another, all that is known of the payee a third, and every
-    other column its own.
+    Amounts, against whomever they are compared, are one reason, the payer's frequency another, what is known of the
+    payee a third, and every other column its own.
     """
     groups: dict[str, list[int]] = {}
     for index, name in enumerate(found.numbers):
@@ -35,9 +35,9 @@ def _family(name: str, found: inputs.Inputs) -> str:
     for each in found.schema.entities:
         if name.startswith(f"{each}_"):
             role, what = each, name.removeprefix(f"{each}_")
-    if role != found.schema.payer:
-        return role
-    return FREQUENCY if what.startswith(("count", "hours")) else AMOUNT
+    if not what.startswith(("count", "hours", "risk", "judged")):
+        return AMOUNT
+    return FREQUENCY if role == found.schema.payer else role
 
 
 def say(reason: str, found: inputs.Inputs, row: npt.NDArray[np.floating[Any]]) -> str:

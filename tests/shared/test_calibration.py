@@ -245,3 +245,32 @@ def test_epochs_are_compared_by_how_likely_the_labels_are_whatever_the_logits_sc
     assert calibration.calibrated_log_likelihood(labels, 7 * logits) == pytest.approx(value, abs=1e-5)
     surer = logits + np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]], np.float32)
     assert calibration.calibrated_log_likelihood(labels, surer) > value
+
+
+def test_platt_scaling_finds_slope_and_offset_again() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.normal(size=50_000)
+    labels = (rng.random(50_000) < special.expit(1.7 * score - 2.0)).astype(int)
+    slope, offset = calibration.fit_platt(score, labels)
+    assert slope == pytest.approx(1.7, abs=0.06)
+    assert offset == pytest.approx(-2.0, abs=0.06)
+
+
+def test_platt_scaling_counts_a_weight_as_so_many_rows_and_restores_the_prevalence() -> None:
+    rng = np.random.default_rng(1)
+    labels = (rng.random(400) < 0.5).astype(int)
+    score = labels + rng.normal(size=400)
+    weight = np.where(labels == 1, 1, 20)
+    copies = np.repeat(np.arange(400), weight)
+    weighted = calibration.fit_platt(score, labels, weight=weight)
+    assert weighted == pytest.approx(calibration.fit_platt(score[copies], labels[copies]), rel=1e-4)
+    mean = np.average(special.expit(weighted[0] * score + weighted[1]), weights=weight)
+    assert mean == pytest.approx(np.average(labels, weights=weight), abs=0.002)
+
+
+def test_platt_scaling_stays_finite_where_classes_are_apart_and_needs_both() -> None:
+    slope, offset = calibration.fit_platt([-1.0, -2.0, 1.0, 2.0], [0, 0, 1, 1])
+    assert 0 < slope < 20
+    assert abs(offset) < 1
+    with pytest.raises(ValueError, match="rows of both classes"):
+        calibration.fit_platt([0.1, 0.2], [1, 1])
