@@ -39,8 +39,8 @@ def record(
     Args:
         run_folder: The run.
         labels: CSV or Parquet with a column of ids and one of verdicts: 1, true, yes, fraud, or 0, false, no, genuine.
-        id_column: Of the transactions' ids; named further here for the run's own schema.
-        label_column: Of the verdicts.
+        id_column: The run's own name for ids, beside ``ID_COLUMNS``.
+        label_column: The run's own name for labels, beside ``LABEL_COLUMNS``.
 
     Raises:
         errors.InputError: The file cannot be read, lacks a column, names a transaction twice, or holds another verdict.

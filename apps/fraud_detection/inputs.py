@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from apps.fraud_detection import features, schema
 from apps.fraud_detection.transactions import Transactions
-from shared import errors
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -282,13 +281,3 @@ def _ids(values: npt.NDArray[np.object_], words: tuple[str, ...]) -> npt.NDArray
     texts = values.astype(str)
     place = np.minimum(np.searchsorted(known, texts), len(known) - 1)
     return np.where(known[place] == texts, place + 1, 0).astype(np.int32)
-
-
-def require_columns(inputs: Inputs, transactions: Transactions) -> None:
-    """Raise ``errors.InputError`` where transactions lack what a trained model reads."""
-    missing = [name for name in inputs.schema.needed if name not in transactions.schema.columns]
-    if missing:
-        raise errors.InputError(
-            f"{transactions.name}: expected the columns that the model was trained on. Received: none named "
-            f"{', '.join(missing)}"
-        )

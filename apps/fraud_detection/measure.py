@@ -258,7 +258,6 @@ def _said(run: scoring.Run, task: Task, answers: list[Answers]) -> evidence.Run:
             recovered_share=decide.recovered_share,
             alerts_per_day=decide.alerts_per_day,
         ),
-        decision=decide.to_json(),
         members=_joined([each.members for each in answers]),
         imbalance=_joined([each.imbalance for each in answers]),
         synthetic=_joined([each.synthetic for each in answers]),

@@ -43,7 +43,6 @@ def make_run(rows: evidence.Rows, *, knows: float = 0.5) -> evidence.Run:
         thresholds=np.full(len(rows), 0.5),
         rule="budget of 20 alerts a day",
         costs=evidence.Costs(investigation=5, recovered_share=0.8, alerts_per_day=20),
-        decision={},
         members={"dense": scores, "sequence": rng.random(len(rows))},
         imbalance={"none": scores, "smote": rng.random(len(rows))},
         synthetic={"real": scores, "synthetic": rng.random(len(rows)), "real and synthetic": scores},

@@ -107,7 +107,6 @@ class Run:
         thresholds: (n,) the threshold of each row's fold, frozen on validation data.
         rule: How the thresholds were chosen.
         costs: The cost matrix and the budget.
-        decision: ``decision.json`` of the newest fold.
         members: Scores (n,) of each network of an ensemble; empty otherwise.
         imbalance: Method against imbalance -> scores (n,) of the same learner trained with it; "none" is plain.
         synthetic: Training set ("real", "synthetic", "real and synthetic") -> scores (n,); empty without a GAN.
@@ -120,7 +119,6 @@ class Run:
     thresholds: Floats
     rule: str
     costs: Costs
-    decision: Mapping[str, Any]
     members: Mapping[str, Floats] = dataclasses.field(default_factory=dict)
     imbalance: Mapping[str, Floats] = dataclasses.field(default_factory=dict)
     synthetic: Mapping[str, Floats] = dataclasses.field(default_factory=dict)
