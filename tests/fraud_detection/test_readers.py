@@ -280,6 +280,15 @@ def test_a_format_that_is_named_must_have_its_columns(tmp_path: pathlib.Path) ->
         sources.load([path], data_format="excel")
 
 
+def test_a_table_that_is_almost_of_a_known_format_is_not_guessed(
+    payments: pd.DataFrame, tmp_path: pathlib.Path
+) -> None:
+    path = write(tmp_path / "a.csv", payments.drop(columns=["TX_AMOUNT"]))
+    with pytest.raises(errors.InputError, match=r"expected the columns of handbook.*without TX_AMOUNT.*--data-format"):
+        sources.load([path])
+    assert sources.load([path], data_format="table").schema.amount is None
+
+
 @pytest.mark.parametrize("name", list(formats.KNOWN))
 def test_every_known_format_recognises_itself_and_no_other(name: str) -> None:
     assert formats.recognise(formats.KNOWN[name].identifying) == name

@@ -154,6 +154,23 @@ def recognise(names: Collection[str]) -> str:
     return next((name for name, known in KNOWN.items() if set(known.identifying) <= set(names)), TABLE)
 
 
+def refuse_almost(names: Collection[str], *, where: str) -> None:
+    """Refuse a table of no known format that has most columns of one: guessing would take its scenario for a feature.
+
+    Raises:
+        errors.InputError: It names the format and the columns that are missing.
+    """
+    if recognise(names) != TABLE:
+        return
+    for name, found in KNOWN.items():
+        missing = [column for column in found.identifying if column not in names]
+        if 2 * len(missing) < len(found.identifying):
+            raise errors.InputError(
+                f"{where}: expected the columns of {name}, as most are there. Received: a table without "
+                f"{', '.join(missing)}. --schema FILE or --data-format table reads it otherwise"
+            )
+
+
 def known(name: str, names: Collection[str], *, where: str) -> schemas.Schema:
     """Return the schema of a known format without the features, groups and scenarios that the file lacks.
 

@@ -75,6 +75,8 @@ def load(
     found = {spec: _parts(spec, world, data_format) for spec in dict.fromkeys(specs)}
     every = [part for each in found.values() for part in each]
     if schema is None:
+        if schema_path is None and data_format == "auto":
+            formats.refuse_almost(every[0].columns, where=every[0].file)
         schema, notes = _understand(every, schema_path, labelled=labelled)
         schema = _changed(schema, sample_weight_column, label_delay_days)
         demanded = [name for name in schema.columns if labelled or name != schema.label]
