@@ -84,7 +84,8 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     for number, fold in enumerate(prepared.folds, start=1):
         newest = number == len(prepared.folds)
         job = prepare_job(prepared, fold, settings, folder, prefix=f"fold_{number}/" if several else "")
-        scorer = train_fold(job, prepared, fold)
+        with runtime.strategy(settings.strategy).scope():
+            scorer = train_fold(job, prepared, fold)
         scoring.save(scorer, folder.path if newest else scoring.fold_folder(folder, number))
         jobs.append(job)
     write_history(folder, [f"{job.prefix}{network}" for job in jobs for network in job.networks])
