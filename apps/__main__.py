@@ -11,6 +11,7 @@ from shared import cli, errors
 APPS = {
     "medical-imaging": "apps.medical_imaging",
     "fraud-detection": "apps.fraud_detection",
+    "driving-perception": "apps.driving_perception",
     "sentiment": "apps.sentiment",
 }
 

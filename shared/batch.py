@@ -52,6 +52,7 @@ def predict(
     resume: bool = False,
     overwrite: bool = False,
     on_rows: Callable[[int], None] = lambda _rows: None,
+    finish: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
 ) -> Result:
     """Score chunks one after another and write them as one file.
 
@@ -63,6 +64,8 @@ def predict(
         resume: Keep the chunks that an interrupted call finished.
         overwrite: Replace an existing output.
         on_rows: Called with the number of rows after each chunk.
+        finish: Turns each chunk's output rows into the final ones, chunk after chunk, when all are scored: for what
+            depends on the rows before, such as tracks.
 
     Raises:
         errors.InputError: The output exists, its suffix is unknown, or the interrupted call had another plan.
@@ -83,7 +86,10 @@ def predict(
     if rows == 0:
         shutil.rmtree(partial)
         raise errors.InputError("expected at least one row to score. Received: none")
-    _join([partial / f"{part:08d}.parquet" for part in range(1, number + 1)], output)
+    parts = [partial / f"{part:08d}.parquet" for part in range(1, number + 1)]
+    if finish is not None:
+        parts = _finish(parts, finish)
+    _join(parts, output)
     shutil.rmtree(partial)
     return Result(rows=rows, resumed_rows=resumed_rows)
 
@@ -132,6 +138,15 @@ def _prepare(partial: pathlib.Path, plan: Mapping[str, Any], *, resume: bool) ->
     if partial.exists():
         shutil.rmtree(partial)
     files.write_json(partial / _PLAN, wanted)
+
+
+def _finish(parts: list[pathlib.Path], finish: Callable[[pd.DataFrame], pd.DataFrame]) -> list[pathlib.Path]:
+    """Write the final rows of each chunk beside it; an interrupted call does so again from the first on."""
+    finished = [part.with_name(f"finished-{part.name}") for part in parts]
+    for part, path in zip(parts, finished, strict=True):
+        with files.atomic(path) as temporary:
+            finish(pd.read_parquet(part)).to_parquet(temporary, index=False)
+    return finished
 
 
 def _join(parts: list[pathlib.Path], output: pathlib.Path) -> None:

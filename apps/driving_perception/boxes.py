@@ -139,12 +139,12 @@ def iou(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
     """
     shared = intersection(first, second)
     union = area(first)[:, None] + area(second)[None, :] - shared
-    return np.divide(
-        shared, union, out=np.zeros_like(shared, dtype=np.result_type(shared, np.float32)), where=union > 0
-    )
+    overlap: NDArray[Any] = np.zeros(shared.shape, np.result_type(shared, np.float32))
+    np.divide(shared, union, out=overlap, where=union > 0)
+    return overlap
 
 
 def clip(xyxy: NDArray[Any], *, width: float, height: float) -> NDArray[Any]:
     """Return (..., 4) boxes cut to an image."""
-    cut: NDArray[Any] = np.clip(xyxy, 0, np.array([width, height, width, height], xyxy.dtype))
-    return cut
+    limits = np.array([width, height, width, height], xyxy.dtype)
+    return np.asarray(np.clip(xyxy, 0, limits))

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging import collection, duplicates, partition
+from apps.medical_imaging import collection, partition
 from apps.medical_imaging.readers import checking, entries, images, joining, sources, streaming, writing
 from shared import errors, splits
+from shared import near_duplicates as duplicates
 
 Images = images.Images
 PhantomSettings = entries.PhantomSettings

@@ -15,9 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from PIL import Image
 
-# Decoding more than this is refused: a few kilobytes may claim a picture that fills the memory.
-MAXIMUM_PIXELS = 100_000_000
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+from shared import image_files
 
 
 def decode(image_bytes: Any, *, size: int, channels: int) -> tuple[Any, Any]:
@@ -32,21 +30,8 @@ def decode(image_bytes: Any, *, size: int, channels: int) -> tuple[Any, Any]:
         (batch, size, size, channels) uint8, and (batch,) bool whether the file was an image. A file that is none
         gives a black square; the others of its batch are not touched by it.
     """
-    count = tf.shape(image_bytes, tf.int64)[0]
-
-    def one(row: Any) -> tuple[Any, Any]:
-        return row, _square(_decode_one(image_bytes[row], channels=channels), size=size)
-
-    rows = tf.data.Dataset.range(count).map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    # A last row of zeros that is no image: a batch of broken files only still has something to be made of.
-    nothing = tf.data.Dataset.from_tensors((count, tf.zeros((size, size, channels), tf.uint8)))
-    found = rows.ignore_errors(log_warning=False).concatenate(nothing).batch(count + 1)
-    numbers, squares = found.get_single_element()
-    shape = tf.stack([count + 1, size, size, channels])
-    images = tf.scatter_nd(numbers[:, tf.newaxis], tf.cast(squares, tf.int32), shape)
-    valid = tf.scatter_nd(numbers[:, tf.newaxis], tf.ones_like(numbers), [count + 1]) > 0
-    images = tf.ensure_shape(tf.cast(images[:count], tf.uint8), (None, size, size, channels))
-    return images, valid[:count]
+    images, valid = image_files.prepare(image_bytes, lambda image: (_square(image, size=size),), channels=channels)
+    return tf.ensure_shape(images, (None, size, size, channels)), valid
 
 
 def resize(images: Any, *, size: int, channels: int) -> Any:
@@ -101,30 +86,6 @@ def encode(image: npt.NDArray[np.floating[Any]], *, bits: int = 8) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _decode_one(encoded: Any, *, channels: int) -> Any:
-    """Return (height, width, channels) float32 in [0, 1]; raise where ``encoded`` is no JPEG or PNG in bounds."""
-    pixels = tf.case(
-        [
-            (tf.strings.substr(encoded, 0, 3) == _JPEG, lambda: tf.reduce_prod(_jpeg_sides(encoded))),
-            (tf.strings.substr(encoded, 0, 8) == _PNG, lambda: tf.reduce_prod(_png_sides(encoded))),
-        ],
-        default=lambda: tf.constant(0, tf.int64),
-    )
-    with tf.control_dependencies([tf.debugging.Assert((pixels > 0) & (pixels <= MAXIMUM_PIXELS), [pixels])]):
-        encoded = tf.identity(encoded)
-    return tf.io.decode_image(encoded, channels=channels, dtype=tf.float32, expand_animations=False)
-
-
-def _jpeg_sides(encoded: Any) -> Any:
-    return tf.cast(tf.image.extract_jpeg_shape(encoded)[:2], tf.int64)
-
-
-def _png_sides(encoded: Any) -> Any:
-    """Read width and height from a PNG's first chunk: two big-endian 32-bit numbers from byte 16 on."""
-    sides = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.uint8)
-    return tf.reduce_sum(tf.cast(tf.reshape(sides, (2, 4)), tf.int64) * [1 << 24, 1 << 16, 1 << 8, 1], axis=1)
 
 
 def _with_channels(images: Any, channels: int) -> Any:

@@ -150,10 +150,11 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """Pictures in a grid, under one caption."""
+    """Pictures in a grid, under one caption; ``wide`` ones are shown larger, in their own shape."""
 
     caption: str
     pictures: Sequence[Picture]
+    wide: bool = False
     kind: ClassVar[str] = "pictures"
 
 

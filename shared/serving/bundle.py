@@ -147,7 +147,8 @@ def decode(values: list[Any]) -> npt.NDArray[Any]:
         return np.array([base64.b64decode(value["b64"]) for value in values], object)
     if values and isinstance(values[0], str):
         return np.array(values, object)
-    return np.asarray(values)
+    found = np.asarray(values)
+    return found.astype(object) if found.dtype.kind == "U" else found
 
 
 def _encode_one(value: Any) -> Any:

@@ -16,7 +16,8 @@ def replay(loaded: bundle.Bundle) -> dict[str, float]:
     """Run the golden inputs and compare with the golden outputs.
 
     Returns:
-        The largest absolute difference of each numeric output, and ``rows``.
+        The largest difference of each numeric output, absolute or of the expected number where that is above 1, and
+        ``rows``.
 
     Raises:
         errors.GateError: A number differs by more than the golden file's tolerance, or a text differs at all.
@@ -35,7 +36,7 @@ def _difference(name: str, expected: npt.NDArray[Any], received: npt.NDArray[Any
     if expected.shape != received.shape:
         raise errors.GateError(f"{name}: expected shape {expected.shape}. Received: {received.shape}")
     if expected.dtype in (object, bool):
-        differing = np.flatnonzero(expected != received)
+        differing = np.unique(np.nonzero(expected != received)[0])
         if len(differing):
             row = int(differing[0])
             raise errors.GateError(
@@ -43,7 +44,9 @@ def _difference(name: str, expected: npt.NDArray[Any], received: npt.NDArray[Any
                 f"expected {expected[row]!r}. Received: {received[row]!r}"
             )
         return 0.0
-    difference = float(np.max(np.abs(expected - received), initial=0.0))
+    # Of numbers above 1, such as pixels, the share: they have no more digits than others.
+    scale = np.maximum(np.abs(expected), 1.0)
+    difference = float(np.max(np.abs(expected - received) / scale, initial=0.0))
     if not difference <= tolerance:
         raise errors.GateError(
             f"{name}: expected outputs within {tolerance}. Received: a difference of {difference:.3g}"

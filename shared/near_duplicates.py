@@ -42,7 +42,7 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombErro
 
 
 class Images(Protocol):
-    """What this module needs of ``readers.images.Images``."""
+    """What this module needs of a collection of images."""
 
     @property
     def content_hashes(self) -> npt.NDArray[np.uint64]:

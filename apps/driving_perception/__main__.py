@@ -1,0 +1,204 @@
+"""The command line of the driving app: ``driving-perception VERB ...``. TensorFlow is imported in the verbs."""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from apps.driving_perception import config
+from shared import cli, files
+
+NAME = "driving-perception"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the app's command line and return its exit code."""
+    parser = cli.app_parser(
+        NAME,
+        description="Obstacle detection on the road: train, measure, explain, export, serve. Not a safety component.",
+        config_class=config.Config,
+        data_fields=config.DATA_FIELDS,
+        commands=cli.Commands(
+            data=describe_data,
+            train=train,
+            evaluate=evaluate,
+            explain=explain,
+            predict=predict,
+            export=export,
+            serve=serve,
+            monitor=monitor,
+            tune=tune,
+        ),
+        more=_add_options,
+    )
+    return cli.run(parser, argv)
+
+
+def describe_data(arguments: argparse.Namespace) -> cli.Result:
+    """Check a source, split it, and write certificate, parts and, if asked, the whole in another format."""
+    from apps.driving_perception import data, prepare
+
+    settings = _source_settings(arguments)
+    named = arguments.output_dir or arguments.write
+    folder = named or pathlib.Path("runs") / f"{NAME}-data"
+    # Without a name it is a look at the data, not a result to keep: the next look replaces it.
+    cli.refuse_existing(folder / "split.json", overwrite=arguments.overwrite or not named)
+    collection = prepare.load_source(settings, quarantine=folder / "quarantine.csv")
+    split, certificate = prepare.split_source(collection, settings)
+    files.write_json(folder / "split.json", certificate)
+    table = data.frame(collection, split)
+    with files.atomic(folder / "split.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    if arguments.write:
+        data.write(collection, table, arguments.write, write_format=settings.write_format)
+    return {
+        "source": data.describe(collection),
+        "notes": list(collection.notes),
+        "certificate": str(folder / "split.json"),
+        "split": certificate,
+    }
+
+
+def train(arguments: argparse.Namespace) -> cli.Result:
+    """Train into a run folder, or go on with an interrupted run."""
+    from apps.driving_perception.readers import sources
+
+    settings = cli.resolve_config(config.Config, arguments)
+    for spec in settings.data:
+        sources.locate(spec, data_format=settings.data_format)  # before --overwrite deletes anything
+    folder = files.RunFolder.create(arguments.run_dir, resume=arguments.resume, overwrite=arguments.overwrite)
+    _load_tensorflow()
+    from apps.driving_perception import train as training
+
+    with folder.taken_back_unless_begun():
+        return training.train(settings, folder)
+
+
+def evaluate(arguments: argparse.Namespace) -> cli.Result:
+    """Judge a run on its own held-out part, or on other data."""
+    files.RunFolder.open(arguments.run_dir)
+    _load_tensorflow()
+    from apps.driving_perception import measure, scoring
+
+    run = scoring.open_run(arguments.run_dir)
+    own, split = measure.own_data(run)
+    if hasattr(arguments, "data"):
+        task = measure.other_task(run, own, split, _source_settings(arguments), arguments.split or "all")
+    else:
+        task = measure.own_task(run, own, split, arguments.split or "test")
+    output = arguments.output_dir or run.folder.evaluation
+    result = measure.measure(run, own, split, task, seed=arguments.seed, output=output)
+    return {
+        "metrics": result.metrics["metrics"],
+        **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},
+        "report": str(output / "report.html"),
+    }
+
+
+def explain(arguments: argparse.Namespace) -> cli.Result:
+    """Write the page that shows what each box was seen by, and what was seen near what was missed."""
+    files.RunFolder.open(arguments.run_dir)
+    _load_tensorflow()
+    from apps.driving_perception import explain as explaining
+    from apps.driving_perception import scoring
+
+    run = scoring.open_run(arguments.run_dir)
+    return explaining.explain_file(run, arguments)
+
+
+def predict(arguments: argparse.Namespace) -> cli.Result:
+    """Score images in bounded memory."""
+    from shared import batch
+
+    batch.check_output(arguments.output, overwrite=arguments.overwrite)
+    _load_tensorflow()
+    from apps.driving_perception import predict as predicting
+
+    return predicting.predict(arguments)
+
+
+def export(arguments: argparse.Namespace) -> cli.Result:
+    """Write a checked serving bundle."""
+    files.RunFolder.open(arguments.run_dir)
+    _load_tensorflow()
+    from apps.driving_perception import export as exporting
+    from apps.driving_perception import measure, scoring
+
+    run = scoring.open_run(arguments.run_dir)
+    own, split = measure.own_data(run)
+    exported = exporting.export_run(run, own, split.rows("validation"), arguments.output_dir)
+    return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
+
+
+def serve(arguments: argparse.Namespace) -> cli.Result:
+    """Serve a bundle until interrupted."""
+    from shared.serving import bundle
+
+    bundle.find(arguments.model_dir)
+    _load_tensorflow()
+    from shared.serving import server
+
+    server.serve(bundle.load(arguments.model_dir), host=arguments.host, port=arguments.port)
+    return {"served": str(arguments.model_dir)}
+
+
+def monitor(arguments: argparse.Namespace) -> cli.Result:
+    """Compare new images with the bundle's reference; exit code 3 on drift."""
+    from shared.serving import bundle
+
+    bundle.find(arguments.model_dir)
+    _load_tensorflow()
+    from apps.driving_perception import monitor as monitoring
+    from apps.driving_perception import prepare
+
+    loaded = bundle.load(arguments.model_dir)
+    collection = prepare.load_source(_source_settings(arguments), labelled=False)
+    return monitoring.monitor(loaded, collection, output=arguments.output_dir)
+
+
+def tune(arguments: argparse.Namespace) -> cli.Result:
+    """Search hyperparameters on validation data and write the best config file."""
+    settings = cli.resolve_config(config.Config, arguments)
+    _load_tensorflow()
+    from apps.driving_perception import tune as tuning
+
+    return tuning.tune(settings, trials=arguments.trials, output=arguments.output_dir)
+
+
+def _add_options(verbs: cli.Verbs) -> None:
+    """Add what only this app's verbs have."""
+    parsers = verbs.choices
+    predict_parser, export_parser, explain_parser = parsers["predict"], parsers["export"], parsers["explain"]
+    explain_parser.add_argument(
+        "--missed",
+        type=float,
+        nargs=4,
+        metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"),
+        help="also say why the object in this box was missed [pixels]",
+    )
+    predict_parser.add_argument(
+        "--frames-per-second", type=float, help="the images of each folder are the frames of a clip, at this rate"
+    )
+    predict_parser.add_argument(
+        "--annotated", type=pathlib.Path, metavar="DIR", help="also write pictures and videos with their boxes"
+    )
+    predict_parser.add_argument(
+        "--coco", type=pathlib.Path, metavar="FILE", help="also write the boxes as COCO results (.json)"
+    )
+    export_parser.add_argument("--int8", action="store_true", help="with another format: 8-bit weights and activations")
+
+
+def _load_tensorflow() -> None:
+    from shared import runtime
+
+    runtime.quiet_logs()
+
+
+def _source_settings(arguments: argparse.Namespace) -> Any:
+    """Return the default config changed by the flags that say how to read a source."""
+    return cli.source_settings(config.Config, config.DATA_FIELDS, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""From canvases to what the app says: boxes in pixels of the original, scores, classes, and a decision for the image.
+
+The graph that ``predict``, ``evaluate`` and the exported model share.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from apps.driving_perception import canvas, config, decoding, lane, preprocessing
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How boxes become an answer.
+
+    Attributes:
+        class_names: What is found.
+        threshold: Score from which a box is answered.
+        region: The part of the image that is the own way.
+    """
+
+    class_names: tuple[str, ...]
+    threshold: float
+    region: lane.Region
+
+
+def graph(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[str, Any]]:
+    """Return the function that detects: canvases and geometry as from ``preprocessing``, and which are images.
+
+    It returns ``boxes`` (batch, most, 4) float32 pixels of the original image, ``scores`` (batch, most) float32 falling,
+    ``classes`` (batch, most) int32 and ``count`` (batch,) int32; rows from ``count`` on are 0. Scores go down to
+    ``decoding.LEAST_SCORE``.
+    """
+    most = settings.most_detections
+    signature = {
+        "boxes": tf.TensorSpec((most, 4), tf.float32),
+        "scores": tf.TensorSpec((most,), tf.float32),
+        "classes": tf.TensorSpec((most,), tf.int32),
+        "count": tf.TensorSpec((), tf.int32),
+    }
+
+    def detect(canvases: Any, geometry: Any, valid: Any) -> Mapping[str, Any]:
+        # What is no image has a canvas all the same, of the smallest size that the network takes.
+        room = tf.maximum(canvas.STRIDE - tf.shape(canvases)[1:3], 0)
+        padded = tf.pad(canvases, [[0, 0], [0, room[0]], [0, room[1]], [0, 0]])
+        sides = tf.maximum(geometry, canvas.STRIDE)
+
+        def one(row: Any) -> Mapping[str, Any]:
+            height, width = sides[row, 2], sides[row, 3]
+            picture = tf.cast(padded[row, :height, :width], tf.float32)
+            places = model(picture[tf.newaxis], training=False)
+            size = tf.cast(sides[row, preprocessing.FILLED], tf.float32)
+            found = decoding.boxes(places, size[tf.newaxis], most=most, overlap=settings.suppression_overlap)
+            return {name: values[0] for name, values in found.items()}
+
+        found = tf.map_fn(one, tf.range(tf.shape(padded)[0]), fn_output_signature=signature)
+        return _of_images(found, geometry, valid)
+
+    return detect
+
+
+def _of_images(found: Mapping[str, Any], geometry: Any, valid: Any) -> Mapping[str, Any]:
+    """Bring boxes from canvases to pixels of the images, and find nothing in what is no image."""
+    sizes = tf.cast(tf.maximum(geometry, 1), tf.float32)
+    factors = (sizes[:, preprocessing.ORIGINAL] / sizes[:, preprocessing.FILLED])[:, ::-1]
+    kept = tf.cast(valid, tf.float32)
+    return {
+        "boxes": found["boxes"] * (tf.concat([factors, factors], axis=1) * kept[:, tf.newaxis])[:, tf.newaxis],
+        "scores": found["scores"] * kept[:, tf.newaxis],
+        "classes": found["classes"] * tf.cast(valid, tf.int32)[:, tf.newaxis],
+        "count": found["count"] * tf.cast(valid, tf.int32),
+    }
+
+
+def decide(found: Mapping[str, Any], geometry: Any, valid: Any, rule: Rule) -> Mapping[str, Any]:
+    """Keep the boxes from the threshold on, name them, and say whether one of them is in the way.
+
+    Returns:
+        ``boxes``, ``scores``, ``classes``, ``count`` as from ``graph``; ``labels`` (batch, most) string, "" from
+        ``count`` on; ``decision`` (batch,) string: ``obstacle_ahead``, ``clear`` or ``invalid``.
+    """
+    # Scores fall, so that those from the threshold on are the first.
+    kept = found["scores"] >= rule.threshold
+    flags = tf.cast(kept, tf.int32)
+    boxes = found["boxes"] * tf.cast(kept, tf.float32)[..., tf.newaxis]
+    classes = found["classes"] * flags
+    ahead = kept & _in_the_way(boxes, tf.cast(geometry[:, preprocessing.ORIGINAL], tf.float32), rule.region)
+    decision = tf.where(tf.reduce_any(ahead, axis=1), lane.AHEAD, lane.CLEAR)
+    return {
+        "boxes": boxes,
+        "scores": found["scores"] * tf.cast(kept, tf.float32),
+        "classes": classes,
+        "count": tf.reduce_sum(flags, axis=1),
+        "labels": tf.where(kept, tf.gather(tf.constant(rule.class_names), classes), ""),
+        "decision": tf.where(valid, decision, lane.INVALID),
+    }
+
+
+def _in_the_way(boxes: Any, sizes: Any, region: lane.Region) -> Any:
+    """Return (batch, most) bool: ``lane.Region.decide`` for boxes (batch, most, 4) of images (batch, 2) high and wide."""
+    height, width = (tf.maximum(sizes[:, i : i + 1], 1.0) for i in (0, 1))
+    across = (boxes[..., 0] + boxes[..., 2]) / (2.0 * width)
+    foot, tall = boxes[..., 3] / height, (boxes[..., 3] - boxes[..., 1]) / height
+    way = tf.clip_by_value((foot - region.top) / (1.0 - region.top), 0.0, 1.0)
+    half = (region.top_width + (region.bottom_width - region.top_width) * way) / 2.0
+    return (foot >= region.top) & (tf.abs(across - 0.5) <= half) & (tall >= region.height_fraction)

@@ -1,0 +1,205 @@
+"""Sources of road images -> checked images and boxes -> split by sequence with certificate. No TensorFlow.
+
+The rest of the app sees ``Frames`` only. How files are read is in ``readers``, how they are written in ``writers``, what
+must stay together in ``partition``.
+"""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from apps.driving_perception import boxes as box
+from apps.driving_perception import classes, frames, partition
+from apps.driving_perception.readers import checking, entries, joining, sources
+from apps.driving_perception.writers import formats
+from shared import errors, splits
+
+CLASS_NAMES = classes.CLASS_NAMES
+SceneSettings = entries.SceneSettings
+write = formats.write
+
+
+def load(
+    specs: Sequence[str],
+    *,
+    data_format: str = "auto",
+    class_file: pathlib.Path | None = None,
+    single_class: str = "car",
+    skip_bad: bool = False,
+    quarantine: pathlib.Path | None = None,
+    class_names: Sequence[str] | None = None,
+    labelled: bool = True,
+    scenes: SceneSettings | None = None,
+) -> frames.Frames:
+    """Read and check all images and boxes of one or several sources.
+
+    Args:
+        specs: Built-in source names and paths.
+        data_format: One of ``sources.FORMATS``.
+        class_file: What the sources' class names mean; see ``classes``.
+        single_class: Class of boxes in a table without a class column.
+        skip_bad: Set bad boxes and images aside instead of refusing them.
+        quarantine: Where they are then listed, as csv of file, object, reason and image.
+        class_names: Classes of a trained model: only these are judged. None takes those that occur.
+        labelled: Whether labels are needed.
+        scenes: Which scenes ``road-scenes`` means.
+
+    Raises:
+        errors.InputError: Nothing can be read, a box or an image cannot be used, or there is no box at all.
+    """
+    if isinstance(specs, str) or not specs or len(set(specs)) < len(specs):
+        raise errors.InputError(f"Expected one or more sources, each once. Received: {specs!r}")
+    if sources.SCENES in (*specs, data_format):
+        return _rendered(specs, scenes or SceneSettings(), class_names)
+    options = entries.Options(single_class=single_class, labelled=labelled)
+    read = [sources.read(spec, options=options, data_format=data_format) for spec in specs]
+    meanings = classes.read(class_file)
+    found = [checking.check(source, meanings) for source in read]
+    checked = [images for images, _ in found]
+    bad = [fault for _, faults in found for fault in faults] if labelled else []
+    checking.settle(bad, images=sum(map(len, checked)), skip_bad=skip_bad, quarantine=quarantine)
+    names = tuple(class_names or ()) or joining.class_names(read, checked, meanings)
+    if labelled and not names:
+        raise errors.InputError(f"{', '.join(specs)}: expected at least one labelled obstacle. Received: none")
+    return joining.assemble(read, checked, names, meanings, bad=len(bad))
+
+
+def _rendered(specs: Sequence[str], settings: SceneSettings, class_names: Sequence[str] | None) -> frames.Frames:
+    """Render road scenes; a trained model's class names only change which classes are judged.
+
+    Raises:
+        errors.InputError: Other sources were given too, or the model knows none of the classes.
+    """
+    if len(specs) > 1:
+        raise errors.InputError(f"Expected {sources.SCENES} alone, or paths only. Received: {', '.join(specs)}")
+    from apps.driving_perception import scenes
+
+    found = scenes.render(sequences=settings.sequences, frames=settings.frames, seed=settings.seed)
+    return found if class_names is None else joining.renamed(found, tuple(class_names))
+
+
+def split(
+    collection: frames.Frames,
+    *,
+    fractions: Sequence[float] = (0.7, 0.12, 0.18),
+    seed: int,
+    near_duplicate_distance: int = 6,
+    block_frames: int = 10,
+    split_file: pathlib.Path | None = None,
+) -> tuple[splits.Split, dict[str, Any]]:
+    """Split so that no sequence, block or copy crosses parts, and certify it.
+
+    Args:
+        collection: Labelled images.
+        fractions: Share of train, validation and test; official parts override them.
+        seed: Seed of the assignment.
+        near_duplicate_distance: Bits of the perceptual hash up to which images stay together.
+        block_frames: Neighbouring frames that stay together where no sequence is known.
+        split_file: The user's own parts, by image; nothing is moved.
+
+    Returns:
+        The split, and the certificate for ``split.json``.
+
+    Raises:
+        errors.InputError: There are too few units, or none to train on.
+        errors.GateError: A unit is in two parts.
+    """
+    unit = partition.units(collection, block_frames=block_frames, distance=near_duplicate_distance)
+    if split_file is None:
+        part = partition.assign(collection, unit, fractions=fractions, seed=seed)
+    else:
+        part = partition.read_file(split_file, collection.images.names)
+        splits.refuse_crossing(part, unit, what=f"unit of {split_file} ({partition.UNIT_NAME})")
+    partition.require_train(part)
+    made = splits.Split(
+        part=part,
+        unit=splits.name_units(unit, collection.images.content_hashes),
+        unit_name=partition.UNIT_NAME,
+        method=partition.METHOD if split_file is None else partition.LISTED,
+        seed=seed,
+    )
+    checks = _checks(collection, made, distance=near_duplicate_distance)
+    certificate = splits.certificate(
+        made,
+        labels=collection.sources,
+        content_hashes=collection.images.content_hashes,
+        class_names=collection.source_names,
+        checks=checks,
+    )
+    return made, certificate
+
+
+def _checks(collection: frames.Frames, made: splits.Split, *, distance: int) -> dict[str, Any]:
+    """Describe what was kept together, and count what is alike across parts all the same."""
+    named = collection.sequences.astype(str) != ""
+    alike = partition.near(collection, distance)
+    across = sum(len(set(made.part[alike == value].tolist())) > 1 for value in np.unique(alike))
+    boxes = {
+        part: {
+            name: int(((collection.boxes.label == label) & (made.part[collection.boxes.image] == part)).sum())
+            for label, name in enumerate(collection.class_names)
+        }
+        for part in splits.PARTS
+    }
+    return {
+        "data_sha256": collection.sha256,
+        "notes": list(collection.notes),
+        "sequences": len(np.unique(collection.sequences[named].astype(str))),
+        "sequences_in_two_parts": 0,
+        "images_without_sequence": int((~named).sum()),
+        "near_duplicate_groups_of_one_series_across_parts": across,
+        "boxes": boxes,
+    }
+
+
+def frame(collection: frames.Frames, made: splits.Split) -> pd.DataFrame:
+    """Return one row per image: id, source, sequence, place, size, boxes of each class, part and unit.
+
+    The columns ``id`` and ``part`` are what ``split_file`` reads.
+    """
+    real = collection.boxes.kind != box.REGION
+    counts = {
+        f"n_{name}": np.bincount(
+            collection.boxes.image[real & (collection.boxes.label == label)], minlength=len(collection)
+        )
+        for label, name in enumerate(collection.class_names)
+    }
+    return pd.DataFrame(
+        {
+            "id": collection.images.names,
+            "source": np.array(collection.source_names, object)[collection.sources],
+            "sequence": collection.sequences,
+            "number": collection.numbers,
+            "width": collection.images.sizes[:, 0],
+            "height": collection.images.sizes[:, 1],
+            **counts,
+            "part": made.part,
+            "unit": made.unit,
+        }
+    )
+
+
+def describe(collection: frames.Frames) -> str:
+    """Say in one line what was read.
+
+    Returns:
+        For example ``kitti: 30 images, 0 sequences (64 car, 5 truck, 12 person; 102 ignored)``.
+    """
+    real = collection.boxes.kind == box.OBJECT
+    counts = np.bincount(collection.boxes.label[real], minlength=len(collection.class_names))
+    objects = ", ".join(f"{count:,} {name}" for count, name in zip(counts, collection.class_names, strict=True))
+    ignored = f"; {int((~real).sum()):,} ignored" if (~real).any() else ""
+    sequences = len(set(collection.sequences.tolist()) - {""})
+    aside = f"; {collection.quarantined:,} set aside" if collection.quarantined else ""
+    kind = "SYNTHETIC images" if collection.synthetic else "images"
+    said = f"{objects or 'without labels'}{ignored}"
+    return f"{collection.name}: {len(collection):,} {kind}, {sequences:,} named sequences ({said}){aside}"
+
+
+def content_hashes(collection: frames.Frames) -> NDArray[np.uint64]:
+    """Return (n,) the hash of each image's content, as certificates use it."""
+    return collection.images.content_hashes

@@ -1,0 +1,1 @@
+"""What an evaluation says: measured values, tables and figures of the report."""

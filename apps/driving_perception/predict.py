@@ -1,0 +1,169 @@
+"""Look at images, folders and videos in bounded memory: write boxes, decisions, tracks, and annotated pictures."""
+
+import argparse
+import io
+import itertools
+import json
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import PIL.Image
+
+from apps.driving_perception import answers_table, drawing, frames, lane, scoring, stream, video
+from shared import batch, cli, files
+from shared.serving import bundle
+
+Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
+CHUNK_ROWS = 16
+
+
+def predict(arguments: argparse.Namespace) -> cli.Result:
+    """Look at every picture of the inputs, with a run or with a bundle.
+
+    Raises:
+        errors.InputError: An input cannot be read, or the output exists.
+    """
+    answer, class_names, region, identity = _open(arguments)
+    chunk_rows = min(arguments.chunk_rows, CHUNK_ROWS)
+    inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
+    follower = answers_table.Follower(class_names, region)
+    tables: list[pd.DataFrame] = []
+
+    def finish(chunk: pd.DataFrame) -> pd.DataFrame:
+        followed = follower.follow(chunk)
+        tables.append(followed)
+        return followed
+
+    started = time.monotonic()
+    with batch.counter() as bar:
+        task = bar.add_task("images looked at", total=None)
+        result = batch.predict(
+            (
+                _with_items(*chunk)
+                for chunk in stream.iterate(
+                    arguments.input, chunk_rows=chunk_rows, frames_per_second=arguments.frames_per_second
+                )
+            ),
+            lambda chunk: score(chunk, answer, class_names),
+            output=arguments.output,
+            plan={
+                "inputs": inputs,
+                "chunk_rows": chunk_rows,
+                "frames_per_second": arguments.frames_per_second,
+                **identity,
+            },
+            resume=arguments.resume,
+            overwrite=arguments.overwrite,
+            on_rows=lambda done: bar.advance(task, done),
+            finish=finish,
+        )
+    seconds = time.monotonic() - started
+    written: dict[str, Any] = {
+        "output": str(arguments.output),
+        "rows": result.rows,
+        "resumed_rows": result.resumed_rows,
+    }
+    written["images_per_second"] = round((result.rows - result.resumed_rows) / max(seconds, 1e-9), 1)
+    if arguments.coco is not None:
+        answers_table.write_coco(arguments.coco, tables, class_names)
+        written["coco"] = str(arguments.coco)
+    if arguments.annotated is not None:
+        written["annotated"] = annotate(arguments.input, tables, class_names, region, arguments.annotated)
+    return written
+
+
+def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> pd.DataFrame:
+    """Return one output row per picture; see ``answers_table.rows``."""
+    items = chunk["image"].tolist()
+    return answers_table.rows(chunk, answer(items), np.array([_size(item) for item in items], np.int64), class_names)
+
+
+def annotate(
+    inputs: Sequence[pathlib.Path],
+    tables: Sequence[pd.DataFrame],
+    class_names: tuple[str, ...],
+    region: lane.Region,
+    folder: pathlib.Path,
+) -> str:
+    """Write each picture, and each video, again with its boxes; return the folder."""
+    rows = (row for table in tables for row in table.to_dict("records"))
+    pictures = ((row, item) for row, item in zip(rows, _items(inputs), strict=True) if row["decision"] != lane.INVALID)
+    for number, (name, group) in enumerate(itertools.groupby(pictures, key=lambda pair: str(pair[0]["file"]))):
+        source = pathlib.Path(name)
+        drawn = (
+            _drawn({str(key): value for key, value in row.items()}, item, class_names, region) for row, item in group
+        )
+        if source.suffix.lower() in video.SUFFIXES:
+            with video.Writer(
+                folder / f"{number:05d}-{source.stem}.mp4", frames_per_second=video.rate(source)
+            ) as writer:
+                for picture in drawn:
+                    writer.write(picture)
+        else:
+            _save(next(drawn), folder / f"{number:05d}-{source.stem}.jpg")
+    return str(folder)
+
+
+def _items(inputs: Sequence[pathlib.Path]) -> Iterator[stream.Item]:
+    for _, chunk in stream.iterate(inputs, chunk_rows=1):
+        yield from chunk
+
+
+def _drawn(
+    row: dict[str, Any], item: stream.Item, class_names: tuple[str, ...], region: lane.Region
+) -> npt.NDArray[np.uint8]:
+    boxes = json.loads(str(row["boxes"]))
+    image = frames.decode(item, name=str(row["file"])) if isinstance(item, bytes) else item
+    return drawing.annotate(
+        image,
+        np.array([each["xyxy"] for each in boxes], np.float64).reshape(-1, 4),
+        np.array([class_names.index(each["class"]) for each in boxes], np.int64),
+        np.array([each["score"] for each in boxes], np.float64),
+        class_names,
+        ids=np.array([each["track"] for each in boxes], np.int64) if row["clip"] else None,
+        region=region,
+        banner="OBSTACLE AHEAD" if row["decision"] == lane.AHEAD else "",
+    )
+
+
+def _save(picture: npt.NDArray[np.uint8], path: pathlib.Path) -> None:
+    with files.atomic(path) as temporary:
+        PIL.Image.fromarray(picture).save(temporary, "JPEG", quality=90)
+
+
+def _with_items(frame: pd.DataFrame, items: Sequence[stream.Item]) -> pd.DataFrame:
+    return frame.assign(image=pd.Series(list(items), index=frame.index, dtype=object))
+
+
+def _size(item: stream.Item) -> tuple[int, int]:
+    """Return width and height, (0, 0) for what is no image."""
+    if not isinstance(item, bytes):
+        return item.shape[1], item.shape[0]
+    try:
+        with PIL.Image.open(io.BytesIO(item)) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError):
+        return 0, 0
+
+
+def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], lane.Region, dict[str, str]]:
+    """Return how to answer pictures, the classes, the own way, and what identifies the model to a resumed call."""
+    if arguments.model_dir is not None:
+        loaded = bundle.load(arguments.model_dir)
+        said = loaded.extra("decision.json")
+
+        def ask(items: Sequence[stream.Item]) -> dict[str, npt.NDArray[Any]]:
+            column = np.empty(len(items), object)
+            column[:] = [scoring.as_file(item) for item in items]
+            return loaded.run({"image_bytes": column})
+
+        names = tuple(said["class_names"])
+        return ask, names, lane.Region(**said["region"]), {"model": str(loaded.path)}
+    run = scoring.open_run(arguments.run_dir)
+    region = lane.Region.of(run.settings)
+    return run.say, run.operating.class_names, region, {"model": files.sha256(run.folder.model)}

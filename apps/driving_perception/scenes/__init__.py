@@ -1,0 +1,117 @@
+"""Road scenes: short drives through procedural streets, rendered with true boxes, occlusion, truncation and distance.
+
+SYNTHETIC: nothing measured here holds for real roads. One straight line: ``world`` says what stands where, ``ground`` and
+``drawing`` draw it in full light, ``weather`` turns that into what a camera gives, ``labels`` says what is to be found.
+"""
+
+import concurrent.futures
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+
+from apps.driving_perception import boxes as box
+from apps.driving_perception import frames as images
+from apps.driving_perception.readers import joining
+from apps.driving_perception.scenes import drawing, ground, labels, weather, world
+
+NAME = "road-scenes"
+CLASS_NAMES = world.CLASS_NAMES
+# Part of every image's identity: raise it when what a seed draws changes.
+VERSION = 1
+JPEG_QUALITY = 92
+NOTE = "SYNTHETIC: the images are rendered. Nothing here holds for real roads."
+
+
+def render(
+    *,
+    sequences: int,
+    frames: int,
+    seed: int,
+    width: int = 640,
+    height: int = 384,
+    on_frames: Callable[[int], None] = lambda _count: None,
+) -> images.Frames:
+    """Render sequences of frames.
+
+    Args:
+        sequences: How many drives; the first ones do not depend on how many there are.
+        frames: Frames of each, ``world.SECONDS_PER_FRAME`` apart.
+        seed: Of everything.
+        width: Of the pictures in pixels.
+        height: Of the pictures in pixels.
+        on_frames: Called with the number of frames that were finished.
+    """
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = [pool.submit(_sequence, number, frames, seed, width, height) for number in range(sequences)]
+        rendered = []
+        for job in jobs:
+            rendered.extend(job.result())
+            on_frames(frames)
+    return _collected(rendered, sequences=sequences, frames=frames, seed=seed, size=(width, height))
+
+
+def _sequence(
+    number: int, frames: int, seed: int, width: int, height: int
+) -> list[tuple[bytes, list[dict[str, Any]], world.Scene]]:
+    """Render one drive: per frame the JPEG file, the boxes' columns and the scene."""
+    generator = np.random.default_rng((seed, number, VERSION))
+    scene = world.build(generator, width=width, height=height)
+    grain = ground.texture(seed=number % 8)
+    found = []
+    for _ in range(frames):
+        picture, depth = ground.draw(scene, grain, generator)
+        glow, drawn = drawing.draw(scene, picture, depth)
+        taken = weather.expose(scene, picture, depth, glow, generator)
+        _, encoded = cv2.imencode(".jpg", taken[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        columns = [labels.label(each, width=width, height=height) for each in drawn]
+        found.append((encoded.tobytes(), [each for each in columns if each is not None], scene))
+        world.step(scene, world.SECONDS_PER_FRAME)
+    return found
+
+
+def _collected(
+    rendered: list[tuple[bytes, list[dict[str, Any]], world.Scene]],
+    *,
+    sequences: int,
+    frames: int,
+    seed: int,
+    size: tuple[int, int],
+) -> images.Frames:
+    count = sequences * frames
+    sequence, number = np.divmod(np.arange(count), frames)
+    rows = [{"image": row, **each} for row, (_, found, _) in enumerate(rendered) for each in found]
+    columns = ("image", "xyxy", "label", "kind", "occlusion", "truncation", "distance", "track")
+    boxes = box.Boxes.build(**{name: np.array([row[name] for row in rows]) for name in columns})
+    names = [f"scene-{s:04d}/frame-{n:03d}.jpg" for s, n in zip(sequence, number, strict=True)]
+    recipes = [f"{NAME} {VERSION} {seed} {size} {name}" for name in names]
+    # Of the recipe, not of the pixels: processors round differently, and a split must not depend on that.
+    hashes = np.array(
+        [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in recipes], np.uint64
+    )
+    return images.Frames(
+        images=images.Images(
+            names=np.array(names, object),
+            items=np.array([content for content, _, _ in rendered] + [None], object)[:-1],
+            sizes=np.tile(np.array(size, np.int64), (count, 1)),
+            content_hashes=hashes,
+        ),
+        boxes=boxes,
+        class_names=CLASS_NAMES,
+        known_classes=np.ones((count, len(CLASS_NAMES)), bool),
+        sequences=np.array([name.partition("/")[0] for name in names], object),
+        numbers=number.astype(np.int64),
+        seconds=number * world.SECONDS_PER_FRAME,
+        time_of_day=np.array([scene.time_of_day for _, _, scene in rendered], object),
+        weather=np.array([scene.weather for _, _, scene in rendered], object),
+        fixed_parts=np.full(count, "", dtype="<U10"),
+        sources=np.zeros(count, np.int64),
+        source_names=(NAME,),
+        sha256=joining.fingerprint(hashes, boxes, CLASS_NAMES),
+        notes=(NOTE,),
+        quarantined=0,
+        synthetic=True,
+    )

@@ -1,0 +1,132 @@
+"""From a source to a run folder: read, split by sequence, train a detector, freeze the threshold."""
+
+import json
+import logging
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from apps.driving_perception import (
+    config,
+    data,
+    decoding,
+    frames,
+    losses,
+    model,
+    operating,
+    pictures,
+    prepare,
+    preprocessing,
+    scoring,
+    targets,
+)
+from apps.driving_perception.scores import coco
+from shared import files, runtime, splits, training
+
+log = logging.getLogger("fieldnets")
+
+
+def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
+    """Train as ``settings`` say; called again on an interrupted run, go on and end with the same weights.
+
+    Returns:
+        What the command line prints: run folder and validation metrics.
+    """
+    files.write_json(folder.config, settings.to_json())
+    runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
+    collection = prepare.load_source(settings, quarantine=folder.path / "quarantine.csv")
+    log.info("%s", data.describe(collection))
+    split, certificate = prepare.split_source(collection, settings)
+    files.write_json(folder.split, certificate)
+    log.info("split: %s", json.dumps(certificate["counts"]))
+
+    with runtime.strategy(settings.strategy).scope():
+        files.write_json(folder.environment, runtime.describe(seed=settings.seed))
+        network = fit_network(collection, split, settings, folder)
+
+    found, decision = freeze_decision(network, collection, split.rows("validation"), settings)
+    with files.atomic(folder.model) as temporary:
+        network.save(temporary)
+    files.write_json(folder.decision, decision.to_json())
+    return {
+        "run_dir": str(folder.path),
+        "validation": found,
+        "next": f"driving-perception evaluate --run-dir {folder.path}",
+    }
+
+
+def fit_network(
+    collection: frames.Frames, split: splits.Split, settings: config.Config, folder: files.RunFolder
+) -> keras.Model:
+    """Train the network, phase by phase, and return it with its best weights."""
+    learned = pictures.training(collection, split.rows("train"), settings)
+    judged, geometry = pictures.validation(collection, split.rows("validation"), settings)
+    keras.utils.set_random_seed(settings.seed)
+    network = model.build(settings, classes=len(collection.class_names))
+    histories = []
+    for name, phase in model.phases(settings, images=len(learned)).items():
+        model.freeze(network, settings, backbone=phase.head_only)
+        result = training.fit(
+            network,
+            learned,
+            judged,
+            settings=model.fit_settings(settings, phase),
+            loss=losses.DetectionLoss(box_weight=settings.box_weight, assigned_places=settings.assigned_places),
+            monitor=monitor(geometry, settings),
+            outputs=outputs(folder, name),
+        )
+        log.info("%s: map_50 %.4f in epoch %d, %.0f s", name, result.best_value, result.best_epoch, result.seconds)
+        histories.append(pd.DataFrame(result.history).assign(phase=name))
+    joined = pd.concat(histories)
+    files.write_text(folder.history, joined[["phase", *joined.columns.drop("phase")]].to_csv(index=False))
+    return network
+
+
+def outputs(folder: files.RunFolder, name: str) -> training.Outputs:
+    """Return where one phase leaves its traces."""
+    checkpoints = folder.checkpoints / name
+    return training.Outputs(checkpoints=checkpoints, history=checkpoints / "history.csv", logs=folder.logs / name)
+
+
+def monitor(geometry: npt.NDArray[np.int64], settings: config.Config) -> training.Monitor:
+    """Return what epochs are compared by: mean average precision at an overlap of 0.5 on the validation canvases."""
+
+    def judge(rows: targets.Rows, places: npt.NDArray[np.float32]) -> float:
+        found = []
+        for start in range(0, len(places), scoring.ROWS_AT_ONCE):
+            part = slice(start, start + scoring.ROWS_AT_ONCE)
+            sizes = geometry[part, preprocessing.FILLED].astype(np.float32)
+            found.append(
+                decoding.boxes(places[part], sizes, most=settings.most_detections, overlap=settings.suppression_overlap)
+            )
+        arrays = {name: np.concatenate([part[name].numpy() for part in found]) for name in found[0]}
+        return coco.map_50(targets.boxes(rows), scoring.flat(arrays), images=len(rows))
+
+    return judge
+
+
+def freeze_decision(
+    network: keras.Model, collection: frames.Frames, rows: npt.NDArray[np.int64], settings: config.Config
+) -> tuple[dict[str, Any], operating.Operating]:
+    """Choose the threshold on validation; return what it gives there, and the decision."""
+    part = collection.take(rows)
+    found = scoring.detect(network, settings, collection, rows)
+    decision = operating.fit(
+        part.boxes,
+        found,
+        images=len(part),
+        class_names=part.class_names,
+        known_classes=part.known_classes,
+        rule=settings.threshold_rule,
+        fppi_budget=settings.fppi_budget,
+        fitted_on={"split": "validation", "n": len(part), "data_sha256": collection.sha256},
+    )
+    matched = coco.match(
+        part.boxes, found, images=len(part), class_names=part.class_names, known_classes=part.known_classes
+    )
+    numbers = coco.summary(matched)
+    told = {name: numbers[name] for name in ("map_50", "map") if np.isfinite(numbers[name])}
+    return {**told, "recall": decision.recall, "precision": decision.precision, "n": len(part)}, decision

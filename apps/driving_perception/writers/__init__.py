@@ -1,0 +1,1 @@
+"""A collection written in any of the formats that ``readers`` read."""

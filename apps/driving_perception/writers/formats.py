@@ -1,0 +1,106 @@
+"""Write a collection: images as they are, and labels in one format.
+
+| format | kind | occlusion | truncation | distance | track | sequence, number, seconds | conditions | parts |
+|---|---|---|---|---|---|---|---|---|
+| coco | yes | yes | yes | yes | yes | yes | yes | yes |
+| table | yes | yes | yes | yes | yes | yes | yes | yes |
+| kitti | regions of any class | yes | yes | yes | no | no | no | no |
+| voc | neighbours ("difficult") | yes | no | no | no | no | no | no |
+| yolo | no: objects only | no | no | no | no | no | no | yes |
+| bdd100k | regions ("crowd") | a flag | no | no | yes | sequence, number, seconds | yes | no |
+
+Boxes and classes survive everywhere, to a hundredth of a pixel or better. What a format cannot hold is said in the result.
+"""
+
+import pathlib
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from apps.driving_perception import boxes as box
+from apps.driving_perception import frames
+from apps.driving_perception.writers import as_coco, as_kitti, as_table, as_text
+from shared import errors, files
+
+FORMATS: dict[str, Callable[[frames.Frames, list[str], pathlib.Path, list[str]], None]] = {
+    "coco": as_coco.write,
+    "table": as_table.write,
+    "kitti": as_kitti.write,
+    "voc": as_text.write_voc,
+    "yolo": as_text.write_yolo,
+    "bdd100k": as_text.write_bdd100k,
+}
+# Where each format keeps its images.
+_FOLDERS = {"kitti": "image_2", "voc": "JPEGImages", "yolo": "images", "table": "images", "coco": "images"}
+_PARTS = {"train": "train", "validation": "val", "test": "test", "": "train"}
+
+
+def write(
+    collection: frames.Frames, table: pd.DataFrame, folder: pathlib.Path, *, write_format: str = "coco"
+) -> list[str]:
+    """Write the normalised data set.
+
+    Args:
+        collection: The images and boxes.
+        table: Their rows as ``data.frame`` gives them, for the parts.
+        folder: Where to write; it can be read again as a source.
+        write_format: One of ``FORMATS``.
+
+    Returns:
+        What the format could not hold, in words.
+
+    Raises:
+        errors.InputError: The format is not one of these.
+    """
+    if write_format not in FORMATS:
+        raise errors.InputError(f"write_format: expected one of {', '.join(FORMATS)}. Received: {write_format!r}")
+    parts = [str(part) for part in table["part"]]
+    names = _file_names(collection, parts, write_format)
+    below = folder / _FOLDERS.get(write_format, "images")
+    for row, name in enumerate(names):
+        path = below / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with files.atomic(path) as temporary:
+            temporary.write_bytes(collection.images.read(row))
+    FORMATS[write_format](collection, names, folder, parts)
+    return _lost(collection, write_format)
+
+
+def _file_names(collection: frames.Frames, parts: list[str], write_format: str) -> list[str]:
+    """Return safe, distinct names; the formats that pair files by their name get flat ones, and KITTI its numbers."""
+    suffixes = [pathlib.PurePosixPath(name).suffix.lower() or ".jpg" for name in collection.images.names.tolist()]
+    if write_format == "kitti":
+        return [f"{row:06d}{suffix}" for row, suffix in enumerate(suffixes)]
+    flat = [re.sub(r"[^\w.-]+", "_", name.replace("/", "__")).lstrip(".") for name in collection.images.names.tolist()]
+    stems = [pathlib.PurePosixPath(name).stem for name in flat]
+    distinct = len(set(stems)) == len(stems)
+    names = [stem if distinct else f"{row:06d}_{stem}" for row, stem in enumerate(stems)]
+    before = [f"{_PARTS[part]}/" if write_format == "yolo" else "" for part in parts]
+    return [f"{start}{name}{suffix}" for start, name, suffix in zip(before, names, suffixes, strict=True)]
+
+
+def _lost(collection: frames.Frames, write_format: str) -> list[str]:
+    """Say which boxes and columns the format has no place for."""
+    kinds, boxes = collection.boxes.kind, collection.boxes
+    counts = {
+        "regions of a class": int(((kinds == box.REGION) & (boxes.label >= 0)).sum()),
+        "regions of any class": int(((kinds == box.REGION) & (boxes.label < 0)).sum()),
+        "neighbours": int((kinds == box.NEIGHBOUR).sum()),
+        "distances": int(np.isfinite(boxes.distance).sum()),
+        "tracks": int((boxes.track >= 0).sum()),
+    }
+    held = {
+        "coco": set(counts),
+        "table": set(counts),
+        "kitti": {"regions of any class", "distances"},
+        "voc": {"neighbours"},
+        "yolo": set(),
+        "bdd100k": {"regions of a class", "tracks"},
+    }[write_format]
+    return [
+        f"{write_format} holds no {what}: {count:,} left out"
+        for what, count in counts.items()
+        if count and what not in held
+    ]

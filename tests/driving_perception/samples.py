@@ -1,0 +1,34 @@
+"""What the contract test feeds this app with: a road to explain, and folders like and unlike training."""
+
+import pathlib
+import shutil
+
+import numpy as np
+from PIL import Image
+
+# Flags that make ``predict`` and ``monitor`` read the folders below.
+READ_FLAGS = ()
+
+
+def usual(normalised: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Copy 60 images of the app's own source into one folder, given what ``data --write`` wrote."""
+    target = folder / "usual"
+    target.mkdir()
+    for path in sorted((normalised / "images").glob("*.jpg"))[::20]:
+        shutil.copy(path, target / path.name)
+    return target
+
+
+def unusual(folder: pathlib.Path) -> pathlib.Path:
+    """Write noise, which is no road."""
+    target = folder / "unusual"
+    target.mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(60):
+        Image.fromarray(generator.integers(0, 256, (64, 80, 3), np.uint8)).save(target / f"{number}.png")
+    return target
+
+
+def explain_input(usual: pathlib.Path) -> str:
+    """Return a road to explain."""
+    return str(min(usual.glob("*.jpg")))
