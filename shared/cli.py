@@ -59,6 +59,7 @@ def app_parser(
     config_class: type[config.Config],
     data_fields: Sequence[str],
     commands: Commands,
+    formats: Sequence[str] = ("saved-model",),
     more: Callable[[Verbs], None] = lambda _verbs: None,
 ) -> argparse.ArgumentParser:
     """Build an app's parser.
@@ -69,7 +70,8 @@ def app_parser(
         config_class: The app's config; ``train`` and ``tune`` get one flag per field.
         data_fields: Those fields that say how to read a source; every verb that reads data gets them.
         commands: The app's functions.
-        more: Adds the verbs that only this app has.
+        formats: What ``export`` can write, the usual one first.
+        more: Adds the verbs and options that only this app has.
     """
     parser = Parser(prog=name, description=description, allow_abbrev=False)
     add_version(parser)
@@ -111,7 +113,7 @@ def app_parser(
     export = verb("export", commands.export, "write a serving bundle, checked against the run")
     add_run_dir(export, name)
     export.add_argument("--output-dir", type=pathlib.Path, required=True, help="the model repository")
-    export.add_argument("--format", choices=("saved-model",), default="saved-model", help="bundle format")
+    export.add_argument("--format", choices=tuple(formats), default=formats[0], help="what to write")
 
     serve = verb("serve", commands.serve, "serve a bundle over HTTP")
     serve.add_argument("--model-dir", type=pathlib.Path, required=True, help="a bundle, or the folder above it")

@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             monitor=monitor,
             tune=tune,
         ),
+        formats=("saved-model", "onnx", "litert"),
         more=_add_options,
     )
     return cli.run(parser, argv)
@@ -127,8 +128,25 @@ def export(arguments: argparse.Namespace) -> cli.Result:
 
     run = scoring.open_run(arguments.run_dir)
     own, split = measure.own_data(run)
+    if arguments.format != "saved-model":
+        return _export_engine(arguments, run, own, split)
     exported = exporting.export_run(run, own, split.rows("validation"), arguments.output_dir)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
+
+
+def _export_engine(arguments: argparse.Namespace, run: Any, own: Any, split: Any) -> cli.Result:
+    from apps.driving_perception import engines
+
+    written = engines.write(
+        run,
+        own,
+        validation=split.rows("validation"),
+        training=split.rows("train"),
+        engine=arguments.format,
+        int8=arguments.int8,
+        folder=arguments.output_dir,
+    )
+    return {"engine": str(written.path), "parity": written.parity, "milliseconds": written.milliseconds}
 
 
 def serve(arguments: argparse.Namespace) -> cli.Result:
@@ -185,6 +203,9 @@ def _add_options(verbs: cli.Verbs) -> None:
     )
     predict_parser.add_argument(
         "--coco", type=pathlib.Path, metavar="FILE", help="also write the boxes as COCO results (.json)"
+    )
+    predict_parser.add_argument(
+        "--boxes", type=pathlib.Path, metavar="FILE", help="also write a table with a row for each box (.csv)"
     )
     export_parser.add_argument("--int8", action="store_true", help="with another format: 8-bit weights and activations")
 

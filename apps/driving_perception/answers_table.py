@@ -1,8 +1,8 @@
-"""Answers as tables: a row for each picture with its boxes as JSON, and COCO's results made of them."""
+"""Answers as tables: a row for each picture with its boxes as JSON; of these a row for each box, and COCO's results."""
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from apps.driving_perception import lane, tracking
 from shared import files
 
-CORNERS_DIGITS, SCORE_DIGITS = 1, 4
+CORNERS_DIGITS, SCORE_DIGITS, SECONDS_DIGITS = 1, 4, 2
+PICTURE = ("file", "frame", "seconds", "clip")
+BOX = ("class", "score", "left", "top", "right", "bottom", "track", "seconds_to_collision")
 
 
 def rows(
@@ -27,8 +29,8 @@ def rows(
         class_names: What the classes are called.
 
     Returns:
-        The chunk's columns, ``width``, ``height``, ``decision``, ``score`` of the surest box (0 for none), ``n`` boxes,
-        ``n_<class>``, and ``boxes``: JSON of class, score and corners in pixels.
+        The chunk's columns, ``width``, ``height``, ``decision``, its ``reason`` ("" for none), ``score`` of the surest
+        box (0 for none), ``n`` boxes, ``n_<class>``, and ``boxes``: JSON of class, score and corners in pixels.
     """
     present = np.arange(said["scores"].shape[1]) < said["count"][:, np.newaxis]
     counts = {f"n_{name}": ((said["classes"] == label) & present).sum(axis=1) for label, name in enumerate(class_names)}
@@ -36,13 +38,15 @@ def rows(
         _as_json(said["boxes"][row, : int(count)], said["classes"][row], said["scores"][row], class_names)
         for row, count in enumerate(said["count"])
     ]
+    decision = said["decision"].astype(str)
     return pd.DataFrame(
         {
-            **{name: chunk[name] for name in ("file", "frame", "seconds", "clip")},
+            **{name: chunk[name].to_numpy() for name in PICTURE},
             "width": sizes[:, 0],
             "height": sizes[:, 1],
-            "decision": said["decision"].astype(str),
-            "score": said["scores"].max(axis=1).astype(np.float64),
+            "decision": decision,
+            "reason": np.where(decision == lane.AHEAD, lane.NEAR, ""),
+            "score": said["scores"].max(axis=1).astype(np.float64).round(SCORE_DIGITS),
             "n": said["count"].astype(np.int64),
             **counts,
             "boxes": boxes,
@@ -75,64 +79,97 @@ class Follower:
         """
         self._class_names = list(class_names)
         self._region = region
-        self._clip = ""
+        self._clip, self._frame = "", -1
         self._tracker = tracking.Tracker()
 
     def follow(self, chunk: pd.DataFrame) -> pd.DataFrame:
         """Return the rows with ``track`` and ``seconds_to_collision`` inside ``boxes``, and ``decision`` changed.
 
         In a clip an obstacle in the own way is ahead, however small, when it will be reached within
-        ``lane.SECONDS_TO_COLLISION``. Pictures that are in no clip stay as they are.
+        ``lane.SECONDS_TO_COLLISION``; the ``reason`` is then ``lane.CLOSING``. Pictures that are in no clip stay.
         """
         found = chunk.copy()
         for row in chunk.index[chunk["clip"] != ""]:
-            found.loc[row, ["boxes", "decision"]] = self._one(chunk.loc[row])
+            found.loc[row, ["boxes", "decision", "reason"]] = self._one(chunk.loc[row])
         return found
 
-    def _one(self, row: "pd.Series[Any]") -> tuple[str, str]:
-        if row["clip"] != self._clip:
-            self._clip, self._tracker = str(row["clip"]), tracking.Tracker()
+    def _one(self, row: "pd.Series[Any]") -> tuple[str, str, str]:
+        # A clip that is given twice begins again.
+        if row["clip"] != self._clip or row["frame"] <= self._frame:
+            self._tracker = tracking.Tracker()
+        self._clip, self._frame = str(row["clip"]), int(row["frame"])
         boxes = json.loads(row["boxes"])
         xyxy = np.array([each["xyxy"] for each in boxes], np.float64).reshape(-1, 4)
         label = np.array([self._class_names.index(each["class"]) for each in boxes], np.int64)
         score = np.array([each["score"] for each in boxes], np.float64)
         ids = self._tracker.update(xyxy, label, score, seconds=float(row["seconds"]))
         left = self._tracker.seconds_to_collision(ids)
-        in_way = self._region.holds(xyxy, width=float(row["width"] or 1), height=float(row["height"] or 1))
         for each, number, seconds in zip(boxes, ids.tolist(), left.tolist(), strict=True):
             each["track"] = number
-            each["seconds_to_collision"] = round(seconds, 2) if np.isfinite(seconds) else None
-        closing = bool((in_way & (left < lane.SECONDS_TO_COLLISION)).any())
-        return json.dumps(boxes), lane.AHEAD if closing else str(row["decision"])
+            each["seconds_to_collision"] = round(seconds, SECONDS_DIGITS) if np.isfinite(seconds) else None
+        # What is near was decided by the model itself, of corners that are not rounded.
+        reasons = self._region.reasons(xyxy, left, width=float(row["width"] or 1), height=float(row["height"] or 1))
+        closing = str(row["decision"]) == lane.CLEAR and lane.CLOSING in reasons
+        changed = (lane.AHEAD, lane.CLOSING) if closing else (str(row["decision"]), str(row["reason"]))
+        return json.dumps(boxes), *changed
+
+
+def per_box(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per box of ``rows`` or of ``Follower.follow``: the columns ``PICTURE`` and ``BOX``.
+
+    ``track`` (Int64) and ``seconds_to_collision`` are empty where there is none. A CSV file of it, beside the images,
+    is a table of boxes that ``readers.table`` reads.
+    """
+    listed = [
+        (*(picture[name] for name in PICTURE), each["class"], each["score"], *each["xyxy"],
+         each.get("track"), each.get("seconds_to_collision"))
+        for picture, boxes in _pictures(table) for each in boxes
+    ]  # fmt: skip
+    found = pd.DataFrame(listed, columns=[*PICTURE, *BOX])
+    return found.astype({"track": "Int64", "seconds_to_collision": np.float64})
+
+
+def to_coco(table: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return COCO's form of detections, with the lists that say what images and categories its numbers mean.
+
+    ``annotations`` is a list of COCO results: ``image_id``, ``category_id``, ``bbox`` (left, top, width, height) and
+    ``score``. They have ``id``, ``area`` and ``iscrowd`` besides, so that the whole loads as a COCO data set too.
+
+    Args:
+        table: As from ``rows`` or ``Follower.follow``.
+        class_names: Category 1, 2, ...
+    """
+    number = {name: place for place, name in enumerate(class_names, start=1)}
+    images: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+    for image, (picture, boxes) in enumerate(_pictures(table), start=1):
+        sides = {name: picture[name] for name in ("frame", "width", "height")}
+        images.append({"id": image, "file_name": picture["file"], **sides})
+        for each in boxes:
+            found.append({"id": len(found) + 1, "image_id": image, **_annotation(each, number)})
+    categories = [{"id": place, "name": name} for name, place in number.items()]
+    return {"images": images, "categories": categories, "annotations": found}
+
+
+def _annotation(each: Mapping[str, Any], number: Mapping[str, int]) -> dict[str, Any]:
+    left, top, right, bottom = each["xyxy"]
+    width, height = (round(side, CORNERS_DIGITS) for side in (right - left, bottom - top))
+    return {
+        "category_id": number[each["class"]],
+        "bbox": [left, top, width, height],
+        "area": round(width * height, 2 * CORNERS_DIGITS),
+        "iscrowd": 0,
+        "score": each["score"],
+        **{name: each[name] for name in ("track",) if name in each},
+    }
 
 
 def write_coco(path: pathlib.Path, tables: Sequence[pd.DataFrame], class_names: Sequence[str]) -> None:
-    """Write COCO's form of detections, with the lists that say what images and categories its numbers mean."""
-    table = pd.concat(list(tables), ignore_index=True)
-    number = {name: place for place, name in enumerate(class_names, start=1)}
-    images, found = [], []
-    for image, row in enumerate(table.to_dict("records"), start=1):
-        images.append(
-            {
-                "id": image,
-                "file_name": row["file"],
-                "frame": row["frame"],
-                "width": row["width"],
-                "height": row["height"],
-            }
-        )
-        for each in json.loads(str(row["boxes"])):
-            left, top, right, bottom = each["xyxy"]
-            extra = {key: each[key] for key in ("track",) if key in each}
-            sides = [left, top, round(right - left, CORNERS_DIGITS), round(bottom - top, CORNERS_DIGITS)]
-            found.append(
-                {
-                    "image_id": image,
-                    "category_id": number[each["class"]],
-                    "bbox": sides,
-                    "score": each["score"],
-                    **extra,
-                }
-            )
-    categories = [{"id": place, "name": name} for name, place in number.items()]
-    files.write_json(path, {"images": images, "categories": categories, "annotations": found})
+    """Write ``to_coco`` of several tables, one after another, as one file."""
+    files.write_json(path, to_coco(pd.concat(list(tables), ignore_index=True), class_names))
+
+
+def _pictures(table: pd.DataFrame) -> Iterator[tuple[dict[Any, Any], list[dict[str, Any]]]]:
+    """Yield each row and its boxes."""
+    for row in table.to_dict("records"):
+        yield row, json.loads(str(row["boxes"]))

@@ -11,13 +11,16 @@ from apps.driving_perception import lane
 
 Picture: TypeAlias = NDArray[np.uint8]
 Colour: TypeAlias = tuple[int, int, int]
+_Plate: TypeAlias = tuple[int, int, int, int]
 
-# Okabe and Ito 2008: colours that people with any colour vision tell apart.
+# Okabe and Ito 2008 (https://jfly.uni-koeln.de/color/): colours that people with any colour vision tell apart.
 COLOURS: Sequence[Colour] = (
     (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178),
 )  # fmt: skip
 _TRUTH: Colour = (255, 255, 255)
 _WARNING: Colour = (190, 30, 45)
+_WAY: Colour = (200, 200, 200)
+_DARK: Colour = (20, 20, 20)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -39,70 +42,92 @@ def annotate(
         image: (height, width, 3) uint8 red, green, blue; stays as it is.
         xyxy: (m, 4) pixels.
         label: (m,) index into ``class_names``.
-        score: (m,) in [0, 1].
+        score: (m,) in [0, 1]; the surest box is drawn over the others, and its label has the first choice of place.
         class_names: What the labels are called.
-        ids: (m,) track numbers, written beside.
+        ids: (m,) track numbers, written beside; none where negative.
         truth: Labelled boxes (k, 4) and their labels (k,), drawn dashed in white.
-        region: The own way, drawn as an outline.
+        region: The own way, drawn as an outline, in the banner's colour where there is one.
         banner: A warning over the whole width, "" for none.
     """
     drawn = np.ascontiguousarray(image.copy())
     height, width = drawn.shape[:2]
     thick = max(round(min(height, width) / 220), 1)
     if region is not None:
-        cv2.polylines(
-            drawn, [region.outline(width=width, height=height).astype(np.int32)], True, (200, 200, 200), thick
-        )
-    if truth is not None:
-        for corners in truth[0]:
-            _dashed(drawn, corners, thick)
-    for row in np.argsort(score, kind="stable"):
-        colour = COLOURS[int(label[row]) % len(COLOURS)]
-        left, top, right, bottom = np.round(xyxy[row]).astype(int).tolist()
-        cv2.rectangle(drawn, (left, top), (right, bottom), colour, thick, cv2.LINE_AA)
-        number = "" if ids is None else f" #{int(ids[row])}"
-        _write(drawn, f"{class_names[int(label[row])]}{number} {float(score[row]):.2f}", (left, top), colour)
-    if banner:
-        _banner(drawn, banner)
+        way = _closed(region.outline(width=width, height=height))
+        _lines(drawn, way, _WARNING if banner else _WAY, thick, cv2.LINE_AA)
+    for each in () if truth is None else truth[0]:
+        _lines(drawn, _dashes(each, step=5 * thick + 3), _TRUTH, thick)
+    # First, so that it hides no label: what is nearest reaches highest.
+    plates = [(0, 0, width, _banner(drawn, banner))] if banner else []
+    order = np.argsort(score, kind="stable")
+    colours = [COLOURS[int(each) % len(COLOURS)] for each in label]
+    for row in order:
+        _lines(drawn, _closed(_corners(xyxy[row])), colours[row], thick)
+    for row in order[::-1]:
+        number = "" if ids is None or ids[row] < 0 else f" #{int(ids[row])}"
+        text = f"{class_names[int(label[row])]}{number} {float(score[row]):.2f}"
+        plates.append(_write(drawn, text, _corners(xyxy[row]), colours[row], plates))
     return drawn
 
 
-def _write(image: Picture, text: str, corner: tuple[int, int], colour: Colour) -> None:
-    """Write on a plate of the box's colour, above the box or inside it where there is no room."""
+def _corners(xyxy: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return (4, 2) the corners of a box in whole pixels, clockwise from the upper left one."""
+    left, top, right, bottom = np.round(xyxy).astype(np.int64).tolist()
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.int64)
+
+
+def _closed(corners: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (n, 2, 2) the sides of a polygon (n, 2)."""
+    return np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
+
+
+def _lines(image: Picture, ends: NDArray[np.int64], colour: Colour, thick: int, kind: int = cv2.LINE_8) -> None:
+    """Draw straight lines (n, 2, 2) on a dark edge, without which light ones are lost in fog and sky."""
+    lines = list(ends.astype(np.int32))
+    cv2.polylines(image, lines, False, _DARK, thick + 2, kind)
+    cv2.polylines(image, lines, False, colour, thick, kind)
+
+
+def _dashes(xyxy: NDArray[np.floating], *, step: int) -> NDArray[np.int64]:
+    """Return (n, 2, 2) the dashes of a box; every side begins and ends with one, however short it is."""
+    dashes: list[NDArray[np.float64]] = []
+    for begin, end in _closed(_corners(xyxy)):
+        pieces = 2 * max(int(np.abs(end - begin).max()) // (2 * step), 1) + 1
+        points = begin + (end - begin) * np.linspace(0, 1, pieces + 1)[:, None]
+        dashes.extend(np.stack([points[:-1], points[1:]], axis=1)[::2])
+    return np.round(np.array(dashes)).astype(np.int64)
+
+
+def _write(image: Picture, text: str, corners: NDArray[np.int64], colour: Colour, plates: Sequence[_Plate]) -> _Plate:
+    """Write on a plate of the box's colour and return where: above, below or inside the box, over no other plate."""
     height, width = image.shape[:2]
     size = max(min(height, width) / 900, 0.35)
     (across, up), below = cv2.getTextSize(text, _FONT, size, 1)
-    left = int(np.clip(corner[0], 0, max(width - across - 2, 0)))
-    bottom = corner[1] - 2 if corner[1] - up - below - 2 >= 0 else corner[1] + up + below + 2
-    cv2.rectangle(image, (left, bottom - up - below), (left + across + 2, bottom), colour, -1)
+    tall, wide = up + below + 2, across + 4
+    left = int(np.clip(corners[0, 0], 0, max(width - wide, 0)))
+    top, bottom = (int(np.clip(corner[1], 0, height)) for corner in (corners[0], corners[2]))
+    rows = (top - tall, bottom + 1, *range(top + 2, max(bottom - tall, top + 3), tall))
+    places = [(left, y, left + wide, y + tall) for y in rows if 0 <= y <= height - tall]
+    free = [place for place in places if not any(_touch(place, plate) for plate in plates)]
+    plate = (free or places or [(left, 0, left + wide, tall)])[0]
+    cv2.rectangle(image, plate[:2], plate[2:], colour, -1)
     # Black on light plates, white on dark: by the luminance of Rec. 709.
     light = 0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2] > 110
-    cv2.putText(
-        image,
-        text,
-        (left + 1, bottom - below + 1),
-        _FONT,
-        size,
-        (0, 0, 0) if light else (255, 255, 255),
-        1,
-        cv2.LINE_AA,
-    )
+    ink = (0, 0, 0) if light else (255, 255, 255)
+    cv2.putText(image, text, (left + 2, plate[1] + up + 1), _FONT, size, ink, 1, cv2.LINE_AA)
+    return plate
 
 
-def _dashed(image: Picture, corners: NDArray[np.floating], thick: int) -> None:
-    left, top, right, bottom = np.round(corners).astype(int).tolist()
-    step = 5 * thick + 3
-    for start in range(left, right, 2 * step):
-        for y in (top, bottom):
-            cv2.line(image, (start, y), (min(start + step, right), y), _TRUTH, thick)
-    for start in range(top, bottom, 2 * step):
-        for x in (left, right):
-            cv2.line(image, (x, start), (x, min(start + step, bottom)), _TRUTH, thick)
+def _touch(one: _Plate, other: _Plate) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _banner(image: Picture, text: str) -> None:
+def _banner(image: Picture, text: str) -> int:
+    """Write a warning over the upper edge and return how many rows it takes."""
     height, width = image.shape[:2]
-    size = max(min(height, width) / 500, 0.5)
+    size = max(min(height, width) / 600, 0.5)
     (across, up), below = cv2.getTextSize(text, _FONT, size, 2)
-    cv2.rectangle(image, (0, 0), (width, up + below + 12), _WARNING, -1)
+    tall = int(min(up + below + 12, height))
+    cv2.rectangle(image, (0, 0), (width, tall - 1), _WARNING, -1)
     cv2.putText(image, text, (max((width - across) // 2, 2), up + 6), _FONT, size, (255, 255, 255), 2, cv2.LINE_AA)
+    return tall

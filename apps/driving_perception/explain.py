@@ -133,7 +133,6 @@ def _map_of(
     run: scoring.Run, seen: Seen, place: int, label: int, *, seed: int
 ) -> tuple[Map, randomization.RandomizationCheck]:
     """Return where the score of one place comes from, (height, width) of the canvas in [0, 1], and its check."""
-
     window = _window(seen, place)
 
     def maps(network: keras.Model) -> Map:

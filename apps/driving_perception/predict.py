@@ -1,18 +1,20 @@
 """Look at images, folders and videos in bounded memory: write boxes, decisions, tracks, and annotated pictures."""
 
 import argparse
+import functools
 import io
 import itertools
 import json
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import PIL.Image
+import pyarrow.parquet
 
 from apps.driving_perception import answers_table, drawing, frames, lane, scoring, stream, video
 from shared import batch, cli, files
@@ -20,6 +22,7 @@ from shared.serving import bundle
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
 CHUNK_ROWS = 16
+_ROWS_READ = 256
 
 
 def predict(arguments: argparse.Namespace) -> cli.Result:
@@ -31,14 +34,6 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     answer, class_names, region, identity = _open(arguments)
     chunk_rows = min(arguments.chunk_rows, CHUNK_ROWS)
     inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
-    follower = answers_table.Follower(class_names, region)
-    tables: list[pd.DataFrame] = []
-
-    def finish(chunk: pd.DataFrame) -> pd.DataFrame:
-        followed = follower.follow(chunk)
-        tables.append(followed)
-        return followed
-
     started = time.monotonic()
     with batch.counter() as bar:
         task = bar.add_task("images looked at", total=None)
@@ -60,7 +55,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
             resume=arguments.resume,
             overwrite=arguments.overwrite,
             on_rows=lambda done: bar.advance(task, done),
-            finish=finish,
+            finish=answers_table.Follower(class_names, region).follow,
         )
     seconds = time.monotonic() - started
     written: dict[str, Any] = {
@@ -69,12 +64,43 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
         "resumed_rows": result.resumed_rows,
     }
     written["images_per_second"] = round((result.rows - result.resumed_rows) / max(seconds, 1e-9), 1)
+    return written | _more(arguments, class_names, region)
+
+
+def _more(arguments: argparse.Namespace, class_names: tuple[str, ...], region: lane.Region) -> dict[str, str]:
+    """Write what was asked for besides the output, from the output itself."""
+    written = {}
     if arguments.coco is not None:
-        answers_table.write_coco(arguments.coco, tables, class_names)
+        answers_table.write_coco(arguments.coco, list(written_rows(arguments.output)), class_names)
         written["coco"] = str(arguments.coco)
+    if arguments.boxes is not None:
+        with files.atomic(arguments.boxes) as temporary:
+            for number, table in enumerate(written_rows(arguments.output)):
+                answers_table.per_box(table).to_csv(temporary, mode="a", header=number == 0, index=False)
+        written["boxes"] = str(arguments.boxes)
     if arguments.annotated is not None:
-        written["annotated"] = annotate(arguments.input, tables, class_names, region, arguments.annotated)
+        written["annotated"] = annotate(
+            arguments.input,
+            written_rows(arguments.output),
+            class_names,
+            region,
+            arguments.annotated,
+            frames_per_second=arguments.frames_per_second,
+        )
     return written
+
+
+def written_rows(output: pathlib.Path) -> Iterator[pd.DataFrame]:
+    """Read the rows of an output file back, some hundred at a time."""
+    if output.suffix == ".parquet":
+        with pyarrow.parquet.ParquetFile(output) as file:
+            for batch_of_rows in file.iter_batches(_ROWS_READ):
+                yield batch_of_rows.to_pandas()
+        return
+    read = pd.read_csv if output.suffix == ".csv" else functools.partial(pd.read_json, lines=True)
+    with read(output, chunksize=_ROWS_READ) as reader:
+        for table in reader:
+            yield table.assign(clip=table["clip"].fillna("").astype(str))
 
 
 def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> pd.DataFrame:
@@ -85,14 +111,20 @@ def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> 
 
 def annotate(
     inputs: Sequence[pathlib.Path],
-    tables: Sequence[pd.DataFrame],
+    tables: Iterable[pd.DataFrame],
     class_names: tuple[str, ...],
     region: lane.Region,
     folder: pathlib.Path,
+    *,
+    frames_per_second: float | None = None,
 ) -> str:
     """Write each picture, and each video, again with its boxes; return the folder."""
     rows = (row for table in tables for row in table.to_dict("records"))
-    pictures = ((row, item) for row, item in zip(rows, _items(inputs), strict=True) if row["decision"] != lane.INVALID)
+    pictures = (
+        (row, item)
+        for row, item in zip(rows, _items(inputs, frames_per_second), strict=True)
+        if row["decision"] != lane.INVALID
+    )
     for number, (name, group) in enumerate(itertools.groupby(pictures, key=lambda pair: str(pair[0]["file"]))):
         source = pathlib.Path(name)
         drawn = (
@@ -109,8 +141,8 @@ def annotate(
     return str(folder)
 
 
-def _items(inputs: Sequence[pathlib.Path]) -> Iterator[stream.Item]:
-    for _, chunk in stream.iterate(inputs, chunk_rows=1):
+def _items(inputs: Sequence[pathlib.Path], frames_per_second: float | None) -> Iterator[stream.Item]:
+    for _, chunk in stream.iterate(inputs, chunk_rows=1, frames_per_second=frames_per_second):
         yield from chunk
 
 

@@ -1,5 +1,6 @@
 """Images, folders and videos as one stream of pictures, in bounded memory."""
 
+import math
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from apps.driving_perception.readers import entries
 from shared import errors
 
 Item: TypeAlias = bytes | NDArray[np.uint8]
+_Picture: TypeAlias = tuple[dict[str, object], Item]
 
 
 def iterate(
@@ -27,66 +29,78 @@ def iterate(
         frames_per_second: Images of one folder are the frames of a clip, at this rate; None: they are not.
 
     Yields:
-        A frame of ``file``, ``frame`` (number in its video, 0 for images), ``seconds`` (in the video; 0 for images) and
-        ``clip`` (the video, or the folder; "" for images that are no frames), and the pictures: files as
-        they are, frames of videos as (height, width, 3) uint8 red, green, blue.
+        A frame of ``file``, ``frame`` (number in its clip from 0), ``seconds`` (since the clip began) and ``clip`` (the
+        video, or the folder), which are 0, NaN and "" for images that are no frames; and the pictures: files as they
+        are, even where they are no image, so that each gets an answer; frames of videos as (height, width, 3) uint8
+        red, green, blue.
 
     Raises:
-        errors.InputError: A path does not exist, is neither image nor video, or a folder holds none.
+        errors.InputError: A path does not exist, is neither image nor video, or a folder holds none (before anything is
+            read); a video cannot be decoded; the rate is not above 0.
     """
+    if frames_per_second is not None and not (0 < frames_per_second < math.inf):
+        raise errors.InputError(f"frames per second: expected a number above 0. Received: {frames_per_second}")
     rows: list[dict[str, object]] = []
     items: list[Item] = []
-    for path in paths:
-        for row, item in _pictures(path, frames_per_second):
-            rows.append(row)
-            items.append(item)
-            if len(rows) == chunk_rows:
-                yield pd.DataFrame(rows), items
-                rows, items = [], []
+    for row, item in _pictures([file for path in paths for file in files_of(path)], frames_per_second):
+        rows.append(row)
+        items.append(item)
+        if len(rows) == chunk_rows:
+            yield pd.DataFrame(rows), items
+            rows, items = [], []
     if rows:
         yield pd.DataFrame(rows), items
 
 
-def _pictures(path: pathlib.Path, rate: float | None) -> Iterator[tuple[dict[str, object], Item]]:
+def _pictures(found: Sequence[pathlib.Path], rate: float | None) -> Iterator[_Picture]:
     seen: dict[str, int] = {}
-    for each in files_of(path):
-        if each.suffix.lower() in video.SUFFIXES:
-            for number, (seconds, picture) in enumerate(video.read(each)):
-                yield {"file": str(each), "frame": number, "seconds": seconds, "clip": str(each)}, picture
+    for file in found:
+        if file.suffix.lower() in video.SUFFIXES:
+            yield from _frames(file)
+        elif rate is None:
+            yield {"file": str(file), "frame": 0, "seconds": math.nan, "clip": ""}, _bytes(file)
         else:
-            clip = str(each.parent) if rate else ""
-            frame = seen.get(clip, 0) if rate else 0
-            seen[clip] = frame + 1
-            yield (
-                {"file": str(each), "frame": frame, "seconds": frame / rate if rate else 0.0, "clip": clip},
-                _bytes(each),
-            )
+            clip = str(file.parent)
+            frame = seen[clip] = seen.get(clip, -1) + 1
+            yield {"file": str(file), "frame": frame, "seconds": frame / rate, "clip": clip}, _bytes(file)
+
+
+def _frames(file: pathlib.Path) -> Iterator[_Picture]:
+    for number, (seconds, picture) in enumerate(video.read(file)):
+        yield {"file": str(file), "frame": number, "seconds": seconds, "clip": str(file)}, picture
 
 
 def files_of(path: pathlib.Path) -> list[pathlib.Path]:
-    """Return the images and videos that a path means, numbered ones in the order of their numbers.
+    """Return the images and videos that a path means, folder by folder, numbered ones in the order of their numbers.
+
+    Hidden files and folders are passed over: they are what other programs, and a killed ``predict``, left.
 
     Raises:
         errors.InputError: There are none.
     """
     kinds = (*entries.SUFFIXES, *video.SUFFIXES)
-    expected = f"{path}: expected an image ({', '.join(entries.SUFFIXES)}), a video ({', '.join(video.SUFFIXES)}) or a folder of these"
+    images, videos = ", ".join(entries.SUFFIXES), ", ".join(video.SUFFIXES)
+    expected = f"{path}: expected an image ({images}), a video ({videos}) or a folder of these"
     if not path.exists():
         raise errors.InputError(f"{expected}. Received: a path that does not exist")
-    if path.is_file():
+    if not path.is_dir():
         if path.suffix.lower() not in kinds:
             raise errors.InputError(f"{expected}. Received: another file")
         return [path]
-    found = [each for each in path.rglob("*") if each.is_file() and each.suffix.lower() in kinds]
-    if not found:
+    found = [each for each in path.rglob("*") if each.suffix.lower() in kinds and each.is_file()]
+    shown = [each for each in found if not any(part.startswith(".") for part in each.relative_to(path).parts)]
+    if not shown:
         raise errors.InputError(f"{expected}. Received: a folder without any")
-    return sorted(found, key=_order)
+    return sorted(shown, key=_order)
 
 
-def _order(path: pathlib.Path) -> tuple[str, list[tuple[int, str]]]:
-    """Sort by folder, then by name with numbers as numbers."""
-    parts = re.split(r"(\d+)", path.name)
-    return str(path.parent), [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+def _order(path: pathlib.Path) -> tuple[object, ...]:
+    """Sort by folder, then by name, with numbers as numbers; names that differ by leading zeros by their letters."""
+    return [_natural(part) for part in path.parent.parts], _natural(path.name), str(path)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _bytes(path: pathlib.Path) -> bytes:

@@ -45,7 +45,10 @@ def read(folder: pathlib.Path) -> entries.Source:
         for stem, path in labels.items()
         if stem not in images
     ]
-    return entries.Source(name=folder.resolve().name, entries=[*found, *missing], vocabulary=VOCABULARY)
+    others = {thing.name for entry in found for thing in entry.things} - set(VOCABULARY)
+    return entries.Source(
+        name=folder.resolve().name, entries=[*found, *missing], vocabulary=(*VOCABULARY, *sorted(others))
+    )
 
 
 def _root(folder: pathlib.Path) -> pathlib.Path | None:

@@ -82,7 +82,8 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     for name, group in rows.items():
         matches = [name] if name in images else by_name.get(pathlib.PurePath(name).name, [])
         held.update(matches[:1])
-        found.append(_entry(name, images.get(matches[0]) if len(matches) == 1 else None, group, file, options))
+        image = images.get(matches[0]) if len(matches) == 1 else None
+        found.append(_entry(matches[0] if image else name, image, group, file, options))
     bare = [entries.Entry(name, image, str(file)) for name, image in images.items() if name not in held]
     names = [str(name) for name in table["class"].dropna().unique()] if "class" in table else [options.single_class]
     return entries.Source(

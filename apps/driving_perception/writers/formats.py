@@ -4,7 +4,7 @@
 |---|---|---|---|---|---|---|---|---|
 | coco | yes | yes | yes | yes | yes | yes | yes | yes |
 | table | yes | yes | yes | yes | yes | yes | yes | yes |
-| kitti | regions of any class | yes | yes | yes | no | no | no | no |
+| kitti | all but regions of one class | yes | yes | yes | no | no | no | no |
 | voc | neighbours ("difficult") | yes | no | no | no | no | no | no |
 | yolo | no: objects only | no | no | no | no | no | no | yes |
 | bdd100k | regions ("crowd") | a flag | no | no | yes | sequence, number, seconds | yes | no |
@@ -94,7 +94,7 @@ def _lost(collection: frames.Frames, write_format: str) -> list[str]:
     held = {
         "coco": set(counts),
         "table": set(counts),
-        "kitti": {"regions of any class", "distances"},
+        "kitti": {"regions of any class", "distances", "neighbours"},
         "voc": {"neighbours"},
         "yolo": set(),
         "bdd100k": {"regions of a class", "tracks"},
