@@ -23,8 +23,9 @@ def prepare(image_bytes: Any, function: Callable[[Any], tuple[Any, ...]], *, cha
         channels: 1 = grey, 3 = red, green, blue.
 
     Returns:
-        What ``function`` gave, each with a first axis (batch,) and padded with zeros to its longest sides; last (batch,)
-        bool, whether the file was an image. For one that is none all is zero; the others of its batch are not touched.
+        What ``function`` gave, each with a first axis (batch,) and padded with zeros to its longest sides; last
+        (batch,) bool, whether the file was an image. For one that is none all is zero; the others of its batch are
+        not touched.
     """
     count = tf.shape(image_bytes, tf.int64)[0]
 

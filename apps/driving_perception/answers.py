@@ -31,9 +31,9 @@ class Rule:
 def graph(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[str, Any]]:
     """Return the function that detects: canvases and geometry as from ``preprocessing``, and which are images.
 
-    It returns ``boxes`` (batch, most, 4) float32 pixels of the original image, ``scores`` (batch, most) float32 falling,
-    ``classes`` (batch, most) int32 and ``count`` (batch,) int32; rows from ``count`` on are 0. Scores go down to
-    ``decoding.LEAST_SCORE``.
+    It returns ``boxes`` (batch, most, 4) float32 pixels of the original image, ``scores`` (batch, most) float32
+    falling, ``classes`` (batch, most) int32 and ``count`` (batch,) int32; rows from ``count`` on are 0. Scores go
+    down to ``decoding.LEAST_SCORE``.
     """
     most = settings.most_detections
     signature = {
@@ -101,7 +101,7 @@ def decide(found: Mapping[str, Any], geometry: Any, valid: Any, rule: Rule) -> M
 
 
 def _in_the_way(boxes: Any, sizes: Any, region: lane.Region) -> Any:
-    """Return (batch, most) bool: ``lane.Region.decide`` for boxes (batch, most, 4) of images (batch, 2) high and wide."""
+    """Return (batch, most) bool: ``lane.Region.decide`` of (batch, most, 4) boxes; ``sizes`` are height and width."""
     height, width = (tf.maximum(sizes[:, i : i + 1], 1.0) for i in (0, 1))
     across = (boxes[..., 0] + boxes[..., 2]) / (2.0 * width)
     foot, tall = boxes[..., 3] / height, (boxes[..., 3] - boxes[..., 1]) / height

@@ -99,7 +99,8 @@ def _cut(
 def _inverse(scales: Any, offset: Any, mirrored: Any, width: Any) -> Any:
     """Return the (8,) projective transform from places of the canvas to places of the image."""
     sign = tf.where(mirrored, -1.0, 1.0)
-    # The op counts pixels by their middles: x_in = (x_out + 0.5 - offset) / scale - 0.5, mirrored x_out = width - 1 - x.
+    # The op counts pixels by their middles: x_in = (x_out + 0.5 - offset) / scale - 0.5, mirrored x_out = width - 1 -
+    # x.
     across = tf.where(mirrored, (width - 0.5 - offset[1]) / scales[1] - 0.5, (0.5 - offset[1]) / scales[1] - 0.5)
     down = (0.5 - offset[0]) / scales[0] - 0.5
     return tf.stack([sign / scales[1], 0.0, across, 0.0, 1.0 / scales[0], down, 0.0, 0.0])

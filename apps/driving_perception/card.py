@@ -37,7 +37,7 @@ def build(run: scoring.Run) -> model_card.ModelCard:
         decision=files.read_json(folder.decision),
         metrics=files.read_json(metrics) if metrics.exists() else None,
         ethical_considerations=[
-            "People are found less surely than cars where they are rarer in the training data; the report says how much.",
+            "People are found less surely than cars where training shows fewer of them; the report says how much.",
             "Road images show faces and number plates: whoever records them answers for that.",
         ],
         caveats=[

@@ -1,9 +1,9 @@
 """What obstacles are called: the names of the usual road data sets, and a user's own file.
 
-A mapping file is JSON (``{"pickup": "car", "tram": "train:neighbour", "sky": null, "crowd": "ignore"}``) or CSV with the
-columns ``name`` and ``class``. An empty class drops the boxes of that name, ``ignore`` makes them regions of any class,
-``<class>:neighbour`` has them learned as the class and not judged. Names that the file does not hold keep their usual
-meaning.
+A mapping file is JSON (``{"pickup": "car", "tram": "train:neighbour", "sky": null, "crowd": "ignore"}``) or CSV with
+the columns ``name`` and ``class``. An empty class drops the boxes of that name, ``ignore`` makes them regions of any
+class, ``<class>:neighbour`` has them learned as the class and not judged. Names that the file does not hold keep
+their usual meaning.
 """
 
 import csv
@@ -20,7 +20,7 @@ IGNORE, NEIGHBOUR = "ignore", ":neighbour"
 
 
 class Meaning(NamedTuple):
-    """What a source's class name means: one of our classes or None, and the kind of its boxes; a dropped name is neither."""
+    """What a source's class name means: one of our classes or None, and the kind of its boxes."""
 
     label: str | None
     kind: int

@@ -1,7 +1,7 @@
 """Sources of road images -> checked images and boxes -> split by sequence with certificate. No TensorFlow.
 
-The rest of the app sees ``Frames`` only. How files are read is in ``readers``, how they are written in ``writers``, what
-must stay together in ``partition``.
+The rest of the app sees ``Frames`` only. How files are read is in ``readers``, how they are written in ``writers``,
+what must stay together in ``partition``.
 """
 
 import pathlib

@@ -1,8 +1,9 @@
 """The network alone as ONNX or LiteRT, for small computers: written only if it finds what the trained network finds.
 
-What is written maps one canvas to the logits and sides of each grid, before ``model.Places`` turns them into boxes: in 8
-bits, coordinates of hundreds of pixels and logits cannot share a scale. Scaling the image before, and places and suppression
-after, are as in ``preprocessing.place``, ``model.Places`` and ``decoding.boxes``; ``engine.json`` says all numbers they need.
+What is written maps one canvas to the logits and sides of each grid, before ``model.Places`` turns them into boxes:
+in 8 bits, coordinates of hundreds of pixels and logits cannot share a scale. Scaling the image before, and places and
+suppression after, are as in ``preprocessing.place``, ``model.Places`` and ``decoding.boxes``; ``engine.json`` says
+all numbers they need.
 """
 
 import dataclasses
@@ -48,7 +49,8 @@ class Written:
 
     Attributes:
         path: Its folder.
-        parity: ``map_50`` of the trained network and of the engine on validation, and the largest difference of a score.
+        parity: ``map_50`` of the trained network and of the engine on validation, and the largest difference of a
+            score.
         milliseconds: Median time of the network alone on one canvas: of TensorFlow's graph and of the engine.
     """
 
@@ -92,7 +94,7 @@ def write(
     with tempfile.TemporaryDirectory(dir=folder, prefix=".engine-") as scratch:
         path = pathlib.Path(scratch) / FILES[engine]
         samples = _canvases(run, collection, training[:CALIBRATION_IMAGES], shape)
-        _convert(run, path, engine=engine, int8=int8, shape=shape, samples=samples)
+        convert(run.model, path, engine=engine, shape=shape, samples=samples if int8 else None)
         fixed = shape if engine == "litert" or int8 else None
         parity, milliseconds = compare(run, collection, judged, load(path, engine), shape=fixed)
         if not parity["map_50_lost"] <= MOST_LOST:
@@ -251,23 +253,35 @@ def _best_scores(found: detections.Detections, images: int) -> npt.NDArray[np.fl
     return best
 
 
-def _convert(
-    run: scoring.Run, path: pathlib.Path, *, engine: str, int8: bool, shape: tuple[int, int], samples: list[Picture]
+def convert(
+    network: keras.Model,
+    path: pathlib.Path,
+    *,
+    engine: str,
+    shape: tuple[int, int],
+    samples: list[Picture] | None = None,
 ) -> None:
-    # An 8-bit ONNX network keeps the shape that it was calibrated with.
-    sides = [None, None] if engine == "onnx" and not int8 else list(shape)
-    spec = tf.TensorSpec([1, *sides, 3], tf.float32, name="image")
+    """Write the heads of a network as one file.
 
-    heads = cut(run.model)
+    Args:
+        network: As ``model.build`` returns it.
+        path: The file.
+        engine: One of ``FORMATS``.
+        shape: Height and width of the canvas; float ONNX takes any.
+        samples: Canvases of that shape to calibrate 8-bit numbers on; None: floats.
+    """
+    sides = [None, None] if engine == "onnx" and samples is None else list(shape)
+    spec = tf.TensorSpec([1, *sides, 3], tf.float32, name="image")
+    heads = cut(network)
 
     @tf.function(input_signature=[spec])  # type: ignore[untyped-decorator]
-    def network(image: Any) -> Any:
+    def graph(image: Any) -> Any:
         return dict(zip(HEADS, heads(image, training=False), strict=True))
 
     if engine == "onnx":
-        _to_onnx(network, spec, path, samples if int8 else None)
+        _to_onnx(graph, spec, path, samples)
     else:
-        _to_litert(network, run.model, path, samples if int8 else None)
+        _to_litert(graph, network, path, samples)
 
 
 def _to_onnx(network: Any, spec: Any, path: pathlib.Path, samples: list[Picture] | None) -> None:
@@ -342,8 +356,9 @@ def _about(
             "names": list(HEADS),
             "strides": list(model.STRIDES),
             "factors": [float(run.model.get_layer(f"places_{i}").factor.numpy()) for i in range(len(model.STRIDES))],
-            "meaning": "score = sigmoid(logit); the place of row j and column i is ((i + 0.5) * stride, (j + 0.5) * stride); "
-            "left, top, right, bottom lie exp(clip(side * factor, -8, 8)) * stride pixels of the canvas from it",
+            "meaning": "score = sigmoid(logit); the place of row j and column i is ((i + 0.5) * stride, "
+            "(j + 0.5) * stride); left, top, right, bottom lie exp(clip(side * factor, -8, 8)) * stride pixels of the "
+            "canvas from it",
         },
         "canvas": {
             "image_size": settings.image_size,
@@ -359,9 +374,14 @@ def _about(
     }
 
 
+def missing(engine: str) -> list[str]:
+    """Return the packages that a format needs and that are not installed."""
+    return [name for name in _NEEDED[engine] if importlib.util.find_spec(name) is None]
+
+
 def _require(engine: str) -> None:
-    missing = [name for name in _NEEDED[engine] if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing(engine):
         raise errors.InputError(
-            f"--format {engine}: expected the extra `engines` (pip install 'fieldnets[engines]'). Received: no {', '.join(missing)}"
+            f"--format {engine}: expected the extra `engines` (pip install 'fieldnets[engines]'). Received: no "
+            f"{', '.join(missing(engine))}"
         )

@@ -1,7 +1,7 @@
 """Judge a detector on labelled images: metrics, report and predictions from what model and baselines found.
 
-The straight line is ``evaluate``: match, measure with intervals, say what is found where and what goes wrong, write it up.
-No TensorFlow here.
+The straight line is ``evaluate``: match, measure with intervals, say what is found where and what goes wrong, write
+it up. No TensorFlow here.
 """
 
 import dataclasses
@@ -86,8 +86,8 @@ def evaluate(
     units = len(np.unique(rows.units))
     if units < 2 or not (rows.frames.boxes.kind == box.OBJECT).any():
         raise errors.InputError(
-            f"{data.source}, part {data.split}: expected labelled obstacles in at least two units ({data.unit}) to judge. "
-            f"Received: {units} units with {int((rows.frames.boxes.kind == box.OBJECT).sum())} obstacles"
+            f"{data.source}, part {data.split}: expected labelled obstacles in at least two units ({data.unit}) to "
+            f"judge. Received: {units} units with {int((rows.frames.boxes.kind == box.OBJECT).sum())} obstacles"
         )
     found = _find_out(rows, run, baselines, resamples=resamples, seed=seed)
     content = _document(rows, data, run, found)
@@ -236,8 +236,8 @@ def _answer(found: _Found, run: evidence.Run) -> str:
     hardest = min(worst, key=lambda row: row["recall"].value, default=None)
     hard = f" It finds least of {hardest['by']} {hardest['group']}: {hardest['recall'].value:.0%}." if hardest else ""
     return (
-        f"From score {run.operating.threshold:.2f} on it finds {numbers['recall']:.0%} of the obstacles and misses {missed:.0%}, "
-        f"with {numbers['false_positives_per_image']:.2f} false alarms per image.{hard}"
+        f"From score {run.operating.threshold:.2f} on it finds {numbers['recall']:.0%} of the obstacles and misses "
+        f"{missed:.0%}, with {numbers['false_positives_per_image']:.2f} false alarms per image.{hard}"
     )
 
 

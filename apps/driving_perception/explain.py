@@ -228,8 +228,8 @@ def _where(
             blocks.Picture(source=gallery.source(drawn, _PICTURE_PIXELS), alt="Where a score comes from", facts=facts)
         )
     lead = (
-        "Where the score of each box comes from, the surest boxes first. The check shuffles the weights (Adebayo et al. "
-        "2018): a map that stays shows the image, not what the network learned."
+        "Where the score of each box comes from, the surest boxes first. The check shuffles the weights (Adebayo et "
+        "al. 2018): a map that stays shows the image, not what the network learned."
     )
     caption = "From dark (nothing) to yellow (most)." if pictures else "No box scores enough to be answered."
     return document.Section(
@@ -248,7 +248,8 @@ def _why_missed(
     table = blocks.Table(
         columns=("Class", "Score", "Overlap with the true box", "Grid"),
         rows=rows,
-        caption=f"The surest candidates that touch the true box; answered is what scores {run.operating.threshold:.3f} or more.",
+        caption=f"The surest candidates that touch the true box; answered is what scores "
+        f"{run.operating.threshold:.3f} or more.",
     )
     places = np.array([place for place, _ in near[:1]], np.int64)
     labels = np.array([label for _, label in near[:1]], np.int64)
@@ -274,9 +275,13 @@ def _reason(run: scoring.Run, seen: Seen, near: list[tuple[int, int]], overlap: 
     place, label = near[0]
     score, name = float(seen.scores[place, label]), run.operating.class_names[label]
     if score < run.operating.threshold:
-        return f"Too unsure: the surest candidate says {name} with {score:.3f}, below the threshold of {run.operating.threshold:.3f}."
+        limit = run.operating.threshold
+        return f"Too unsure: the surest candidate says {name} with {score:.3f}, below the threshold of {limit:.3f}."
     if overlap[place] < 0.5:
-        return f"Badly placed: {name} is answered with {score:.2f}, but its box overlaps the true one by {overlap[place]:.2f} only."
+        part = float(overlap[place])
+        return (
+            f"Badly placed: {name} is answered with {score:.2f}, but its box overlaps the true one by {part:.2f} only."
+        )
     return f"Found: {name} is answered there with {score:.2f}; if that is wrong, it is the class."
 
 
@@ -309,6 +314,7 @@ def _corners(given: list[float], seen: Seen) -> npt.NDArray[np.float64]:
     height, width = seen.image.shape[:2]
     if not (0 <= corners[0] < corners[2] <= width and 0 <= corners[1] < corners[3] <= height):
         raise errors.InputError(
-            f"--missed: expected left, top, right, bottom inside the image of {width} x {height} pixels. Received: {given}"
+            f"--missed: expected left, top, right, bottom inside the image of {width} x {height} pixels. "
+            f"Received: {given}"
         )
     return corners

@@ -1,7 +1,7 @@
 """The detector: a colour image of any size in, one guess per place of three grids out.
 
-One stage and no anchors: a backbone, a path aggregation pyramid over its last three sizes, and a head that says of every
-place of each grid which obstacle is there and how far its four sides are. In ``keras.ops`` only.
+One stage and no anchors: a backbone, a path aggregation pyramid over its last three sizes, and a head that says of
+every place of each grid which obstacle is there and how far its four sides are. In ``keras.ops`` only.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ HEAD_SPEED = 2.0
 LARGEST_EXPONENT = 8.0
 
 # The last layers of 8, 16 and 32 pixels a place in EfficientNet-Lite0.
-_TAPS = ("stage_3_block_2_sum", "stage_5_block_3_sum", "stage_7_block_1_project_normalization")
+TAPS = ("stage_3_block_2_sum", "stage_5_block_3_sum", "stage_7_block_1_project_normalization")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ def _lite0(image: Any, settings: config.Config) -> list[Any]:
     )
     if settings.pretrained:
         pretrained.load_efficientnet_lite0(whole)
-    taps = keras.Model(whole.input, [whole.get_layer(name).output for name in _TAPS])
+    taps = keras.Model(whole.input, [whole.get_layer(name).output for name in TAPS])
     return list(_inline(taps, image))
 
 
@@ -136,7 +136,7 @@ def _residual(image: Any, settings: config.Config) -> list[Any]:
 
 
 def _pyramid(levels: list[Any], *, channels: int) -> list[Any]:
-    """Tell the fine sizes what the coarse ones see, then the coarse ones where the fine ones see it (Liu et al. 2018)."""
+    """Tell the fine sizes what the coarse ones see, then the coarse ones where the fine ones see it (Liu 2018)."""
     levels = [_convolve(x, channels, kernel_size=1, name=f"lateral_{i}") for i, x in enumerate(levels)]
     for i in (1, 0):
         wider = keras.layers.UpSampling2D(2, name=f"wider_{i}")(levels[i + 1])
@@ -195,8 +195,8 @@ class _Head:
 class Places(keras.layers.Layer):  # type: ignore[misc]
     """Turn a grid of logits and distances of sides into rows of logits, box, place and stride.
 
-    A side is exp(output) strides from the place, as in FCOS (Tian et al. 2019, https://arxiv.org/abs/1904.01355), with a
-    factor that each grid learns.
+    A side is exp(output) strides from the place, as in FCOS (Tian et al. 2019, https://arxiv.org/abs/1904.01355),
+    with a factor that each grid learns.
 
     Args:
         stride: Pixels from one place to the next.

@@ -57,8 +57,8 @@ def statistics(canvases: Any, geometry: Any, valid: Any) -> dict[str, Any]:
         valid: (n,) bool.
 
     Returns:
-        ``brightness``, ``contrast``, ``sharpness`` and ``colour`` (n,) float32 of the range 0 to 1, and ``image_height``
-        (n,) float32 pixels of the original; 0 for what is no image.
+        ``brightness``, ``contrast``, ``sharpness`` and ``colour`` (n,) float32 of the range 0 to 1, and
+        ``image_height`` (n,) float32 pixels of the original; 0 for what is no image.
     """
 
     def one(row: Any) -> dict[str, Any]:

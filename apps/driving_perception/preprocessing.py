@@ -52,7 +52,8 @@ def place(image: Any, *, image_size: int) -> tuple[Any, Any]:
         image_size: See ``canvas.scale``.
 
     Returns:
-        (canvas height, canvas width, 3) uint8, multiples of 32, grey where the image does not reach; (6,) int32 geometry.
+        (canvas height, canvas width, 3) uint8, multiples of 32, grey where the image does not reach; (6,) int32
+        geometry.
     """
     original = tf.shape(image)[:2]
     height, width = (tf.cast(original[i], tf.float32) for i in (0, 1))

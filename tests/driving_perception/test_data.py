@@ -66,7 +66,7 @@ def test_what_a_format_cannot_hold_is_said(rendered: frames.Frames, tmp_path: pa
         data.write(rendered, data.frame(rendered, data.split(rendered, seed=0)[0]), tmp_path, write_format="xml")
 
 
-def test_sequences_never_cross_parts_and_the_same_seed_gives_the_same_parts(rendered: frames.Frames) -> None:
+def test_sequences_never_cross_parts_and_the_same_seed_gives_the_same_parts() -> None:
     many = scenes.render(sequences=12, frames=2, seed=0, width=96, height=64)
     split, certificate = data.split(many, seed=1)
     for name in np.unique(many.sequences.astype(str)):

@@ -14,7 +14,7 @@ CLASSES = ("car", "person", "bicycle")
 
 
 def scene(seed: int, images: int = 8, *, neighbours: bool = False) -> tuple[box.Boxes, detections.Detections]:
-    """Random boxes of sizes from small to large, some crowds, and detections that are near them, double, or anywhere."""
+    """Random boxes from small to large, some crowds, and detections that are near them, double, or anywhere."""
     generator = np.random.default_rng(seed)
     count = generator.integers(0, 7, images)
     image = np.repeat(np.arange(images), count)

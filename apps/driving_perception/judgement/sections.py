@@ -13,7 +13,7 @@ from shared.report import blocks, curves, document, figures
 
 LIMITS = (
     "It is not a safety component: it was not developed, tested or approved as one, and nobody's way may depend on it.",
-    "The numbers hold for roads, cameras, weather and light like those judged here. Elsewhere they must be measured again.",
+    "The numbers hold for roads, cameras, weather and light like those judged here. Elsewhere measure again.",
     "The own way is a fixed trapezoid in the picture, and time to collision comes from how boxes grow: both are "
     "demonstrations.",
 )
@@ -90,7 +90,7 @@ def misses(
             (point["name"], point["threshold"], point["recall"], point["precision"], point["false_positives_per_image"])
             for point in points(measured, run)
         ],
-        caption="The threshold in use was frozen on validation; the others show what moving it would bring on these images.",
+        caption="The threshold in use was frozen on validation; the others show what moving it would bring here.",
         emphasis=[0],
     )
     return document.Section("Misses and false alarms", "What the threshold trades.", [figure, table])
@@ -151,8 +151,8 @@ def mistakes(
     table = blocks.Table(
         columns=("Kind", "Count at the threshold", "AP at 0.5 gained if all were mended"),
         rows=[(kind, kinds[kind], gains[kind]) for kind in errors_split.KINDS],
-        caption="Kinds of Bolya et al. 2020 (TIDE): wrong class; badly placed (overlap 0.1 to 0.5); both; a second box at "
-        "one object; nothing there; an object that nothing comes near.",
+        caption="Kinds of Bolya et al. 2020 (TIDE): wrong class; badly placed (overlap 0.1 to 0.5); both; a second box "
+        "at one object; nothing there; an object that nothing comes near.",
     )
     return document.Section("Errors", "What goes wrong, and what would help most.", [table, *galleries])
 

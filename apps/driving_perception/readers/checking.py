@@ -104,7 +104,8 @@ def _things(
             continue
         placed, fault = _placed(thing, size)
         if meaning is None and not fault:
-            fault = f"class {thing.name!r} has no meaning here (known: {', '.join(classes.CLASS_NAMES)}; --class-file maps others)"
+            known = ", ".join(classes.CLASS_NAMES)
+            fault = f"class {thing.name!r} has no meaning here (known: {known}; --class-file maps others)"
         if fault or meaning is None:
             bad.append(Bad(entry.file, thing.number, fault, entry.name))
         else:

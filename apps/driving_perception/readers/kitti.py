@@ -1,7 +1,7 @@
 """KITTI's object detection: ``image_2/*.png`` and ``label_2/*.txt`` with 15 columns (16 with a score).
 
-Geiger et al. 2012; columns as in the devkit's readme: type, truncated 0..1, occluded 0..3 (3 unknown), alpha, the box in
-pixels, height, width, length, and the place x, y, z in metres; -1 and -1000 mark what is not given.
+Geiger et al. 2012; columns as in the devkit's readme: type, truncated 0..1, occluded 0..3 (3 unknown), alpha, the box
+in pixels, height, width, length, and the place x, y, z in metres; -1 and -1000 mark what is not given.
 """
 
 import math

@@ -1,6 +1,7 @@
 """Road scenes: short drives through procedural streets, rendered with true boxes, occlusion, truncation and distance.
 
-SYNTHETIC: nothing measured here holds for real roads. One straight line: ``world`` says what stands where, ``ground`` and
+SYNTHETIC: nothing measured here holds for real roads. One straight line: ``world`` says what stands where, ``ground``
+    and
 ``drawing`` draw it in full light, ``weather`` turns that into what a camera gives, ``labels`` says what is to be found.
 """
 

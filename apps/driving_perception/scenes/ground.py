@@ -81,7 +81,7 @@ def _surface(scene: world.Scene, lateral: Picture, along: Picture, near: Picture
 
 
 def _markings(scene: world.Scene, lateral: Picture, along: Picture) -> npt.NDArray[np.bool_]:
-    """Return where lane markings are painted: solid at the edges and in the middle of wide roads, dashed between lanes."""
+    """Return where lane markings are: solid at the edges and in the middle of wide roads, dashed between lanes."""
     road = scene.road
     edge = np.abs(np.abs(lateral) - (road.half_metres - 0.25)) < 0.07
     place = (lateral + road.half_metres) / road.lane_metres

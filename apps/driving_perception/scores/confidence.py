@@ -1,7 +1,7 @@
 """Whether a score says how often such a box is right.
 
-D-ECE: the expected calibration error over detections (Kueppers et al. 2020, "Multivariate Confidence Calibration for Object
-Detection"), here over the score alone.
+D-ECE: the expected calibration error over detections (Kueppers et al. 2020, "Multivariate Confidence Calibration for
+Object Detection"), here over the score alone.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ BINS = 10
 
 
 def bins(found: detections.Detections, pairs: pairing.Pairing, *, least: float) -> list[dict[str, float]]:
-    """Return rows of ``confidence``, ``accuracy`` and ``n`` for bins of equal width, of what scores at least ``least``."""
+    """Return ``confidence``, ``accuracy`` and ``n`` of bins of equal width, of what scores at least ``least``."""
     judged = (pairs.outcome != pairing.IGNORED) & (found.score >= least)
     score, right = found.score[judged].astype(np.float64), pairs.outcome[judged] == pairing.RIGHT
     place = np.minimum((score * BINS).astype(int), BINS - 1)

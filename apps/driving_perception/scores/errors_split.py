@@ -1,7 +1,7 @@
 """What kind of error each false alarm and each miss is, and what mending each kind would bring.
 
-The kinds of Bolya et al. 2020, "TIDE: A General Toolbox for Identifying Object Detection Errors", at an overlap of 0.5 for
-right and 0.1 for background.
+The kinds of Bolya et al. 2020, "TIDE: A General Toolbox for Identifying Object Detection Errors", at an overlap of
+0.5 for right and 0.1 for background.
 """
 
 from collections.abc import Mapping
@@ -66,8 +66,8 @@ def gains(
 ) -> Mapping[str, float]:
     """Return how much average precision at 0.5 grows when all errors of one kind are mended.
 
-    Wrong classes and boxes are set right where the object is still free, else taken away, as all other false alarms are;
-    missed objects no longer count as objects.
+    Wrong classes and boxes are set right where the object is still free, else taken away, as all other false alarms
+    are; missed objects no longer count as objects.
     """
 
     def score(boxes: box.Boxes, guesses: detections.Detections) -> float:

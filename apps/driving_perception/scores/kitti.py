@@ -1,9 +1,9 @@
 """KITTI's average precision at 40 recall positions, easy, moderate and hard.
 
-Rules of the object benchmark (Geiger et al. 2012) with the 40 positions of Simonelli et al. 2019: easy: at least 40 pixels
-tall, fully visible, at most 15 % truncated; moderate: 25 pixels, partly occluded, 30 %; hard: 25 pixels, difficult to see,
-50 %. Boxes that are harder, and those of neighbouring classes, are neither right nor wrong; detections that are too small
-to be of the level do not count; those mostly inside a region neither.
+Rules of the object benchmark (Geiger et al. 2012) with the 40 positions of Simonelli et al. 2019: easy: at least 40
+pixels tall, fully visible, at most 15 % truncated; moderate: 25 pixels, partly occluded, 30 %; hard: 25 pixels,
+difficult to see, 50 %. Boxes that are harder, and those of neighbouring classes, are neither right nor wrong;
+detections that are too small to be of the level do not count; those mostly inside a region neither.
 """
 
 import dataclasses

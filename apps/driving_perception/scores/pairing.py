@@ -1,4 +1,4 @@
-"""Which answered box is which object: one pairing per image, at an overlap of 0.5, for everything but average precision."""
+"""Which answered box is which object: one pairing at an overlap of 0.5, for all but average precision."""
 
 import dataclasses
 

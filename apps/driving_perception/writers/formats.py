@@ -9,7 +9,8 @@
 | yolo | no: objects only | no | no | no | no | no | no | yes |
 | bdd100k | regions ("crowd") | a flag | no | no | yes | sequence, number, seconds | yes | no |
 
-Boxes and classes survive everywhere, to a hundredth of a pixel or better. What a format cannot hold is said in the result.
+Boxes and classes survive everywhere, to a hundredth of a pixel or better. What a format cannot hold is said in the
+result.
 """
 
 import pathlib

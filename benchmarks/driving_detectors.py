@@ -1,0 +1,169 @@
+"""Our detector beside KerasHub's RetinaNet: the same data, backbone, pictures and minutes of training, in one run.
+
+``python -m benchmarks.driving_detectors [--data SPEC ...] [--minutes M] [--image-size S]``. Both start from the
+ImageNet weights of EfficientNet-Lite0, are trained for about M minutes of the processor, and are judged on the same test
+part with the same suppression of doubles. RetinaNet knows no ignored areas: it takes them for background. Needs the
+extra ``hub``.
+"""
+
+import argparse
+import importlib.util
+import time
+from typing import Any
+
+import numpy as np
+
+BATCH, TIMED_STEPS = 8, 6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", nargs="+", default=["road-scenes"])
+    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--image-size", type=int, default=288)
+    arguments = parser.parse_args()
+    if importlib.util.find_spec("keras_hub") is None:
+        print("keras-hub is not installed (the extra `hub`): nothing to compare.")
+        return
+    from shared import runtime
+
+    runtime.quiet_logs()
+    from apps.driving_perception import config, pictures, prepare
+    from shared import optimizers
+
+    settings = config.Config.quick().replace(
+        {"data": tuple(arguments.data), "image_size": arguments.image_size, "mosaic": 0.2}
+    )
+    collection = prepare.load_source(settings)
+    split, _ = prepare.split_source(collection, settings)
+    learned = pictures.training(collection, split.rows("train"), settings)
+    rows = split.rows("test")
+    print(
+        f"{len(learned)} training, {len(rows)} test images; {arguments.minutes:g} minutes each; size {arguments.image_size}"
+    )
+    for name, make in (("ours", ours), ("KerasHub RetinaNet", retina_net)):
+        steps = steps_in(learned, *make(settings, len(collection.class_names), 0.0)[:2], minutes=arguments.minutes)
+        schedule = optimizers.build_schedule("cosine", peak=settings.learning_rate, steps=steps, warmup_fraction=0.1)
+        network, as_batch, places = make(settings, len(collection.class_names), schedule)
+        started = time.perf_counter()
+        network.fit(batches(learned, as_batch, steps), steps_per_epoch=steps, verbose=0)
+        seconds = time.perf_counter() - started
+        network.optimizer.finalize_variable_values(network.trainable_variables)
+        numbers = judge(collection, rows, places, settings)
+        shown = ", ".join(f"{key} {numbers[key]:.3f}" for key in ("map_50", "map", "ap_50_car") if key in numbers)
+        print(
+            f"{name}: {network.count_params():,} weights; {BATCH * steps} pictures in {seconds:.0f} s; {shown}",
+            flush=True,
+        )
+
+
+def batches(learned: Any, as_batch: Any, steps: int) -> Any:
+    """Return the augmented batches of as many epochs as hold so many steps."""
+    from shared import datasets
+
+    epochs = steps // datasets.steps(len(learned), batch_size=BATCH) + 1
+    return datasets.training(learned, batch_size=BATCH, seed=0, first_epoch=0, epochs=epochs).map(as_batch)
+
+
+def steps_in(learned: Any, network: Any, as_batch: Any, *, minutes: float) -> int:
+    """Return how many steps of training take so many minutes, timed on some of them."""
+    network.fit(batches(learned, as_batch, 2), steps_per_epoch=2, verbose=0)
+    started = time.perf_counter()
+    network.fit(batches(learned, as_batch, TIMED_STEPS), steps_per_epoch=TIMED_STEPS, verbose=0)
+    return max(int(60 * minutes * TIMED_STEPS / (time.perf_counter() - started)), 10)
+
+
+def _optimizer(learning_rate: Any) -> Any:
+    from shared import optimizers
+
+    return optimizers.build_optimizer(
+        "adamw", learning_rate=learning_rate, weight_decay=0.01, gradient_clip_norm=10.0, ema_momentum=0.97
+    )
+
+
+def ours(settings: Any, classes: int, learning_rate: Any) -> tuple[Any, Any, Any]:
+    """Return our network, how it takes a batch, and how its places are read."""
+    from apps.driving_perception import losses, model
+
+    network = model.build(settings, classes=classes)
+    model.freeze(network, settings, backbone=False)
+    network.compile(optimizer=_optimizer(learning_rate), loss=losses.DetectionLoss(), jit_compile=False)
+    return network, lambda images, rows: (images, rows), lambda picture: np.asarray(network(picture, training=False))
+
+
+def retina_net(settings: Any, classes: int, learning_rate: Any) -> tuple[Any, Any, Any]:
+    """Return KerasHub's network over the same backbone, how it takes a batch, and its answers in the form of places."""
+    import keras
+    import keras_hub
+    import tensorflow as tf
+
+    from apps.driving_perception import model, targets
+    from shared.models import efficientnet, pretrained
+
+    whole = efficientnet.build_efficientnet_lite(input_shape=(None, None, 3), classes=2, drop_connect_rate=0.1)
+    pretrained.load_efficientnet_lite0(whole)
+    efficientnet.freeze(whole, stages=settings.frozen_stages, normalization=True)
+    encoder = keras.Model(whole.input, whole.get_layer("stage_7_block_1_project_normalization").output)
+    encoder.pyramid_outputs = {f"P{i + 3}": whole.get_layer(name).output for i, name in enumerate(model.TAPS)}
+    backbone = keras_hub.models.RetinaNetBackbone(
+        image_encoder=encoder, min_level=3, max_level=7, use_p5=False, image_shape=(None, None, 3)
+    )
+    network = keras_hub.models.RetinaNetObjectDetector(backbone, num_classes=classes, bounding_box_format="xyxy")
+    network.compile(
+        optimizer=_optimizer(learning_rate),
+        box_loss=keras.losses.Huber(reduction="sum"),
+        classification_loss=keras.losses.BinaryFocalCrossentropy(from_logits=True, reduction="sum"),
+    )
+
+    def as_batch(images: Any, rows: Any) -> Any:
+        real = rows[..., targets.KIND] == targets.OBJECT
+        labels = tf.where(real, tf.cast(tf.argmax(rows[..., targets.CLASSES :], axis=2), tf.float32), -1.0)
+        return images, {"boxes": tf.where(real[..., None], rows[..., :4], -1.0), "labels": labels}
+
+    def places(picture: Any) -> Any:
+        said = network(picture, training=False)
+        anchors = keras.ops.concatenate(list(network.anchor_generator(picture).values()), axis=0)
+        boxes = keras.utils.bounding_boxes.decode_deltas_to_boxes(
+            anchors=anchors,
+            boxes_delta=said["bbox_regression"],
+            encoded_format="center_xywh",
+            anchor_format=network.anchor_generator.bounding_box_format,
+            box_format="xyxy",
+            image_shape=tuple(picture.shape[1:]),
+        )
+        rest = np.zeros((*boxes.shape[:2], 3), np.float32)
+        return np.concatenate([np.asarray(said["cls_logits"]), np.asarray(boxes), rest], axis=2)
+
+    return network, as_batch, places
+
+
+def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, float]:
+    """Return COCO's numbers on the test part."""
+    import tensorflow as tf
+
+    from apps.driving_perception import decoding, preprocessing, scoring
+    from apps.driving_perception.scores import coco
+
+    part, found = collection.take(rows), []
+    for row in range(len(part)):
+        image = tf.image.convert_image_dtype(part.images.decode(row), tf.float32)
+        picture, geometry = preprocessing.place(image, image_size=settings.image_size)
+        sides = geometry.numpy()
+        seen = decoding.boxes(
+            tf.constant(places(tf.cast(picture, tf.float32)[tf.newaxis])),
+            sides[np.newaxis, preprocessing.FILLED].astype(np.float32),
+            most=settings.most_detections,
+            overlap=settings.suppression_overlap,
+        )
+        factor = np.tile((sides[preprocessing.ORIGINAL] / sides[preprocessing.FILLED])[::-1], 2)
+        answer = {name: values.numpy() for name, values in seen.items()}
+        found.append(answer | {"boxes": answer["boxes"] * factor})
+    flat = scoring.flat({name: np.concatenate([each[name] for each in found]) for name in found[0]})
+    matched = coco.match(
+        part.boxes, flat, images=len(part), class_names=part.class_names, known_classes=part.known_classes
+    )
+    return coco.summary(matched)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+import dataclasses
+import io
+
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+
+from apps.driving_perception import answers, canvas, config, decoding, engines, lane, model, preprocessing, scoring
+from apps.driving_perception import boxes as box
+
+pytestmark = pytest.mark.tensorflow
+SETTINGS = dataclasses.replace(config.Config.smoke(), image_size=96)
+
+
+def encoded(width: int, height: int, *, seed: int = 0, kind: str = "PNG") -> bytes:
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(image).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def network() -> object:
+    return model.build(SETTINGS, classes=2)
+
+
+def places_of(boxes: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Places (1, n, classes + 7) that say these boxes."""
+    return np.concatenate([logits, boxes, np.zeros((len(boxes), 3))], axis=1)[np.newaxis].astype(np.float32)
+
+
+def test_an_image_keeps_its_shape_on_its_canvas() -> None:
+    for width, height in ((300, 80), (80, 300), (97, 53), (1, 1)):
+        placed, geometry = preprocessing.place(tf.random.uniform((height, width, 3)), image_size=96)
+        assert placed.shape[:2] == canvas.shape(width, height, image_size=96)
+        factor = canvas.scale(width, height, image_size=96)
+        filled = geometry.numpy()[:2]
+        assert filled == pytest.approx([height * factor, width * factor], abs=1.01)
+        assert (placed.numpy()[filled[0] :] == canvas.GREY).all()
+        assert (placed.numpy()[:, filled[1] :] == canvas.GREY).all()
+        assert geometry.numpy()[4:].tolist() == [height, width]
+
+
+def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(network: object) -> None:
+    look = answers.graph(network, SETTINGS)
+    files = [encoded(120, 80), encoded(300, 70, seed=1), b"no image", encoded(64, 128, seed=2)]
+    together = look(*preprocessing.decode(tf.constant(files), image_size=96))
+    for row, content in enumerate(files):
+        alone = look(*preprocessing.decode(tf.constant([content]), image_size=96))
+        for name, values in together.items():
+            assert (values[row].numpy() == alone[name][0].numpy()).all(), name
+    assert together["count"][2] == 0
+
+
+def test_float_images_and_files_are_answered_alike(network: object) -> None:
+    look = answers.graph(network, SETTINGS)
+    content = encoded(150, 90)
+    pixels = tf.io.decode_png(content).numpy().astype(np.float32) / 255
+    by_file = look(*preprocessing.decode(tf.constant([content]), image_size=96))
+    by_pixels = look(*preprocessing.place_all(tf.constant(pixels[np.newaxis]), image_size=96))
+    for name, values in by_file.items():
+        np.testing.assert_allclose(values, by_pixels[name], atol=1e-4, err_msg=name)
+
+
+def test_of_two_boxes_at_one_object_the_surer_stays_and_other_classes_are_not_touched() -> None:
+    boxes = np.array([[10, 10, 50, 50], [12, 10, 52, 50], [10, 10, 50, 50], [60, 10, 90, 40]], float)
+    logits = np.array([[2.0, -9], [3.0, -9], [-9, 1.0], [0.0, -9]])
+    found = decoding.boxes(places_of(boxes, logits), np.array([[96.0, 80]], np.float32), most=10, overlap=0.5)
+    assert int(found["count"][0]) == 3
+    assert found["classes"].numpy()[0, :3].tolist() == [0, 1, 0]
+    # Cut to what the image fills: 80 pixels wide.
+    assert found["boxes"].numpy()[0, :3].tolist() == [[12, 10, 52, 50], [10, 10, 50, 50], [60, 10, 80, 40]]
+    assert found["scores"].numpy()[0, :3] == pytest.approx(1 / (1 + np.exp(-np.array([3.0, 1.0, 0.0]))))
+
+
+def test_the_graph_decides_as_the_region_does() -> None:
+    generator = np.random.default_rng(0)
+    region = lane.Region()
+    corners = generator.uniform(0, 1, (300, 2, 2)) * (640, 384)
+    xyxy = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1).astype(np.float32)
+    scores = np.sort(generator.uniform(0, 1, 300).astype(np.float32))[::-1].copy()
+    found = {
+        "boxes": tf.constant(xyxy[:, np.newaxis]),
+        "scores": tf.constant(scores[:, np.newaxis]),
+        "classes": tf.zeros((300, 1), tf.int32),
+        "count": tf.ones(300, tf.int32),
+    }
+    geometry = tf.tile(tf.constant([[96, 160, 96, 160, 384, 640]]), (300, 1))
+    rule = answers.Rule(class_names=("car",), threshold=0.4, region=region)
+    said = answers.decide(found, geometry, tf.constant([True] * 299 + [False]), rule)
+    expected = region.decide(xyxy, width=640.0, height=384.0) & (scores >= 0.4)
+    decided = said["decision"].numpy().astype(str)
+    assert decided[-1] == lane.INVALID
+    assert (decided[:-1] == lane.AHEAD).tolist() == expected[:-1].tolist()
+    assert 10 < expected.sum() < 150
+    assert said["count"].numpy().tolist() == (scores >= 0.4).astype(int).tolist()
+    assert set(said["labels"].numpy().ravel().astype(str)) == {"car", ""}
+
+
+def test_boxes_come_back_in_pixels_of_the_original(network: object) -> None:
+    look = answers.graph(network, SETTINGS)
+    small, large = (
+        look(*preprocessing.decode(tf.constant([encoded(side, side)]), image_size=96)) for side in (96, 480)
+    )
+    for found, side in ((small, 96), (large, 480)):
+        count = int(found["count"][0])
+        boxes = found["boxes"].numpy()[0, :count]
+        assert boxes.max(initial=0) <= side + 1e-3
+        assert count
+
+
+def test_other_files_than_jpeg_and_png_are_read_and_what_is_none_stays() -> None:
+    for kind in ("BMP", "WEBP"):
+        assert scoring.as_file(encoded(30, 20, kind=kind)).startswith(b"\x89PNG")
+    assert scoring.as_file(b"text") == b"text"
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    assert (np.asarray(PIL.Image.open(io.BytesIO(scoring.as_file(image)))) == image).all()
+
+
+def test_the_heads_of_the_network_give_its_places(network: object) -> None:
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
+    heads = [np.asarray(head) for head in engines.cut(network)(image, training=False)]
+    np.testing.assert_allclose(
+        engines.places_of(network, heads), np.asarray(network(image, training=False)), rtol=1e-5, atol=1e-4
+    )
+    assert len(heads) == len(engines.HEADS)
+
+
+def test_overlaps_in_the_graph_are_those_in_numpy() -> None:
+    from apps.driving_perception import assignment
+
+    corners = np.random.default_rng(0).integers(0, 40, (2, 60, 2, 2))
+    one, two = (np.concatenate([c.min(axis=1), c.max(axis=1)], axis=1).astype(np.float32) for c in corners)
+    expected = box.iou(one, two)[np.arange(60), np.arange(60)]
+    np.testing.assert_allclose(np.asarray(assignment.iou(one, two)), expected, atol=1e-5)
