@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.driving_detectors [--data SPEC ...] [--minutes M] [--image-size S]``. Both start from the
 ImageNet weights of EfficientNet-Lite0, are trained for about M minutes of the processor, and are judged on the same test
-part with the same suppression of doubles. RetinaNet knows no ignored areas: it takes them for background. Needs the
-extra ``hub``.
+part with the same suppression of doubles. RetinaNet knows no ignored areas: it takes them for background. Needs
+the extra ``hub``.
 """
 
 import argparse
@@ -39,7 +39,8 @@ def main() -> None:
     learned = pictures.training(collection, split.rows("train"), settings)
     rows = split.rows("test")
     print(
-        f"{len(learned)} training, {len(rows)} test images; {arguments.minutes:g} minutes each; size {arguments.image_size}"
+        f"{len(learned)} training, {len(rows)} test images; {arguments.minutes:g} minutes each; "
+        f"size {arguments.image_size}"
     )
     for name, make in (("ours", ours), ("KerasHub RetinaNet", retina_net)):
         steps = steps_in(learned, *make(settings, len(collection.class_names), 0.0)[:2], minutes=arguments.minutes)
