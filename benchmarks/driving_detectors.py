@@ -1,8 +1,8 @@
 """Our detector beside KerasHub's RetinaNet: the same data, backbone, pictures and minutes of training, in one run.
 
 ``python -m benchmarks.driving_detectors [--data SPEC ...] [--minutes M] [--image-size S]``. Both start from the
-ImageNet weights of EfficientNet-Lite0, are trained for about M minutes of the processor, and are judged on the same test
-part with the same suppression of doubles. RetinaNet knows no ignored areas: it takes them for background. Needs
+ImageNet weights of EfficientNet-Lite0, are trained for about M minutes of the processor, and are judged on the same
+test part with the same suppression of doubles. RetinaNet knows no ignored areas: it takes them for background. Needs
 the extra ``hub``.
 """
 

@@ -202,7 +202,7 @@ def test_the_run_and_its_bundle_predict_alike(
         if column.startswith("score"):
             assert first[column].tolist() == pytest.approx(second[column].tolist(), abs=1e-5)
         else:
-            assert first[column].fillna("").tolist() == second[column].fillna("").tolist()
+            pd.testing.assert_series_equal(first[column], second[column], check_dtype=False)
 
 
 def test_monitor_is_quiet_about_the_same_source_and_exits_3_on_another(

@@ -177,7 +177,7 @@ def layer_cam(network: keras.Model, canvas: Map, *, layer: str, place: int, labe
     inputs = keras.ops.convert_to_tensor(canvas)
     features = np.asarray(keras.ops.convert_to_numpy(head(inputs, training=False)), np.float32)
     _, gradient = gradients.value_and_gradient(
-        lambda varied: tail([inputs, varied], training=False)[:, place, label], features, compiled=True
+        lambda varied: tail([inputs, varied], training=False)[:, place, label], features
     )
     coarse = np.maximum((np.maximum(gradient, 0) * features).sum(axis=-1), 0)[0]
     fine = cv2.resize(coarse, canvas.shape[2:0:-1], interpolation=cv2.INTER_LINEAR)

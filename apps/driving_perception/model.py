@@ -127,7 +127,10 @@ def _residual(image: Any, settings: config.Config) -> list[Any]:
     x = _convolve(x, settings.cnn_filters[0], strides=2, name="stem")
     levels = []
     for number, filters in enumerate(settings.cnn_filters, start=1):
-        shortcut = keras.layers.Conv2D(filters, 1, strides=2, padding="same", name=f"stage_{number}_shortcut")(x)
+        # Averaged before it is narrowed (He et al. 2019, "Bag of tricks", ResNet-D), and never a 1 x 1 kernel of
+        # stride 2: gradients of small ones corrupt the memory of TensorFlow 2.21 with oneDNN.
+        halved = keras.layers.AveragePooling2D(2, padding="same", name=f"stage_{number}_halved")(x)
+        shortcut = keras.layers.Conv2D(filters, 1, name=f"stage_{number}_shortcut")(halved)
         x = _convolve(x, filters, strides=2, name=f"stage_{number}_first")
         x = _convolve(x, filters, name=f"stage_{number}_second")
         x = keras.layers.Add(name=f"stage_{number}_sum")([x, shortcut])

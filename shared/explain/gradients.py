@@ -13,16 +13,12 @@ import numpy as np
 Function = Callable[[Any], Any]
 
 
-def value_and_gradient(
-    function: Function, point: np.ndarray, *, compiled: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+def value_and_gradient(function: Function, point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Evaluate ``function`` and the derivative of each of its values by its own row.
 
     Args:
         function: Maps a float tensor (n, ...) to (n,), each value from its own row alone.
         point: (n, ...) float32.
-        compiled: Trace a graph first, which takes longer for one call. Some gradients of small convolutions need it:
-            called one by one they corrupt the memory of TensorFlow 2.21 with oneDNN.
 
     Returns:
         The values (n,) and the gradient, shaped like ``point``.
@@ -34,25 +30,20 @@ def value_and_gradient(
     backend = keras.backend.backend()
     if backend not in backends:
         raise RuntimeError(f"Expected one of the Keras backends {', '.join(backends)}. Received: {backend}")
-    values, gradient = backends[backend](function, np.asarray(point, dtype=np.float32), compiled)
+    values, gradient = backends[backend](function, np.asarray(point, dtype=np.float32))
     return keras.ops.convert_to_numpy(values), keras.ops.convert_to_numpy(gradient)
 
 
-def _tensorflow(function: Function, point: np.ndarray, compiled: bool) -> tuple[Any, Any]:
+def _tensorflow(function: Function, point: np.ndarray) -> tuple[Any, Any]:
     tensorflow = importlib.import_module("tensorflow")
-
-    def both(tensor: Any) -> tuple[Any, Any]:
-        with tensorflow.GradientTape() as tape:
-            tape.watch(tensor)
-            values = function(tensor)
-        return values, tape.gradient(values, tensor)
-
     tensor = tensorflow.convert_to_tensor(point)
-    found: tuple[Any, Any] = tensorflow.function(both)(tensor) if compiled else both(tensor)
-    return found
+    with tensorflow.GradientTape() as tape:
+        tape.watch(tensor)
+        values = function(tensor)
+    return values, tape.gradient(values, tensor)
 
 
-def _jax(function: Function, point: np.ndarray, _compiled: bool) -> tuple[Any, Any]:
+def _jax(function: Function, point: np.ndarray) -> tuple[Any, Any]:
     jax = importlib.import_module("jax")
 
     def total(tensor: Any) -> tuple[Any, Any]:
@@ -64,7 +55,7 @@ def _jax(function: Function, point: np.ndarray, _compiled: bool) -> tuple[Any, A
     return values, gradient
 
 
-def _torch(function: Function, point: np.ndarray, _compiled: bool) -> tuple[Any, Any]:
+def _torch(function: Function, point: np.ndarray) -> tuple[Any, Any]:
     torch = importlib.import_module("torch")
     tensor = keras.ops.convert_to_tensor(point).detach().requires_grad_(True)
     values = function(tensor)

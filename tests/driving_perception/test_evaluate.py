@@ -1,0 +1,130 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from apps.driving_perception import baselines, detections, evaluate, frames, lane, operating, scenes
+from apps.driving_perception import boxes as box
+from apps.driving_perception.judgement import evidence, measures
+from shared import errors
+from shared.report import document
+
+
+@pytest.fixture(scope="module")
+def part() -> frames.Frames:
+    return scenes.render(sequences=10, frames=2, seed=4, width=160, height=96)
+
+
+@pytest.fixture(scope="module")
+def prior(part: frames.Frames) -> detections.Detections:
+    fitted = baselines.fit(part, np.arange(len(part)), seed=0)
+    return fitted[baselines.LOCATION_PRIOR].predict(part, np.arange(len(part)))
+
+
+def perfect(part: frames.Frames) -> detections.Detections:
+    real = part.boxes.kind == box.OBJECT
+    chosen = part.boxes.take(real)
+    score = np.linspace(0.9, 0.6, len(chosen))
+    return detections.Detections.build(image=chosen.image, xyxy=chosen.xyxy, label=chosen.label, score=score)
+
+
+def judged(part: frames.Frames, found: detections.Detections, prior: detections.Detections) -> evaluate.Evaluation:
+    history = pd.DataFrame(
+        {"epoch": [1, 2], "loss": [2.0, 1.0], "validation_loss": [2.0, 1.5], "validation_metric": [0.1, 0.2]}
+    )
+    decision = operating.Operating(
+        class_names=part.class_names,
+        threshold=0.5,
+        rule="max_f1",
+        fppi_budget=0.1,
+        recall=0.5,
+        precision=0.5,
+        false_positives_per_image=0.1,
+        fitted_on={"split": "validation", "n": 3},
+    )
+    return evaluate.evaluate(
+        evidence.Rows(frames=part, units=np.arange(len(part)) // 2),
+        evidence.Data(source=part.name, split="test", unit="sequence", notes=part.notes),
+        evidence.Run(name="run", operating=decision, found=found, details={"Network": "made"}, history=history),
+        region=lane.Region(),
+        baselines={baselines.LOCATION_PRIOR: prior},
+        resamples=100,
+        seed=0,
+    )
+
+
+def test_a_detector_that_finds_everything_has_no_error(part: frames.Frames, prior: detections.Detections) -> None:
+    result = judged(part, perfect(part), prior)
+    metrics = result.metrics["metrics"]
+    assert metrics["map_50"]["value"] == pytest.approx(1.0)
+    assert next(iter(metrics)) == "map_50"
+    assert metrics["recall"]["value"] == metrics["precision"]["value"] == 1.0
+    assert metrics["false_positives_per_image"]["value"] == 0
+    assert set(result.metrics["errors"]["counts"].values()) == {0}
+    assert result.metrics["baselines"][baselines.LOCATION_PRIOR]["map_50"]["value"] < 0.5
+    assert result.metrics["differences"][baselines.LOCATION_PRIOR]["map_50"]["low"] > 0.3
+    assert result.predictions["missed"].sum() == 0
+    assert len(result.predictions) == len(part)
+    assert "SYNTHETIC" in " ".join(result.metrics["notes"])
+    page = document.render(result.report)
+    assert "finds 100% of the obstacles" in page
+
+
+def test_a_detector_that_finds_nothing_misses_everything(part: frames.Frames, prior: detections.Detections) -> None:
+    nothing = detections.Detections.build(image=[], xyxy=np.zeros((0, 4)), label=[], score=[])
+    result = judged(part, nothing, prior)
+    metrics = result.metrics["metrics"]
+    assert metrics["map_50"]["value"] == 0
+    assert metrics["log_average_miss_rate"]["value"] == pytest.approx(1.0)
+    assert result.metrics["errors"]["counts"]["missed"] == result.metrics["data"]["objects"]
+    assert (result.predictions["decision"] == lane.CLEAR).all()
+    assert "The worst misses" in document.render(result.report)
+
+
+def test_false_alarms_and_decisions_are_told_for_each_image(part: frames.Frames, prior: detections.Detections) -> None:
+    good = perfect(part)
+    alarm = detections.Detections.build(
+        image=np.concatenate([good.image, [3]]),
+        xyxy=np.concatenate([good.xyxy, [[60.0, 40, 100, 95]]]),
+        label=np.concatenate([good.label, [0]]),
+        score=np.concatenate([good.score, [0.99]]),
+    )
+    table = judged(part, alarm, prior).predictions
+    assert table["false_alarms"].sum() <= 1
+    assert table.loc[3, "decision"] == lane.AHEAD
+    boxes = json.loads(table.loc[3, "boxes"])
+    assert {"class": "car", "score": 0.99, "xyxy": [60.0, 40.0, 100.0, 95.0]} in boxes
+
+
+def test_what_cannot_be_judged_is_refused(part: frames.Frames, prior: detections.Detections) -> None:
+    one = part.take(np.array([0, 1]))
+    with pytest.raises(errors.InputError, match="at least two units"):
+        judged(one, perfect(one), prior.take(prior.image < 2))
+
+
+def test_intervals_hold_the_value_and_narrow_with_more_units(part: frames.Frames) -> None:
+    real = perfect(part)
+    half = real.take(np.arange(len(real)) % 2 == 0)
+    rows = evidence.Rows(frames=part, units=np.arange(len(part)))
+    measured = measures.measure(rows, half, 0.5, resamples=200, seed=0)
+    found = measures.with_intervals(measured)
+    assert found["recall"].low < found["recall"].value < found["recall"].high
+    assert found["recall"].value == pytest.approx(0.5, abs=0.02)
+    wide = measures.with_intervals(
+        measures.measure(evidence.Rows(frames=part, units=np.arange(len(part)) // 10), half, 0.5, resamples=200, seed=0)
+    )
+    assert all(each.low <= each.value <= each.high for each in wide.values())
+
+
+def test_the_usual_places_are_where_objects_were(part: frames.Frames) -> None:
+    rows = np.arange(10)
+    fitted = baselines.fit(part, rows, seed=0)[baselines.LOCATION_PRIOR]
+    assert (fitted.score <= 1).all()
+    assert (fitted.xyxy[:, 2:] > fitted.xyxy[:, :2]).all()
+    found = fitted.predict(part, np.array([3, 5]))
+    assert set(found.image.tolist()) == {0, 1}
+    first, second = (found.take(found.image == image) for image in (0, 1))
+    assert first.xyxy.tolist() == second.xyxy.tolist()
+    again = baselines.fit(part, rows, seed=0)[baselines.LOCATION_PRIOR]
+    assert again.xyxy.tolist() == fitted.xyxy.tolist()
