@@ -51,11 +51,12 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
     table = data.frame(collection, split)
     with files.atomic(folder / "split.csv") as temporary:
         table.to_csv(temporary, index=False)
+    lost = []
     if arguments.write:
-        data.write(collection, table, arguments.write, write_format=settings.write_format)
+        lost = data.write(collection, table, arguments.write, write_format=settings.write_format)
     return {
         "source": data.describe(collection),
-        "notes": list(collection.notes),
+        "notes": [*collection.notes, *lost],
         "certificate": str(folder / "split.json"),
         "split": certificate,
     }
