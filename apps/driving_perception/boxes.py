@@ -5,7 +5,6 @@ corner of the first pixel, so that a whole image is (0, 0, width, height).
 """
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -102,14 +101,6 @@ class Boxes:
             "track": column(track, np.int64, UNKNOWN),
         }
         return cls(**{name: values[order] for name, values in columns.items()})
-
-
-def concatenate(parts: Sequence[Boxes], *, images: Sequence[int]) -> Boxes:
-    """Join the boxes of several collections whose numbers of images are ``images``."""
-    offsets = np.cumsum([0, *images[:-1]])
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])}
-    columns["image"] = np.concatenate([part.image + offset for part, offset in zip(parts, offsets, strict=True)])
-    return Boxes(**columns)
 
 
 def area(xyxy: NDArray[Any]) -> NDArray[Any]:

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.python.framework import convert_to_constants
 
 from apps.driving_perception import canvas, decoding, detections, frames, model, preprocessing, scoring
 from apps.driving_perception.scores import coco
@@ -124,13 +125,20 @@ def load(path: pathlib.Path, engine: str, *, threads: int | None = None) -> Netw
         model_path=str(path), num_threads=threads or tf.config.threading.get_intra_op_parallelism_threads() or 2
     )
     found.allocate_tensors()
-    signature = found.get_signature_runner()
+    given = found.get_input_details()[0]["index"]
+    outputs = dict(zip(names(engine), (each["index"] for each in found.get_output_details()), strict=True))
 
     def run(picture: Picture) -> Heads:
-        answer = signature(image=picture)
-        return [np.asarray(answer[name], np.float32) for name in HEADS]
+        found.set_tensor(given, picture)
+        found.invoke()
+        return [np.asarray(found.get_tensor(outputs[name]), np.float32) for name in HEADS]
 
     return run
+
+
+def names(engine: str) -> tuple[str, ...]:
+    """Return the names of a file's outputs in their order; LiteRT keeps the order only, which is the alphabet's."""
+    return HEADS if engine == "onnx" else tuple(sorted(HEADS))
 
 
 def usual_shape(collection: frames.Frames, rows: npt.NDArray[np.int64], image_size: int) -> tuple[int, int]:
@@ -281,7 +289,7 @@ def convert(
     if engine == "onnx":
         _to_onnx(graph, spec, path, samples)
     else:
-        _to_litert(graph, network, path, samples)
+        _to_litert(graph, path, samples)
 
 
 def _to_onnx(network: Any, spec: Any, path: pathlib.Path, samples: list[Picture] | None) -> None:
@@ -322,18 +330,14 @@ def _delicate(name: str) -> bool:
     return any(part in name for part in ("/stem", "/logits", "/sides"))
 
 
-def _to_litert(network: Any, trained: keras.Model, path: pathlib.Path, samples: list[Picture] | None) -> None:
-    # By way of a SavedModel: so names of inputs and outputs, and the weights, are carried over.
-    holder = tf.Module()
-    holder.model, holder.network = trained, network
-    saved = path.with_name("saved")
-    tf.saved_model.save(holder, str(saved), signatures={"serving_default": network})
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
+def _to_litert(network: Any, path: pathlib.Path, samples: list[Picture] | None) -> None:
+    # Weights become constants first: LiteRT does not initialise the variables of a Keras network.
+    frozen = convert_to_constants.convert_variables_to_constants_v2(network.get_concrete_function())
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
     if samples is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ({"image": picture} for picture in samples)
+        converter.representative_dataset = lambda: ([picture] for picture in samples)
     path.write_bytes(converter.convert())
-    shutil.rmtree(saved)
 
 
 def _about(
@@ -353,7 +357,7 @@ def _about(
             "colours": "red, green, blue",
         },
         "outputs": {
-            "names": list(HEADS),
+            "names": list(names(engine)),
             "strides": list(model.STRIDES),
             "factors": [float(run.model.get_layer(f"places_{i}").factor.numpy()) for i in range(len(model.STRIDES))],
             "meaning": "score = sigmoid(logit); the place of row j and column i is ((i + 0.5) * stride, "

@@ -35,11 +35,5 @@ def test_the_boxes_of_some_images_are_numbered_in_the_order_asked_for() -> None:
     assert found.label.tolist() == [8, 6, 7]
 
 
-def test_collections_are_joined_with_their_images_one_after_the_other() -> None:
-    one = box.Boxes.build(image=[1], xyxy=np.zeros((1, 4)), label=[0])
-    two = box.Boxes.build(image=[0, 1], xyxy=np.zeros((2, 4)), label=[1, 2])
-    assert box.concatenate([one, two], images=[4, 2]).image.tolist() == [1, 4, 5]
-
-
 def test_a_box_is_cut_to_its_image() -> None:
     assert box.clip(np.array([[-3.0, 2, 50, 9]]), width=20, height=8).tolist() == [[0, 2, 20, 8]]

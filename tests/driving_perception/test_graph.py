@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import pathlib
 
 import numpy as np
 import PIL.Image
@@ -125,6 +126,19 @@ def test_the_heads_of_the_network_give_its_places(network: object) -> None:
         engines.places_of(network, heads), np.asarray(network(image, training=False)), rtol=1e-5, atol=1e-4
     )
     assert len(heads) == len(engines.HEADS)
+
+
+@pytest.mark.parametrize("engine", engines.FORMATS)
+def test_an_engine_gives_the_heads_of_the_network(engine: str, network: object, tmp_path: pathlib.Path) -> None:
+    if engines.missing(engine):
+        pytest.skip(f"{', '.join(engines.missing(engine))} not installed")
+    path = tmp_path / engines.FILES[engine]
+    engines.convert(network, path, engine=engine, shape=(64, 96))
+    image = np.random.default_rng(1).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
+    for found, expected in zip(
+        engines.load(path, engine)(image), engines.cut(network)(image, training=False), strict=True
+    ):
+        np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-3, atol=1e-3)
 
 
 def test_overlaps_in_the_graph_are_those_in_numpy() -> None:

@@ -8,7 +8,6 @@ SYNTHETIC: nothing measured here holds for real roads. One straight line: ``worl
 import concurrent.futures
 import hashlib
 import os
-from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -34,7 +33,6 @@ def render(
     seed: int,
     width: int = 640,
     height: int = 384,
-    on_frames: Callable[[int], None] = lambda _count: None,
 ) -> images.Frames:
     """Render sequences of frames.
 
@@ -44,14 +42,10 @@ def render(
         seed: Of everything.
         width: Of the pictures in pixels.
         height: Of the pictures in pixels.
-        on_frames: Called with the number of frames that were finished.
     """
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = [pool.submit(_sequence, number, frames, seed, width, height) for number in range(sequences)]
-        rendered = []
-        for job in jobs:
-            rendered.extend(job.result())
-            on_frames(frames)
+        rendered = [each for job in jobs for each in job.result()]
     return _collected(rendered, sequences=sequences, frames=frames, seed=seed, size=(width, height))
 
 
