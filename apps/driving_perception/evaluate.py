@@ -57,6 +57,7 @@ class _Found:
     gains: Mapping[str, float]
     bins: list[dict[str, float]]
     collision: dict[str, int]
+    sources: dict[str, measures.Measured]
 
 
 def evaluate(
@@ -127,7 +128,23 @@ def _find_out(
         gains=errors_split.gains(part.boxes, answered, kinds, pairs, missed, part),
         bins=confidence.bins(run.found, every, least=LEAST_CONFIDENCE),
         collision=collision.evaluate(part, run.found, threshold=threshold),
+        sources=_by_source(rows, run, resamples=resamples, seed=seed),
     )
+
+
+def _by_source(rows: evidence.Rows, run: evidence.Run, *, resamples: int, seed: int) -> dict[str, measures.Measured]:
+    """Measure the model on each source alone, where there are several, each with at least two units."""
+    part = rows.frames
+    found = {}
+    for number, name in enumerate(part.source_names if len(part.source_names) > 1 else ()):
+        chosen = np.flatnonzero(part.sources == number)
+        if len(np.unique(rows.units[chosen])) < 2:
+            continue
+        some = evidence.Rows(frames=part.take(chosen), units=rows.units[chosen])
+        seen = run.found.take(np.isin(run.found.image, chosen))
+        seen = dataclasses.replace(seen, image=np.searchsorted(chosen, seen.image))
+        found[name] = measures.measure(some, seen, run.operating.threshold, resamples=resamples, seed=seed)
+    return found
 
 
 def _document(rows: evidence.Rows, data: evidence.Data, run: evidence.Run, found: _Found) -> dict[str, Any]:
@@ -156,6 +173,7 @@ def _document(rows: evidence.Rows, data: evidence.Data, run: evidence.Run, found
         "errors": {"counts": found.kinds, "gains_map_50": found.gains},
         "time_to_collision": found.collision,
         "speed": run.speed,
+        "sources": {name: measures.with_intervals(each) for name, each in found.sources.items()},
         "without_interval": {name: found.model.numbers[name] for name in measures.without_interval(found.model)},
     }
     return content | {name: metrics.plain(value, where=name) for name, value in more.items()}
@@ -217,7 +235,7 @@ def _report(
         labels=plain.LABELS,
         sections=[
             sections.overview(rows, run),
-            sections.by_class(found.model, rows),
+            sections.by_class(found.model, rows, found.sources),
             sections.misses(found.model, found.rivals, run),
             sections.conditions(found.slices, found.collision),
             sections.mistakes(found.kinds, found.gains, sections.galleries(rows, run, found.pairs, found.chosen)),

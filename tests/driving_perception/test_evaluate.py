@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -115,6 +116,17 @@ def test_intervals_hold_the_value_and_narrow_with_more_units(part: frames.Frames
         measures.measure(evidence.Rows(frames=part, units=np.arange(len(part)) // 10), half, 0.5, resamples=200, seed=0)
     )
     assert all(each.low <= each.value <= each.high for each in wide.values())
+
+
+def test_several_sources_are_also_told_apart(part: frames.Frames, prior: detections.Detections) -> None:
+    two = dataclasses.replace(part, sources=np.arange(len(part)) // 10, source_names=("near", "far"))
+    found = perfect(two)
+    # In the second source nothing is found.
+    result = judged(two, found.take(found.image < 10), prior)
+    assert result.metrics["sources"]["near"]["map_50"]["value"] == pytest.approx(1.0)
+    assert result.metrics["sources"]["far"]["map_50"]["value"] == 0
+    assert 0 < result.metrics["metrics"]["map_50"]["value"] < 1
+    assert "in each source alone" in document.render(result.report)
 
 
 def test_the_usual_places_are_where_objects_were(part: frames.Frames) -> None:

@@ -20,7 +20,9 @@ LIMITS = (
 _POINTS = 60
 
 
-def by_class(measured: measures.Measured, rows: evidence.Rows) -> document.Section:
+def by_class(
+    measured: measures.Measured, rows: evidence.Rows, sources: Mapping[str, measures.Measured]
+) -> document.Section:
     """Show each class with its number of objects, and COCO's numbers by size."""
     found = measures.with_intervals(measured)
     names = rows.frames.class_names
@@ -40,8 +42,27 @@ def by_class(measured: measures.Measured, rows: evidence.Rows) -> document.Secti
             caption="Average precision of each class. Without an interval: too few units hold the class.",
         ),
         curve,
+        *_by_source(sources, names),
     ]
     return document.Section("Classes", "What is found of each class, and how well the boxes fit.", body)
+
+
+def _by_source(sources: Mapping[str, measures.Measured], names: Sequence[str]) -> list[blocks.Block]:
+    """Return a table of each source's average precision at 0.5."""
+    if not sources:
+        return []
+    rows = []
+    for source, each in sources.items():
+        found = measures.with_intervals(each)
+        keys = [f"ap_50_{name}" for name in names]
+        rows.append((source, each.matched.images, *(found.get(key, each.numbers.get(key)) for key in keys)))
+    return [
+        blocks.Table(
+            columns=("Source", "Images", *names),
+            rows=rows,
+            caption="Average precision at 0.5 of each class in each source alone; without an interval: too few units.",
+        )
+    ]
 
 
 def precision_recall(measured: measures.Measured, names: Sequence[str]) -> blocks.Figure:
