@@ -161,12 +161,13 @@ class Config(config.Config):
     def quick(cls) -> Self:
         """Under five minutes on two cores with evaluate and export: half the scenes on smaller pictures."""
         return cls(
-            scene_sequences=220,
-            image_size=288,
-            pictures=3600,
+            scene_sequences=160,
+            image_size=256,
+            pictures=2200,
             learning_rate=2e-3,
             ema_momentum=0.97,
             mosaic=0.2,
+            resamples=300,
         )
 
     @classmethod
