@@ -159,7 +159,7 @@ class Config(config.Config):
 
     @classmethod
     def quick(cls) -> Self:
-        """Under five minutes on two cores with evaluate and export: half the scenes on smaller pictures."""
+        """Some five minutes on two cores with evaluate and export: a quarter of the scenes, on smaller pictures."""
         return cls(
             scene_sequences=160,
             image_size=256,
