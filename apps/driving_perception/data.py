@@ -60,7 +60,8 @@ def load(
     meanings = classes.read(class_file)
     found = [checking.check(source, meanings) for source in read]
     checked = [images for images, _ in found]
-    bad = [fault for _, faults in found for fault in faults] if labelled else []
+    # Without labels bad boxes do not matter, but an image that cannot be read is never dropped silently.
+    bad = [fault for _, faults in found for fault in faults if labelled or not fault.object]
     checking.settle(bad, images=sum(map(len, checked)), skip_bad=skip_bad, quarantine=quarantine)
     names = tuple(class_names or ()) or joining.class_names(read, checked, meanings)
     if labelled and not names:
@@ -136,6 +137,11 @@ def split(
 def _checks(collection: frames.Frames, made: splits.Split, *, distance: int) -> dict[str, Any]:
     """Describe what was kept together, and count what is alike across parts all the same."""
     named = collection.sequences.astype(str) != ""
+    torn = [
+        name
+        for name in np.unique(collection.sequences[named].astype(str))
+        if len(set(made.part[collection.sequences == name].tolist()) - {splits.LEFT_OUT}) > 1
+    ]
     alike = partition.near(collection, distance)
     across = sum(len(set(made.part[alike == value].tolist())) > 1 for value in np.unique(alike))
     boxes = {
@@ -149,7 +155,7 @@ def _checks(collection: frames.Frames, made: splits.Split, *, distance: int) -> 
         "data_sha256": collection.sha256,
         "notes": list(collection.notes),
         "sequences": len(np.unique(collection.sequences[named].astype(str))),
-        "sequences_in_two_parts": 0,
+        "sequences_in_two_parts": len(torn),
         "images_without_sequence": int((~named).sum()),
         "near_duplicate_groups_of_one_series_across_parts": across,
         "boxes": boxes,

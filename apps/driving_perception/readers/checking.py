@@ -8,12 +8,13 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import PIL
 import PIL.Image
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import classes
 from apps.driving_perception.readers import entries
-from shared import errors, files
+from shared import errors, files, splits
 
 _SHOWN = 5
 # A corner may lie this far outside: labels are rounded, and some tools count from 1.
@@ -55,6 +56,8 @@ def check(source: entries.Source, meanings: Mapping[str, classes.Meaning]) -> tu
     seen: set[str] = set()
     for entry in source.entries:
         problem = entry.problem or ("an image of this name is listed twice" if entry.name in seen else "")
+        if entry.part and entry.part not in splits.PARTS:
+            problem = problem or f"part {entry.part!r} is none of {', '.join(splits.PARTS)}"
         seen.add(entry.name)
         size, digest, fault = ((0, 0), 0, problem) if problem else _look(entry)
         if fault:
@@ -73,8 +76,9 @@ def _look(entry: entries.Entry) -> tuple[tuple[int, int], int, str]:
         content = entry.item if isinstance(entry.item, bytes) else pathlib.Path(entry.item).read_bytes()
         with PIL.Image.open(io.BytesIO(content)) as image:
             size = image.size
-            # A file that was cut off opens all the same; JPEG says how far it goes by its last two bytes.
-            whole = image.format != "JPEG" or content.rstrip(b"\0\r\n ")[-2:] == b"\xff\xd9" or _loads(image)
+            whole = _whole(image, content)
+    except PIL.UnidentifiedImageError:
+        return (0, 0), 0, f"no image that can be read: it begins with {content[:8]!r}"
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
         return (0, 0), 0, f"no image that can be read: {error}"
     digest = int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
@@ -86,9 +90,18 @@ def _look(entry: entries.Entry) -> tuple[tuple[int, int], int, str]:
     return size, digest, ""
 
 
-def _loads(image: PIL.Image.Image) -> bool:
+def _whole(image: PIL.Image.Image, content: bytes) -> bool:
+    """Tell whether a file goes on to its end: one that was cut off opens all the same.
+
+    JPEG says so by its last two bytes, PNG by its chunks and their checksums; others are decoded.
+    """
+    if image.format == "JPEG" and content.rstrip(b"\0\r\n ")[-2:] == b"\xff\xd9":
+        return True
     try:
-        image.load()
+        if image.format == "PNG":
+            image.verify()
+        else:
+            image.load()
     except (OSError, SyntaxError, ValueError):
         return False
     return True

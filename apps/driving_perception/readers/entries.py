@@ -3,8 +3,8 @@
 import dataclasses
 import math
 import pathlib
-from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from apps.driving_perception import boxes as box
 
@@ -12,6 +12,28 @@ Item: TypeAlias = pathlib.Path | bytes
 Corners: TypeAlias = tuple[float, float, float, float]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+# A file of this name marks a folder of images that were rendered, not taken.
+RENDERED = "SYNTHETIC"
+# What sources call the official parts.
+PARTS = {
+    **{name: "train" for name in ("train", "training")},
+    **{name: "validation" for name in ("validation", "valid", "val", "dev")},
+    **{name: "test" for name in ("test", "testing")},
+}
+
+# Smallest and largest value of what may be said besides the corners, and what stands for "not known". Beyond 2**53 a
+# float no longer holds every whole number.
+_LIMITS: dict[str, tuple[float, float, float]] = {
+    "occlusion": (box.UNKNOWN, 3, box.UNKNOWN),
+    "truncation": (0, 1, math.nan),
+    "distance": (-1e6, 1e6, math.nan),
+    "track": (box.UNKNOWN, 2**53, box.UNKNOWN),
+    "number": (box.UNKNOWN, 2**53, box.UNKNOWN),
+    "seconds": (-1e15, 1e15, math.nan),
+}
+_FLAGS = {"true": "1", "false": "0"}
+# KITTI's fourth level of occlusion is "unknown".
+_KITTI_UNKNOWN = 3
 
 
 class Thing(NamedTuple):
@@ -120,8 +142,30 @@ class Options:
 
 
 def pictures(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Return the image files below a folder, in order of their paths."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    """Return the image files below a folder, in order of their paths; hidden ones are other programs' and no data."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def by_stem(paths: Iterable[pathlib.Path]) -> dict[str, list[pathlib.Path]]:
+    """Group files by their name without suffix: formats that pair files so can use only groups of one."""
+    found: dict[str, list[pathlib.Path]] = {}
+    for path in paths:
+        found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def twice(paths: Sequence[pathlib.Path], what: str) -> str:
+    """Say that there are several files where one is expected; "" where there are not.
+
+    >>> twice([pathlib.Path("v/x/a.jpg"), pathlib.Path("v/x/a.png")], "images of one name")
+    '2 images of one name: x/a.jpg, x/a.png'
+    """
+    return (
+        f"{len(paths)} {what}: {', '.join(f'{path.parent.name}/{path.name}' for path in paths)}"
+        if len(paths) > 1
+        else ""
+    )
 
 
 def number(text: str) -> float:
@@ -134,6 +178,44 @@ def number(text: str) -> float:
         return float(text)
     except (TypeError, ValueError):
         return math.nan
+
+
+def part(text: object) -> str:
+    """Return an official part by its name here; "" for none, and a name that is not known as it stands.
+
+    >>> part("val"), part(None), part("holdout")
+    ('validation', '', 'holdout')
+    """
+    name = "" if text is None or text != text else str(text).strip().lower()
+    return PARTS.get(name, name)
+
+
+def extras(said: Mapping[str, object]) -> tuple[dict[str, Any], str]:
+    """Turn what a source says besides corners and class into numbers.
+
+    Args:
+        said: By name out of occlusion, truncation, distance, track, number and seconds, as text or number; None, NaN
+            and "" are not known.
+
+    Returns:
+        The usable values by name, and what is wrong with the first of the others; "" for nothing.
+
+    >>> extras({"occlusion": "2", "distance": None, "track": "x"})
+    ({'occlusion': 2, 'distance': nan, 'track': -1}, "track 'x' is no whole number from -1 to 9007199254740992")
+    """
+    found: dict[str, Any] = {}
+    problem = ""
+    for name, value in said.items():
+        low, high, unknown = _LIMITS[name]
+        whole = not math.isnan(unknown)
+        text = "" if value is None or value != value else str(value).strip()
+        given = number(_FLAGS.get(text.lower(), text)) if text else unknown
+        fits = low <= given <= high and not (whole and given % 1)
+        if text and not fits:
+            problem = problem or f"{name} {text!r} is no {'whole ' * whole}number from {low:.16g} to {high:.16g}"
+        usable = given if fits and not (name == "occlusion" and given == _KITTI_UNKNOWN) else unknown
+        found[name] = int(usable) if whole else usable
+    return found, problem
 
 
 def image_beside(folder: pathlib.Path, stem: str) -> pathlib.Path | None:

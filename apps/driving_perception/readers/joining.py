@@ -56,13 +56,13 @@ def assemble(
     images = [image for each in checked for image in each]
     number = np.repeat(np.arange(len(sources)), [len(each) for each in checked])
     boxes, dropped = _boxes(images, names)
-    hashes = np.array([image.digest for image in images], np.uint64)
+    hashes, titles = np.array([image.digest for image in images], np.uint64), _titles(sources)
     known = [
         _known(image, sources[source], names, meanings) for image, source in zip(images, number.tolist(), strict=True)
     ]
     return frames.Frames(
         images=frames.Images(
-            names=_unique(images, number, sources),
+            names=_unique(images, number, titles),
             items=_objects([image.entry.item for image in images]),
             sizes=np.array([image.size for image in images], np.int64).reshape(-1, 2),
             content_hashes=hashes,
@@ -71,7 +71,7 @@ def assemble(
         class_names=names,
         known_classes=np.array(known, bool).reshape(len(images), len(names)),
         sequences=_objects(
-            [_sequence(image, sources[source]) for image, source in zip(images, number.tolist(), strict=True)]
+            [_sequence(image, titles[source]) for image, source in zip(images, number.tolist(), strict=True)]
         ),
         numbers=np.array([image.entry.number for image in images], np.int64),
         seconds=np.array([image.entry.seconds for image in images], np.float64),
@@ -125,21 +125,25 @@ def _known(
     return [name in labelled for name in names]
 
 
-def _sequence(image: checking.Checked, source: entries.Source) -> str:
+def _titles(sources: Sequence[entries.Source]) -> list[str]:
+    """Return the sources' names, numbered where two have the same."""
+    names = [source.name for source in sources]
+    return [f"{name}-{i + 1}" if names.count(name) > 1 else name for i, name in enumerate(names)]
+
+
+def _sequence(image: checking.Checked, title: str) -> str:
     """Return the sequence's name, with its source's, so that two sources' do not meet."""
-    return f"{source.name}/{image.entry.sequence}" if image.entry.sequence else ""
+    return f"{title}/{image.entry.sequence}" if image.entry.sequence else ""
 
 
 def _unique(
-    images: Sequence[checking.Checked], number: NDArray[np.int64], sources: Sequence[entries.Source]
+    images: Sequence[checking.Checked], number: NDArray[np.int64], titles: Sequence[str]
 ) -> NDArray[np.object_]:
-    """Return the images' names; with several sources, with the source's name before, and numbered if need be."""
+    """Return the images' names; with several sources, with the source's name before."""
     names = [image.entry.name for image in images]
-    if len(sources) > 1:
-        prefixes = [source.name for source in sources]
-        prefixes = [f"{name}-{i + 1}" if prefixes.count(name) > 1 else name for i, name in enumerate(prefixes)]
+    if len(titles) > 1:
         names = [
-            (pathlib.PurePosixPath(prefixes[source]) / name).as_posix()
+            (pathlib.PurePosixPath(titles[source]) / name).as_posix()
             for name, source in zip(names, number, strict=True)
         ]
     return _objects(names)

@@ -7,7 +7,6 @@ in pixels, height, width, length, and the place x, y, z in metres; -1 and -1000 
 import math
 import pathlib
 
-from apps.driving_perception import boxes as box
 from apps.driving_perception.readers import entries
 from shared import errors
 
@@ -31,15 +30,14 @@ def read(folder: pathlib.Path) -> entries.Source:
     root = _root(folder)
     if root is None:
         raise errors.InputError(f"{folder}: expected the folders image_2 and label_2 of KITTI. Received: neither")
-    images = {path.stem: path for path in entries.pictures(root / "image_2")}
+    images = entries.by_stem(entries.pictures(root / "image_2"))
     labels = {path.stem: path for path in sorted((root / "label_2").glob("*.txt"))}
     found = []
-    for stem, path in images.items():
-        label = labels.get(stem)
-        if label is None:
-            found.append(entries.Entry(path.name, path, str(path), problem=f"no label_2/{stem}.txt"))
-        else:
-            found.append(entries.Entry(path.name, path, str(label), tuple(_things(label))))
+    for stem, paths in images.items():
+        label, path = labels.get(stem), paths[0]
+        problem = entries.twice(paths, "images of one name") or ("" if label else f"no label_2/{stem}.txt")
+        things = () if problem or label is None else tuple(_things(label))
+        found.append(entries.Entry(path.name, path, str(label or path), things, problem=problem))
     missing = [
         entries.Entry(f"{stem}.png", path, str(path), problem=f"no image image_2/{stem}.png or .jpeg")
         for stem, path in labels.items()
@@ -72,13 +70,15 @@ def _thing(fields: list[str], number: int) -> entries.Thing:
     if any(map(math.isnan, values)):
         wrong = next(field for field, value in zip(fields[1:], values, strict=True) if math.isnan(value))
         return entries.Thing(fields[0], (math.nan,) * 4, number, problem=f"{wrong!r} is no number")
-    truncated, occluded, depth = values[0], int(values[1]), values[12]
+    truncated, depth = values[0], values[12]
     left, top, right, bottom = values[3:7]
+    said, problem = entries.extras({"occlusion": fields[2], "distance": fields[13] if depth > _UNGIVEN else None})
     return entries.Thing(
         fields[0],
         (left, top, right, bottom),
         number,
-        occlusion=occluded if 0 <= occluded <= 2 else box.UNKNOWN,
-        truncation=truncated if truncated >= 0 else math.nan,
-        distance=depth if depth > _UNGIVEN else math.nan,
+        # Above 1 are the levels of KITTI's tracking labels, which are no shares.
+        truncation=truncated if 0 <= truncated <= 1 else math.nan,
+        problem=problem,
+        **said,
     )

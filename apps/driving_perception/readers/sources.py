@@ -1,5 +1,6 @@
 """Which reader a source needs: by its name, or by what is in the file or folder."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 
@@ -36,6 +37,11 @@ def read(spec: str, *, options: entries.Options, data_format: str) -> entries.So
     if data_format not in FORMATS:
         raise errors.InputError(f"data_format: expected one of {', '.join(FORMATS)}. Received: {data_format!r}")
     path = locate(spec)
+    found = _read(path, spec, options=options, data_format=data_format)
+    return dataclasses.replace(found, synthetic=found.synthetic or is_rendered(path))
+
+
+def _read(path: pathlib.Path, spec: str, *, options: entries.Options, data_format: str) -> entries.Source:
     kind = recognise(path) if data_format == "auto" else data_format
     if not kind:
         if options.labelled:
@@ -55,6 +61,11 @@ def recognise(path: pathlib.Path) -> str:
     return next(
         (kind for kind, test in _TESTS.items() if (path.is_dir() or kind not in folders_only) and test(path)), ""
     )
+
+
+def is_rendered(path: pathlib.Path) -> bool:
+    """Tell whether a source, or the folder that holds it, is marked as rendered; every format is written so."""
+    return any((folder / entries.RENDERED).is_file() for folder in (path, path.parent))
 
 
 def locate(spec: str, *, data_format: str = "auto") -> pathlib.Path:

@@ -1,6 +1,7 @@
 """A table of boxes, CSV or Parquet: a row for each box, with the image's name and its corners.
 
-Columns are recognised by their usual names. Images beside the table that it does not list have no boxes.
+Columns are recognised by their usual names. Images that the table does not list have no boxes, where images that it
+lists stand in the same folder; in other folders nothing says that they were looked at, and they are not used.
 """
 
 import math
@@ -33,8 +34,11 @@ COLUMNS = {
     "time_of_day": ("time_of_day", "timeofday"),
     "weather": ("weather",),
     "part": ("part", "split"),
+    "known_classes": ("known_classes",),
 }
 _NEEDED = ("image", "xmin", "ymin", "xmax", "ymax")
+# Between the names of the classes that an image is labelled for.
+KNOWN_SEPARATOR = "|"
 _USUAL = ("boxes.csv", "boxes.parquet", "annotations.csv", "labels.csv", "train.csv", "bbox.csv")
 
 
@@ -77,21 +81,33 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     by_name: dict[str, list[str]] = {}
     for name in images:
         by_name.setdefault(pathlib.PurePath(name).name, []).append(name)
-    rows = {str(name): group for name, group in table.groupby(table["image"].astype(str), sort=False)}
+    nameless = [f"row {row + 2}" for row in table.index[table["image"].isna()].tolist()]
+    rows = {str(name): group for name, group in table.dropna(subset="image").groupby("image", sort=False)}
     found, held = [], set()
     for name, group in rows.items():
         matches = [name] if name in images else by_name.get(pathlib.PurePath(name).name, [])
         held.update(matches[:1])
         image = images.get(matches[0]) if len(matches) == 1 else None
         found.append(_entry(matches[0] if image else name, image, group, file, options))
-    bare = [entries.Entry(name, image, str(file)) for name, image in images.items() if name not in held]
+    rest = [(name, image) for name, image in images.items() if name not in held]
+    listed = {images[name].parent for name in held}
+    bare = [entries.Entry(name, image, str(file)) for name, image in rest if image.parent in listed]
+    strays = [entries.Entry(row, file, str(file), problem=f"{row} names no image") for row in nameless]
     names = [str(name) for name in table["class"].dropna().unique()] if "class" in table else [options.single_class]
     return entries.Source(
         name=folder.resolve().name,
-        entries=[*(each for each in found if each.name), *bare],
+        entries=[*found, *bare, *strays],
         vocabulary=names,
-        notes=[f"{len(bare):,} images are not in {file.name}: they count as images without boxes"] if bare else [],
+        notes=_notes(file.name, bare=len(bare), elsewhere=len(rest) - len(bare)),
     )
+
+
+def _notes(name: str, *, bare: int, elsewhere: int) -> list[str]:
+    said = {
+        f"{bare:,} images are not in {name}: they count as images without boxes": bare,
+        f"{elsewhere:,} images are in folders of which {name} lists no image: they are not used": elsewhere,
+    }
+    return [note for note, count in said.items() if count]
 
 
 def _head(file: pathlib.Path) -> pd.DataFrame:
@@ -106,10 +122,15 @@ def _head(file: pathlib.Path) -> pd.DataFrame:
 def _table(file: pathlib.Path) -> pd.DataFrame:
     try:
         if file.suffix.lower() == ".csv":
-            return _renamed(pd.read_csv(file, dtype=str, keep_default_na=True))
-        return _renamed(pd.read_parquet(file))
+            found = pd.read_csv(file, dtype=str, keep_default_na=True)
+        else:
+            found = pd.read_parquet(file)
     except (OSError, ValueError) as error:
-        raise errors.InputError(f"{file}: expected a table. Received: {error}") from None
+        raise errors.InputError(f"{file}: expected a table. Received: {str(error).strip()}") from None
+    # Rows with one value more than there are columns: pandas takes their first for the name of the row.
+    if file.suffix.lower() == ".csv" and not isinstance(found.index, pd.RangeIndex):
+        raise errors.InputError(f"{file}: expected as many columns in the rows as in the header. Received: more")
+    return _renamed(found.reset_index(drop=True))
 
 
 def _renamed(table: pd.DataFrame) -> pd.DataFrame:
@@ -127,6 +148,8 @@ def _entry(
 ) -> entries.Entry:
     records = group.to_dict("records")
     first = records[0]
+    said, wrong = entries.extras({"number": first.get("number"), "seconds": first.get("seconds")})
+    known = _text(first.get("known_classes"))
     things = tuple(
         _thing({str(key): value for key, value in record.items()}, int(str(row)) + 2, options)
         for row, record in zip(group.index, records, strict=True)
@@ -138,21 +161,25 @@ def _entry(
         str(file),
         things,
         sequence=_text(first.get("sequence")),
-        number=_whole(first.get("number")),
-        seconds=entries.number(_text(first.get("seconds"))),
         time_of_day=_text(first.get("time_of_day")),
         weather=_text(first.get("weather")),
-        part={"val": "validation", "valid": "validation"}.get(_text(first.get("part")), _text(first.get("part"))),
-        problem="" if image else f"no image file {name}, or several",
+        part=entries.part(first.get("part")),
+        known=tuple(known.split(KNOWN_SEPARATOR)) if known else None,
+        problem=wrong if image else f"no image file {name}, or several",
+        **said,
     )
 
 
 def _thing(record: dict[str, Any], row: int, options: entries.Options) -> entries.Thing:
     values = [entries.number(_text(record.get(side))) for side in _NEEDED[1:]]
-    problem = ""
+    said, problem = entries.extras(
+        {name: record.get(name) for name in ("occlusion", "truncation", "distance", "track")}
+    )
+    kind = _text(record.get("kind")).lower()
+    if kind and kind not in box.KINDS:
+        problem = f"kind {kind!r} is none of {', '.join(box.KINDS)}"
     if any(map(math.isnan, values)):
         problem = f"a corner is no number: {', '.join(_text(record.get(side)) or 'nothing' for side in _NEEDED[1:])}"
-    kind = _text(record.get("kind"))
     ignored = _text(record.get("ignore")).lower() in ("1", "1.0", "true", "yes")
     name = _text(record.get("class")) if "class" in record else options.single_class
     return entries.Thing(
@@ -160,11 +187,8 @@ def _thing(record: dict[str, Any], row: int, options: entries.Options) -> entrie
         (values[0], values[1], values[2], values[3]),
         row,
         kind=box.KINDS.index(kind) if kind in box.KINDS else box.REGION if ignored else box.OBJECT,
-        occlusion=_whole(record.get("occlusion")),
-        truncation=entries.number(_text(record.get("truncation"))),
-        distance=entries.number(_text(record.get("distance"))),
-        track=_whole(record.get("track")),
         problem=problem,
+        **said,
     )
 
 
@@ -174,8 +198,3 @@ def _missing(value: Any) -> bool:
 
 def _text(value: Any) -> str:
     return "" if _missing(value) else str(value).strip()
-
-
-def _whole(value: Any) -> int:
-    found = entries.number(_text(value))
-    return int(found) if math.isfinite(found) else box.UNKNOWN

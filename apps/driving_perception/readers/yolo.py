@@ -9,8 +9,6 @@ from apps.driving_perception.readers import entries
 from shared import errors
 
 _NAME_FILES = ("data.yaml", "dataset.yaml", "data.yml", "classes.txt", "obj.names", "names.txt")
-_PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
-_LINE = re.compile(r"^\d+(\s+-?[0-9.eE+-]+){4,5}\s*$")
 
 
 def recognise(folder: pathlib.Path) -> bool:
@@ -30,11 +28,11 @@ def read(folder: pathlib.Path) -> entries.Source:
     names = _names(file)
     images = entries.pictures(folder)
     found = [_entry(path, folder, names) for path in images]
-    held = {entry.file for entry in found}
+    held = {label for path in images for label in _labels_of(path, folder)}
     found += [
         entries.Entry(label.relative_to(folder).as_posix(), label, str(label), problem="no image of this name")
         for label in _labels(folder)
-        if str(label) not in held
+        if label not in held
     ]
     return entries.Source(name=folder.resolve().name, entries=found, vocabulary=tuple(names.values()))
 
@@ -47,32 +45,36 @@ def _labels(folder: pathlib.Path) -> list[pathlib.Path]:
     found = []
     for path in sorted(folder.rglob("*.txt")):
         if path.name not in _NAME_FILES and (
-            path.parent.name in ("labels", *_PARTS) or entries.image_beside(path.parent, path.stem)
+            {"labels", *entries.PARTS} & set(path.relative_to(folder).parts[:-1])
+            or entries.image_beside(path.parent, path.stem)
         ):
             found.append(path)
     return found
 
 
 def _names(file: pathlib.Path) -> dict[int, str]:
-    text = file.read_text("utf-8-sig")
-    found = _yaml_names(text) if file.suffix in (".yaml", ".yml") else dict(enumerate(filter(None, text.splitlines())))
-    if not found:
+    try:
+        text = file.read_text("utf-8-sig")
+        # A line's place is its class number, so that an empty one counts.
+        found = _yaml_names(text) if file.suffix in (".yaml", ".yml") else dict(enumerate(text.splitlines()))
+    except (OSError, ValueError) as error:
+        raise errors.InputError(f"{file}: expected class names in UTF-8. Received: {error}") from None
+    if not any(map(str.strip, found.values())):
         raise errors.InputError(
             f"{file}: expected the class names, as a list or numbered, under 'names:'. Received: none that can be read"
         )
-    return {number: name.strip() for number, name in found.items()}
+    return {number: name.strip() for number, name in found.items() if name.strip()}
 
 
 def _yaml_names(text: str) -> dict[int, str]:
-    """Read the entry ``names`` of a simple YAML file: a list in brackets, dashes, or numbers with colons."""
-    lines = [line.split(" #")[0].rstrip() for line in text.splitlines()]
+    """Read the entry ``names`` of a simple YAML file: in brackets or braces, with dashes, or numbers with colons."""
+    lines = [re.sub(r"(^|\s)#[^'\"]*$", "", line).rstrip() for line in text.splitlines()]
     start = next((i for i, line in enumerate(lines) if line.startswith("names:")), None)
     if start is None:
         return {}
     rest = lines[start].removeprefix("names:").strip()
     if rest:
-        inner = " ".join([rest, *lines[start + 1 :]]).partition("]")[0].strip("[ ")
-        return dict(enumerate(_unquoted(part) for part in inner.split(",") if part.strip()))
+        return _in_brackets(" ".join([rest, *lines[start + 1 :]]))
     found: dict[int, str] = {}
     for line in lines[start + 1 :]:
         match = re.match(r"^\s*(?:-\s+(?P<item>.+)|(?P<number>\d+)\s*:\s*(?P<name>.+))$", line)
@@ -84,31 +86,54 @@ def _yaml_names(text: str) -> dict[int, str]:
     return found
 
 
+def _in_brackets(text: str) -> dict[int, str]:
+    """Read ``[a, b]`` or ``{0: a, 1: b}``.
+
+    >>> _in_brackets("[car, 'red truck'] nc: 2"), _in_brackets("{0: car, 7: bus}")
+    ({0: 'car', 1: 'red truck'}, {0: 'car', 7: 'bus'})
+    """
+    inner = re.split(r"[\]}]", text)[0].strip("[{ ")
+    parts = [part.strip() for part in inner.split(",") if part.strip()]
+    if not text.startswith("{"):
+        return dict(enumerate(map(_unquoted, parts)))
+    pairs = [part.partition(":") for part in parts]
+    return {int(_unquoted(number)): _unquoted(name) for number, _, name in pairs}
+
+
 def _unquoted(text: str) -> str:
     text = text.strip()
     return str(json.loads(text)) if text.startswith('"') and text.endswith('"') else text.strip("'")
 
 
+def _labels_of(path: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the label files of an image: the mirrored one and the one beside it."""
+    parts = ("labels" if part == "images" else part for part in path.relative_to(folder).parts)
+    both = (folder.joinpath(*parts).with_suffix(".txt"), path.with_suffix(".txt"))
+    return [file for file in dict.fromkeys(both) if file.is_file()]
+
+
 def _entry(path: pathlib.Path, folder: pathlib.Path, names: dict[int, str]) -> entries.Entry:
-    below = path.relative_to(folder)
-    mirrored = pathlib.Path(*("labels" if part == "images" else part for part in below.parts)).with_suffix(".txt")
-    label = next((file for file in (folder / mirrored, path.with_suffix(".txt")) if file.is_file()), None)
-    part = next((_PARTS[part] for part in below.parts[:-1] if part in _PARTS), "")
-    if label is None:
-        return entries.Entry(below.as_posix(), path, str(path), part=part)
+    below, labels = path.relative_to(folder), _labels_of(path, folder)
+    part = next((entries.PARTS[part] for part in below.parts[:-1] if part in entries.PARTS), "")
+    problem = entries.twice(labels, "label files for one image")
+    if problem or not labels:
+        return entries.Entry(below.as_posix(), path, str(path), part=part, problem=problem)
+    label = labels[0]
     lines = label.read_text("utf-8", errors="replace").splitlines()
     things = tuple(_thing(line, number, names) for number, line in enumerate(lines, start=1) if line.strip())
     return entries.Entry(below.as_posix(), path, str(label), things, part=part)
 
 
 def _thing(line: str, number: int, names: dict[int, str]) -> entries.Thing:
-    if not _LINE.match(line):
+    fields = line.split()
+    values = [entries.number(field) for field in fields[1:]]
+    # A fifth number is a detector's confidence.
+    if not (re.fullmatch(r"[0-9]{1,9}", fields[0]) and len(values) in (4, 5) and all(map(math.isfinite, values))):
         return entries.Thing(
             "", (math.nan,) * 4, number, problem=f"{line[:60]!r} is not a class number and four fractions"
         )
-    fields = line.split()
     name = names.get(int(fields[0]), "")
-    x, y, width, height = map(float, fields[1:5])
+    x, y, width, height = values[:4]
     return entries.Thing(
         name,
         (x - width / 2, y - height / 2, x + width / 2, y + height / 2),

@@ -4,6 +4,7 @@ import math
 import pathlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import frames
@@ -23,13 +24,21 @@ def write(collection: frames.Frames, names: list[str], folder: pathlib.Path, par
         files.write_text(folder / "label_2" / f"{pathlib.PurePosixPath(name).stem}.txt", "".join(filter(None, lines)))
 
 
+def holds(boxes: box.Boxes, class_names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return (m,) whether KITTI has a name for what each box says."""
+    near = np.isin(boxes.label, [label for label, name in enumerate(class_names) if name in _NEIGHBOURS])
+    return np.where(boxes.kind == box.NEIGHBOUR, near, (boxes.kind == box.OBJECT) | (boxes.label < 0))
+
+
 def _line(boxes: box.Boxes, place: int, class_names: tuple[str, ...]) -> str:
-    """Return one line, "" for a region of one class."""
+    """Return one line, "" for what has no name in KITTI: regions of one class, and neighbours of most."""
     kind, label = int(boxes.kind[place]), int(boxes.label[place])
-    if kind == box.REGION and label >= 0:
+    if not holds(boxes, class_names)[place]:
         return ""
     own = class_names[label] if label >= 0 else ""
-    name = "DontCare" if kind == box.REGION else (_NEIGHBOURS if kind == box.NEIGHBOUR else _NAMES).get(own, own)
+    # Columns stand between blanks, and a name is read alike with or without.
+    same = "_".join(own.split())
+    name = "DontCare" if kind == box.REGION else _NEIGHBOURS[own] if kind == box.NEIGHBOUR else _NAMES.get(own, same)
     truncation, distance = float(boxes.truncation[place]), float(boxes.distance[place])
     occlusion = int(boxes.occlusion[place])
     corners = " ".join(f"{value:.4f}" for value in boxes.xyxy[place].tolist())
