@@ -1,8 +1,8 @@
 """Road scenes: short drives through procedural streets, rendered with true boxes, occlusion, truncation and distance.
 
 SYNTHETIC: nothing measured here holds for real roads. One straight line: ``world`` says what stands where, ``ground``
-    and
-``drawing`` draw it in full light, ``weather`` turns that into what a camera gives, ``labels`` says what is to be found.
+and ``drawing`` draw it in full light, ``weather`` turns that into what a camera gives, ``labels`` says what is to be
+found.
 """
 
 import concurrent.futures
@@ -17,12 +17,14 @@ from apps.driving_perception import boxes as box
 from apps.driving_perception import frames as images
 from apps.driving_perception.readers import joining
 from apps.driving_perception.scenes import drawing, ground, labels, weather, world
+from shared import errors
 
 NAME = "road-scenes"
 CLASS_NAMES = world.CLASS_NAMES
 # Part of every image's identity: raise it when what a seed draws changes.
 VERSION = 1
 JPEG_QUALITY = 92
+LEAST_PIXELS = 32
 NOTE = "SYNTHETIC: the images are rendered. Nothing here holds for real roads."
 
 
@@ -39,10 +41,18 @@ def render(
     Args:
         sequences: How many drives; the first ones do not depend on how many there are.
         frames: Frames of each, ``world.SECONDS_PER_FRAME`` apart.
-        seed: Of everything.
-        width: Of the pictures in pixels.
-        height: Of the pictures in pixels.
+        seed: Of everything, at least 0.
+        width: Of the pictures in pixels, at least ``LEAST_PIXELS``.
+        height: Of the pictures in pixels, at least ``LEAST_PIXELS``.
+
+    Raises:
+        errors.InputError: A value is outside its range.
     """
+    values = {"sequences": sequences, "frames": frames, "seed": seed, "width": width, "height": height}
+    lowest = {"sequences": 1, "frames": 1, "seed": 0, "width": LEAST_PIXELS, "height": LEAST_PIXELS}
+    for field, value in values.items():
+        if value < lowest[field]:
+            raise errors.InputError(f"{NAME}, {field}: expected at least {lowest[field]}. Received: {value!r}.")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = [pool.submit(_sequence, number, frames, seed, width, height) for number in range(sequences)]
         rendered = [each for job in jobs for each in job.result()]

@@ -27,14 +27,16 @@ def expose(
         glow: (height, width) float32: how much each pixel shines by itself.
         generator: Of rain and noise.
     """
-    lit = _lit(scene, picture, depth, glow)
+    seen = _lit(scene, picture, depth, glow)
     # Koschmieder: what is left of an object's contrast falls off exponentially with its distance.
-    clear = np.exp(-depth / np.float32(scene.visibility))[..., None]
+    clear = np.exp(-depth / np.float32(scene.visibility))
     brightness, tint = _LIGHT[scene.time_of_day]
     air = np.array(_AIR[scene.weather], np.float32) * np.array(tint, np.float32) * np.float32(brightness)
-    seen = lit * clear + air * (1.0 - clear)
+    for band in ground.bands(len(seen)):
+        seen[band] *= cv2.merge([clear[band]] * 3)
+        seen[band] += cv2.merge([(1.0 - clear[band]) * channel for channel in air])
     if scene.time_of_day != "day":
-        seen += _halo(glow * clear[..., 0], strength=150.0 if scene.weather == "clear" else 230.0)
+        seen += _halo(glow * clear, strength=150.0 if scene.weather == "clear" else 230.0)
     if scene.weather == "rain":
         seen = _rain(seen, generator)
     return _sensor(seen, scene, generator)
@@ -45,14 +47,23 @@ def _lit(scene: world.Scene, picture: ground.Picture, depth: ground.Picture, glo
     brightness, tint = _LIGHT[scene.time_of_day]
     own = np.float32(brightness)
     if scene.time_of_day == "day":
-        return np.asarray(picture * np.array(tint, np.float32), np.float32)
+        return _tinted(picture, tint)
     view = scene.camera
     rows = (np.arange(view.height, dtype=np.float32)[:, None] - view.horizon) / view.height
     across = (np.arange(view.width, dtype=np.float32)[None] - view.width / 2) / view.width
     cone = np.exp(-((across / 0.3) ** 2)) * np.clip(1.0 + rows / 0.16, 0, 1)
     lamps = 0.75 * cone / (1.0 + (depth / 22.0) ** 2)
     light = own + np.maximum(lamps, glow * 1.1)
-    return np.asarray(np.minimum(picture * light[..., None], 255.0) * np.array(tint, np.float32), np.float32)
+    lit = np.asarray(cv2.merge([light] * 3), np.float32)
+    lit *= picture
+    return _tinted(np.minimum(lit, 255.0, out=lit), tint)
+
+
+def _tinted(picture: ground.Picture, tint: tuple[float, float, float]) -> ground.Picture:
+    """Return a copy with each colour times its share."""
+    # OpenCV: NumPy is several times slower on three colours beside each other.
+    shares = np.array([*np.array(tint, np.float32), 0.0], np.float64)
+    return np.asarray(cv2.multiply(picture, shares), np.float32)
 
 
 def _halo(glow: ground.Picture, *, strength: float) -> ground.Picture:
@@ -60,7 +71,9 @@ def _halo(glow: ground.Picture, *, strength: float) -> ground.Picture:
     small = cv2.resize(glow, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     spread = cv2.GaussianBlur(small, (0, 0), 2.0) * strength * 1.2 + cv2.GaussianBlur(small, (0, 0), 6.0) * strength
     large = cv2.resize(spread, glow.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(large[..., None] * np.array((1.0, 0.93, 0.8)), np.float32)
+    # In double precision, then rounded.
+    colours = [(large * np.float64(share)).astype(np.float32) for share in (1.0, 0.93, 0.8)]
+    return np.asarray(cv2.merge(colours), np.float32)
 
 
 def _rain(picture: ground.Picture, generator: np.random.Generator) -> ground.Picture:
@@ -85,14 +98,30 @@ def _sensor(picture: ground.Picture, scene: world.Scene, generator: np.random.Ge
     """Blur by motion and lens, darken the corners, set the exposure, add noise and round to 8 bits."""
     height, width = picture.shape[:2]
     speed = scene.speed * (1.0 if scene.time_of_day == "day" else 1.8)
-    sharp = cv2.GaussianBlur(picture, (0, 0), 0.55 + 0.025 * speed)
+    sharp = np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.55 + 0.025 * speed), np.float32)
     x = (np.arange(width, dtype=np.float32) / width - 0.5)[None]
     y = (np.arange(height, dtype=np.float32) / height - 0.5)[:, None]
     corners = 1.0 - 0.35 * (x**2 + y**2)
     gain = float(np.exp(generator.normal(0, 0.12))) * (1.35 if scene.time_of_day == "night" else 1.0)
     balance = np.exp(generator.normal(0, 0.025, 3)).astype(np.float32)
-    exposed = sharp * (corners * np.float32(gain))[..., None] * balance
-    grain = 2.0 if scene.time_of_day == "day" else 4.5
-    noise = generator.standard_normal((height, width, 1), dtype=np.float32)
-    exposed += noise * (grain + 0.12 * np.sqrt(np.maximum(exposed, 0)))
-    return np.asarray(np.clip(exposed + 0.5, 0, 255), np.uint8)
+    shade = corners * np.float32(gain)
+    grain = np.float32(2.0 if scene.time_of_day == "day" else 4.5)
+    noise = generator.standard_normal((height, width), dtype=np.float32)
+    taken = np.empty(sharp.shape, np.uint8)
+    for band in ground.bands(height):
+        taken[band] = _read(sharp[band], shade[band], balance, noise[band], grain)
+    return taken
+
+
+def _read(
+    light: ground.Picture, shade: ground.Picture, balance: ground.Picture, noise: ground.Picture, grain: np.float32
+) -> npt.NDArray[np.uint8]:
+    """Return what the sensor makes of some rows: noise that grows with the root of the light, and 8 bits."""
+    planes = []
+    for channel, share in zip(cv2.split(light), balance, strict=True):
+        plane = np.asarray(channel, np.float32)
+        plane *= shade
+        plane *= share
+        plane += (grain + np.float32(0.12) * np.sqrt(np.maximum(plane, 0))) * noise
+        planes.append(np.clip(plane + np.float32(0.5), 0, 255).astype(np.uint8))
+    return np.asarray(cv2.merge(planes))

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from apps.driving_perception.scenes import camera, shapes
+from apps.driving_perception.scenes import camera, people, shapes, surroundings, vehicles
 
 CLASS_NAMES = ("car", "truck", "bus", "motorcycle", "bicycle", "person")
 NOT_LABELLED = -1
@@ -162,8 +162,8 @@ def _obstacle(name: str, scene: Scene, track: int, generator: np.random.Generato
     distance = float(np.exp(generator.normal(np.log(20), 0.65)))
     distance = min(max(distance, 5.0), 110.0)
     phase = float(generator.uniform(0, 2 * np.pi))
-    makers = {"car": shapes.car, "truck": shapes.truck, "bus": shapes.bus}
-    walkers = {"person": shapes.person, "bicycle": shapes.cyclist, "motorcycle": shapes.motorcycle}
+    makers = {"car": vehicles.car, "truck": vehicles.truck, "bus": vehicles.bus}
+    walkers = {"person": people.person, "bicycle": people.cyclist, "motorcycle": people.motorcycle}
     faces, width, length = makers[name](generator) if name in makers else walkers[name](generator, phase=phase)
     lateral, heading, speed, crossing = 0.0, 0.0, 0.0, 0.0
     lane = int(generator.integers(0, road.lanes))
@@ -220,13 +220,13 @@ def _line_the_road(scene: Scene, generator: np.random.Generator) -> None:
         distance = float(generator.uniform(2, 14))
         while distance < 130:
             house = generator.random() < town
-            faces, width, length = shapes.building(generator) if house else shapes.tree(generator)
+            faces, width, length = surroundings.building(generator) if house else surroundings.tree(generator)
             gap = float(generator.uniform(1.0, 7.0))
             lateral = side * (edge + width / 2 + gap)
             scene.things.append(_fixed(faces, lateral, distance + length / 2, 0.0, width, length))
             distance += length + float(generator.uniform(0.5, 14))
     for _ in range(int(generator.integers(2, 9))):
-        faces, width, length = shapes.distractor(generator)
+        faces, width, length = surroundings.distractor(generator)
         lateral = float(generator.choice([-1.0, 1.0])) * (scene.road.half_metres + float(generator.uniform(0.3, 2.0)))
         scene.things.append(_fixed(faces, lateral, float(generator.uniform(5, 60)), 0.0, width, length))
 
