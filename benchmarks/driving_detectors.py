@@ -157,13 +157,8 @@ def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, f
             overlap=settings.suppression_overlap,
         )
         factor = np.tile((sides[preprocessing.ORIGINAL] / sides[preprocessing.FILLED])[::-1], 2)
-        answer = {name: values.numpy() for name, values in seen.items()}
-        found.append(answer | {"boxes": answer["boxes"] * factor})
-    flat = scoring.flat({name: np.concatenate([each[name] for each in found]) for name in found[0]})
-    matched = coco.match(
-        part.boxes, flat, images=len(part), class_names=part.class_names, known_classes=part.known_classes
-    )
-    return coco.summary(matched)
+        found.append({**seen, "boxes": seen["boxes"].numpy() * factor})
+    return coco.summary(coco.match_frames(part, scoring.flat(found)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 from apps.driving_perception import config
 from shared import cli, files
+from shared.serving import verb
 
 NAME = "driving-perception"
 
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             explain=explain,
             predict=predict,
             export=export,
-            serve=serve,
+            serve=verb.serve,
             monitor=monitor,
             tune=tune,
         ),
@@ -148,18 +149,6 @@ def _export_engine(arguments: argparse.Namespace, run: Any, own: Any, split: Any
         folder=arguments.output_dir,
     )
     return {"engine": str(written.path), "parity": written.parity, "milliseconds": written.milliseconds}
-
-
-def serve(arguments: argparse.Namespace) -> cli.Result:
-    """Serve a bundle until interrupted."""
-    from shared.serving import bundle
-
-    bundle.find(arguments.model_dir)
-    _load_tensorflow()
-    from shared.serving import server
-
-    server.serve(bundle.load(arguments.model_dir), host=arguments.host, port=arguments.port)
-    return {"served": str(arguments.model_dir)}
 
 
 def monitor(arguments: argparse.Namespace) -> cli.Result:

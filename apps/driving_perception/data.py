@@ -109,7 +109,8 @@ def split(
         errors.InputError: There are too few units, or none to train on.
         errors.GateError: A unit is in two parts.
     """
-    unit = partition.units(collection, block_frames=block_frames, distance=near_duplicate_distance)
+    alike = partition.near(collection, near_duplicate_distance)
+    unit = partition.units(collection, alike, block_frames=block_frames)
     if split_file is None:
         part = partition.assign(collection, unit, fractions=fractions, seed=seed)
     else:
@@ -123,7 +124,7 @@ def split(
         method=partition.METHOD if split_file is None else partition.LISTED,
         seed=seed,
     )
-    checks = _checks(collection, made, distance=near_duplicate_distance)
+    checks = _checks(collection, made, alike)
     certificate = splits.certificate(
         made,
         labels=collection.sources,
@@ -134,7 +135,7 @@ def split(
     return made, certificate
 
 
-def _checks(collection: frames.Frames, made: splits.Split, *, distance: int) -> dict[str, Any]:
+def _checks(collection: frames.Frames, made: splits.Split, alike: NDArray[np.int64]) -> dict[str, Any]:
     """Describe what was kept together, and count what is alike across parts all the same."""
     named = collection.sequences.astype(str) != ""
     torn = [
@@ -142,7 +143,6 @@ def _checks(collection: frames.Frames, made: splits.Split, *, distance: int) -> 
         for name in np.unique(collection.sequences[named].astype(str))
         if len(set(made.part[collection.sequences == name].tolist()) - {splits.LEFT_OUT}) > 1
     ]
-    alike = partition.near(collection, distance)
     across = sum(len(set(made.part[alike == value].tolist())) > 1 for value in np.unique(alike))
     boxes = {
         part: {

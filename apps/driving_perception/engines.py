@@ -10,7 +10,6 @@ import dataclasses
 import importlib.util
 import logging
 import pathlib
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -93,9 +92,12 @@ def write(
     shape = usual_shape(collection, judged, run.settings.image_size)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".engine-") as scratch:
-        path = pathlib.Path(scratch) / FILES[engine]
-        samples = _canvases(run, collection, training[:CALIBRATION_IMAGES], shape)
-        convert(run.model, path, engine=engine, shape=shape, samples=samples if int8 else None)
+        unfinished = pathlib.Path(scratch) / target.name
+        unfinished.mkdir()
+        path = unfinished / FILES[engine]
+        calibration = training[: CALIBRATION_IMAGES if int8 else 0]
+        samples = [picture for picture, _ in _placed(run, collection, calibration, shape)]
+        convert(run.model, path, engine=engine, shape=shape, samples=samples or None)
         fixed = shape if engine == "litert" or int8 else None
         parity, milliseconds = compare(run, collection, judged, load(path, engine), shape=fixed)
         if not parity["map_50_lost"] <= MOST_LOST:
@@ -103,8 +105,8 @@ def write(
                 f"export to {engine}{' int8' if int8 else ''}: expected to lose at most {MOST_LOST} of map_50 on "
                 f"validation. Received: {parity['map_50']:.4f} instead of {parity['map_50_trained']:.4f}"
             )
-        files.write_json(pathlib.Path(scratch) / "engine.json", _about(run, engine, fixed, parity, milliseconds))
-        shutil.copytree(scratch, target)
+        files.write_json(unfinished / "engine.json", _about(run, engine, fixed, parity, milliseconds))
+        unfinished.rename(target)
     return Written(path=target, parity=parity, milliseconds=milliseconds)
 
 
@@ -184,8 +186,7 @@ def compare(
     seconds: dict[str, float] = {}
     for name, look, own in (("tensorflow", trained, None), ("engine", network, shape)):
         found[name], seconds[name] = _look(run, part, look, own)
-    judge = {"images": len(part), "class_names": part.class_names, "known_classes": part.known_classes}
-    values = {name: coco.summary(coco.match(part.boxes, each, **judge))["map_50"] for name, each in found.items()}  # type: ignore[arg-type]
+    values = {name: coco.map_50(coco.match_frames(part, each)) for name, each in found.items()}
     best = {name: _best_scores(each, len(part)) for name, each in found.items()}
     return {
         "map_50_trained": values["tensorflow"],
@@ -209,11 +210,9 @@ def _look(
         size = geometry[np.newaxis, preprocessing.FILLED].astype(np.float32)
         seen = decoding.boxes(places, size, most=settings.most_detections, overlap=settings.suppression_overlap)
         factor = (geometry[preprocessing.ORIGINAL] / geometry[preprocessing.FILLED])[::-1]
-        answer = {name: values.numpy() for name, values in seen.items()}
-        answers.append(answer | {"boxes": answer["boxes"] * np.tile(factor, 2)})
-    joined = {name: np.concatenate([each[name] for each in answers]) for name in answers[0]}
+        answers.append({**seen, "boxes": seen["boxes"].numpy() * np.tile(factor, 2)})
     # The first ones pay for tracing.
-    return scoring.flat(joined), float(np.median(seconds[-TIMED_IMAGES:]))
+    return scoring.flat(answers), float(np.median(seconds[-TIMED_IMAGES:]))
 
 
 def _placed(
@@ -233,12 +232,6 @@ def _placed(
         whole = np.full((1, *shape, 3), canvas.GREY, np.float32)
         whole[0, : filled[0], : filled[1]] = resized
         yield whole, np.array([*filled, *shape, height, width], np.int64)
-
-
-def _canvases(
-    run: scoring.Run, collection: frames.Frames, rows: npt.NDArray[np.int64], shape: tuple[int, int]
-) -> list[Picture]:
-    return [picture for picture, _ in _placed(run, collection, rows, shape)]
 
 
 def cut(network: keras.Model) -> keras.Model:

@@ -125,7 +125,7 @@ def _find_out(
         chosen=chosen,
         slices=recall.breakdown(part, pairs, rows.units, resamples=resamples, seed=seed),
         kinds={kind: int((kinds == kind).sum()) for kind in errors_split.KINDS[:-1]} | {"missed": int(missed.sum())},
-        gains=errors_split.gains(part.boxes, answered, kinds, pairs, missed, part),
+        gains=errors_split.gains(part, answered, kinds, pairs, missed),
         bins=confidence.bins(run.found, every, least=LEAST_CONFIDENCE),
         collision=collision.evaluate(part, run.found, threshold=threshold),
         sources=_by_source(rows, run, resamples=resamples, seed=seed),

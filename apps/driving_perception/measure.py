@@ -168,5 +168,6 @@ def other_task(run: scoring.Run, own: frames.Frames, split: splits.Split, settin
     if seen.any():
         note = f"{int(seen.sum())} images are left out: this run was trained on them"
         others = dataclasses.replace(others, notes=(*others.notes, note))
-    units = partition.units(others, block_frames=settings.block_frames, distance=settings.near_duplicate_distance)
+    alike = partition.near(others, settings.near_duplicate_distance)
+    units = partition.units(others, alike, block_frames=settings.block_frames)
     return Task(frames=others, units=units, rows=np.flatnonzero(wanted & ~seen), part=part, certificate={})

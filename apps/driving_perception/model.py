@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from apps.driving_perception import config
+from shared import phases as phase
 from shared import training
 from shared.models import efficientnet, pretrained
 
@@ -31,39 +32,24 @@ LARGEST_EXPONENT = 8.0
 TAPS = ("stage_3_block_2_sum", "stage_5_block_3_sum", "stage_7_block_1_project_normalization")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Phase:
-    """A part of the training.
-
-    Attributes:
-        epochs: Most passes.
-        learning_rate: The schedule's peak.
-        head_only: Whether the backbone stays as it is.
-    """
-
-    epochs: int
-    learning_rate: float
-    head_only: bool = False
-
-
-def phases(settings: config.Config, *, images: int) -> dict[str, Phase]:
+def phases(settings: config.Config, *, images: int) -> dict[str, phase.Phase]:
     """Return the parts of the training in their order: what is new alone where the rest is pretrained, then all."""
-    found, epochs, rate = {}, settings.epochs_for(images), settings.learning_rate
-    if settings.backbone == config.LITE and settings.pretrained and settings.frozen_epochs:
-        found["head"] = Phase(epochs=settings.frozen_epochs, learning_rate=HEAD_SPEED * rate, head_only=True)
-        epochs -= settings.frozen_epochs
-    if epochs:
-        found["network"] = Phase(epochs=epochs, learning_rate=rate)
-    return found
+    pretrained_backbone = settings.backbone == config.LITE and settings.pretrained
+    return phase.plan(
+        epochs=settings.epochs_for(images),
+        frozen_epochs=settings.frozen_epochs if pretrained_backbone else 0,
+        learning_rate=settings.learning_rate,
+        head_speed=HEAD_SPEED,
+    )
 
 
-def fit_settings(settings: config.Config, phase: Phase) -> training.FitSettings:
-    """Return how one phase of the training goes."""
+def fit_settings(settings: config.Config, part: phase.Phase) -> training.FitSettings:
+    """Return how one part of the training goes."""
     return training.FitSettings(
-        epochs=phase.epochs,
+        epochs=part.epochs,
         batch_size=settings.batch_size,
         optimizer=settings.optimizer,
-        learning_rate=phase.learning_rate,
+        learning_rate=part.learning_rate,
         schedule=settings.schedule,
         warmup_fraction=0.1,
         weight_decay=settings.weight_decay,

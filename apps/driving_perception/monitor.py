@@ -26,11 +26,11 @@ COLUMNS = {
 
 def monitor(loaded: bundle.Bundle, collection: frames.Frames, *, output: pathlib.Path | None) -> cli.Result:
     """Compare new images with the bundle's reference; see ``shared.monitoring``."""
-    items = [scoring.as_file(collection.images.read(row)) for row in range(len(collection))]
     found: list[dict[str, npt.NDArray[Any]]] = []
-    for start in range(0, len(items), scoring.ROWS_AT_ONCE):
-        column = np.empty(len(items[start : start + scoring.ROWS_AT_ONCE]), object)
-        column[:] = items[start : start + scoring.ROWS_AT_ONCE]
+    for start in range(0, len(collection), scoring.ROWS_AT_ONCE):
+        rows = range(start, min(start + scoring.ROWS_AT_ONCE, len(collection)))
+        column = np.empty(len(rows), object)
+        column[:] = [scoring.as_file(collection.images.read(row)) for row in rows]
         given = {"image_bytes": column}
         found.append(columns(loaded.run(given), loaded.run(given, signature="statistics")))
     joined = {name: np.concatenate([part[name] for part in found]) for name in COLUMNS}

@@ -7,8 +7,6 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.driving_perception import boxes as box
-from apps.driving_perception import detections
 from apps.driving_perception.scores import coco
 from shared import errors
 
@@ -118,25 +116,11 @@ def sweep(matched: coco.Matched, weights: Floats | None = None) -> Sweep:
     return Sweep(score=score[order], right=right, wrong=wrong, objects=objects, images=float(copies.sum()))
 
 
-def fit(
-    truth: box.Boxes,
-    found: detections.Detections,
-    *,
-    images: int,
-    class_names: tuple[str, ...],
-    known_classes: NDArray[np.bool_],
-    rule: str,
-    fppi_budget: float,
-    fitted_on: Mapping[str, Any],
-) -> Operating:
+def fit(matched: coco.Matched, *, rule: str, fppi_budget: float, fitted_on: Mapping[str, Any]) -> Operating:
     """Choose the threshold on validation images.
 
     Args:
-        truth: Their labelled boxes.
-        found: All detections in them, down to a low score.
-        images: How many there are.
-        class_names: What is found.
-        known_classes: (images, classes) bool: what each image's source labels.
+        matched: All detections in them, down to a low score, matched with their labelled boxes.
         rule: One of ``RULES``.
         fppi_budget: False alarms per image for ``fppi``.
         fitted_on: What the images are.
@@ -146,7 +130,7 @@ def fit(
     """
     if rule not in RULES:
         raise errors.InputError(f"threshold_rule: expected one of {RULES}. Received: {rule!r}")
-    swept = sweep(coco.match(truth, found, images=images, class_names=class_names, known_classes=known_classes))
+    swept = sweep(matched)
     row = _best(swept, rule, fppi_budget)
     # Half way to the next score: a box that scores the same to the last digit elsewhere is not left to rounding.
     below = swept.score[row + 1] if row + 1 < len(swept.score) else 0.0
@@ -156,7 +140,7 @@ def fit(
         name: float(getattr(swept, name)[row]) if row >= 0 else 0.0 for name in ("recall", "precision", "false_alarms")
     }
     return Operating(
-        class_names=class_names,
+        class_names=matched.class_names,
         threshold=float(threshold),
         rule=rule,
         fppi_budget=fppi_budget,

@@ -17,7 +17,7 @@ LISTED = "the user's list of parts, checked"
 _NUMBERED = re.compile(r"^(.*?)[-_ ]?(\d+)$")
 
 
-def units(collection: frames.Frames, *, block_frames: int, distance: int) -> NDArray[np.int64]:
+def units(collection: frames.Frames, alike: NDArray[np.int64], *, block_frames: int) -> NDArray[np.int64]:
     """Return (n,) what must stay together.
 
     A drive or clip that is named stays whole. Otherwise images of one source whose file names differ in their last
@@ -27,8 +27,8 @@ def units(collection: frames.Frames, *, block_frames: int, distance: int) -> NDA
 
     Args:
         collection: The images.
+        alike: (n,) groups of nearly equal pictures, from ``near``.
         block_frames: Neighbouring frames in a block.
-        distance: Bits of the perceptual hash up to which pictures count as nearly equal.
     """
     series, order = series_of(collection)
     block = np.zeros(len(collection), np.int64)
@@ -37,7 +37,7 @@ def units(collection: frames.Frames, *, block_frames: int, distance: int) -> NDA
         block[rows[np.argsort(order[rows], kind="stable")]] = np.arange(len(rows)) // block_frames
     named = collection.sequences.astype(str) != ""
     keys = np.where(named, collection.sequences.astype(str), np.char.add(np.char.add(series, "#"), block.astype(str)))
-    return splits.merge_units(keys, collection.images.content_hashes, _alike(collection, series, distance))
+    return splits.merge_units(keys, collection.images.content_hashes, _of_several_series(alike, series))
 
 
 def series_of(collection: frames.Frames) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
@@ -58,14 +58,13 @@ def series_of(collection: frames.Frames) -> tuple[NDArray[np.str_], NDArray[np.i
 
 
 def near(collection: frames.Frames, distance: int) -> NDArray[np.int64]:
-    """Return (n,) groups of images that are the same picture, exactly or nearly."""
+    """Return (n,) groups of images that are the same picture, exactly or nearly; every image is decoded for it."""
     return near_duplicates.near(collection.images, distance=distance)
 
 
-def _alike(collection: frames.Frames, series: NDArray[np.str_], distance: int) -> NDArray[np.int64]:
-    """Return (n,) groups of nearly equal pictures that are not of one series; every other image is its own group."""
-    group = near(collection, distance)
-    found: NDArray[np.int64] = np.arange(len(collection)) + int(group.max(initial=0)) + 1
+def _of_several_series(group: NDArray[np.int64], series: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return (n,) those groups that are not of one series; every other image is a group of its own."""
+    found: NDArray[np.int64] = np.arange(len(group)) + int(group.max(initial=0)) + 1
     for value in np.unique(group):
         rows = np.flatnonzero(group == value)
         if len(np.unique(series[rows])) > 1:

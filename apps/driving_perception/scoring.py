@@ -103,12 +103,13 @@ def detect(
         if not valid.numpy().all():
             name = collection.images.names[chosen[int(np.argmin(valid.numpy()))]]
             raise errors.InputError(f"{name}: expected an image that can be decoded. Received: another file")
-        found.append(_numpy(seen))
-    return flat({name: np.concatenate([part[name] for part in found]) for name in found[0]})
+        found.append(seen)
+    return flat(found)
 
 
-def flat(found: Mapping[str, npt.NDArray[Any]]) -> detections.Detections:
-    """Return the answers of a batch, (batch, most, ...), as one list of boxes."""
+def flat(parts: Sequence[Mapping[str, Any]]) -> detections.Detections:
+    """Return the answers of batches, each (batch, most, ...), arrays or tensors, as one list of boxes."""
+    found = {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
     present = np.arange(found["scores"].shape[1]) < found["count"][:, np.newaxis]
     image, _ = np.nonzero(present)
     return detections.Detections.build(

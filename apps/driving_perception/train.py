@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from apps.driving_perception import (
     config,
@@ -24,7 +23,7 @@ from apps.driving_perception import (
     targets,
 )
 from apps.driving_perception.scores import coco
-from shared import files, runtime, splits, training
+from shared import files, phases, runtime, splits, training
 
 log = logging.getLogger("fieldnets")
 
@@ -66,7 +65,7 @@ def fit_network(
     judged, geometry = pictures.validation(collection, split.rows("validation"), settings)
     keras.utils.set_random_seed(settings.seed)
     network = model.build(settings, classes=len(collection.class_names))
-    histories = []
+    histories = {}
     for name, phase in model.phases(settings, images=len(learned)).items():
         model.freeze(network, settings, backbone=phase.head_only)
         result = training.fit(
@@ -75,23 +74,16 @@ def fit_network(
             judged,
             settings=model.fit_settings(settings, phase),
             loss=losses.DetectionLoss(box_weight=settings.box_weight, assigned_places=settings.assigned_places),
-            monitor=monitor(geometry, settings),
-            outputs=outputs(folder, name),
+            monitor=monitor(geometry, settings, collection.class_names),
+            outputs=phases.outputs(folder, name),
         )
         log.info("%s: map_50 %.4f in epoch %d, %.0f s", name, result.best_value, result.best_epoch, result.seconds)
-        histories.append(pd.DataFrame(result.history).assign(phase=name))
-    joined = pd.concat(histories)
-    files.write_text(folder.history, joined[["phase", *joined.columns.drop("phase")]].to_csv(index=False))
+        histories[name] = result.history
+    phases.write_history(folder, histories)
     return network
 
 
-def outputs(folder: files.RunFolder, name: str) -> training.Outputs:
-    """Return where one phase leaves its traces."""
-    checkpoints = folder.checkpoints / name
-    return training.Outputs(checkpoints=checkpoints, history=checkpoints / "history.csv", logs=folder.logs / name)
-
-
-def monitor(geometry: npt.NDArray[np.int64], settings: config.Config) -> training.Monitor:
+def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_names: tuple[str, ...]) -> training.Monitor:
     """Return what epochs are compared by: mean average precision at an overlap of 0.5 on the validation canvases."""
 
     def judge(rows: targets.Rows, places: npt.NDArray[np.float32]) -> float:
@@ -102,8 +94,8 @@ def monitor(geometry: npt.NDArray[np.int64], settings: config.Config) -> trainin
             found.append(
                 decoding.boxes(places[part], sizes, most=settings.most_detections, overlap=settings.suppression_overlap)
             )
-        arrays = {name: np.concatenate([part[name].numpy() for part in found]) for name in found[0]}
-        return coco.map_50(targets.boxes(rows), scoring.flat(arrays), images=len(rows))
+        seen = scoring.flat(found)
+        return coco.map_50(coco.match(targets.boxes(rows), seen, images=len(rows), class_names=class_names))
 
     return judge
 
@@ -114,18 +106,12 @@ def freeze_decision(
     """Choose the threshold on validation; return what it gives there, and the decision."""
     part = collection.take(rows)
     found = scoring.detect(network, settings, collection, rows)
+    matched = coco.match_frames(part, found)
     decision = operating.fit(
-        part.boxes,
-        found,
-        images=len(part),
-        class_names=part.class_names,
-        known_classes=part.known_classes,
+        matched,
         rule=settings.threshold_rule,
         fppi_budget=settings.fppi_budget,
         fitted_on={"split": "validation", "n": len(part), "data_sha256": collection.sha256},
-    )
-    matched = coco.match(
-        part.boxes, found, images=len(part), class_names=part.class_names, known_classes=part.known_classes
     )
     numbers = coco.summary(matched)
     told = {name: numbers[name] for name in ("map_50", "map") if np.isfinite(numbers[name])}

@@ -9,6 +9,7 @@ from typing import Any
 
 from apps.fraud_detection import config
 from shared import cli, errors, files
+from shared.serving import verb
 
 NAME = "fraud-detection"
 log = logging.getLogger("fieldnets")
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             explain=explain,
             predict=predict,
             export=export,
-            serve=serve,
+            serve=verb.serve,
             monitor=monitor,
             tune=tune,
         ),
@@ -173,18 +174,6 @@ def export(arguments: argparse.Namespace) -> cli.Result:
     own = data.prepare_again(run.settings, run.folder)
     exported = exporting.export_run(run, own, arguments.output_dir)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
-
-
-def serve(arguments: argparse.Namespace) -> cli.Result:
-    """Serve a bundle until interrupted."""
-    from shared.serving import bundle
-
-    bundle.find(arguments.model_dir)
-    _load_tensorflow()
-    from shared.serving import server
-
-    server.serve(bundle.load(arguments.model_dir), host=arguments.host, port=arguments.port)
-    return {"served": str(arguments.model_dir)}
 
 
 def monitor(arguments: argparse.Namespace) -> cli.Result:

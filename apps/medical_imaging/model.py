@@ -1,6 +1,5 @@
 """The network and how it is trained: grey squares of 0 to 255 in, logits out."""
 
-import dataclasses
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from apps.medical_imaging import backbones, config
 from shared import losses, training
+from shared import phases as phase
 from shared.models import cnn
 
 EVALUATION_ROWS = 64
@@ -20,30 +20,14 @@ VIEW_SCALES = (1.0, 0.94, 1.06, 0.9, 1.1, 0.97, 1.03, 0.88, 1.12)
 HEAD_SPEED = 6.0
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Phase:
-    """A part of the training.
-
-    Attributes:
-        epochs: Most passes.
-        learning_rate: The schedule's peak.
-        head_only: Whether the backbone stays as it is.
-    """
-
-    epochs: int
-    learning_rate: float
-    head_only: bool = False
-
-
-def phases(settings: config.Config) -> dict[str, Phase]:
+def phases(settings: config.Config) -> dict[str, phase.Phase]:
     """Return the parts of the training in their order: the head alone where the rest is pretrained, the network."""
-    found, epochs, rate = {}, settings.epochs, settings.learning_rate
-    if settings.model == "transfer" and settings.frozen_epochs:
-        found["head"] = Phase(epochs=settings.frozen_epochs, learning_rate=HEAD_SPEED * rate, head_only=True)
-        epochs -= settings.frozen_epochs
-    if epochs:
-        found["network"] = Phase(epochs=epochs, learning_rate=rate)
-    return found
+    return phase.plan(
+        epochs=settings.epochs,
+        frozen_epochs=settings.frozen_epochs if settings.model == "transfer" else 0,
+        learning_rate=settings.learning_rate,
+        head_speed=HEAD_SPEED,
+    )
 
 
 def build(settings: config.Config, *, classes: int) -> keras.Model:
@@ -69,13 +53,13 @@ def build(settings: config.Config, *, classes: int) -> keras.Model:
     return keras.Model(image, core(scaled), name="residual_cnn")
 
 
-def fit_settings(settings: config.Config, phase: Phase) -> training.FitSettings:
-    """Return how one phase of the training goes."""
+def fit_settings(settings: config.Config, part: phase.Phase) -> training.FitSettings:
+    """Return how one part of the training goes."""
     return training.FitSettings(
-        epochs=phase.epochs,
+        epochs=part.epochs,
         batch_size=settings.batch_size,
         optimizer=settings.optimizer,
-        learning_rate=phase.learning_rate,
+        learning_rate=part.learning_rate,
         schedule=settings.schedule,
         warmup_fraction=0.1,
         weight_decay=settings.weight_decay,

@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn import metrics, model_selection
 
 from apps.medical_imaging import answers, augmentation, backbones, config, data, model, pixels, prepare
-from shared import datasets, files, runtime, training
+from shared import datasets, files, phases, runtime, training
 from shared.evaluation import calibration
 
 log = logging.getLogger("fieldnets")
@@ -105,7 +105,7 @@ def fit_network(
         augment=augmentation.build(settings),
     )
     network = model.build(settings, classes=train_part.labels.shape[1])
-    histories = []
+    histories = {}
     for name, phase in model.phases(settings).items():
         if settings.model == "transfer":
             backbones.freeze(network, settings, head_only=phase.head_only)
@@ -116,7 +116,7 @@ def fit_network(
             settings=model.fit_settings(settings, phase),
             loss=model.build_loss(settings, task=task, labels=train_part.labels),
             monitor=monitor(task),
-            outputs=outputs(folder, name),
+            outputs=phases.outputs(folder, name),
         )
         log.info(
             "%s: calibrated log-loss %.4f in epoch %d, %.0f s",
@@ -125,16 +125,9 @@ def fit_network(
             result.best_epoch,
             result.seconds,
         )
-        histories.append(pd.DataFrame(result.history).assign(phase=name))
-    joined = pd.concat(histories)
-    files.write_text(folder.history, joined[["phase", *joined.columns.drop("phase")]].to_csv(index=False))
+        histories[name] = result.history
+    phases.write_history(folder, histories)
     return network
-
-
-def outputs(folder: files.RunFolder, name: str) -> training.Outputs:
-    """Return where one phase leaves its traces."""
-    checkpoints = folder.checkpoints / name
-    return training.Outputs(checkpoints=checkpoints, history=checkpoints / "history.csv", logs=folder.logs / name)
 
 
 def monitor(task: str) -> training.Monitor:

@@ -9,6 +9,7 @@ from typing import Any
 
 from apps.sentiment import config
 from shared import cli, errors, files
+from shared.serving import verb
 
 NAME = "sentiment"
 log = logging.getLogger("fieldnets")
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             explain=explain,
             predict=predict,
             export=export,
-            serve=serve,
+            serve=verb.serve,
             monitor=monitor,
             tune=tune,
         ),
@@ -137,18 +138,6 @@ def export(arguments: argparse.Namespace) -> cli.Result:
     own, split = measure.own_data(run)
     exported = exporting.export_run(run, own.texts[split.rows("validation")], arguments.output_dir)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
-
-
-def serve(arguments: argparse.Namespace) -> cli.Result:
-    """Serve a bundle until interrupted."""
-    from shared.serving import bundle
-
-    bundle.find(arguments.model_dir)
-    _load_tensorflow()
-    from shared.serving import server
-
-    server.serve(bundle.load(arguments.model_dir), host=arguments.host, port=arguments.port)
-    return {"served": str(arguments.model_dir)}
 
 
 def monitor(arguments: argparse.Namespace) -> cli.Result:

@@ -82,7 +82,7 @@ def test_frames_without_a_sequence_are_cut_into_blocks_of_neighbours(tmp_path: p
     names = [f"clip_{number}.png" for number in range(0, 240, 6)]
     text = "image,xmin,ymin,xmax,ymax\n" + "".join(f"{name},1,1,20,20\n" for name in names)
     found = data.load([str(roads.table(tmp_path / "t", text, names))])
-    unit = partition.units(found, block_frames=8, distance=6)
+    unit = partition.units(found, partition.near(found, 6), block_frames=8)
     numbers = np.array([int(name.split("_")[-1].split(".")[0]) for name in found.images.names])
     by_number = unit[np.argsort(numbers)]
     assert [len(np.unique(by_number[start : start + 8])) for start in range(0, 40, 8)] == [1] * 5
@@ -93,7 +93,7 @@ def test_equal_pictures_of_two_sources_stay_together(tmp_path: pathlib.Path) -> 
     one = roads.voc(tmp_path / "one", {"a": [("car", (1, 1, 20, 20))], "b": [("car", (1, 1, 20, 20))]})
     two = roads.voc(tmp_path / "two", {"x": [("car", (1, 1, 20, 20))]})
     found = data.load([str(one), str(two)])
-    unit = partition.units(found, block_frames=1, distance=6)
+    unit = partition.units(found, partition.near(found, 6), block_frames=1)
     assert unit[0] == unit[2] != unit[1]
 
 

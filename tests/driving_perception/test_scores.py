@@ -65,23 +65,18 @@ def test_the_threshold_of_the_best_f1_and_of_a_budget() -> None:
         (2, SQUARE, 0, 0.5),
         (3, [60, 10, 90, 40], 0, 0.3),
     )
-    judge = {
-        "images": 4,
-        "class_names": NAMES,
-        "known_classes": np.ones((4, 2), bool),
-        "fitted_on": {"split": "validation"},
-        "fppi_budget": 0.1,
-    }
+    found_there = matched(boxes, guesses, 4)
+    judge = {"fitted_on": {"split": "validation"}, "fppi_budget": 0.1}
     # F1 at 0.9, 0.8, 0.6, 0.5, 0.3: 0.4, 0.667, 0.571, 0.75, 0.667.
-    best = operating.fit(boxes, guesses, rule="max_f1", **judge)  # type: ignore[arg-type]
+    best = operating.fit(found_there, rule="max_f1", **judge)  # type: ignore[arg-type]
     assert 0.3 < best.threshold < 0.5
     assert (best.recall, best.precision, best.false_positives_per_image) == pytest.approx((0.75, 0.75, 0.25))
-    careful = operating.fit(boxes, guesses, rule="fppi", **judge)  # type: ignore[arg-type]
+    careful = operating.fit(found_there, rule="fppi", **judge)  # type: ignore[arg-type]
     assert 0.6 < careful.threshold < 0.8
     assert careful.false_positives_per_image == 0
     assert operating.Operating.from_json(careful.to_json()) == careful
     with pytest.raises(errors.InputError, match="threshold_rule"):
-        operating.fit(boxes, guesses, rule="best", **judge)  # type: ignore[arg-type]
+        operating.fit(found_there, rule="best", **judge)  # type: ignore[arg-type]
     with pytest.raises(errors.InputError, match="expected the fields"):
         operating.Operating.from_json({"threshold": 0.5})
 
@@ -103,7 +98,7 @@ def test_each_planted_error_is_named_and_mending_it_brings_what_it_cost() -> Non
     assert dict(zip(guesses.score.astype(float).round(2).tolist(), names.tolist(), strict=True)) == expected
     assert missed.tolist() == [False, False, False, True, True]
     part = roads.collection(boxes, images=5)
-    gains = errors_split.gains(boxes, guesses, names, pairs, missed, part)
+    gains = errors_split.gains(part, guesses, names, pairs, missed)
     assert gains["classification"] > 0.1
     assert gains["localisation"] > 0.1
     assert gains["missed"] > 0.1

@@ -38,13 +38,7 @@ def measure(
 ) -> Measured:
     """Measure one detector, on all images and on resamples of their units."""
     part = rows.frames
-    matched = coco.match(
-        part.boxes,
-        found,
-        images=len(part),
-        class_names=part.class_names,
-        known_classes=part.known_classes,
-    )
+    matched = coco.match_frames(part, found)
     count = _counter(rows, found, matched, threshold)
     numbers = count(np.ones(len(part)))
     units = resampling.units_of(rows.units, rows=len(part))

@@ -4,11 +4,12 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
+from apps.driving_perception import config
 from apps.driving_perception.readers import bdd100k, coco, entries, kitti, table, voc, yolo
 from shared import errors
 
 SCENES = "road-scenes"
-FORMATS = ("auto", SCENES, "kitti", "voc", "coco", "yolo", "bdd100k", "table")
+FORMATS = config.FORMATS
 
 _READERS: dict[str, Callable[[pathlib.Path], entries.Source]] = {
     "kitti": kitti.read,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pycocotools import coco, cocoeval
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import detections
+from apps.driving_perception import detections, frames
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -108,6 +108,17 @@ def match(
     return Matched(class_names=class_names, images=images, by_size=by_size)
 
 
+def match_frames(collection: frames.Frames, found: detections.Detections) -> Matched:
+    """Match detections with the boxes of a collection; see ``match``."""
+    return match(
+        collection.boxes,
+        found,
+        images=len(collection),
+        class_names=collection.class_names,
+        known_classes=collection.known_classes,
+    )
+
+
 def average_precision(matches: Matches, weights: Floats | None = None) -> Floats:
     """Return (10,) the average precision of one class at each of ``OVERLAPS``; NaN where no object is there.
 
@@ -158,11 +169,8 @@ def summary(matched: Matched, weights: Floats | None = None) -> dict[str, float]
     return numbers
 
 
-def map_50(truth: box.Boxes, found: detections.Detections, *, images: int) -> float:
+def map_50(matched: Matched) -> float:
     """Return the mean over classes of the average precision at an overlap of 0.5; 0 where there is nothing to find."""
-    labels = [*truth.label.tolist(), *found.label.tolist()]
-    names = tuple(str(label) for label in range(max(labels, default=0) + 1))
-    matched = match(truth, found, images=images, class_names=names)
     values = [average_precision(each)[0] for each in matched.by_size["all"].values()]
     return float(np.mean(values)) if values else 0.0
 

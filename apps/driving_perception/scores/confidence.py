@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from apps.driving_perception import detections
 from apps.driving_perception.scores import pairing
+from shared.evaluation import calibration
 
 BINS = 10
 
@@ -19,15 +20,10 @@ def bins(found: detections.Detections, pairs: pairing.Pairing, *, least: float) 
     """Return ``confidence``, ``accuracy`` and ``n`` of bins of equal width, of what scores at least ``least``."""
     judged = (pairs.outcome != pairing.IGNORED) & (found.score >= least)
     score, right = found.score[judged].astype(np.float64), pairs.outcome[judged] == pairing.RIGHT
-    place = np.minimum((score * BINS).astype(int), BINS - 1)
-    return [
-        {
-            "confidence": float(score[place == each].mean()),
-            "accuracy": float(right[place == each].mean()),
-            "n": int((place == each).sum()),
-        }
-        for each in np.unique(place)
-    ]
+    if not judged.any():
+        return []
+    rows = calibration.reliability(right.astype(np.int64), score, bins=BINS)
+    return [{"confidence": row["mean_score"], "accuracy": row["observed"], "n": row["n"]} for row in rows]
 
 
 def error(rows: list[dict[str, Any]]) -> float:

@@ -4,6 +4,7 @@ The kinds of Bolya et al. 2020, "TIDE: A General Toolbox for Identifying Object 
 0.5 for right and 0.1 for background.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -57,12 +58,11 @@ def _kind(overlap: NDArray[np.floating], same: NDArray[np.bool_], taken: NDArray
 
 
 def gains(
-    truth: box.Boxes,
+    collection: frames.Frames,
     found: detections.Detections,
     names: NDArray[np.str_],
     pairs: pairing.Pairing,
     missed: NDArray[np.bool_],
-    collection: frames.Frames,
 ) -> Mapping[str, float]:
     """Return how much average precision at 0.5 grows when all errors of one kind are mended.
 
@@ -71,16 +71,9 @@ def gains(
     """
 
     def score(boxes: box.Boxes, guesses: detections.Detections) -> float:
-        matched = coco.match(
-            boxes,
-            guesses,
-            images=len(collection),
-            class_names=collection.class_names,
-            known_classes=collection.known_classes,
-        )
-        value = coco.summary(matched)["map_50"]
-        return value if np.isfinite(value) else 0.0
+        return coco.map_50(coco.match_frames(dataclasses.replace(collection, boxes=boxes), guesses))
 
+    truth = collection.boxes
     before = score(truth, found)
     result = {}
     for kind in KINDS[:-1]:

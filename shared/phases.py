@@ -1,0 +1,56 @@
+"""A training in parts: first what is new alone, where the rest is pretrained, then the network."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from shared import files, training
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A part of the training.
+
+    Attributes:
+        epochs: Most passes.
+        learning_rate: The schedule's peak.
+        head_only: Whether the backbone stays as it is.
+    """
+
+    epochs: int
+    learning_rate: float
+    head_only: bool = False
+
+
+def plan(*, epochs: int, frozen_epochs: int, learning_rate: float, head_speed: float) -> dict[str, Phase]:
+    """Return the parts in their order: ``head`` for the first ``frozen_epochs``, ``network`` for the rest.
+
+    Args:
+        epochs: Most passes in all.
+        frozen_epochs: How many of them the backbone stays as it is; 0: there is no such part.
+        learning_rate: Peak for the network.
+        head_speed: How many times that is the peak for the head alone.
+
+    >>> list(plan(epochs=3, frozen_epochs=1, learning_rate=0.1, head_speed=2.0))
+    ['head', 'network']
+    """
+    found = {}
+    if frozen_epochs:
+        found["head"] = Phase(epochs=frozen_epochs, learning_rate=head_speed * learning_rate, head_only=True)
+    if epochs > frozen_epochs:
+        found["network"] = Phase(epochs=epochs - frozen_epochs, learning_rate=learning_rate)
+    return found
+
+
+def outputs(folder: files.RunFolder, name: str) -> training.Outputs:
+    """Return where one part leaves its traces."""
+    checkpoints = folder.checkpoints / name
+    return training.Outputs(checkpoints=checkpoints, history=checkpoints / "history.csv", logs=folder.logs / name)
+
+
+def write_history(folder: files.RunFolder, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Write the epochs of all parts, in their order, as the run's ``history.csv``, with the column ``phase`` first."""
+    joined = pd.concat([pd.DataFrame(list(rows)).assign(phase=name) for name, rows in histories.items()])
+    files.write_text(folder.history, joined[["phase", *joined.columns.drop("phase")]].to_csv(index=False))
