@@ -22,8 +22,9 @@ def units(collection: frames.Frames, alike: NDArray[np.int64], *, block_frames: 
 
     A drive or clip that is named stays whole. Otherwise images of one source whose file names differ in their last
     number are taken for neighbours in that order, and cut into blocks of ``block_frames``. Equal files stay together
-    always; nearly equal pictures too, but within one numbered series: a camera that stands still makes all its frames
-    alike, and their blocks already keep neighbours together. The certificate counts what is alike across parts there.
+    always; nearly equal pictures too, but where they are most of a numbered series: a camera that stands still makes
+    all its frames alike, and their blocks already keep neighbours together. The certificate counts what is alike
+    across parts there.
 
     Args:
         collection: The images.
@@ -37,7 +38,7 @@ def units(collection: frames.Frames, alike: NDArray[np.int64], *, block_frames: 
         block[rows[np.argsort(order[rows], kind="stable")]] = np.arange(len(rows)) // block_frames
     named = collection.sequences.astype(str) != ""
     keys = np.where(named, collection.sequences.astype(str), np.char.add(np.char.add(series, "#"), block.astype(str)))
-    return splits.merge_units(keys, collection.images.content_hashes, _of_several_series(alike, series))
+    return splits.merge_units(keys, collection.images.content_hashes, _copies(alike, series))
 
 
 def series_of(collection: frames.Frames) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
@@ -62,12 +63,13 @@ def near(collection: frames.Frames, distance: int) -> NDArray[np.int64]:
     return near_duplicates.near(collection.images, distance=distance)
 
 
-def _of_several_series(group: NDArray[np.int64], series: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Return (n,) those groups that are not of one series; every other image is a group of its own."""
+def _copies(group: NDArray[np.int64], series: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return (n,) those groups that are not most of a single series; every other image is a group of its own."""
     found: NDArray[np.int64] = np.arange(len(group)) + int(group.max(initial=0)) + 1
     for value in np.unique(group):
         rows = np.flatnonzero(group == value)
-        if len(np.unique(series[rows])) > 1:
+        own = series[rows]
+        if len(np.unique(own)) > 1 or 2 * len(rows) <= int((series == own[0]).sum()):
             found[rows] = value
     return found
 

@@ -97,6 +97,19 @@ def test_equal_pictures_of_two_sources_stay_together(tmp_path: pathlib.Path) -> 
     assert unit[0] == unit[2] != unit[1]
 
 
+def test_two_copies_in_one_series_stay_together_but_not_a_camera_that_stands_still(tmp_path: pathlib.Path) -> None:
+    names = [f"clip_{number}.png" for number in range(8)]
+    text = "image,xmin,ymin,xmax,ymax\n" + "".join(f"{name},1,1,20,20\n" for name in names)
+    found = data.load([str(roads.table(tmp_path / "t", text, names))])
+    apart = np.arange(8)
+    assert len(np.unique(partition.units(found, apart, block_frames=2))) == 4
+    copies = np.where(apart == 7, 0, apart)
+    unit = partition.units(found, copies, block_frames=2)
+    assert unit[0] == unit[7] and len(np.unique(unit)) == 3
+    still = np.zeros(8, np.int64)
+    assert len(np.unique(partition.units(found, still, block_frames=2))) == 4
+
+
 def test_a_users_split_that_tears_a_sequence_apart_is_refused(tmp_path: pathlib.Path) -> None:
     many = scenes.render(sequences=4, frames=2, seed=0, width=96, height=64)
     file = tmp_path / "split.csv"
