@@ -105,7 +105,8 @@ def test_two_copies_in_one_series_stay_together_but_not_a_camera_that_stands_sti
     assert len(np.unique(partition.units(found, apart, block_frames=2))) == 4
     copies = np.where(apart == 7, 0, apart)
     unit = partition.units(found, copies, block_frames=2)
-    assert unit[0] == unit[7] and len(np.unique(unit)) == 3
+    assert unit[0] == unit[7]
+    assert len(np.unique(unit)) == 3
     still = np.zeros(8, np.int64)
     assert len(np.unique(partition.units(found, still, block_frames=2))) == 4
 
