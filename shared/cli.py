@@ -15,7 +15,8 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
-from shared import config, errors, printing
+from shared import config, errors, flags, printing
+from shared.serving import settings
 
 # What a verb returns: JSON-able; "table" is a list of rows, "exit_code" another code than 0 for a gate that failed.
 Result = Mapping[str, Any]
@@ -108,7 +109,7 @@ def app_parser(
     predict.add_argument("input", metavar="INPUT", nargs="+", type=pathlib.Path, help="files to score")
     predict.add_argument("--output", type=pathlib.Path, required=True, help=".csv, .jsonl or .parquet")
     _add_resume_or_overwrite(predict, "output")
-    predict.add_argument("--chunk-rows", type=at_least(1), default=4096, help="rows held in memory at a time")
+    predict.add_argument("--chunk-rows", type=flags.at_least(1), default=4096, help="rows held in memory at a time")
 
     export = verb("export", commands.export, "write a serving bundle, checked against the run")
     add_run_dir(export, name)
@@ -116,16 +117,14 @@ def app_parser(
     export.add_argument("--format", choices=tuple(formats), default=formats[0], help="what to write")
 
     serve = verb("serve", commands.serve, "serve a bundle over HTTP")
-    serve.add_argument("--model-dir", type=pathlib.Path, required=True, help="a bundle, or the folder above it")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    serve.add_argument("--port", type=at_least(0, 65535), default=8501, help="port to listen on; 0 takes a free one")
+    settings.add_options(serve)
 
     monitor = verb("monitor", commands.monitor, "compare new inputs with the bundle's reference", *source)
     monitor.add_argument("--model-dir", type=pathlib.Path, required=True, help="a bundle, or the folder above it")
     monitor.add_argument("--output-dir", type=pathlib.Path, help="where drift.json and report.html go")
 
     tune = verb("tune", commands.tune, "search hyperparameters; write the best config file", *everything)
-    tune.add_argument("--trials", type=at_least(1), default=10, help="configurations to try")
+    tune.add_argument("--trials", type=flags.at_least(1), default=10, help="configurations to try")
     tune.add_argument("--output-dir", type=pathlib.Path, default=pathlib.Path("runs") / f"{name}-tune")
     _add_preset(tune)
     more(verbs)
@@ -147,7 +146,7 @@ def add_verb(
     if config_class is not None and fields:
         config.add_flags(parser, config_class, fields)
     if "seed" not in fields:
-        parser.add_argument("--seed", type=at_least(0), default=0, help="seed of every random choice")
+        parser.add_argument("--seed", type=flags.at_least(0), default=0, help="seed of every random choice")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--verbose", action="store_true", help="say more on stderr")
     loudness.add_argument("--quiet", action="store_true", help="say only warnings and errors")
@@ -247,19 +246,6 @@ def _add_resume_or_overwrite(parser: argparse.ArgumentParser, what: str) -> None
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--resume", action="store_true", help=f"go on with an interrupted {what}")
     choice.add_argument("--overwrite", action="store_true", help=f"replace an existing {what}")
-
-
-def at_least(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
-    """Return a parser of whole numbers within limits."""
-
-    def parse(text: str) -> int:
-        number = int(text) if text.lstrip("-").isdecimal() else None
-        if number is None or number < minimum or (maximum is not None and number > maximum):
-            limits = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-            raise argparse.ArgumentTypeError(f"expected a whole number {limits}. Received: {text!r}")
-        return number
-
-    return parse
 
 
 def _add_preset(parser: argparse.ArgumentParser) -> None:

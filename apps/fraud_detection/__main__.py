@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.fraud_detection import config
-from shared import cli, errors, files
+from shared import cli, errors, files, flags
 from shared.serving import verb
 
 NAME = "fraud-detection"
@@ -58,7 +58,7 @@ def _add_verbs(verbs: cli.Verbs) -> None:
     queue = reading("alerts", alerts, "rank a day's transactions for investigators")
     cli.add_run_dir(queue, NAME)
     queue.add_argument("--day", help="day to rank, as 2018-08-10 (default: the last of the data)")
-    queue.add_argument("--budget", type=cli.at_least(1), help="most alerts (default: the run's)")
+    queue.add_argument("--budget", type=flags.at_least(1), help="most alerts (default: the run's)")
     queue.add_argument("--rank-by", choices=("score", "expected_loss"), default="score", help="default: score")
     queue.add_argument("--output-dir", type=pathlib.Path, help="default: RUN_DIR/alerts/DAY")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.medical_imaging import config
-from shared import cli, files
+from shared import cli, files, flags
 from shared.serving import verb
 
 NAME = "medical-imaging"
@@ -180,9 +180,9 @@ def _add_augment(verbs: cli.Verbs) -> None:
     parser = cli.add_verb(verbs, "augment", augment, help="train a GAN on the training part; write synthetic images")
     cli.add_run_dir(parser, NAME)
     parser.add_argument("--output-dir", type=pathlib.Path, required=True, help="new folder of the synthetic images")
-    parser.add_argument("--images", type=cli.at_least(2), help="how many (default: as many as the training part)")
-    parser.add_argument("--image-size", type=cli.at_least(16), default=64, help="side in pixels (default: 64)")
-    parser.add_argument("--epochs", type=cli.at_least(1), default=20, help="passes over the training part")
+    parser.add_argument("--images", type=flags.at_least(2), help="how many (default: as many as the training part)")
+    parser.add_argument("--image-size", type=flags.at_least(16), default=64, help="side in pixels (default: 64)")
+    parser.add_argument("--epochs", type=flags.at_least(1), default=20, help="passes over the training part")
 
 
 def _load_tensorflow() -> None:

@@ -1,204 +1,164 @@
-"""A small HTTP server for one bundle: TF Serving's REST routes, a health route and a page to try it.
+"""The HTTP server: bundles -> three protocols, metrics and a page. It knows what bundles say, and no app."""
 
-Only what the bundle's signature says is known here; there is no app in it.
-"""
-
-import base64
-import binascii
-import importlib.resources
-import json
-from typing import Annotated, Any
+import asyncio
+import contextlib
+import importlib.metadata
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
 
 import fastapi
-import fastapi.responses
-import numpy as np
-import numpy.typing as npt
 import starlette.exceptions
 import uvicorn
 
 from shared import errors
-from shared.serving import bundle
+from shared.serving import (
+    answering,
+    describing,
+    guarding,
+    observing,
+    open_inference,
+    refusals,
+    registry,
+    settings,
+    tensors,
+    tf_serving,
+    ui,
+)
 
-MAXIMUM_ROWS = 1024
+log = logging.getLogger("fieldnets")
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def create(loaded: bundle.Bundle) -> fastapi.FastAPI:
-    """Build the server's application for a loaded bundle.
+def create(models: registry.Registry, options: settings.Settings, metrics: observing.Metrics) -> fastapi.FastAPI:
+    """Build the server's application.
 
-    Routes: ``GET /v1/models/NAME`` (status), ``GET /v1/models/NAME/metadata`` (signature),
-    ``POST /v1/models/NAME:predict`` (``{"instances": [...]}`` or ``{"inputs": ...}``), ``GET /health``, ``GET /``.
+    Routes: TF Serving's REST below ``/v1``, the Open Inference Protocol below ``/v2``, Vertex AI's where
+    ``options`` name them, ``/health``, ``/metrics``, ``/openapi.json``, and the page at ``/``.
+
+    Args:
+        models: Loaded models.
+        options: The server's settings.
+        metrics: Where requests are counted.
+
+    Raises:
+        errors.InputError: A predict route of Vertex AI is asked for, but there are several models.
     """
-    app = fastapi.FastAPI(title=loaded.name, version=str(loaded.version), openapi_url="/openapi.json")
-    page = importlib.resources.files("shared.serving").joinpath("page.html").read_text("utf-8")
-    root = f"/v1/models/{loaded.name}"
+    release = importlib.metadata.version("fieldnets")
 
-    @app.exception_handler(errors.InputError)
-    def refuse(request: fastapi.Request, error: Exception) -> fastapi.responses.JSONResponse:
-        del request
-        return fastapi.responses.JSONResponse({"error": str(error)}, status_code=400)
+    @contextlib.asynccontextmanager
+    async def live(_app: fastapi.FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(models.watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await models.close()
 
-    @app.exception_handler(starlette.exceptions.HTTPException)
-    def miss(request: fastapi.Request, error: Exception) -> fastapi.responses.JSONResponse:
-        code = error.status_code if isinstance(error, starlette.exceptions.HTTPException) else 500
-        return fastapi.responses.JSONResponse({"error": f"{request.url.path}: {error}"}, status_code=code)
-
-    @app.get("/", response_class=fastapi.responses.HTMLResponse)
-    def show_page() -> str:
-        return fill(page, loaded)
-
-    @app.get("/health")
-    def health() -> dict[str, str]:
-        return {"status": "ready"}
-
-    @app.get(root)
-    def status() -> dict[str, Any]:
-        state = {"version": str(loaded.version), "state": "AVAILABLE"}
-        return {"model_version_status": [{**state, "status": {"error_code": "OK", "error_message": ""}}]}
-
-    @app.get(f"{root}/metadata")
-    def metadata() -> dict[str, Any]:
-        return describe(loaded)
-
-    @app.post(f"{root}:predict")
-    def predict(content: Annotated[bytes, fastapi.Depends(_content)]) -> dict[str, Any]:
-        return answer(loaded, parse(content))
-
+    app = fastapi.FastAPI(
+        title="fieldnets", version=release, docs_url=None, redoc_url=None, lifespan=live, redirect_slashes=False
+    )
+    asked = answering.Answering(models, options, metrics)
+    app.include_router(tf_serving.routes(asked))
+    app.include_router(open_inference.routes(asked, release))
+    app.include_router(_operations(asked))
+    _add_vertex(app, asked)
+    app.include_router(ui.routes(asked))
+    app.add_exception_handler(refusals.Refusal, _refused)
+    app.add_exception_handler(starlette.exceptions.HTTPException, _missed)
+    metrics.watch(models)
+    describing.install(app, models)
+    app.add_middleware(guarding.Guard, options=options, metrics=metrics)
     return app
 
 
-def fill(page: str, loaded: bundle.Bundle) -> str:
-    """Return the page for a bundle: a field for a text, or a field for a row of columns that holds an example."""
-    specs = loaded.inputs()
-    name, spec = next(iter(specs.items()))
-    example = None
-    if len(specs) > 1 or spec.dtype.as_numpy_dtype is not object:
-        golden = loaded.extra("golden.json")["inputs"]
-        example = {column: values[0] for column, values in golden.items()}
-    # Inside a script element "</" would end it.
-    text = json.dumps(example).replace("</", "<\\/")
-    return page.replace("{{ name }}", loaded.name).replace("{{ input }}", name).replace("{{ example }}", text)
-
-
-def describe(loaded: bundle.Bundle) -> dict[str, Any]:
-    """Return names, types and shapes of the serving signature, and the class names."""
-    return {
-        "model_spec": {"name": loaded.name, "version": str(loaded.version), "signature_name": "serving_default"},
-        "inputs": {name: _spec(spec) for name, spec in loaded.inputs().items()},
-        "outputs": {name: _spec(spec) for name, spec in loaded.outputs().items()},
-        "class_names": loaded.extra("decision.json").get("class_names", []),
-    }
-
-
-def parse(content: bytes) -> dict[str, Any]:
-    """Read a request's body as a JSON object, whatever its media type: ``curl -d`` names a form.
+def serve(options: settings.Settings) -> None:
+    """Load all models, then serve until SIGINT or SIGTERM; what was accepted is answered before the end.
 
     Raises:
-        errors.InputError: It is none.
+        errors.FieldnetsError: A model has no version that can be served.
     """
-    try:
-        body = json.loads(content)
-    except ValueError as error:
-        raise errors.InputError(f"expected a JSON object. Received: {error}") from None
-    if not isinstance(body, dict):
-        raise errors.InputError(f"expected a JSON object. Received: {type(body).__name__}")
-    return body
+    metrics = observing.Metrics()
+    models = registry.Registry(options, metrics.served)
+    models.load()
+    if options.token is None and options.host not in _LOOPBACK:
+        log.warning("%s is open to everyone who reaches it: --token-file asks for a token", options.host)
+    uvicorn.run(
+        create(models, options, metrics),
+        host=options.host,
+        port=options.port,
+        log_level="info",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(options.deadline_seconds) + 1,
+        ssl_certfile=options.tls_cert,
+        ssl_keyfile=options.tls_key,
+    )
 
 
-def answer(loaded: bundle.Bundle, body: dict[str, Any]) -> dict[str, Any]:
-    """Answer a TF Serving predict request.
+def _operations(asked: answering.Answering) -> fastapi.APIRouter:
+    router = fastapi.APIRouter(tags=["operations"])
+    described: dict[str, Any] = {"responses": describing.RESPONSES}
 
-    Raises:
-        errors.InputError: The body is not a valid request for this bundle's signature.
-    """
-    if ("instances" in body) == ("inputs" in body):
-        raise errors.InputError('expected exactly one of "instances" and "inputs"')
-    signature = body.get("signature_name", "serving_default")
-    if signature not in loaded.signatures:
-        raise errors.InputError(f"expected a signature of {loaded.signatures}. Received: {signature!r}")
-    names = list(loaded.inputs(signature))
-    columnar = "inputs" in body
-    columns = _columns(body["inputs"], names) if columnar else _transposed(body["instances"], names)
-    specs = loaded.inputs(signature)
-    arrays = {name: _array(name, values, specs[name]) for name, values in columns.items()}
-    outputs = loaded.run(arrays, signature=signature)
-    if columnar:
-        return {"outputs": {name: values.tolist() for name, values in outputs.items()}}
-    rows = zip(*(values.tolist() for values in outputs.values()), strict=True)
-    return {"predictions": [dict(zip(outputs, row, strict=True)) for row in rows]}
+    @router.get("/health", **described)
+    async def health() -> fastapi.Response:
+        """Say whether the server is ready."""
+        is_open = asked.models.open
+        return answering.respond({"status": "ready" if is_open else "stopping"}, 200 if is_open else 503)
+
+    for path in ("/metrics", "/monitoring/prometheus/metrics"):
+
+        @router.get(path, response_class=fastapi.responses.PlainTextResponse)
+        async def metrics() -> fastapi.Response:
+            """Give the metrics in Prometheus' text format."""
+            text = await asyncio.to_thread(asked.metrics.text)
+            return fastapi.Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
 
 
-def serve(loaded: bundle.Bundle, *, host: str, port: int) -> None:
-    """Serve until interrupted; the bundle is warmed up first."""
-    warm_up(loaded)
-    uvicorn.run(create(loaded), host=host, port=port, log_level="info")
+def _add_vertex(app: fastapi.FastAPI, asked: answering.Answering) -> None:
+    """Add the two routes that Vertex AI names: health, and predict of the only model."""
+    if asked.options.health_route:
+
+        @app.get(asked.options.health_route, tags=["Vertex AI"])
+        async def health() -> fastapi.Response:
+            """Say whether the server is ready."""
+            return answering.respond({}, 200 if asked.models.open else 503)
+
+    if not asked.options.predict_route:
+        return
+    if len(asked.models.models) > 1:
+        names = ", ".join(sorted(asked.models.models))
+        raise errors.InputError(f"AIP_PREDICT_ROUTE: expected one model. Received: {names}")
+    extra = describing.body("PredictRequest")
+
+    @app.post(asked.options.predict_route, tags=["Vertex AI"], openapi_extra=extra, responses=describing.RESPONSES)
+    async def predict(request: fastapi.Request) -> fastapi.Response:
+        """Answer `instances`; `parameters` may name a signature."""
+        body = tensors.read_json(await request.body())
+        parameters = body.get("parameters") or {}
+        if not isinstance(parameters, dict):
+            raise refusals.Refusal('"parameters": expected an object. Received: another value')
+        rows = {"instances": body.get("instances"), **parameters}
+        version = asked.models.get(next(iter(asked.models.models)))
+        return answering.respond(await tf_serving.answer(asked, version, rows, asked.came(request)))
 
 
-def warm_up(loaded: bundle.Bundle) -> None:
-    """Answer a few golden inputs, so that the first request does not pay for tracing."""
-    golden = loaded.extra("golden.json")
-    loaded.run({name: bundle.decode(values[:8]) for name, values in golden["inputs"].items()})
+def _refused(_request: fastapi.Request, error: Exception) -> fastapi.Response:
+    """Answer with a refusal's status and message."""
+    refusal = error if isinstance(error, refusals.Refusal) else refusals.Refusal(str(error))
+    response = answering.respond({"error": str(refusal)}, refusal.status)
+    if refusal.retry_seconds is not None:
+        response.headers["Retry-After"] = str(refusal.retry_seconds)
+    return response
 
 
-async def _content(request: fastapi.Request) -> bytes:
-    """Return the body; a route that is no coroutine, and runs beside others, cannot wait for it."""
-    return await request.body()
-
-
-def _columns(inputs: Any, names: list[str]) -> dict[str, Any]:
-    """Return ``inputs`` as one list per input name; a bare list is the only input's."""
-    columns = inputs if isinstance(inputs, dict) and "b64" not in inputs else {names[0]: inputs}
-    if set(columns) != set(names):
-        raise errors.InputError(f"expected the inputs {names}. Received: {sorted(columns)}")
-    return columns
-
-
-def _transposed(instances: Any, names: list[str]) -> dict[str, Any]:
-    """Return row-wise instances as one list per input name."""
-    if not isinstance(instances, list) or not instances:
-        raise errors.InputError('"instances": expected a list with at least one row')
-    rows = [_columns(row, names) for row in instances]
-    return {name: [row[name] for row in rows] for name in names}
-
-
-def _array(name: str, values: Any, spec: Any) -> npt.NDArray[Any]:
-    if not isinstance(values, list) or not 1 <= len(values) <= MAXIMUM_ROWS:
-        raise errors.InputError(f"{name}: expected a list of 1 to {MAXIMUM_ROWS} rows")
-    if spec.dtype.as_numpy_dtype is object:
-        return np.array([_bytes(name, value) for value in values], object)
-    return _numbers(name, values, spec)
-
-
-def _numbers(name: str, values: list[Any], spec: Any) -> npt.NDArray[Any]:
-    """Return numbers of the signature's type and shape; null is a missing number."""
-    try:
-        found = np.array(values, object)
-        found = np.array(np.where(found == None, np.nan, found).tolist(), np.float64)  # noqa: E711 (element by element)
-        if not spec.shape.is_compatible_with(found.shape):
-            raise ValueError(f"shape {list(found.shape)}")
-    except (TypeError, ValueError) as error:
-        shape = _spec(spec)["shape"]
-        raise errors.InputError(f"{name}: expected numbers of shape {shape}. Received: {error}") from None
-    return found.astype(spec.dtype.as_numpy_dtype)
-
-
-def _bytes(name: str, value: Any) -> bytes:
-    """Return what a string or ``{"b64": ...}`` stands for."""
-    if isinstance(value, str):
-        try:
-            return value.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise errors.InputError(f"{name}: expected valid Unicode. Received: {error}") from None
-    if isinstance(value, dict) and isinstance(value.get("b64"), str):
-        return _decode_base64(name, value["b64"])
-    raise errors.InputError(f'{name}: expected strings or {{"b64": "..."}}. Received: {type(value).__name__}')
-
-
-def _decode_base64(name: str, text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise errors.InputError(f"{name}: expected base64. Received: {error}") from None
-
-
-def _spec(spec: Any) -> dict[str, Any]:
-    return {"dtype": spec.dtype.name, "shape": [-1 if size is None else size for size in spec.shape]}
+def _missed(request: fastapi.Request, error: Exception) -> fastapi.Response:
+    """Answer what no route takes."""
+    code = error.status_code if isinstance(error, starlette.exceptions.HTTPException) else 500
+    headers = getattr(error, "headers", None) or {}
+    response = answering.respond({"error": f"{request.method} {request.url.path:.200}: {error}"}, code)
+    response.headers.update(headers)
+    return response

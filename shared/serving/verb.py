@@ -1,19 +1,37 @@
 """The verb ``serve``, the same in every app: a bundle says itself what it takes. Nothing heavy is imported before."""
 
 import argparse
+import contextlib
+import logging
+import sys
 
 from shared import cli
+from shared.serving import settings
 
 
 def serve(arguments: argparse.Namespace) -> cli.Result:
-    """Serve a bundle until interrupted."""
-    from shared.serving import bundle
-
-    bundle.find(arguments.model_dir)
+    """Serve bundles until interrupted."""
+    options = settings.from_arguments(arguments)
     from shared import runtime
+    from shared.serving import registry
+
+    registry.folders(options.model_dirs)
 
     runtime.quiet_logs()
     from shared.serving import server
 
-    server.serve(bundle.load(arguments.model_dir), host=arguments.host, port=arguments.port)
-    return {"served": str(arguments.model_dir)}
+    _log_requests(arguments)
+    # uvicorn finishes what it accepted, and then raises the signal that stopped it.
+    with contextlib.suppress(KeyboardInterrupt):
+        server.serve(options)
+    return {"served": ", ".join(map(str, options.model_dirs))}
+
+
+def _log_requests(arguments: argparse.Namespace) -> None:
+    """Let each request be a line of JSON on standard error, unless quiet is asked for."""
+    log = logging.getLogger("fieldnets.requests")
+    log.propagate = False
+    log.setLevel(logging.WARNING if arguments.quiet else logging.INFO)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.handlers[:] = [handler]

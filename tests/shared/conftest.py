@@ -100,3 +100,42 @@ def exported(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def bundle_path(exported: Any) -> pathlib.Path:
     path: pathlib.Path = exported.path
     return path
+
+
+@pytest.fixture(scope="session")
+def columns_path(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A bundle of three columns that answers with the amount doubled and the sum of the past."""
+    import keras
+    import tensorflow as tf
+
+    from shared import export
+
+    def answer(given: Any) -> Any:
+        asserted = tf.debugging.assert_none_equal(given["shop"], "forbidden", message="forbidden shop")
+        with tf.control_dependencies([asserted]):
+            return {"score": 2.0 * given["amount"], "sum": tf.reduce_sum(given["past"], axis=1)}
+
+    inputs = {
+        "amount": tf.TensorSpec([None], tf.float32, "amount"),
+        "past": tf.TensorSpec([None, 2], tf.float32, "past"),
+        "shop": tf.TensorSpec([None], tf.string, "shop"),
+    }
+    golden = export.Golden(
+        inputs={
+            "amount": np.array([1.5, 2.5], np.float32),
+            "past": np.array([[1, 2], [3, 4]], np.float32),
+            "shop": np.array(["</script>", "b"], object),
+        },
+        outputs={"score": np.array([3.0, 5.0], np.float32), "sum": np.array([3.0, 7.0], np.float32)},
+    )
+    number = keras.Input((1,))
+    model = keras.Model(number, keras.layers.Dense(1)(number))
+    written = export.write(
+        model,
+        {"serving_default": export.Endpoint(function=answer, inputs=inputs)},
+        golden,
+        repository=tmp_path_factory.mktemp("columns"),
+        name="columns",
+        extras={"decision.json": {}, "drift_reference.json": {}, "model_card.md": "# Columns\n"},
+    )
+    return written.path

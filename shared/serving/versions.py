@@ -1,0 +1,130 @@
+"""One version of a model in memory: loaded, checked, warmed up, with its engine, its batches and its drift panel."""
+
+import asyncio
+import contextlib
+import dataclasses
+import gc
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.serving import batching, bundle, engines, refusals, replay, settings, watching
+
+DEFAULT = "serving_default"
+_ROWS_WARMED = (1, 4, 16)
+
+
+class Version:
+    """A version that answers.
+
+    Args:
+        loaded: The bundle.
+        options: The server's settings.
+        on_served: Told of each batch.
+    """
+
+    def __init__(
+        self,
+        loaded: bundle.Bundle,
+        options: settings.Settings,
+        on_served: Callable[[batching.Served], None] = lambda _served: None,
+    ) -> None:
+        self.bundle, self._options = loaded, options
+        self.name, self.number = loaded.name, loaded.version
+        self.signatures = {name: (loaded.inputs(name), loaded.outputs(name)) for name in loaded.signatures}
+        self.decision = loaded.extra("decision.json")
+        self.engine = engines.open_engine(loaded, options.engine)
+        replay.replay(loaded)
+        self._warm_up()
+        self._batcher = batching.Batcher(
+            self._run,
+            batch_rows=options.batch_rows,
+            queue_rows=options.queue_rows,
+            wait_seconds=options.batch_wait_seconds,
+            on_served=on_served,
+        )
+        self.watch = watching.Watch(loaded, rows_per_second=options.drift_rows_per_second)
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait for an answer."""
+        return self._batcher.waiting_rows
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes, in the order of the scores; none where the bundle names none."""
+        return list(self.decision.get("class_names", []))
+
+    def specs(self, signature: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Return a signature's inputs and outputs.
+
+        Raises:
+            refusals.Refusal: There is no such signature.
+        """
+        if not isinstance(signature, str) or signature not in self.signatures:
+            raise refusals.Refusal(f"expected a signature of {sorted(self.signatures)}. Received: {signature!r:.100}")
+        return self.signatures[signature]
+
+    async def answer(
+        self, inputs: Mapping[str, npt.NDArray[Any]], *, signature: str, deadline: float
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Answer a request, together with others.
+
+        Args:
+            inputs: One array (rows, ...) per input.
+            signature: Which signature.
+            deadline: ``time.monotonic()`` until which somebody waits.
+
+        Raises:
+            refusals.Refusal: The model cannot read the input, or does not answer in time; see ``batching``.
+        """
+        future = self._batcher.submit(signature, inputs, deadline=deadline)
+        try:
+            async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):
+                outputs = await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise refusals.DeadlineError(
+                f"expected an answer within {self._options.deadline_seconds:g} s. Received: none"
+            ) from None
+        if signature == DEFAULT:
+            self.watch.see(inputs)
+        return outputs
+
+    def retire(self) -> None:
+        """Finish what was accepted and free the memory; blocks until then."""
+        self._batcher.close()
+        self.watch.close()
+        self.bundle = dataclasses.replace(self.bundle, loaded=None)
+        del self.engine
+        gc.collect()
+
+    def _run(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """Run one batch; what the graph refuses is the client's fault."""
+        import tensorflow as tf
+
+        try:
+            if signature == self.engine.signature:
+                return self.engine.run(inputs)
+            return self.bundle.run(inputs, signature=signature)
+        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
+            raise refusals.Refusal(
+                f"expected an input that the model can read. Received: {error.message:.200}"
+            ) from None
+
+    def _warm_up(self) -> None:
+        """Answer a few golden inputs in several batch sizes, so that the first request does not pay for tracing."""
+        golden = self.bundle.extra("golden.json")["inputs"]
+        inputs = {name: bundle.decode(values) for name, values in golden.items()}
+        for rows in _ROWS_WARMED:
+            some = {name: _resized(values, rows) for name, values in inputs.items()}
+            for signature, (specs, _) in self.signatures.items():
+                if set(specs) == set(inputs):
+                    with contextlib.suppress(refusals.Refusal):
+                        self._run(signature, some)
+
+
+def _resized(values: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
+    return values[np.arange(rows) % len(values)]
