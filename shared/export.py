@@ -11,7 +11,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -20,8 +20,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 import shared
+from shared import classify, errors, files
 from shared import decision as decisions
-from shared import errors, files
 from shared.serving import bundle
 
 TOLERANCE = 1e-5
@@ -78,6 +78,14 @@ def classifier(model: keras.Model, decision: decisions.Decision) -> Callable[[An
     return answer
 
 
+def classifying(answer: Endpoint, class_names: Sequence[str]) -> Endpoint:
+    """Return the endpoint ``classify`` of what ``answer`` says; see ``shared.classify``."""
+    return Endpoint(
+        function=classify.function(answer.function, answer.inputs, class_names),
+        inputs={"inputs": tf.TensorSpec([None], tf.string, "inputs")},
+    )
+
+
 def write(
     model: keras.Model,
     endpoints: Mapping[str, Endpoint],
@@ -123,6 +131,8 @@ def _save(model: keras.Model, endpoints: Mapping[str, Endpoint], folder: pathlib
     for name, endpoint in endpoints.items():
         archive.add_endpoint(name, endpoint.function, input_signature=[dict(endpoint.inputs)])
     archive.write_out(str(folder), verbose=False)
+    if classify.SIGNATURE in endpoints:
+        classify.declare(str(folder))
 
 
 def _write_extra(path: pathlib.Path, content: str | Mapping[str, Any]) -> None:

@@ -58,7 +58,7 @@ def reference_rows(run: scoring.Run, prepared: data.Prepared) -> tuple[dict[str,
 
 
 def endpoints(scorer: scoring.Scorer, reader: graph.Reader) -> dict[str, export.Endpoint]:
-    """Return the signatures: ``serving_default`` with reasons, and ``score``, many times faster, without."""
+    """Return the signatures: ``serving_default`` with reasons, ``score``, many times faster, without, and ``classify``."""
     threshold = np.float64(scorer.verdict.threshold)
     names = tf.constant(scorer.verdict.class_names)
 
@@ -73,9 +73,11 @@ def endpoints(scorer: scoring.Scorer, reader: graph.Reader) -> dict[str, export.
         return {**score(raw), "reasons": reasons.strongest(found)}
 
     specs = graph.specs(scorer.inputs)
+    fast = export.Endpoint(function=score, inputs=specs)
     return {
         "serving_default": export.Endpoint(function=explain, inputs=specs),
-        "score": export.Endpoint(function=score, inputs=specs),
+        "score": fast,
+        "classify": export.classifying(fast, scorer.verdict.class_names),
     }
 
 

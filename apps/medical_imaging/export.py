@@ -52,7 +52,7 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
     """Return the signatures.
 
     ``serving_default`` takes ``image_bytes`` (batch,) string: JPEG or PNG; ``image`` takes (batch, height, width,
-    channels) float32 in [0, 1], what DICOM files are decoded to; ``statistics`` gives what drift is judged on.
+    channels) float32 in [0, 1], what DICOM files are decoded to; ``classify`` takes examples of files; ``statistics`` gives what drift is judged on.
     """
     size, channels = run.settings.image_size, run.settings.channels
     answer = answers.graph(run.model, run.rule)
@@ -69,8 +69,10 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
 
     encoded = {"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")}
     decoded = {"image": tf.TensorSpec([None, None, None, channels], tf.float32, "image")}
+    files = export.Endpoint(function=from_bytes, inputs=encoded)
     return {
-        "serving_default": export.Endpoint(function=from_bytes, inputs=encoded),
+        "serving_default": files,
+        "classify": export.classifying(files, run.rule.class_names),
         "image": export.Endpoint(function=from_image, inputs=decoded),
         "statistics": export.Endpoint(function=statistics, inputs=encoded),
     }

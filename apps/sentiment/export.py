@@ -72,12 +72,13 @@ def export_run(run: scoring.Run, texts: npt.NDArray[np.object_], repository: pat
 
 
 def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
-    """Return the signatures: ``serving_default``, and ``statistics`` for drift."""
+    """Return the signatures: ``serving_default``, ``classify``, and ``statistics`` for drift."""
     features = run.features
     inputs = {"text": tf.TensorSpec([None], tf.string, "text")}
-    answer = export.classifier(run.model, run.decision)
+    answer = export.Endpoint(function=export.classifier(run.model, run.decision), inputs=inputs)
     return {
-        "serving_default": export.Endpoint(function=answer, inputs=inputs),
+        "serving_default": answer,
+        "classify": export.classifying(answer, run.decision.class_names),
         "statistics": export.Endpoint(function=lambda given: features.statistics(given["text"]), inputs=inputs),
     }
 

@@ -66,7 +66,9 @@ def tiny() -> Tiny:
         quantile=0.35,
         fitted_on={"split": "validation"},
     )
-    answer = export.classifier(model, decision)
+    answer = export.Endpoint(
+        function=export.classifier(model, decision), inputs={"text": tf.TensorSpec([None], tf.string, name="text")}
+    )
     inputs = {"text": np.array(TEXTS, object)}
     # Not through ``answer``: NumPy's decision is the other derivation.
     scores = decision.scores(model.predict({"text": tf.constant(TEXTS)}, verbose=0))
@@ -77,11 +79,7 @@ def tiny() -> Tiny:
     }
     return Tiny(
         model=model,
-        endpoints={
-            "serving_default": export.Endpoint(
-                function=answer, inputs={"text": tf.TensorSpec([None], tf.string, name="text")}
-            )
-        },
+        endpoints={"serving_default": answer, "classify": export.classifying(answer, decision.class_names)},
         golden=export.Golden(inputs=inputs, outputs=outputs),
         decision=decision,
     )

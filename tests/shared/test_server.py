@@ -167,3 +167,23 @@ def test_what_is_no_number_is_refused_by_name(row: dict[str, Any], message: str,
     reply = ask_columns(columns, **row)
     assert reply.status_code == 400
     assert message in reply.json()["error"]
+
+
+def test_classify_answers_examples_with_classes_and_scores(client: Client) -> None:
+    rows = predictions(client, {"instances": ["good", "bad"]})
+    body = {"context": {"text": "good"}, "examples": [{}, {"text": "bad"}]}
+    reply = client.post("/v1/models/tiny:classify", json=body)
+    assert reply.status_code == 200, reply.text
+    for found, row in zip(reply.json()["results"], rows, strict=True):
+        assert [name for name, _ in found] == ["negative", "positive"]
+        assert [score for _, score in found] == pytest.approx(row["scores"], abs=1e-6)
+
+
+@pytest.mark.parametrize("body", [{}, {"examples": []}, {"examples": ["good"] * 2, "context": 3}, {"examples": [{}]}])
+def test_examples_that_cannot_be_read_are_refused(client: Client, body: dict[str, Any]) -> None:
+    assert client.post("/v1/models/tiny:classify", json=body).status_code == 400
+
+
+def test_a_model_without_classes_says_that_it_does_not_classify(columns: Client) -> None:
+    reply = columns.post("/v1/models/columns:classify", json={"examples": [{}]})
+    assert "expected a model with the signature classify" in reply.json()["error"]
