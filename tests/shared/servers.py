@@ -2,10 +2,13 @@
 
 import contextlib
 import pathlib
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import starlette.testclient
+import uvicorn
 
 from shared.serving import observing, registry, server, settings
 
@@ -21,3 +24,25 @@ def serving(*model_dirs: pathlib.Path, **options: Any) -> Iterator[starlette.tes
     with starlette.testclient.TestClient(app, raise_server_exceptions=False) as client:
         client.models = models  # type: ignore[attr-defined]
         yield client
+
+
+@contextlib.contextmanager
+def listening(
+    *model_dirs: pathlib.Path, tls: dict[str, str] | None = None, **options: Any
+) -> Iterator[tuple[Any, int]]:
+    """Serve bundles on a socket in a thread; give the uvicorn server and its port."""
+    chosen = settings.Settings(model_dirs=model_dirs, **{"poll_seconds": 0.0, **options})
+    metrics = observing.Metrics()
+    models = registry.Registry(chosen, metrics.served)
+    models.load()
+    app = server.create(models, chosen, metrics)
+    running = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False, **(tls or {})))
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.01)
+    try:
+        yield running, running.servers[0].sockets[0].getsockname()[1]
+    finally:
+        running.should_exit = True
+        thread.join(60)

@@ -51,7 +51,9 @@ def test_the_server_and_its_models_describe_themselves(client: Client) -> None:
 
 
 def test_answers_are_those_of_the_other_protocol_with_true_types(client: Client) -> None:
-    reply = infer(client, "tiny", [text_tensor("good", "né😀")], id="7", outputs=[{"name": "scores"}, {"name": "labels"}])
+    reply = infer(
+        client, "tiny", [text_tensor("good", "né😀")], id="7", outputs=[{"name": "scores"}, {"name": "labels"}]
+    )
     found = reply.json()
     assert (found["id"], found["model_name"], found["model_version"]) == ("7", "tiny", "1")
     scores, labels = found["outputs"]
@@ -73,7 +75,9 @@ def test_flat_and_nested_data_are_the_same_and_null_is_missing(client: Client) -
 def test_bytes_may_come_as_base64_or_raw_behind_the_json(client: Client) -> None:
     plain = infer(client, "tiny", [text_tensor("né😀", "b")]).json()["outputs"]
     encoded = [base64.b64encode(text.encode()).decode() for text in ("né😀", "b")]
-    assert infer(client, "tiny", [text_tensor(*encoded, parameters={"content_type": "base64"})]).json()["outputs"] == plain
+    assert (
+        infer(client, "tiny", [text_tensor(*encoded, parameters={"content_type": "base64"})]).json()["outputs"] == plain
+    )
     raw = b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in ("né😀", "b"))
     assert ask_raw(client, "tiny", [text_tensor("", "")], [raw]).json()["outputs"] == plain
 

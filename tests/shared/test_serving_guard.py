@@ -46,7 +46,9 @@ def test_without_the_token_nothing_is_answered(limited: Client, token: str | Non
 
 
 def test_the_page_and_health_need_no_token(limited: Client) -> None:
-    assert [limited.get(path).status_code for path in ("/", "/health", "/v2/health/live", "/v2/health/ready")] == [200] * 4
+    assert [limited.get(path).status_code for path in ("/", "/health", "/v2/health/live", "/v2/health/ready")] == [
+        200
+    ] * 4
     assert ask(limited, "good").status_code == 200
 
 
@@ -75,7 +77,7 @@ def test_an_image_with_too_many_pixels_is_refused_from_its_first_bytes() -> None
     PIL.Image.fromarray(np.zeros((300, 400), np.uint8)).save(buffer, "PNG")
     limits = settings.Settings(model_dirs=(), max_pixels=100_000)
     images = np.array([buffer.getvalue(), b"no image"], object)
-    with pytest.raises(refusals.LimitError, match="at most 100000 pixels. Received: 120000"):
+    with pytest.raises(refusals.LimitError, match=r"at most 100000 pixels\. Received: 120000"):
         tensors.check_strings("image_bytes", images, limits)
     tensors.check_strings("image_bytes", images[1:], limits)
     # A few bytes that claim a picture of 30,000 x 30,000.
