@@ -9,15 +9,12 @@ import dataclasses
 import json
 import pathlib
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow.csv
 import pyarrow.parquet
-import rich.console
-import rich.progress
 
 from shared import errors, files
 
@@ -92,17 +89,6 @@ def predict(
     _join(parts, output)
     shutil.rmtree(partial)
     return Result(rows=rows, resumed_rows=resumed_rows)
-
-
-def counter() -> rich.progress.Progress:
-    """Return a counter on standard error that shows nothing where nobody looks."""
-    return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.MofNCompleteColumn(),
-        rich.progress.TimeElapsedColumn(),
-        console=rich.console.Console(file=sys.stderr),
-        disable=not sys.stderr.isatty(),
-    )
 
 
 def check_output(output: pathlib.Path, *, overwrite: bool) -> None:

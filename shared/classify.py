@@ -36,10 +36,7 @@ def function(
     def classify(given: Mapping[str, Any]) -> Mapping[str, Any]:
         parsed = tf.io.parse_example(given["inputs"], features)
         said = answer({name: tf.cast(parsed[name], spec.dtype) for name, spec in inputs.items()})
-        if "scores" in said:
-            scores = said["scores"]
-        else:
-            scores = tf.stack([1.0 - said["score"], said["score"]], axis=1)
+        scores = said["scores"] if "scores" in said else tf.stack([1.0 - said["score"], said["score"]], axis=1)
         return {"classes": tf.repeat(names, tf.shape(scores)[0], axis=0), "scores": tf.cast(scores, tf.float32)}
 
     return classify

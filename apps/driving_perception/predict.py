@@ -17,7 +17,7 @@ import PIL.Image
 import pyarrow.parquet
 
 from apps.driving_perception import answers_table, drawing, frames, lane, scoring, stream, video
-from shared import batch, cli, files
+from shared import batch, cli, files, progress
 from shared.serving import bundle
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
@@ -35,8 +35,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     chunk_rows = min(arguments.chunk_rows, CHUNK_ROWS)
     inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
     started = time.monotonic()
-    with batch.counter() as bar:
-        task = bar.add_task("images looked at", total=None)
+    with progress.rows("images looked at", arguments.input) as advance:
         result = batch.predict(
             (
                 _with_items(*chunk)
@@ -54,7 +53,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
             },
             resume=arguments.resume,
             overwrite=arguments.overwrite,
-            on_rows=lambda done: bar.advance(task, done),
+            on_rows=advance,
             finish=answers_table.Follower(class_names, region).follow,
         )
     seconds = time.monotonic() - started

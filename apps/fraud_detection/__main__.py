@@ -204,17 +204,14 @@ def tune(arguments: argparse.Namespace) -> cli.Result:
 def simulate(arguments: argparse.Namespace) -> cli.Result:
     """Write simulated transactions of any number to a Parquet file, in the memory of one day."""
     from apps.fraud_detection import prepare, simulator
-    from shared import batch
+    from shared import progress
 
     if arguments.output.suffix != ".parquet":
         raise errors.InputError(f"--output: expected a name that ends in .parquet. Received: {arguments.output}")
     cli.refuse_existing(arguments.output, overwrite=arguments.overwrite)
     settings = cli.source_settings(config.Config, config.DATA_FIELDS, arguments)
-    with batch.counter() as bar:
-        task = bar.add_task("transactions simulated", total=None)
-        rows = simulator.write(
-            prepare.world(settings), arguments.output, on_rows=lambda count: bar.advance(task, count)
-        )
+    with progress.rows("transactions simulated") as advance:
+        rows = simulator.write(prepare.world(settings), arguments.output, on_rows=advance)
     return {"output": str(arguments.output), "rows": rows}
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from apps.fraud_detection import graph, inputs, stream, verdict
 from apps.fraud_detection.readers import sources
-from shared import batch, cli, files
+from shared import batch, cli, files, progress
 
 READ_ROWS = 100_000
 Answer = Callable[[stream.Block, npt.NDArray[np.int64]], dict[str, npt.NDArray[Any]]]
@@ -30,8 +30,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     given = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
     earlier = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.history or ()}
     how = {"chunk_rows": arguments.chunk_rows}
-    with batch.counter() as bar:
-        task = bar.add_task("transactions scored", total=None)
+    with progress.rows("transactions scored", arguments.input) as advance:
         result = batch.predict(
             _scored(list(earlier), list(given), answer, found, chunk_rows=arguments.chunk_rows),
             lambda chunk: chunk,
@@ -39,7 +38,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
             plan={"inputs": given, "history": earlier, **how, **identity},
             resume=arguments.resume,
             overwrite=arguments.overwrite,
-            on_rows=lambda rows: bar.advance(task, rows),
+            on_rows=advance,
         )
     return {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pooch
 
-from shared import batch, errors
+from shared import errors, progress
 
 log = logging.getLogger("fieldnets")
 
@@ -139,10 +139,10 @@ class _Resuming:
 
     def _append(self, answer: http.client.HTTPResponse, have: int) -> None:
         expected = have + int(answer.headers.get("Content-Length") or 0)
-        with batch.counter() as progress, self.part.open("ab" if have else "wb") as stream:
-            task = progress.add_task(f"{self.part.stem} (MB)", total=expected / 1e6)
+        with progress.counter() as bar, self.part.open("ab" if have else "wb") as stream:
+            task = bar.add_task(f"{self.part.stem} (MB)", total=expected / 1e6)
             while block := answer.read(_BLOCK_BYTES):
                 have += stream.write(block)
-                progress.update(task, completed=have / 1e6)
+                bar.update(task, completed=have / 1e6)
         if have < expected:
             raise ConnectionError(f"the connection ended {expected - have:,} bytes early; the next call goes on there")

@@ -52,7 +52,8 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
     """Return the signatures.
 
     ``serving_default`` takes ``image_bytes`` (batch,) string: JPEG or PNG; ``image`` takes (batch, height, width,
-    channels) float32 in [0, 1], what DICOM files are decoded to; ``classify`` takes examples of files; ``statistics`` gives what drift is judged on.
+    channels) float32 in [0, 1], what DICOM files are decoded to; ``classify`` takes examples of files;
+    ``statistics`` gives what drift is judged on.
     """
     size, channels = run.settings.image_size, run.settings.channels
     answer = answers.graph(run.model, run.rule)

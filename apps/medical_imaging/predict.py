@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.medical_imaging import data, preprocessing
-from shared import batch, cli, files
+from shared import batch, cli, files, progress
 from shared.serving import bundle
 
 Item: TypeAlias = bytes | npt.NDArray[np.float32]
@@ -26,8 +26,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     answer, class_names, identity = _open(arguments)
     rows = min(arguments.chunk_rows, CHUNK_ROWS)
     inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
-    with batch.counter() as bar:
-        task = bar.add_task("images scored", total=None)
+    with progress.rows("images scored", arguments.input) as advance:
         result = batch.predict(
             (with_items(*chunk) for chunk in data.iterate_images(arguments.input, chunk_rows=rows)),
             lambda chunk: score(chunk, answer, class_names),
@@ -35,7 +34,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
             plan={"inputs": inputs, "chunk_rows": rows, **identity},
             resume=arguments.resume,
             overwrite=arguments.overwrite,
-            on_rows=lambda done: bar.advance(task, done),
+            on_rows=advance,
         )
     return {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
 

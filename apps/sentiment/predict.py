@@ -12,7 +12,7 @@ import pandas as pd
 
 from apps.sentiment import data
 from apps.sentiment.readers import quarantine
-from shared import batch, cli, files
+from shared import batch, cli, files, progress
 
 log = logging.getLogger("fieldnets")
 
@@ -33,8 +33,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     }
     skip_bad = getattr(arguments, "skip_bad", False)
     inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
-    with quarantine.opened() as aside, batch.counter() as bar:
-        task = bar.add_task("texts scored", total=None)
+    with quarantine.opened() as aside, progress.rows("texts scored", arguments.input) as advance:
         result = batch.predict(
             data.iterate_texts(list(inputs), **how, set_aside=aside.add if skip_bad else None),
             lambda chunk: score(chunk, answer, class_names),
@@ -42,7 +41,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
             plan={"inputs": inputs, "skip_bad": skip_bad, **how, **identity},
             resume=arguments.resume,
             overwrite=arguments.overwrite,
-            on_rows=lambda rows: bar.advance(task, rows),
+            on_rows=advance,
         )
         said = {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
         return said | _set_aside(aside, arguments.output)
