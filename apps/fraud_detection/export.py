@@ -58,7 +58,7 @@ def reference_rows(run: scoring.Run, prepared: data.Prepared) -> tuple[dict[str,
 
 
 def endpoints(scorer: scoring.Scorer, reader: graph.Reader) -> dict[str, export.Endpoint]:
-    """Return the signatures: ``serving_default`` with reasons, ``score``, many times faster, without, and ``classify``."""
+    """Return the signatures: ``serving_default`` with reasons; ``score``, faster without; and ``classify``."""
     threshold = np.float64(scorer.verdict.threshold)
     names = tf.constant(scorer.verdict.class_names)
 
