@@ -1,8 +1,9 @@
 """What all protocols share: which version a request means, asking it in time, and answering as JSON."""
 
+import asyncio
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import fastapi
 import numpy as np
@@ -10,6 +11,10 @@ import numpy.typing as npt
 import orjson
 
 from shared.serving import observing, refusals, registry, settings, versions
+
+_Result = TypeVar("_Result")
+# Bodies that are read in less time than a thread takes to start.
+_SMALL_BYTES = 1 << 16
 
 
 class Answering:
@@ -72,6 +77,13 @@ class Answering:
     def came(request: fastapi.Request) -> float:
         """Return when a request came, as ``time.monotonic()``."""
         return float(getattr(request.state, "started", time.monotonic()))
+
+
+async def aside(function: Callable[..., _Result], content: bytes, *arguments: Any) -> _Result:
+    """Call ``function`` with a body: at once where it is small, else in a thread, so that nobody waits for it."""
+    if len(content) <= _SMALL_BYTES:
+        return function(content, *arguments)
+    return await asyncio.to_thread(function, content, *arguments)
 
 
 def respond(content: Any, status: int = 200) -> fastapi.Response:

@@ -4,6 +4,7 @@ Tensors are JSON; BYTES are texts, or base64 where the tensor's parameters say `
 after the JSON as the protocol's binary extension sends them (each value after its length, 4 bytes little-endian).
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,8 +62,9 @@ def _add(router: fastapi.APIRouter, asked: answering.Answering, path: str) -> No
     async def infer(request: fastapi.Request) -> fastapi.Response:
         """Answer tensors."""
         version = asked.version(request)
-        body, raw = _split(await request.body(), request.headers.get(_HEADER))
-        return answering.respond(await answer(asked, version, body, raw, asked.came(request)))
+        header = request.headers.get(_HEADER)
+        question = await answering.aside(read, await request.body(), header, version, asked.options)
+        return answering.respond(await answer(asked, version, question, asked.came(request)))
 
     async def metadata(request: fastapi.Request) -> fastapi.Response:
         """Say what the model takes and gives."""
@@ -92,24 +94,62 @@ def about(version: versions.Version, served: list[int]) -> dict[str, Any]:
     }
 
 
-async def answer(
-    asked: answering.Answering, version: versions.Version, body: Mapping[str, Any], raw: bytes, came: float
-) -> dict[str, Any]:
-    """Answer an infer request; ``parameters.signature_name`` chooses another signature.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Question:
+    """An infer request that was read.
+
+    Attributes:
+        signature: Which signature.
+        arrays: One array (rows, ...) per input.
+        wanted: The outputs that are asked for.
+        identity: The request's own id.
+    """
+
+    signature: str
+    arrays: Mapping[str, npt.NDArray[Any]]
+    wanted: list[str]
+    identity: str | None
+
+
+def read(content: bytes, header: str | None, version: versions.Version, limits: settings.Settings) -> Question:
+    """Read an infer request; ``parameters.signature_name`` chooses another signature.
+
+    Args:
+        content: The body.
+        header: How much of it is JSON; None: all of it.
+        version: Who is asked.
+        limits: Limits of rows, pixels and characters.
 
     Raises:
-        refusals.Refusal: The body is no valid request for the signature, or it cannot be answered now.
+        refusals.Refusal: It is no valid request for the signature.
     """
-    parameters = _object(body.get("parameters", {}), "parameters")
-    signature = parameters.get("signature_name", versions.DEFAULT)
+    body, raw = _split(content, header)
+    signature = _object(body.get("parameters", {}), "parameters").get("signature_name", versions.DEFAULT)
     specs, outputs = version.specs(signature)
     wanted = _wanted(body, list(outputs))
-    arrays = _read(body, raw, specs, asked.options)
-    found = await asked.ask(version, arrays, signature=signature, came=came)
+    identity = body.get("id")
+    return Question(
+        signature=signature,
+        arrays=_read(body, raw, specs, limits),
+        wanted=wanted,
+        identity=identity if isinstance(identity, str) else None,
+    )
+
+
+async def answer(
+    asked: answering.Answering, version: versions.Version, question: Question, came: float
+) -> dict[str, Any]:
+    """Answer an infer request.
+
+    Raises:
+        refusals.Refusal: It cannot be answered now.
+    """
+    found = await asked.ask(version, question.arrays, signature=question.signature, came=came)
+    _, specs = version.specs(question.signature)
     content: dict[str, Any] = {"model_name": version.name, "model_version": str(version.number)}
-    if isinstance(body.get("id"), str):
-        content["id"] = body["id"]
-    return {**content, "outputs": [_tensor(name, found[name], outputs[name]) for name in wanted]}
+    if question.identity is not None:
+        content["id"] = question.identity
+    return {**content, "outputs": [_tensor(name, found[name], specs[name]) for name in question.wanted]}
 
 
 def _split(content: bytes, header: str | None) -> tuple[dict[str, Any], bytes]:

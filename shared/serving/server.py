@@ -28,6 +28,8 @@ from shared.serving import (
 
 log = logging.getLogger("fieldnets")
 
+# More connections at a time are answered 503.
+_CONNECTIONS = 1_000
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -90,6 +92,7 @@ def serve(options: settings.Settings) -> None:
         port=options.port,
         log_level="info",
         access_log=False,
+        limit_concurrency=_CONNECTIONS,
         server_header=False,
         timeout_graceful_shutdown=int(options.deadline_seconds) + 1,
         ssl_certfile=options.tls_cert,
@@ -143,7 +146,8 @@ def _add_vertex(app: fastapi.FastAPI, asked: answering.Answering) -> None:
             raise refusals.Refusal('"parameters": expected an object. Received: another value')
         rows = {"instances": body.get("instances"), **parameters}
         version = asked.models.get(next(iter(asked.models.models)))
-        return answering.respond(await tf_serving.answer(asked, version, rows, asked.came(request)))
+        question = tf_serving.question(rows, version, asked.options)
+        return answering.respond(await tf_serving.answer(asked, version, question, asked.came(request)))
 
 
 def _refused(_request: fastapi.Request, error: Exception) -> fastapi.Response:

@@ -1,5 +1,6 @@
 """TF Serving's REST routes: status, metadata, predict, classify; in rows or in columns."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -7,7 +8,7 @@ import fastapi
 import numpy as np
 import numpy.typing as npt
 
-from shared.serving import answering, describing, refusals, tensors, versions
+from shared.serving import answering, describing, refusals, settings, tensors, versions
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 _CLASSIFY = "classify"
@@ -24,13 +25,16 @@ def routes(asked: answering.Answering) -> fastapi.APIRouter:
 def _add(router: fastapi.APIRouter, asked: answering.Answering, path: str) -> None:
     async def predict(request: fastapi.Request) -> fastapi.Response:
         """Answer rows (`instances`) or columns (`inputs`) of a signature."""
-        version, body = asked.version(request), tensors.read_json(await request.body())
-        return answering.respond(await answer(asked, version, body, asked.came(request)))
+        version, content = asked.version(request), await request.body()
+        question = await answering.aside(read, content, version, asked.options)
+        return answering.respond(await answer(asked, version, question, asked.came(request)))
 
     async def classify(request: fastapi.Request) -> fastapi.Response:
         """Answer examples with the classes and their scores."""
-        version, body = asked.version(request), tensors.read_json(await request.body())
-        return answering.respond({"results": await classified(asked, version, body, asked.came(request))})
+        version, content = asked.version(request), await request.body()
+        examples = await answering.aside(read_examples, content, version, asked.options)
+        outputs = await asked.ask(version, {"inputs": examples}, signature=_CLASSIFY, came=asked.came(request))
+        return answering.respond({"results": classified(outputs)})
 
     async def status(request: fastapi.Request) -> fastapi.Response:
         """Say which versions are there, and in what state."""
@@ -54,50 +58,86 @@ def _add(router: fastapi.APIRouter, asked: answering.Answering, path: str) -> No
     router.add_api_route(path, status, methods=["GET"], **described)
 
 
-async def answer(
-    asked: answering.Answering, version: versions.Version, body: Mapping[str, Any], came: float
-) -> dict[str, Any]:
-    """Answer a predict request: ``predictions`` for ``instances``, ``outputs`` for ``inputs``.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Question:
+    """A predict request that was read.
+
+    Attributes:
+        signature: Which signature.
+        arrays: One array (rows, ...) per input.
+        columnar: Whether it came, and is answered, in columns.
+    """
+
+    signature: str
+    arrays: Arrays
+    columnar: bool
+
+
+def read(content: bytes, version: versions.Version, limits: settings.Settings) -> Question:
+    """Read a predict request.
 
     Raises:
-        refusals.Refusal: The body is no valid request for the signature, or it cannot be answered now.
+        refusals.Refusal: It is no valid request for the signature.
+    """
+    return question(tensors.read_json(content), version, limits)
+
+
+def question(body: Mapping[str, Any], version: versions.Version, limits: settings.Settings) -> Question:
+    """Turn a predict request's JSON into arrays.
+
+    Raises:
+        refusals.Refusal: It is no valid request for the signature.
     """
     if ("instances" in body) == ("inputs" in body):
         raise refusals.Refusal('expected exactly one of "instances" and "inputs". Received: both or none')
     signature = body.get("signature_name", versions.DEFAULT)
     specs, _ = version.specs(signature)
-    names = list(specs)
     columnar = "inputs" in body
-    columns = _columns(body["inputs"], names) if columnar else transposed(body["instances"], names, "instances")
-    arrays = {name: tensors.array(name, values, specs[name], asked.options) for name, values in columns.items()}
-    outputs = await asked.ask(version, arrays, signature=signature, came=came)
     if columnar:
+        columns = _columns(body["inputs"], list(specs))
+    else:
+        columns = transposed(body["instances"], list(specs), "instances")
+    arrays = {name: tensors.array(name, values, specs[name], limits) for name, values in columns.items()}
+    if len({len(values) for values in arrays.values()}) > 1:
+        raise refusals.Refusal("expected as many rows in each input. Received: different numbers")
+    return Question(signature=signature, arrays=arrays, columnar=columnar)
+
+
+async def answer(
+    asked: answering.Answering, version: versions.Version, question: Question, came: float
+) -> dict[str, Any]:
+    """Answer a predict request: ``predictions`` in rows, ``outputs`` in columns.
+
+    Raises:
+        refusals.Refusal: It cannot be answered now.
+    """
+    outputs = await asked.ask(version, question.arrays, signature=question.signature, came=came)
+    if question.columnar:
         given = {name: values.tolist() for name, values in outputs.items()}
         return {"outputs": given if len(given) > 1 else next(iter(given.values()))}
     return {"predictions": in_rows(outputs)}
 
 
-async def classified(
-    asked: answering.Answering, version: versions.Version, body: Mapping[str, Any], came: float
-) -> list[list[list[Any]]]:
-    """Answer a classify request: for each example ``[[class, score], ...]``.
+def read_examples(content: bytes, version: versions.Version, limits: settings.Settings) -> npt.NDArray[Any]:
+    """Read a classify request: (rows,) serialised ``tf.train.Example``.
 
     Raises:
-        refusals.Refusal: The body is no valid request, or the model classifies nothing.
+        refusals.Refusal: It is no valid request, or the model classifies nothing.
     """
+    body = tensors.read_json(content)
     if _CLASSIFY not in version.signatures:
         raise refusals.Refusal(f"{version.name}: expected a model with the signature {_CLASSIFY}. Received: none")
-    names = list(version.specs(versions.DEFAULT)[0])
-    context = body.get("context", {})
-    examples = body.get("examples")
+    context, examples = body.get("context", {}), body.get("examples")
     if not isinstance(context, dict) or not isinstance(examples, list):
         raise refusals.Refusal('expected "examples", a list of objects. Received: none')
     rows = [{**context, **example} if isinstance(example, dict) else example for example in examples]
-    columns = transposed(rows, names, "examples")
     specs, _ = version.specs(versions.DEFAULT)
-    arrays = {name: tensors.array(name, values, specs[name], asked.options) for name, values in columns.items()}
-    inputs = {"inputs": _as_examples(arrays)}
-    outputs = await asked.ask(version, inputs, signature=_CLASSIFY, came=came)
+    columns = transposed(rows, list(specs), "examples")
+    return _as_examples({name: tensors.array(name, values, specs[name], limits) for name, values in columns.items()})
+
+
+def classified(outputs: Arrays) -> list[list[list[Any]]]:
+    """Return for each example ``[[class, score], ...]``."""
     pairs = zip(outputs["classes"].tolist(), outputs["scores"].tolist(), strict=True)
     return [[[name, score] for name, score in zip(*pair, strict=True)] for pair in pairs]
 
