@@ -24,6 +24,7 @@ from shared.serving import (
     tensors,
     tf_serving,
     ui,
+    wire,
 )
 
 log = logging.getLogger("fieldnets")
@@ -91,6 +92,7 @@ def serve(options: settings.Settings) -> None:
         host=options.host,
         port=options.port,
         log_level="info",
+        http=wire.Protocol,
         access_log=False,
         limit_concurrency=_CONNECTIONS,
         server_header=False,

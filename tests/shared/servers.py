@@ -10,7 +10,7 @@ from typing import Any
 import starlette.testclient
 import uvicorn
 
-from shared.serving import observing, registry, server, settings
+from shared.serving import observing, registry, server, settings, wire
 
 
 @contextlib.contextmanager
@@ -36,7 +36,9 @@ def listening(
     models = registry.Registry(chosen, metrics.served)
     models.load()
     app = server.create(models, chosen, metrics)
-    running = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False, **(tls or {})))
+    running = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_level="warning", access_log=False, http=wire.Protocol, **(tls or {}))
+    )
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     while not running.started:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.serving import wire
 from tests.shared import hostile, servers
 
 pytestmark = pytest.mark.tensorflow
@@ -171,6 +172,20 @@ def test_what_is_no_http_is_refused_or_hung_up_on(port: int, text: bytes) -> Non
         connection.shutdown(socket.SHUT_WR)
         reply = connection.recv(4096)
     assert reply == b"" or reply.startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("endless", [b"X-A: " + b"y" * 8000 + b"\r\n", b"y" * 8000])
+def test_headers_without_end_are_cut_off(port: int, endless: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX-B: ")
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            connection.sendall(endless * 1000)
+
+
+def test_headers_that_do_not_come_in_time_end_the_connection(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "HEAD_SECONDS", 0.3)
+    for text in (b"", b"GET / HTTP/1.1\r\nHost:"):
+        assert talk(port, text).startswith(b"HTTP/1.1 400")
 
 
 def test_stopping_answers_what_was_accepted(bundle_path: pathlib.Path) -> None:
