@@ -16,6 +16,7 @@ import types
 import urllib.request
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -229,21 +230,47 @@ def test_tune_writes_a_config_file_that_train_accepts(
     assert isinstance(config.load(helpers.config_of(app), best), helpers.config_of(app))
 
 
-def test_the_server_answers_what_the_golden_file_says_and_stops_when_asked(
+def test_the_server_answers_what_the_golden_file_says_in_each_protocol_and_stops_when_asked(
     module: str, bundle_path: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     golden = files.read_json(bundle_path / "assets.extra" / "golden.json")
-    body = json.dumps({"inputs": {name: values[:8] for name, values in golden["inputs"].items()}}).encode()
+    inputs = {name: values[:8] for name, values in golden["inputs"].items()}
+    name = bundle_path.parent.name
     with helpers.serving(module, bundle_path, tmp_path / "log") as (server, address):
-        url = f"{address}/v1/models/{bundle_path.parent.name}:predict"
-        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=60) as reply:
-            outputs = json.load(reply)["outputs"]
+        outputs = _ask(f"{address}/v1/models/{name}:predict", {"inputs": inputs})["outputs"]
+        about = _ask(f"{address}/v2/models/{name}")
+        tensors = [_tensor(spec, inputs[spec["name"]]) for spec in about["inputs"]]
+        body = {"inputs": tensors, "outputs": [{"name": "decision"}]}
+        inferred = _ask(f"{address}/v2/models/{name}/infer", body)["outputs"][0]
+        (model,) = _ask(f"{address}/ui/models")["models"]
+        drift = _ask(f"{address}/ui/models/{name}/drift")
         with urllib.request.urlopen(f"{address}/", timeout=60) as reply:
             assert b"<html" in reply.read()
         server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=60) in (0, 130)
+        assert server.wait(timeout=60) == 0
     assert outputs["decision"] == golden["outputs"]["decision"][:8]
+    assert (inferred["datatype"], inferred["data"]) == ("BYTES", golden["outputs"]["decision"][:8])
+    assert (model["name"], model["version"], model["drift"]) == (name, 1, True)
+    assert drift["served"] == 16
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def _ask(url: str, body: Any = None) -> Any:
+    request = urllib.request.Request(url, None if body is None else json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return json.load(reply)
+
+
+def _tensor(spec: dict[str, Any], values: list[Any]) -> dict[str, Any]:
+    """Return rows as a tensor of the Open Inference Protocol; bytes as base64."""
+    encoded = isinstance(values[0], dict)
+    return {
+        "name": spec["name"],
+        "shape": list(np.shape([value["b64"] for value in values] if encoded else values)),
+        "datatype": spec["datatype"],
+        "data": [value["b64"] for value in values] if encoded else values,
+        "parameters": {"content_type": "base64"} if encoded else {},
+    }
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "export", "explain"])

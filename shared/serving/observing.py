@@ -106,7 +106,7 @@ class _Models(collectors.Collector):
         alarm = GaugeMetricFamily("fieldnets_drift", "Whether a column drifted", labels=("model", "version", "column"))
         for model in self._models.models.values():
             for number, version in sorted(model.served.items()):
-                served.add_metric([model.name, str(number), version.engine.name], 1)
+                served.add_metric([model.name, str(number), version.engine_name], 1)
                 waiting.add_metric([model.name, str(number)], version.waiting_rows)
                 self._add_drift(version, psi, alarm)
         yield from (served, waiting, psi, alarm)

@@ -167,7 +167,7 @@ class Registry:
         model.labels = _labels(model)
         # One assignment: whoever asks finds the old or the new ones, never none.
         model.served = {**model.served, number: version}
-        log.info("%s version %d: serving (%s)", model.name, number, version.engine.name)
+        log.info("%s version %d: serving (%s)", model.name, number, version.engine_name)
         return None
 
 

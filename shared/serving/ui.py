@@ -58,18 +58,17 @@ def routes(asked: answering.Answering) -> fastapi.APIRouter:
 def about(version: versions.Version, model: registries.Model) -> dict[str, Any]:
     """Return what a page needs to know of a model."""
     inputs, outputs = version.specs(versions.DEFAULT)
-    golden = version.bundle.extra("golden.json")["inputs"]
     display = version.bundle.path / bundle.EXTRA / "display.json"
     return {
         "name": version.name,
         "version": version.number,
         "versions": sorted(model.served),
-        "engine": version.engine.name,
+        "engine": version.engine_name,
         "signatures": sorted(version.signatures),
         "inputs": tensors.described(inputs),
         "outputs": tensors.described(outputs),
         "decision": version.decision,
         "display": version.bundle.extra("display.json") if display.exists() else {},
-        "example": {name: values[-1] for name, values in golden.items()},
+        "example": version.example,
         "drift": version.watch.works,
     }

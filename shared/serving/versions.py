@@ -36,9 +36,12 @@ class Version:
         self.name, self.number = loaded.name, loaded.version
         self.signatures = {name: (loaded.inputs(name), loaded.outputs(name)) for name in loaded.signatures}
         self.decision = loaded.extra("decision.json")
-        self.engine = engines.open_engine(loaded, options.engine)
+        golden = loaded.extra("golden.json")["inputs"]
+        self.example = {name: values[-1] for name, values in golden.items()}
+        self._engine = engines.open_engine(loaded, options.engine)
+        self.engine_name = self._engine.name
         replay.replay(loaded)
-        self._warm_up()
+        self._warm_up({name: bundle.decode(values) for name, values in golden.items()})
         self._batcher = batching.Batcher(
             self._run,
             batch_rows=options.batch_rows,
@@ -98,7 +101,7 @@ class Version:
         self._batcher.close()
         self.watch.close()
         self.bundle = dataclasses.replace(self.bundle, loaded=None)
-        del self.engine
+        del self._engine
         gc.collect()
 
     def _run(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -106,18 +109,16 @@ class Version:
         import tensorflow as tf
 
         try:
-            if signature == self.engine.signature:
-                return self.engine.run(inputs)
+            if signature == self._engine.signature:
+                return self._engine.run(inputs)
             return self.bundle.run(inputs, signature=signature)
         except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
             raise refusals.Refusal(
                 f"expected an input that the model can read. Received: {error.message:.200}"
             ) from None
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, inputs: Mapping[str, npt.NDArray[Any]]) -> None:
         """Answer a few golden inputs in several batch sizes, so that the first request does not pay for tracing."""
-        golden = self.bundle.extra("golden.json")["inputs"]
-        inputs = {name: bundle.decode(values) for name, values in golden.items()}
         for rows in _ROWS_WARMED:
             some = {name: _resized(values, rows) for name, values in inputs.items()}
             for signature, (specs, _) in self.signatures.items():
