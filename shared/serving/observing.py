@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import orjson
 import prometheus_client
@@ -71,10 +70,9 @@ class Metrics:
     def answered(self, name: str, outputs: Mapping[str, npt.NDArray[Any]]) -> None:
         """Count the decisions and scores of an answer."""
         if (scores := outputs.get("scores", outputs.get("score"))) is not None:
-            best = np.asarray(scores, np.float64)
             histogram = self.scores.labels(name)
-            for value in best.reshape(len(best), -1).max(axis=1):
-                histogram.observe(value)
+            for row in scores.tolist():
+                histogram.observe(max(row) if isinstance(row, list) else row)
         if "decision" in outputs:
             known = self._known.setdefault(name, set())
             for decision in outputs["decision"].tolist():

@@ -10,11 +10,13 @@ from typing import Any
 import fastapi
 import starlette.exceptions
 import uvicorn
+from starlette.types import ASGIApp
 
 from shared import errors
 from shared.serving import (
     answering,
     describing,
+    direct,
     guarding,
     observing,
     open_inference,
@@ -34,7 +36,7 @@ _CONNECTIONS = 1_000
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def create(models: registry.Registry, options: settings.Settings, metrics: observing.Metrics) -> fastapi.FastAPI:
+def create(models: registry.Registry, options: settings.Settings, metrics: observing.Metrics) -> ASGIApp:
     """Build the server's application.
 
     Routes: TF Serving's REST below ``/v1``, the Open Inference Protocol below ``/v2``, Vertex AI's where
@@ -63,17 +65,16 @@ def create(models: registry.Registry, options: settings.Settings, metrics: obser
         title="fieldnets", version=release, docs_url=None, redoc_url=None, lifespan=live, redirect_slashes=False
     )
     asked = answering.Answering(models, options, metrics)
-    app.include_router(tf_serving.routes(asked))
-    app.include_router(open_inference.routes(asked, release))
-    app.include_router(_operations(asked))
+    protocols = (tf_serving.routes(asked), open_inference.routes(asked, release))
+    for router in (*protocols, _operations(asked)):
+        app.include_router(router)
     _add_vertex(app, asked)
     app.include_router(ui.routes(asked))
     app.add_exception_handler(refusals.Refusal, _refused)
     app.add_exception_handler(starlette.exceptions.HTTPException, _missed)
     metrics.watch(models)
     describing.install(app, models)
-    app.add_middleware(guarding.Guard, options=options, metrics=metrics)
-    return app
+    return guarding.Guard(direct.Direct(app, protocols), options=options, metrics=metrics)
 
 
 def serve(options: settings.Settings) -> None:
@@ -94,6 +95,7 @@ def serve(options: settings.Settings) -> None:
         log_level="info",
         http=wire.Protocol,
         access_log=False,
+        proxy_headers=False,
         limit_concurrency=_CONNECTIONS,
         server_header=False,
         timeout_graceful_shutdown=int(options.deadline_seconds) + 1,
