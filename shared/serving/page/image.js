@@ -1,0 +1,92 @@
+// Pictures and short clips: a place to drop them, one answer after another.
+
+import { predict } from "./api.js";
+import { alertBox, alertWith, announce, bytes, el, fileButton, plural } from "./dom.js";
+import { pictureOf } from "./picture.js";
+import { inputOf } from "./model.js";
+import { NOT_AN_IMAGE, answer, spoken } from "./result.js";
+import { clip, clipLimits } from "./video.js";
+
+/** Return the widget of a model that takes image files. */
+export function imageWidget(model) {
+  const box = alertBox();
+  const list = el("ol", { class: "items" });
+  const results = el("section", { class: "card", "aria-label": "Results", hidden: true }, el("h2", {}, "Results"), list);
+  let last = Promise.resolve();
+
+  function take(files) {
+    alertWith(box, "");
+    results.hidden = false;
+    for (const item of files.map((file) => waiting(file, list))) last = last.then(() => treat(model, item));
+  }
+
+  return el("div", {}, el("section", { class: "card", "aria-label": "Pictures" },
+    el("h2", {}, "Ask with a picture"), dropZone(model, take), box), results);
+}
+
+function dropZone(model, take) {
+  const zone = el("div", { class: "drop" },
+    el("p", { class: "drop-text" }, "Drop pictures or a short clip here, or"),
+    el("div", { class: "row" }, fileButton("Choose files", "image/*,video/*", take, { multiple: true }), exampleButton(model, take)),
+    el("p", { class: "hint" }, `Nothing is stored. JPEG or PNG; ${clipLimits}`));
+  const over = (isOver) => (event) => {
+    event.preventDefault();
+    zone.classList.toggle("over", isOver);
+  };
+  zone.addEventListener("dragover", over(true));
+  zone.addEventListener("dragleave", over(false));
+  zone.addEventListener("drop", (event) => {
+    over(false)(event);
+    if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+  });
+  return zone;
+}
+
+function exampleButton(model, take) {
+  const encoded = model.example?.[inputOf(model)]?.b64;
+  if (!encoded) return null;
+  const press = () => take([new File([Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0))], "example")]);
+  return el("button", { type: "button", class: "button", on: { click: press } }, "Try the example");
+}
+
+/** Return a file with its place in the list, newest last. */
+function waiting(file, list) {
+  const body = el("div", { class: "item-body" }, el("p", { class: "muted" }, "Waiting …"));
+  const head = el("h3", { class: "item-head" }, el("span", { class: "file-name" }, file.name), " ",
+    el("span", { class: "hint" }, bytes(file.size)));
+  list.append(el("li", { class: "item" }, head, body));
+  return { file, body };
+}
+
+async function treat(model, { file, body }) {
+  if (!body.isConnected) return;
+  body.replaceChildren(el("p", { class: "muted" }, "Asking the model …"));
+  try {
+    if (file.type.startsWith("video/")) await clip(model, file, body);
+    else await still(model, file, body);
+  } catch (fault) {
+    body.replaceChildren(el("p", { class: "alert", role: "alert" }, `${file.name}: ${fault.message}`));
+  }
+}
+
+async function still(model, file, body) {
+  const instance = { [inputOf(model)]: { b64: await base64(file) } };
+  const [row] = await predict(model, [instance]);
+  if (row.decision === "invalid") {
+    body.replaceChildren(el("p", { class: "alert", role: "alert" }, NOT_AN_IMAGE));
+    return;
+  }
+  const picture = pictureOf(model, row, file, `Your picture ${file.name}`, instance);
+  body.replaceChildren(el("div", { class: "split" }, picture, el("div", { class: "answer" }, answer(model, row))));
+  announce(`${file.name}: ${spoken(model, row)}`);
+}
+
+/** Return a blob's content as base64. */
+export function base64(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(new Error(`${plural(blob.size, "byte")} could not be read from this file.`));
+    reader.readAsDataURL(blob);
+  });
+}
