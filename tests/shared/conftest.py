@@ -1,10 +1,12 @@
 """A tiny classifier of strings and its bundle, for the tests of export and serving."""
 
 import dataclasses
+import io
 import pathlib
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from shared import decision as decisions
@@ -103,7 +105,6 @@ def bundle_path(exported: Any) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def columns_path(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A bundle of three columns that answers with the amount doubled and the sum of the past."""
-    import keras
     import tensorflow as tf
 
     from shared import export
@@ -126,14 +127,107 @@ def columns_path(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         },
         outputs={"score": np.array([3.0, 5.0], np.float32), "sum": np.array([3.0, 7.0], np.float32)},
     )
+    return _written(
+        "columns", {"serving_default": export.Endpoint(function=answer, inputs=inputs)}, golden, tmp_path_factory
+    )
+
+
+@pytest.fixture(scope="session")
+def picture_path(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A bundle that calls images bright or dark, and shows where they are bright."""
+    import tensorflow as tf
+
+    from shared import export, image_files
+
+    def grey(given: Any) -> Any:
+        return image_files.prepare(
+            given["image_bytes"], lambda image: (tf.image.resize(image, [8, 8], antialias=True),), channels=1
+        )
+
+    def answer(given: Any) -> Any:
+        images, valid = grey(given)
+        light = tf.reduce_mean(images, axis=[1, 2, 3])
+        names = tf.gather(tf.constant(["dark", "bright"]), tf.cast(light > 0.5, tf.int32))
+        decision = tf.where(valid, tf.where(tf.abs(light - 0.5) < 0.1, "abstain", names), "invalid")
+        return {"scores": tf.stack([1 - light, light], axis=1), "labels": names, "decision": decision}
+
+    def explain(given: Any) -> Any:
+        return {"heat": grey(given)[0][..., 0], "label": answer(given)["labels"]}
+
+    inputs = {"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")}
+    images = np.array([_png(0), b"", _png(255)], object)
+    scores = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    labels, decision = (
+        np.array(names, object) for names in (["dark", "dark", "bright"], ["dark", "invalid", "bright"])
+    )
+    golden = export.Golden(
+        inputs={"image_bytes": images}, outputs={"scores": scores, "labels": labels, "decision": decision}
+    )
+    endpoints = {
+        name: export.Endpoint(function=function, inputs=inputs)
+        for name, function in (("serving_default", answer), ("explain", explain))
+    }
+    display = {
+        "title": "Bright or dark",
+        "class_names": ["dark", "bright"],
+        "threshold": 0.5,
+        "not_for": "Only a test.",
+    }
+    return _written("picture", endpoints, golden, tmp_path_factory, {"display.json": display})
+
+
+@pytest.fixture(scope="session")
+def boxes_path(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A bundle that finds one car in the middle of every image of 64 pixels."""
+    import tensorflow as tf
+
+    from shared import export
+
+    def answer(given: Any) -> Any:
+        rows = tf.shape(given["image_bytes"])[0]
+        return {
+            "boxes": tf.tile(tf.constant([[[16.0, 16.0, 48.0, 48.0]]]), [rows, 1, 1]),
+            "scores": tf.fill([rows, 1], 0.9),
+            "classes": tf.zeros([rows, 1], tf.int32),
+            "count": tf.ones([rows], tf.int32),
+            "decision": tf.fill([rows], "obstacle ahead"),
+        }
+
+    golden = export.Golden(
+        inputs={"image_bytes": np.array([_png(9)], object)},
+        outputs={"count": np.array([1]), "decision": np.array(["obstacle ahead"], object)},
+    )
+    endpoint = export.Endpoint(function=answer, inputs={"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")})
+    display = {"display.json": {"title": "Road", "class_names": ["car"], "synthetic": True}}
+    return _written("boxes", {"serving_default": endpoint}, golden, tmp_path_factory, display)
+
+
+def _png(grey: int, side: int = 64) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(np.full((side, side), grey, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _written(
+    name: str,
+    endpoints: dict[str, Any],
+    golden: Any,
+    factory: pytest.TempPathFactory,
+    extras: dict[str, Any] | None = None,
+) -> pathlib.Path:
+    """Write a bundle of functions; its network is never asked."""
+    import keras
+
+    from shared import export
+
     number = keras.Input((1,))
     model = keras.Model(number, keras.layers.Dense(1)(number))
+    more = {
+        "decision.json": {},
+        "drift_reference.json": {},
+        "model_card.md": f"# {name}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n",
+    }
     written = export.write(
-        model,
-        {"serving_default": export.Endpoint(function=answer, inputs=inputs)},
-        golden,
-        repository=tmp_path_factory.mktemp("columns"),
-        name="columns",
-        extras={"decision.json": {}, "drift_reference.json": {}, "model_card.md": "# Columns\n"},
+        model, endpoints, golden, repository=factory.mktemp(name), name=name, extras={**more, **(extras or {})}
     )
     return written.path
