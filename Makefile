@@ -46,7 +46,7 @@ types: $(INSTALLED) ## strict types
 	@$(BIN)/mypy
 
 test-fast: $(INSTALLED) ## the tests that take seconds
-	@$(BIN)/pytest -q -m "not slow and not tensorflow"
+	@$(BIN)/pytest -q -m "not slow and not tensorflow and not browser"
 
 test-slow: $(INSTALLED) ## the tests marked slow
 	@$(BIN)/pytest -m slow

@@ -71,7 +71,7 @@ def app_parser(
         config_class: The app's config; ``train`` and ``tune`` get one flag per field.
         data_fields: Those fields that say how to read a source; every verb that reads data gets them.
         commands: The app's functions.
-        formats: What ``export`` can write, the usual one first.
+        formats: What ``export`` can write, the usual one first; where there are more, also in 8 bits.
         more: Adds the verbs and options that only this app has.
     """
     parser = Parser(prog=name, description=description, allow_abbrev=False)
@@ -114,7 +114,7 @@ def app_parser(
     export = verb("export", commands.export, "write a serving bundle, checked against the run")
     add_run_dir(export, name)
     export.add_argument("--output-dir", type=pathlib.Path, required=True, help="the model repository")
-    export.add_argument("--format", choices=tuple(formats), default=formats[0], help="what to write")
+    _add_formats(export, formats)
 
     serve = verb("serve", commands.serve, "serve a bundle over HTTP")
     settings.add_options(serve)
@@ -251,6 +251,13 @@ def _add_resume_or_overwrite(parser: argparse.ArgumentParser, what: str) -> None
 def _add_preset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=PRESETS, help=f"starting point (default: {DEFAULT_PRESET})")
     parser.add_argument("--config", type=pathlib.Path, metavar="FILE", help="JSON settings on top of the preset")
+
+
+def _add_formats(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
+    help = f"what to write, separated by commas: {', '.join(formats)} (default: {formats[0]})"
+    parser.add_argument("--format", type=flags.some_of(formats), default=(formats[0],), metavar="FORMAT", help=help)
+    if len(formats) > 1:
+        parser.add_argument("--int8", action="store_true", help="with another format: 8-bit weights and activations")
 
 
 def _add_model_choice(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 import shared
-from shared import classify, errors, files
+from shared import classify, engine_export, errors, files
 from shared import decision as decisions
 from shared.serving import bundle
 
@@ -53,7 +53,13 @@ class Exported:
     parity: Mapping[str, float]
 
 
-def classifier(model: keras.Model, decision: decisions.Decision) -> Callable[[Any], Mapping[str, Any]]:
+def given_logits(logits: Any, *, training: bool) -> Any:
+    """Stand for a network where its logits are there already: in the signature ``answer``."""
+    del training
+    return logits
+
+
+def classifier(model: Any, decision: decisions.Decision) -> Callable[[Any], Mapping[str, Any]]:
     """Return ``decision`` as part of the graph behind ``model``'s logits.
 
     The function returns ``scores`` (n, classes) float32 calibrated probabilities, ``labels`` (n,) string, the
@@ -67,15 +73,29 @@ def classifier(model: keras.Model, decision: decisions.Decision) -> Callable[[An
         # training=False: a layer that defaults to True would switch dropout on (DESIGN section 5).
         logits = tf.cast(model(inputs, training=False), tf.float32)
         scores = tf.nn.softmax(logits / decision.temperature)
-        if decision.threshold is None:
-            index = tf.argmax(scores, axis=1)
-        else:
-            index = tf.cast(scores[:, -1] >= decision.threshold, tf.int64)
-        labels = tf.gather(names, index)
+        labels = tf.gather(names, answered(scores, decision))
         set_size = tf.reduce_sum(tf.cast(scores >= set_threshold, tf.int32), axis=1)
         return {"scores": scores, "labels": labels, "decision": tf.where(set_size == 1, labels, decisions.ABSTAIN)}
 
     return answer
+
+
+def answered(scores: Any, decision: decisions.Decision) -> Any:
+    """Return (n,) int64, the class answered for ``scores`` (n, classes), abstention aside, as part of a graph."""
+    if decision.threshold is None:
+        return tf.argmax(scores, axis=1)
+    return tf.cast(scores[:, -1] >= decision.threshold, tf.int64)
+
+
+def compiled(endpoint: Endpoint) -> Callable[[Mapping[str, npt.ArrayLike]], dict[str, npt.NDArray[Any]]]:
+    """Return an endpoint as a function of arrays: what ``bundle.Bundle.run`` will do with its signature."""
+    run = tf.function(endpoint.function, input_signature=[dict(endpoint.inputs)])
+
+    def ask(inputs: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
+        tensors = {name: tf.constant(values, endpoint.inputs[name].dtype) for name, values in inputs.items()}
+        return {name: bundle.as_text(tensor.numpy()) for name, tensor in run(tensors).items()}
+
+    return ask
 
 
 def classifying(answer: Endpoint, class_names: Sequence[str]) -> Endpoint:
@@ -94,6 +114,7 @@ def write(
     repository: pathlib.Path,
     name: str,
     extras: Mapping[str, str | Mapping[str, Any]],
+    core: engine_export.Core | None = None,
 ) -> Exported:
     """Write ``<repository>/<name>/<next version>`` after proving that it answers as ``golden`` says.
 
@@ -104,9 +125,10 @@ def write(
         repository: The model repository.
         name: The model's name.
         extras: Files for ``assets.extra``: text as it is, mappings as JSON.
+        core: What lies between the endpoints ``preprocess`` and ``answer``, and the engines to write of it.
 
     Raises:
-        errors.GateError: The reloaded bundle answers differently; nothing is left behind.
+        errors.GateError: The reloaded bundle or an engine answers differently; nothing is left behind.
     """
     model_folder = repository / name
     existing = bundle.versions(model_folder)
@@ -119,6 +141,8 @@ def write(
             _write_extra(folder / bundle.EXTRA / filename, content)
         files.write_json(folder / bundle.EXTRA / "golden.json", _golden_json(golden))
         _write_warm_up(folder / bundle.EXTRA / "tf_serving_warmup_requests", golden, name)
+        if core is not None:
+            engine_export.write_all(folder, core, golden.inputs)
         bundle.write_manifest(folder, {"name": name, "version": version})
         parity = _replay_in_clean_process(folder)
         folder.rename(model_folder / str(version))

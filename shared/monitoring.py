@@ -1,8 +1,9 @@
 """Has the input changed, or what the model says of it? New columns beside the reference inside a bundle."""
 
+import functools
 import pathlib
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from shared.serving import bundle
 
 # Chance of any false alarm in one comparison.
 ALPHA = 0.01
+SIGNATURE = "drift"
+Ask: TypeAlias = Callable[[Mapping[str, Any]], dict[str, npt.NDArray[Any]]]
 
 
 def monitor(
@@ -51,9 +54,33 @@ def monitor(
     return result | {"exit_code": errors.GateError.exit_code if drifted else 0}
 
 
-def abstained(outputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.object_]:
-    """Return "yes" where the decision is not the label, else "no": (n,)."""
-    return np.where(outputs["decision"] == outputs["labels"], "no", "yes").astype(object)
+def asking(loaded: bundle.Bundle) -> Ask:
+    """Return the bundle's signature ``drift`` as a function of a batch.
+
+    Raises:
+        errors.InputError: The bundle has no such signature.
+    """
+    if SIGNATURE not in loaded.signatures:
+        raise errors.InputError(
+            f"{loaded.path}: expected a bundle with the signature {SIGNATURE}; export the run again. "
+            f"Received: {', '.join(loaded.signatures)}"
+        )
+    return functools.partial(loaded.run, signature=SIGNATURE)
+
+
+def in_batches(ask: Ask, inputs: Mapping[str, npt.NDArray[Any]], *, rows: int) -> dict[str, npt.NDArray[Any]]:
+    """Return the drift columns of many rows, asked about a part at a time.
+
+    Args:
+        ask: What ``asking`` returns, or the same function before it was exported.
+        inputs: Its inputs, each (n, ...).
+        rows: Most rows at once.
+    """
+    count = len(next(iter(inputs.values())))
+    parts = [
+        ask({name: values[start : start + rows] for name, values in inputs.items()}) for start in range(0, count, rows)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def report(rows: list[dict[str, Any]], *, name: str, names: Mapping[str, str], things: str) -> document.Report:

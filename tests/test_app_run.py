@@ -1,7 +1,7 @@
 """One whole run of every app through its real command line: each verb, and the files of DESIGN section 4.
 
 An app's ``tests/<app>/samples.py`` says what to feed it with: ``READ_FLAGS``, ``usual()``, ``unusual()``
-and ``explain_input()``. TensorFlow runs in the child processes only.
+and ``explain_input()``. TensorFlow runs in the child processes, but for questions to the bundle.
 """
 
 import importlib
@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 
 from shared import config, files
+from shared.serving import bundle
 from tests import golden, helpers
 
 pytestmark = pytest.mark.tensorflow
@@ -76,8 +77,13 @@ def evaluation(evaluated: helpers.Finished, run: files.RunFolder) -> pathlib.Pat
 
 @pytest.fixture(scope="module")
 def bundle_path(
-    module: str, run: files.RunFolder, folder: pathlib.Path, command_line: helpers.CommandLine
+    module: str,
+    run: files.RunFolder,
+    evaluation: pathlib.Path,
+    folder: pathlib.Path,
+    command_line: helpers.CommandLine,
 ) -> pathlib.Path:
+    assert evaluation.is_dir()
     # Relative, as a person types it: the process that checks the bundle runs elsewhere.
     flags = ("--run-dir", run.path, "--output-dir", pathlib.Path(folder.name, "bundles"), "--json")
     return command_line.folder / command_line.run(module, "export", *flags).json["bundle"]
@@ -180,9 +186,82 @@ def test_explain_writes_its_file(
 def test_the_bundle_has_the_files_of_the_contract(bundle_path: pathlib.Path, app: str) -> None:
     assert (bundle_path.parent.name, bundle_path.name) == (app, "1")
     assert (bundle_path / "saved_model.pb").is_file()
-    names = ("golden.json", "decision.json", "drift_reference.json", "model_card.md", "manifest.json")
+    names = ("golden.json", "decision.json", "display.json", "drift_reference.json", "model_card.md", "manifest.json")
     found = {path.name for path in (bundle_path / "assets.extra").iterdir()}
     assert {"tf_serving_warmup_requests", *names} <= found
+
+
+def test_a_page_is_told_what_the_model_is_how_good_and_what_not_for(
+    evaluation: pathlib.Path, bundle_path: pathlib.Path
+) -> None:
+    shown, decision = (
+        files.read_json(bundle_path / "assets.extra" / f"{name}.json") for name in ("display", "decision")
+    )
+    assert shown["input"] in ("image", "text", "columns")
+    assert shown["class_names"] == decision["class_names"]
+    assert shown["threshold"] == decision["threshold"]
+    assert shown["reason_names"] == decision.get("reasons", [])
+    assert all(shown[name] for name in ("title", "threshold_rule", "not_for"))
+    assert isinstance(shown["synthetic"], bool)
+    metrics = files.read_json(evaluation / "metrics.json")
+    first = next(iter(metrics["metrics"]))
+    assert shown["headline"]["metric"] == first
+    assert shown["headline"]["value"] == metrics["metrics"][first]["value"]
+    assert shown["headline"]["n"] == metrics["data"]["n"]
+
+
+@pytest.fixture(scope="module")
+def asked(bundle_path: pathlib.Path) -> tuple[bundle.Bundle, dict[str, Any]]:
+    """The bundle, and its golden inputs."""
+    loaded = bundle.load(bundle_path)
+    golden_inputs = loaded.extra("golden.json")["inputs"]
+    return loaded, {name: bundle.decode(values) for name, values in golden_inputs.items()}
+
+
+def test_the_signature_drift_gives_the_columns_of_the_reference(asked: tuple[bundle.Bundle, dict[str, Any]]) -> None:
+    loaded, inputs = asked
+    assert loaded.inputs("drift") == loaded.inputs()
+    columns, reference = loaded.run(inputs, signature="drift"), loaded.extra("drift_reference.json")
+    assert set(columns) == set(reference)
+    rows = len(next(iter(inputs.values())))
+    for name, known in reference.items():
+        assert columns[name].shape == (rows,), name
+        if known["kind"] == "numeric":
+            assert columns[name].dtype.kind == "f", name
+            assert np.isfinite(columns[name]).all(), name
+        else:
+            assert {type(value) for value in columns[name]} == {str}, name
+    said = loaded.run(inputs)
+    if "scores" in said and "labels" in said and said["labels"].ndim == 1:
+        assert columns["score"] == pytest.approx(said["scores"][:, -1], abs=1e-5)
+        assert columns["label"].tolist() == said["labels"].tolist()
+    elif "scores" in said:
+        assert columns["score"] == pytest.approx(said["scores"].max(axis=1), abs=1e-5)
+    else:
+        assert columns["score"] == pytest.approx(said["score"], abs=1e-5)
+
+
+def test_the_signature_explain_says_why_of_every_input_however_awkward(
+    asked: tuple[bundle.Bundle, dict[str, Any]],
+) -> None:
+    loaded, inputs = asked
+    if "explain" not in loaded.signatures:
+        pytest.skip("the answers explain themselves")
+    assert loaded.inputs("explain") == loaded.inputs()
+    why = loaded.run(inputs, signature="explain")
+    assert why["label"].tolist() == loaded.run(inputs)["labels"].tolist()
+    (values,) = (why[name] for name in ("heat", "attributions") if name in why)
+    assert len(values) == len(why["label"])
+    assert values.dtype == np.float32
+    assert np.isfinite(values).all()
+    if "heat" in why:
+        assert values.ndim == 3
+        assert values.min() >= 0
+        assert values.max() <= 1
+        assert not values[why["label"] == "invalid"].any()
+    else:
+        assert why["tokens"].shape == values.shape
+        assert not values[why["tokens"] == ""].any()
 
 
 def test_the_run_and_its_bundle_predict_alike(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.driving_perception import config
-from shared import cli, files
+from shared import cli, errors, files
 from shared.serving import verb
 
 NAME = "driving-perception"
@@ -122,7 +122,9 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
 
 
 def export(arguments: argparse.Namespace) -> cli.Result:
-    """Write a checked serving bundle."""
+    """Write a checked serving bundle, or the network alone for another engine."""
+    if len(arguments.format) > 1:
+        raise errors.InputError(f"--format: expected one format. Received: {', '.join(arguments.format)}")
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.driving_perception import export as exporting
@@ -130,7 +132,7 @@ def export(arguments: argparse.Namespace) -> cli.Result:
 
     run = scoring.open_run(arguments.run_dir)
     own, split = measure.own_data(run)
-    if arguments.format != "saved-model":
+    if arguments.format != ("saved-model",):
         return _export_engine(arguments, run, own, split)
     exported = exporting.export_run(run, own, split.rows("validation"), arguments.output_dir)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
@@ -144,7 +146,7 @@ def _export_engine(arguments: argparse.Namespace, run: Any, own: Any, split: Any
         own,
         validation=split.rows("validation"),
         training=split.rows("train"),
-        engine=arguments.format,
+        engine=arguments.format[0],
         int8=arguments.int8,
         folder=arguments.output_dir,
     )
@@ -177,7 +179,7 @@ def tune(arguments: argparse.Namespace) -> cli.Result:
 def _add_options(verbs: cli.Verbs) -> None:
     """Add what only this app's verbs have."""
     parsers = verbs.choices
-    predict_parser, export_parser, explain_parser = parsers["predict"], parsers["export"], parsers["explain"]
+    predict_parser, explain_parser = parsers["predict"], parsers["explain"]
     explain_parser.add_argument(
         "--missed",
         type=float,
@@ -197,7 +199,6 @@ def _add_options(verbs: cli.Verbs) -> None:
     predict_parser.add_argument(
         "--boxes", type=pathlib.Path, metavar="FILE", help="also write a table with a row for each box (.csv)"
     )
-    export_parser.add_argument("--int8", action="store_true", help="with another format: 8-bit weights and activations")
 
 
 def _load_tensorflow() -> None:

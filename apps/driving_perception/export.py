@@ -8,9 +8,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.driving_perception import answers, card, frames, monitor, preprocessing, scoring
+from apps.driving_perception.readers import sources
 from shared import export
 from shared.evaluation import drift
 from shared.report import model_card
+from shared.serving import display
 
 NAME = "driving_perception"
 GOLDEN_ROWS = 24
@@ -34,15 +36,17 @@ def export_run(
     """
     chosen = np.random.default_rng(run.settings.seed).permutation(rows)[:REFERENCE_ROWS]
     items = [scoring.as_file(collection.images.read(int(row))) for row in chosen]
+    signatures = endpoints(run)
     return export.write(
         run.model,
-        endpoints(run),
+        signatures,
         golden(run, items),
         repository=repository,
         name=NAME,
         extras={
             "decision.json": {**run.operating.to_json(), "region": vars(run.rule.region)},
-            "drift_reference.json": drift.reference(monitor.measure(run, items)),
+            "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), items)),
+            display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
             "model_card.md": model_card.render(card.build(run)),
         },
     )
@@ -53,8 +57,8 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
 
     ``serving_default`` takes ``image_bytes`` (batch,) string: JPEG or PNG of any size; ``image`` takes (batch, height,
     width, 3) float32 in [0, 1]; both answer as ``answers.decide``, from the threshold on. ``all_boxes`` answers files
-    as ``answers.graph``, down to its least score, which average precision needs; ``statistics`` gives what drift is
-    judged on.
+    as ``answers.graph``, down to its least score, which average precision needs; ``drift`` gives what drift is judged
+    on. Boxes explain themselves.
     """
     size, rule = run.settings.image_size, run.rule
     look = answers.graph(run.model, run.settings)
@@ -62,19 +66,21 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
     def decoded(given: Any) -> tuple[Any, Any, Any]:
         return preprocessing.decode(given["image_bytes"], image_size=size)
 
-    def from_bytes(given: Any) -> Any:
-        canvases, geometry, valid = decoded(given)
+    def answer(canvases: Any, geometry: Any, valid: Any) -> Any:
         return answers.decide(look(canvases, geometry, valid), geometry, valid, rule)
 
+    def from_bytes(given: Any) -> Any:
+        return answer(*decoded(given))
+
     def from_image(given: Any) -> Any:
-        canvases, geometry, valid = preprocessing.place_all(given["image"], image_size=size)
-        return answers.decide(look(canvases, geometry, valid), geometry, valid, rule)
+        return answer(*preprocessing.place_all(given["image"], image_size=size))
 
     def all_boxes(given: Any) -> Any:
         return look(*decoded(given))
 
-    def statistics(given: Any) -> Any:
-        return monitor.statistics(*decoded(given))
+    def columns(given: Any) -> Any:
+        seen = decoded(given)
+        return monitor.columns(answer(*seen), *seen)
 
     encoded = {"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")}
     pixels = {"image": tf.TensorSpec([None, None, None, preprocessing.CHANNELS], tf.float32, "image")}
@@ -82,8 +88,21 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
         "serving_default": export.Endpoint(function=from_bytes, inputs=encoded),
         "image": export.Endpoint(function=from_image, inputs=pixels),
         "all_boxes": export.Endpoint(function=all_boxes, inputs=encoded),
-        "statistics": export.Endpoint(function=statistics, inputs=encoded),
+        "drift": export.Endpoint(function=columns, inputs=encoded),
     }
+
+
+def show(run: scoring.Run) -> display.Display:
+    """Return what a page says of the model."""
+    return display.Display(
+        title="Obstacles on the road",
+        input="image",
+        threshold=run.operating.threshold,
+        threshold_rule=run.operating.rule,
+        class_names=run.operating.class_names,
+        not_for="Not a safety component: not for steering, braking or warning in a vehicle.",
+        synthetic=run.settings.data == (sources.SCENES,),
+    )
 
 
 def golden(run: scoring.Run, items: list[bytes]) -> export.Golden:

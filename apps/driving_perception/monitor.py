@@ -26,30 +26,50 @@ COLUMNS = {
 
 def monitor(loaded: bundle.Bundle, collection: frames.Frames, *, output: pathlib.Path | None) -> cli.Result:
     """Compare new images with the bundle's reference; see ``shared.monitoring``."""
-    found: list[dict[str, npt.NDArray[Any]]] = []
+    ask = monitoring.asking(loaded)
+    parts = []
     for start in range(0, len(collection), scoring.ROWS_AT_ONCE):
         rows = range(start, min(start + scoring.ROWS_AT_ONCE, len(collection)))
-        column = np.empty(len(rows), object)
-        column[:] = [scoring.as_file(collection.images.read(row)) for row in rows]
-        given = {"image_bytes": column}
-        found.append(columns(loaded.run(given), loaded.run(given, signature="statistics")))
-    joined = {name: np.concatenate([part[name] for part in found]) for name in COLUMNS}
-    return monitoring.monitor(loaded, joined, names=COLUMNS, things="images", output=output)
+        parts.append(measure(ask, [scoring.as_file(collection.images.read(row)) for row in rows]))
+    found = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
+    return monitoring.monitor(loaded, found, names=COLUMNS, things="images", output=output)
 
 
-def measure(run: scoring.Run, items: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
-    """Return the drift columns of images that the model was not trained on."""
-    found = []
-    for start in range(0, len(items), scoring.ROWS_AT_ONCE):
-        part = items[start : start + scoring.ROWS_AT_ONCE]
-        decoded = preprocessing.decode(tf.constant(part, tf.string), image_size=run.settings.image_size)
-        measured = {name: values.numpy() for name, values in statistics(*decoded).items()}
-        found.append(columns(run.say(part), measured))
-    return {name: np.concatenate([part[name] for part in found]) for name in COLUMNS}
+def measure(ask: monitoring.Ask, items: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
+    """Return what drift is judged on, (n,) for each of ``COLUMNS``.
+
+    Args:
+        ask: The signature ``drift``.
+        items: Image files.
+    """
+    files = np.empty(len(items), object)
+    files[:] = items
+    return monitoring.in_batches(ask, {"image_bytes": files}, rows=scoring.ROWS_AT_ONCE)
 
 
-def statistics(canvases: Any, geometry: Any, valid: Any) -> dict[str, Any]:
-    """Measure decoded images, in a graph.
+def columns(said: Mapping[str, Any], canvases: Any, geometry: Any, valid: Any) -> dict[str, Any]:
+    """Return the drift columns, (n,) float32 or string for each of ``COLUMNS``, in a graph.
+
+    Args:
+        said: As from ``answers.decide``.
+        canvases: As in ``measured``.
+        geometry: As in ``measured``.
+        valid: As in ``measured``.
+    """
+    found = measured(canvases, geometry, valid)
+    image_height = tf.maximum(found.pop("image_height"), 1.0)
+    tall = said["boxes"][..., 3] - said["boxes"][..., 1]
+    return {
+        **found,
+        "score": tf.reduce_max(said["scores"], axis=1),
+        "boxes": tf.cast(said["count"], tf.float32),
+        "height": tf.reduce_max(tall, axis=1) / image_height,
+        "decision": tf.where(said["decision"] == lane.AHEAD, "yes", "no"),
+    }
+
+
+def measured(canvases: Any, geometry: Any, valid: Any) -> dict[str, Any]:
+    """Return what is measured of decoded images, in a graph.
 
     Args:
         canvases: (n, height, width, 3) uint8, as from ``preprocessing``.
@@ -77,19 +97,5 @@ def statistics(canvases: Any, geometry: Any, valid: Any) -> dict[str, Any]:
 
     names = ("brightness", "contrast", "sharpness", "colour", "image_height")
     signature = {name: tf.TensorSpec((), tf.float32) for name in names}
-    measured = tf.map_fn(one, tf.range(tf.shape(geometry)[0]), fn_output_signature=signature)
-    return {name: tf.where(valid, values, 0.0) for name, values in measured.items()}
-
-
-def columns(
-    said: Mapping[str, npt.NDArray[Any]], measured: Mapping[str, npt.NDArray[Any]]
-) -> dict[str, npt.NDArray[Any]]:
-    """Turn the outputs of ``serving_default`` and ``statistics`` into the drift columns."""
-    tallest = (said["boxes"][..., 3] - said["boxes"][..., 1]).max(axis=1)
-    return {
-        **{name: np.asarray(measured[name]) for name in ("brightness", "contrast", "sharpness", "colour")},
-        "score": said["scores"].max(axis=1),
-        "boxes": said["count"].astype(np.float64),
-        "height": tallest / np.maximum(measured["image_height"], 1.0),
-        "decision": np.where(said["decision"] == lane.AHEAD, "yes", "no").astype(object),
-    }
+    found = tf.map_fn(one, tf.range(tf.shape(geometry)[0]), fn_output_signature=signature)
+    return {name: tf.where(valid, values, 0.0) for name, values in found.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.fraud_detection import config
 from shared import cli, errors, files, flags
-from shared.serving import verb
+from shared.serving import formats, verb
 
 NAME = "fraud-detection"
 log = logging.getLogger("fieldnets")
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             monitor=monitor,
             tune=tune,
         ),
+        formats=("saved-model", *formats.FILES),
         more=_add_verbs,
     )
     return cli.run(parser, argv)
@@ -166,13 +167,14 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
 def export(arguments: argparse.Namespace) -> cli.Result:
     """Write a checked serving bundle."""
     files.RunFolder.open(arguments.run_dir)
+    names = formats.chosen(arguments.format, int8=arguments.int8)
     _load_tensorflow()
     from apps.fraud_detection import data, scoring
     from apps.fraud_detection import export as exporting
 
     run = scoring.open_run(arguments.run_dir)
     own = data.prepare_again(run.settings, run.folder)
-    exported = exporting.export_run(run, own, arguments.output_dir)
+    exported = exporting.export_run(run, own, arguments.output_dir, engines=names)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 
 

@@ -1,18 +1,21 @@
 """From a run to a serving bundle: raw columns and history in; score, decision and reasons out."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from apps.fraud_detection import card, data, graph, inputs, model, monitor, reasons, scoring, wording
+from apps.fraud_detection.readers import formats
 from apps.fraud_detection.transactions import Transactions
-from shared import export
-from shared.evaluation import drift
+from shared import engine_export, export
+from shared.evaluation import classification, drift
 from shared.report import model_card
+from shared.serving import display
 
 NAME = "fraud_detection"
 GOLDEN_ROWS = 256
@@ -20,33 +23,65 @@ GOLDEN_ROWS = 256
 CLEARANCE = 1e-3
 
 
-def export_run(run: scoring.Run, prepared: data.Prepared, repository: pathlib.Path) -> export.Exported:
+# Rows that engines are compared on: the rarest class decides, so many.
+JUDGED_ROWS = 10_000
+
+
+def export_run(
+    run: scoring.Run, prepared: data.Prepared, repository: pathlib.Path, *, engines: Sequence[str] = ()
+) -> export.Exported:
     """Write a checked bundle.
 
     Args:
         run: The finished run.
         prepared: Its own source: golden inputs and the drift reference are of its newest validation part.
         repository: The model repository.
+        engines: Those to write beside the SavedModel; they serve ``score``, as reasons need gradients.
 
     Raises:
-        errors.GateError: The reloaded bundle answers otherwise than ``predict``.
+        errors.GateError: The reloaded bundle or an engine answers otherwise than ``predict``.
     """
     scorer = run.newest
     reader = graph.Reader(scorer.inputs)
     scorer.model.raw_columns = reader
     raw = reference_rows(run, prepared)
+    signatures = endpoints(scorer, reader)
     return export.write(
         scorer.model,
-        endpoints(scorer, reader),
+        signatures,
         golden(scorer, raw, seed=run.settings.seed),
         repository=repository,
         name=NAME,
         extras={
             "decision.json": {**scorer.verdict.to_json(), "reasons": list(reasons.names(scorer.inputs))},
             "inputs.json": scorer.inputs.to_json(),
-            "drift_reference.json": drift.reference(monitor.columns(scorer, *raw)),
+            "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), raw[0])),
+            display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
             "model_card.md": model_card.render(card.build(run)),
         },
+        core=core(run, prepared, engines) if engines else None,
+    )
+
+
+def core(run: scoring.Run, prepared: data.Prepared, engines: Sequence[str]) -> engine_export.Core:
+    """Return what other engines run, and the transactions that they are calibrated and judged on."""
+    fold, network = prepared.folds[-1], run.newest.model
+    training = np.random.default_rng(run.settings.seed).permutation(fold.train)[: engine_export.CALIBRATION_ROWS]
+    labels = prepared.transactions.labels
+    judged = fold.validation[labels[fold.validation] >= 0]
+    # All frauds, and the newest of the rest.
+    judged = judged[np.argsort(labels[judged] == 1, kind="stable")][-JUDGED_ROWS:]
+
+    def columns(rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        return graph.columns(run.inputs, prepared.transactions, prepared.history, rows)
+
+    return engine_export.Core(
+        network=keras.Model(network.input, {"logits": network.output}, name="network"),
+        names=engines,
+        validation=columns(judged),
+        training=columns(training),
+        judge=lambda outputs: classification.average_precision(labels[judged], outputs["score"]),
+        signature="score",
     )
 
 
@@ -58,15 +93,28 @@ def reference_rows(run: scoring.Run, prepared: data.Prepared) -> tuple[dict[str,
 
 
 def endpoints(scorer: scoring.Scorer, reader: graph.Reader) -> dict[str, export.Endpoint]:
-    """Return the signatures: ``serving_default`` with reasons; ``score``, faster without; and ``classify``."""
+    """Return the signatures.
+
+    ``serving_default`` answers with reasons; ``score``, many times faster, and ``classify`` without; ``drift`` gives
+    what drift is judged on; ``preprocess`` and ``answer`` are what comes before and after the network in ``score``, for
+    engines that run only that.
+    """
     threshold = np.float64(scorer.verdict.threshold)
     names = tf.constant(scorer.verdict.class_names)
 
-    def score(raw: Mapping[str, Any]) -> dict[str, Any]:
+    def preprocess(raw: Mapping[str, Any]) -> dict[str, Any]:
         arrays = reader(raw)
-        logits = scorer.model(_read(scorer, arrays), training=False)
+        return {tensor.name: arrays[tensor.name] for tensor in scorer.model.inputs}
+
+    def score(raw: Mapping[str, Any]) -> dict[str, Any]:
+        return answer(scorer.model(model.wanted(preprocess(raw)), training=False))
+
+    def answer(logits: Any) -> dict[str, Any]:
         found = tf.sigmoid(tf.cast(logits[:, 1], tf.float64) - tf.cast(logits[:, 0], tf.float64))
         return {"score": found, "decision": tf.gather(names, tf.cast(found >= threshold, tf.int32))}
+
+    def columns(raw: Mapping[str, Any]) -> dict[str, Any]:
+        return monitor.columns(scorer.inputs, reader(raw)["numbers"], score(raw)["score"])
 
     def explain(raw: Mapping[str, Any]) -> dict[str, Any]:
         found = reasons.contributions(scorer.model, scorer.inputs, reader(raw))
@@ -78,11 +126,28 @@ def endpoints(scorer: scoring.Scorer, reader: graph.Reader) -> dict[str, export.
         "serving_default": export.Endpoint(function=explain, inputs=specs),
         "score": fast,
         "classify": export.classifying(fast, scorer.verdict.class_names),
+        "drift": export.Endpoint(function=columns, inputs=specs),
+        "preprocess": export.Endpoint(function=preprocess, inputs=specs),
+        "answer": export.Endpoint(
+            function=lambda given: answer(given["logits"]),
+            inputs={"logits": tf.TensorSpec([None, model.CLASSES], tf.float32, "logits")},
+        ),
     }
 
 
-def _read(scorer: scoring.Scorer, arrays: Mapping[str, Any]) -> Any:
-    return model.wanted({tensor.name: arrays[tensor.name] for tensor in scorer.model.inputs})
+def show(run: scoring.Run) -> display.Display:
+    """Return what a page says of the model."""
+    verdict = run.newest.verdict
+    return display.Display(
+        title="Fraud in card transactions",
+        input="columns",
+        threshold=verdict.threshold,
+        threshold_rule=verdict.rule,
+        class_names=verdict.class_names,
+        reason_names=reasons.names(run.inputs),
+        not_for="Not for refusing a payment or blocking a person without a human decision.",
+        synthetic=run.settings.data == (formats.SIMULATOR,),
+    )
 
 
 def golden(

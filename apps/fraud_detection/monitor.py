@@ -2,10 +2,12 @@
 
 import logging
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from apps.fraud_detection import features, graph, inputs, scoring
 from apps.fraud_detection.transactions import Transactions
@@ -24,16 +26,24 @@ def monitor(loaded: bundle.Bundle, transactions: Transactions, *, output: pathli
     found = inputs.Inputs.from_json(loaded.extra("inputs.json"))
     history = inputs.compute_history(transactions, found.schema)
     rows = settled(transactions, found)
-    answers = loaded.run(graph.columns(found, transactions, history, rows), signature="score")
-    numbers = inputs.numbers(found, transactions, history, rows)
-    columns = _columns(found, numbers, answers["score"])
-    names = {name: name.replace("_", " ") for name in columns}
+    measured = measure(monitoring.asking(loaded), graph.columns(found, transactions, history, rows))
+    names = {name: name.replace("_", " ") for name in measured}
     left_out = () if is_settled(transactions, found) else (*found.history, "score")
     if left_out:
         log.warning(
             "%s is too short for the histories of cards: they and the score are not compared", transactions.name
         )
-    return monitoring.monitor(loaded, columns, names=names, things="transactions", output=output, left_out=left_out)
+    return monitoring.monitor(loaded, measured, names=names, things="transactions", output=output, left_out=left_out)
+
+
+def measure(ask: monitoring.Ask, raw: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Return what drift is judged on, each (n,).
+
+    Args:
+        ask: The signature ``drift``.
+        raw: What it takes, as from ``graph.columns``.
+    """
+    return monitoring.in_batches(ask, raw, rows=scoring.BATCH_ROWS)
 
 
 def settled(transactions: Transactions, found: inputs.Inputs) -> npt.NDArray[np.int64]:
@@ -48,15 +58,13 @@ def is_settled(transactions: Transactions, found: inputs.Inputs) -> bool:
     return bool(transactions.time[-1] - transactions.time[0] >= inputs.needed_days(found) * features.DAY)
 
 
-def columns(
-    scorer: scoring.Scorer, _raw: dict[str, npt.NDArray[Any]], arrays: dict[str, npt.NDArray[Any]]
-) -> dict[str, npt.NDArray[Any]]:
-    """Return the drift columns of transactions that the model was not trained on."""
-    return _columns(scorer.inputs, arrays["numbers"], scorer.scores(arrays))
+def columns(found: inputs.Inputs, numbers: Any, score: Any) -> dict[str, Any]:
+    """Return the drift columns, each (n,) float64, in a graph.
 
-
-def _columns(
-    found: inputs.Inputs, numbers: npt.NDArray[np.float32], scores: npt.NDArray[np.floating[Any]]
-) -> dict[str, npt.NDArray[Any]]:
-    own = {name: numbers[:, index].astype(np.float64) for index, name in enumerate(found.numbers)}
-    return {**own, "score": np.asarray(scores, np.float64)}
+    Args:
+        found: Which columns the networks read.
+        numbers: (n, columns) float32 that they read.
+        score: (n,) float64 that they give.
+    """
+    own = {name: tf.cast(numbers[:, index], tf.float64) for index, name in enumerate(found.numbers)}
+    return {**own, "score": score}

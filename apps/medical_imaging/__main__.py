@@ -8,7 +8,7 @@ from typing import Any
 
 from apps.medical_imaging import config
 from shared import cli, files, flags
-from shared.serving import verb
+from shared.serving import formats, verb
 
 NAME = "medical-imaging"
 
@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             monitor=monitor,
             tune=tune,
         ),
+        formats=("saved-model", *formats.FILES),
         more=_add_augment,
     )
     return cli.run(parser, argv)
@@ -122,13 +123,14 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
 def export(arguments: argparse.Namespace) -> cli.Result:
     """Write a checked serving bundle."""
     files.RunFolder.open(arguments.run_dir)
+    names = formats.chosen(arguments.format, int8=arguments.int8)
     _load_tensorflow()
     from apps.medical_imaging import export as exporting
     from apps.medical_imaging import measure, scoring
 
     run = scoring.open_run(arguments.run_dir)
     own, split = measure.own_data(run)
-    exported = exporting.export_run(run, own, split.rows("validation"), arguments.output_dir)
+    exported = exporting.export_run(run, own, split, arguments.output_dir, engines=names)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 
 

@@ -1,16 +1,19 @@
 """From a run to a serving bundle: an image file in; scores, label and decision out."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.medical_imaging import answers, card, data, monitor, preprocessing, scoring
-from shared import export
+from apps.medical_imaging import answers, card, data, heat_graph, monitor, preprocessing, scoring
+from shared import engine_export, export, splits
 from shared.evaluation import drift
 from shared.report import model_card
+from shared.serving import display
 
 NAME = "medical_imaging"
 GOLDEN_ROWS = 32
@@ -18,34 +21,77 @@ GOLDEN_ROWS = 32
 REFERENCE_ROWS = 2000
 
 
+# Rows that engines are compared on.
+JUDGED_ROWS = 500
+
+
 def export_run(
-    run: scoring.Run, radiographs: data.Radiographs, rows: npt.NDArray[np.int64], repository: pathlib.Path
+    run: scoring.Run,
+    radiographs: data.Radiographs,
+    split: splits.Split,
+    repository: pathlib.Path,
+    *,
+    engines: Sequence[str] = (),
 ) -> export.Exported:
     """Write a checked bundle.
 
     Args:
         run: The finished run.
         radiographs: The run's own images.
-        rows: Its validation part: golden inputs are drawn from it, and it is the drift reference.
+        split: Their parts: golden inputs are drawn from validation, which is also the drift reference.
         repository: The model repository.
+        engines: Those to write beside the SavedModel.
 
     Raises:
-        errors.GateError: The reloaded bundle answers otherwise than ``predict``.
+        errors.GateError: The reloaded bundle or an engine answers otherwise than ``predict``.
     """
-    chosen = np.random.default_rng(run.settings.seed).permutation(rows)[:REFERENCE_ROWS]
+    chosen = np.random.default_rng(run.settings.seed).permutation(split.rows("validation"))[:REFERENCE_ROWS]
     items = [radiographs.images.read(int(row)) for row in chosen]
+    signatures = endpoints(run)
     return export.write(
         run.model,
-        endpoints(run),
+        signatures,
         golden(run, items),
         repository=repository,
         name=NAME,
         extras={
             "decision.json": run.rule.to_json(),
-            "drift_reference.json": drift.reference(reference_columns(run, items)),
+            "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), items)),
+            display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
             "model_card.md": model_card.render(card.build(run)),
         },
+        core=core(run, radiographs, split, engines) if engines else None,
     )
+
+
+def core(
+    run: scoring.Run, radiographs: data.Radiographs, split: splits.Split, engines: Sequence[str]
+) -> engine_export.Core:
+    """Return what other engines run, and the images that they are calibrated and judged on."""
+    generator = np.random.default_rng(run.settings.seed)
+    judged = generator.permutation(split.rows("validation"))[:JUDGED_ROWS]
+    training = generator.permutation(split.rows("train"))[: engine_export.CALIBRATION_ROWS]
+    return engine_export.Core(
+        network=keras.Model(run.model.input, {"logits": run.model.output}, name="network"),
+        names=engines,
+        validation={"image_bytes": as_files([radiographs.images.read(int(row)) for row in judged])},
+        training={"image_bytes": as_files([radiographs.images.read(int(row)) for row in training])},
+        judge=lambda outputs: accuracy(run.rule, outputs["scores"], radiographs.labels[judged]),
+    )
+
+
+def accuracy(rule: answers.Rule, scores: npt.NDArray[Any], labels: answers.Labels) -> float:
+    """Return the share of right answers; with several findings, of those whose truth is known.
+
+    Args:
+        rule: How to answer.
+        scores: (n, k) probabilities.
+        labels: (n, k) float32 in {0, 1}, or NaN.
+    """
+    if isinstance(rule, answers.Findings):
+        known = ~np.isnan(labels)
+        return float(((scores >= rule.thresholds) == (labels > 0.5))[known].mean())
+    return float((rule.predicted(scores) == labels.argmax(axis=1)).mean())
 
 
 def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
@@ -53,10 +99,11 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
 
     ``serving_default`` takes ``image_bytes`` (batch,) string: JPEG or PNG; ``image`` takes (batch, height, width,
     channels) float32 in [0, 1], what DICOM files are decoded to; ``classify`` takes examples of files;
-    ``statistics`` gives what drift is judged on.
+    ``explain`` says where the network saw the class that it answers; ``drift`` gives what drift is judged on.
+    ``preprocess`` and ``answer`` are what comes before and after the network, for engines that run only that.
     """
     size, channels = run.settings.image_size, run.settings.channels
-    answer = answers.graph(run.model, run.rule)
+    answer, where = answers.graph(run.model, run.rule), heat_graph.build(run)
 
     def from_bytes(given: Any) -> Any:
         return answer(*preprocessing.decode(given["image_bytes"], size=size, channels=channels))
@@ -65,9 +112,18 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
         squares = preprocessing.resize(given["image"], size=size, channels=channels)
         return answer(squares, tf.ones(tf.shape(squares)[:1], tf.bool))
 
-    def statistics(given: Any) -> Any:
-        return monitor.statistics(*preprocessing.decode(given["image_bytes"], size=size, channels=channels))
+    def columns(given: Any) -> Any:
+        squares, valid = preprocessing.decode(given["image_bytes"], size=size, channels=channels)
+        return monitor.columns(answer(squares, valid), squares, several=run.task == "multi_label")
 
+    def explain(given: Any) -> Any:
+        return where(*preprocessing.decode(given["image_bytes"], size=size, channels=channels))
+
+    def preprocess(given: Any) -> Any:
+        squares, valid = preprocessing.decode(given["image_bytes"], size=size, channels=channels)
+        return {"image": tf.cast(squares, tf.float32), "valid": valid}
+
+    decided = answers.graph(export.given_logits, run.rule)
     encoded = {"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")}
     decoded = {"image": tf.TensorSpec([None, None, None, channels], tf.float32, "image")}
     files = export.Endpoint(function=from_bytes, inputs=encoded)
@@ -75,25 +131,47 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
         "serving_default": files,
         "classify": export.classifying(files, run.rule.class_names),
         "image": export.Endpoint(function=from_image, inputs=decoded),
-        "statistics": export.Endpoint(function=statistics, inputs=encoded),
+        "drift": export.Endpoint(function=columns, inputs=encoded),
+        "explain": export.Endpoint(function=explain, inputs=encoded),
+        "preprocess": export.Endpoint(function=preprocess, inputs=encoded),
+        "answer": export.Endpoint(
+            function=lambda given: decided(given["logits"], given["valid"]),
+            inputs={
+                "logits": tf.TensorSpec([None, len(run.rule.class_names)], tf.float32, "logits"),
+                "valid": tf.TensorSpec([None], tf.bool, "valid"),
+            },
+        ),
     }
 
 
-def reference_columns(run: scoring.Run, items: list[Any]) -> dict[str, npt.NDArray[Any]]:
-    """Return the drift columns of images that the model was not trained on."""
-    squares, valid = preprocessing.load(items, size=run.settings.image_size, channels=run.settings.channels)
-    measured = {name: values.numpy() for name, values in monitor.statistics(squares, valid).items()}
-    said = answers.say(run.rule, run.logits(squares), valid)
-    return monitor.columns(said | measured, several=run.task == "multi_label")
+def show(run: scoring.Run) -> display.Display:
+    """Return what a page says of the model."""
+    several = isinstance(run.rule, answers.Findings)
+    return display.Display(
+        title="Chest radiographs",
+        input="image",
+        threshold=None if isinstance(run.rule, answers.Findings) else run.rule.threshold,
+        threshold_rule=f"{run.rule.rule}, for each finding" if several else run.rule.rule,
+        class_names=run.rule.class_names,
+        not_for="Not a medical device: not for diagnosis, triage or any decision about a patient.",
+        synthetic=run.settings.data == ("chest-phantoms",),
+    )
 
 
 def golden(run: scoring.Run, items: list[Any]) -> export.Golden:
     """Return raw image files, awkward and real ones, with the answers that ``predict`` gives."""
-    real = [item if isinstance(item, bytes) else preprocessing.encode(item) for item in items]
+    real = as_files(items).tolist()
     awkward = awkward_files(real[0])
     chosen = np.empty(GOLDEN_ROWS, object)
     chosen[:] = [(awkward + real)[row % (len(awkward) + len(real))] for row in range(GOLDEN_ROWS)]
     return export.Golden(inputs={"image_bytes": chosen}, outputs=run.say(chosen.tolist()))
+
+
+def as_files(items: list[Any]) -> npt.NDArray[np.object_]:
+    """Return (n,) bytes: files as they are, grey values as PNG."""
+    found = np.empty(len(items), object)
+    found[:] = [item if isinstance(item, bytes) else preprocessing.encode(item) for item in items]
+    return found
 
 
 def awkward_files(real: bytes) -> list[bytes]:

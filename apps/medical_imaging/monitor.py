@@ -1,13 +1,14 @@
 """What drift of radiographs is judged on: exposure, contrast, sharpness, and what the model says of them."""
 
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.medical_imaging import answers, data, predict
+from apps.medical_imaging import answers, data, predict, preprocessing
 from shared import cli, monitoring
 from shared.serving import bundle
 
@@ -24,13 +25,45 @@ COLUMNS = {
 def monitor(loaded: bundle.Bundle, radiographs: data.Radiographs, *, output: pathlib.Path | None) -> cli.Result:
     """Compare new images with the bundle's reference; see ``shared.monitoring``."""
     items = [radiographs.images.read(row) for row in range(len(radiographs.images.names))]
-    outputs = predict.ask(loaded, items) | predict.ask(loaded, items, signature="statistics")
-    several = isinstance(answers.from_json(loaded.extra("decision.json")), answers.Findings)
-    return monitoring.monitor(loaded, columns(outputs, several=several), names=COLUMNS, things="images", output=output)
+    found = measure(monitoring.asking(loaded), items)
+    return monitoring.monitor(loaded, found, names=COLUMNS, things="images", output=output)
 
 
-def statistics(squares: Any, valid: Any) -> dict[str, Any]:
-    """Measure decoded images, in a graph.
+def measure(ask: monitoring.Ask, items: Sequence[predict.Item]) -> dict[str, npt.NDArray[Any]]:
+    """Return what drift is judged on, (n,) for each of ``COLUMNS``.
+
+    Args:
+        ask: The signature ``drift``.
+        items: Files, or (height, width, channels) float32 in [0, 1], which become files.
+    """
+    files = np.empty(len(items), object)
+    files[:] = [item if isinstance(item, bytes) else preprocessing.encode(item, bits=16) for item in items]
+    return monitoring.in_batches(ask, {"image_bytes": files}, rows=predict.CHUNK_ROWS)
+
+
+def columns(said: Mapping[str, Any], squares: Any, *, several: bool) -> dict[str, Any]:
+    """Return the drift columns, in a graph.
+
+    Args:
+        said: As from ``answers.graph``.
+        squares: (n, size, size, channels) uint8 that it was said of.
+        several: Whether an image may have several findings. Fourteen have 16,384 combinations, whose shares no
+            reference knows: their number is compared.
+
+    Returns:
+        (n,) float32, or string, for each of ``COLUMNS``.
+    """
+    scores, labels = said["scores"], said["labels"]
+    return {
+        **measured(squares, said["valid"]),
+        "score": tf.reduce_mean(scores, axis=1) if several else scores[:, -1],
+        "label": number_of_findings(labels) if several else labels,
+        "abstained": tf.where(said["decision"] == labels, "no", "yes"),
+    }
+
+
+def measured(squares: Any, valid: Any) -> dict[str, Any]:
+    """Return what is measured of decoded images, in a graph.
 
     Args:
         squares: (n, size, size, channels) uint8.
@@ -42,37 +75,19 @@ def statistics(squares: Any, valid: Any) -> dict[str, Any]:
     grey = tf.reduce_mean(tf.cast(squares, tf.float32) / 255.0, axis=3)
     inner = grey[:, 1:-1, 1:-1]
     around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
-    measured = {
+    found = {
         "brightness": tf.reduce_mean(grey, axis=[1, 2]),
         "contrast": tf.math.reduce_std(grey, axis=[1, 2]),
         "sharpness": tf.reduce_mean(tf.abs(4.0 * inner - around), axis=[1, 2]),
     }
-    return {name: tf.where(valid, values, 0.0) for name, values in measured.items()}
+    return {name: tf.where(valid, values, 0.0) for name, values in found.items()}
 
 
-def columns(outputs: dict[str, npt.NDArray[Any]], *, several: bool) -> dict[str, npt.NDArray[Any]]:
-    """Turn both signatures' outputs into the drift columns.
+def number_of_findings(labels: Any) -> Any:
+    """Return how many findings each answer (n,) names, as a category; what was no image stays what it is.
 
-    Args:
-        outputs: Their outputs.
-        several: Whether an image may have several findings. Fourteen have 16,384 combinations, whose shares no
-            reference knows: their number is compared.
+    >>> number_of_findings(tf.constant(["Edema|Effusion", "No Finding", "invalid"])).numpy().tolist()
+    [b'2', b'0', b'invalid']
     """
-    measured = {name: np.asarray(outputs[name]) for name in ("brightness", "contrast", "sharpness")}
-    scores, labels = np.asarray(outputs["scores"]), np.asarray(outputs["labels"])
-    return measured | {
-        "score": scores.mean(axis=1) if several else scores[:, -1],
-        "label": np.array([number_of_findings(label) for label in labels.tolist()], object) if several else labels,
-        "abstained": monitoring.abstained(outputs),
-    }
-
-
-def number_of_findings(label: str) -> str:
-    """Return how many findings an answer names, as a category; what was no image stays what it is.
-
-    >>> number_of_findings("Edema|Effusion"), number_of_findings("No Finding"), number_of_findings("invalid")
-    ('2', '0', 'invalid')
-    """
-    if label == answers.INVALID:
-        return label
-    return "0" if label == answers.NO_FINDING else str(1 + label.count(answers.SEPARATOR))
+    named = tf.strings.as_string(tf.strings.split(labels, answers.SEPARATOR).row_lengths())
+    return tf.where(labels == answers.INVALID, labels, tf.where(labels == answers.NO_FINDING, "0", named))

@@ -53,15 +53,12 @@ def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> 
     return pd.DataFrame(columns)
 
 
-def ask(
-    loaded: bundle.Bundle, items: Sequence[Item], *, signature: str = "serving_default"
-) -> dict[str, npt.NDArray[Any]]:
+def ask(loaded: bundle.Bundle, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
     """Ask a bundle about encoded files together, and about arrays, whose sizes differ, one by one.
 
     Args:
         loaded: The bundle.
         items: Files, or (height, width, channels) float32 in [0, 1].
-        signature: ``serving_default``, or ``statistics``, for which arrays are encoded first.
     """
     answers: dict[int, dict[str, npt.NDArray[Any]]] = {}
     channels = loaded.inputs("image")["image"].shape[-1]
@@ -69,7 +66,7 @@ def ask(
     for row, item in enumerate(items):
         if isinstance(item, bytes):
             encoded.append((row, item))
-        elif signature == "statistics" or item.shape[-1] != channels:
+        elif item.shape[-1] != channels:
             encoded.append((row, preprocessing.encode(item, bits=16)))
         else:
             answers[row] = loaded.run({"image": item[np.newaxis].astype(np.float32)}, signature="image")
@@ -77,7 +74,7 @@ def ask(
         rows, given = zip(*encoded[start : start + CHUNK_ROWS], strict=True)
         column = np.empty(len(given), object)
         column[:] = given
-        said = loaded.run({"image_bytes": column}, signature=signature)
+        said = loaded.run({"image_bytes": column})
         answers |= {row: {name: values[i : i + 1] for name, values in said.items()} for i, row in enumerate(rows)}
     return {name: np.concatenate([answers[row][name] for row in range(len(items))]) for name in answers[0]}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.sentiment import config
 from shared import cli, errors, files
-from shared.serving import verb
+from shared.serving import formats, verb
 
 NAME = "sentiment"
 log = logging.getLogger("fieldnets")
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             monitor=monitor,
             tune=tune,
         ),
+        formats=("saved-model", *formats.FILES),
     )
     return cli.run(parser, argv)
 
@@ -130,13 +131,14 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
 def export(arguments: argparse.Namespace) -> cli.Result:
     """Write a checked serving bundle."""
     files.RunFolder.open(arguments.run_dir)
+    names = formats.chosen(arguments.format, int8=arguments.int8)
     _load_tensorflow()
     from apps.sentiment import export as exporting
     from apps.sentiment import measure, scoring
 
     run = scoring.open_run(arguments.run_dir)
     own, split = measure.own_data(run)
-    exported = exporting.export_run(run, own.texts[split.rows("validation")], arguments.output_dir)
+    exported = exporting.export_run(run, own, split, arguments.output_dir, engines=names)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 
 

@@ -6,8 +6,9 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
-from apps.sentiment import model, scoring, text
+from apps.sentiment import attribution, scoring, text
 from shared import errors, files
 from shared.explain import deletion, integrated_gradients
 from shared.report import blocks, document
@@ -89,23 +90,18 @@ def summary(explanation: Explanation) -> dict[str, object]:
 
 def contributions(run: scoring.Run, tokens: npt.NDArray[np.object_], *, target: int) -> npt.NDArray[np.float64]:
     """Return (n,) what each token adds to the calibrated log-odds of class ``target``."""
-    joined = " ".join(tokens)
-    read = text.vectorize(run.features, np.array([joined], object))
-    average = run.model.get_layer("logits")
-    total = np.zeros(len(tokens))
-    voices = zip(run.settings.networks, average.temperatures, average.shares, strict=True)
-    for name, temperature, share in voices:
-        ids = read[model.feature(name)].values[None]
+
+    def attribute(name: str, ids: tf.Tensor) -> tf.Tensor:
         with warnings.catch_warnings():
             # A short text is one recurrent step; Keras takes attention over one step for a mistake.
             warnings.filterwarnings("ignore", message="You are using a softmax over axis")
-            attribution = integrated_gradients.attribute(
-                run.model.get_layer(name), ids, targets=np.array([target], np.int64)
+            found = integrated_gradients.attribute(
+                run.model.get_layer(name), ids.numpy()[np.newaxis], targets=np.array([target], np.int64)
             )
-        spread = _per_ngram if model.feature(name) == "ngrams" else _per_position
-        loudness = share / temperature / run.decision.temperature
-        total += loudness * spread(run.features, tokens, ids[0], attribution.values[0])
-    return total
+        return tf.constant(found.values[0])
+
+    values = attribution.of_tokens(run, tf.constant(tokens.tolist(), tf.string), attribute)
+    return np.asarray(values, np.float64)
 
 
 def check(
@@ -126,10 +122,10 @@ def check(
 
     targets = np.array([target])
     score = deletion.log_odds(logits.astype(np.float64) / run.decision.temperature, targets)
-    attribution = integrated_gradients.Attribution(
+    found = integrated_gradients.Attribution(
         values=values[None], targets=targets, score=score, baseline_score=np.zeros(1), steps=np.zeros(1, np.int64)
     )
-    return deletion.check(compute_logits, numbers, attribution, seed=seed)
+    return deletion.check(compute_logits, numbers, found, seed=seed)
 
 
 def write(run: scoring.Run, string: str, explanation: Explanation, output: pathlib.Path) -> None:
@@ -193,34 +189,3 @@ def _deletion_in_words(explanation: Explanation) -> tuple[str, list[blocks.Block
             tone="good" if top > random else "bad",
         )
     ]
-
-
-def _per_position(
-    features: text.TextFeatures,
-    tokens: npt.NDArray[np.object_],
-    ids: npt.NDArray[np.int32],
-    values: npt.NDArray[np.float32],
-) -> npt.NDArray[np.float64]:
-    """Put the values of the tokens that were read back to their positions in the whole text."""
-    total = np.zeros(len(tokens))
-    total[text.kept_positions(len(tokens), features.sequence_length)] = values[: len(ids)]
-    return total
-
-
-def _per_ngram(
-    features: text.TextFeatures,
-    tokens: npt.NDArray[np.object_],
-    ids: npt.NDArray[np.int32],
-    values: npt.NDArray[np.float32],
-) -> npt.NDArray[np.float64]:
-    """Divide each n-gram's value evenly among its occurrences and their tokens."""
-    kept = text.kept_positions(len(tokens), features.ngram_tokens)
-    spans = features.ngram_spans(tokens[kept])
-    occurrences = {bucket: 0 for bucket in ids.tolist()}
-    for bucket, _ in spans:
-        occurrences[bucket] += 1
-    value_of = dict(zip(ids.tolist(), values.tolist(), strict=True))
-    total = np.zeros(len(tokens))
-    for bucket, positions in spans:
-        total[kept[list(positions)]] += value_of[bucket] / occurrences[bucket] / len(positions)
-    return total

@@ -1,17 +1,20 @@
 """From a run to a serving bundle: text in; scores, label and decision out."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.sentiment import card, monitor, scoring, text
+from apps.sentiment import attribution, card, data, model, monitor, scoring
 from shared import decision as decisions
-from shared import export
+from shared import engine_export, export, splits
 from shared.evaluation import drift
 from shared.report import model_card
+from shared.serving import display
 
 NAME = "sentiment"
 GOLDEN_ROWS = 256
@@ -46,47 +49,125 @@ AWKWARD = (
 )
 
 
-def export_run(run: scoring.Run, texts: npt.NDArray[np.object_], repository: pathlib.Path) -> export.Exported:
+# Rows that engines are compared on.
+JUDGED_ROWS = 1000
+
+
+def export_run(
+    run: scoring.Run,
+    reviews: data.Reviews,
+    split: splits.Split,
+    repository: pathlib.Path,
+    *,
+    engines: Sequence[str] = (),
+) -> export.Exported:
     """Write a checked bundle.
 
     Args:
         run: The finished run.
-        texts: (n,) str, the run's validation part: golden inputs are drawn from it, and it is the drift reference.
+        reviews: The run's own texts.
+        split: Their parts: golden inputs are drawn from validation, which is also the drift reference.
         repository: The model repository.
+        engines: Those to write beside the SavedModel.
 
     Raises:
-        errors.GateError: The reloaded bundle answers otherwise than ``predict``.
+        errors.GateError: The reloaded bundle or an engine answers otherwise than ``predict``.
     """
+    texts = reviews.texts[split.rows("validation")]
+    signatures = endpoints(run)
     return export.write(
         run.model,
-        endpoints(run),
+        signatures,
         golden(run, texts),
         repository=repository,
         name=NAME,
         extras={
             "decision.json": run.decision.to_json(),
-            "drift_reference.json": drift.reference(reference_columns(run, texts)),
+            "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), texts)),
+            display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
             "model_card.md": model_card.render(card.build(run)),
         },
+        core=core(run, reviews, split, engines) if engines else None,
     )
 
 
+def core(run: scoring.Run, reviews: data.Reviews, split: splits.Split, engines: Sequence[str]) -> engine_export.Core:
+    """Return what other engines run, and the reviews that they are calibrated and judged on."""
+    generator = np.random.default_rng(run.settings.seed)
+    judged = generator.permutation(split.rows("validation"))[:JUDGED_ROWS]
+    training = generator.permutation(split.rows("train"))[: engine_export.CALIBRATION_ROWS]
+    truth = np.array(reviews.class_names, object)[reviews.labels[judged]]
+    return engine_export.Core(
+        # Loaded anew: what the other signatures built of the run's own layers cannot be copied.
+        network=network_of_features(model.load(run.folder.model), features_read(run)),
+        names=engines,
+        validation={"text": reviews.texts[judged]},
+        training={"text": reviews.texts[training]},
+        judge=lambda outputs: float((outputs["labels"] == truth).mean()),
+        padded=features_read(run)[::-1],
+    )
+
+
+def network_of_features(whole: keras.Model, read_features: Sequence[str]) -> keras.Model:
+    """Return the networks and their average: features (batch, length) int32 by name to ``logits`` (batch, classes)."""
+    average = whole.get_layer("logits")
+    tensors = average.input if isinstance(average.input, list) else [average.input]
+    networks = [tensor._keras_history.operation for tensor in tensors]
+    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in read_features}
+    read = {model.INPUTS[name]: tensor for name, tensor in inputs.items()}
+    logits = [network(read[network.inputs[0].name]) for network in networks]
+    return keras.Model(inputs, {"logits": average(logits)}, name="network")
+
+
+def features_read(run: scoring.Run) -> list[str]:
+    """Return the features of texts that the run's networks read, in the order of the alphabet: tokens come last."""
+    return sorted({model.feature(name) for name in run.settings.networks})
+
+
 def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
-    """Return the signatures: ``serving_default``, ``classify``, and ``statistics`` for drift."""
+    """Return the signatures.
+
+    ``serving_default`` and ``classify`` answer texts; ``explain`` says what each token adds to the answer; ``drift``
+    gives what drift is judged on; ``preprocess`` and ``answer`` are what comes before and after the networks, for
+    engines that run only these.
+    """
     features = run.features
     inputs = {"text": tf.TensorSpec([None], tf.string, "text")}
     answer = export.Endpoint(function=export.classifier(run.model, run.decision), inputs=inputs)
+    decided, wanted = export.classifier(export.given_logits, run.decision), features_read(run)
+    why = attribution.graph(run)
+
+    def columns(given: Any) -> Any:
+        return monitor.columns(answer.function(given), features.statistics(given["text"]))
+
+    def preprocess(given: Any) -> Any:
+        found = features(given["text"])
+        return {name: found[name] for name in wanted}
+
     return {
         "serving_default": answer,
         "classify": export.classifying(answer, run.decision.class_names),
-        "statistics": export.Endpoint(function=lambda given: features.statistics(given["text"]), inputs=inputs),
+        "drift": export.Endpoint(function=columns, inputs=inputs),
+        "explain": export.Endpoint(function=lambda given: why(given["text"]), inputs=inputs),
+        "preprocess": export.Endpoint(function=preprocess, inputs=inputs),
+        "answer": export.Endpoint(
+            function=lambda given: decided(given["logits"]),
+            inputs={"logits": tf.TensorSpec([None, len(run.decision.class_names)], tf.float32, "logits")},
+        ),
     }
 
 
-def reference_columns(run: scoring.Run, texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
-    """Return the drift columns of texts that the model was not trained on."""
-    outputs = answers(run.decision, run.logits(texts)) | text.statistics(run.features, texts)
-    return monitor.columns(outputs)
+def show(run: scoring.Run) -> display.Display:
+    """Return what a page says of the model."""
+    return display.Display(
+        title="Sentiment of texts",
+        input="text",
+        threshold=run.decision.threshold,
+        threshold_rule=run.decision.rule,
+        class_names=run.decision.class_names,
+        not_for="Not for decisions about single persons, such as hiring, credit, moderation without review, or health.",
+        synthetic=False,
+    )
 
 
 def golden(run: scoring.Run, texts: npt.NDArray[np.object_]) -> export.Golden:

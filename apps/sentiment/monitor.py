@@ -1,10 +1,12 @@
 """What drift of texts is judged on: length, unknown words, and what the model says of them."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from apps.sentiment import predict
 from shared import cli, monitoring
@@ -21,29 +23,31 @@ COLUMNS = {
 
 def monitor(loaded: bundle.Bundle, texts: npt.NDArray[np.object_], *, output: pathlib.Path | None) -> cli.Result:
     """Compare new texts (n,) with the bundle's reference; see ``shared.monitoring``."""
-    return monitoring.monitor(loaded, measure(loaded, texts), names=COLUMNS, things="texts", output=output)
+    found = measure(monitoring.asking(loaded), texts)
+    return monitoring.monitor(loaded, found, names=COLUMNS, things="texts", output=output)
 
 
-def measure(loaded: bundle.Bundle, texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
-    """Return what drift is judged on: one (n,) column for each of ``COLUMNS``.
+def measure(ask: monitoring.Ask, texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
+    """Return what drift is judged on, (n,) for each of ``COLUMNS``.
 
     Args:
-        loaded: A bundle with the signatures ``serving_default`` and ``statistics``.
+        ask: The signature ``drift``.
         texts: (n,) str.
     """
-
-    def ask(batch: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
-        return loaded.run({"text": batch}) | loaded.run({"text": batch}, signature="statistics")
-
-    return columns(predict.in_batches(ask)(texts))
+    return predict.in_batches(lambda batch: ask({"text": batch}))(texts)
 
 
-def columns(outputs: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Turn both signatures' outputs into the drift columns."""
+def columns(said: Mapping[str, Any], statistics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the drift columns, (n,) float32 or string for each of ``COLUMNS``, in a graph.
+
+    Args:
+        said: As ``serving_default`` answers.
+        statistics: As from ``text.TextFeatures.statistics``.
+    """
     return {
-        "length": outputs["length"],
-        "out_of_vocabulary": outputs["out_of_vocabulary"],
-        "score": outputs["scores"][:, -1],
-        "label": outputs["labels"],
-        "abstained": monitoring.abstained(outputs),
+        "length": tf.cast(statistics["length"], tf.float32),
+        "out_of_vocabulary": statistics["out_of_vocabulary"],
+        "score": said["scores"][:, -1],
+        "label": said["labels"],
+        "abstained": tf.where(said["decision"] == said["labels"], "no", "yes"),
     }

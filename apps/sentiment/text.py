@@ -154,16 +154,19 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         own = ("vocabulary", "sequence_length", "ngram_orders", "character_orders", "buckets", "ngram_tokens")
         return {name: getattr(self, name) for name in (*own, "symbols", "name")}
 
-    def ngram_spans(self, tokens: npt.NDArray[np.object_]) -> list[tuple[int, tuple[int, ...]]]:
-        """Return (bucket, positions of its tokens) of every n-gram of one text's tokens (n,) str."""
-        row = tf.RaggedTensor.from_row_lengths(tf.constant(tokens.tolist(), tf.string), [len(tokens)])
-        spans = _spans(self._word_ngrams(row), list(range(len(tokens))))
+    def ngram_places(self, tokens: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Return where the n-grams of one text's tokens (k,) string stand, in a graph too.
+
+        Returns:
+            For each kind and length: buckets (n,) int64, and the positions of their tokens (n, length) int64.
+        """
+        row = tf.RaggedTensor.from_row_lengths(tokens, tf.size(tokens, tf.int64)[tf.newaxis])
+        every = tf.range(tf.size(tokens, tf.int64))
+        found = _places(self._word_ngrams(row), every)
         if self.symbols:
-            has_symbol = (self.symbol_table.lookup(row.flat_values) != "").numpy()
-            spans += _spans(self._opinion_ngrams(row), np.flatnonzero(has_symbol).tolist())
-        characters = self._character_ngrams(row.flat_values)
-        positions, found = characters.value_rowids().numpy().tolist(), characters.flat_values.numpy().tolist()
-        return spans + [(bucket, (position,)) for bucket, position in zip(found, positions, strict=True)]
+            found += _places(self._opinion_ngrams(row), tf.boolean_mask(every, self.symbol_table.lookup(tokens) != ""))
+        characters = self._character_ngrams(tokens)
+        return [*found, (characters.flat_values, characters.value_rowids()[:, tf.newaxis])]
 
     def _ngrams(self, tokens: tf.RaggedTensor) -> tf.Tensor:
         kinds = self._word_ngrams(tokens)
@@ -259,15 +262,15 @@ def tokens_of(string: str) -> npt.NDArray[np.object_]:
     return np.array([token.decode("utf-8") for token in tokens], object)
 
 
-def kept_positions(tokens: int, length: int) -> npt.NDArray[np.int64]:
-    """Return the positions that stay of ``tokens`` when only ``length`` are read: first and last half.
+def kept_positions(tokens: Any, length: int) -> Any:
+    """Return the positions that stay of ``tokens`` when only ``length`` are read: first and last half, in a graph too.
 
-    >>> kept_positions(5, 3).tolist()
+    >>> kept_positions(5, 3).numpy().tolist()
     [0, 1, 4]
     """
-    head = (length + 1) // 2
-    positions = np.arange(tokens)
-    return positions[(positions < head) | (positions >= tokens - (length - head))]
+    count = tf.cast(tokens, tf.int64)
+    head, positions = (length + 1) // 2, tf.range(count)
+    return tf.boolean_mask(positions, (positions < head) | (positions >= count - (length - head)))
 
 
 def _token_batches(texts: npt.NDArray[np.object_]) -> Iterable[tf.RaggedTensor]:
@@ -299,13 +302,13 @@ def _table(keys: Sequence[str], values: tf.Tensor, *, default: int | str) -> tf.
     return tf.lookup.StaticHashTable(known, default_value=default)
 
 
-def _spans(runs: Sequence[tf.RaggedTensor], positions: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
-    """Return (bucket, positions of its units) of one text's runs, of length 1, 2 and so on."""
-    return [
-        (bucket, tuple(positions[start : start + order]))
-        for order, buckets in enumerate(runs, start=1)
-        for start, bucket in enumerate(buckets.flat_values.numpy().tolist())
-    ]
+def _places(runs: Sequence[tf.RaggedTensor], positions: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Return the buckets of one text's runs, of length 1, 2 and so on, and the positions of their units."""
+    found = []
+    for order, run in enumerate(runs, start=1):
+        starts = tf.range(tf.size(run.flat_values))
+        found.append((run.flat_values, tf.gather(positions, starts[:, tf.newaxis] + tf.range(order))))
+    return found
 
 
 def _dense(rows: tf.RaggedTensor) -> tf.Tensor:

@@ -1,5 +1,7 @@
 """Grad-CAM: the places of an image where a layer of features speaks for a class."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -79,10 +81,25 @@ def _maps_of_class(
     _, gradient = gradients.value_and_gradient(
         lambda varied: integrated_gradients.log_odds(tail([inputs, varied], training=False), target=target), features
     )
-    weights = np.maximum(gradient, 0) if by_place else gradient.mean(axis=(1, 2), keepdims=True)
-    coarse = np.maximum((weights * features).sum(axis=-1, keepdims=True), 0)
-    fine = ops.image.resize(coarse, images.shape[1:3], interpolation="bilinear", data_format="channels_last")
-    found = np.maximum(np.asarray(ops.convert_to_numpy(fine), dtype=np.float32)[..., 0], 0)
-    highest = found.max(axis=(1, 2), keepdims=True)
-    scaled: np.ndarray = np.divide(found, highest, out=np.zeros_like(found), where=highest > 0)
-    return scaled
+    found = combine(ops.convert_to_tensor(features), ops.convert_to_tensor(gradient), images.shape[1:3], by_place)
+    return np.asarray(ops.convert_to_numpy(found), dtype=np.float32)
+
+
+def combine(features: Any, gradient: Any, shape: tuple[int, ...], by_place: bool) -> Any:
+    """Make maps of features and of a score's gradient by them, in a graph too.
+
+    Args:
+        features: (n, rows, columns, features) float32.
+        gradient: Shaped like them.
+        shape: Height and width of the maps.
+        by_place: As in ``maps``.
+
+    Returns:
+        (n, *shape) float32 in [0, 1], as ``maps`` returns them.
+    """
+    weights = ops.maximum(gradient, 0) if by_place else ops.mean(gradient, axis=(1, 2), keepdims=True)
+    coarse = ops.maximum(ops.sum(weights * features, axis=-1, keepdims=True), 0)
+    fine = ops.image.resize(coarse, shape, interpolation="bilinear", data_format="channels_last")
+    found = ops.maximum(fine[..., 0], 0)
+    highest = ops.max(found, axis=(1, 2), keepdims=True)
+    return ops.where(highest > 0, found / ops.where(highest > 0, highest, ops.ones_like(highest)), 0.0)

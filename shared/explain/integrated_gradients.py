@@ -90,11 +90,12 @@ def attribute(
     return Attribution(**{name: np.concatenate([getattr(row, name) for row in rows]) for name in names})
 
 
-def log_odds(logits: Any, *, target: int) -> Any:
-    """Return log p / (1 - p) of one class, (n,), of logits (n, classes)."""
-    of_target = ops.arange(logits.shape[-1]) == target
+def log_odds(logits: Any, *, target: Any) -> Any:
+    """Return log p / (1 - p), (n,), of logits (n, classes), for one class or for each row's own, (n,) int32."""
+    of_target = ops.arange(logits.shape[-1], dtype="int32") == ops.convert_to_tensor(target, "int32")[..., None]
     others = ops.where(of_target, ops.full_like(logits, -1e9), logits)
-    return logits[:, target] - ops.logsumexp(others, axis=-1)
+    own = ops.sum(ops.where(of_target, logits, ops.zeros_like(logits)), axis=-1)
+    return own - ops.logsumexp(others, axis=-1)
 
 
 def _doubling(first: int, last: int) -> list[int]:

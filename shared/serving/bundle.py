@@ -67,7 +67,7 @@ class Bundle:
             raise errors.InputError(f"expected the inputs {sorted(specs)}. Received: {sorted(inputs)}")
         tensors = {name: tf.constant(values, specs[name].dtype) for name, values in inputs.items()}
         outputs = self.loaded.signatures[signature](**tensors)
-        return {name: _decoded(tensor.numpy()) for name, tensor in outputs.items()}
+        return {name: as_text(tensor.numpy()) for name, tensor in outputs.items()}
 
 
 def load(path: pathlib.Path) -> Bundle:
@@ -155,7 +155,7 @@ def _encode_one(value: Any) -> Any:
     return {"b64": base64.b64encode(value).decode("ascii")} if isinstance(value, bytes) else value
 
 
-def _decoded(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def as_text(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Turn TensorFlow's bytes into text: what a bundle returns as a string is a name."""
     if values.dtype != object:
         return values

@@ -13,6 +13,7 @@ ENGINES = ("auto", "tensorflow", "onnx", "openvino", "litert", "onnx-int8", "ope
 TOKEN_VARIABLE = "FIELDNETS_TOKEN"
 _MIB = 1 << 20
 _CLOUD = "://"
+_STORAGE = "AIP_STORAGE_URI"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         "--model-dir",
         type=pathlib.Path,
         action="append",
+        required=_STORAGE not in os.environ,
         help="a bundle, a model's folder (its newest version, new ones as they come) or a repository; may be repeated",
     )
     serve.add_argument("--host", default=None, help=f"address to listen on (default: {default.host})")
@@ -144,12 +146,12 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
 
 def _stored(environment: Mapping[str, str]) -> list[pathlib.Path]:
     """Return where Vertex AI put the model; Cloud Storage itself is not read."""
-    place = environment.get("AIP_STORAGE_URI", "")
+    place = environment.get(_STORAGE, "")
     if not place:
         raise errors.InputError("expected --model-dir (a bundle that `export` wrote). Received: none")
     if _CLOUD in place:
         raise errors.InputError(
-            f"AIP_STORAGE_URI: expected a folder. Received: {place} (copy it into the image and give --model-dir)"
+            f"{_STORAGE}: expected a folder. Received: {place} (copy it into the image and give --model-dir)"
         )
     return [pathlib.Path(place)]
 

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
+import tensorflow as tf
 
-from apps.medical_imaging import answers, config, data, explain, explanation_page, heat, model, scoring
+from apps.medical_imaging import answers, config, data, explain, explanation_page, heat, heat_graph, model, scoring
 from shared import decision as decisions
 from shared import errors, files
-from shared.explain import randomization
+from shared.explain import pointing_game, randomization
 from shared.report import document
 
 pytestmark = pytest.mark.tensorflow
@@ -194,6 +195,46 @@ def test_every_model_has_a_layer_that_says_where(name: str, settings: config.Con
     squares, _, _ = spots(2)
     maps = heat.grad_cam_maps(heat.networks_of(one)[0], settings, squares, np.array([0, 1]), several=False)
     assert maps.shape == (2, SIZE, SIZE), name
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_signature_draws_the_maps_of_the_verb(network: keras.Model, several: bool) -> None:
+    run = run_of(network, several=several)
+    squares, _, _ = spots(6, seed=4)
+    valid = np.array([True] * 5 + [False])
+    found = tf.function(heat_graph.build(run, pixels=SIZE))(tf.constant(squares), tf.constant(valid))
+    targets = explain.targets_of(run, run.rule.scores(run.logits(squares)))
+    expected = heat.grad_cam_maps(network, SETTINGS, squares, targets, several=several)
+    expected[5] = 0
+    np.testing.assert_allclose(found["heat"], expected, atol=1e-3)
+    assert found["label"].numpy().tolist() == [
+        *(run.rule.class_names[target].encode() for target in targets[:5]),
+        answers.INVALID.encode(),
+    ]
+
+
+def test_a_page_gets_a_small_map_that_points_at_the_same_place(run: scoring.Run) -> None:
+    squares, _, boxes = spots(24, seed=6)
+    found = tf.function(heat_graph.build(run))(tf.constant(squares), tf.ones(24, tf.bool))
+    maps = found["heat"].numpy()
+    assert maps.shape == (24, heat_graph.PIXELS, heat_graph.PIXELS)
+    assert maps.min() >= 0
+    assert maps.max() <= 1
+    seen = [row for row in range(24) if boxes[row] is not None and found["label"][row] == b"spot"]
+    assert len(seen) > 8
+    game = pointing_game.play(maps[seen], [boxes[row] for row in seen])
+    assert game.rate.low > 4 * game.chance
+
+
+def test_several_networks_and_views_are_averaged_as_in_the_verb() -> None:
+    settings = SETTINGS.replace({"test_time_views": 3, "networks": 2})
+    networks = [model.build(settings, classes=2) for _ in range(2)]
+    run = dataclasses.replace(run_of(networks[0]), settings=settings, model=model.assemble(networks, settings))
+    squares, _, _ = spots(3, seed=8)
+    found = tf.function(heat_graph.build(run, pixels=SIZE))(tf.constant(squares), tf.ones(3, tf.bool))
+    targets = explain.targets_of(run, run.rule.scores(run.logits(squares)))
+    maps = [heat.grad_cam_maps(each, settings, squares, targets, several=False) for each in heat.networks_of(run)]
+    np.testing.assert_allclose(found["heat"], np.mean(maps, axis=0), atol=1e-3)
 
 
 def encoded(square: np.ndarray) -> bytes:

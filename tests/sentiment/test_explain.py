@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from apps.sentiment import __main__, config, explain, model, opinion, scoring, text
+from apps.sentiment import __main__, attribution, config, explain, model, opinion, scoring, text
 from shared import datasets, errors, files
 from shared import decision as decisions
 from shared.explain import integrated_gradients
@@ -21,8 +22,12 @@ GOOD, BAD = "a good and great film", "a bad and awful film"
 
 @pytest.fixture(scope="module")
 def run() -> scoring.Run:
-    """A model of n-grams and convolutions whose weights were drawn, so that every part of it speaks."""
-    settings = config.Config.smoke().replace({"members": ("ngram", "cnn"), "vocabulary_size": 10})
+    return run_of("ngram", "cnn")
+
+
+def run_of(*members: str) -> scoring.Run:
+    """A model of some networks whose weights were drawn, so that every part of it speaks."""
+    settings = config.Config.smoke().replace({"members": members, "vocabulary_size": 10, "rnn_copies": 1})
     vocabulary = ["a", "good", "great", "bad", "awful", "film", "and", "."]
     features = text.TextFeatures(
         vocabulary=vocabulary,
@@ -48,6 +53,7 @@ def run() -> scoring.Run:
         networks[name] = type(built).from_config({**built.get_config(), "name": name})
         networks[name].set_weights(built.get_weights())
     voices = {"ngram": averaging.Voice(temperature=0.5, share=0.6), "cnn": averaging.Voice(temperature=2.0, share=0.4)}
+    voices["lstm"] = averaging.Voice(temperature=0.7, share=0.5)
     decision = decisions.Decision(
         class_names=("negative", "positive"),
         temperature=1.5,
@@ -85,6 +91,26 @@ def test_words_that_were_cut_out_of_a_long_text_contribute_nothing_to_the_token_
     assert values[:3].all()
     assert values[-3:].all()
     assert not values[4:-4].any()
+
+
+@pytest.mark.parametrize("members", [("ngram", "cnn"), ("lstm",)])
+def test_the_signature_explains_every_text_as_the_verb_does(members: tuple[str, ...]) -> None:
+    run = run_of(*members)
+    texts = [GOOD, BAD, "", "good " * 20, "Not a GOOD film, not at all!"]
+    explain_texts = tf.function(attribution.graph(run), input_signature=[tf.TensorSpec([None], tf.string)])
+    found = {name: tensor.numpy() for name, tensor in explain_texts(tf.constant(texts)).items()}
+    targets = run.decision.predicted(run.scores(np.array(texts, object)))
+    assert found["tokens"].shape == found["attributions"].shape == (5, 20)
+    assert found["attributions"].dtype == np.float32
+    for row, string in enumerate(texts):
+        tokens = text.tokens_of(string)
+        assert found["label"][row].decode() == run.decision.class_names[targets[row]]
+        assert [token.decode() for token in found["tokens"][row]] == [*tokens, *[""] * (20 - len(tokens))]
+        assert not found["attributions"][row, len(tokens) :].any()
+        if len(tokens):
+            expected = explain.contributions(run, tokens, target=targets[row])
+            tolerance = 0.02 * np.abs(expected).max()
+            np.testing.assert_allclose(found["attributions"][row, : len(tokens)], expected, atol=tolerance)
 
 
 def test_an_explanation_names_the_label_and_carries_its_check(run: scoring.Run) -> None:

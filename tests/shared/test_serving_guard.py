@@ -148,7 +148,10 @@ def test_answers_carry_headers_that_keep_the_page_to_itself(limited: Client) -> 
     assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_settings_come_from_flags_files_and_vertex_variables(tmp_path: pathlib.Path) -> None:
+def test_settings_come_from_flags_files_and_vertex_variables(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIP_STORAGE_URI", str(tmp_path))
     parser = argparse.ArgumentParser()
     settings.add_options(parser)
     (tmp_path / "token").write_text(" abc\n")
@@ -180,7 +183,10 @@ def test_settings_come_from_flags_files_and_vertex_variables(tmp_path: pathlib.P
         (["--model-dir", "m", "--tls-cert", __file__], {}, "both --tls-cert and --tls-key"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(flags: list[str], environment: dict[str, str], message: str) -> None:
+def test_settings_that_cannot_be_are_refused(
+    flags: list[str], environment: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIP_STORAGE_URI", "elsewhere")
     parser = argparse.ArgumentParser()
     settings.add_options(parser)
     with pytest.raises(errors.InputError, match=message):

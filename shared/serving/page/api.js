@@ -36,6 +36,16 @@ export async function predictAll(model, instances, onRows) {
   }
 }
 
+/** Return a blob's content as base64. */
+export function base64(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(new Fault("This file cannot be read."));
+    reader.readAsDataURL(blob);
+  });
+}
+
 const isObject = (row) => typeof row === "object" && row !== null && !Array.isArray(row);
 
 async function ask(path, options = {}) {

@@ -2,9 +2,8 @@
 
 import { predictAll } from "./api.js";
 import { download, writeCsv } from "./csv.js";
-import { alertBox, alertWith, announce, el, number, plural, title, words } from "./dom.js";
+import { alertBox, alertWith, announce, counted, el, number, plural, title, words } from "./dom.js";
 import { decisionOf, decisionWords } from "./model.js";
-import { counted } from "./video.js";
 
 const MOST_SHOWN = 200;
 
@@ -15,7 +14,19 @@ export async function askMany(model, instances, { column, labels, place }) {
   let stopped = false;
   const box = alertBox();
   const progress = el("p", { class: "sentence" }, `Asking for ${plural(instances.length, "row")} …`);
-  const stop = el("button", { type: "button", class: "button small", on: { click: () => { stopped = true; } } }, "Stop");
+  const stop = el(
+    "button",
+    {
+      type: "button",
+      class: "button small",
+      on: {
+        click: () => {
+          stopped = true;
+        },
+      },
+    },
+    "Stop",
+  );
   const tools = el("div", { class: "row" }, stop);
   place.replaceChildren(progress, box, tools, parts.region);
   const grow = (found) => {
@@ -47,8 +58,12 @@ function csvOf(model, rows, labels, column) {
   const names = scoreNames(model, rows[0]);
   const reasons = rows[0].reasons ? ["reasons"] : [];
   const head = [column, "decision", ...names.map((name) => (name === "score" ? name : `score_${name}`)), ...reasons];
-  const lines = rows.map((row, index) => [labels[index], decisionOf(row), ...scoresOf(row),
-    ...(row.reasons ? [reasonWords(model, row)] : [])]);
+  const lines = rows.map((row, index) => [
+    labels[index],
+    decisionOf(row),
+    ...scoresOf(row),
+    ...(row.reasons ? [reasonWords(model, row)] : []),
+  ]);
   return writeCsv([head, ...lines]);
 }
 
@@ -59,8 +74,11 @@ function scoreNames(model, row) {
 
 const scoresOf = (row) => (typeof row.score === "number" ? [row.score] : Array.isArray(row.scores) ? row.scores : []);
 
-const reasonWords = (model, row) => row.reasons.filter((index) => index >= 0)
-  .map((index) => words(model.reasonNames[index] ?? `reason ${index}`)).join(", ");
+const reasonWords = (model, row) =>
+  row.reasons
+    .filter((index) => index >= 0)
+    .map((index) => words(model.reasonNames[index] ?? `reason ${index}`))
+    .join(", ");
 
 /** Return a table that takes rows as they come. */
 function tableParts(model, column) {
@@ -70,7 +88,9 @@ function tableParts(model, column) {
   const region = el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Answers" }, table);
   const add = (rows, labels, from) => {
     if (!head.childNodes.length) head.append(...headOf(model, rows[0], column));
-    rows.slice(0, Math.max(0, MOST_SHOWN - from)).forEach((row, index) => body.append(lineOf(model, row, labels[from + index])));
+    rows
+      .slice(0, Math.max(0, MOST_SHOWN - from))
+      .forEach((row, index) => body.append(lineOf(model, row, labels[from + index])));
   };
   return { region, add };
 }
@@ -83,6 +103,12 @@ function headOf(model, row, column) {
 function lineOf(model, row, label) {
   const scores = scoresOf(row).map((value) => el("td", { class: "number" }, number(value)));
   const reasons = row.reasons ? [el("td", {}, reasonWords(model, row))] : [];
-  return el("tr", {}, el("th", { scope: "row", class: "cut", title: String(label) }, String(label)),
-    el("td", { class: "strong" }, decisionWords(decisionOf(row))), scores, reasons);
+  return el(
+    "tr",
+    {},
+    el("th", { scope: "row", class: "cut", title: String(label) }, String(label)),
+    el("td", { class: "strong" }, decisionWords(decisionOf(row))),
+    scores,
+    reasons,
+  );
 }

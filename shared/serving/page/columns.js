@@ -13,7 +13,7 @@ const GROUP = 4;
 /** Return the widget of a model that takes columns. */
 export function columnsWidget(model) {
   const box = alertBox();
-  const place = el("div", {});
+  const place = el("div", { class: "stack" });
   const results = el("section", { class: "card", "aria-label": "Result", hidden: true }, el("h2", {}, "Result"), place);
   const fields = Object.entries(model.inputs).map(([name, spec]) => columnField(name, spec, model.example?.[name]));
 
@@ -37,19 +37,33 @@ export function columnsWidget(model) {
       announce(spoken(model, row));
     });
   };
-  const open = ([file]) => guarded(async () => {
-    const rows = parseTable(file.name, await textOf(file));
-    const instances = rows.map((row, index) => instanceOf(fields, row, `${file.name}, row ${index + 1}`));
-    if (!instances.length) throw new Fault(`${file.name}: expected at least one row.`);
-    results.hidden = false;
-    await askMany(model, instances, { column: "row", labels: instances.map((_, index) => index + 1), place });
-  });
-  const form = el("form", { novalidate: true, on: { submit } }, groupsOf(fields),
-    el("div", { class: "row" }, el("button", { class: "primary" }, "Ask"),
+  const open = ([file]) =>
+    guarded(async () => {
+      const rows = parseTable(file.name, await textOf(file));
+      const instances = rows.map((row, index) => instanceOf(fields, row, `${file.name}, row ${index + 1}`));
+      if (!instances.length) throw new Fault(`${file.name}: expected at least one row.`);
+      results.hidden = false;
+      await askMany(model, instances, { column: "row", labels: instances.map((_, index) => index + 1), place });
+    });
+  const form = el(
+    "form",
+    { novalidate: true, on: { submit } },
+    groupsOf(fields),
+    el(
+      "div",
+      { class: "row" },
+      el("button", { class: "primary" }, "Ask"),
       el("button", { type: "reset", class: "button" }, "Back to the example"),
-      fileButton("Open .csv or .jsonl", ".csv,.tsv,.jsonl,.ndjson,.json", open)),
-    el("p", { class: "hint" }, "A file needs these columns by name; an empty cell is a missing number."));
-  return el("div", {}, el("section", { class: "card", "aria-label": "Columns" }, el("h2", {}, "Ask with a row"), form, box), results);
+      fileButton("Open .csv or .jsonl", ".csv,.tsv,.jsonl,.ndjson,.json", open),
+    ),
+    el("p", { class: "hint" }, "A file needs these columns by name; an empty cell is a missing number."),
+  );
+  return el(
+    "div",
+    {},
+    el("section", { class: "card", "aria-label": "Columns" }, el("h2", {}, "Ask with a row"), form, box),
+    results,
+  );
 }
 
 /** Return the fields: single ones open, groups with one first word and sequences folded. */
@@ -58,20 +72,42 @@ function groupsOf(fields) {
   const counts = new Map();
   for (const each of fields) counts.set(first(each), (counts.get(first(each)) ?? 0) + 1);
   const single = fields.filter((each) => !each.isSequence && counts.get(first(each)) < GROUP);
-  const grouped = [...counts].filter(([, count]) => count >= GROUP)
+  const grouped = [...counts]
+    .filter(([, count]) => count >= GROUP)
     .map(([word]) => [title(word), fields.filter((each) => !each.isSequence && first(each) === word)]);
   const sequences = fields.filter((each) => each.isSequence);
   const folded = [...grouped, ["History", sequences]].filter(([, members]) => members.length);
   return [
-    single.length ? el("div", { class: "grid" }, single.map(({ node }) => node)) : null,
-    ...folded.map(([name, members]) => el("details", { class: "fold", open: !single.length && members === folded[0][1] },
-      el("summary", {}, `${name} (${members.length})`), el("div", { class: "grid" }, members.map(({ node }) => node)))),
+    single.length
+      ? el(
+          "div",
+          { class: "grid" },
+          single.map(({ node }) => node),
+        )
+      : null,
+    ...folded.map(([name, members]) =>
+      el(
+        "details",
+        { class: "fold", open: !single.length && members === folded[0][1] },
+        el("summary", {}, `${name} (${members.length})`),
+        el(
+          "div",
+          { class: "grid" },
+          members.map(({ node }) => node),
+        ),
+      ),
+    ),
   ];
 }
 
 /** Return a row of a file as the model takes it; columns may be named as in the data or as the signature does. */
 function instanceOf(fields, row, where) {
-  const given = new Map(Object.entries(row).flatMap(([name, value]) => [[name.replace(/\W/g, "_"), value], [name, value]]));
+  const given = new Map(
+    Object.entries(row).flatMap(([name, value]) => [
+      [name.replace(/\W/g, "_"), value],
+      [name, value],
+    ]),
+  );
   const missing = fields.filter(({ name }) => !given.has(name)).map(({ name }) => name);
   if (missing.length) {
     const more = missing.length > 5 ? ` and ${missing.length - 5} more` : "";

@@ -37,7 +37,10 @@ export function parseCsv(text) {
 /** Return the rows of a CSV file with a head, or of JSON lines, as objects. */
 export function parseTable(name, text) {
   if (text.trimStart().startsWith("{")) {
-    return text.split(/\r?\n/).filter((line) => line.trim()).map((line, index) => parseLine(name, line, index));
+    return text
+      .split(/\r?\n/)
+      .filter((line) => line.trim())
+      .map((line, index) => parseLine(name, line, index));
   }
   const [head, ...rows] = parseCsv(text);
   return rows.map((cells, index) => {

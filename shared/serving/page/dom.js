@@ -73,6 +73,16 @@ export function plural(count, noun) {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+/** `3 clear, 2 obstacle ahead`, the most frequent first. */
+export function counted(names) {
+  const counts = new Map();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts]
+    .sort((a, b) => b[1] - a[1])
+    .map(([name, count]) => `${count} ${name.charAt(0).toLowerCase()}${name.slice(1)}`)
+    .join(", ");
+}
+
 /** Say something to who does not see the page change. */
 export function announce(text) {
   find("status").textContent = text;

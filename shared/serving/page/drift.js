@@ -5,10 +5,15 @@ import { alertBox, alertWith, announce, el, number, plural } from "./dom.js";
 
 /** Return the drift panel of a model. */
 export function driftPanel(model) {
-  const body = el("div", {});
+  const body = el("div", { class: "stack" });
   const box = alertBox();
-  const panel = el("section", { class: "card", "aria-labelledby": "drift-heading" },
-    el("div", { class: "panel-head" }, el("h2", { id: "drift-heading" }, "Drift"), refreshButton(model, body, box)), box, body);
+  const panel = el(
+    "section",
+    { class: "card", "aria-labelledby": "drift-heading" },
+    el("div", { class: "panel-head" }, el("h2", { id: "drift-heading" }, "Drift"), refreshButton(model, body, box)),
+    box,
+    body,
+  );
   if (model.drift) refresh(model, body, box, false);
   else body.append(el("p", { class: "hint" }, "This bundle brings nothing to compare requests with."));
   return panel;
@@ -17,7 +22,11 @@ export function driftPanel(model) {
 function refreshButton(model, body, box) {
   if (!model.drift) return null;
   const press = () => refresh(model, body, box, true);
-  return el("button", { type: "button", class: "button small", "aria-label": "Refresh drift", on: { click: press } }, "Refresh");
+  return el(
+    "button",
+    { type: "button", class: "button small", "aria-label": "Refresh drift", on: { click: press } },
+    "Refresh",
+  );
 }
 
 async function refresh(model, body, box, aloud) {
@@ -43,20 +52,35 @@ function tableOf({ columns, served }) {
   const total = el("p", { class: "hint" }, `${plural(served, "row")} answered since the start.`);
   if (!columns.length) return [total];
   const head = ["Column", "PSI", "Limit", "State"].map((name) => el("th", { scope: "col" }, name));
-  const rows = [...columns].sort((a, b) => (b.drift - a.drift) || (b.psi - a.psi)).map(columnRow);
+  const rows = [...columns].sort((a, b) => b.drift - a.drift || b.psi - a.psi).map(columnRow);
   return [
-    el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Drift by column" },
-      el("table", {}, el("caption", { class: "hidden-text" }, "Drift by column, the strongest first"),
-        el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows))),
-    el("p", { class: "hint" }, "PSI: population stability index; above its limit a column is too far from the reference."),
+    el(
+      "div",
+      { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Drift by column" },
+      el(
+        "table",
+        {},
+        el("caption", { class: "hidden-text" }, "Drift by column, the strongest first"),
+        el("thead", {}, el("tr", {}, head)),
+        el("tbody", {}, rows),
+      ),
+    ),
+    el(
+      "p",
+      { class: "hint" },
+      "PSI: population stability index; above its limit a column is too far from the reference.",
+    ),
     total,
   ];
 }
 
 function columnRow({ name, words, psi, threshold, drift }) {
-  return el("tr", {},
+  return el(
+    "tr",
+    {},
     el("th", { scope: "row" }, words ?? name),
     el("td", { class: "number" }, number(psi)),
     el("td", { class: "number" }, number(threshold)),
-    el("td", {}, el("span", { class: drift ? "tag bad" : "tag" }, drift ? "▲ drift" : "steady")));
+    el("td", {}, el("span", { class: drift ? "tag bad" : "tag" }, drift ? "▲ drift" : "steady")),
+  );
 }

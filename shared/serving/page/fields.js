@@ -35,20 +35,34 @@ function numeric(spec, example) {
     if (!bad && (value === null || value === undefined || String(value).trim() === "")) return null;
     const found = Number(value);
     if (bad || !Number.isFinite(found) || (isWhole && !Number.isInteger(found))) {
-      throw new Fault(`expected a ${isWhole ? "whole " : ""}number, or nothing where it is missing. Received: ${bad ?? value}.`);
+      throw new Fault(
+        `expected a ${isWhole ? "whole " : ""}number, or nothing where it is missing. Received: ${bad ?? value}.`,
+      );
     }
     return found;
   };
-  const control = el("input", { type: "number", step: isWhole ? "1" : "any", value: example ?? "", placeholder: "missing" });
+  const control = el("input", {
+    type: "number",
+    step: isWhole ? "1" : "any",
+    value: example ?? "",
+    placeholder: "missing",
+  });
   return { control, parse, hint: null };
 }
 
 function text(spec, example) {
-  return { control: el("input", { type: "text", value: example ?? "" }), parse: (value) => String(value ?? ""), hint: null };
+  return {
+    control: el("input", { type: "text", value: example ?? "" }),
+    parse: (value) => String(value ?? ""),
+    hint: null,
+  };
 }
 
 function sequence(spec, example) {
-  const wanted = spec.shape.slice(1).map((size) => (size < 0 ? "any" : size)).join(" × ");
+  const wanted = spec.shape
+    .slice(1)
+    .map((size) => (size < 0 ? "any" : size))
+    .join(" × ");
   const parse = (value) => {
     if (Array.isArray(value)) return value;
     try {

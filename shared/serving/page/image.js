@@ -1,9 +1,9 @@
 // Pictures and short clips: a place to drop them, one answer after another.
 
-import { predict } from "./api.js";
-import { alertBox, alertWith, announce, bytes, el, fileButton, plural } from "./dom.js";
-import { pictureOf } from "./picture.js";
+import { base64, predict } from "./api.js";
+import { alertBox, alertWith, announce, bytes, el, fileButton } from "./dom.js";
 import { inputOf } from "./model.js";
+import { pictureOf } from "./picture.js";
 import { NOT_AN_IMAGE, answer, spoken } from "./result.js";
 import { clip, clipLimits } from "./video.js";
 
@@ -11,7 +11,12 @@ import { clip, clipLimits } from "./video.js";
 export function imageWidget(model) {
   const box = alertBox();
   const list = el("ol", { class: "items" });
-  const results = el("section", { class: "card", "aria-label": "Results", hidden: true }, el("h2", {}, "Results"), list);
+  const results = el(
+    "section",
+    { class: "card", "aria-label": "Results", hidden: true },
+    el("h2", {}, "Results"),
+    list,
+  );
   let last = Promise.resolve();
 
   function take(files) {
@@ -20,15 +25,33 @@ export function imageWidget(model) {
     for (const item of files.map((file) => waiting(file, list))) last = last.then(() => treat(model, item));
   }
 
-  return el("div", {}, el("section", { class: "card", "aria-label": "Pictures" },
-    el("h2", {}, "Ask with a picture"), dropZone(model, take), box), results);
+  return el(
+    "div",
+    {},
+    el(
+      "section",
+      { class: "card", "aria-label": "Pictures" },
+      el("h2", {}, "Ask with a picture"),
+      dropZone(model, take),
+      box,
+    ),
+    results,
+  );
 }
 
 function dropZone(model, take) {
-  const zone = el("div", { class: "drop" },
+  const zone = el(
+    "div",
+    { class: "drop" },
     el("p", { class: "drop-text" }, "Drop pictures or a short clip here, or"),
-    el("div", { class: "row" }, fileButton("Choose files", "image/*,video/*", take, { multiple: true }), exampleButton(model, take)),
-    el("p", { class: "hint" }, `Nothing is stored. JPEG or PNG; ${clipLimits}`));
+    el(
+      "div",
+      { class: "row" },
+      fileButton("Choose files", "image/*,video/*", take, { multiple: true }),
+      exampleButton(model, take),
+    ),
+    el("p", { class: "hint" }, `Nothing is stored. JPEG or PNG; ${clipLimits}`),
+  );
   const over = (isOver) => (event) => {
     event.preventDefault();
     zone.classList.toggle("over", isOver);
@@ -52,8 +75,13 @@ function exampleButton(model, take) {
 /** Return a file with its place in the list, newest last. */
 function waiting(file, list) {
   const body = el("div", { class: "item-body" }, el("p", { class: "muted" }, "Waiting …"));
-  const head = el("h3", { class: "item-head" }, el("span", { class: "file-name" }, file.name), " ",
-    el("span", { class: "hint" }, bytes(file.size)));
+  const head = el(
+    "h3",
+    { class: "item-head" },
+    el("span", { class: "file-name" }, file.name),
+    " ",
+    el("span", { class: "hint" }, bytes(file.size)),
+  );
   list.append(el("li", { class: "item" }, head, body));
   return { file, body };
 }
@@ -79,14 +107,4 @@ async function still(model, file, body) {
   const picture = pictureOf(model, row, file, `Your picture ${file.name}`, instance);
   body.replaceChildren(el("div", { class: "split" }, picture, el("div", { class: "answer" }, answer(model, row))));
   announce(`${file.name}: ${spoken(model, row)}`);
-}
-
-/** Return a blob's content as base64. */
-export function base64(blob) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => reject(new Error(`${plural(blob.size, "byte")} could not be read from this file.`));
-    reader.readAsDataURL(blob);
-  });
 }

@@ -39,8 +39,8 @@ function kindOf({ inputs, display = {} }) {
 }
 
 /** Return the only input's name of a model of images or texts. */
-export const inputOf = (model) => Object.keys(model.inputs).find((name) => name.endsWith("_bytes"))
-  ?? Object.keys(model.inputs)[0];
+export const inputOf = (model) =>
+  Object.keys(model.inputs).find((name) => name.endsWith("_bytes")) ?? Object.keys(model.inputs)[0];
 
 /** Return the score from which a class is answered, or null: one for two classes belongs to the last. */
 export function thresholdOf(model, index) {
@@ -52,13 +52,15 @@ export function thresholdOf(model, index) {
 /** Return the boxes of an answer: `{name, score, box}`, the surest first. */
 export function boxesOf(model, row) {
   const count = Math.min(row.count ?? row.boxes.length, row.boxes.length);
-  return row.boxes.slice(0, count).map((box, index) => ({ box, score: row.scores[index], name: nameOf(model, row, index) }));
+  return row.boxes
+    .slice(0, count)
+    .map((box, index) => ({ box, score: row.scores[index], name: nameOf(model, row, index) }));
 }
 
 function nameOf(model, row, index) {
   const named = Array.isArray(row.labels) ? row.labels[index] : "";
   const found = row.classes?.[index];
-  return words(named || (typeof found === "string" ? found : model.classNames[found] ?? `class ${found}`));
+  return words(named || (typeof found === "string" ? found : (model.classNames[found] ?? `class ${found}`)));
 }
 
 /** Return what an answer decides, as it came. */

@@ -10,8 +10,14 @@ export function intro(model) {
   return [
     el("h1", {}, model.title),
     el("p", { class: "muted" }, `${model.name} · ${engine}`),
-    model.synthetic ? el("p", { class: "notice" }, el("strong", {}, "Synthetic data. "),
-      "This model was trained on generated data: it shows how things work and says nothing about the real world.") : null,
+    model.synthetic
+      ? el(
+          "p",
+          { class: "notice" },
+          el("strong", {}, "Synthetic data. "),
+          "This model was trained on generated data: it shows how things work and says nothing about the real world.",
+        )
+      : null,
     model.notFor ? el("p", { class: "notice quiet" }, el("strong", {}, "Not for: "), model.notFor) : null,
   ].filter(Boolean);
 }
@@ -29,8 +35,13 @@ function facts(model) {
     ...(model.classNames.length ? [fact("Classes", model.classNames.map(words).join(", "), "")] : []),
   ];
   if (!rows.length) return null;
-  return el("section", { class: "card" }, el("h2", {}, "How it decides"), el("dl", { class: "facts" }, rows.flat()),
-    model.isNewest ? null : el("p", { class: "hint" }, "These panels describe the newest version."));
+  return el(
+    "section",
+    { class: "card" },
+    el("h2", {}, "How it decides"),
+    el("dl", { class: "facts" }, rows.flat()),
+    model.isNewest ? null : el("p", { class: "hint" }, "These panels describe the newest version."),
+  );
 }
 
 function headline({ metric, value, low, high, n }) {
@@ -38,17 +49,25 @@ function headline({ metric, value, low, high, n }) {
   const interval = typeof low === "number" ? `interval ${number(low)} to ${number(high)}` : "no interval";
   return [
     el("dt", {}, metricWords(metric)),
-    el("dd", {}, el("strong", { class: "headline" }, number(value)), el("span", { class: "hint" }, `${interval}${rows}`)),
+    el(
+      "dd",
+      {},
+      el("strong", { class: "headline" }, number(value)),
+      el("span", { class: "hint" }, `${interval}${rows}`),
+    ),
   ];
 }
 
-const metricWords = (metric) => (/^(auroc|map|ece)\b/.test(metric) ? words(metric).replace(/^\w+/, (word) => word.toUpperCase())
-  : title(metric));
+const metricWords = (metric) =>
+  /^(auroc|map|ece)\b/.test(metric) ? words(metric).replace(/^\w+/, (word) => word.toUpperCase()) : title(metric);
 
-const fact = (name, value, note) => [el("dt", {}, name), el("dd", {}, value, note ? el("span", { class: "hint" }, note) : null)];
+const fact = (name, value, note) => [
+  el("dt", {}, name),
+  el("dd", {}, value, note ? el("span", { class: "hint" }, note) : null),
+];
 
 function cardPanel(model) {
-  const body = el("div", { class: "model-card" });
+  const body = el("div", { class: "model-card", tabindex: "0", role: "region", "aria-label": "Model card" });
   const box = alertBox();
   const details = el("details", { class: "card" }, el("summary", {}, el("h2", {}, "Model card")), box, body);
   details.addEventListener("toggle", () => {
@@ -76,7 +95,12 @@ function lowered(fragment) {
     heading.replaceWith(lower);
   }
   for (const table of parsed.querySelectorAll("table")) {
-    const scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of the model card" });
+    const scroll = el("div", {
+      class: "scroll",
+      tabindex: "0",
+      role: "region",
+      "aria-label": "Table of the model card",
+    });
     table.replaceWith(scroll);
     scroll.append(table);
   }

@@ -8,7 +8,14 @@ import { boxesOf } from "./model.js";
 const COLOURS = 6;
 const NARROW_SHARE = 0.2;
 // Inferno, dark to bright.
-const HEAT = [[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]];
+const HEAT = [
+  [0, 0, 4],
+  [66, 10, 104],
+  [147, 38, 103],
+  [221, 81, 58],
+  [252, 165, 10],
+  [252, 255, 164],
+];
 const CLEAR_BELOW = 0.35;
 
 /** Return a figure of a file with what an answer found in it; `instance` asks for the heat map where there is one. */
@@ -22,7 +29,9 @@ export function pictureOf(model, row, file, alt, instance = null) {
     if (row.boxes) frame.append(boxLayer(boxesOf(model, row), image, model.classNames));
   });
   image.addEventListener("error", () => {
-    frame.replaceChildren(el("p", { class: "muted frame-text" }, "The browser cannot show this file; the model read it."));
+    frame.replaceChildren(
+      el("p", { class: "muted frame-text" }, "The browser cannot show this file; the model read it."),
+    );
   });
   if (instance && model.explains) figure.append(heatControl(model, frame, instance));
   return figure;
@@ -31,21 +40,38 @@ export function pictureOf(model, row, file, alt, instance = null) {
 /** Return boxes over a picture. Labels are text, so they stay legible at any size. */
 function boxLayer(found, image, classNames) {
   const { naturalWidth: width, naturalHeight: height } = image;
-  return el("div", { class: "boxes", "aria-hidden": "true" }, found.map(({ box, name, score }, index) => {
-    const [left, top, right, bottom] = box;
-    const place = { left: left / width, top: top / height, width: (right - left) / width, height: (bottom - top) / height };
-    const style = Object.fromEntries(Object.entries(place).map(([side, share]) => [side, `${100 * share}%`]));
-    const colour = Math.max(classNames.findIndex((known) => known.replaceAll("_", " ") === name), 0) % COLOURS;
-    const label = place.width < NARROW_SHARE ? String(index + 1) : `${index + 1} ${name} ${number(score)}`;
-    const inside = place.top < 0.08 ? " inside" : "";
-    return el("div", { class: `box colour-${colour}${inside}`, style }, el("span", { class: "box-label" }, label));
-  }));
+  return el(
+    "div",
+    { class: "boxes", "aria-hidden": "true" },
+    found.map(({ box, name, score }, index) => {
+      const [left, top, right, bottom] = box;
+      const place = {
+        left: left / width,
+        top: top / height,
+        width: (right - left) / width,
+        height: (bottom - top) / height,
+      };
+      const style = Object.fromEntries(Object.entries(place).map(([side, share]) => [side, `${100 * share}%`]));
+      const colour =
+        Math.max(
+          classNames.findIndex((known) => known.replaceAll("_", " ") === name),
+          0,
+        ) % COLOURS;
+      const label = place.width < NARROW_SHARE ? String(index + 1) : `${index + 1} ${name} ${number(score)}`;
+      const inside = place.top < 0.08 ? " inside" : "";
+      return el("div", { class: `box colour-${colour}${inside}`, style }, el("span", { class: "box-label" }, label));
+    }),
+  );
 }
 
 function heatControl(model, frame, instance) {
   const box = alertBox();
   const place = el("div", {}, box);
-  const button = el("button", { type: "button", class: "button small", on: { click: show } }, "Show where the model looked");
+  const button = el(
+    "button",
+    { type: "button", class: "button small", on: { click: show } },
+    "Show where the model looked",
+  );
   place.append(button);
 
   async function show() {
@@ -67,12 +93,20 @@ function heatControl(model, frame, instance) {
 
 function heatLegend(layer, label) {
   const slider = el("input", { type: "range", min: "0", max: "100", value: "60" });
-  slider.addEventListener("input", () => { layer.style.opacity = slider.value / 100; });
+  slider.addEventListener("input", () => {
+    layer.style.opacity = slider.value / 100;
+  });
   layer.style.opacity = 0.6;
   const what = label ? `What mattered for “${String(label).replaceAll("_", " ")}”` : "What mattered for the answer";
   return [
     field("Heat map opacity", slider),
-    el("div", { class: "legend" }, el("span", {}, "little"), el("span", { class: "ramp", "aria-hidden": "true" }), el("span", {}, "much")),
+    el(
+      "div",
+      { class: "legend" },
+      el("span", {}, "little"),
+      el("span", { class: "ramp", "aria-hidden": "true" }),
+      el("span", {}, "much"),
+    ),
     el("figcaption", { class: "hint" }, `${what}. A heat map shows where, not why, and can be wrong.`),
   ];
 }

@@ -29,8 +29,9 @@ export function spoken(model, row) {
 }
 
 function abstention(model, row) {
-  const rate = model.missRate === null ? "" : ` at the accepted miss rate of ${number(100 * model.missRate)} %`;
-  const likely = typeof row.labels === "string" ? ` Most probable: ${row.labels.split("|").map(words).join(", ")}.` : "";
+  const rate = model.missRate === null ? "" : ` at the accepted miss rate of ${number(100 * model.missRate)}\u00a0%`;
+  const likely =
+    typeof row.labels === "string" ? ` Most probable: ${row.labels.split("|").map(words).join(", ")}.` : "";
   return `The scores do not point to exactly one answer${rate}, so the model leaves this one to a person.${likely}`;
 }
 
@@ -41,10 +42,12 @@ function scoreBars(model, row) {
   }
   if (!Array.isArray(row.scores)) return null;
   const chosen = new Set(String(row.labels ?? row.decision).split("|"));
-  return bars(row.scores.map((value, index) => {
-    const name = model.classNames[index] ?? `class ${index}`;
-    return { name, value, threshold: thresholdOf(model, index), chosen: chosen.has(name) };
-  }));
+  return bars(
+    row.scores.map((value, index) => {
+      const name = model.classNames[index] ?? `class ${index}`;
+      return { name, value, threshold: thresholdOf(model, index), chosen: chosen.has(name) };
+    }),
+  );
 }
 
 /** Return one bar per class, with the threshold drawn on the bar that it belongs to. */
@@ -55,38 +58,76 @@ function bars(rows) {
 function bar({ name, value, threshold, chosen }) {
   const marked = threshold !== null && threshold !== undefined;
   const share = (part) => `${100 * Math.min(Math.max(part, 0), 1)}%`;
-  return el("li", { class: chosen ? "bar chosen" : "bar" },
+  return el(
+    "li",
+    { class: chosen ? "bar chosen" : "bar" },
     el("span", { class: "bar-name" }, title(name)),
     el("span", { class: "bar-value" }, number(value)),
-    el("span", { class: "bar-track", "aria-hidden": "true" },
+    el(
+      "span",
+      { class: "bar-track", "aria-hidden": "true" },
       el("span", { class: "bar-fill", style: { width: share(value) } }),
-      marked ? el("span", { class: "bar-mark", style: { left: share(threshold) } }) : null),
-    marked ? el("span", { class: "bar-note" }, `answered from ${number(threshold)}`) : null);
+      marked ? el("span", { class: "bar-mark", style: { left: share(threshold) } }) : null,
+    ),
+    marked ? el("span", { class: "bar-note" }, `answered from ${number(threshold)}`) : null,
+  );
 }
 
 function reasonList(model, row) {
-  const names = row.reasons.filter((index) => index >= 0).map((index) => title(model.reasonNames[index] ?? `Reason ${index}`));
+  const names = row.reasons
+    .filter((index) => index >= 0)
+    .map((index) => title(model.reasonNames[index] ?? `Reason ${index}`));
   if (!names.length) return el("p", { class: "sentence" }, "Nothing in it raises the score above the usual.");
-  return el("div", { class: "reasons" },
-    el("h4", {}, "What raises the score, the strongest first"),
-    el("ol", {}, names.map((name) => el("li", {}, name))));
+  return el(
+    "div",
+    { class: "reasons" },
+    el("h3", {}, "What raises the score, the strongest first"),
+    el(
+      "ol",
+      {},
+      names.map((name) => el("li", {}, name)),
+    ),
+  );
 }
 
 function boxTable(model, row) {
   const found = boxesOf(model, row);
   if (!found.length) return el("p", { class: "sentence" }, `No object scores ${number(model.threshold ?? 0)} or more.`);
-  const head = el("thead", {}, el("tr", {}, ["Number", "Object", "Score"].map((name) => el("th", { scope: "col" }, name))));
-  const lines = found.map(({ name, score }, index) => el("tr", {},
-    el("td", {}, String(index + 1)), el("td", {}, title(name)), el("td", { class: "number" }, number(score))));
+  const head = el(
+    "thead",
+    {},
+    el(
+      "tr",
+      {},
+      ["Number", "Object", "Score"].map((name) => el("th", { scope: "col" }, name)),
+    ),
+  );
+  const lines = found.map(({ name, score }, index) =>
+    el(
+      "tr",
+      {},
+      el("td", {}, String(index + 1)),
+      el("td", {}, title(name)),
+      el("td", { class: "number" }, number(score)),
+    ),
+  );
   const note = model.threshold === null ? "" : `, answered from a score of ${number(model.threshold)}`;
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Objects" },
-    el("table", {}, el("caption", {}, `${plural(found.length, "object")}${note}`), head, el("tbody", {}, lines)));
+  return el(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Objects" },
+    el("table", {}, el("caption", {}, `${plural(found.length, "object")}${note}`), head, el("tbody", {}, lines)),
+  );
 }
 
 /** Return what this page has no picture for: numbers and names as they are. */
 function others(row) {
   const rest = Object.entries(row).filter(([name]) => !SHOWN.has(name));
   if (!rest.length) return null;
-  const shown = (value) => (typeof value === "number" ? number(value) : typeof value === "string" ? value : JSON.stringify(value));
-  return el("dl", { class: "others" }, rest.map(([name, value]) => [el("dt", {}, title(name)), el("dd", {}, shown(value))]).flat());
+  const shown = (value) =>
+    typeof value === "number" ? number(value) : typeof value === "string" ? value : JSON.stringify(value);
+  return el(
+    "dl",
+    { class: "others" },
+    rest.map(([name, value]) => [el("dt", {}, title(name)), el("dd", {}, shown(value))]).flat(),
+  );
 }

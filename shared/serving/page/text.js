@@ -11,7 +11,7 @@ import { markedWords } from "./words.js";
 /** Return the widget of a model that takes texts. */
 export function textWidget(model) {
   const box = alertBox();
-  const place = el("div", {});
+  const place = el("div", { class: "stack" });
   const results = el("section", { class: "card", "aria-label": "Result", hidden: true }, el("h2", {}, "Result"), place);
   const area = el("textarea", { rows: "5", required: true });
   const lines = el("input", { type: "checkbox", id: "each-line" });
@@ -43,11 +43,25 @@ export function textWidget(model) {
   }
 
   const open = ([file]) => guarded(box, async () => openFile(model, file, upload, ask));
-  const form = el("form", { novalidate: true, on: { submit } },
-    field("Text, or several texts, one on each line", area), choice,
-    el("div", { class: "row" }, el("button", { class: "primary" }, "Ask"), exampleButton(model, area),
-      fileButton("Open .txt or .csv", ".txt,.csv,.tsv,text/plain,text/csv", open)));
-  return el("div", {}, el("section", { class: "card", "aria-label": "Texts" }, el("h2", {}, "Ask with a text"), form, upload, box), results);
+  const form = el(
+    "form",
+    { novalidate: true, on: { submit } },
+    field("Text, or several texts, one on each line", area),
+    choice,
+    el(
+      "div",
+      { class: "row" },
+      el("button", { class: "primary" }, "Ask"),
+      exampleButton(model, area),
+      fileButton("Open .txt or .csv", ".txt,.csv,.tsv,text/plain,text/csv", open),
+    ),
+  );
+  return el(
+    "div",
+    {},
+    el("section", { class: "card", "aria-label": "Texts" }, el("h2", {}, "Ask with a text"), form, upload, box),
+    results,
+  );
 }
 
 const linesOf = (text) => text.split(/\r?\n/).filter((line) => line.trim());
@@ -84,15 +98,22 @@ async function openFile(model, file, upload, ask) {
 }
 
 function columnChooser(model, name, head, rows, ask) {
-  const select = el("select", {}, head.map((column, index) => el("option", { value: index }, column)));
+  const select = el(
+    "select",
+    {},
+    head.map((column, index) => el("option", { value: index }, column)),
+  );
   select.value = String(likelyColumn(model, head, rows));
   const submit = (event) => {
     event.preventDefault();
     ask(rows.map((row) => row[select.value] ?? "").filter((text) => text.trim()));
   };
-  return el("form", { class: "inset", on: { submit } },
+  return el(
+    "form",
+    { class: "inset", on: { submit } },
     field(`Column of ${name} that holds the texts`, select, `${plural(rows.length, "row")} in the file.`),
-    el("button", { class: "primary" }, "Ask for the file"));
+    el("button", { class: "primary" }, "Ask for the file"),
+  );
 }
 
 /** Return the column named as the input, else the one with the longest texts. */

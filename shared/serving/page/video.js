@@ -1,8 +1,7 @@
 // A short clip: frames taken in the browser, each asked like a picture, shown as a strip to step through.
 
-import { Fault, predict } from "./api.js";
-import { base64 } from "./image.js";
-import { announce, el, number, plural } from "./dom.js";
+import { Fault, base64, predict } from "./api.js";
+import { announce, counted, el, number, plural } from "./dom.js";
 import { decisionOf, decisionWords, inputOf } from "./model.js";
 import { pictureOf } from "./picture.js";
 import { answer } from "./result.js";
@@ -45,7 +44,14 @@ function event(video, name) {
   return new Promise((resolve, reject) => {
     const fail = () => reject(new Fault("This is not a clip that the browser can play."));
     const late = setTimeout(fail, 1000 * LOAD_SECONDS);
-    video.addEventListener(name, () => { clearTimeout(late); resolve(); }, { once: true });
+    video.addEventListener(
+      name,
+      () => {
+        clearTimeout(late);
+        resolve();
+      },
+      { once: true },
+    );
     video.addEventListener("error", fail, { once: true });
   });
 }
@@ -74,11 +80,40 @@ function stripOf(model, body, duration, total) {
   const view = el("div", { class: "split" });
   const thumbs = el("ul", { class: "strip", "aria-label": "Frames" });
   const progress = el("p", { class: "muted" });
-  const previous = el("button", { type: "button", class: "button small", on: { click: () => show(current - 1) } }, "Previous frame");
-  const next = el("button", { type: "button", class: "button small", on: { click: () => show(current + 1) } }, "Next frame");
-  const stop = el("button", { type: "button", class: "button small", on: { click: () => { stopped = true; } } }, "Stop");
-  const cut = duration > MOST_SECONDS ? el("p", { class: "hint" }, `The clip is longer: only its first ${MOST_SECONDS} seconds are asked.`) : null;
-  body.replaceChildren(progress, ...(cut ? [cut] : []), view, el("div", { class: "row" }, previous, next, stop), thumbs);
+  const previous = el(
+    "button",
+    { type: "button", class: "button small", on: { click: () => show(current - 1) } },
+    "Previous frame",
+  );
+  const next = el(
+    "button",
+    { type: "button", class: "button small", on: { click: () => show(current + 1) } },
+    "Next frame",
+  );
+  const stop = el(
+    "button",
+    {
+      type: "button",
+      class: "button small",
+      on: {
+        click: () => {
+          stopped = true;
+        },
+      },
+    },
+    "Stop",
+  );
+  const cut =
+    duration > MOST_SECONDS
+      ? el("p", { class: "hint" }, `The clip is longer: only its first ${MOST_SECONDS} seconds are asked.`)
+      : null;
+  body.replaceChildren(
+    progress,
+    ...(cut ? [cut] : []),
+    view,
+    el("div", { class: "row" }, previous, next, stop),
+    thumbs,
+  );
 
   function show(index) {
     if (index < 0 || index >= frames.length) return;
@@ -87,7 +122,9 @@ function stripOf(model, body, duration, total) {
     const alt = `Frame ${index + 1} at ${time.toFixed(1)} seconds`;
     const head = el("p", { class: "hint" }, `${alt}, ${index + 1} of ${frames.length}`);
     view.replaceChildren(pictureOf(model, row, frame, alt), el("div", { class: "answer" }, head, answer(model, row)));
-    [...thumbs.querySelectorAll("button")].forEach((thumb, place) => thumb.setAttribute("aria-pressed", place === index));
+    [...thumbs.querySelectorAll("button")].forEach((thumb, place) =>
+      thumb.setAttribute("aria-pressed", place === index),
+    );
     previous.disabled = index === 0;
     next.disabled = index === frames.length - 1;
   }
@@ -102,7 +139,8 @@ function stripOf(model, body, duration, total) {
 
   function finish() {
     stop.remove();
-    progress.textContent = `${plural(frames.length, "frame")}: ${counted(frames.map(({ row }) => decisionWords(decisionOf(row))))}.`;
+    const said = counted(frames.map(({ row }) => decisionWords(decisionOf(row))));
+    progress.textContent = `${plural(frames.length, "frame")}: ${said}.`;
     announce(progress.textContent);
   }
   return { add, finish, isStopped: () => stopped };
@@ -114,14 +152,12 @@ function thumbOf(frame, row, time, place, show) {
   const said = decisionWords(decisionOf(row));
   const label = `Frame ${place}, ${number(time)} seconds: ${said}`;
   const press = () => show(place - 1);
-  const button = el("button", { type: "button", class: "thumb", "aria-label": label, "aria-pressed": "false", on: { click: press } },
-    image, el("span", {}, `${time.toFixed(1)} s`), el("span", { class: "thumb-decision" }, said));
+  const button = el(
+    "button",
+    { type: "button", class: "thumb", "aria-label": label, "aria-pressed": "false", on: { click: press } },
+    image,
+    el("span", {}, `${time.toFixed(1)} s`),
+    el("span", { class: "thumb-decision" }, said),
+  );
   return el("li", {}, button);
-}
-
-/** `3 clear, 2 obstacle ahead`, the most frequent first. */
-export function counted(names) {
-  const counts = new Map();
-  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${count} ${name.charAt(0).toLowerCase()}${name.slice(1)}`).join(", ");
 }

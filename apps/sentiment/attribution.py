@@ -1,0 +1,109 @@
+"""What each token adds to an answer: every network's contributions, put back on the tokens that it read.
+
+The verb ``explain`` and the signature ``explain`` share all of this. They differ in how a network's contributions are
+found: both by integrated gradients (``shared.explain.integrated_gradients``), the verb with as many steps as
+completeness needs, the graph with ``STEPS``.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from apps.sentiment import model, scoring, text
+from shared import export
+from shared.explain import cutting, integrated_gradients
+
+# The verb needs 32 for most texts and rarely more than 64.
+STEPS = 64
+
+
+def graph(run: scoring.Run) -> Callable[[Any], Mapping[str, Any]]:
+    """Return the function that explains texts (n,) string.
+
+    It returns ``tokens`` (n, longest) string as the networks see them, "" from a text's end on; ``attributions`` (n,
+    longest) float32, what each adds to the calibrated log-odds of the label; ``label`` (n,) string, the one answered,
+    abstention aside. One text at a time is explained, in ``STEPS`` steps at once.
+    """
+    answer, halves = export.classifier(run.model, run.decision), _halves(run)
+
+    def explain(texts: Any) -> Mapping[str, Any]:
+        tokens, said = text.tokenize(texts), answer({"text": texts})
+        target = tf.cast(export.answered(said["scores"], run.decision), tf.int32)
+
+        def one(row: tuple[Any, Any]) -> Any:
+            return of_tokens(run, row[0], lambda name, ids: _integrate(*halves[name], ids, row[1]))
+
+        ragged = tf.RaggedTensorSpec([None], tf.float32, ragged_rank=0)
+        values = tf.map_fn(one, (tokens, target), fn_output_signature=ragged)
+        return {"tokens": tokens.to_tensor(""), "attributions": values.to_tensor(), "label": said["labels"]}
+
+    return explain
+
+
+def of_tokens(run: scoring.Run, tokens: Any, attribute: Callable[[str, Any], Any]) -> Any:
+    """Return what each token of one text adds to the calibrated log-odds of a class, in a graph too.
+
+    Args:
+        run: The finished run.
+        tokens: (k,) string.
+        attribute: Maps a network's name and ids (m,) int32 to what each id adds to that network's log-odds, (m,)
+            float32.
+
+    Returns:
+        (k,) float32: the networks' contributions, averaged as their logits are.
+    """
+    average = run.model.get_layer("logits")
+    total = tf.zeros(tf.shape(tokens), tf.float32)
+    for name, temperature, share in zip(run.settings.networks, average.temperatures, average.shares, strict=True):
+        spread = _over_ngrams if model.feature(name) == "ngrams" else _over_positions
+        loudness = share / temperature / run.decision.temperature
+        total += loudness * spread(run.features, tokens, functools.partial(attribute, name))
+    return total
+
+
+def _halves(run: scoring.Run) -> dict[str, tuple[keras.Model, keras.Model]]:
+    """Return network -> what maps ids to vectors, and what maps (ids, vectors) to logits."""
+    return {name: cutting.cut(run.model.get_layer(name), "embedding") for name in run.settings.networks}
+
+
+def _integrate(head: keras.Model, tail: keras.Model, ids: Any, target: Any) -> Any:
+    """Return (m,) what each of the ids (m,) adds to the log-odds of class ``target``, in a graph."""
+    end = head(ids[tf.newaxis], training=False)[0]
+    shares = (tf.range(STEPS, dtype=tf.float32) + 0.5) / STEPS
+    points = shares[:, tf.newaxis, tf.newaxis] * end
+    repeated = tf.repeat(ids[tf.newaxis], STEPS, axis=0)
+    with tf.GradientTape() as tape:
+        tape.watch(points)
+        odds = integrated_gradients.log_odds(tail([repeated, points], training=False), target=target)
+    return tf.reduce_sum(end * tf.reduce_mean(tape.gradient(odds, points), axis=0), axis=1)
+
+
+def _over_positions(features: text.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
+    """Put the values of the tokens that were read back to their positions in the whole text, (k,)."""
+    positions = text.kept_positions(tf.size(tokens), features.sequence_length)
+    ids = features.table.lookup(tf.gather(tokens, positions))
+    return tf.scatter_nd(positions[:, tf.newaxis], _values(attribute, ids), tf.shape(tokens, tf.int64))
+
+
+def _over_ngrams(features: text.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
+    """Divide each n-gram's value evenly among its occurrences and their tokens, (k,)."""
+    kept = text.kept_positions(tf.size(tokens), features.ngram_tokens)
+    places = features.ngram_places(tf.gather(tokens, kept))
+    ids, index, occurrences = tf.unique_with_counts(tf.concat([buckets for buckets, _ in places], axis=0))
+    values = _values(attribute, tf.cast(ids, tf.int32)) / tf.cast(occurrences, tf.float32)
+    parts = tf.split(tf.gather(values, index), [tf.size(buckets) for buckets, _ in places])
+    total = tf.zeros(tf.shape(tokens), tf.float32)
+    for part, (_, positions) in zip(parts, places, strict=True):
+        order = positions.shape[1]
+        where = tf.reshape(tf.gather(kept, positions), (-1, 1))
+        total += tf.scatter_nd(where, tf.repeat(part / order, order), tf.shape(tokens, tf.int64))
+    return total
+
+
+def _values(attribute: Callable[[Any], Any], ids: Any) -> Any:
+    """Return the values of ids (m,), which may be none: no network can read a width of 0."""
+    padded = tf.pad(ids, [[0, tf.maximum(0, 1 - tf.size(ids))]])
+    return attribute(padded)[: tf.size(ids)]

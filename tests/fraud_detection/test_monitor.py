@@ -1,0 +1,47 @@
+"""What drift is judged on: the graph reads the numbers that NumPy reads, and says what the scorer says."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from apps.fraud_detection import export, graph, inputs, monitor, scoring, verdict
+from apps.fraud_detection.transactions import Transactions
+from shared import export as exporting
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture(scope="module")
+def scorer(booked: Transactions) -> scoring.Scorer:
+    """A linear model whose weights were drawn."""
+    found = inputs.learn(booked, np.arange(len(booked)), sequence_length=0)
+    keras.utils.set_random_seed(0)
+    numbers = keras.Input((len(found.numbers),), name="numbers")
+    logits = keras.layers.Dense(2, name="logits")(keras.layers.Rescaling(1e-3)(numbers))
+    decide = verdict.Verdict(
+        threshold=0.5, rule="given", alerts_per_day=1, investigation_cost=1.0, recovered_share=1.0, fitted_on={}
+    )
+    return scoring.Scorer(model=keras.Model(numbers, logits), inputs=found, verdict=decide)
+
+
+def test_the_columns_are_the_numbers_read_and_the_score(booked: Transactions, scorer: scoring.Scorer) -> None:
+    found = scorer.inputs
+    history = inputs.compute_history(booked, booked.schema)
+    rows = np.arange(len(booked) - 300, len(booked))
+    endpoint = export.endpoints(scorer, graph.Reader(found))["drift"]
+    columns = monitor.measure(exporting.compiled(endpoint), graph.columns(found, booked, history, rows))
+    arrays = inputs.arrays(found, booked, history, rows)
+    assert list(columns) == [*found.numbers, "score"]
+    for index, name in enumerate(found.numbers):
+        np.testing.assert_allclose(columns[name], arrays["numbers"][:, index], rtol=1e-5, atol=1e-5, err_msg=name)
+    np.testing.assert_allclose(columns["score"], scorer.scores(arrays), atol=1e-6)
+    assert {values.dtype.name for values in columns.values()} == {"float64"}
+
+
+def test_a_file_that_is_too_short_for_histories_says_so(booked: Transactions, scorer: scoring.Scorer) -> None:
+    assert monitor.is_settled(booked, scorer.inputs)
+    short = dataclasses.replace(booked.take(np.arange(50)), name="short")
+    assert not monitor.is_settled(short, scorer.inputs)
+    assert monitor.settled(short, scorer.inputs).tolist() == list(range(50))
