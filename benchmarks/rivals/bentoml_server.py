@@ -1,0 +1,32 @@
+"""The rival BentoML: adaptive batching in front of a SavedModel. Runs where `benchmarks.serving` says.
+
+``SAVED_MODEL=FOLDER bentoml serve bentoml_server:Classifier --port PORT``
+"""
+
+import base64
+import os
+
+import bentoml
+import tensorflow as tf
+
+BATCH_ROWS, LATENCY_MS = 32, 1000
+
+
+@bentoml.service(workers=1)
+class Classifier:
+    """The list of instances is the batch that BentoML joins over requests."""
+
+    def __init__(self) -> None:
+        self.loaded = tf.saved_model.load(os.environ["SAVED_MODEL"])
+        self.run = self.loaded.signatures["serving_default"]
+
+    @bentoml.api(route="/predict", batchable=True, max_batch_size=BATCH_ROWS, max_latency_ms=LATENCY_MS)
+    def predict(self, instances: list[dict]) -> list[dict]:
+        images = [base64.b64decode(row["image_bytes"]["b64"]) for row in instances]
+        outputs = {name: tensor.numpy() for name, tensor in self.run(image_bytes=tf.constant(images)).items()}
+        rows = zip(*(values.tolist() for values in outputs.values()), strict=True)
+        return [dict(zip(outputs, map(_plain, row), strict=True)) for row in rows]
+
+
+def _plain(value: object) -> object:
+    return value.decode() if isinstance(value, bytes) else value
