@@ -40,21 +40,26 @@ class Version:
         self.example = {name: values[-1] for name, values in golden.items()}
         self._engine = engines.open_engine(loaded, options.engine)
         self.engine_name = self._engine.name
+        self._plain = {DEFAULT, self._engine.signature}
         replay.replay(loaded)
         self._warm_up({name: bundle.decode(values) for name, values in golden.items()})
-        self._batcher = batching.Batcher(
-            self._run,
-            batch_rows=options.batch_rows,
-            queue_rows=options.queue_rows,
-            wait_seconds=options.batch_wait_seconds,
-            on_served=on_served,
+        # What takes long, such as explanations, has a thread of its own: plain answers do not wait for it.
+        self._quick, self._slow = (
+            batching.Batcher(
+                self._run,
+                batch_rows=options.batch_rows,
+                queue_rows=options.queue_rows,
+                wait_seconds=options.batch_wait_seconds,
+                on_served=on_served,
+            )
+            for _ in range(2)
         )
         self.watch = watching.Watch(loaded, rows_per_second=options.drift_rows_per_second)
 
     @property
     def waiting_rows(self) -> int:
         """Rows that wait for an answer."""
-        return self._batcher.waiting_rows
+        return self._quick.waiting_rows + self._slow.waiting_rows
 
     @property
     def class_names(self) -> list[str]:
@@ -84,7 +89,8 @@ class Version:
         Raises:
             refusals.Refusal: The model cannot read the input, or does not answer in time; see ``batching``.
         """
-        future = self._batcher.submit(signature, inputs, deadline=deadline)
+        batcher = self._quick if signature in self._plain else self._slow
+        future = batcher.submit(signature, inputs, deadline=deadline)
         try:
             async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):
                 outputs = await asyncio.wrap_future(future)
@@ -98,7 +104,8 @@ class Version:
 
     def retire(self) -> None:
         """Finish what was accepted and free the memory; blocks until then."""
-        self._batcher.close()
+        self._quick.close()
+        self._slow.close()
         self.watch.close()
         self.bundle = dataclasses.replace(self.bundle, loaded=None)
         del self._engine
@@ -122,7 +129,7 @@ class Version:
         for rows in _ROWS_WARMED:
             some = {name: _resized(values, rows) for name, values in inputs.items()}
             for signature, (specs, _) in self.signatures.items():
-                if set(specs) == set(inputs):
+                if set(specs) == set(inputs) and (rows == 1 or signature in self._plain):
                     with contextlib.suppress(refusals.Refusal):
                         self._run(signature, some)
 

@@ -61,6 +61,30 @@ def test_a_new_version_replaces_the_old_one_which_is_freed(folder: pathlib.Path,
         assert loaded() is None
 
 
+def test_a_request_that_was_read_while_its_version_was_retired_is_answered_by_the_next_one(
+    folder: pathlib.Path, bundle_path: pathlib.Path
+) -> None:
+    with servers.serving(folder) as client:
+        old = client.models.get("tiny")  # type: ignore[attr-defined]
+        add(bundle_path, folder, 2)
+        refresh(client)
+        client.models.get = lambda *_, **__: old if served(client) == [2] and not asked else newest()  # type: ignore[attr-defined]
+        asked: list[int] = []
+
+        def newest() -> Any:
+            return client.models.models["tiny"].served[2]  # type: ignore[attr-defined]
+
+        original = old.answer
+
+        async def answer(*given: Any, **more: Any) -> Any:
+            asked.append(1)
+            return await original(*given, **more)
+
+        old.answer = answer
+        assert client.post(PREDICT, json={"instances": ["good"]}).status_code == 200
+        assert asked == [1]
+
+
 def test_while_versions_are_swapped_no_request_fails(folder: pathlib.Path, bundle_path: pathlib.Path) -> None:
     with servers.serving(folder) as client:
         failures: list[str] = []
