@@ -1,12 +1,17 @@
 """Our server beside LitServe and BentoML: the same SavedModel, requests, load generator and machine, in one run.
 
-``python -m benchmarks.serving [--seconds S] [--soak-seconds S] [--environment FOLDER]``. The model is a smoke run of
-medical_imaging, asked for 16 images in turn by wrk (``apt-get install wrk``) over 1 and 16 connections, after a
-warm-up. LitServe and BentoML batch too, with one worker each, in an environment of their own, which is made where it
-is missing; where they cannot be had, ours is measured alone.
+``python -m benchmarks.serving [--seconds S] [--soak-seconds S] [--engine NAME] [--environment FOLDER]``. The model is a
+smoke run of medical_imaging, asked for 16 JPEG files of 64 pixels by wrk (``apt-get install wrk``) over 16 connections
+and over one. The servers are asked in turns, so that a busy moment of the machine meets all.
+LitServe and BentoML batch too, with one worker each, in an environment of their own, which is made where it is
+missing; where they cannot be had, ours is measured alone.
 """
 
 import argparse
+import base64
+import contextlib
+import dataclasses
+import io
 import json
 import os
 import pathlib
@@ -19,164 +24,289 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from statistics import median
 from typing import Any
 
 import numpy as np
 import psutil
+from PIL import Image
 
-RIVALS = pathlib.Path(__file__).parent / "rivals"
-BODIES = 16
 NAME = "medical_imaging"
+IMAGES, SIDE, ROUNDS, CONNECTIONS = 16, 64, 5, (16, 1)
+WARM_UP_SECONDS, START_SECONDS = 5, 180
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RIVALS = ROOT / "benchmarks" / "rivals"
+PACKAGES = ("litserve==0.2.19", "bentoml==1.4.40", "tensorflow", "pillow")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Server:
+    """How a server is started, and where it is asked; ``restless``: it takes processor time when idle."""
+
+    name: str
+    command: list[str]
+    url: str
+    folder: pathlib.Path = RIVALS
+    restless: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What wrk measured: requests a second, milliseconds, and requests without an answer."""
+
+    rate: float
+    p50: float
+    p99: float
+    failed: int
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=8)
-    parser.add_argument("--soak-seconds", type=int, default=60)
-    parser.add_argument("--environment", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "rivals")
-    arguments = parser.parse_args()
+    arguments = parse()
     if shutil.which("wrk") is None:
-        print("wrk is not installed (apt-get install wrk): nothing is measured.")
+        print("wrk is not installed: nothing is measured. Install it with `apt-get install wrk` and run this again.")
         return
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = export(pathlib.Path(folder))
-        count = write_bodies(bundle, pathlib.Path(folder))
-        bodies = pathlib.Path(folder) / "bodies"
-        ours: dict[int, dict[str, float]] = {}
-        print(f"direct call of one image: p50 {direct(bundle, bodies):.1f} ms")
-        for name, command, path in servers(bundle, arguments.environment):
-            with serving(command, path, bodies) as (url, process):
-                found = {size: load(url, bodies, count, size, arguments.seconds) for size in (1, 16)}
-                ours = ours or found
-                for size, row in found.items():
-                    ratio = ours[size]["rate"] / max(row["rate"], 1e-9)
-                    print(
-                        f"{name}, {size} connections: {row['rate']:.0f} requests/s, p50 {row['p50']:.1f} ms, "
-                        f"p99 {row['p99']:.1f} ms, {row['failed']:.0f} failed; ours is {ratio:.1f} times as fast",
-                        flush=True,
-                    )
-                if found is ours and arguments.soak_seconds:
-                    soak(url, bodies, count, arguments.soak_seconds, process)
+    from shared import runtime
+
+    runtime.quiet_logs()
+    from shared.serving import bundle
+
+    with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as running:
+        folder = pathlib.Path(scratch)
+        loaded = bundle.load(export(folder))
+        images = write_bodies(folder)
+        servers = [ours(loaded.path, arguments.engine), *theirs(loaded.path, arguments.environment)]
+        processes = []
+        for server in servers:
+            processes.append(running.enter_context(started(server, folder)))
+            check_answer(server, folder, loaded.run({"image_bytes": images[:1]}))
+            for connections in CONNECTIONS:
+                ask(server.url, folder, connections, WARM_UP_SECONDS)
+            rest(server, processes[-1])
+        measure(dict(zip(servers, processes, strict=True)), loaded, images, folder, arguments.seconds)
+        if arguments.soak_seconds:
+            soak(servers[0], processes[0], folder, arguments.soak_seconds)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=4, help="of each of the measurements")
+    parser.add_argument("--soak-seconds", type=int, default=60, help="of the watch on our server's memory; 0: none")
+    parser.add_argument("--engine", default="tensorflow", help="ours; the rivals run the SavedModel by TensorFlow")
+    default = pathlib.Path(tempfile.gettempdir()) / "fieldnets-rivals"
+    parser.add_argument("--environment", type=pathlib.Path, default=default, help="of LitServe and BentoML")
+    return parser.parse_args()
+
+
+def measure(
+    servers: dict[Server, psutil.Process], loaded: Any, images: np.ndarray, folder: pathlib.Path, seconds: int
+) -> None:
+    """Ask all in turns, ours first, and print the table."""
+    found: dict[tuple[str, int], list[Found]] = {(server.name, size): [] for server in servers for size in CONNECTIONS}
+    single, joined = [], []
+    for _ in range(ROUNDS):
+        single.append(direct(loaded, images[:1]))
+        joined.append(direct(loaded, images))
+        for server, process in servers.items():
+            wake(server, process)
+            for size in CONNECTIONS:
+                ask(server.url, folder, size, 1)
+                found[server.name, size].append(ask(server.url, folder, size, seconds))
+            rest(server, process)
+    own = next(iter(servers)).name
+    print(f"JPEG of {SIDE} pixels, {os.cpu_count()} cores; medians of {ROUNDS} rounds of {seconds} s")
+    print(f"{'server':10s}{'connections':>12s}{'requests/s':>12s}{'p50 ms':>9s}{'p99 ms':>9s}{'failed':>8s}")
+    for (name, size), rows in found.items():
+        print(f"{name:10s}{size:12d}{row(rows)}  ours: {versus(found[own, size], rows) if name != own else '1'}")
+    ratios = [each.p50 / bare for each, bare in zip(found[own, 1], single, strict=True)]
+    print(f"one image: direct call p50 {median(single):.1f} ms; ours over HTTP {median(ratios):.2f} times as long")
+    print(f"{IMAGES} images in one direct call: {1000 * IMAGES / median(joined):.0f} images/s, what joining can reach")
+
+
+def row(rows: list[Found]) -> str:
+    rate, p50, p99 = (median([getattr(each, name) for each in rows]) for name in ("rate", "p50", "p99"))
+    return f"{rate:12.0f}{p50:9.1f}{p99:9.1f}{sum(each.failed for each in rows):8d}"
+
+
+def versus(own: list[Found], rows: list[Found]) -> str:
+    """Compare within each round: the machine is not equally fast in all."""
+    rate = median([mine.rate / each.rate for mine, each in zip(own, rows, strict=True)])
+    p99 = median([mine.p99 / each.p99 for mine, each in zip(own, rows, strict=True)])
+    return f"{rate:.2f} times the rate, {p99:.2f} times the p99"
 
 
 def export(folder: pathlib.Path) -> pathlib.Path:
-    """Train and export a smoke run."""
+    """Train and export a smoke run; return its bundle."""
+    run = ("--run-dir", str(folder / "run"), "--quiet")
     for verb in (["train", "--preset", "smoke"], ["export", "--output-dir", str(folder / "bundles")]):
-        command = [sys.executable, "-m", f"apps.{NAME}", *verb, "--run-dir", str(folder / "run"), "--quiet"]
-        subprocess.run(command, check=True, capture_output=True)
+        command = [sys.executable, "-m", f"apps.{NAME}", *verb, *run]
+        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     return folder / "bundles" / NAME / "1"
 
 
-def write_bodies(bundle: pathlib.Path, folder: pathlib.Path) -> int:
-    """Write requests of the newest golden images; return how many."""
-    golden = json.loads((bundle / "assets.extra/golden.json").read_text())["inputs"]["image_bytes"][-BODIES:]
-    (folder / "bodies").mkdir()
-    for number, image in enumerate(golden):
-        (folder / "bodies" / f"{number}.json").write_text(json.dumps({"instances": [{"image_bytes": image}]}))
-    return len(golden)
+def write_bodies(folder: pathlib.Path) -> np.ndarray:
+    """Write one request for each of a few images; return the images."""
+    generator = np.random.default_rng(0)
+    images = [jpeg(generator) for _ in range(IMAGES)]
+    for number, image in enumerate(images):
+        row = {"image_bytes": {"b64": base64.b64encode(image).decode()}}
+        (folder / f"{number}.json").write_text(json.dumps({"instances": [row]}))
+    return np.array(images, object)
 
 
-def direct(bundle: pathlib.Path, bodies: pathlib.Path) -> float:
-    """Return the median milliseconds of the signature itself on one image."""
-    from shared.serving import bundle as bundles
+def jpeg(generator: np.random.Generator) -> bytes:
+    """Return a smooth grey picture: noise would make decoding slower than real images do."""
+    coarse = Image.fromarray(generator.integers(0, 256, (SIDE // 8, SIDE // 8), np.uint8))
+    buffer = io.BytesIO()
+    coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
 
-    loaded = bundles.load(bundle)
-    row = json.loads((bodies / "0.json").read_text())["instances"][0]["image_bytes"]
-    image, times = bundles.decode([row]), []
+
+def direct(loaded: Any, images: np.ndarray) -> float:
+    """Return the median milliseconds of the signature itself."""
+    times = []
     for _ in range(60):
-        started = time.perf_counter()
-        loaded.run({"image_bytes": image})
-        times.append(time.perf_counter() - started)
-    return 1000 * float(np.median(times[10:]))
+        begun = time.perf_counter()
+        loaded.run({"image_bytes": images})
+        times.append(1000 * (time.perf_counter() - begun))
+    return median(times[10:])
 
 
-def servers(bundle: pathlib.Path, environment: pathlib.Path) -> Iterator[tuple[str, list[str], str]]:
-    """Yield name, command (PORT stands for the port) and route of each server that can be had."""
-    ours = ["-m", f"apps.{NAME}", "serve", "--model-dir", str(bundle), "--port", "PORT", "--quiet"]
-    yield "fieldnets", [sys.executable, *ours, "--engine", "tensorflow"], f"/v1/models/{NAME}:predict"
-    if not (environment / "bin/bentoml").exists() and not install(environment):
-        print("LitServe and BentoML cannot be installed here: ours is measured alone.")
-        return
-    yield (
-        "LitServe",
-        [str(environment / "bin/python"), str(RIVALS / "litserve_server.py"), str(bundle), "PORT"],
-        "/predict",
-    )
-    command = [str(environment / "bin/bentoml"), "serve", "bentoml_server:Classifier", "--port", "PORT"]
-    yield "BentoML", ["env", f"SAVED_MODEL={bundle}", "-C", str(RIVALS), *command], "/predict"
+def ours(bundle: pathlib.Path, engine: str) -> Server:
+    port = free_port()
+    command = [sys.executable, "-m", f"apps.{NAME}", "serve", "--model-dir", str(bundle), "--port", port, "--quiet"]
+    url = f"http://127.0.0.1:{port}/v1/models/{NAME}:predict"
+    return Server("fieldnets", [*command, "--engine", engine], url, ROOT)
 
 
-def install(environment: pathlib.Path) -> bool:
-    """Make the rivals' environment; return whether that worked."""
+def theirs(bundle: pathlib.Path, environment: pathlib.Path) -> list[Server]:
+    """Return the rivals; none where their packages cannot be had."""
+    if problem := install(environment.resolve()):
+        print(f"LitServe and BentoML cannot be had, ours is measured alone: {problem}")
+        return []
+    binaries, ports = environment.resolve() / "bin", (free_port(), free_port())
+    lit = [str(binaries / "python"), "litserve_server.py", str(bundle), ports[0]]
+    bento = [str(binaries / "bentoml"), "serve", "bentoml_server:Classifier", "--host", "127.0.0.1", "--port", ports[1]]
+    return [
+        Server("LitServe", lit, f"http://127.0.0.1:{ports[0]}/predict", restless=True),
+        Server("BentoML", ["env", f"SAVED_MODEL={bundle}", *bento], f"http://127.0.0.1:{ports[1]}/predict"),
+    ]
+
+
+def install(environment: pathlib.Path) -> str:
+    """Make the rivals' environment where it is missing; return what stands against it, if anything."""
     import tensorflow as tf
 
-    packages = ["litserve", "bentoml", f"tensorflow=={tf.__version__}"]
-    made = subprocess.run([sys.executable, "-m", "venv", str(environment)], check=False, capture_output=True)
-    pip = [str(environment / "bin/python"), "-m", "pip", "install", "--quiet", *packages]
-    return made.returncode == 0 and subprocess.run(pip, check=False, capture_output=True).returncode == 0
+    if (environment / "bin/litserve").exists() and (environment / "bin/bentoml").exists():
+        return ""
+    packages = [f"{name}=={tf.__version__}" if name == "tensorflow" else name for name in PACKAGES]
+    python = str(environment / "bin/python")
+    if shutil.which("uv"):
+        steps = [["uv", "venv", "--allow-existing", "--python", sys.executable, str(environment)]]
+        steps.append(["uv", "pip", "install", "--quiet", "--python", python, *packages])
+    else:
+        steps = [[sys.executable, "-m", "venv", str(environment)], [python, "-m", "pip", "install", "-q", *packages]]
+    for step in steps:
+        done = subprocess.run(step, check=False, capture_output=True, text=True)
+        if done.returncode:
+            return done.stderr.strip()[-300:]
+    return ""
 
 
-@contextmanager
-def serving(command: list[str], path: str, bodies: pathlib.Path) -> Iterator[tuple[str, psutil.Process]]:
+def free_port() -> str:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return str(opened.getsockname()[1])
+
+
+@contextlib.contextmanager
+def started(server: Server, folder: pathlib.Path) -> Iterator[psutil.Process]:
     """Start a server, wait until it answers, and end it with its children."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    started = subprocess.Popen([part.replace("PORT", str(port)) for part in command], env=environment, **quiet)
-    url = f"http://127.0.0.1:{port}{path}"
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "BENTOML_DO_NOT_TRACK": "True"}
+    log = folder / f"{server.name}.log"
+    with log.open("w") as said:
+        process = psutil.Popen(server.command, cwd=server.folder, env=environment, stdout=said, stderr=said)
     try:
-        wait(url, (bodies / "0.json").read_bytes())
-        yield url, psutil.Process(started.pid)
+        wait(server, process, (folder / "0.json").read_bytes(), log)
+        yield process
     finally:
-        for process in [*psutil.Process(started.pid).children(recursive=True), psutil.Process(started.pid)]:
-            process.kill()
-        started.wait()
+        for each in [*process.children(recursive=True), process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.wait()
 
 
-def wait(url: str, body: bytes) -> None:
-    """Return when the server answers the first request."""
-    end = time.monotonic() + 120
-    while True:
-        try:
-            request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-            with urllib.request.urlopen(request, timeout=60):
-                return
-        except (urllib.error.URLError, ConnectionError):
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.5)
+def rest(server: Server, process: psutil.Process) -> None:
+    """Stop a restless server with its children, so that it takes nothing from the others."""
+    for each in [process, *process.children(recursive=True)] if server.restless else []:
+        each.suspend()
 
 
-def load(url: str, bodies: pathlib.Path, count: int, connections: int, seconds: int) -> dict[str, float]:
-    """Ask for so long, after a warm-up; return requests a second and milliseconds."""
-    command = ["wrk", "-t1", f"-c{connections}", "--timeout", "30s", "-s", str(RIVALS / "post_images.lua"), url]
-    for duration in (3, seconds):
-        done = subprocess.run(
-            [*command[:3], f"-d{duration}s", *command[3:], "--", str(bodies), str(count)],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    found = json.loads(done.stdout.splitlines()[-1])
-    rate = found["requests"] / (found["microseconds"] / 1e6)
-    return {"rate": rate, "p50": found["p50"] / 1000, "p99": found["p99"] / 1000, "failed": found["failed"]}
+def wake(server: Server, process: psutil.Process) -> None:
+    for each in [process, *process.children(recursive=True)] if server.restless else []:
+        each.resume()
 
 
-def soak(url: str, bodies: pathlib.Path, count: int, seconds: int, process: psutil.Process) -> None:
-    """Ask for long, and say how much memory the server held in the first and the last quarter."""
-    part = max(seconds // 12, 2)
-    held = []
-    for _ in range(seconds // part):
-        load(url, bodies, count, 16, part)
-        held.append(process.memory_info().rss / 2**20)
-    quarter = max(len(held) // 4, 1)
-    first, last = np.mean(held[:quarter]), np.mean(held[-quarter:])
-    print(
-        f"soak of {seconds} s: {first:.0f} MiB in the first quarter, {last:.0f} MiB in the last ({last - first:+.0f})"
-    )
+def wait(server: Server, process: psutil.Process, body: bytes, log: pathlib.Path) -> None:
+    """Return when the server answers its first request."""
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            post(server.url, body)
+            return
+        time.sleep(0.5)
+    raise SystemExit(f"{server.name}: expected a server that answers. Received: {log.read_text()[-1000:]}")
+
+
+def post(url: str, body: bytes) -> Any:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def check_answer(server: Server, folder: pathlib.Path, expected: dict[str, np.ndarray]) -> None:
+    """Hold the server to what the bundle itself says of the first image."""
+    answer = post(server.url, (folder / "0.json").read_bytes())
+    (row,) = answer["predictions"] if isinstance(answer, dict) else answer
+    if set(row) != set(expected) or not all(is_same(row[name], values[0]) for name, values in expected.items()):
+        raise SystemExit(f"{server.name}: expected the answer {expected}. Received: {row}")
+
+
+def is_same(received: Any, expected: Any) -> bool:
+    if isinstance(expected, str):
+        return bool(received == expected)
+    return bool(np.allclose(received, expected, atol=1e-5))
+
+
+def wrk(url: str, folder: pathlib.Path, connections: int, seconds: int) -> list[str]:
+    script = ["--timeout", "30s", "-s", str(RIVALS / "post_images.lua"), url, "--", str(folder), str(IMAGES)]
+    return ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", *script]
+
+
+def ask(url: str, folder: pathlib.Path, connections: int, seconds: int) -> Found:
+    """Let wrk ask for so long."""
+    done = subprocess.run(wrk(url, folder, connections, seconds), check=True, capture_output=True, text=True)
+    said = json.loads(done.stdout.splitlines()[-1])
+    rate = 1e6 * said["requests"] / said["microseconds"]
+    return Found(rate=rate, p50=said["p50"] / 1000, p99=said["p99"] / 1000, failed=said["failed"])
+
+
+def soak(server: Server, process: psutil.Process, folder: pathlib.Path, seconds: int) -> None:
+    """Ask for long, and say how the server's memory grew."""
+    held, begun = [], time.monotonic()
+    with subprocess.Popen(wrk(server.url, folder, CONNECTIONS[0], seconds), stdout=subprocess.DEVNULL) as asking:
+        while asking.poll() is None:
+            held.append((time.monotonic() - begun, resident(process)))
+            time.sleep(1)
+    at, mebibytes = np.array(held).T
+    quarter = max(len(at) // 4, 1)
+    first, last = mebibytes[:quarter].mean(), mebibytes[-quarter:].mean()
+    slope = 60 * np.polyfit(at, mebibytes, 1)[0]
+    print(f"{server.name}, {seconds} s of {CONNECTIONS[0]} connections: memory {first:.0f} MiB in the first quarter,")
+    print(f"{last - first:+.1f} MiB ({100 * (last / first - 1):+.2f} %) in the last; slope {slope:+.2f} MiB a minute")
+
+
+def resident(process: psutil.Process) -> float:
+    return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)]) / 2**20
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import tensorflow as tf
 BATCH_ROWS, LATENCY_MS = 32, 1000
 
 
-@bentoml.service(workers=1)
+# No line a request: ours writes none here either.
+@bentoml.service(workers=1, logging={"access": {"enabled": False}})
 class Classifier:
     """The list of instances is the batch that BentoML joins over requests."""
 

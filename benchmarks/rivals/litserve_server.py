@@ -9,7 +9,8 @@ import sys
 import litserve
 import tensorflow as tf
 
-BATCH_ROWS, BATCH_SECONDS = 32, 0.002
+# Without a wait, the default, it joins what waits already: of 0, 0.5, 2, 5 and 10 ms the fastest here.
+BATCH_ROWS, BATCH_SECONDS = 32, 0.0
 
 
 class Classifier(litserve.LitAPI):

@@ -41,12 +41,12 @@ class Bundle:
         return sorted(self.loaded.signatures)
 
     def inputs(self, signature: str = "serving_default") -> dict[str, Any]:
-        """Return the signature's inputs: name -> ``tf.TensorSpec``."""
-        return dict(self.loaded.signatures[signature].structured_input_signature[1])
+        """Return the signature's inputs, by name: name -> ``tf.TensorSpec``."""
+        return dict(sorted(self.loaded.signatures[signature].structured_input_signature[1].items()))
 
     def outputs(self, signature: str = "serving_default") -> dict[str, Any]:
-        """Return the signature's outputs: name -> ``tf.TensorSpec``."""
-        return dict(self.loaded.signatures[signature].structured_outputs)
+        """Return the signature's outputs, by name (a loaded one has no order of its own): name -> ``tf.TensorSpec``."""
+        return dict(sorted(self.loaded.signatures[signature].structured_outputs.items()))
 
     def run(
         self, inputs: Mapping[str, npt.ArrayLike], *, signature: str = "serving_default"
