@@ -72,7 +72,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as running:
         folder = pathlib.Path(scratch)
-        loaded = bundle.load(export(folder))
+        loaded = bundle.load(export(folder, arguments.engine))
         images = write_bodies(folder)
         servers = [ours(loaded.path, arguments.engine), *theirs(loaded.path, arguments.environment)]
         processes = []
@@ -134,10 +134,11 @@ def versus(own: list[Found], rows: list[Found]) -> str:
     return f"{rate:.2f} times the rate, {p99:.2f} times the p99"
 
 
-def export(folder: pathlib.Path) -> pathlib.Path:
-    """Train and export a smoke run; return its bundle."""
+def export(folder: pathlib.Path, engine: str) -> pathlib.Path:
+    """Train and export a smoke run, with the engine that is asked for; return its bundle."""
     run = ("--run-dir", str(folder / "run"), "--quiet")
-    for verb in (["train", "--preset", "smoke"], ["export", "--output-dir", str(folder / "bundles")]):
+    formats: tuple[str, ...] = () if engine == "tensorflow" else ("--format", engine)
+    for verb in (["train", "--preset", "smoke"], ["export", "--output-dir", str(folder / "bundles"), *formats]):
         command = [sys.executable, "-m", f"apps.{NAME}", *verb, *run]
         subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     return folder / "bundles" / NAME / "1"
