@@ -1,7 +1,10 @@
-"""What all tests share: deterministic property tests, quiet logs, and the real command line."""
+"""What all tests share: deterministic property tests, quiet logs, the real command line, and a real browser."""
 
 import os
 import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -45,3 +48,54 @@ def environment() -> dict[str, str]:
 def command_line(tmp_path_factory: pytest.TempPathFactory) -> helpers.CommandLine:
     """The real command line, in an empty folder."""
     return helpers.CommandLine(tmp_path_factory.mktemp("command_line"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("no chromium on this machine")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Opener:
+    """Opens pages; what their consoles say is kept, and what they ask of other hosts."""
+
+    def __init__(self, chromium: Any) -> None:
+        self._chromium = chromium
+        self.said: list[str] = []
+        self.pages: list[Any] = []
+
+    def __call__(self, address: str, *, model: str | None = None, **options: Any) -> Any:
+        page = self._chromium.new_context(accept_downloads=True, **options).new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda said: self.said.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("request", lambda asked: self._heard(asked.url, address))
+        page.goto(address)
+        if model is not None:
+            page.get_by_label("Model", exact=True).select_option(model)
+        self.pages.append(page)
+        return page
+
+    def _heard(self, url: str, address: str) -> None:
+        if url.startswith("http") and not url.startswith(address):
+            self.said.append(f"asked another host: {url}")
+
+
+@pytest.fixture
+def open_page(chromium: Any, request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Opener]:
+    """Open pages; keep a screenshot of each, and fail where a script did or the policy was broken."""
+    opener = Opener(chromium)
+    yield opener
+    folder = pathlib.Path(os.environ.get("FIELDNETS_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, page in enumerate(opener.pages):
+        page.screenshot(path=folder / f"{request.node.name[5:80]}_{place}.png", full_page=True)
+        page.context.close()
+    # Chromium reports each refusal and lost connection; those are what some tests are about.
+    assert [text for text in opener.said if "Failed to load resource" not in text] == []

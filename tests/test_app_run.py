@@ -334,6 +334,39 @@ def test_the_server_answers_what_the_golden_file_says_in_each_protocol_and_stops
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
+@pytest.mark.browser
+def test_the_page_answers_an_upload_and_says_what_is_wrong_with_a_bad_file(
+    module: str,
+    bundle_path: pathlib.Path,
+    usual: pathlib.Path,
+    samples: types.ModuleType,
+    tmp_path: pathlib.Path,
+    open_page: Any,
+) -> None:
+    upload = _upload(bundle_path, samples.explain_input(usual), tmp_path)
+    bad = tmp_path / f"bad{upload.suffix}"
+    bad.write_bytes(bytes(range(128, 256)))
+    with helpers.serving(module, bundle_path, tmp_path / "log") as (_, address):
+        page = open_page(address)
+        files_of_page = page.locator("input[type=file]").first
+        files_of_page.set_input_files(upload)
+        page.locator(".decision, .work tbody tr").first.wait_for()
+        assert page.get_by_role("alert").filter(has_text=re.compile(r"\w")).count() == 0
+        files_of_page.set_input_files(bad)
+        page.get_by_role("alert").filter(has_text=bad.name).first.wait_for()
+
+
+def _upload(bundle_path: pathlib.Path, sample: str, folder: pathlib.Path) -> pathlib.Path:
+    """Return a file that a user of the app has at hand: an image, texts, or rows of columns."""
+    inputs = files.read_json(bundle_path / "assets.extra" / "golden.json")["inputs"]
+    if set(inputs) == {"image_bytes"}:
+        return pathlib.Path(sample)
+    path = folder / ("texts.txt" if set(inputs) == {"text"} else "rows.jsonl")
+    rows = [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
+    path.write_text(f"{sample}\nAwful." if path.suffix == ".txt" else "\n".join(map(json.dumps, rows[-3:])))
+    return path
+
+
 def _ask(url: str, body: Any = None) -> Any:
     request = urllib.request.Request(url, None if body is None else json.dumps(body).encode())
     with urllib.request.urlopen(request, timeout=60) as reply:

@@ -71,7 +71,7 @@ _COLUMNS = {
     **{name: {"dtype": "float32", "shape": [-1]} for name in _HISTORY},
     "sequence": {"dtype": "float32", "shape": [-1, 2, 3]},
 }
-ROW = {"amount": 91.25, "time": 1_700_000_000, "channel": "online", **dict.fromkeys(_HISTORY, 2.5)}
+ROW = {"amount": 91.3, "time": 1_700_000_000, "channel": "online", **dict.fromkeys(_HISTORY, 2.5)}
 ROW["sequence"] = [[12.5, 3.0, 1.0], [80.0, 0.5, 1.0]]
 
 MODELS = [
@@ -97,7 +97,7 @@ MODELS = [
                   "alpha": 0.1},
     ),
     _model(
-        "fraud", _COLUMNS, {"score": {"dtype": "float64", "shape": [-1]}}, ROW,
+        "fraud", _COLUMNS, {"score": {"dtype": "float64", "shape": [-1]}}, {**ROW, "amount": 91.30000305175781},
         display=_display("Card transactions", "columns", ["genuine", "fraud"], 0.083, reason_names=REASONS,
                          threshold_rule="budget of 50 alerts a day", not_for="Refusing a payment without a person."),
     ),

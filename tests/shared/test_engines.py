@@ -9,6 +9,7 @@ import pytest
 from shared import errors, files, machine
 from shared.serving import bundle, engines, formats, padding
 from tests import helpers
+from tests.shared import servers
 
 pytestmark = pytest.mark.tensorflow
 
@@ -193,7 +194,7 @@ def written(repository: pathlib.Path, core_network: Any = None, names: tuple[str
         export.Golden(inputs=inputs, outputs=outputs),
         repository=repository,
         name="engines",
-        extras={"decision.json": decision.to_json()},
+        extras={"decision.json": decision.to_json(), "drift_reference.json": {}, "model_card.md": "# engines"},
         core=engine_export.Core(
             network=core_network or network,
             names=names,
@@ -229,6 +230,18 @@ def test_every_engine_of_a_bundle_answers_as_the_saved_model(loaded: bundle.Bund
         assert set(found) == set(expected)
         np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-5)
         assert found["decision"].tolist() == expected["decision"].tolist()
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_the_server_answers_by_the_engine_that_it_is_told(loaded: bundle.Bundle, name: str) -> None:
+    rows = features(5)["features"]
+    expected = loaded.run({"column": rows})
+    with servers.serving(loaded.path, engine=name) as client:
+        answers = client.post("/v1/models/engines:predict", json={"inputs": {"column": rows.tolist()}}).json()
+        (model,) = client.get("/ui/models").json()["models"]
+    assert model["engine"] == name
+    np.testing.assert_allclose(answers["outputs"]["scores"], expected["scores"], atol=1e-5)
+    assert answers["outputs"]["decision"] == expected["decision"].tolist()
 
 
 def test_auto_takes_the_fastest_now(loaded: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

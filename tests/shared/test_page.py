@@ -1,8 +1,6 @@
 """The page in a real browser: ask with each kind of input, see the answer, see what is wrong with a bad file."""
 
-import os
 import pathlib
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,14 +11,7 @@ import pytest
 
 from tests.shared import servers
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.tensorflow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium)"),
-]
-SECONDS = 15_000
+pytestmark = [pytest.mark.browser, pytest.mark.tensorflow]
 MODELS = ("boxes", "columns", "picture", "tiny")
 
 
@@ -32,37 +23,9 @@ def address(
         yield f"http://127.0.0.1:{port}/"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
-
-
-def foreign(url: str, address: str) -> bool:
-    return url.startswith("http") and not url.startswith(address)
-
-
 @pytest.fixture
-def page(browser: Any, address: str, request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Any]:
-    """The page; a message in the console or a request to another host fails the test. A screenshot is kept."""
-    opened = browser.new_page(viewport={"width": 900, "height": 1000})
-    said: list[str] = []
-    opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on(
-        "request",
-        lambda each: said.append(each.url) if each.url.startswith("http") and address not in each.url else None,
-    )
-    opened.goto(address)
-    yield opened
-    folder = pathlib.Path(os.environ.get("FIELDNETS_SCREENSHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    opened.screenshot(path=folder / f"{request.node.name}.png", full_page=True)
-    opened.close()
-    # Chromium writes an error for each answer that is none; those are what some tests are about.
-    assert [text for text in said if "Failed to load resource" not in text] == []
+def page(open_page: Any, address: str) -> Any:
+    return open_page(address, viewport={"width": 900, "height": 1000})
 
 
 def choose(page: Any, model: str) -> None:
@@ -194,11 +157,9 @@ def test_everything_has_a_name_and_fits_a_phone(page: Any, model: str) -> None:
     assert page.evaluate(unnamed) == []
 
 
-def test_the_token_is_asked_for_and_kept_for_the_session(browser: Any, bundle_path: pathlib.Path) -> None:
+def test_the_token_is_asked_for_and_kept_for_the_session(open_page: Any, bundle_path: pathlib.Path) -> None:
     with servers.listening(bundle_path, token="secret") as (_, port):
-        opened = browser.new_page()
-        opened.set_default_timeout(SECONDS)
-        opened.goto(f"http://127.0.0.1:{port}/")
+        opened = open_page(f"http://127.0.0.1:{port}/")
         opened.get_by_label("Access token").fill("wrong")
         opened.get_by_role("button", name="Continue").click()
         opened.get_by_role("alert").filter(has_text="does not accept this token").wait_for()
@@ -209,4 +170,3 @@ def test_the_token_is_asked_for_and_kept_for_the_session(browser: Any, bundle_pa
         opened.locator(".decision").wait_for()
         opened.reload()
         opened.locator("textarea").wait_for()
-        opened.close()

@@ -44,10 +44,17 @@ function numeric(spec, example) {
   const control = el("input", {
     type: "number",
     step: isWhole ? "1" : "any",
-    value: example ?? "",
+    value: shortest(spec, example),
     placeholder: "missing",
   });
   return { control, parse, hint: null };
+}
+
+/** Return a number as short as its type can hold it: 41.55, not 41.54999923706055. */
+function shortest({ dtype }, value) {
+  if (dtype !== "float32" || typeof value !== "number") return value ?? "";
+  const candidates = [6, 7, 8].map((digits) => Number(value.toPrecision(digits)));
+  return candidates.find((each) => Math.fround(each) === Math.fround(value)) ?? value;
 }
 
 function text(spec, example) {

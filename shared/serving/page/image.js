@@ -101,7 +101,7 @@ async function still(model, file, body) {
   const instance = { [inputOf(model)]: { b64: await base64(file) } };
   const [row] = await predict(model, [instance]);
   if (row.decision === "invalid") {
-    body.replaceChildren(el("p", { class: "alert", role: "alert" }, NOT_AN_IMAGE));
+    body.replaceChildren(el("p", { class: "alert", role: "alert" }, `${file.name}: ${NOT_AN_IMAGE}`));
     return;
   }
   const picture = pictureOf(model, row, file, `Your picture ${file.name}`, instance);

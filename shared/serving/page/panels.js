@@ -59,7 +59,7 @@ function headline({ metric, value, low, high, n }) {
 }
 
 const metricWords = (metric) =>
-  /^(auroc|map|ece)\b/.test(metric) ? words(metric).replace(/^\w+/, (word) => word.toUpperCase()) : title(metric);
+  /^(auroc|map|ece)(?![a-z])/.test(metric) ? words(metric).replace(/^\w+/, (word) => word.toUpperCase()) : title(metric);
 
 const fact = (name, value, note) => [
   el("dt", {}, name),
