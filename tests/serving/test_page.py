@@ -205,7 +205,7 @@ def test_the_column_of_a_csv_file_is_chosen_and_many_rows_go_in_parts(open_page,
 def test_a_file_that_is_no_text_gets_one_sentence(open_page, server, tmp_path):
     page = open_page(server.address, model="sentiment")
     give(page, picture(tmp_path, "review.txt"))
-    assert page.get_by_role("alert").filter(has_text="review.txt is not a text file in UTF-8.").count() == 1
+    page.get_by_role("alert").filter(has_text="review.txt is not a text file in UTF-8.").wait_for()
 
 
 def test_a_row_is_filled_in_and_answered_with_reasons_in_words(open_page, server):
