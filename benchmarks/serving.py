@@ -31,6 +31,8 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from benchmarks import engines
+
 NAME = "medical_imaging"
 IMAGES, SIDE, ROUNDS, CONNECTIONS = 16, 64, 5, (16, 1)
 WARM_UP_SECONDS, START_SECONDS = 5, 180
@@ -136,12 +138,11 @@ def versus(own: list[Found], rows: list[Found]) -> str:
 
 def export(folder: pathlib.Path, engine: str) -> pathlib.Path:
     """Train and export a smoke run, with the engine that is asked for; return its bundle."""
-    run = ("--run-dir", str(folder / "run"), "--quiet")
-    formats: tuple[str, ...] = () if engine == "tensorflow" else ("--format", engine)
-    for verb in (["train", "--preset", "smoke"], ["export", "--output-dir", str(folder / "bundles"), *formats]):
-        command = [sys.executable, "-m", f"apps.{NAME}", *verb, *run]
-        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-    return folder / "bundles" / NAME / "1"
+    run = ("--run-dir", str(folder / "run"))
+    formats = () if engine == "tensorflow" else ("--format", engine)
+    engines.command_line(NAME, "train", "--preset", "smoke", *run)
+    bundles = ("--output-dir", str(folder / "bundles"))
+    return pathlib.Path(engines.command_line(NAME, "export", *run, *bundles, *formats)["bundle"])
 
 
 def write_bodies(folder: pathlib.Path) -> np.ndarray:
@@ -230,7 +231,7 @@ def started(server: Server, folder: pathlib.Path) -> Iterator[psutil.Process]:
         wait(server, process, (folder / "0.json").read_bytes(), log)
         yield process
     finally:
-        for each in [*process.children(recursive=True), process]:
+        for each in reversed(family(process)):
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
         process.wait()
@@ -238,13 +239,17 @@ def started(server: Server, folder: pathlib.Path) -> Iterator[psutil.Process]:
 
 def rest(server: Server, process: psutil.Process) -> None:
     """Stop a restless server with its children, so that it takes nothing from the others."""
-    for each in [process, *process.children(recursive=True)] if server.restless else []:
+    for each in family(process) if server.restless else []:
         each.suspend()
 
 
 def wake(server: Server, process: psutil.Process) -> None:
-    for each in [process, *process.children(recursive=True)] if server.restless else []:
+    for each in family(process) if server.restless else []:
         each.resume()
+
+
+def family(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
 
 
 def wait(server: Server, process: psutil.Process, body: bytes, log: pathlib.Path) -> None:
@@ -307,7 +312,7 @@ def soak(server: Server, process: psutil.Process, folder: pathlib.Path, seconds:
 
 
 def resident(process: psutil.Process) -> float:
-    return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)]) / 2**20
+    return sum(each.memory_info().rss for each in family(process)) / 2**20
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ def command_line(tmp_path_factory: pytest.TempPathFactory) -> helpers.CommandLin
     return helpers.CommandLine(tmp_path_factory.mktemp("command_line"))
 
 
+# Of a module: while Playwright runs, no other test of this process can start an event loop.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

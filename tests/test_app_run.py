@@ -353,7 +353,7 @@ def test_the_page_answers_an_upload_and_says_what_is_wrong_with_a_bad_file(
         page.locator(".decision, .work tbody tr").first.wait_for()
         assert page.get_by_role("alert").filter(has_text=re.compile(r"\w")).count() == 0
         files_of_page.set_input_files(bad)
-        page.get_by_role("alert").filter(has_text=bad.name).first.wait_for()
+        page.get_by_role("alert").filter(has_text=bad.name).wait_for()
 
 
 def _upload(bundle_path: pathlib.Path, sample: str, folder: pathlib.Path) -> pathlib.Path:

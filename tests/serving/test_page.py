@@ -67,7 +67,7 @@ def test_a_dropped_file_is_asked_like_a_chosen_one(open_page, server):
         }"""
     )
     page.get_by_role("heading", name="dropped.png").wait_for()
-    page.get_by_text("This is not an image that can be read.").first.wait_for()
+    page.get_by_text("This is not an image that can be read.").wait_for()
 
 
 def test_findings_have_a_threshold_each(open_page, server, tmp_path):

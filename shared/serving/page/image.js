@@ -1,6 +1,6 @@
 // Pictures and short clips: a place to drop them, one answer after another.
 
-import { base64, predict } from "./api.js";
+import { Fault, base64, predict } from "./api.js";
 import { alertBox, alertWith, announce, bytes, el, fileButton } from "./dom.js";
 import { inputOf } from "./model.js";
 import { pictureOf } from "./picture.js";
@@ -100,10 +100,7 @@ async function treat(model, { file, body }) {
 async function still(model, file, body) {
   const instance = { [inputOf(model)]: { b64: await base64(file) } };
   const [row] = await predict(model, [instance]);
-  if (row.decision === "invalid") {
-    body.replaceChildren(el("p", { class: "alert", role: "alert" }, `${file.name}: ${NOT_AN_IMAGE}`));
-    return;
-  }
+  if (row.decision === "invalid") throw new Fault(NOT_AN_IMAGE);
   const picture = pictureOf(model, row, file, `Your picture ${file.name}`, instance);
   body.replaceChildren(el("div", { class: "split" }, picture, el("div", { class: "answer" }, answer(model, row))));
   announce(`${file.name}: ${spoken(model, row)}`);
