@@ -18,13 +18,16 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from apps.fraud_detection import rolling
+
 MICROSECONDS = 1_000_000
-DAY = 86_400 * MICROSECONDS
+HOUR = 3_600 * MICROSECONDS
+DAY = 24 * HOUR
 WINDOW_DAYS = (1, 7, 30)
 USUAL_DAYS = WINDOW_DAYS[-1]
 # Amounts are kept as whole ten-thousandths: exact for cents, and for currencies with three decimals.
 AMOUNT_SCALE = 10_000
-UNKNOWN = -1
+UNKNOWN = rolling.UNKNOWN
 # Below this many rows a pool of threads costs more than it spares.
 FEW_ROWS = 20_000
 
@@ -76,20 +79,16 @@ def compute(books: Books, *, label_delay_days: float, first: int = 0) -> dict[st
         first: Row number; what was booked before is history only.
     """
     delay = round(label_delay_days * DAY)
-    # With history before them rows are a piece of a stream, where memory counts: one entity after the other.
-    if first or len(books) < FEW_ROWS:
-        return _columns(books, delay, first, map)
-    # NumPy sorts and searches without holding Python back: windows and entities keep several cores busy.
-    with concurrent.futures.ThreadPoolExecutor(max(2, len(books.entities))) as pool:
-        return _columns(books, delay, first, pool.map)
-
-
-def _columns(books: Books, delay: int, first: int, each: Callable[..., Iterable[Any]]) -> dict[str, Floats]:
-    """Return every feature, with ``each`` applying a function to several arguments, one after another or at once."""
-    clock = _Clock(books.time, delay, first, each)
-    found = each(lambda codes: _of_entity(codes, books, clock, delay), books.entities.values())
+    apply = map if len(books) < FEW_ROWS else _apply_at_once
+    found = apply(lambda codes: _of_entity(codes, books, delay, first), books.entities.values())
     pairs = zip(books.entities, found, strict=True)
     return {f"{entity}_{what}": columns[what] for entity, columns in pairs for what in _WHAT}
+
+
+def _apply_at_once(function: Callable[[Ints], dict[str, Floats]], entities: Iterable[Ints]) -> list[dict[str, Floats]]:
+    """Do what ``map`` does, a core for each entity: neither NumPy nor what is compiled holds Python back."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return list(pool.map(function, entities))
 
 
 def needed_days(label_delay_days: float) -> float:
@@ -109,85 +108,38 @@ _WHAT = (
 )
 
 
-def _of_entity(codes: Ints, books: Books, clock: "_Clock", delay: int) -> dict[str, Floats]:
-    view = _Sorted(codes, clock)
-    amount, label = books.amount[view.order], books.label[view.order]
-    paid, judged, fraud = (_running(values) for values in (amount, label != UNKNOWN, label == 1))
-    end = view.wanted
-    last = end + 1
+def _of_entity(codes: Ints, books: Books, delay: int, first: int) -> dict[str, Floats]:
+    order = _stable_order(codes)
+    code, time, amount, label = (each[order] for each in (codes, books.time, books.amount, books.label))
+    starts = np.diff(code, prepend=code[:1] - 1) != 0
+    lengths = np.array([days * DAY for days in WINDOW_DAYS])
+    since, paid, judged, frauds = rolling.windows(starts, time, amount, label, lengths, delay)
+    wanted = np.flatnonzero(order >= first) if first else slice(None)
+    rows, unknown = order[wanted] - first, code[wanted] < 0
     columns: dict[str, Floats] = {}
 
     def put(name: str, values: npt.NDArray[Any], nobody: float = 0.0) -> None:
-        # At once in four bytes: of millions of rows no column is kept in eight.
-        columns[name] = view.restored(values, nobody)
+        # At once in four bytes, and in the order of the books: of millions of rows no column is kept in eight.
+        found = values[wanted].astype(np.float32)
+        found[unknown] = nobody
+        columns[name] = np.empty_like(found)
+        columns[name][rows] = found
 
-    known = view.first_after(delay)
-    judged_until, frauds_until = judged[known], fraud[known]
-    for days in WINDOW_DAYS:
-        start = view.first_after(days * DAY)
-        put(f"count_{days}d", last - start)
-        put(f"mean_amount_{days}d", (paid[last] - paid[start]) / ((last - start) * AMOUNT_SCALE))
-        early = view.first_after(days * DAY + delay)
-        verdicts = judged_until - judged[early]
-        put(f"risk_{days}d", _divided(frauds_until - fraud[early], verdicts, 0.0))
-    put(f"judged_{days}d", verdicts)
+    place = np.arange(len(time))
+    for window, days in enumerate(WINDOW_DAYS):
+        count = place - since[window] + 1
+        put(f"count_{days}d", count)
+        put(f"mean_amount_{days}d", paid[window] / (count * AMOUNT_SCALE))
+        put(f"risk_{days}d", _divided(frauds[window], judged[window], 0.0))
+    put(f"judged_{days}d", judged[-1])
     # The last window is the longest, and what is usual is what stood in it before.
-    own = amount[end]
-    usual = _divided(paid[end] - paid[start], (end - start) * AMOUNT_SCALE, 0.0)
+    before = place - since[-1]
+    usual = _divided(paid[-1] - amount, before * AMOUNT_SCALE, 0.0)
     put("usual_amount", usual)
-    put("amount_ratio", _divided(own / AMOUNT_SCALE, usual, 1.0), 1.0)
-    put("maximum_ratio", _divided(own, _largest(amount, start, end), 1.0), 1.0)
-    time = clock.time[view.order]
-    gap = np.where(end > start, time[end] - time[np.maximum(end - 1, 0)], USUAL_DAYS * DAY)
-    put("hours_since_last", gap / (3_600 * MICROSECONDS))
+    put("amount_ratio", _divided(amount / AMOUNT_SCALE, usual, 1.0), 1.0)
+    put("maximum_ratio", _divided(amount, rolling.largest_before(since[-1], amount), 1.0), 1.0)
+    put("hours_since_last", np.where(before > 0, np.diff(time, prepend=time[:1]), USUAL_DAYS * DAY) / HOUR)
     return columns
-
-
-class _Clock:
-    """Times (n,), not falling, and for those from ``first`` on how many are older than some time before them."""
-
-    def __init__(self, time: Ints, delay: int, first: int, each: Callable[..., Iterable[Any]]) -> None:
-        """Look up every window once, for all entities."""
-        self.time, self.first = time, first
-        windows = sorted({delay, *(days * DAY + later for days in WINDOW_DAYS for later in (0, delay))})
-        places = each(lambda ago: np.searchsorted(time, time[first:] - ago, side="right"), windows)
-        self._places: dict[int, Ints] = dict(zip(windows, places, strict=True))
-
-    def first_after(self, ago: int) -> Ints:
-        """Return (n - first,) the first row of any entity that is younger than ``ago`` microseconds."""
-        return self._places[ago]
-
-
-class _Sorted:
-    """Rows by entity and then by time."""
-
-    def __init__(self, codes: Ints, clock: _Clock) -> None:
-        """Sort ``codes`` (n,), keeping the order within a code."""
-        self._clock = clock
-        self.order = _stable_order(codes)
-        found = codes[self.order]
-        # Entity and place in time as one number, which rises from row to row.
-        group = np.cumsum(np.diff(found, prepend=found[:1]) != 0) * (len(codes) + 1)
-        self._key = group + self.order
-        # Places of the rows whose features are wanted, and which row from ``first`` on each is.
-        self.wanted = np.flatnonzero(self.order >= clock.first) if clock.first else np.arange(len(codes))
-        self._row = self.order[self.wanted] - clock.first
-        self._group, self._unknown = group[self.wanted], found[self.wanted] < 0
-
-    def first_after(self, ago: int) -> Ints:
-        """Return for each row the first row of its entity that is younger than ``ago`` microseconds."""
-        # Rising numbers are found several times faster than jumping ones.
-        place = self._clock.first_after(ago)[self._row]
-        place += self._group
-        return np.searchsorted(self._key, place, side="left")
-
-    def restored(self, column: npt.NDArray[Any], nobody: float) -> Floats:
-        """Return a sorted column in the order of the books; ``nobody`` where the entity is not known."""
-        found = column.astype(np.float32)
-        found[self._unknown] = nobody
-        values = np.empty_like(found)
-        values[self._row] = found
-        return values
 
 
 def _stable_order(codes: Ints) -> Ints:
@@ -199,29 +151,7 @@ def _stable_order(codes: Ints) -> Ints:
     return order[np.argsort((shifted >> 16).astype(np.uint16)[order], kind="stable")]
 
 
-def _running(values: npt.NDArray[Any]) -> Ints:
-    return np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-
-
 def _divided(above: npt.NDArray[Any], below: npt.NDArray[Any], otherwise: float) -> npt.NDArray[np.float64]:
     found: npt.NDArray[np.float64] = np.full(len(above), otherwise)
     np.divide(above, below, out=found, where=below > 0)
-    return found
-
-
-def _largest(values: Ints, start: Ints, end: Ints) -> Ints:
-    """Return the largest of ``values[start:end]`` for each of the pairs (k,), 0 where that is empty.
-
-    A sparse table (Bender and Farach-Colton 2000, "The LCA problem revisited"): a range is covered by two
-    overlapping ranges whose length is the largest power of two within it.
-    """
-    length = end - start
-    level = np.frexp(np.maximum(length, 1))[1] - 1
-    found, table = np.zeros(len(start), np.int64), values.copy()
-    for power in range(int(level.max(initial=0)) + 1):
-        if power:
-            half = 2 ** (power - 1)
-            table[: len(table) - half] = np.maximum(table[: len(table) - half], table[half:])
-        rows = np.flatnonzero((level == power) & (length > 0))
-        found[rows] = np.maximum(table[start[rows]], table[end[rows] - 2**power])
     return found

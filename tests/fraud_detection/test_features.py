@@ -1,6 +1,7 @@
 """Features look back only, are what the plain definition says, and are the same online."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.fraud_detection import features, inputs
+from apps.fraud_detection import features, inputs, rolling
 from apps.fraud_detection.transactions import Transactions
 
 DELAY = 7.0
@@ -26,18 +27,17 @@ def make_books(rows: list[tuple[int, int, int, int]]) -> features.Books:
     )
 
 
-def by_loops(books: features.Books, row: int) -> dict[str, float]:
+def by_loops(books: features.Books, row: int, delay_days: float) -> dict[str, float]:
     """Every feature of a row, from the definition, one comparison at a time."""
     codes, now = books.entities["customer"], books.time[row]
     own = [i for i in range(row + 1) if codes[i] == codes[row]]
     found: dict[str, float] = {}
-    delay = int(DELAY * features.DAY)
+    delay = int(delay_days * features.DAY)
     for days in features.WINDOW_DAYS:
         window = [i for i in own if books.time[i] > now - days * features.DAY]
         found[f"count_{days}d"] = len(window)
         found[f"mean_amount_{days}d"] = np.mean([books.amount[i] for i in window]) / features.AMOUNT_SCALE
-        # What is that old was booked before, but for transactions of the same instant where nothing is delayed.
-        old = [i for i in own if now - delay - days * features.DAY < books.time[i] <= now - delay]
+        old = [i for i in own[:-1] if now - delay - days * features.DAY < books.time[i] <= now - delay]
         judged = [books.label[i] for i in old if books.label[i] != features.UNKNOWN]
         found[f"risk_{days}d"] = np.mean(judged) if judged else 0.0
         found[f"judged_{days}d"] = len(judged)
@@ -60,12 +60,12 @@ ROWS = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(rows=ROWS)
-def test_features_are_what_the_definition_says(rows: list[tuple[int, int, int, int]]) -> None:
+@given(rows=ROWS, delay_days=st.sampled_from([0.0, 1.0, DELAY]))
+def test_features_are_what_the_definition_says(rows: list[tuple[int, int, int, int]], delay_days: float) -> None:
     books = make_books(rows)
-    found = features.compute(books, label_delay_days=DELAY)
+    found = features.compute(books, label_delay_days=delay_days)
     for row in range(len(books)):
-        for name, value in by_loops(books, row).items():
+        for name, value in by_loops(books, row, delay_days).items():
             if f"customer_{name}" in found:
                 assert found[f"customer_{name}"][row] == pytest.approx(value, rel=1e-5), name
 
@@ -107,6 +107,26 @@ def test_a_verdict_counts_only_once_its_delay_is_over() -> None:
     books = make_books([(0, 100, 0, 1), (6 * day, 100, 0, 0), (7 * day, 100, 0, 0), (8 * day - 1, 100, 0, 0)])
     risk = features.compute(books, label_delay_days=DELAY)["customer_risk_1d"]
     assert risk.tolist() == [0, 0, 1, 1]
+
+
+def test_a_transactions_own_label_is_never_known_to_it_even_where_nothing_is_delayed() -> None:
+    books = make_books([(0, 100, 0, 1), (0, 100, 0, 0), (5, 100, 0, 1)])
+    risk = features.compute(books, label_delay_days=0)["customer_risk_1d"]
+    assert risk.tolist() == [0, 1, 0.5]
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def njit(**options: bool) -> Callable[[Callable[..., int]], Callable[..., int]]:
+        asked.append(options)
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(rolling.numba, "njit", njit)
+    assert rolling.compiled(len) is len
+    assert asked == [{"cache": True, "nogil": True}, {"nogil": True}]
 
 
 def test_windows_and_means_are_those_of_pandas(booked: Transactions) -> None:
