@@ -3,7 +3,7 @@ import pytest
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import frames, scenes
-from apps.driving_perception.scenes import camera, drawing, ground, labels, shapes, weather, world
+from apps.driving_perception.scenes import camera, drawing, ground, labels, road, shapes, weather, world
 
 
 @pytest.fixture(scope="module")
@@ -14,10 +14,10 @@ def rendered() -> frames.Frames:
 def empty_scene(**changes: object) -> world.Scene:
     """A straight road in clear daylight with nothing on it."""
     view = camera.Camera(width=400, height=300, focal=300.0, horizon=150.0, above=1.5)
-    road = world.Road(lanes=2, lane_metres=3.5, bend=0, turn=0, offset=0, sidewalk_metres=2, green=True)
+    straight = road.Road(lanes=2, lane_metres=3.5, bend=0, turn=0, offset=0, sidewalk_metres=2, green=True)
     values: dict[str, object] = {
         "camera": view,
-        "road": road,
+        "road": straight,
         "things": [],
         "speed": 0.0,
         "travelled": 0.0,
@@ -95,8 +95,8 @@ def test_the_box_is_where_the_picture_changes() -> None:
     _, (found,) = drawing.draw(scene, picture, depth)
     magenta = picture[..., 0] - picture[..., 1] > 60
     rows, columns = np.flatnonzero(magenta.any(axis=1)), np.flatnonzero(magenta.any(axis=0))
-    assert (columns[0], rows[0]) == pytest.approx(found.outline[:2], abs=1.6)
-    assert columns[-1] + 1 == pytest.approx(found.outline[2], abs=1.6)
+    assert (columns[0], rows[0]) == pytest.approx(found.outline[:2], abs=0.6)
+    assert columns[-1] + 1 == pytest.approx(found.outline[2], abs=0.6)
 
 
 def test_an_object_grows_as_focal_length_times_height_over_distance() -> None:

@@ -70,36 +70,18 @@ def test_every_box_fits_the_pixels_of_its_object_drawn_alone() -> None:
             assert mask.sum() == each.silhouette
             if not mask.any():
                 continue
-            # OpenCV takes a pixel's middle for its corner (half a pixel) and fills pixels that an edge touches (one).
+            # What is thinner than a pixel, like an arm, is drawn as a line of pixels.
             if (whole == cut).all():
-                assert edges(mask) == pytest.approx(cut, abs=1.55)
+                assert edges(mask) == pytest.approx(cut, abs=1.1)
                 checked.add(each.thing.label)
             else:
                 # What is highest or lowest may be outside: the box is the whole one's part, and holds all that is seen.
-                outer = cut + np.array([-1.55, -1.55, 1.55, 1.55])
+                outer = cut + np.array([-1.1, -1.1, 1.1, 1.1])
                 assert (edges(mask) >= outer)[:2].all()
                 assert (edges(mask) <= outer)[2:].all()
                 cut_off += 1
     assert checked == set(range(len(world.CLASS_NAMES)))
     assert cut_off > 5
-
-
-def test_what_is_seen_of_an_object_is_its_silhouette_less_those_of_all_nearer_things() -> None:
-    hidden = 0
-    for scene in some_scenes(30, 8):
-        masks = {id(thing): silhouette(thing, scene) for thing in scene.things if thing.distance < 60}
-        for each in drawn(scene)[0]:
-            if each.thing.distance >= 60:
-                continue
-            before = [
-                masks[id(thing)]
-                for thing in scene.things
-                if thing.distance < each.thing.distance and thing is not each.thing
-            ]
-            seen = masks[id(each.thing)] & ~np.any([np.zeros((HEIGHT, WIDTH), bool), *before], axis=0)
-            assert seen.sum() == each.visible
-            hidden += each.visible < each.silhouette
-    assert hidden > 8
 
 
 def test_every_object_leaves_a_mark_on_the_picture_that_noise_does_not_drown() -> None:

@@ -1,8 +1,8 @@
 """Road scenes: short drives through procedural streets, rendered with true boxes, occlusion, truncation and distance.
 
 SYNTHETIC: nothing measured here holds for real roads. One straight line: ``world`` says what stands where, ``ground``
-and ``drawing`` draw it in full light, ``weather`` turns that into what a camera gives, ``labels`` says what is to be
-found.
+and ``drawing`` draw it in full light (``placing`` projects, ``order`` sorts, ``raster`` fills), ``weather`` turns that
+into what a camera gives, ``labels`` says what is to be found.
 """
 
 import concurrent.futures
@@ -22,7 +22,7 @@ from shared import errors
 NAME = "road-scenes"
 CLASS_NAMES = world.CLASS_NAMES
 # Part of every image's identity: raise it when what a seed draws changes.
-VERSION = 1
+VERSION = 2
 JPEG_QUALITY = 92
 LEAST_PIXELS = 32
 NOTE = "SYNTHETIC: the images are rendered. Nothing here holds for real roads."
@@ -40,7 +40,8 @@ def render(
 
     Args:
         sequences: How many drives; the first ones do not depend on how many there are.
-        frames: Frames of each, ``world.SECONDS_PER_FRAME`` apart.
+        frames: Frames of each, ``world.SECONDS_PER_FRAME`` apart; none depends on how many there are. In those of the
+            first ``world.APART_SECONDS`` nothing stands in anything else.
         seed: Of everything, at least 0.
         width: Of the pictures in pixels, at least ``LEAST_PIXELS``.
         height: Of the pictures in pixels, at least ``LEAST_PIXELS``.

@@ -1,19 +1,18 @@
 """Things drawn into a picture, the far ones first, and who is seen in which pixel."""
 
 import dataclasses
+import math
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from apps.driving_perception.scenes import camera, ground, shapes, world
+from apps.driving_perception.scenes import camera, ground, order, placing, raster, world
 
 Floats = npt.NDArray[np.float64]
 
 NOBODY = -1
 FARTHEST_METRES = 150.0
-# Corners are drawn to a sixteenth of a pixel.
-_SHIFT = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -52,140 +51,104 @@ def draw(scene: world.Scene, picture: ground.Picture, depth: ground.Picture) -> 
     glow = np.zeros(picture.shape[:2], np.float32)
     empty = picture.copy()
     found = []
-    for number, thing in enumerate(sorted(scene.things, key=lambda each: -each.distance)):
-        placed = place(thing, scene)
-        nearest = float(placed.corners[:, 2].min())
-        if not camera.NEAREST_METRES <= nearest <= FARTHEST_METRES:
+    for number, each in enumerate(_in_order(scene)):
+        _shadow(each.thing, scene, picture)
+        window = _window(each.outline, scene)
+        silhouette = None if window is None else _paint(each, picture[window], glow[window], window)
+        if window is None or silhouette is None:
             continue
-        _shadow(thing, scene, picture)
-        mask = _paint(thing, placed, scene, picture, glow)
-        if mask is None:
-            continue
-        window, silhouette = mask
-        owner[window][silhouette] = number
-        depth[window][silhouette] = max(thing.distance, nearest)
-        if thing.label != world.NOT_LABELLED:
-            found.append((number, thing, placed.pixels, nearest, int(silhouette.sum())))
-    return glow, [_seen(each, owner, picture, empty, scene) for each in found]
+        np.copyto(owner[window], number, where=silhouette)
+        np.copyto(depth[window], max(each.thing.distance, each.nearest), where=silhouette)
+        if each.thing.label != world.NOT_LABELLED:
+            found.append((each, window, int(np.count_nonzero(silhouette)), number))
+    return glow, [
+        _seen(each, silhouette, owner[window] == number, (picture[window], empty[window]), scene.visibility)
+        for each, window, silhouette, number in found
+    ]
 
 
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Placed:
-    """A thing's faces in the camera's world.
-
-    Attributes:
-        corners: (n, 3) metres, the faces' corners one after another.
-        starts: (f + 1,) where each face begins.
-        pixels: (n, 2).
-    """
-
-    corners: Floats
-    starts: npt.NDArray[np.int64]
-    pixels: Floats
-
-
-def place(thing: world.Thing, scene: world.Scene) -> Placed:
-    """Turn and move a thing's faces to where it stands, and project them."""
-    slope = scene.road.bend * thing.distance + scene.road.turn
-    angle = thing.heading + np.arctan(slope)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    turn = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
-    x = float(scene.road.middle(thing.distance)) + thing.lateral
-    corners = np.concatenate([face.corners for face in thing.faces]) @ turn.T + np.array([x, 0.0, thing.distance])
-    starts = np.cumsum([0, *(len(face.corners) for face in thing.faces)])
-    return Placed(corners=corners, starts=starts, pixels=scene.camera.project(corners))
+def _in_order(scene: world.Scene) -> list[placing.Placed]:
+    """Return what is neither too near nor too far to be drawn, the things that others may hide first."""
+    drawn = [each for each in placing.place(scene) if camera.NEAREST_METRES <= each.nearest <= FARTHEST_METRES]
+    if not drawn:
+        return []
+    grounds = np.concatenate([world.footprints_of(each.thing, scene) for each in drawn])
+    return [drawn[number] for number in order.things(grounds)]
 
 
 def _paint(
-    thing: world.Thing, placed: Placed, scene: world.Scene, picture: ground.Picture, glow: ground.Picture
-) -> tuple[tuple[slice, slice], npt.NDArray[np.bool_]] | None:
-    """Draw one thing; return the window that holds it and its silhouette there, or None where it is out of sight."""
-    window = _window(placed.pixels, scene)
-    if window is None:
+    placed: placing.Placed, picture: ground.Picture, glow: ground.Picture, window: tuple[slice, slice]
+) -> npt.NDArray[np.bool_] | None:
+    """Draw one thing into a window of the picture; return its silhouette there, or None where no face is seen."""
+    seen = np.flatnonzero(placed.light)
+    if not len(seen):
         return None
-    origin = (window[1].start, window[0].start)
-    points = np.round((placed.pixels - origin) * (1 << _SHIFT)).astype(np.int32)
-    part, shine = np.ascontiguousarray(picture[window]), np.ascontiguousarray(glow[window])
-    silhouette = np.zeros(shine.shape, np.uint8)
-    light = lights(thing, placed, scene)
-    middles = np.add.reduceat(placed.corners, placed.starts[:-1], axis=0) / np.diff(placed.starts)[:, None]
-    for i in np.argsort(-np.linalg.norm(middles, axis=1), kind="stable"):
-        if light[i] <= 0:
-            continue
-        face, ring = thing.faces[i], [points[placed.starts[i] : placed.starts[i + 1]]]
-        colour = tuple(min(channel * float(light[i]), 255.0) for channel in face.colour)
-        cv2.fillPoly(part, ring, colour, cv2.LINE_AA, _SHIFT)
-        cv2.fillPoly(shine, ring, face.glow, cv2.LINE_8, _SHIFT)
-        cv2.fillPoly(silhouette, ring, 1, cv2.LINE_8, _SHIFT)
-    picture[window], glow[window] = part, shine
-    return window, silhouette > 0
+    mesh = placed.thing.mesh
+    kept = np.repeat(placed.light > 0, mesh.sizes)
+    seen = seen[order.faces(placed.corners[kept], mesh.sizes[seen], placed.normals[seen], placed.pixels[kept])]
+    which = _filled(placed.narrowed, mesh.starts, seen, window)
+    silhouette = which > 0
+    table = np.zeros((256, 1, 4), np.float32)
+    table[1 : len(seen) + 1, 0, :3] = np.minimum(mesh.colours[seen] * placed.light[seen, None], 255.0)
+    table[1 : len(seen) + 1, 0, 3] = mesh.glow[seen]
+    # OpenCV: NumPy takes several times as long to look up three colours for each pixel.
+    cv2.copyTo(cv2.LUT(cv2.merge([which] * 3), table[..., :3].copy()), which, picture)
+    cv2.copyTo(cv2.LUT(which, table[..., 3].copy()), which, glow)
+    return silhouette
 
 
-def _window(pixels: Floats, scene: world.Scene) -> tuple[slice, slice] | None:
-    """Return the rows and columns of the picture that hold these pixels, None where there are none."""
-    left, top = np.maximum(np.floor(pixels.min(axis=0)).astype(int) - 1, 0)
-    right, bottom = np.minimum(np.floor(pixels.max(axis=0)).astype(int) + 2, (scene.camera.width, scene.camera.height))
-    return (slice(top, bottom), slice(left, right)) if right > left and bottom > top else None
-
-
-def lights(thing: world.Thing, placed: Placed, scene: world.Scene) -> Floats:
-    """Return (f,) how bright each face is, 0.62 to 1.07 of its colour; 0 where it is seen from behind."""
-    corners, starts = placed.corners, placed.starts
-    first = corners[starts[:-1]]
-    along, up = corners[starts[:-1] + 1] - first, corners[starts[1:] - 1] - first
-    # Faces are wound so that this normal points outward.
-    normal = np.stack(
-        [up[:, (i + 1) % 3] * along[:, (i + 2) % 3] - up[:, (i + 2) % 3] * along[:, (i + 1) % 3] for i in range(3)],
-        axis=1,
+def _filled(
+    narrowed: Floats, starts: npt.NDArray[np.int64], which: npt.NDArray[np.int64], window: tuple[slice, slice]
+) -> npt.NDArray[np.uint8]:
+    """Return which of some polygons is seen in the pixels of a window, 1 for the first, 0 where none is."""
+    rows, columns = window
+    origin = (columns.start, rows.start)
+    return raster.fill(
+        narrowed - origin, starts, which, width=columns.stop - columns.start, height=rows.stop - rows.start
     )
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    facing = ((np.array([0.0, scene.camera.above, 0.0]) - first) * normal).sum(axis=1)
-    two_sided = np.array([face.two_sided for face in thing.faces])
-    normal = np.where((facing < 0)[:, None], -normal, normal)
-    sun = np.array(scene.sun)
-    light = 0.62 + 0.45 * np.maximum(normal @ (sun / np.linalg.norm(sun)), 0.0)
-    return np.where((facing < 0) & ~two_sided, 0.0, light)
+
+
+def _window(outline: Floats, scene: world.Scene) -> tuple[slice, slice] | None:
+    """Return the rows and columns of the picture that hold left, top, right, bottom, None where there are none."""
+    left, top = (max(math.floor(edge) - 1, 0) for edge in outline[:2])
+    right, bottom = (
+        min(math.floor(outline[2]) + 2, scene.camera.width),
+        min(math.floor(outline[3]) + 2, scene.camera.height),
+    )
+    return (slice(top, bottom), slice(left, right)) if right > left and bottom > top else None
 
 
 def _shadow(thing: world.Thing, scene: world.Scene, picture: ground.Picture) -> None:
     """Darken the ground under a thing."""
     if thing.label == world.NOT_LABELLED:
         return
-    half, long = thing.width / 2 + 0.12, thing.length / 2 + 0.12
-    ring = np.array([(-half, 0, -long), (half, 0, -long), (half, 0, long), (-half, 0, long)])
-    flat = dataclasses.replace(thing, faces=[shapes.Face(ring, (0, 0, 0))])
-    pixels = place(flat, scene).pixels
-    window = _window(pixels, scene)
+    corners = np.zeros((4, 3))
+    corners[:, (0, 2)] = world.footprints_of(thing, scene, margin=0.12)[0]
+    pixels = scene.camera.project(corners)
+    window = _window(np.concatenate([pixels.min(axis=0), pixels.max(axis=0)]), scene)
     if window is None:
         return
-    mask = np.zeros(picture[window].shape[:2], np.float32)
-    points = np.round((pixels - (window[1].start, window[0].start)) * (1 << _SHIFT)).astype(np.int32)
-    cv2.fillPoly(mask, [points], 0.55, cv2.LINE_AA, _SHIFT)
-    picture[window] *= 1.0 - mask[..., None]
+    start = np.zeros(1, np.int64)
+    dark = _filled(raster.narrowed(pixels, start)[0], start, start, window) > 0
+    picture[window][dark] *= 0.45
 
 
 def _seen(
-    each: tuple[int, world.Thing, Floats, float, int],
-    owner: npt.NDArray[np.int16],
-    picture: ground.Picture,
-    empty: ground.Picture,
-    scene: world.Scene,
+    placed: placing.Placed,
+    silhouette: int,
+    own: npt.NDArray[np.bool_],
+    pictures: tuple[ground.Picture, ground.Picture],
+    visibility: float,
 ) -> Drawn:
-    number, thing, pixels, nearest, silhouette = each
-    left, top = pixels.min(axis=0).tolist()
-    right, bottom = pixels.max(axis=0).tolist()
-    window = (
-        slice(max(int(top) - 1, 0), max(int(bottom) + 2, 0)),
-        slice(max(int(left) - 1, 0), max(int(right) + 2, 0)),
-    )
-    own = owner[window] == number
-    fade = float(np.exp(-nearest / scene.visibility))
-    difference = np.abs(picture[window][own] - empty[window][own]).mean() if own.any() else 0.0
+    """Return what is seen of a thing: of ``silhouette`` pixels those in ``own``, with and without all things."""
+    # The mean over no pixels is 0.
+    difference = cv2.mean(cv2.absdiff(*pictures), own.astype(np.uint8))[:3]
+    left, top, right, bottom = placed.outline.tolist()
     return Drawn(
-        thing=thing,
+        thing=placed.thing,
         outline=(left, top, right, bottom),
-        distance=nearest,
+        distance=placed.nearest,
         silhouette=silhouette,
-        visible=int(own.sum()),
-        contrast=float(difference) * fade,
+        visible=int(np.count_nonzero(own)),
+        contrast=float(np.mean(difference)) * math.exp(-placed.nearest / visibility),
     )

@@ -24,6 +24,9 @@ CLOTHES: Sequence[Colour] = (
     (60, 80, 54), (210, 200, 180), (30, 30, 32), (220, 180, 60), (110, 70, 120),
 )  # fmt: skip
 
+_ANGLES = np.linspace(0, 2 * np.pi, 10, endpoint=False)
+_DECAGON = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Face:
@@ -40,6 +43,40 @@ class Face:
     colour: Colour
     glow: float = 0.0
     two_sided: bool = False
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Mesh:
+    """Faces as arrays.
+
+    Attributes:
+        corners: (n, 3) metres, the faces' corners one after another.
+        starts: (f,) where each face begins.
+        sizes: (f,) how many corners each has.
+        colours: (f, 3) in full light.
+        glow: (f,) float32.
+        two_sided: (f,).
+    """
+
+    corners: Floats
+    starts: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    colours: Floats
+    glow: npt.NDArray[np.float32]
+    two_sided: npt.NDArray[np.bool_]
+
+
+def mesh(faces: Sequence[Face]) -> Mesh:
+    """Return faces as arrays."""
+    sizes = np.array([len(face.corners) for face in faces])
+    return Mesh(
+        corners=np.concatenate([face.corners for face in faces]),
+        starts=np.cumsum(sizes) - sizes,
+        sizes=sizes,
+        colours=np.array([face.colour for face in faces], np.float64),
+        glow=np.array([face.glow for face in faces], np.float32),
+        two_sided=np.array([face.two_sided for face in faces]),
+    )
 
 
 def block(
@@ -90,10 +127,9 @@ def _cross(first: Floats, second: Floats) -> Floats:
 
 def disc(centre: tuple[float, float, float], radius: float, colour: Colour, *, axis: int = 0) -> Face:
     """Return a flat wheel of ten corners across the axis 0 (seen from the side) or 2 (seen from the front)."""
-    angles = np.linspace(0, 2 * np.pi, 10, endpoint=False)
-    corners = np.tile(np.array(centre, float), (10, 1))
-    corners[:, 1] += radius * np.sin(angles)
-    corners[:, 2 if axis == 0 else 0] += radius * np.cos(angles)
+    corners = np.empty((10, 3))
+    corners[:] = centre
+    corners[:, (2 if axis == 0 else 0, 1)] += radius * _DECAGON
     return Face(corners, colour, two_sided=True)
 
 

@@ -29,15 +29,12 @@ def tree(generator: np.random.Generator) -> tuple[list[shapes.Face], float, floa
     faces = shapes.block((-0.15, 0.15), (0, height * 0.5), (-0.15, 0.15), (74, 58, 44))
     green = generator.uniform(0.6, 1.2)
     for _ in range(9):
-        centre = (
-            float(generator.normal(0, crown * 0.4)),
-            height * generator.uniform(0.45, 0.95),
-            float(generator.normal(0, 0.3)),
-        )
+        radius = crown * float(generator.uniform(0.4, 0.75))
+        # No leaves outside of the crown.
+        across = float(np.clip(generator.normal(0, crown * 0.4), radius - crown, crown - radius))
+        centre = (across, height * generator.uniform(0.45, 0.95), float(generator.normal(0, 0.3)))
         shade = green * generator.uniform(0.7, 1.15)
-        faces.append(
-            shapes.disc(centre, crown * generator.uniform(0.4, 0.75), (58 * shade, 84 * shade, 44 * shade), axis=2)
-        )
+        faces.append(shapes.disc(centre, radius, (58 * shade, 84 * shade, 44 * shade), axis=2))
     return faces, float(2 * crown), float(2 * crown)
 
 

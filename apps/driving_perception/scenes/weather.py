@@ -49,8 +49,8 @@ def _lit(scene: world.Scene, picture: ground.Picture, depth: ground.Picture, glo
     if scene.time_of_day == "day":
         return _tinted(picture, tint)
     view = scene.camera
-    rows = (np.arange(view.height, dtype=np.float32)[:, None] - view.horizon) / view.height
-    across = (np.arange(view.width, dtype=np.float32)[None] - view.width / 2) / view.width
+    rows = (np.arange(view.height, dtype=np.float32)[:, None] + 0.5 - view.horizon) / view.height
+    across = (np.arange(view.width, dtype=np.float32)[None] + 0.5 - view.width / 2) / view.width
     cone = np.exp(-((across / 0.3) ** 2)) * np.clip(1.0 + rows / 0.16, 0, 1)
     lamps = 0.75 * cone / (1.0 + (depth / 22.0) ** 2)
     light = own + np.maximum(lamps, glow * 1.1)
@@ -99,8 +99,8 @@ def _sensor(picture: ground.Picture, scene: world.Scene, generator: np.random.Ge
     height, width = picture.shape[:2]
     speed = scene.speed * (1.0 if scene.time_of_day == "day" else 1.8)
     sharp = np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.55 + 0.025 * speed), np.float32)
-    x = (np.arange(width, dtype=np.float32) / width - 0.5)[None]
-    y = (np.arange(height, dtype=np.float32) / height - 0.5)[:, None]
+    x = ((np.arange(width, dtype=np.float32) + 0.5) / width - 0.5)[None]
+    y = ((np.arange(height, dtype=np.float32) + 0.5) / height - 0.5)[:, None]
     corners = 1.0 - 0.35 * (x**2 + y**2)
     gain = float(np.exp(generator.normal(0, 0.12))) * (1.35 if scene.time_of_day == "night" else 1.0)
     balance = np.exp(generator.normal(0, 0.025, 3)).astype(np.float32)

@@ -1,40 +1,30 @@
 """What stands where in a scene, and how it moves: one road, the own vehicle, obstacles, and what lines the road."""
 
 import dataclasses
+import functools
 
 import numpy as np
+import numpy.typing as npt
 
-from apps.driving_perception.scenes import camera, people, shapes, surroundings, vehicles
+from apps.driving_perception.scenes import camera, footprints, people, shapes, surroundings, traffic, vehicles
+from apps.driving_perception.scenes import road as roads
+
+Floats = npt.NDArray[np.float64]
 
 CLASS_NAMES = ("car", "truck", "bus", "motorcycle", "bicycle", "person")
 NOT_LABELLED = -1
 SECONDS_PER_FRAME = 0.4
+# For so long, five frames after the first, nothing stands in or drives through anything else.
+APART_SECONDS = 5 * SECONDS_PER_FRAME
 TIMES, TIME_SHARES = ("day", "dusk", "night"), (0.6, 0.2, 0.2)
 WEATHERS, WEATHER_SHARES = ("clear", "rain", "fog"), (0.6, 0.2, 0.2)
 
+# Between footprints when things are placed. What closes in at 30 m/s moves 3 m from one moment looked at to the next:
+# less than any two things are long that do so.
+_CLEARANCE_METRES = 0.3
+_MOMENTS = np.linspace(0.0, APART_SECONDS, 21)
+_MOST_TRIES = 24
 _SHARES = {"car": 0.42, "person": 0.19, "bicycle": 0.13, "truck": 0.1, "bus": 0.07, "motorcycle": 0.09}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Road:
-    """A road that bends: its middle at distance z lies ``bend * z ** 2 / 2 + turn * z`` metres to the right."""
-
-    lanes: int
-    lane_metres: float
-    bend: float
-    turn: float
-    offset: float
-    sidewalk_metres: float
-    green: bool
-
-    @property
-    def half_metres(self) -> float:
-        """Half of the road's width."""
-        return self.lanes * self.lane_metres / 2
-
-    def middle(self, distance: np.ndarray | float) -> np.ndarray | float:
-        """Return x of the road's middle in metres."""
-        return self.bend * distance**2 / 2 + self.turn * distance + self.offset
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -43,27 +33,43 @@ class Thing:
 
     Attributes:
         faces: In its own axes.
+        width: Metres.
+        length: Metres.
         label: Index into ``CLASS_NAMES``, or ``NOT_LABELLED``.
+        track: Its number in the sequence.
         lateral: Metres to the right of the road's middle.
         distance: Metres ahead of the camera.
         heading: Radians from the road's direction to its front, to the right.
         speed: Metres a second along the road, relative to the ground.
         crossing: Metres a second across the road, to the right.
-        track: Its number in the sequence.
-        width: Metres.
-        length: Metres.
     """
 
     faces: list[shapes.Face]
-    label: int
-    lateral: float
-    distance: float
-    heading: float
-    speed: float
-    crossing: float
-    track: int
     width: float
     length: float
+    label: int = NOT_LABELLED
+    track: int = -1
+    lateral: float = 0.0
+    distance: float = 0.0
+    heading: float = 0.0
+    speed: float = 0.0
+    crossing: float = 0.0
+
+    @functools.cached_property
+    def mesh(self) -> shapes.Mesh:
+        """Its faces as arrays."""
+        return shapes.mesh(self.faces)
+
+    @functools.cached_property
+    def extent(self) -> Floats:
+        """Left, right, rear, front of all its faces in its own axes, (4,) metres."""
+        (left, _, rear), (right, _, front) = self.mesh.corners.min(axis=0), self.mesh.corners.max(axis=0)
+        return np.array([left, right, rear, front])
+
+    def follow(self, course: traffic.Course) -> None:
+        """Be where a course begins, and move as it says."""
+        self.lateral, self.distance, self.heading = course.lateral, course.distance, course.heading
+        self.speed, self.crossing = course.speed, course.crossing
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -83,7 +89,7 @@ class Scene:
     """
 
     camera: camera.Camera
-    road: Road
+    road: roads.Road
     things: list[Thing]
     speed: float
     travelled: float
@@ -105,7 +111,7 @@ def build(generator: np.random.Generator, *, width: int, height: int) -> Scene:
     lanes = int(generator.choice([2, 2, 3, 4]))
     lane = float(generator.uniform(3.0, 3.7))
     own_lane = int(generator.integers(lanes // 2, lanes))
-    road = Road(
+    road = roads.Road(
         lanes=lanes,
         lane_metres=lane,
         bend=float(generator.normal(0, 0.0016)),
@@ -126,8 +132,9 @@ def build(generator: np.random.Generator, *, width: int, height: int) -> Scene:
         sun=(float(generator.uniform(-1, 1)), float(generator.uniform(0.4, 1)), float(generator.uniform(-0.6, 1))),
         visibility=float(generator.uniform(28, 75)) if weather == "fog" else float(generator.uniform(250, 700)),
     )
-    _line_the_road(scene, generator)
-    _put_obstacles(scene, generator)
+    ground = _Ground(scene)
+    _line_the_road(scene, ground, generator)
+    _put_obstacles(scene, ground, generator)
     return scene
 
 
@@ -139,80 +146,63 @@ def step(scene: Scene, seconds: float) -> None:
         thing.lateral += thing.crossing * seconds
 
 
-def _put_obstacles(scene: Scene, generator: np.random.Generator) -> None:
-    """Place up to some dozen obstacles where such things are: none stands in another."""
+def footprints_of(thing: Thing, scene: Scene, seconds: Floats | None = None, *, margin: float = 0.0) -> Floats:
+    """Return (t, 4, 2) x and z in metres of the ground that a thing stands on, (t,) seconds from now; None: now."""
+    later = np.zeros(1) if seconds is None else seconds
+    distance = thing.distance + (thing.speed - scene.speed) * later
+    x = np.asarray(scene.road.middle(distance)) + thing.lateral + thing.crossing * later
+    return footprints.rectangles(
+        thing.extent + margin * np.array([-1, 1, -1, 1]), x, distance, thing.heading + scene.road.direction(distance)
+    )
+
+
+class _Ground:
+    """The ground that is taken, for ``APART_SECONDS``."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._taken = np.empty((0, len(_MOMENTS), 4, 2))
+        self._low = self._high = self._taken[:, :, 0]
+
+    def put(self, thing: Thing) -> bool:
+        """Put a thing into the scene unless it would stand in another; return whether it did."""
+        wanted = footprints_of(thing, self._scene, _MOMENTS)
+        low, high = wanted.min(axis=1), wanted.max(axis=1)
+        # Most are so far away that the upright boxes around them do not meet at any moment.
+        margin = _CLEARANCE_METRES
+        near = ((self._low < high + margin) & (self._high > low - margin)).all(axis=2).any(axis=1)
+        if near.any() and (footprints.gap(wanted, self._taken[near]) < _CLEARANCE_METRES).any():
+            return False
+        self._taken = np.concatenate([self._taken, wanted[None]])
+        self._low, self._high = np.concatenate([self._low, low[None]]), np.concatenate([self._high, high[None]])
+        self._scene.things.append(thing)
+        return True
+
+
+def _put_obstacles(scene: Scene, ground: _Ground, generator: np.random.Generator) -> None:
+    """Place up to some dozen obstacles where such things are."""
     names, shares = list(_SHARES), np.array(list(_SHARES.values()))
-    taken: list[tuple[float, float, float]] = []
+    speeds = traffic.lane_speeds(scene.road, scene.speed, generator)
     for track in range(int(generator.integers(1, 14))):
         name = str(generator.choice(names, p=shares / shares.sum()))
-        for _ in range(12):
-            thing = _obstacle(name, scene, track, generator)
-            free = all(
-                abs(thing.lateral - lateral) > 1.9 or abs(thing.distance - distance) > (thing.length + length) / 2 + 1.2
-                for lateral, distance, length in taken
-            )
-            if free:
-                taken.append((thing.lateral, thing.distance, thing.length))
-                scene.things.append(thing)
+        faces, width, length = _obstacle(name, generator)
+        thing = Thing(faces=faces, width=width, length=length, label=CLASS_NAMES.index(name), track=track)
+        for _ in range(_MOST_TRIES):
+            thing.follow(traffic.course(name, (width, length), road=scene.road, speeds=speeds, generator=generator))
+            if ground.put(thing):
                 break
 
 
-def _obstacle(name: str, scene: Scene, track: int, generator: np.random.Generator) -> Thing:
-    road = scene.road
-    distance = float(np.exp(generator.normal(np.log(20), 0.65)))
-    distance = min(max(distance, 5.0), 110.0)
-    phase = float(generator.uniform(0, 2 * np.pi))
+def _obstacle(name: str, generator: np.random.Generator) -> tuple[list[shapes.Face], float, float]:
+    """Return the faces, width and length of one of a class."""
     makers = {"car": vehicles.car, "truck": vehicles.truck, "bus": vehicles.bus}
     walkers = {"person": people.person, "bicycle": people.cyclist, "motorcycle": people.motorcycle}
-    faces, width, length = makers[name](generator) if name in makers else walkers[name](generator, phase=phase)
-    lateral, heading, speed, crossing = 0.0, 0.0, 0.0, 0.0
-    lane = int(generator.integers(0, road.lanes))
-    beside = road.half_metres + (
-        0.6 if name == "bicycle" else float(generator.uniform(0.4, 0.4 + road.sidewalk_metres))
-    )
-    side = float(generator.choice([-1.0, 1.0]))
-    if name == "person":
-        if generator.random() < 0.35:
-            lateral = float(generator.uniform(-road.half_metres, road.half_metres))
-            crossing = float(generator.choice([-1.0, 1.0]) * generator.uniform(0.7, 1.6))
-            heading = np.sign(crossing) * np.pi / 2
-        else:
-            lateral, heading = side * beside, float(generator.choice([0.0, np.pi]) + generator.normal(0, 0.4))
-            speed = float(np.cos(heading) * generator.uniform(0.0, 1.6))
-    elif name == "bicycle" and generator.random() < 0.7:
-        lateral, heading = side * (road.half_metres - float(generator.uniform(-0.8, 1.0))), 0.0 if side > 0 else np.pi
-        speed = float(np.cos(heading) * generator.uniform(2, 7))
-    elif name == "car" and generator.random() < 0.35:
-        lateral = side * (road.half_metres + width / 2 + 0.1)
-        heading = 0.0 if side > 0 else np.pi
-        heading += float(generator.choice([0.0, 0.0, 0.0, np.pi / 2]) + generator.normal(0, 0.05))
-    elif generator.random() < 0.1:
-        lateral, heading = float(generator.uniform(-1.5, 1.5)) * road.half_metres, float(side * np.pi / 2)
-        crossing = float(side * generator.uniform(1, 7))
-        distance = max(distance, 14.0)
-    else:
-        lateral = (lane + 0.5) * road.lane_metres - road.half_metres + float(generator.normal(0, 0.2))
-        oncoming = lane < road.lanes // 2
-        heading = (np.pi if oncoming else 0.0) + float(generator.normal(0, 0.03))
-        pace = float(generator.uniform(0.4, 1.4)) * scene.speed + float(generator.uniform(0, 3))
-        speed = -pace if oncoming else pace
-        in_front = not oncoming and abs(lateral + road.offset) < 1.6
-        distance = max(distance, 9.0 + length / 2 if in_front else 6.0 + length / 2)
-    return Thing(
-        faces=faces,
-        label=CLASS_NAMES.index(name),
-        lateral=float(lateral),
-        distance=float(distance),
-        heading=float(heading),
-        speed=float(speed),
-        crossing=float(crossing),
-        track=track,
-        width=width,
-        length=length,
-    )
+    if name in makers:
+        return makers[name](generator)
+    return walkers[name](generator, phase=float(generator.uniform(0, 2 * np.pi)))
 
 
-def _line_the_road(scene: Scene, generator: np.random.Generator) -> None:
+def _line_the_road(scene: Scene, ground: _Ground, generator: np.random.Generator) -> None:
     """Put houses, trees, signs and cones along both sides."""
     town = generator.random()
     edge = scene.road.half_metres + scene.road.sidewalk_metres
@@ -221,28 +211,15 @@ def _line_the_road(scene: Scene, generator: np.random.Generator) -> None:
         while distance < 130:
             house = generator.random() < town
             faces, width, length = surroundings.building(generator) if house else surroundings.tree(generator)
-            gap = float(generator.uniform(1.0, 7.0))
-            lateral = side * (edge + width / 2 + gap)
-            scene.things.append(_fixed(faces, lateral, distance + length / 2, 0.0, width, length))
+            lateral = side * (edge + width / 2 + float(generator.uniform(1.0, 7.0)))
+            ground.put(Thing(faces=faces, width=width, length=length, lateral=lateral, distance=distance + length / 2))
             distance += length + float(generator.uniform(0.5, 14))
     for _ in range(int(generator.integers(2, 9))):
         faces, width, length = surroundings.distractor(generator)
-        lateral = float(generator.choice([-1.0, 1.0])) * (scene.road.half_metres + float(generator.uniform(0.3, 2.0)))
-        scene.things.append(_fixed(faces, lateral, float(generator.uniform(5, 60)), 0.0, width, length))
-
-
-def _fixed(
-    faces: list[shapes.Face], lateral: float, distance: float, heading: float, width: float, length: float
-) -> Thing:
-    return Thing(
-        faces=faces,
-        label=NOT_LABELLED,
-        lateral=lateral,
-        distance=distance,
-        heading=heading,
-        speed=0.0,
-        crossing=0.0,
-        track=-1,
-        width=width,
-        length=length,
-    )
+        thing = Thing(faces=faces, width=width, length=length)
+        for _ in range(_MOST_TRIES):
+            beside = scene.road.half_metres + width / 2 + float(generator.uniform(0.1, 1.8))
+            thing.lateral = float(generator.choice([-1.0, 1.0])) * beside
+            thing.distance = float(generator.uniform(5, 60))
+            if ground.put(thing):
+                break
