@@ -1,5 +1,7 @@
 """Rows per second of each engine of a bundle beside its SavedModel, from raw input to answer, in one run.
 
+TensorFlow gets the cores that `serve` gives it, or ``--threads N``.
+
 The networks have the size of the preset ``default`` and are trained for one epoch on a few examples, which makes their
 answers poor and their time the same. Needs the extra ``engines``. ``python -m benchmarks.engines [--int8] [APP ...]``
 """
@@ -38,7 +40,12 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", default=list(CASES), metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--int8", action="store_true", help="also 8-bit engines, where they pass the gate")
     parser.add_argument("--folder", type=pathlib.Path, help="where runs and bundles are kept and found again")
+    parser.add_argument("--threads", type=int, default=0, help="cores of a TensorFlow operation; 0: as `serve`")
     arguments = parser.parse_args()
+    from shared import runtime
+    from shared.serving import verb
+
+    runtime.limit_threads(verb.operation_threads(arguments.threads))
     with tempfile.TemporaryDirectory() as scratch:
         for case in arguments.cases:
             folder = (arguments.folder or pathlib.Path(scratch)) / case
@@ -64,9 +71,6 @@ def command_line(app: str, *arguments: str) -> Any:
 
 
 def measure(case: str, path: pathlib.Path) -> None:
-    from shared import runtime
-
-    runtime.quiet_logs()
     from shared.serving import bundle, engines
 
     loaded = bundle.load(path)

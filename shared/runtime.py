@@ -92,19 +92,38 @@ def configure(
     import keras
     import tensorflow as tf
 
-    try:
-        if threads is not None:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
+    if threads is not None:
+        limit_threads(threads)
+    with _before_any_operation("configure"):
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, memory_growth)
-    except RuntimeError as error:
-        raise errors.FieldnetsError(
-            f"Expected runtime.configure() before the first TensorFlow operation. Received: {error}"
-        ) from error
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
+
+
+def limit_threads(threads: int) -> None:
+    """Let one TensorFlow operation use so many cores.
+
+    Raises:
+        errors.FieldnetsError: TensorFlow has run already with another number.
+    """
+    quiet_logs()
+    import tensorflow as tf
+
+    with _before_any_operation("limit_threads"):
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+
+@contextlib.contextmanager
+def _before_any_operation(function: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise errors.FieldnetsError(
+            f"Expected runtime.{function}() before the first TensorFlow operation. Received: {error}"
+        ) from error
 
 
 def strategy(name: str = "auto") -> Any:

@@ -7,7 +7,7 @@ from typing import Self
 
 from shared import config
 
-NETWORKS = ("dense", "sequence", "autoencoder", "gan")
+NETWORKS = ("dense", "distilled", "sequence", "autoencoder", "gan")
 DATA_FIELDS = (
     "data",
     "data_format",
@@ -62,7 +62,9 @@ class Config(config.Config):
 
     model: str = config.setting("ensemble", "what to train", choices=("ensemble", *NETWORKS))
     members: tuple[str, ...] = config.setting(
-        ("dense", "sequence", "autoencoder"), "networks of the ensemble", choices=NETWORKS
+        ("dense", "distilled", "sequence", "autoencoder"),
+        "networks of the ensemble; distilled (taught by boosted trees) only where frauds are few and no histories kept",
+        choices=NETWORKS,
     )
     dense_copies: int = config.setting(3, "dense networks of different seeds in the ensemble", minimum=1, maximum=9)
     encoding: str = config.setting(

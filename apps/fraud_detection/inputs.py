@@ -40,6 +40,7 @@ class Inputs:
             the features of its entities.
         vocabularies: Categorical column -> the names that have an id of their own, from 1.
         typical: One number per column of ``numbers``: the median of genuine training transactions; NaN if missing.
+        frauds: Among the training rows.
         sequence_length: Transactions of the payer in ``sequence``; 0 without a payer or a network that reads them.
     """
 
@@ -48,6 +49,7 @@ class Inputs:
     numbers: tuple[str, ...]
     vocabularies: Mapping[str, tuple[str, ...]]
     typical: tuple[float, ...]
+    frauds: int
     sequence_length: int
 
     def to_json(self) -> dict[str, Any]:
@@ -58,6 +60,7 @@ class Inputs:
             "numbers": list(self.numbers),
             "vocabularies": {name: list(words) for name, words in self.vocabularies.items()},
             "typical": [None if np.isnan(value) else value for value in self.typical],
+            "frauds": self.frauds,
             "sequence_length": self.sequence_length,
         }
 
@@ -70,6 +73,7 @@ class Inputs:
             numbers=tuple(content["numbers"]),
             vocabularies={name: tuple(words) for name, words in content["vocabularies"].items()},
             typical=tuple(np.nan if value is None else float(value) for value in content["typical"]),
+            frauds=content["frauds"],
             sequence_length=content["sequence_length"],
         )
 
@@ -108,6 +112,7 @@ def learn(transactions: Transactions, rows: Ints, *, sequence_length: int) -> In
         numbers=tuple(names),
         vocabularies=vocabularies,
         typical=(0.0,) * len(names),
+        frauds=int((transactions.labels[rows] == 1).sum()),
         sequence_length=sequence_length if found.payer is not None else 0,
     )
 

@@ -21,6 +21,7 @@ from shared.models import averaging, heads, rnn, sequences, tabular
 CLASSES = len(CLASS_NAMES)
 READS = {
     "dense": ("numbers", "categories"),
+    "distilled": ("numbers", "categories"),
     "sequence": ("numbers", "categories", "sequence"),
     "autoencoder": ("numbers",),
     "gan": ("numbers",),
@@ -32,12 +33,15 @@ FRAUDS_FOR_BINS = 1_000
 
 
 def networks(settings: config.Config, inputs: Inputs) -> tuple[str, ...]:
-    """Return the networks that are trained: without a payer there are no sequences to read.
+    """Return the networks that are trained.
+
+    Without a payer there are no sequences to read; what boosted trees teach is worth it where labels are few.
 
     Raises:
         errors.InputError: Only a network that reads sequences was asked for.
     """
-    found = tuple(name for name in settings.networks if config.kind(name) != "sequence" or inputs.sequence_length)
+    fits = {"sequence": inputs.sequence_length > 0, "distilled": few_labels(inputs) or settings.model == "distilled"}
+    found = tuple(name for name in settings.networks if fits.get(config.kind(name), True))
     if not found:
         raise errors.InputError(
             "model: expected a payer (the schema's first entity) for a sequence network. Received: data without one"
@@ -51,23 +55,22 @@ def reads(network: str, inputs: Inputs) -> tuple[str, ...]:
     return tuple(name for name in READS[config.kind(network)] if not absent.get(name, False))
 
 
-def build(
-    network: str, inputs: Inputs, settings: config.Config, numbers: npt.NDArray[np.float32], frauds: int
-) -> keras.Model:
-    """Build a classifier, ``dense`` or ``sequence``.
+def build(network: str, inputs: Inputs, settings: config.Config, numbers: npt.NDArray[np.float32]) -> keras.Model:
+    """Build a classifier, ``dense``, ``distilled`` or ``sequence``.
 
     Args:
         network: Its name.
         inputs: Which columns there are.
         settings: Sizes.
         numbers: (n, columns) of the training part, for the scaling.
-        frauds: Among them.
 
     Returns:
         An uncompiled model from {array name: tensor} to ``logits`` (batch, 2).
     """
     tensors = keras_inputs(inputs, reads(network, inputs))
-    parts = _encoded(tensors["numbers"], numbers, encoding(settings, inputs, frauds))
+    # Imitating trees takes their thresholds, and has no labels to learn by heart.
+    imitates = config.kind(network) == "distilled"
+    parts = _encoded(tensors["numbers"], numbers, "both" if imitates else encoding(settings, inputs))
     if "categories" in tensors:
         sizes = {name: len(words) + 1 for name, words in inputs.vocabularies.items()}
         parts.append(tabular.embed(tensors["categories"], sizes))
@@ -75,7 +78,10 @@ def build(
         parts.append(_read_sequence(tensors["sequence"], settings))
     joined = keras.layers.Concatenate(name="joined")(parts) if len(parts) > 1 else parts[0]
     hidden = heads.hidden(
-        joined, units=settings.hidden_units, activation="relu", dropout_rate=dropout_rate(settings, len(numbers))
+        joined,
+        units=settings.hidden_units,
+        activation="relu",
+        dropout_rate=0.0 if imitates else dropout_rate(settings, len(numbers)),
     )
     return keras.Model(wanted(tensors), heads.logits(hidden, classes=CLASSES), name=layer_name(network))
 
@@ -99,16 +105,16 @@ def keras_inputs(inputs: Inputs, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: keras.Input(shapes[name][0], dtype=shapes[name][1], name=name) for name in names}
 
 
-def few_labels(inputs: Inputs, frauds: int) -> bool:
+def few_labels(inputs: Inputs) -> bool:
     """Return whether there are too few frauds to learn thresholds of columns from, and no histories."""
-    return not inputs.history and frauds < FRAUDS_FOR_BINS
+    return not inputs.history and inputs.frauds < FRAUDS_FOR_BINS
 
 
-def encoding(settings: config.Config, inputs: Inputs, frauds: int) -> str:
+def encoding(settings: config.Config, inputs: Inputs) -> str:
     """Return how numbers are read: standard, piecewise or both."""
     if settings.encoding != "auto":
         return settings.encoding
-    return "standard" if few_labels(inputs, frauds) else "both"
+    return "standard" if few_labels(inputs) else "both"
 
 
 def dropout_rate(settings: config.Config, rows: int) -> float:

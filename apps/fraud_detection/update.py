@@ -136,7 +136,9 @@ def go_on(
         name: scoring.predict(network, {each: arrays["calibration"][each] for each in model.reads(name, run.inputs)})
         for name, network in networks.items()
     }
-    averaged = model.average(run.inputs, networks, train.fit_voices(logits, labels["calibration"]))
+    averaged = model.average(
+        run.inputs, networks, train.fit_voices(logits, labels["calibration"], evenly=model.few_labels(run.inputs))
+    )
     raw = scoring.predict(averaged, arrays["calibration"])
     weights = found.weights[windows.calibration]
     slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], labels["calibration"], weight=weights)

@@ -20,10 +20,12 @@ UNKNOWN = 1
 RESERVED_IDS = 2
 
 # (pattern, replacement) in RE2 syntax, applied in this order to lower-cased text. An apostrophe that belongs to a word
-# becomes the letter apostrophe U+02BC, so that cleaning its own output changes nothing.
+# becomes the letter apostrophe U+02BC, so that cleaning its own output changes nothing. A whole match (\0) is found
+# several times faster than a group.
 _CLEANING = (
     (r"<br\s*/?>|</?(?:p|div|i|b|em|strong|span|a)(?:\s[^<>]*)?/?>", " "),
-    (r"&nbsp;|\p{Z}|\p{Cc}", " "),
+    # Every space but the plain one, which need not be replaced by itself.
+    (r"&nbsp;|[^\P{Z} ]|\p{Cc}", " "),
     (r"&quot;", '"'),
     (r"&lt;", "<"),
     (r"&gt;", ">"),
@@ -36,9 +38,9 @@ _CLEANING = (
     (r"([\p{L}\p{N}])'([\p{L}\p{N}])", r"\1ʼ\2"),
     (r"'", " "),
     # Scripts written without spaces: every character is a token.
-    (r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])", r" \1 "),
+    (r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]", r" \0 "),
     # Every sign that is not part of a word is a token of its own; repeated dots and marks stay together.
-    (r"(<url>|\.\.+|!!+|\?\?+|[^\p{L}\p{N}\p{M}\s])", r" \1 "),
+    (r"<url>|\.\.+|!!+|\?\?+|[^\p{L}\p{N}\p{M}\s]", r" \0 "),
 )
 
 # Characters of a token that its character n-grams are made of: no word of a language is longer, a pasted blob may be.

@@ -1,7 +1,8 @@
 """Requests that wait together are answered together: one thread per model, a bounded queue, a small wait.
 
-The thread answers whatever waits as soon as it is free. Only when several rows came together the last time does it
-wait, for at most the latency budget, until as many are there again: a single client never waits.
+As soon as the thread is free it answers what waits, but no more than half of what is under way, so that the other half
+can be read and written meanwhile. Only when several rows came together the last time does it wait, for at most the
+latency budget, until as many are there again: a single client never waits.
 """
 
 import collections
@@ -149,7 +150,9 @@ class Batcher:
             self._wait_for_others()
             batch = [self._waiting.popleft()]
             rows, kind = batch[0].rows, batch[0].kind
-            while self._waiting and rows + self._waiting[0].rows <= self._batch_rows and self._waiting[0].kind == kind:
+            # Who got the last answers is about to ask again.
+            most = min((self._rows + self._last_rows + 1) // 2, self._batch_rows)
+            while self._waiting and rows + self._waiting[0].rows <= most and self._waiting[0].kind == kind:
                 batch.append(self._waiting.popleft())
                 rows += batch[-1].rows
             self._rows -= rows

@@ -25,6 +25,8 @@ class Settings:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         engine: What runs the network, one of ``ENGINES``.
+        threads: Cores that one operation of TensorFlow may use; 0: half of them, so that a batch is computed while the
+            next one is read, but at least one.
         token: Who sends it as a bearer token may ask; None lets everyone.
         tls_cert: PEM file of the certificate chain; with ``tls_key`` the server speaks TLS only.
         tls_key: PEM file of its key.
@@ -47,6 +49,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8501
     engine: str = "auto"
+    threads: int = 0
     token: str | None = dataclasses.field(default=None, repr=False)
     tls_cert: pathlib.Path | None = None
     tls_key: pathlib.Path | None = None
@@ -84,6 +87,9 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         "--port", type=flags.at_least(0, 65535), help=f"port, 0 takes a free one (default: {default.port})"
     )
     serve.add_argument("--engine", choices=ENGINES, default="auto", help="auto: the fastest that the bundle holds")
+    serve.add_argument(
+        "--threads", type=flags.at_least(0), default=0, help="cores for one operation; 0: half of them (default: 0)"
+    )
     serve.add_argument("--token-file", type=pathlib.Path, help=f"bearer token to ask for (or {TOKEN_VARIABLE})")
     serve.add_argument("--tls-cert", type=pathlib.Path, help="PEM file of the certificate chain")
     serve.add_argument("--tls-key", type=pathlib.Path, help="PEM file of its key")
@@ -125,6 +131,7 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
         model_dirs=tuple(arguments.model_dir or _stored(environment)),
         **{name: value for name, value in found.items() if value is not None},
         engine=arguments.engine,
+        threads=arguments.threads,
         token=_token(arguments.token_file, environment),
         tls_cert=_readable(arguments.tls_cert, "--tls-cert"),
         tls_key=_readable(arguments.tls_key, "--tls-key"),

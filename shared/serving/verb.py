@@ -17,7 +17,7 @@ def serve(arguments: argparse.Namespace) -> cli.Result:
 
     registry.folders(options.model_dirs)
 
-    runtime.quiet_logs()
+    runtime.limit_threads(operation_threads(options.threads))
     from shared.serving import server
 
     _log_requests(arguments)
@@ -25,6 +25,13 @@ def serve(arguments: argparse.Namespace) -> cli.Result:
     with contextlib.suppress(KeyboardInterrupt):
         server.serve(options)
     return {"served": ", ".join(map(str, options.model_dirs))}
+
+
+def operation_threads(wanted: int = 0) -> int:
+    """Return how many cores one operation of TensorFlow may use: as many as wanted, or half of them."""
+    from shared import machine
+
+    return wanted or max(machine.usable_cores() // 2, 1)
 
 
 def _log_requests(arguments: argparse.Namespace) -> None:

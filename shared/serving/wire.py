@@ -1,7 +1,8 @@
-"""uvicorn's HTTP over httptools, with an end to the heads of requests: their bytes, and the time until they are whole.
+"""uvicorn's HTTP over httptools, with an end to the heads of requests, and answers that are sent in one piece.
 
 The parser alone takes headers for as long as a client sends them, which would fill the memory or hold a connection for
-ever. Bodies are bounded in ``guarding``.
+ever: their bytes are bounded, and the time until they are whole. Bodies are bounded in ``guarding``. Head and body of
+an answer are written one after the other; sent apart they are two calls of the system and wake the client twice.
 """
 
 import asyncio
@@ -11,6 +12,46 @@ from uvicorn.protocols.http import httptools_impl
 
 MOST_HEAD_BYTES = 1 << 16
 HEAD_SECONDS = 20.0
+MOST_HELD_BYTES = 1 << 16
+
+
+class Joined:
+    """A transport that sends at the end of the loop's turn what was written during it.
+
+    Args:
+        transport: What sends.
+        loop: Whose turns.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+        self._held = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the transport in everything else."""
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Hold a part of an answer until the turn ends, or until there is much of it."""
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(data)
+        self._held += len(data)
+        if self._held > MOST_HELD_BYTES:
+            self._send()
+
+    def close(self) -> None:
+        """Send what is held, and close."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._parts:
+            whole = b"".join(self._parts)
+            self._parts.clear()
+            self._held = 0
+            self._transport.write(whole)
 
 
 class Protocol(httptools_impl.HttpToolsProtocol):
@@ -22,7 +63,8 @@ class Protocol(httptools_impl.HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first head."""
-        super().connection_made(transport)
+        joined: Any = Joined(transport, self.loop)
+        super().connection_made(joined)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -65,7 +65,17 @@ def test_each_request_gets_its_own_rows(batcher: batching.Batcher, model: Model)
     model.gate.set()
     assert [future.result(FAR)["y"].tolist() for future in futures] == [[2, 3], [4, 5], [6, 7]]
     assert first.result(FAR)["y"].tolist() == [0]
-    assert model.batches == [1, 6]
+    assert model.batches == [1, 4, 2]
+
+
+def test_half_of_what_is_under_way_is_joined_so_that_the_other_half_can_be_read(
+    batcher: batching.Batcher, model: Model
+) -> None:
+    hold(batcher, model)
+    futures = [ask(batcher, float(value)) for value in range(8)]
+    model.gate.set()
+    assert [future.result(FAR)["y"][0] for future in futures] == [2 * value for value in range(8)]
+    assert model.batches == [1, 5, 3]
 
 
 def test_requests_of_other_signatures_or_shapes_are_not_joined(batcher: batching.Batcher, model: Model) -> None:
