@@ -21,6 +21,9 @@ from typing import Any, Self
 
 from shared import errors, files
 
+# What begins the name of a preset of KerasHub.
+PRESET = "hub:"
+
 
 def setting(
     default: Any,
@@ -138,6 +141,15 @@ def from_flags(cls: type[Config], namespace: argparse.Namespace, *, base: Config
     given = {name: getattr(namespace, name) for name in field_types(cls) if hasattr(namespace, name)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     return base.replace(values)
+
+
+def is_preset(backbone: str) -> bool:
+    """Return whether a backbone is named as a preset of KerasHub, see ``shared.models.hub``.
+
+    >>> is_preset("hub:densenet_121_imagenet"), is_preset("densenet121"), is_preset("hub:")
+    (True, False, False)
+    """
+    return backbone.startswith(PRESET) and backbone != PRESET
 
 
 def check(condition: bool, name: str, expected: str, received: Any) -> None:

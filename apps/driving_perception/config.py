@@ -5,8 +5,7 @@ from typing import Self
 
 from shared import config
 
-LITE = "efficientnet-lite0"
-BACKBONES = (LITE, "residual")
+LITE, RESIDUAL = "efficientnet-lite0", "residual"
 # Whatever the number of images: fewer passes do not settle, more learn the images by heart.
 LEAST_EPOCHS, MOST_EPOCHS = 10, 40
 FORMATS = ("auto", "road-scenes", "kitti", "voc", "coco", "yolo", "bdd100k", "table")
@@ -51,8 +50,10 @@ class Config(config.Config):
         6, "bits of the perceptual hash up to which two images stay together", unit="bits", minimum=0, maximum=16
     )
 
-    backbone: str = config.setting(LITE, "what sees the image", choices=BACKBONES)
-    pretrained: bool = config.setting(True, "start EfficientNet-Lite0 from ImageNet weights")
+    backbone: str = config.setting(
+        LITE, f"what sees the image: {LITE}, {RESIDUAL}, or {config.PRESET} and a preset or folder of KerasHub"
+    )
+    pretrained: bool = config.setting(True, "start the backbone from published weights, where it has any")
     frozen_stages: int = config.setting(4, "first stages of the pretrained backbone that stay as they are", minimum=0)
     drop_connect_rate: float = config.setting(0.1, "share of blocks left out in training", minimum=0, maximum=0.9)
     cnn_filters: tuple[int, ...] = config.setting(
@@ -122,6 +123,8 @@ class Config(config.Config):
     def __post_init__(self) -> None:
         """Check what depends on more than one field."""
         super().__post_init__()
+        named = self.backbone in (LITE, RESIDUAL) or self.is_preset
+        config.check(named, "backbone", f"{LITE}, {RESIDUAL} or {config.PRESET}<preset>", self.backbone)
         rest = self.validation_fraction + self.test_fraction
         config.check(rest < 0.9, "validation_fraction + test_fraction", "less than 0.9", rest)
         most = LEAST_EPOCHS if self.epochs is None else self.epochs
@@ -132,6 +135,16 @@ class Config(config.Config):
         """Return how many passes over ``images`` training images are made."""
         wanted = round(self.pictures / images)
         return min(max(wanted, LEAST_EPOCHS), MOST_EPOCHS) if self.epochs is None else self.epochs
+
+    @property
+    def fine_tunes(self) -> bool:
+        """Whether the backbone starts from published weights."""
+        return self.pretrained and self.backbone != RESIDUAL
+
+    @property
+    def is_preset(self) -> bool:
+        """Whether the backbone is a preset of KerasHub."""
+        return config.is_preset(self.backbone)
 
     @property
     def fractions(self) -> tuple[float, float, float]:
@@ -147,7 +160,7 @@ class Config(config.Config):
             scene_frames=1,
             validation_fraction=0.3,
             test_fraction=0.3,
-            backbone="residual",
+            backbone=RESIDUAL,
             cnn_filters=(4, 8, 8, 8),
             pyramid_channels=8,
             head_depth=1,

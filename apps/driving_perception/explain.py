@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import config, decoding, drawing, frames, preprocessing, scoring
+from apps.driving_perception import decoding, drawing, frames, model, preprocessing, scoring
 from apps.driving_perception.judgement import gallery
 from shared import errors, files
 from shared.explain import cutting, gradients, randomization
@@ -20,8 +20,6 @@ from shared.report import blocks, document
 
 MOST_EXPLAINED = 4
 CANDIDATES = 8
-# The features of 8 pixels a place: the finest that the pyramid reads.
-_LAYERS = {config.LITE: "stage_3_block_2_sum", "residual": "stage_2_sum"}
 _PICTURE_PIXELS = 560
 
 Map: TypeAlias = npt.NDArray[np.float32]
@@ -136,7 +134,7 @@ def _map_of(
     window = _window(seen, place)
 
     def maps(network: keras.Model) -> Map:
-        return layer_cam(network, seen.canvas, layer=_LAYERS[run.settings.backbone], place=place, label=label)
+        return layer_cam(network, seen.canvas, layer=model.finest_layer(run.settings), place=place, label=label)
 
     def inside(network: keras.Model) -> Map:
         return maps(network)[window][np.newaxis]

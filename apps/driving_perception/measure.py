@@ -94,10 +94,8 @@ def details(run: scoring.Run) -> dict[str, Any]:
     """Return what the model is."""
     settings = run.settings
     return {
-        "Network": "EfficientNet-Lite0 with pyramid and anchor-free head"
-        if settings.backbone == config.LITE
-        else "residual network with pyramid and anchor-free head",
-        "Started from": "ImageNet weights" if settings.backbone == config.LITE and settings.pretrained else "nothing",
+        "Network": f"{settings.backbone} with pyramid and anchor-free head",
+        "Started from": "published weights" if settings.fine_tunes else "nothing",
         "Parameters": run.model.count_params(),
         "Pixels seen": f"as many as a square of {settings.image_size}",
         "Seed": settings.seed,

@@ -5,15 +5,16 @@ every place of each grid which obstacle is there and how far its four sides are.
 """
 
 import dataclasses
+import math
 import pathlib
 from typing import Any
 
 import keras
 
 from apps.driving_perception import config
+from shared import errors, training
 from shared import phases as phase
-from shared import training
-from shared.models import efficientnet, pretrained
+from shared.models import efficientnet, hub, pretrained
 
 STRIDES = (8, 16, 32)
 # Columns after the class logits: left, top, right, bottom of the box, then x, y of the place and its grid's stride, all
@@ -31,13 +32,16 @@ LARGEST_EXPONENT = 8.0
 # The last layers of 8, 16 and 32 pixels a place in EfficientNet-Lite0.
 TAPS = ("stage_3_block_2_sum", "stage_5_block_3_sum", "stage_7_block_1_project_normalization")
 
+# Of a preset's layers, the first part that stays as it is.
+FROZEN_PART = 0.4
+_NESTED, _FINEST = "backbone", "finest"
+
 
 def phases(settings: config.Config, *, images: int) -> dict[str, phase.Phase]:
     """Return the parts of the training in their order: what is new alone where the rest is pretrained, then all."""
-    pretrained_backbone = settings.backbone == config.LITE and settings.pretrained
     return phase.plan(
         epochs=settings.epochs_for(images),
-        frozen_epochs=settings.frozen_epochs if pretrained_backbone else 0,
+        frozen_epochs=settings.frozen_epochs if settings.fine_tunes else 0,
         learning_rate=settings.learning_rate,
         head_speed=HEAD_SPEED,
     )
@@ -69,27 +73,63 @@ def build(settings: config.Config, *, classes: int) -> keras.Model:
         classes + 7) float32, n = height * width * 21 / 1024: class logits, and the ``GEOMETRY_COLUMNS``.
 
     Raises:
-        errors.InputError: ImageNet weights are wanted and not installed.
+        errors.InputError: ImageNet weights or a preset are wanted and not to be had.
     """
     image = keras.Input((None, None, 3), name="image")
-    levels = _lite0(image, settings) if settings.backbone == config.LITE else _residual(image, settings)
-    levels = _pyramid(levels, channels=settings.pyramid_channels)
+    levels = _pyramid(_levels(image, settings), channels=settings.pyramid_channels)
     head = _Head(classes=classes, channels=settings.pyramid_channels, depth=settings.head_depth)
     places = [head(level, number) for number, level in enumerate(levels)]
     joined = keras.layers.Concatenate(axis=1, dtype="float32", name="places")(places)
     return keras.Model(image, joined, name="detector")
 
 
-def load(path: pathlib.Path) -> keras.Model:
-    """Open a network that was saved; its own layers are known to Keras once this module is."""
+def load(path: pathlib.Path, settings: config.Config) -> keras.Model:
+    """Open a network that was saved; its own layers are known to Keras once this module is.
+
+    Raises:
+        errors.InputError: Its backbone is KerasHub's, which is not installed.
+    """
+    if settings.is_preset:
+        hub.require()
     return keras.models.load_model(path, compile=False)
 
 
 def freeze(network: keras.Model, settings: config.Config, *, backbone: bool) -> None:
     """Let all but the first stages of a pretrained backbone learn, or none of it; compile afterwards."""
-    if settings.backbone == config.LITE and settings.pretrained:
+    if settings.is_preset:
+        layers = network.get_layer(_NESTED).layers
+        frozen = len(layers) if backbone else int(FROZEN_PART * len(layers)) if settings.pretrained else 0
+        for number, layer in enumerate(layers):
+            layer.trainable = number >= frozen
+    elif settings.fine_tunes:
         stages = len(efficientnet.STAGES) if backbone else settings.frozen_stages
         efficientnet.freeze(network, stages=stages, normalization=True)
+
+
+def finest_layer(settings: config.Config) -> str:
+    """Return the name of the layer with the finest features that the pyramid reads, of 8 pixels a place."""
+    return {config.LITE: TAPS[0], config.RESIDUAL: "stage_2_sum"}.get(settings.backbone, _FINEST)
+
+
+def _levels(image: Any, settings: config.Config) -> list[Any]:
+    """Return what the backbone sees at strides of 8, 16 and 32 pixels."""
+    if settings.is_preset:
+        return _from_preset(image, settings)
+    return _lite0(image, settings) if settings.backbone == config.LITE else _residual(image, settings)
+
+
+def _from_preset(image: Any, settings: config.Config) -> list[Any]:
+    preset, scaled = hub.load(settings.backbone, weights=settings.pretrained, image_shape=(None, None, 3))
+    found = getattr(preset, "pyramid_outputs", {})
+    wanted = [f"P{int(math.log2(stride))}" for stride in STRIDES]
+    if not set(wanted) <= set(found):
+        raise errors.InputError(
+            f"--backbone {settings.backbone}: expected a backbone with the outputs {', '.join(wanted)}. "
+            f"Received: {type(preset).__name__} with {', '.join(found) or 'none of them'}"
+        )
+    taps = keras.Model(preset.input, [found[name] for name in wanted], name=_NESTED)
+    levels = list(taps(scaled(image)))
+    return [keras.layers.Identity(name=_FINEST)(levels[0]), *levels[1:]]
 
 
 def _lite0(image: Any, settings: config.Config) -> list[Any]:

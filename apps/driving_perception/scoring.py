@@ -72,10 +72,11 @@ def open_run(path: pathlib.Path) -> Run:
         errors.InputError: It is no finished run.
     """
     folder = files.RunFolder.open(path)
+    settings = config.Config.from_json(files.read_json(folder.config), where=str(folder.config))
     return Run(
         folder=folder,
-        settings=config.Config.from_json(files.read_json(folder.config), where=str(folder.config)),
-        model=model.load(folder.model),
+        settings=settings,
+        model=model.load(folder.model, settings),
         operating=operating.Operating.from_json(files.read_json(folder.decision)),
     )
 

@@ -6,7 +6,6 @@ when one of them is asked for; without a network the error says what to place wh
 
 import contextlib
 import dataclasses
-import importlib.util
 import os
 import pathlib
 import sys
@@ -18,7 +17,7 @@ import numpy as np
 
 from apps.medical_imaging import config
 from shared import errors
-from shared.models import efficientnet, heads, pretrained
+from shared.models import efficientnet, heads, hub, pretrained
 
 Shape: TypeAlias = tuple[int, int, int]
 
@@ -76,7 +75,7 @@ def build(settings: config.Config, *, shape: Shape, classes: int) -> keras.Model
         return network
     image = keras.Input(shape, name="image")
     colours = image if shape[2] == 3 else keras.layers.Concatenate(name="colours")([image] * 3)
-    x = _from_preset(settings, colours) if _is_preset(settings) else _application(settings, colours)
+    x = _from_preset(settings, colours) if settings.is_preset else _application(settings, colours)
     features = keras.layers.Identity(name=efficientnet.FEATURES_LAYER)(x)
     pooled = keras.layers.GlobalAveragePooling2D(name="average")(features)
     dropped = heads.dropout(pooled, rate=settings.dropout_rate, name="dropout")
@@ -102,12 +101,8 @@ def require(settings: config.Config) -> None:
     Raises:
         errors.InputError: It is needed and not installed.
     """
-    if settings.model == "transfer" and _is_preset(settings):
-        _keras_hub()
-
-
-def _is_preset(settings: config.Config) -> bool:
-    return settings.backbone.startswith(config.PRESET)
+    if settings.model == "transfer" and settings.is_preset:
+        hub.require()
 
 
 def _application(settings: config.Config, colours: Any) -> Any:
@@ -128,45 +123,18 @@ def _application(settings: config.Config, colours: Any) -> Any:
             f"Received: {error}"
         ) from None
     nested.name = _NESTED
-    return nested(_scaled(colours, found.scale, found.offset))
+    scaled = keras.layers.Rescaling(list(found.scale), offset=list(found.offset), name="scaled")
+    return nested(scaled(colours))
 
 
 def _from_preset(settings: config.Config, colours: Any) -> Any:
-    """Return the features of a backbone of KerasHub; a preset is a name, an address or a folder."""
-    hub, preset = _keras_hub(), settings.backbone.removeprefix(config.PRESET)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            nested = hub.models.Backbone.from_preset(preset, load_weights=settings.pretrained)
-            converter = hub.layers.ImageConverter.from_preset(preset)
-    except (OSError, ValueError) as error:
-        raise errors.InputError(
-            f"--backbone {settings.backbone}: expected an image preset of KerasHub and a network to fetch it through, "
-            f"or the folder of one with its image_converter.json. Received: {error}"
-        ) from None
+    """Return the features of a backbone of KerasHub."""
+    nested, scaled = hub.load(settings.backbone, weights=settings.pretrained)
     nested.name = _NESTED
-    scale, offset = (
-        tuple(np.ravel(default if value is None else value).tolist())
-        for value, default in ((converter.scale, 1.0), (converter.offset, 0.0))
-    )
-    features = nested(_scaled(colours, scale, offset))
+    features = nested(scaled(colours))
     if not hasattr(features, "shape") or len(features.shape) != 4:
         raise errors.InputError(
             f"--backbone {settings.backbone}: expected a backbone of images to (batch, height, width, channels). "
             f"Received: {type(nested).__name__}"
         )
     return features
-
-
-def _keras_hub() -> Any:
-    if importlib.util.find_spec("keras_hub") is None:
-        raise errors.InputError(
-            "--backbone hub:...: expected KerasHub, which `pip install fieldnets[hub]` installs. "
-            "Received: it is not installed"
-        )
-    import keras_hub
-
-    return keras_hub
-
-
-def _scaled(colours: Any, scale: tuple[float, ...], offset: tuple[float, ...]) -> Any:
-    return keras.layers.Rescaling(list(scale), offset=list(offset), name="scaled")(colours)

@@ -7,8 +7,6 @@ from shared import config
 
 LITE = "efficientnet-lite0"
 BACKBONES = (LITE, "densenet121", "resnet50v2", "efficientnetv2-b0", "efficientnetv2-s", "convnext-tiny")
-# What the name of a preset of KerasHub follows.
-PRESET = "hub:"
 
 DATA_FIELDS = (
     "data",
@@ -61,7 +59,7 @@ class Config(config.Config):
 
     model: str = config.setting("transfer", "network", choices=("transfer", "cnn"))
     backbone: str = config.setting(
-        LITE, f"what transfer fine-tunes: {', '.join(BACKBONES)}, or {PRESET} and a preset or folder of KerasHub"
+        LITE, f"what transfer fine-tunes: {', '.join(BACKBONES)}, or {config.PRESET} and a preset or folder of KerasHub"
     )
     image_size: int = config.setting(192, "side of the square that images are resized to", unit="pixels", minimum=16)
     channels: int = config.setting(1, "1 reads images as grey, 3 as colour", choices=(1, 3))
@@ -118,11 +116,16 @@ class Config(config.Config):
         config.check(rest < 0.9, "validation_fraction + test_fraction", "less than 0.9", rest)
         config.check(self.folds == 0 or self.folds >= 2, "folds", "0, or at least 2", self.folds)
         config.check(self.frozen_epochs <= self.epochs, "frozen_epochs", "at most epochs", self.frozen_epochs)
-        named = self.backbone in BACKBONES or (self.backbone.startswith(PRESET) and self.backbone != PRESET)
-        config.check(named, "backbone", f"one of {', '.join(BACKBONES)}, or {PRESET}<preset>", self.backbone)
+        named = self.backbone in BACKBONES or self.is_preset
+        config.check(named, "backbone", f"one of {', '.join(BACKBONES)}, or {config.PRESET}<preset>", self.backbone)
         if self.model == "cnn":
             smallest = 2 ** len(self.cnn_filters)
             config.check(self.image_size >= smallest, "image_size", f"at least {smallest}", self.image_size)
+
+    @property
+    def is_preset(self) -> bool:
+        """Whether the backbone is a preset of KerasHub."""
+        return config.is_preset(self.backbone)
 
     @property
     def fractions(self) -> tuple[float, float, float]:
