@@ -1,9 +1,9 @@
 """Our detector beside KerasHub's RetinaNet: the same data, backbone, pictures and minutes of training, in one run.
 
-``python -m benchmarks.driving_detectors [--data SPEC ...] [--minutes M] [--image-size S]``. Both start from the
-ImageNet weights of EfficientNet-Lite0, are trained for about M minutes of the processor, and are judged on the same
-test part with the same suppression of doubles. RetinaNet knows no ignored areas: it takes them for background. Needs
-the extra ``hub``.
+``python -m benchmarks.driving_detectors [--data SPEC ...] [--minutes M] [--image-size S] [--memorize N]``. Both start
+from the ImageNet weights of EfficientNet-Lite0, are trained for about M minutes of the processor, and are judged on the
+same test part with the same suppression of doubles. RetinaNet knows no ignored areas: it takes them for background.
+With ``--time-d-fine`` only the steps of KerasHub's D-FINE are timed. Needs the extra ``hub``.
 """
 
 import argparse
@@ -21,6 +21,10 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=["road-scenes"])
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--image-size", type=int, default=288)
+    parser.add_argument(
+        "--memorize", type=int, metavar="N", help="learn N pictures as they are, and be judged on them: can it learn?"
+    )
+    parser.add_argument("--time-d-fine", action="store_true", help="only time training steps of D-FINE nano")
     arguments = parser.parse_args()
     if importlib.util.find_spec("keras_hub") is None:
         print("keras-hub is not installed (the extra `hub`): nothing to compare.")
@@ -28,16 +32,22 @@ def main() -> None:
     from shared import runtime
 
     runtime.quiet_logs()
+    if arguments.time_d_fine:
+        time_d_fine(arguments.image_size)
+        return
     from apps.driving_perception import config, pictures, prepare
     from shared import optimizers
 
     settings = config.Config.quick().replace(
         {"data": tuple(arguments.data), "image_size": arguments.image_size, "mosaic": 0.2}
     )
+    if arguments.memorize:
+        settings = settings.replace({"mosaic": 0.0, "zoom_out": 1.0, "zoom_in": 1.0, "photometric": 0.0, "flip": False})
     collection = prepare.load_source(settings)
     split, _ = prepare.split_source(collection, settings)
-    learned = pictures.training(collection, split.rows("train"), settings)
-    rows = split.rows("test")
+    shown = split.rows("train")[: arguments.memorize]
+    learned = pictures.training(collection, shown, settings)
+    rows = shown if arguments.memorize else split.rows("test")
     print(
         f"{len(learned)} training, {len(rows)} test images; {arguments.minutes:g} minutes each; "
         f"size {arguments.image_size}"
@@ -51,9 +61,9 @@ def main() -> None:
         seconds = time.perf_counter() - started
         network.optimizer.finalize_variable_values(network.trainable_variables)
         numbers = judge(collection, rows, places, settings)
-        shown = ", ".join(f"{key} {numbers[key]:.3f}" for key in ("map_50", "map", "ap_50_car") if key in numbers)
+        told = ", ".join(f"{key} {numbers[key]:.3f}" for key in ("map_50", "map", "ap_50_car") if key in numbers)
         print(
-            f"{name}: {network.count_params():,} weights; {BATCH * steps} pictures in {seconds:.0f} s; {shown}",
+            f"{name}: {network.count_params():,} weights; {BATCH * steps} pictures in {seconds:.0f} s; {told}",
             flush=True,
         )
 
@@ -136,6 +146,88 @@ def retina_net(settings: Any, classes: int, learning_rate: Any) -> tuple[Any, An
         return np.concatenate([np.asarray(said["cls_logits"]), np.asarray(boxes), rest], axis=2)
 
     return network, as_batch, places
+
+
+def time_d_fine(image_size: int, steps: int = 3) -> None:
+    """Print how long KerasHub's smallest D-FINE takes for a training step, on pictures with two boxes each.
+
+    The same number in each, for its loss counts the rows that fill up shorter lists as objects.
+    """
+    import keras
+
+    from apps.driving_perception import canvas
+
+    network, shape = d_fine(image_size), (BATCH, *canvas.training_shape(image_size), 3)
+    images = np.random.default_rng(0).uniform(0, 1, shape).astype(np.float32)
+    boxes = np.tile(np.array([[[0.3, 0.3, 0.4, 0.4], [0.6, 0.5, 0.1, 0.2]]], np.float32), (BATCH, 1, 1))
+    rows = {"boxes": boxes, "labels": np.tile(np.array([[1, 2]], np.int32), (BATCH, 1))}
+    ended = [time.perf_counter()]
+    said = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _step, _logs: ended.append(time.perf_counter()))
+    network.compile(optimizer=keras.optimizers.AdamW(1e-4))
+    for _ in range(steps):
+        network.fit(images, rows, batch_size=BATCH, shuffle=False, verbose=0, callbacks=[said])
+    first, *rest = np.diff(ended)
+    print(
+        f"KerasHub D-FINE nano: {network.count_params():,} weights; the first step of {BATCH} pictures takes "
+        f"{first:.0f} s with tracing, further ones {np.median(rest):.0f} s"
+    )
+
+
+def d_fine(image_size: int, classes: int = 6) -> Any:
+    """Return D-FINE nano as KerasHub's documentation builds it, for our training pictures, without weights."""
+    import keras_hub
+
+    from apps.driving_perception import canvas
+
+    shape = (*canvas.training_shape(image_size), 3)
+    encoder = keras_hub.models.HGNetV2Backbone(
+        stem_channels=[3, 16, 16],
+        stackwise_stage_filters=[
+            [16, 16, 64, 1, 3, 3],
+            [64, 32, 256, 1, 3, 3],
+            [256, 64, 512, 2, 3, 5],
+            [512, 128, 1024, 1, 3, 5],
+        ],
+        apply_downsample=[False, True, True, True],
+        use_lightweight_conv_block=[False, False, True, True],
+        depths=[1, 1, 2, 1],
+        hidden_sizes=[64, 256, 512, 1024],
+        embedding_size=16,
+        use_learnable_affine_block=True,
+        hidden_act="relu",
+        image_shape=shape,
+        out_features=["stage3", "stage4"],
+    )
+    backbone = keras_hub.models.DFineBackbone(
+        backbone=encoder,
+        decoder_in_channels=[128, 128],
+        encoder_hidden_dim=128,
+        num_denoising=0,
+        num_labels=classes,
+        hidden_dim=128,
+        learn_initial_query=False,
+        num_queries=300,
+        anchor_image_size=shape[:2],
+        feat_strides=[16, 32],
+        num_feature_levels=2,
+        encoder_in_channels=[512, 1024],
+        encode_proj_layers=[1],
+        num_attention_heads=8,
+        encoder_ffn_dim=512,
+        num_encoder_layers=1,
+        hidden_expansion=0.34,
+        depth_multiplier=0.5,
+        eval_idx=-1,
+        num_decoder_layers=3,
+        decoder_attention_heads=8,
+        decoder_ffn_dim=512,
+        decoder_n_points=[6, 6],
+        lqe_hidden_dim=64,
+        num_lqe_layers=2,
+        out_features=["stage3", "stage4"],
+        image_shape=shape,
+    )
+    return keras_hub.models.DFineObjectDetector(backbone=backbone, num_classes=classes, bounding_box_format="xyxy")
 
 
 def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, float]:
