@@ -37,7 +37,7 @@ class Config(config.Config):
     single_class: str = config.setting("car", "what boxes are of in a table without a class column")
     skip_bad: bool = config.setting(False, "write bad boxes and images to a quarantine file and go on")
     split_file: str | None = config.setting(None, "CSV file of image and part; none: split by sequence")
-    scene_sequences: int = config.setting(600, "sequences of road-scenes", unit="sequences", minimum=6)
+    scene_sequences: int = config.setting(1000, "sequences of road-scenes", unit="sequences", minimum=6)
     scene_frames: int = config.setting(2, "frames of each sequence of road-scenes", unit="frames", minimum=1)
     write_format: str = config.setting("coco", "what data --write writes", choices=FORMATS[2:])
 
