@@ -121,7 +121,7 @@ class Source:
 class SceneSettings:
     """Which road scenes ``road-scenes`` means."""
 
-    sequences: int = 600
+    sequences: int = 1000
     frames: int = 2
     seed: int = 0
 
