@@ -8,13 +8,14 @@ whole file is judged, are never read: what is chosen here is not chosen on them.
 import argparse
 import json
 import pathlib
-import subprocess
-import sys
 import tempfile
 
 import numpy as np
 import pandas as pd
 
+from benchmarks import engines
+
+APP = "fraud_detection"
 SHARES, JUDGED, VALIDATION = (0.5, 0.6, 0.7, 0.8), 0.1, 0.1
 METRICS = ("average_precision", "auroc")
 
@@ -42,18 +43,13 @@ def judged(part: pd.DataFrame, share: float, normal_weight: str, folder: pathlib
     part.to_csv(folder / "part.csv", index=False)
     run = ("--run-dir", str(folder / "run"))
     fractions = ("--test-fraction", str(JUDGED / share), "--validation-fraction", str(VALIDATION))
-    command_line("train", "--data", str(folder / "part.csv"), "--normal-weight", normal_weight, *run, *fractions)
-    command_line("evaluate", *run)
+    engines.command_line(
+        APP, "train", "--data", str(folder / "part.csv"), "--normal-weight", normal_weight, *run, *fractions
+    )
+    engines.command_line(APP, "evaluate", *run)
     metrics = json.loads((folder / "run" / "evaluation" / "metrics.json").read_text())
     models = {"ensemble": metrics["metrics"], **metrics["members"], **metrics["baselines"]}
     return {name: [values[metric]["value"] for metric in METRICS] for name, values in models.items()}
-
-
-def command_line(*arguments: str) -> None:
-    command = [sys.executable, "-m", "apps.fraud_detection", *arguments, "--quiet"]
-    finished = subprocess.run(command, capture_output=True, text=True)
-    if finished.returncode:
-        raise SystemExit(f"{' '.join(command)}:\n{finished.stderr[-2000:]}")
 
 
 if __name__ == "__main__":

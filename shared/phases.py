@@ -8,6 +8,9 @@ import pandas as pd
 
 from shared import files, training
 
+# Of a pretrained backbone, what stays of the first layers as it is: edges and textures are the same in every picture.
+FROZEN_PART = 0.4
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Phase:
@@ -22,6 +25,19 @@ class Phase:
     epochs: int
     learning_rate: float
     head_only: bool = False
+
+
+def freeze(layers: Sequence[Any], *, head_only: bool, pretrained: bool) -> None:
+    """Let none of a backbone's layers learn, or all but the first ``FROZEN_PART`` of pretrained ones.
+
+    Args:
+        layers: Of the backbone, in their order.
+        head_only: Whether none learns.
+        pretrained: Whether there is something to keep in the first ones.
+    """
+    frozen = len(layers) if head_only else int(FROZEN_PART * len(layers)) if pretrained else 0
+    for number, layer in enumerate(layers):
+        layer.trainable = number >= frozen
 
 
 def plan(*, epochs: int, frozen_epochs: int, learning_rate: float, head_speed: float) -> dict[str, Phase]:

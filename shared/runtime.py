@@ -92,9 +92,9 @@ def configure(
     import keras
     import tensorflow as tf
 
-    if threads is not None:
-        limit_threads(threads)
     with _before_any_operation("configure"):
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, memory_growth)
     if deterministic:

@@ -32,8 +32,6 @@ LARGEST_EXPONENT = 8.0
 # The last layers of 8, 16 and 32 pixels a place in EfficientNet-Lite0.
 TAPS = ("stage_3_block_2_sum", "stage_5_block_3_sum", "stage_7_block_1_project_normalization")
 
-# Of a preset's layers, the first part that stays as it is.
-FROZEN_PART = 0.4
 _NESTED, _FINEST = "backbone", "finest"
 
 
@@ -98,9 +96,7 @@ def freeze(network: keras.Model, settings: config.Config, *, backbone: bool) -> 
     """Let all but the first stages of a pretrained backbone learn, or none of it; compile afterwards."""
     if settings.is_preset:
         layers = network.get_layer(_NESTED).layers
-        frozen = len(layers) if backbone else int(FROZEN_PART * len(layers)) if settings.pretrained else 0
-        for number, layer in enumerate(layers):
-            layer.trainable = number >= frozen
+        phase.freeze(layers, head_only=backbone, pretrained=settings.pretrained)
     elif settings.fine_tunes:
         stages = len(efficientnet.STAGES) if backbone else settings.frozen_stages
         efficientnet.freeze(network, stages=stages, normalization=True)

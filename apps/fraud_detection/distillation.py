@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import special
 
 from apps.fraud_detection import anomaly, baselines, model
-from shared import datasets, training
+from shared import training
 
 if TYPE_CHECKING:
     from apps.fraud_detection.train import Job
@@ -38,15 +38,17 @@ def fit(name: str, job: "Job") -> keras.Model:
     train, labels = job.arrays["train"], job.labels["train"]
     teacher = fit_teacher(job)
     rows = min(TIMES * len(labels), MOST_ROWS)
-    drawn = recombined(train, labels, rows, np.random.default_rng(model.seed(name, job.settings)))
+    read = model.reads(name, job.inputs)
+    drawn = recombined(
+        {each: train[each] for each in read}, labels, rows, np.random.default_rng(model.seed(name, job.settings))
+    )
     targets = as_logits(teacher(drawn))
     learnt = round(rows * (1 - HELD_BACK))
     network = model.build(name, job.inputs, job.settings, train["numbers"])
-    read = model.reads(name, job.inputs)
     training.fit(
         network,
-        datasets.Arrays(inputs={each: drawn[each][:learnt] for each in read}, labels=targets[:learnt]),
-        datasets.Arrays(inputs={each: drawn[each][learnt:] for each in read}, labels=targets[learnt:]),
+        model.as_arrays({each: values[:learnt] for each, values in drawn.items()}, read, targets[:learnt]),
+        model.as_arrays({each: values[learnt:] for each, values in drawn.items()}, read, targets[learnt:]),
         settings=model.fit_settings(name, job.settings, rows=rows),
         loss=keras.losses.MeanSquaredError(),
         monitor=anomaly.minus_squared_error,
@@ -92,7 +94,6 @@ def recombined(
     found = {
         name: np.where(rng.random((rows, values.shape[1])) < swapped, values[second], values[first])
         for name, values in arrays.items()
-        if name in ("numbers", "categories")
     }
     width = BLUR * np.nanstd(arrays["numbers"].astype(np.float64), axis=0) * (rng.random((rows, 1)) < 0.5)
     blurred = found["numbers"] + np.nan_to_num(width) * rng.standard_normal(found["numbers"].shape)

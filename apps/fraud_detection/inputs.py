@@ -183,7 +183,7 @@ def numbers(inputs: Inputs, transactions: Transactions, history: Mapping[str, Fl
 
 def hours(time: Ints) -> npt.NDArray[np.float64]:
     """Return (n,) hour of the day in [0, 24) of ``time`` in microseconds."""
-    return (time % features.DAY) / (3_600 * features.MICROSECONDS)
+    return (time % features.DAY) / features.HOUR
 
 
 def weekends(time: Ints) -> npt.NDArray[np.float64]:
@@ -230,7 +230,7 @@ def channels(
         payee_risk: (...) share of fraud at their payees in 30 days, as known at their instants.
         same_payee: (...) whether their payee is the one of the transaction judged.
     """
-    before = (now - time) / (3_600 * features.MICROSECONDS)
+    before = (now - time) / features.HOUR
     found = (
         np.log1p(np.maximum(amount, 0)) / 5,
         np.log1p(before) / 5,

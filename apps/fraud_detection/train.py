@@ -174,11 +174,11 @@ def even_shares(kinds: Sequence[str]) -> dict[str, float]:
     >>> even_shares(["dense", "distilled", "autoencoder"])
     {'dense': 0.4, 'distilled': 0.4, 'autoencoder': 0.2}
     """
-    detectors = [kind for kind in kinds if kind in anomaly.KINDS]
-    others = len(kinds) - len(detectors)
-    together = ANOMALY_SHARE if others else 1.0
-    share = {True: together / max(len(detectors), 1), False: (1 - together if detectors else 1.0) / max(others, 1)}
-    return {kind: share[kind in detectors] for kind in kinds}
+    detectors = sum(kind in anomaly.KINDS for kind in kinds)
+    if detectors in (0, len(kinds)):
+        return dict.fromkeys(kinds, 1 / len(kinds))
+    each = {True: ANOMALY_SHARE / detectors, False: (1 - ANOMALY_SHARE) / (len(kinds) - detectors)}
+    return {kind: each[kind in anomaly.KINDS] for kind in kinds}
 
 
 def covered_days(instants: npt.NDArray[np.int64]) -> float:

@@ -16,16 +16,15 @@ import keras
 import numpy as np
 
 from apps.medical_imaging import config
-from shared import errors
+from shared import errors, phases
 from shared.models import efficientnet, heads, hub, pretrained
 
 Shape: TypeAlias = tuple[int, int, int]
 
 _NESTED = "backbone"
-# What stays of the first layers as it is: edges and textures are the same in every picture, and they take half of the
-# training's time. Of EfficientNet-Lite0 the stages, of other networks the part of their layers.
+# The first stages of EfficientNet-Lite0 stay as they are, of other networks a part (``phases``): they take half of the
+# training's time.
 FROZEN_STAGES = 5
-FROZEN_PART = 0.4
 # What ImageNet's colours, from 0 to 1, are centred on and divided by (He et al. 2015).
 _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -89,10 +88,7 @@ def freeze(network: keras.Model, settings: config.Config, *, head_only: bool) ->
         stages = len(efficientnet.STAGES) if head_only else FROZEN_STAGES if keep_first else 0
         efficientnet.freeze(network, stages=stages)
         return
-    layers = network.get_layer(_NESTED).layers
-    frozen = len(layers) if head_only else int(FROZEN_PART * len(layers)) if keep_first else 0
-    for number, layer in enumerate(layers):
-        layer.trainable = number >= frozen
+    phases.freeze(network.get_layer(_NESTED).layers, head_only=head_only, pretrained=keep_first)
 
 
 def require(settings: config.Config) -> None:
