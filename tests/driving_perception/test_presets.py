@@ -16,23 +16,16 @@ SCALE, OFFSET = [0.01, 0.02, 0.03], [-1.0, 0.0, 1.0]
 
 
 def tiny(stages: int = 4) -> keras.Model:
+    # No ResNet: gradients of its small 1 x 1 kernels of stride 2 corrupt the memory of TensorFlow 2.21 with oneDNN.
     keras.utils.set_random_seed(7)
-    return hub.models.ResNetBackbone(
-        input_conv_filters=[64],
-        input_conv_kernel_sizes=[7],
-        stackwise_num_filters=[64, 8, 8, 8][:stages],
-        stackwise_num_blocks=[1] * stages,
-        stackwise_num_strides=[1, 2, 2, 2][:stages],
-        block_type="basic_block",
-        image_shape=(None, None, 3),
-    )
+    return hub.models.DenseNetBackbone(stackwise_num_repeats=[1] * stages, image_shape=(None, None, 3))
 
 
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("preset")
     tiny().save_to_preset(str(folder))
-    hub.layers.ResNetImageConverter(scale=SCALE, offset=OFFSET).save_to_preset(str(folder))
+    hub.layers.DenseNetImageConverter(scale=SCALE, offset=OFFSET).save_to_preset(str(folder))
     return f"hub:{folder}"
 
 
@@ -73,8 +66,8 @@ def test_without_published_weights_all_of_it_learns(preset: str) -> None:
 
 def test_a_backbone_without_the_three_sizes_is_refused(tmp_path: pathlib.Path) -> None:
     tiny(stages=3).save_to_preset(str(tmp_path))
-    hub.layers.ResNetImageConverter(scale=SCALE, offset=OFFSET).save_to_preset(str(tmp_path))
-    with pytest.raises(errors.InputError, match=r"P3, P4, P5.*ResNetBackbone with P2, P3, P4"):
+    hub.layers.DenseNetImageConverter(scale=SCALE, offset=OFFSET).save_to_preset(str(tmp_path))
+    with pytest.raises(errors.InputError, match=r"P3, P4, P5.*DenseNetBackbone with P2, P3, P4"):
         model.build(settings_for(f"hub:{tmp_path}"), classes=2)
 
 
