@@ -22,6 +22,8 @@ import numpy as np
 ROWS = (1, 16, 64)
 ROUNDS = 15
 _SHORT = ("--epochs", "1")
+_CONVOLUTIONAL = "onnx,openvino,litert"
+_SCENES = ("--scene-sequences", "60", "--frozen-epochs", "0")
 _TEXT = ("--maximum-rows", "600", "--no-pretrain-embeddings")
 # What is measured: name -> app, flags of `train`, formats of `export`.
 CASES = {
@@ -30,8 +32,10 @@ CASES = {
     "image-default": (
         "medical_imaging",
         ("--phantom-patients", "120", "--frozen-epochs", "0", *_SHORT),
-        "onnx,openvino,litert",
+        _CONVOLUTIONAL,
     ),
+    "driving-320": ("driving_perception", (*_SCENES, "--image-size", "320", *_SHORT), _CONVOLUTIONAL),
+    "driving-416": ("driving_perception", (*_SCENES, *_SHORT), _CONVOLUTIONAL),
 }
 
 

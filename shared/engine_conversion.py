@@ -42,7 +42,8 @@ def convert(network: keras.Model, folder: pathlib.Path, engine: str, samples: Se
     """
     int8, kind = engine.endswith(formats.INT8), formats.kind(engine)
     path = folder / formats.FILES[kind]
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    for name in ("tf2onnx", "absl"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     if kind == "litert":
         _to_litert(network, path, samples if int8 else ())
         return
@@ -120,7 +121,8 @@ def _quantize(path: pathlib.Path, samples: Sequence[Sample]) -> None:
     prepared = path.with_suffix(".prepared.onnx")
     shape_inference.quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
     operations = ("Conv", "MatMul", "Gemm")
-    nodes = [node.name for node in onnx.load(str(prepared)).graph.node if node.op_type in operations]
+    graph = onnx.load(str(prepared)).graph
+    first = next((node.name for node in graph.node if node.op_type in operations), "")
     quantization.quantize_static(
         str(prepared),
         str(path),
@@ -128,11 +130,29 @@ def _quantize(path: pathlib.Path, samples: Sequence[Sample]) -> None:
         per_channel=True,
         op_types_to_quantize=list(operations),
         activation_type=quantization.QuantType.QUInt8,
-        # The first and the last stand for the input and the answer themselves.
-        nodes_to_exclude=[*nodes[:1], *nodes[-1:]],
+        # The first and the last stand for the input and the answers themselves.
+        nodes_to_exclude=[first, *_last(graph, operations)],
         quant_format=quantization.QuantFormat.QDQ,
     )
     prepared.unlink()
+
+
+def _last(graph: Any, operations: Sequence[str]) -> set[str]:
+    """Return the names of the nodes of some operations after which there are no more of them before an output."""
+    makers = {output: node for node in graph.node for output in node.output}
+    found: set[str] = set()
+    wanted, seen = [output.name for output in graph.output], set()
+    while wanted:
+        name = wanted.pop()
+        node = makers.get(name)
+        if node is None or name in seen:
+            continue
+        seen.add(name)
+        if node.op_type in operations:
+            found.add(node.name)
+        else:
+            wanted += node.input
+    return found
 
 
 def _to_openvino(onnx_path: pathlib.Path, path: pathlib.Path) -> None:

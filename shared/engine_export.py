@@ -13,13 +13,14 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from shared import engine_conversion, errors, files
-from shared.serving import bundle, engines, formats
+from shared.serving import bundle, engines, formats, padding
 
 log = logging.getLogger("fieldnets")
 
 # What scores of a float engine may differ by.
 TOLERANCE = 1e-4
-# What an 8-bit engine may lose of what the app judges by, on validation.
+# What an 8-bit engine, or one of an app whose answers have no tolerance, may lose of what the app judges by, on
+# validation.
 MOST_LOST = 0.005
 CALIBRATION_ROWS = 200
 _BATCH_ROWS = 32
@@ -41,7 +42,13 @@ class Core:
         training: Raw inputs of training rows, for the ranges of 8-bit numbers.
         judge: How good the answers for ``validation`` are by the app's own labels, higher is better.
         signature: Which signature ``preprocess``, network and ``answer`` amount to.
+        judged: Which signature's answers ``judge`` is told, where that is another: then ``preprocess``, network and
+            ``answer_<judged>`` amount to it.
+        exact: Whether answers of a float engine must be the SavedModel's up to ``TOLERANCE``. Where the last digit of a
+            score decides which of two boxes stays, they need not: the engine is judged as an 8-bit one is.
         padded: Inputs (batch, length) whose rows end in zeros that change nothing; first the one that costs most.
+        sizes: What ``preprocess`` says (batch, 2) of the heights and widths of images in larger rows; "": nothing.
+        usage: What who runs the network without the bundle must know, for ``engine.json``.
     """
 
     network: keras.Model
@@ -50,7 +57,11 @@ class Core:
     training: engines.Arrays
     judge: Judge
     signature: str = "serving_default"
+    judged: str = ""
+    exact: bool = True
     padded: Sequence[str] = ()
+    sizes: str = ""
+    usage: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def write_all(folder: pathlib.Path, core: Core, golden: engines.Arrays) -> None:
@@ -69,12 +80,21 @@ def write_all(folder: pathlib.Path, core: Core, golden: engines.Arrays) -> None:
         return
     loaded = bundle.Bundle(path=folder, name=folder.name, version=0, loaded=tf.saved_model.load(str(folder)))
     samples = _samples(loaded, core) if any(name.endswith(formats.INT8) for name in core.names) else []
-    expected = {
-        "golden": _run_all(lambda rows: loaded.run(rows, signature=core.signature), golden),
-        "validation": _run_all(lambda rows: loaded.run(rows, signature=core.signature), core.validation),
-    }
+    expected = _answers(lambda signature: lambda rows: loaded.run(rows, signature=signature), core, golden)
     for name in core.names:
         _write(loaded, core, name, golden, expected, samples)
+
+
+def _answers(
+    run: Callable[[str], engines.Run], core: Core, golden: engines.Arrays
+) -> dict[str, dict[str, npt.NDArray[Any]]]:
+    """Return what signatures say of ``golden`` and ``validation``, and, as ``judged``, what the judge is told."""
+    found = {
+        "golden": _run_all(run(core.signature), golden),
+        "validation": _run_all(run(core.signature), core.validation),
+    }
+    judged = _run_all(run(core.judged), core.validation) if core.judged else found["validation"]
+    return {**found, "judged": judged}
 
 
 def _write(
@@ -93,6 +113,7 @@ def _write(
         "inputs": engine_conversion.input_names(core.network),
         "outputs": engine_conversion.output_names(core.network),
         "padded": list(core.padded),
+        "sizes": core.sizes,
     }
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".engine-") as scratch:
         unfinished = pathlib.Path(scratch) / name
@@ -101,7 +122,7 @@ def _write(
         network = engines.load_network(unfinished, name, about)
         about |= compare(loaded, network, core, golden, expected)
         check(name, about)
-        files.write_json(unfinished / "engine.json", about)
+        files.write_json(unfinished / "engine.json", {**about, **core.usage})
         unfinished.rename(target)
     times = about["milliseconds"]
     log.info("engine %s: %.1f ms, SavedModel %.1f ms", name, times["engine"], times["tensorflow"])
@@ -121,28 +142,33 @@ def compare(
         network: The other network.
         core: What it is judged on.
         golden: Golden raw inputs.
-        expected: What the SavedModel says of ``golden`` and ``validation``.
+        expected: What the SavedModel says of ``golden`` and ``validation``, and what of it is ``judged``.
 
     Returns:
-        ``parity``: for ``golden`` and ``validation`` the largest difference of a number, and how many rows have another
-        text although their scores are clear; ``accuracy`` and ``milliseconds`` (for some golden rows, from raw input to
-        answer) of ``tensorflow`` and ``engine``; ``agreement``, the share of validation rows with the same texts.
+        ``parity``, empty where the app is not exact: for ``golden`` and ``validation`` the largest difference of a
+        number, and how many rows have another text although their scores are clear; ``accuracy`` and ``milliseconds``
+        (for some golden rows, from raw input to answer) of ``tensorflow`` and ``engine``; ``agreement``, the share of
+        validation rows with the same texts.
     """
-    run = engines.joined(loaded, network)
-    received = {"golden": _run_all(run, golden), "validation": _run_all(run, core.validation)}
-    raw = {"golden": golden, "validation": core.validation}
+
+    def run(signature: str) -> engines.Run:
+        named = engines.ANSWER if signature == core.signature else f"{engines.ANSWER}_{signature}"
+        return engines.joined(loaded, network, named)
+
+    received = _answers(run, core, golden)
+    raw = {"golden": golden, "validation": core.validation} if core.exact else {}
     parity = {}
-    for part, found in received.items():
-        changed = ~_same_texts(expected[part], found)
-        sure = _run_all(lambda rows: {"clear": clear(loaded, network, rows)}, raw[part])["clear"]
-        difference = _largest_difference(expected[part], found)
+    for part, rows in raw.items():
+        changed = ~_same_texts(expected[part], received[part])
+        sure = _run_all(lambda some: {"clear": clear(loaded, network, some)}, rows)["clear"]
+        difference = _largest_difference(expected[part], received[part])
         parity[part] = {"difference": difference, "rows_changed": int((changed & sure).sum()), "rows": len(sure)}
     plain = lambda rows: loaded.run(rows, signature=core.signature)  # noqa: E731
     return {
         "parity": parity,
         "agreement": float(_same_texts(expected["validation"], received["validation"]).mean()),
-        "accuracy": {"tensorflow": core.judge(expected["validation"]), "engine": core.judge(received["validation"])},
-        "milliseconds": engines.milliseconds({"tensorflow": plain, "engine": run}, golden),
+        "accuracy": {"tensorflow": core.judge(expected["judged"]), "engine": core.judge(received["judged"])},
+        "milliseconds": engines.milliseconds({"tensorflow": plain, "engine": run(core.signature)}, golden),
         "rows_timed": engines.ROWS_TIMED,
     }
 
@@ -153,7 +179,7 @@ def check(name: str, about: dict[str, Any]) -> None:
     Raises:
         errors.GateError: The engine differs by more, or loses too much.
     """
-    if name.endswith(formats.INT8):
+    if name.endswith(formats.INT8) or not about["parity"]:
         about["tolerance"] = MOST_LOST
         before, after = about["accuracy"]["tensorflow"], about["accuracy"]["engine"]
         if not before - after <= MOST_LOST:
@@ -177,6 +203,8 @@ def _samples(loaded: bundle.Bundle, core: Core) -> list[engines.Arrays]:
     names = engine_conversion.input_names(core.network)
     batches = _batches({name: values[:CALIBRATION_ROWS] for name, values in core.training.items()})
     ready = [engines.prepare(loaded, rows) for rows in batches]
+    if core.sizes:
+        return [images for found in ready for _, images in padding.of_one_size(found, names, core.sizes)]
     return [{name: found[name] for name in names} for found in ready]
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.driving_perception import config
-from shared import cli, errors, files
-from shared.serving import verb
+from shared import cli, files
+from shared.serving import formats, verb
 
 NAME = "driving-perception"
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             monitor=monitor,
             tune=tune,
         ),
-        formats=("saved-model", "onnx", "litert"),
+        formats=("saved-model", *formats.FILES),
         more=_add_options,
     )
     return cli.run(parser, argv)
@@ -122,35 +122,17 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
 
 
 def export(arguments: argparse.Namespace) -> cli.Result:
-    """Write a checked serving bundle, or the network alone for another engine."""
-    if len(arguments.format) > 1:
-        raise errors.InputError(f"--format: expected one format. Received: {', '.join(arguments.format)}")
+    """Write a checked serving bundle."""
     files.RunFolder.open(arguments.run_dir)
+    names = formats.chosen(arguments.format, int8=arguments.int8)
     _load_tensorflow()
     from apps.driving_perception import export as exporting
     from apps.driving_perception import measure, scoring
 
     run = scoring.open_run(arguments.run_dir)
     own, split = measure.own_data(run)
-    if arguments.format != ("saved-model",):
-        return _export_engine(arguments, run, own, split)
-    exported = exporting.export_run(run, own, split.rows("validation"), arguments.output_dir)
+    exported = exporting.export_run(run, own, split, arguments.output_dir, formats=names)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
-
-
-def _export_engine(arguments: argparse.Namespace, run: Any, own: Any, split: Any) -> cli.Result:
-    from apps.driving_perception import engines
-
-    written = engines.write(
-        run,
-        own,
-        validation=split.rows("validation"),
-        training=split.rows("train"),
-        engine=arguments.format[0],
-        int8=arguments.int8,
-        folder=arguments.output_dir,
-    )
-    return {"engine": str(written.path), "parity": written.parity, "milliseconds": written.milliseconds}
 
 
 def monitor(arguments: argparse.Namespace) -> cli.Result:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from apps.driving_perception import canvas, config, decoding, lane, preprocessing
+from apps.driving_perception import canvas, config, decoding, engines, lane, preprocessing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,46 @@ def graph(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[
     falling, ``classes`` (batch, most) int32 and ``count`` (batch,) int32; rows from ``count`` on are 0. Scores go
     down to ``decoding.LEAST_SCORE``.
     """
+
+    def detect(canvases: Any, geometry: Any, valid: Any) -> Mapping[str, Any]:
+        padded, sides = preprocessing.roomy(canvases, geometry)
+
+        def places(row: Any) -> Any:
+            height, width = sides[row, 2], sides[row, 3]
+            picture = tf.cast(padded[row, :height, :width], tf.float32)
+            return model(picture[tf.newaxis], training=False)
+
+        return _detected(places, sides, geometry, valid, settings)
+
+    return detect
+
+
+def of_grids(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[str, Any]]:
+    """Return the function that answers as ``graph`` does from what another engine said.
+
+    It takes grids by name, each (batch, height, width, values) in the upper left corner of its row, and the geometry
+    and validity of the images.
+    """
+
+    def detect(grids: Mapping[str, Any], geometry: Any, valid: Any) -> Mapping[str, Any]:
+        sides = tf.maximum(geometry, canvas.STRIDE)
+
+        def places(row: Any) -> Any:
+            own = {}
+            for name, values in grids.items():
+                height, width = (sides[row, column] // engines.stride(name) for column in (2, 3))
+                own[name] = values[row, :height, :width][tf.newaxis]
+            return engines.places_of(model, own)
+
+        return _detected(places, sides, geometry, valid, settings)
+
+    return detect
+
+
+def _detected(
+    places: Callable[[Any], Any], sides: Any, geometry: Any, valid: Any, settings: config.Config
+) -> Mapping[str, Any]:
+    """Return the boxes of each row's places, one row at a time, in pixels of the originals."""
     most = settings.most_detections
     signature = {
         "boxes": tf.TensorSpec((most, 4), tf.float32),
@@ -43,24 +83,13 @@ def graph(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[
         "count": tf.TensorSpec((), tf.int32),
     }
 
-    def detect(canvases: Any, geometry: Any, valid: Any) -> Mapping[str, Any]:
-        # What is no image has a canvas all the same, of the smallest size that the network takes.
-        room = tf.maximum(canvas.STRIDE - tf.shape(canvases)[1:3], 0)
-        padded = tf.pad(canvases, [[0, 0], [0, room[0]], [0, room[1]], [0, 0]])
-        sides = tf.maximum(geometry, canvas.STRIDE)
+    def one(row: Any) -> Mapping[str, Any]:
+        size = tf.cast(sides[row, preprocessing.FILLED], tf.float32)
+        found = decoding.boxes(places(row), size[tf.newaxis], most=most, overlap=settings.suppression_overlap)
+        return {name: values[0] for name, values in found.items()}
 
-        def one(row: Any) -> Mapping[str, Any]:
-            height, width = sides[row, 2], sides[row, 3]
-            picture = tf.cast(padded[row, :height, :width], tf.float32)
-            places = model(picture[tf.newaxis], training=False)
-            size = tf.cast(sides[row, preprocessing.FILLED], tf.float32)
-            found = decoding.boxes(places, size[tf.newaxis], most=most, overlap=settings.suppression_overlap)
-            return {name: values[0] for name, values in found.items()}
-
-        found = tf.map_fn(one, tf.range(tf.shape(padded)[0]), fn_output_signature=signature)
-        return _of_images(found, geometry, valid)
-
-    return detect
+    found = tf.map_fn(one, tf.range(tf.shape(geometry)[0]), fn_output_signature=signature)
+    return _of_images(found, geometry, valid)
 
 
 def _of_images(found: Mapping[str, Any], geometry: Any, valid: Any) -> Mapping[str, Any]:

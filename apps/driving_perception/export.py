@@ -1,15 +1,17 @@
 """From a run to a serving bundle: an image file in; boxes, scores, classes and a decision out."""
 
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import answers, card, frames, monitor, preprocessing, scoring
+from apps.driving_perception import answers, card, engines, frames, monitor, preprocessing, scoring
 from apps.driving_perception.readers import sources
-from shared import export
+from apps.driving_perception.scores import coco
+from shared import engine_export, export, splits
 from shared.evaluation import drift
 from shared.report import model_card
 from shared.serving import display
@@ -18,23 +20,31 @@ NAME = "driving_perception"
 GOLDEN_ROWS = 24
 # Rows of the drift reference: enough for its quantiles, few enough to look at in half a minute.
 REFERENCE_ROWS = 400
+# Images of validation that engines are compared on.
+JUDGED_ROWS = 200
 
 
 def export_run(
-    run: scoring.Run, collection: frames.Frames, rows: npt.NDArray[np.int64], repository: pathlib.Path
+    run: scoring.Run,
+    collection: frames.Frames,
+    split: splits.Split,
+    repository: pathlib.Path,
+    *,
+    formats: Sequence[str] = (),
 ) -> export.Exported:
     """Write a checked bundle.
 
     Args:
         run: The finished run.
         collection: The run's own images.
-        rows: Its validation part: golden inputs are drawn from it, and it is the drift reference.
+        split: Their parts: golden inputs are drawn from validation, which is also the drift reference.
         repository: The model repository.
+        formats: Engines to write beside the SavedModel, such as ``litert-int8``.
 
     Raises:
-        errors.GateError: The reloaded bundle answers otherwise than ``predict``.
+        errors.GateError: The reloaded bundle answers otherwise than ``predict``, or an engine finds less.
     """
-    chosen = np.random.default_rng(run.settings.seed).permutation(rows)[:REFERENCE_ROWS]
+    chosen = np.random.default_rng(run.settings.seed).permutation(split.rows("validation"))[:REFERENCE_ROWS]
     items = [scoring.as_file(collection.images.read(int(row))) for row in chosen]
     signatures = endpoints(run)
     return export.write(
@@ -49,7 +59,35 @@ def export_run(
             display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
             "model_card.md": model_card.render(card.build(run)),
         },
+        core=core(run, collection, split, formats) if formats else None,
     )
+
+
+def core(
+    run: scoring.Run, collection: frames.Frames, split: splits.Split, formats: Sequence[str]
+) -> engine_export.Core:
+    """Return what other engines run, and the images that they are calibrated and judged on."""
+    generator = np.random.default_rng(run.settings.seed)
+    judged = collection.take(generator.permutation(split.rows("validation"))[:JUDGED_ROWS])
+    training = collection.take(generator.permutation(split.rows("train"))[: engine_export.CALIBRATION_ROWS])
+    return engine_export.Core(
+        network=engines.cut(run.model),
+        names=formats,
+        validation=as_files(judged),
+        training=as_files(training),
+        judge=lambda found: coco.map_50(coco.match_frames(judged, scoring.flat([found]))),
+        judged="all_boxes",
+        exact=False,
+        sizes="sizes",
+        usage=engines.usage(run.model, run.settings),
+    )
+
+
+def as_files(collection: frames.Frames) -> dict[str, npt.NDArray[np.object_]]:
+    """Return the images as the bundle takes them: ``image_bytes`` (n,)."""
+    found = np.empty(len(collection), object)
+    found[:] = [scoring.as_file(collection.images.read(row)) for row in range(len(collection))]
+    return {"image_bytes": found}
 
 
 def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
@@ -58,10 +96,11 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
     ``serving_default`` takes ``image_bytes`` (batch,) string: JPEG or PNG of any size; ``image`` takes (batch, height,
     width, 3) float32 in [0, 1]; both answer as ``answers.decide``, from the threshold on. ``all_boxes`` answers files
     as ``answers.graph``, down to its least score, which average precision needs; ``drift`` gives what drift is judged
-    on. Boxes explain themselves.
+    on. ``preprocess``, and ``answer`` and ``answer_all_boxes``, are what comes before and after the network for engines
+    that run only that. Boxes explain themselves.
     """
     size, rule = run.settings.image_size, run.rule
-    look = answers.graph(run.model, run.settings)
+    look, look_at_grids = answers.graph(run.model, run.settings), answers.of_grids(run.model, run.settings)
 
     def decoded(given: Any) -> tuple[Any, Any, Any]:
         return preprocessing.decode(given["image_bytes"], image_size=size)
@@ -82,13 +121,41 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
         seen = decoded(given)
         return monitor.columns(answer(*seen), *seen)
 
+    def preprocess(given: Any) -> Any:
+        canvases, geometry, valid = decoded(given)
+        padded, sides = preprocessing.roomy(canvases, geometry)
+        return {
+            "image": tf.cast(padded, tf.float32),
+            "sizes": sides[:, preprocessing.WHOLE],
+            "geometry": geometry,
+            "valid": valid,
+        }
+
+    def all_of_grids(given: Mapping[str, Any]) -> Any:
+        return look_at_grids({name: given[name] for name in engines.GRIDS}, given["geometry"], given["valid"])
+
+    def of_grids(given: Mapping[str, Any]) -> Any:
+        return answers.decide(all_of_grids(given), given["geometry"], given["valid"], rule)
+
     encoded = {"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")}
     pixels = {"image": tf.TensorSpec([None, None, None, preprocessing.CHANNELS], tf.float32, "image")}
+    widths = {"logits": len(run.operating.class_names), "sides": 4}
+    grids = {
+        **{
+            name: tf.TensorSpec([None, None, None, widths[name.split("_")[0]]], tf.float32, name)
+            for name in engines.GRIDS
+        },
+        "geometry": tf.TensorSpec([None, 6], tf.int32, "geometry"),
+        "valid": tf.TensorSpec([None], tf.bool, "valid"),
+    }
     return {
         "serving_default": export.Endpoint(function=from_bytes, inputs=encoded),
         "image": export.Endpoint(function=from_image, inputs=pixels),
         "all_boxes": export.Endpoint(function=all_boxes, inputs=encoded),
         "drift": export.Endpoint(function=columns, inputs=encoded),
+        "preprocess": export.Endpoint(function=preprocess, inputs=encoded),
+        "answer": export.Endpoint(function=of_grids, inputs=grids),
+        "answer_all_boxes": export.Endpoint(function=all_of_grids, inputs=grids),
     }
 
 

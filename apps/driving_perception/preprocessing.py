@@ -66,3 +66,12 @@ def place(image: Any, *, image_size: int) -> tuple[Any, Any]:
     padding = [[0, missing[0]], [0, missing[1]], [0, 0]]
     placed = tf.ensure_shape(tf.pad(pixels, padding, constant_values=canvas.GREY), (None, None, CHANNELS))
     return placed, tf.ensure_shape(tf.concat([filled, whole, original], axis=0), (6,))
+
+
+def roomy(canvases: Any, geometry: Any) -> tuple[Any, Any]:
+    """Return canvases and geometry in which what is no image has a canvas all the same, of the smallest size there is.
+
+    The network takes no smaller one.
+    """
+    room = tf.maximum(canvas.STRIDE - tf.shape(canvases)[1:3], 0)
+    return tf.pad(canvases, [[0, 0], [0, room[0]], [0, room[1]], [0, 0]]), tf.maximum(geometry, canvas.STRIDE)

@@ -69,12 +69,12 @@ def listed(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
     return dict(sorted(found.items(), key=lambda item: (item[1]["milliseconds"]["engine"], item[0])))
 
 
-def joined(loaded: bundle.Bundle, network: Run) -> Run:
-    """Return the way from raw inputs to answers with another network inside."""
+def joined(loaded: bundle.Bundle, network: Run, signature: str = ANSWER) -> Run:
+    """Return the way from raw inputs to the answers of a signature with another network inside."""
 
     def run(inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         ready = prepare(loaded, inputs)
-        return answer(loaded, network(ready), ready)
+        return answer(loaded, network(ready), ready, signature)
 
     return run
 
@@ -84,10 +84,10 @@ def prepare(loaded: bundle.Bundle, inputs: Arrays) -> dict[str, npt.NDArray[Any]
     return loaded.run(inputs, signature=PREPROCESS)
 
 
-def answer(loaded: bundle.Bundle, found: Arrays, ready: Arrays) -> dict[str, npt.NDArray[Any]]:
-    """Return what the served signature says for the network's outputs and what ``prepare`` returned."""
-    given = {name: found[name] if name in found else ready[name] for name in loaded.inputs(ANSWER)}
-    return loaded.run(given, signature=ANSWER)
+def answer(loaded: bundle.Bundle, found: Arrays, ready: Arrays, signature: str = ANSWER) -> dict[str, npt.NDArray[Any]]:
+    """Return what a signature says for the network's outputs and what ``prepare`` returned."""
+    given = {name: found[name] if name in found else ready[name] for name in loaded.inputs(signature)}
+    return loaded.run(given, signature=signature)
 
 
 def load_network(folder: pathlib.Path, name: str, about: Mapping[str, Any]) -> Run:
@@ -96,7 +96,8 @@ def load_network(folder: pathlib.Path, name: str, about: Mapping[str, Any]) -> R
     Args:
         folder: The engine's own folder.
         name: The engine.
-        about: Its ``inputs`` and ``outputs``, names in the network's order, and which inputs are ``padded``.
+        about: Its ``inputs`` and ``outputs``, names in the network's order, which inputs are ``padded``, and what says
+            the ``sizes`` of images.
     """
     path = folder / formats.FILES[formats.kind(name)]
     load = {"onnx": _onnx, "openvino": _openvino, "litert": _litert}[formats.kind(name)]
@@ -104,7 +105,8 @@ def load_network(folder: pathlib.Path, name: str, about: Mapping[str, Any]) -> R
     # A recurrent step is too small to be shared among cores: each gets rows of its own, where the engine allows it.
     workers = cores if about["padded"] and formats.kind(name) == "onnx" else 1
     network = load(path, list(about["inputs"]), list(about["outputs"]), cores // workers)
-    return padding.by_length(network, list(about["padded"]), workers=workers)
+    sized = padding.by_size(network, list(about["inputs"]), about["sizes"])
+    return padding.by_length(sized, list(about["padded"]), workers=workers)
 
 
 def milliseconds(runs: Mapping[str, Run], inputs: Arrays) -> dict[str, float]:

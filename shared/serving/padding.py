@@ -1,4 +1,4 @@
-"""Rows of many lengths in one batch: each runs with those of about its length, so that no time goes into padding."""
+"""Rows of many lengths or sizes in one batch: each runs with those of its own, so that no time goes into padding."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
@@ -37,6 +37,41 @@ def by_length(network: Run, padded: Sequence[str], *, workers: int) -> Run:
         return {name: np.concatenate([part[name] for part in found])[back] for name in found[0]}
 
     return run
+
+
+def by_size(network: Run, images: Sequence[str], sizes: str) -> Run:
+    """Return a network that is asked for images of one size at a time, without what fills their rows up.
+
+    Args:
+        network: From inputs (batch, height, width, channels) to outputs (batch, h, w, channels).
+        images: Its inputs; each image is in the upper left corner of its row.
+        sizes: The array (batch, 2) of the images' heights and widths; "": they fill their rows.
+    """
+    if not sizes:
+        return network
+
+    def run(given: Arrays) -> dict[str, npt.NDArray[Any]]:
+        parts = list(of_one_size(given, images, sizes))
+        found = [network(part) for _, part in parts]
+        back = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
+        return {name: _filled_up([part[name] for part in found])[back] for name in found[0]}
+
+    return run
+
+
+def of_one_size(given: Arrays, images: Sequence[str], sizes: str) -> Iterator[tuple[npt.NDArray[np.int64], Arrays]]:
+    """Yield rows whose images have one size, and those images; see ``by_size``."""
+    found, which = np.unique(given[sizes], axis=0, return_inverse=True)
+    for number, (height, width) in enumerate(found):
+        rows = np.flatnonzero(which.ravel() == number)
+        yield rows, {name: given[name][rows, :height, :width] for name in images}
+
+
+def _filled_up(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return (n, h, w, channels) parts below each other, with zeros up to the largest h and w."""
+    height, width = (max(part.shape[axis] for part in parts) for axis in (1, 2))
+    rooms = [((0, 0), (0, height - part.shape[1]), (0, width - part.shape[2]), (0, 0)) for part in parts]
+    return np.concatenate([np.pad(part, room) for part, room in zip(parts, rooms, strict=True)])
 
 
 def lengths(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

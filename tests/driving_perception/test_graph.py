@@ -1,6 +1,6 @@
 import dataclasses
 import io
-import pathlib
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from apps.driving_perception import answers, canvas, config, decoding, engines, lane, model, preprocessing, scoring
 from apps.driving_perception import boxes as box
+from shared.serving import padding
 
 pytestmark = pytest.mark.tensorflow
 SETTINGS = dataclasses.replace(config.Config.smoke(), image_size=96)
@@ -119,26 +120,40 @@ def test_other_files_than_jpeg_and_png_are_read_and_what_is_none_stays() -> None
     assert (np.asarray(PIL.Image.open(io.BytesIO(scoring.as_file(image)))) == image).all()
 
 
-def test_the_heads_of_the_network_give_its_places(network: object) -> None:
+def test_the_grids_of_the_network_give_its_places(network: object) -> None:
     image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
-    heads = [np.asarray(head) for head in engines.cut(network)(image, training=False)]
-    np.testing.assert_allclose(
-        engines.places_of(network, heads), np.asarray(network(image, training=False)), rtol=1e-5, atol=1e-4
-    )
-    assert len(heads) == len(engines.HEADS)
+    grids = engines.cut(network)(image, training=False)
+    assert {name: tuple(values.shape[1:3]) for name, values in grids.items()} == {
+        name: (64 // engines.stride(name), 96 // engines.stride(name)) for name in engines.GRIDS
+    }
+    np.testing.assert_allclose(engines.places_of(network, grids), network(image, training=False), rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("engine", engines.FORMATS)
-def test_an_engine_gives_the_heads_of_the_network(engine: str, network: object, tmp_path: pathlib.Path) -> None:
-    if engines.missing(engine):
-        pytest.skip(f"{', '.join(engines.missing(engine))} not installed")
-    path = tmp_path / engines.FILES[engine]
-    engines.convert(network, path, engine=engine, shape=(64, 96))
-    image = np.random.default_rng(1).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
-    for found, expected in zip(
-        engines.load(path, engine)(image), engines.cut(network)(image, training=False), strict=True
-    ):
-        np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-3, atol=1e-3)
+def test_images_of_many_sizes_are_answered_from_their_grids_as_by_the_network(network: object) -> None:
+    files = [
+        encoded(120, 80),
+        encoded(300, 70, seed=1),
+        b"no image",
+        encoded(64, 128, seed=2),
+        encoded(120, 80, seed=3),
+    ]
+    canvases, geometry, valid = preprocessing.decode(tf.constant(files), image_size=96)
+    expected = answers.graph(network, SETTINGS)(canvases, geometry, valid)
+    padded, sides = preprocessing.roomy(canvases, geometry)
+    given = {"image": padded.numpy().astype(np.float32), "sizes": sides.numpy()[:, preprocessing.WHOLE]}
+    asked: list[tuple[int, ...]] = []
+
+    def look(images: Any) -> dict[str, np.ndarray]:
+        asked.append(images["image"].shape)
+        return {name: values.numpy() for name, values in engines.cut(network)(images["image"], training=False).items()}
+
+    grids = padding.by_size(look, ["image"], "sizes")(given)
+    found = answers.of_grids(network, SETTINGS)(grids, geometry, valid)
+    # Two images have one size, and look together.
+    assert sorted(shape[0] for shape in asked) == [1, 1, 1, 2]
+    assert (found["count"].numpy() == expected["count"].numpy()).all()
+    np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=0.05)
+    np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-5)
 
 
 def test_overlaps_in_the_graph_are_those_in_numpy() -> None:

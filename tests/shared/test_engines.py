@@ -80,6 +80,7 @@ def converted(network: keras.Model, folder: pathlib.Path, name: str, **options: 
         "inputs": engine_conversion.input_names(network),
         "outputs": engine_conversion.output_names(network),
         "padded": ["tokens"] if "tokens" in engine_conversion.input_names(network) else [],
+        "sizes": "",
     }
     return engines.load_network(folder, name, about)
 
@@ -125,6 +126,23 @@ def test_other_networks_say_the_same(build: Any, inputs: Any, engine: str, tmp_p
     check_equal(network, converted(network, tmp_path, engine), inputs)
 
 
+def test_8_bits_leave_the_first_operation_and_the_last_before_each_output_in_floats(tmp_path: pathlib.Path) -> None:
+    import onnx
+
+    given = keras.Input((8, 8, 1), name="image")
+    middle = given
+    for name in ("first", "second", "third"):
+        middle = keras.layers.Conv2D(4, 3, activation="silu", padding="same", name=name)(middle)
+    outputs = {name: keras.layers.Conv2D(2, 1, name=name)(middle) for name in ("logits", "sides")}
+    engine_conversion.convert(lively(keras.Model(given, outputs)), tmp_path, "onnx-int8", samples=[images(16)])
+    graph = onnx.load(str(tmp_path / formats.FILES["onnx"])).graph
+    made_by = {name: node.op_type for node in graph.node for name in node.output}
+    floats = [
+        node.name for node in graph.node if node.op_type == "Conv" and made_by.get(node.input[1]) != "DequantizeLinear"
+    ]
+    assert sorted(name.split("/")[-2].removesuffix("_1") for name in floats) == ["first", "logits", "sides"]
+
+
 @pytest.mark.parametrize("engine", formats.FILES)
 def test_8_bits_come_near(engine: str, tmp_path: pathlib.Path) -> None:
     network = image_network()
@@ -165,7 +183,13 @@ def test_converting_leaves_the_network_as_it_was(tmp_path: pathlib.Path) -> None
     np.testing.assert_array_equal(network(texts(3)["tokens"], training=False)["logits"], before)
 
 
-def written(repository: pathlib.Path, core_network: Any = None, names: tuple[str, ...] = ("onnx", "openvino")) -> Any:
+def written(
+    repository: pathlib.Path,
+    core_network: Any = None,
+    names: tuple[str, ...] = ("onnx", "openvino"),
+    *,
+    exact: bool = True,
+) -> Any:
     """Export a bundle of the dense network; the core may be another one: a planted fault."""
     network = dense_network()
     decision = decisions.Decision(
@@ -201,6 +225,7 @@ def written(repository: pathlib.Path, core_network: Any = None, names: tuple[str
             validation=inputs,
             training=inputs,
             judge=lambda found: float((found["labels"] == outputs["labels"]).mean()),
+            exact=exact,
         ),
     )
 
@@ -286,6 +311,16 @@ def test_8_bits_that_answer_worse_are_not_written(tmp_path: pathlib.Path) -> Non
         written(tmp_path, faulty, ("onnx-int8",))
 
 
+def test_where_answers_have_no_tolerance_a_float_engine_is_judged_by_what_it_loses(tmp_path: pathlib.Path) -> None:
+    about = engines.listed(written(tmp_path / "right", exact=False).path)["onnx"]
+    assert about["parity"] == {}
+    assert about["tolerance"] == engine_export.MOST_LOST
+    faulty = dense_network()
+    faulty.set_weights([-weight for weight in faulty.get_weights()])
+    with pytest.raises(errors.GateError, match=r"engine onnx: expected to lose at most 0\.005"):
+        written(tmp_path / "faulty", faulty, exact=False)
+
+
 def test_another_decision_counts() -> None:
     about: dict[str, Any] = {"parity": {"golden": {"difference": 1e-6, "rows_changed": 1, "rows": 40}}}
     with pytest.raises(errors.GateError, match="1 of 40 rows with another decision"):
@@ -296,6 +331,22 @@ def test_a_row_is_clear_where_its_decision_does_not_hang_on_the_last_digits(load
     logits = np.array([[0.0, 0.0001], [0.0, 2.0]], np.float32)
     clear = engine_export.clear(loaded, lambda _: {"logits": logits}, {"column": np.zeros((2, 4))})
     assert clear.tolist() == [False, True]
+
+
+def test_images_of_many_sizes_get_the_same_answers_in_their_order() -> None:
+    def look(given: Any) -> dict[str, Any]:
+        return {"doubled": 2 * given["image"][:, ::2]}
+
+    generator = np.random.default_rng(0)
+    sizes = generator.choice([2, 4, 6], (20, 2))
+    images = np.zeros((20, 6, 6, 1))
+    for image, (height, width) in zip(images, sizes, strict=True):
+        image[:height, :width] = generator.random((height, width, 1))
+    seen = images.copy()
+    for row, (height, width) in enumerate(sizes):
+        seen[row, height:], seen[row, :, width:] = -1, -1
+    found = padding.by_size(look, ["image"], "sizes")({"image": seen, "sizes": sizes})
+    np.testing.assert_array_equal(found["doubled"], 2 * images[:, ::2])
 
 
 def test_rows_of_many_lengths_get_the_same_answers_in_their_order() -> None:
@@ -333,3 +384,21 @@ def test_medical_imaging_exports_engines_that_answer_as_predict_does(command_lin
         np.testing.assert_allclose(found["scores"], golden["outputs"]["scores"], atol=1e-5)
     refused = command_line.run(module, *export_run, "--format", "onnx,pickle", code=2)
     assert "invalid choice: 'pickle'" in refused.stderr
+
+
+def test_driving_perception_exports_engines_that_find_what_the_saved_model_finds(
+    command_line: helpers.CommandLine,
+) -> None:
+    module, run = "apps.driving_perception", command_line.folder / "driving"
+    command_line.run(module, "train", "--preset", "smoke", "--run-dir", run, "--quiet")
+    export_run = ("export", "--run-dir", run, "--output-dir", command_line.folder / "models")
+    said = command_line.run(module, *export_run, "--format", "onnx,litert", "--json").json
+    loaded = bundle.load(pathlib.Path(said["bundle"]))
+    golden = loaded.extra("golden.json")
+    inputs = {name: bundle.decode(values) for name, values in golden["inputs"].items()}
+    for name, about in engines.listed(loaded.path).items():
+        found = engines.open_engine(loaded, name).run(inputs)
+        assert found["decision"].tolist() == golden["outputs"]["decision"]
+        np.testing.assert_allclose(found["scores"], golden["outputs"]["scores"], atol=1e-4)
+        assert about["accuracy"]["tensorflow"] > 0
+        assert len(about["grids"]["factors"]) == len(about["grids"]["strides"])
