@@ -120,6 +120,12 @@ def retina_net(settings: Any, classes: int, learning_rate: Any) -> tuple[Any, An
         image_encoder=encoder, min_level=3, max_level=7, use_p5=False, image_shape=(None, None, 3)
     )
     network = keras_hub.models.RetinaNetObjectDetector(backbone, num_classes=classes, bounding_box_format="xyxy")
+    # KerasHub 0.32 gives the prior of the classes (Lin et al. 2017) to the boxes: each would have to unlearn it first.
+    for head, bias in (
+        (network.box_head, 0.0),
+        (network.classification_head, -np.log((1 - model.PRIOR) / model.PRIOR)),
+    ):
+        head.prediction_layer.bias.assign(np.full(head.prediction_layer.bias.shape, bias))
     network.compile(
         optimizer=_optimizer(learning_rate),
         box_loss=keras.losses.Huber(reduction="sum"),

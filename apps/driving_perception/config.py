@@ -67,7 +67,7 @@ class Config(config.Config):
 
     frozen_epochs: int = config.setting(1, "epochs in which only pyramid and head learn", minimum=0)
     pictures: int = config.setting(
-        14000, "training pictures shown in all, where epochs are not said", unit="pictures", minimum=1
+        20000, "training pictures shown in all, where epochs are not said", unit="pictures", minimum=1
     )
     epochs: int | None = config.setting(
         None, "passes over the training part; none: as many as pictures says, 10 to 40", minimum=1
