@@ -15,10 +15,9 @@ _ROWS_AT_ONCE = 32
 class DetectionLoss(keras.losses.Loss):  # type: ignore[misc]
     """Compare the places of a network with rows of labelled boxes.
 
-    Classes: quality focal loss, |q - s| ** 2 * cross-entropy(q, s), where q is how well the place fits its object (Li
-        et
-    al. 2020, "Generalized Focal Loss", https://arxiv.org/abs/2006.04388, equation 2). Boxes: 1 - CIoU (Zheng et al.
-    2020, https://arxiv.org/abs/1911.08287), weighted with the quality. Both are divided by the batch's sum of
+    Classes: quality focal loss, |q - s| ** 2 * cross-entropy(q, s), where q is how well the place fits its object
+    (Li et al. 2020, "Generalized Focal Loss", https://arxiv.org/abs/2006.04388, equation 2). Boxes: 1 - CIoU (Zheng
+    et al. 2020, https://arxiv.org/abs/1911.08287), weighted with the quality. Both are divided by the batch's sum of
     qualities.
 
     Args:
