@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from shared import config, errors, flags, printing
+from shared.serving import formats as engine_formats
 from shared.serving import settings
 
 # What a verb returns: JSON-able; "table" is a list of rows, "exit_code" another code than 0 for a gate that failed.
@@ -104,7 +105,8 @@ def app_parser(
     explain.add_argument("input", metavar="INPUT", help="a raw input: a text, or a path")
     explain.add_argument("--output", type=pathlib.Path, required=True, help="the picture or HTML file to write")
 
-    predict = verb("predict", commands.predict, "score many raw inputs, streaming", *_without(source, "data"))
+    asked = _of_engine(commands.predict)
+    predict = verb("predict", asked, "score many raw inputs, streaming", *_without(source, "data"))
     _add_model_choice(predict)
     predict.add_argument("input", metavar="INPUT", nargs="+", type=pathlib.Path, help="files to score")
     predict.add_argument("--output", type=pathlib.Path, required=True, help=".csv, .jsonl or .parquet")
@@ -264,6 +266,19 @@ def _add_model_choice(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_mutually_exclusive_group(required=True)
     choice.add_argument("--run-dir", type=pathlib.Path, help="a run folder")
     choice.add_argument("--model-dir", type=pathlib.Path, help="a bundle, or the folder above it")
+    names = engine_formats.NAMES
+    parser.add_argument("--engine", choices=names, default=names[0], help="with --model-dir: what runs the network")
+
+
+def _of_engine(command: Command) -> Command:
+    """Return a command that refuses to run a run's network with an engine: only bundles hold them."""
+
+    def checked(arguments: argparse.Namespace) -> Result:
+        if arguments.model_dir is None and arguments.engine != engine_formats.TENSORFLOW:
+            raise errors.InputError(f"--engine {arguments.engine}: expected --model-dir. Received: --run-dir")
+        return command(arguments)
+
+    return checked
 
 
 def _set_up_logging(arguments: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from apps.driving_perception import answers_table, drawing, frames, lane, scoring, stream, video
 from shared import batch, cli, files, progress
-from shared.serving import bundle
+from shared.serving import engines
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
 CHUNK_ROWS = 16
@@ -185,7 +185,7 @@ def _size(item: stream.Item) -> tuple[int, int]:
 def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], lane.Region, dict[str, str]]:
     """Return how to answer pictures, the classes, the own way, and what identifies the model to a resumed call."""
     if arguments.model_dir is not None:
-        loaded = bundle.load(arguments.model_dir)
+        loaded = engines.load(arguments.model_dir, arguments.engine)
         said = loaded.extra("decision.json")
 
         def ask(items: Sequence[stream.Item]) -> dict[str, npt.NDArray[Any]]:
@@ -194,7 +194,7 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], lane.
             return loaded.run({"image_bytes": column})
 
         names = tuple(said["class_names"])
-        return ask, names, lane.Region(**said["region"]), {"model": str(loaded.path)}
+        return ask, names, lane.Region(**said["region"]), {"model": str(loaded.path), "engine": loaded.engine.name}
     run = scoring.open_run(arguments.run_dir)
     region = lane.Region.of(run.settings)
     return run.say, run.operating.class_names, region, {"model": files.sha256(run.folder.model)}

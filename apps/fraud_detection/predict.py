@@ -70,16 +70,16 @@ def _table(block: stream.Block, rows: npt.NDArray[np.int64], answers: Mapping[st
 def _open(arguments: argparse.Namespace) -> tuple[Answer, inputs.Inputs, dict[str, str]]:
     """Return how to answer, which arrays are read, and what identifies the model to a resumed call."""
     if arguments.model_dir is not None:
-        from shared.serving import bundle
+        from shared.serving import engines
 
-        loaded = bundle.load(arguments.model_dir)
+        loaded = engines.load(arguments.model_dir, arguments.engine)
         found = inputs.Inputs.from_json(loaded.extra("inputs.json"))
 
         def ask(block: stream.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
             outputs = loaded.run(graph.columns(found, block.transactions, block.history, rows), signature="score")
             return {name: outputs[name] for name in ("score", "decision")}
 
-        return ask, found, {"model": str(loaded.path)}
+        return ask, found, {"model": str(loaded.path), "engine": loaded.engine.name}
     from apps.fraud_detection import scoring
 
     run = scoring.open_run(arguments.run_dir)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from apps.medical_imaging import data, preprocessing
 from shared import batch, cli, files, progress
-from shared.serving import bundle
+from shared.serving import bundle, engines
 
 Item: TypeAlias = bytes | npt.NDArray[np.float32]
 Answer: TypeAlias = Callable[[Sequence[Item]], dict[str, npt.NDArray[Any]]]
@@ -82,9 +82,9 @@ def ask(loaded: bundle.Bundle, items: Sequence[Item]) -> dict[str, npt.NDArray[A
 def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[str, str]]:
     """Return how to answer images, the classes, and what identifies the model to a resumed call."""
     if arguments.model_dir is not None:
-        loaded = bundle.load(arguments.model_dir)
+        loaded = engines.load(arguments.model_dir, arguments.engine)
         names = tuple(loaded.extra("decision.json")["class_names"])
-        return lambda items: ask(loaded, items), names, {"model": str(loaded.path)}
+        return lambda items: ask(loaded, items), names, {"model": str(loaded.path), "engine": loaded.engine.name}
     from apps.medical_imaging import scoring
 
     run = scoring.open_run(arguments.run_dir)

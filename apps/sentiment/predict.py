@@ -69,11 +69,12 @@ def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> 
 def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[str, str]]:
     """Return how to answer texts, the classes, and what identifies the model to a resumed call."""
     if arguments.model_dir is not None:
-        from shared.serving import bundle
+        from shared.serving import engines
 
-        loaded = bundle.load(arguments.model_dir)
+        loaded = engines.load(arguments.model_dir, arguments.engine)
         names = tuple(loaded.extra("decision.json")["class_names"])
-        return in_batches(lambda texts: loaded.run({"text": texts})), names, {"model": str(loaded.path)}
+        identity = {"model": str(loaded.path), "engine": loaded.engine.name}
+        return in_batches(lambda texts: loaded.run({"text": texts})), names, identity
     from apps.sentiment import export, scoring
 
     run = scoring.open_run(arguments.run_dir)

@@ -18,7 +18,6 @@ from shared import errors, files, machine
 from shared.serving import bundle, formats, padding
 
 FOLDER = f"{bundle.EXTRA}/engines"
-TENSORFLOW = "tensorflow"
 AUTO = "auto"
 PREPROCESS, ANSWER = "preprocess", "answer"
 ROWS_TIMED = 16
@@ -50,17 +49,42 @@ def open_engine(loaded: bundle.Bundle, wanted: str = AUTO) -> Engine:
     """
     if wanted == AUTO:
         return _fastest(loaded)
-    if wanted == TENSORFLOW:
+    if wanted == formats.TENSORFLOW:
         return _tensorflow(loaded)
     written = listed(loaded.path)
     if wanted not in written:
         flags = f"--format {formats.kind(wanted)}{' --int8' if wanted.endswith(formats.INT8) else ''}"
         raise errors.InputError(
             f"{loaded.path}: expected the engine {wanted}, which `export {flags}` writes. Received: a bundle with "
-            f"{', '.join([TENSORFLOW, *written])}"
+            f"{', '.join([formats.TENSORFLOW, *written])}"
         )
     formats.require(formats.kind(wanted), formats.RUN_WITH, f"--engine {wanted}")
     return _of_bundle(loaded, wanted, written[wanted])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WithEngine(bundle.Bundle):
+    """A bundle whose engine answers the signature that it serves."""
+
+    engine: Engine
+
+    def run(
+        self, inputs: Mapping[str, npt.ArrayLike], *, signature: str = "serving_default"
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Run a signature on a batch; see ``bundle.Bundle.run``."""
+        if signature == self.engine.signature:
+            return self.engine.run({name: np.asarray(values) for name, values in inputs.items()})
+        return super().run(inputs, signature=signature)
+
+
+def load(path: pathlib.Path, wanted: str) -> WithEngine:
+    """Check a bundle's manifest and load it with an engine; see ``bundle.load`` and ``open_engine``."""
+    return with_engine(bundle.load(path), wanted)
+
+
+def with_engine(loaded: bundle.Bundle, wanted: str = AUTO) -> WithEngine:
+    """Return the bundle with the engine of that name; see ``open_engine``."""
+    return WithEngine(**vars(loaded), engine=open_engine(loaded, wanted))
 
 
 def listed(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
@@ -134,13 +158,13 @@ def _fastest(loaded: bundle.Bundle) -> Engine:
     signature = next(iter(written.values()))["signature"]
     engines = {name: _of_bundle(loaded, name, about) for name, about in written.items()}
     plain = lambda inputs: loaded.run(inputs, signature=signature)  # noqa: E731
-    times = milliseconds({**{name: engine.run for name, engine in engines.items()}, TENSORFLOW: plain}, golden)
+    times = milliseconds({**{name: engine.run for name, engine in engines.items()}, formats.TENSORFLOW: plain}, golden)
     best = min(times, key=lambda name: times[name])
     return engines[best] if best in engines else _tensorflow(loaded)
 
 
 def _tensorflow(loaded: bundle.Bundle) -> Engine:
-    return Engine(name=TENSORFLOW, signature="serving_default", run=loaded.run)
+    return Engine(name=formats.TENSORFLOW, signature="serving_default", run=loaded.run)
 
 
 def _of_bundle(loaded: bundle.Bundle, name: str, about: Mapping[str, Any]) -> Engine:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared import errors, flags
+from shared.serving import formats
 
-ENGINES = ("auto", "tensorflow", "onnx", "openvino", "litert", "onnx-int8", "openvino-int8", "litert-int8")
+ENGINES = ("auto", *formats.NAMES)
 TOKEN_VARIABLE = "FIELDNETS_TOKEN"
 _MIB = 1 << 20
 _CLOUD = "://"

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import gc
 import time
 from collections.abc import Callable, Mapping
@@ -32,15 +31,16 @@ class Version:
         options: settings.Settings,
         on_served: Callable[[batching.Served], None] = lambda _served: None,
     ) -> None:
-        self.bundle, self._options = loaded, options
+        self._options = options
         self.name, self.number = loaded.name, loaded.version
         self.signatures = {name: (loaded.inputs(name), loaded.outputs(name)) for name in loaded.signatures}
         self.decision = loaded.extra("decision.json")
         golden = loaded.extra("golden.json")["inputs"]
         self.example = {name: values[-1] for name, values in golden.items()}
-        self._engine = engines.open_engine(loaded, options.engine)
-        self.engine_name = self._engine.name
-        self._plain = {DEFAULT, self._engine.signature}
+        found = engines.with_engine(loaded, options.engine)
+        self.bundle: bundle.Bundle = found
+        self.engine_name = found.engine.name
+        self._plain = {DEFAULT, found.engine.signature}
         replay.replay(loaded)
         self._warm_up({name: bundle.decode(values) for name, values in golden.items()})
         # What takes long, such as explanations, has a thread of its own: plain answers do not wait for it.
@@ -107,8 +107,7 @@ class Version:
         self._quick.close()
         self._slow.close()
         self.watch.close()
-        self.bundle = dataclasses.replace(self.bundle, loaded=None)
-        del self._engine
+        self.bundle = bundle.Bundle(path=self.bundle.path, name=self.name, version=self.number, loaded=None)
         gc.collect()
 
     def _run(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -116,8 +115,6 @@ class Version:
         import tensorflow as tf
 
         try:
-            if signature == self._engine.signature:
-                return self._engine.run(inputs)
             return self.bundle.run(inputs, signature=signature)
         except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
             raise refusals.Refusal(

@@ -4,6 +4,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from shared import errors, files, machine
@@ -384,6 +385,10 @@ def test_medical_imaging_exports_engines_that_answer_as_predict_does(command_lin
         np.testing.assert_allclose(found["scores"], golden["outputs"]["scores"], atol=1e-5)
     refused = command_line.run(module, *export_run, "--format", "onnx,pickle", code=2)
     assert "invalid choice: 'pickle'" in refused.stderr
+    refused = command_line.run(
+        module, "predict", "--run-dir", run, run, "--output", run / "o.csv", "--engine", "onnx", code=2
+    )
+    assert "--engine onnx: expected --model-dir. Received: --run-dir" in refused.stderr
 
 
 def test_driving_perception_exports_engines_that_find_what_the_saved_model_finds(
@@ -402,3 +407,18 @@ def test_driving_perception_exports_engines_that_find_what_the_saved_model_finds
         np.testing.assert_allclose(found["scores"], golden["outputs"]["scores"], atol=1e-4)
         assert about["accuracy"]["tensorflow"] > 0
         assert len(about["grids"]["factors"]) == len(about["grids"]["strides"])
+    pictures = command_line.folder / "pictures"
+    pictures.mkdir()
+    for number, content in enumerate(inputs["image_bytes"]):
+        (pictures / f"{number:02d}.jpg").write_bytes(content)
+    outputs = {}
+    for name in ("tensorflow", "litert"):
+        output = command_line.folder / f"{name}.csv"
+        ask = ("predict", "--model-dir", loaded.path, pictures, "--output", output, "--engine", name)
+        command_line.run(module, *ask)
+        outputs[name] = pd.read_csv(output)
+    assert outputs["litert"]["decision"].tolist() == golden["outputs"]["decision"]
+    assert outputs["litert"]["decision"].tolist() == outputs["tensorflow"]["decision"].tolist()
+    # Their last digits differ, which the rounded numbers of the files do not show.
+    asked = engines.load(loaded.path, "litert")
+    assert not np.array_equal(asked.run(inputs)["scores"], loaded.run(inputs)["scores"])
