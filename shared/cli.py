@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from shared import config, errors, flags, printing
-from shared.serving import formats as engine_formats
 from shared.serving import settings
 
 # What a verb returns: JSON-able; "table" is a list of rows, "exit_code" another code than 0 for a gate that failed.
@@ -266,7 +265,7 @@ def _add_model_choice(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_mutually_exclusive_group(required=True)
     choice.add_argument("--run-dir", type=pathlib.Path, help="a run folder")
     choice.add_argument("--model-dir", type=pathlib.Path, help="a bundle, or the folder above it")
-    names = engine_formats.NAMES
+    names = settings.NETWORKS
     parser.add_argument("--engine", choices=names, default=names[0], help="with --model-dir: what runs the network")
 
 
@@ -274,7 +273,7 @@ def _of_engine(command: Command) -> Command:
     """Return a command that refuses to run a run's network with an engine: only bundles hold them."""
 
     def checked(arguments: argparse.Namespace) -> Result:
-        if arguments.model_dir is None and arguments.engine != engine_formats.TENSORFLOW:
+        if arguments.model_dir is None and arguments.engine != settings.NETWORKS[0]:
             raise errors.InputError(f"--engine {arguments.engine}: expected --model-dir. Received: --run-dir")
         return command(arguments)
 

@@ -18,6 +18,7 @@ from shared import errors, files, machine
 from shared.serving import bundle, formats, padding
 
 FOLDER = f"{bundle.EXTRA}/engines"
+TENSORFLOW = "tensorflow"
 AUTO = "auto"
 PREPROCESS, ANSWER = "preprocess", "answer"
 ROWS_TIMED = 16
@@ -49,14 +50,14 @@ def open_engine(loaded: bundle.Bundle, wanted: str = AUTO) -> Engine:
     """
     if wanted == AUTO:
         return _fastest(loaded)
-    if wanted == formats.TENSORFLOW:
+    if wanted == TENSORFLOW:
         return _tensorflow(loaded)
     written = listed(loaded.path)
     if wanted not in written:
         flags = f"--format {formats.kind(wanted)}{' --int8' if wanted.endswith(formats.INT8) else ''}"
         raise errors.InputError(
             f"{loaded.path}: expected the engine {wanted}, which `export {flags}` writes. Received: a bundle with "
-            f"{', '.join([formats.TENSORFLOW, *written])}"
+            f"{', '.join([TENSORFLOW, *written])}"
         )
     formats.require(formats.kind(wanted), formats.RUN_WITH, f"--engine {wanted}")
     return _of_bundle(loaded, wanted, written[wanted])
@@ -158,13 +159,13 @@ def _fastest(loaded: bundle.Bundle) -> Engine:
     signature = next(iter(written.values()))["signature"]
     engines = {name: _of_bundle(loaded, name, about) for name, about in written.items()}
     plain = lambda inputs: loaded.run(inputs, signature=signature)  # noqa: E731
-    times = milliseconds({**{name: engine.run for name, engine in engines.items()}, formats.TENSORFLOW: plain}, golden)
+    times = milliseconds({**{name: engine.run for name, engine in engines.items()}, TENSORFLOW: plain}, golden)
     best = min(times, key=lambda name: times[name])
     return engines[best] if best in engines else _tensorflow(loaded)
 
 
 def _tensorflow(loaded: bundle.Bundle) -> Engine:
-    return Engine(name=formats.TENSORFLOW, signature="serving_default", run=loaded.run)
+    return Engine(name=TENSORFLOW, signature="serving_default", run=loaded.run)
 
 
 def _of_bundle(loaded: bundle.Bundle, name: str, about: Mapping[str, Any]) -> Engine:

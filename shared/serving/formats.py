@@ -6,9 +6,6 @@ from shared import errors, machine
 
 FILES = {"onnx": "network.onnx", "openvino": "network.xml", "litert": "network.tflite"}
 INT8 = "-int8"
-TENSORFLOW = "tensorflow"
-# What can run a bundle's network.
-NAMES = (TENSORFLOW, *FILES, *(name + INT8 for name in FILES))
 RUN_WITH = {"onnx": ("onnxruntime",), "openvino": ("openvino",), "litert": ("ai_edge_litert",)}
 _WRITTEN_WITH = {
     "onnx": ("onnx", "tf2onnx", "onnxruntime"),

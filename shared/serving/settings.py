@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared import errors, flags
-from shared.serving import formats
 
-ENGINES = ("auto", *formats.NAMES)
+# What can run a bundle's network: the SavedModel itself first.
+NETWORKS = ("tensorflow", "onnx", "openvino", "litert", "onnx-int8", "openvino-int8", "litert-int8")
+ENGINES = ("auto", *NETWORKS)
 TOKEN_VARIABLE = "FIELDNETS_TOKEN"
 _MIB = 1 << 20
 _CLOUD = "://"
