@@ -168,7 +168,7 @@ def time_d_fine(image_size: int, steps: int = 3) -> None:
     boxes = np.tile(np.array([[[0.3, 0.3, 0.4, 0.4], [0.6, 0.5, 0.1, 0.2]]], np.float32), (BATCH, 1, 1))
     rows = {"boxes": boxes, "labels": np.tile(np.array([[1, 2]], np.int32), (BATCH, 1))}
     ended = [time.perf_counter()]
-    said = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _step, _logs: ended.append(time.perf_counter()))
+    said = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _step, **_logs: ended.append(time.perf_counter()))
     network.compile(optimizer=keras.optimizers.AdamW(1e-4))
     for _ in range(steps):
         network.fit(images, rows, batch_size=BATCH, shuffle=False, verbose=0, callbacks=[said])
