@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
-from shared import config, errors, flags, printing
+from shared import config, errors, files, flags, printing
 from shared.serving import settings
 
 # What a verb returns: JSON-able; "table" is a list of rows, "exit_code" another code than 0 for a gate that failed.
@@ -201,6 +201,7 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> i
     _set_up_logging(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        _refuse_output_over_input(arguments)
         with contextlib.redirect_stdout(sys.stderr):
             result = arguments.command(arguments)
         printing.print_result(result, as_json=arguments.json)
@@ -220,6 +221,38 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> i
         traceback.print_exc()
         print(f"{parser.prog}: this is a fault of the program, not of the input; please report it", file=sys.stderr)
         return 1
+
+
+# Options that name what is written, and those that name what is read.
+_REPLACED = ("output", "write")
+_ADDED_TO = ("output_dir", "annotated")
+_READ = ("input", "data", "labels", "config", "split_file", "class_file", "schema")
+# What verbs write into an output folder, among what else lies there.
+_WRITTEN = frozenset(
+    ("metrics.json", "report.html", "predictions.parquet", "split.json", "split.csv", "quarantine.csv", "drift.json")
+)
+
+
+def _refuse_output_over_input(arguments: argparse.Namespace) -> None:
+    """Refuse to write over what is read, whichever the verb, before any work is done.
+
+    Raises:
+        errors.InputError: An output is an input.
+    """
+    inputs = [path for name in _READ for path in _paths(getattr(arguments, name, None))]
+    replaced = [path for name in _REPLACED for path in _paths(getattr(arguments, name, None))]
+    if getattr(arguments, "overwrite", False) and getattr(arguments, "preset", ...) is not ...:
+        replaced.append(arguments.run_dir)
+    for folder in (path for name in _ADDED_TO for path in _paths(getattr(arguments, name, None))):
+        replaced += [folder / name for name in _WRITTEN if (folder / name).is_file()]
+    for output in replaced:
+        files.refuse_output_over_input(output, inputs)
+
+
+def _paths(given: Any) -> list[pathlib.Path]:
+    """Return what an option names as paths; a name of a built-in source is one of nothing."""
+    every = given if isinstance(given, list | tuple) else [] if given is None else [given]
+    return [pathlib.Path(each) for each in every if isinstance(each, str | pathlib.Path)]
 
 
 def _without(fields: tuple[str, ...], *dropped: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from shared import errors
@@ -67,6 +67,33 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise errors.InputError(f"{path}: expected a JSON object. Received: {type(content).__name__}")
     return content
+
+
+def refuse_output_over_input(output: pathlib.Path, inputs: Iterable[pathlib.Path]) -> None:
+    """Refuse an output that would replace what is read: the same file or folder by whatever name or link.
+
+    Args:
+        output: A file or folder to write; it need not exist.
+        inputs: Files and folders that are read; what does not exist is no input.
+
+    Raises:
+        errors.InputError: The output is an input, or a folder that holds one.
+    """
+    written = pathlib.Path(os.path.realpath(output))
+    for read in inputs:
+        # Unlike Path.exists, this takes texts that are too long for a name.
+        if not os.path.exists(read):
+            continue
+        same = os.path.exists(output) and output.samefile(read)
+        if (
+            same
+            or written == pathlib.Path(os.path.realpath(read))
+            or written in pathlib.Path(os.path.realpath(read)).parents
+        ):
+            raise errors.InputError(
+                f"{output}: expected an output that is none of the inputs and holds none. Received: "
+                f"{'the input ' if same else 'a folder that holds the input '}{read}"
+            )
 
 
 def sha256(path: pathlib.Path) -> str:

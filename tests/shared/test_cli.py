@@ -284,3 +284,21 @@ def test_help_imports_nothing_heavy(environment: dict[str, str]) -> None:
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in finished.stderr.splitlines()}
     assert "argparse" in imported
     assert not imported & {"tensorflow", "keras", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "rich"}
+
+
+@pytest.mark.parametrize("output", ["{input}", "{folder}/./rows.csv"])
+def test_no_verb_writes_over_what_it_reads(
+    tmp_path: pathlib.Path, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "rows.csv"
+    source.write_text("text\nfine\n")
+    parser = parser_of(lambda _arguments: pytest.fail("the verb ran"))
+    named = output.format(input=source, folder=tmp_path)
+    for verb in (
+        ["predict", "--run-dir", "r", str(source), "--output", named, "--overwrite"],
+        ["explain", str(source), "--output", named],
+        ["data", "--data", str(source), "--write", str(tmp_path), "--overwrite"],
+    ):
+        assert cli.run(parser, verb) == 2
+        assert "none of the inputs" in capsys.readouterr().err
+    assert source.read_text() == "text\nfine\n"

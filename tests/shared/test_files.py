@@ -178,3 +178,29 @@ def test_a_folder_that_is_no_run_is_not_opened(tmp_path: pathlib.Path) -> None:
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(errors.InputError, match="expected a folder that `train --run-dir` wrote"):
             files.RunFolder.open(path)
+
+
+@pytest.mark.parametrize("link", ["same", "symbolic", "hard", "relative"])
+def test_an_output_that_is_an_input_is_refused_by_whatever_name(
+    tmp_path: pathlib.Path, link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = tmp_path / "in.csv"
+    source.write_text("a")
+    output = tmp_path / "out.csv"
+    if link == "symbolic":
+        output.symlink_to(source)
+    elif link == "hard":
+        output.hardlink_to(source)
+    else:
+        output = source if link == "same" else pathlib.Path("sub/../in.csv")
+    with pytest.raises(errors.InputError, match="none of the inputs"):
+        files.refuse_output_over_input(output, [tmp_path / "other", source])
+
+
+def test_an_output_folder_that_holds_an_input_is_refused_and_one_beside_it_is_not(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "data/inner").mkdir(parents=True)
+    with pytest.raises(errors.InputError, match="holds the input"):
+        files.refuse_output_over_input(tmp_path / "data", [tmp_path / "data/inner"])
+    files.refuse_output_over_input(tmp_path / "data/inner/new", [tmp_path / "data/inner"])
+    files.refuse_output_over_input(tmp_path / "new", [tmp_path / "data", pathlib.Path("a text " * 100)])

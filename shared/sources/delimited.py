@@ -1,0 +1,232 @@
+"""Delimited text (csv, tsv): its encoding, and records whose quotation marks are proven to be closed.
+
+A reader that takes ``"great stuff`` (opened, never closed) for the beginning of a long cell merges rows without a word.
+Here such a row is a problem with a line, and the number of records can be proven apart from the reader that is used.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple
+
+from shared import errors
+
+Opener = Callable[[], BinaryIO]
+
+UTF8 = "utf-8-sig"
+DELIMITERS = ",;\t|"
+# One cell of more characters than this is taken for a quotation mark that is not closed.
+_LONGEST_CELL = 1 << 24
+
+
+class Record(NamedTuple):
+    """One record of a delimited file.
+
+    Attributes:
+        line: The line on which it begins, from 1.
+        lines: How many lines it spans.
+        fields: Its cells; of a record with a problem its first line cut at every delimiter, quotation marks kept.
+        problem: Why its cells cannot be trusted; "" where nothing is known against them.
+    """
+
+    line: int
+    lines: int
+    fields: list[str]
+    problem: str = ""
+
+
+def encoding_of(head: bytes) -> str:
+    """Return the encoding that the first bytes of a text say, by a byte order mark or the zeros of UTF-16; else UTF-8.
+
+    >>> encoding_of(b"a,b"), encoding_of("a,b".encode("utf-16")), encoding_of("a,b".encode("utf-16-le"))
+    ('utf-8-sig', 'utf-16', 'utf-16-le')
+    """
+    if head.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
+        return "utf-32"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    even, odd = head[0:512:2], head[1:512:2]
+    if len(odd) > 1 and even.count(0) * 8 < len(even) < 2 * odd.count(0):
+        return "utf-16-le"
+    if len(odd) > 1 and odd.count(0) * 8 < len(odd) < 2 * even.count(0):
+        return "utf-16-be"
+    return UTF8
+
+
+def delimiter_of(line: str, *, among: str = DELIMITERS) -> str:
+    """Return the delimiter that occurs most often in a header, outside quotation marks; the first where none does.
+
+    >>> delimiter_of('id;"a, b, c";label'), delimiter_of("text")
+    (';', ',')
+    """
+    bare = re.sub(r'"[^"]*"', "", line)
+    return max(among, key=bare.count)
+
+
+def text_lines(opener: Opener, *, encoding: str, errors: str = "strict") -> Iterator[str]:
+    """Yield the lines of a text with their ends, whichever of CR, LF and CRLF these are."""
+    with io.TextIOWrapper(opener(), encoding=encoding, errors=errors, newline="") as stream:
+        yield from stream
+
+
+def records(
+    lines: Iterable[str],
+    *,
+    delimiter: str,
+    quoted: bool = True,
+    is_row: Callable[[list[str]], bool] = lambda _fields: True,
+) -> Iterator[Record]:
+    r"""Cut lines into records; empty lines are none.
+
+    A record whose quotation mark is not closed where a cell may end is a problem, and ends with its first line, so
+    that the others survive. A record that spans lines each of which, cut at every delimiter, is a row of its own width
+    is a problem, too: either its cell holds line breaks, or a mark in one row meets a mark in another one.
+
+    Args:
+        lines: With their ends, as ``text_lines`` gives them.
+        delimiter: One letter.
+        quoted: Whether quotation marks have a meaning; else they are text.
+        is_row: Tells of the cells of one line whether they could be a row, where its width says so.
+
+    >>> [record.fields for record in records(["a,b\n", '1,"x, y"\n'], delimiter=",")]
+    [['a', 'b'], ['1', 'x, y']]
+    >>> [bool(record.problem) for record in records(['1,"m 5\n', '2,"m 6\n', "3,m\n"], delimiter=",")]
+    [True, True, False]
+    """
+    csv.field_size_limit(_LONGEST_CELL)
+    feed = _Feed(lines)
+    while feed.more():
+        reader = csv.reader(
+            feed, delimiter=delimiter, strict=True, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+        )
+        try:
+            for fields in reader:
+                held, first = feed.take()
+                if fields:
+                    merged = len(held) > 1 and _are_rows(held, delimiter, len(fields), is_row)
+                    yield Record(first, len(held), fields, _MERGED.format(len(held)) if merged else "")
+        except csv.Error as error:
+            line, first = feed.give_back()
+            yield Record(first, 1, _cut(line, delimiter), f"a quotation mark is not closed ({error})")
+
+
+_MERGED = "a quotation mark may not be closed: {} lines, each of them a whole row, make one"
+
+
+def prove(opener: Opener, *, delimiter: str, encoding: str, where: str) -> int:
+    """Return the number of records below the header, each proven to be whole: a second count beside a fast reader's.
+
+    Args:
+        opener: Opens the file, decompressed.
+        delimiter: One letter.
+        encoding: As ``encoding_of`` returns it.
+        where: The file, for the message.
+
+    Raises:
+        errors.InputError: A quotation mark is not closed; the message names the row, from 1 below the header.
+    """
+    # In UTF-8 no byte of a longer character is a delimiter, mark or line end: decoding is for others only.
+    quick = "latin-1" if encoding == UTF8 else encoding
+    lines = text_lines(opener, encoding=quick)
+    if not _has_quotes(opener):
+        return max(sum(1 for line in lines if line.strip("\r\n")) - 1, 0)
+    number = -1
+    for number, record in enumerate(records(lines, delimiter=delimiter)):
+        if record.problem:
+            raise errors.InputError(
+                f"{where}: row {number}, line {record.line}: expected quotation marks that are closed where a cell "
+                f"ends (a mark inside a cell is written twice). Received: {record.problem}: "
+                f"{delimiter.join(record.fields)[:80]!r}"
+            )
+    return max(number, 0)
+
+
+def check_encoding(opener: Opener, *, encoding: str, where: str) -> None:
+    """Refuse a text that is not in the encoding.
+
+    Raises:
+        errors.InputError: It names the line and the bytes.
+    """
+    with opener() as stream:
+        # Lines of UTF-16 cannot be told apart before they are decoded.
+        whole = encoding != UTF8
+        pieces: Iterable[bytes] = [stream.read()] if whole else stream
+        for number, line in enumerate(pieces, start=1):
+            try:
+                line.decode(encoding if whole else "utf-8")
+            except UnicodeDecodeError as error:
+                around = line[max(error.start - 20, 0) : error.end + 20]
+                place = "" if whole else f"line {number}, "
+                name = encoding.removesuffix("-sig").upper()
+                raise errors.InputError(
+                    f"{where}: {place}byte {error.start + 1}: expected text in {name}. "
+                    f"Received: {around!r}. Save the file as UTF-8; if it came from Windows: "
+                    f"iconv -f cp1252 -t utf-8 OLD > NEW"
+                ) from None
+
+
+def is_utf8(opener: Opener) -> bool:
+    """Tell whether a file is UTF-8 to its end."""
+    try:
+        check_encoding(opener, encoding=UTF8, where="")
+    except errors.InputError:
+        return False
+    return True
+
+
+class _Feed:
+    """Lines for csv.reader, which reads no further than the record it is at: the lines of that record are held."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._again: list[str] = []
+        self._held: list[str] = []
+        self._before = 0
+
+    def __iter__(self) -> "_Feed":
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.pop() if self._again else next(self._lines)
+        self._held.append(line)
+        return line
+
+    def more(self) -> bool:
+        """Tell whether there is another line, and hold none."""
+        try:
+            line = next(self)
+        except StopIteration:
+            return False
+        self._again.append(line)
+        self._held.clear()
+        return True
+
+    def take(self) -> tuple[list[str], int]:
+        """Return the lines of the record that was read and the number of its first one, and go on to the next."""
+        held, first = self._held, self._before + 1
+        self._before += len(held)
+        self._held = []
+        return held, first
+
+    def give_back(self) -> tuple[str, int]:
+        """Return the first line of a broken record and its number; the lines after it will be read again."""
+        first, *rest = self._held
+        self._again.extend(reversed(rest))
+        self._held = []
+        self._before += 1
+        return first, self._before
+
+
+def _are_rows(lines: Sequence[str], delimiter: str, width: int, is_row: Callable[[list[str]], bool]) -> bool:
+    cut = [_cut(line, delimiter) for line in lines]
+    return width > 1 and all(len(fields) == width and is_row(fields) for fields in cut)
+
+
+def _cut(line: str, delimiter: str) -> list[str]:
+    return line.rstrip("\r\n").split(delimiter)
+
+
+def _has_quotes(opener: Opener) -> bool:
+    with opener() as stream:
+        return any(b'"' in block for block in iter(lambda: stream.read(1 << 22), b""))
