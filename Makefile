@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 APP ?=
+UPGRADE ?= --upgrade
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test install check lint types test-fast test-slow golden bench lock clean
@@ -57,8 +58,8 @@ golden: $(INSTALLED) ## rewrite the golden numbers in tests/golden; look at the 
 bench: $(INSTALLED) ## benchmarks: ratios measured in one run
 	@for file in benchmarks/*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
 
-lock: ## resolve requirements.lock anew (needs uv)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
+lock: ## resolve requirements.lock anew (needs uv); UPGRADE= keeps every version that still fits
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate $(UPGRADE) \
 		--extra dev --extra dicom --extra engines --extra hub --extra pretrained --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
 clean: ## remove what the targets made, runs included
