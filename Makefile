@@ -2,8 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Empty where there is no uv that runs: a shim of pyenv may stand for one that is not there. `make UV=` does without it.
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
 INSTALLED := $(VENV)/.installed
 APP ?=
+UPGRADE ?= --upgrade
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test install check lint types test-fast test-slow golden bench lock clean
@@ -20,14 +23,14 @@ test: $(INSTALLED) ## the whole test suite but the tests marked slow
 install: $(INSTALLED) ## make .venv from requirements.lock
 
 # uv installs several times faster than pip; both read the same lock with the same hashes.
-$(INSTALLED): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "fieldnets needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Name another: make PYTHON=python3.12 ..."; exit 2; }
+$(INSTALLED): requirements.lock pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "fieldnets needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version). Name another: make PYTHON=python3.12 ..."; exit 2; }
 	@rm -rf $(VENV)
-	@if command -v uv >/dev/null; then \
-		uv venv --quiet --python "$$(command -v $(PYTHON))" $(VENV) && \
-		UV_COMPILE_BYTECODE=1 uv pip install --quiet --python $(VENV) --require-hashes -r requirements.lock && \
-		uv pip install --quiet --python $(VENV) --no-deps --no-build-isolation --editable . ; \
+	@if [ -n "$(UV)" ]; then \
+		$(UV) venv --quiet --python "$$(command -v $(PYTHON))" $(VENV) && \
+		UV_COMPILE_BYTECODE=1 $(UV) pip install --quiet --python $(VENV) --require-hashes -r requirements.lock && \
+		$(UV) pip install --quiet --python $(VENV) --no-deps --no-build-isolation --editable . ; \
 	else \
 		$(PYTHON) -m venv $(VENV) && \
 		$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
@@ -57,8 +60,8 @@ golden: $(INSTALLED) ## rewrite the golden numbers in tests/golden; look at the 
 bench: $(INSTALLED) ## benchmarks: ratios measured in one run
 	@for file in benchmarks/*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
 
-lock: ## resolve requirements.lock anew (needs uv)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
+lock: ## resolve requirements.lock anew (needs uv); UPGRADE= keeps every version that still fits
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate $(UPGRADE) \
 		--extra dev --extra dicom --extra engines --extra hub --extra pretrained --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
 clean: ## remove what the targets made, runs included

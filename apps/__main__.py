@@ -8,11 +8,12 @@ from typing import Any
 
 from shared import cli, errors
 
+# As this code is found: apps.sentiment in a checkout, fieldnets.apps.sentiment where it is installed.
 APPS = {
-    "medical-imaging": "apps.medical_imaging",
-    "fraud-detection": "apps.fraud_detection",
-    "driving-perception": "apps.driving_perception",
-    "sentiment": "apps.sentiment",
+    "medical-imaging": f"{__package__}.medical_imaging",
+    "fraud-detection": f"{__package__}.fraud_detection",
+    "driving-perception": f"{__package__}.driving_perception",
+    "sentiment": f"{__package__}.sentiment",
 }
 
 

@@ -4,12 +4,11 @@ import json
 import logging
 import pathlib
 import subprocess
-import sys
 import time
 import urllib.request
 from typing import Any
 
-from shared import errors, files
+from shared import errors, files, processes
 from shared.serving import bundle
 
 log = logging.getLogger("fieldnets")
@@ -63,8 +62,10 @@ def ask_served(module: str, version_folder: pathlib.Path, rows: int = 8) -> int:
     Raises:
         errors.GateError: The server did not come up, or answered otherwise than the golden outputs say.
     """
-    command = [sys.executable, "-m", module, "serve", "--model-dir", str(version_folder), "--port", "0", "--json"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    command = [*processes.command(module), "serve", "--model-dir", str(version_folder), "--port", "0", "--json"]
+    server = subprocess.Popen(
+        command, env=processes.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     try:
         address = _address(server)
         golden = files.read_json(version_folder / bundle.EXTRA / "golden.json")
@@ -94,8 +95,8 @@ def _address(server: "subprocess.Popen[str]") -> str:
 
 def _step(module: str, verb: str, *options: str) -> dict[str, Any]:
     log.info("$ %s %s %s", module.rpartition(".")[2].replace("_", "-"), verb, " ".join(options))
-    command = [sys.executable, "-m", module, verb, *options, "--json"]
-    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    command = [*processes.command(module), verb, *options, "--json"]
+    finished = subprocess.run(command, env=processes.environment(), stdout=subprocess.PIPE, text=True, check=False)
     if finished.returncode != 0:
         raise errors.FieldnetsError(f"{module} {verb} ended with exit code {finished.returncode}; see above")
     result: dict[str, Any] = json.loads(finished.stdout)

@@ -6,10 +6,8 @@ its version number. A bundle that answers differently never appears.
 
 import dataclasses
 import json
-import os
 import pathlib
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-import shared
-from shared import classify, engine_export, errors, files
+from shared import classify, engine_export, errors, files, processes
 from shared import decision as decisions
-from shared.serving import bundle
+from shared.serving import bundle, replay
 
 TOLERANCE = 1e-5
 WARM_UP_ROWS = (1, 8, 32)
@@ -190,11 +187,9 @@ def _write_warm_up(path: pathlib.Path, golden: Golden, name: str) -> None:
 
 def _replay_in_clean_process(folder: pathlib.Path) -> dict[str, float]:
     """Reload the bundle where nothing of this process can help it, and compare."""
-    root = pathlib.Path(shared.__file__).parent.parent
     finished = subprocess.run(
-        [sys.executable, "-m", "shared.serving.replay", str(folder.resolve())],
-        cwd=root,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+        [*processes.command(replay.__name__), str(folder.resolve())],
+        env=processes.environment(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1"),
         capture_output=True,
         text=True,
         check=False,

@@ -67,7 +67,7 @@ def test_the_package_says_its_task_data_metric_and_limits_and_does_nothing(app: 
 
 def test_the_app_has_a_console_script_and_a_place_in_the_demo(app: str) -> None:
     scripts = tomllib.loads((helpers.ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
-    assert scripts[app.replace("_", "-")] == f"apps.{app}.__main__:main"
+    assert scripts[app.replace("_", "-")] == f"fieldnets.apps.{app}.__main__:main"
     demonstrated = importlib.import_module("apps.__main__").APPS
     assert demonstrated[app.replace("_", "-")] == f"apps.{app}"
 

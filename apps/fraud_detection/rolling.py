@@ -16,6 +16,8 @@ UNKNOWN = -1
 
 def compiled(function: Any) -> Any:
     """Compile ``function`` at its first call, and keep that for the next process where a folder can be written to."""
+    # Numba keeps the module's name in its file. Installed code has another name than a checkout's: a file for each.
+    function.__qualname__ = f"{__name__}.{function.__qualname__}"
     try:
         return numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:

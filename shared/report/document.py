@@ -122,7 +122,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _template(name: str) -> str:
-    return (importlib.resources.files("shared.report") / "templates" / name).read_text(encoding="utf-8")
+    return (importlib.resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
 
 
 def _is_interval(value: object) -> bool:

@@ -12,7 +12,7 @@ import markdown_it
 from shared.serving import answering, bundle, refusals, tensors, versions
 from shared.serving import registry as registries
 
-_FILES = importlib.resources.files("shared.serving") / "page"
+_FILES = importlib.resources.files(__package__) / "page"
 # Raw HTML inside a card stays text.
 _MARKDOWN = markdown_it.MarkdownIt("commonmark", {"html": False}).enable("table")
 

@@ -1,0 +1,37 @@
+"""A child process runs the code of its parent, whatever the current folder holds."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from shared import errors, processes
+
+
+@pytest.fixture
+def shadow(tmp_path: pathlib.Path) -> pathlib.Path:
+    for name in ("apps", "shared"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('shadowed')")
+    return tmp_path
+
+
+def test_a_module_of_a_checkout_is_found_from_a_folder_with_packages_of_its_names(shadow: pathlib.Path) -> None:
+    command = [*processes.command("apps.sentiment"), "--help"]
+    finished = subprocess.run(command, cwd=shadow, env=processes.environment(), capture_output=True, text=True)
+    assert finished.stdout.startswith("usage: sentiment"), finished.stderr
+
+
+def test_without_the_option_the_folder_would_shadow_it(shadow: pathlib.Path) -> None:
+    command = [sys.executable, "-m", "apps.sentiment", "--help"]
+    finished = subprocess.run(command, cwd=shadow, env=processes.environment(), capture_output=True, text=True)
+    assert "shadowed" in finished.stderr
+
+
+def test_the_environment_is_the_parents_with_the_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    root = str(pathlib.Path(errors.__file__).resolve().parent.parent)
+    found = processes.environment(ANSWER="42")
+    assert found == {**os.environ, "PYTHONPATH": os.pathsep.join([root, "/somewhere"]), "ANSWER": "42"}
