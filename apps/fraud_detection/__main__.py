@@ -90,6 +90,7 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
             data.table(prepared.transactions).to_parquet(temporary, index=False)
     return {
         "source": data.describe(prepared.transactions),
+        "columns": dict(prepared.transactions.roles),
         "notes": list(prepared.transactions.notes),
         "schema": prepared.transactions.schema.to_json(),
         "certificate": str(folder / "split.json"),

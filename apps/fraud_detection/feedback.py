@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from apps.fraud_detection.readers import columns, tables
+from apps.fraud_detection.readers import columns, numerals, tables
 from apps.fraud_detection.transactions import Transactions
 from shared import errors, files
 
@@ -68,7 +68,7 @@ def read(labels: pathlib.Path, *, id_column: str | None, label_column: str | Non
         for wanted, what in (((id_column, *ID_COLUMNS), "an id"), ((label_column, *LABEL_COLUMNS), "a verdict"))
     )
     place = columns.Place(str(labels), verdicts)
-    values = columns.labels(table[verdicts], place)
+    values = numerals.labels(table[verdicts], place)
     if (values < 0).any():
         place.refuse(int(np.flatnonzero(values < 0)[0]), "a verdict", None)
     twice = table[ids].astype(str).duplicated()
