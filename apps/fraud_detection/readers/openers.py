@@ -46,14 +46,16 @@ def delimiter(open_table: delimited.Opener) -> str:
 
 
 def _unpacked(path: pathlib.Path) -> BinaryIO:
-    openers: dict[str, Callable[[], BinaryIO]] = {
-        ".gz": lambda: io.BufferedReader(gzip.GzipFile(path), _HEAD_BYTES),  # noqa: SIM115
-        ".bz2": lambda: io.BufferedReader(bz2.BZ2File(path), _HEAD_BYTES),
-        ".xz": lambda: io.BufferedReader(lzma.LZMAFile(path), _HEAD_BYTES),
-        ".zst": lambda: io.BufferedReader(_Unzipped(path), _HEAD_BYTES),
-        ".zip": lambda: _member(path),
+    suffix = path.suffix.lower()
+    packed: dict[str, Callable[[pathlib.Path], typing.Any]] = {
+        ".gz": gzip.GzipFile,
+        ".bz2": bz2.BZ2File,
+        ".xz": lzma.LZMAFile,
+        ".zst": _Unzipped,
     }
-    return openers.get(path.suffix.lower(), lambda: path.open("rb"))()
+    if suffix in packed:
+        return io.BufferedReader(packed[suffix](path), _HEAD_BYTES)
+    return _member(path) if suffix == ".zip" else path.open("rb")
 
 
 def _member(path: pathlib.Path) -> BinaryIO:

@@ -1,6 +1,7 @@
 """Where transactions come from: the simulator, a file or folder of tables, a public set by its name."""
 
 import dataclasses
+import logging
 import math
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from apps.fraud_detection.readers import (
 from shared import errors
 from shared.sources import cells
 
+log = logging.getLogger("fieldnets")
 FORMATS = ("auto", formats.SIMULATOR, *formats.KNOWN, formats.TABLE)
 CHUNK_ROWS = 1 << 18
 
@@ -153,8 +155,11 @@ def iterate(
     Raises:
         errors.InputError: A source is not there, a row cannot be used, or it is older than the one before it.
     """
-    every = [part for each in _found(paths, reading).values() for part in each.parts]
-    fitting, _ = _fitting(_changed(schema, reading), every)
+    found = _found(paths, reading)
+    every = [part for each in found.values() for part in each.parts]
+    fitting, absent = _fitting(_changed(schema, reading), every)
+    for note in (*(note for each in found.values() for note in each.notes), *absent):
+        log.info("%s", note)
     for part in every:
         checking.require(fitting.needed, part.names, file=part.file)
     if reading.decimal != "auto":
@@ -163,6 +168,8 @@ def iterate(
     for piece in _pieces(every, fitting, chunk_rows):
         before = checking.following(piece, before)
         yield dataclasses.replace(before.rows, name=piece.file)
+    for note in (note for part in every for note in part.said.values()):
+        log.info("%s", note)
     if before is None:
         raise errors.InputError(f"{', '.join(paths)}: expected at least one transaction. Received: no rows")
 
@@ -232,7 +239,10 @@ def _guess(
     if reading.label_delay_days is not None:
         schema = dataclasses.replace(schema, label_delay_days=reading.label_delay_days)
     words = ", ".join(f"{role} {name}" for role, name in roles.named(schema).items())
-    return schema, (f"{part.file}: columns recognised by their names: {words}; --schema FILE names them otherwise",)
+    note = f"{part.file}: columns recognised by their names: {words}; --schema FILE names them otherwise"
+    lost = {name: columns.lost_digits(sample[name]) for name in (*schema.entities.values(), schema.id) if name}
+    warnings = [f"{part.file}: {name} is {how}: different ones may be one" for name, how in lost.items() if how]
+    return schema, (note, *warnings)
 
 
 def _fitting(schema: schemas.Schema, every: Sequence[parts.Part]) -> tuple[schemas.Schema, tuple[str, ...]]:
