@@ -166,9 +166,9 @@ def readable_share(column: "pd.Series[Any]", *, written: str = PLAIN) -> float:
         return 1.0
     good = pd.to_numeric(pd.Series(list(found)), errors="coerce").notna().to_numpy()
     if written:
-        good |= pc.match_substring_regex(_bare(list(found), written), _SIMPLE[written.partition(" ")[0]]).to_numpy(
-            False
-        )
+        good = good | pc.match_substring_regex(
+            _bare(list(found), written), _SIMPLE[written.partition(" ")[0]]
+        ).to_numpy(False)
     return float(np.array(list(found.values()))[good].sum() / len(texts))
 
 

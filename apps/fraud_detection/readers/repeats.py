@@ -88,13 +88,13 @@ def named_parts(files: Sequence[str]) -> list[str]:
     >>> named_parts(["a/fraudTrain.csv", "a/fraudTest.csv"])[0][:64]
     'files are named for parts (train: fraudTrain.csv; test: fraudTes'
     """
-    found: dict[str, list[str]] = {}
-    for file in files:
-        path = pathlib.Path(file)
-        said = {*names.words(path.name.partition(".")[0]), *names.words(path.parent.name)}
-        for part, spellings in _PARTS.items():
-            if said & set(spellings):
-                found.setdefault(part, []).append(path.name)
+    paths = [pathlib.Path(file) for file in files]
+    said = [{*names.words(path.name.partition(".")[0]), *names.words(path.parent.name)} for path in paths]
+    named = {
+        part: [path.name for path, words in zip(paths, said, strict=True) if words & set(spellings)]
+        for part, spellings in _PARTS.items()
+    }
+    found = {part: each for part, each in named.items() if each}
     if len(found) < 2:
         return []
     shown = "; ".join(f"{part}: {formats.shown(each)}" for part, each in found.items())

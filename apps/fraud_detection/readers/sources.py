@@ -320,7 +320,7 @@ def _with_convention(
 ) -> schemas.Schema:
     if column in _number_columns(schema):
         return _with_decimals(schema, every, reading, [column])
-    if column == schema.time and reading.time_format == schemas.AUTO and schema.time_unit == "datetime":
+    if column == schema.time and schema.time_unit == "datetime" and schema.time_format == schemas.AUTO:
         how = time_columns.settle(_columns(every, column), where=every[0].file, column=column)
         return dataclasses.replace(schema, time_format=how)
     return schema

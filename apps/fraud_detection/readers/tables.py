@@ -203,6 +203,9 @@ def _complaining(path: pathlib.Path) -> Iterator[None]:
         yield
     except openers.FAILURES as error:
         kind = "parquet" if _is_parquet(path) else "csv"
+        if isinstance(error, pyarrow.ArrowInvalid) and kind == "csv":
+            # A mark that is not closed names the row where it stands, not one where cells come out wrong.
+            _count(path, path.stat().st_size, path.stat().st_mtime_ns)
         reason = str(error) if _is_parquet(path) else _with_row(path, error)
         raise errors.InputError(
             f"{path}: expected a {kind} file that can be read to its end. Received: {reason}"
