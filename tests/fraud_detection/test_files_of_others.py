@@ -111,6 +111,17 @@ def test_a_cell_that_fails_its_columns_role_is_refused_and_no_other_column_takes
     assert f"Received: {value!r} (--" in message
 
 
+@pytest.mark.parametrize(("value", "is_category"), [("?", False), ("-", False), ("3+", True)])
+def test_a_mark_among_few_numbers_is_no_category_but_a_word_is(
+    tmp_path: pathlib.Path, value: str, is_category: bool
+) -> None:
+    path = write(tmp_path / "a.csv", table(visits=[value, *[str(row % 4) for row in range(1, ROWS)]]))
+    if is_category:
+        assert "visits" in load(path).categorical
+    else:
+        assert f"row 1, column 'visits': expected a number. Received: {value!r}" in refusal(path)
+
+
 def test_a_bad_cell_far_behind_the_sample_has_its_row(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_SAMPLE_ROWS", 20)
     monkeypatch.setattr(sources, "CHUNK_ROWS", 16)

@@ -311,14 +311,16 @@ def _written(column: Column, decimal: cells.Decimal) -> str:
 
 
 def _is_numeric(column: Column, share: Callable[[Column], float]) -> bool:
-    """Tell whether a column holds numbers: all of its cells, or nearly all and too many different ones for names."""
+    """Tell whether a column holds numbers: all of its cells, or nearly all, where the others can be no names."""
     values = columns.arrow(column)
     if columns.is_bool(values):
         return False  # In a csv they are words.
     if columns.is_text(values):
         values = columns.with_nothing(values)
     found = share(column) if values.null_count < len(values) else 0.0
-    return found == 1.0 or (found >= _NEARLY_ALL and columns.distinct(column) > _FEW)
+    if found < _NEARLY_ALL or found == 1.0:
+        return found == 1.0
+    return columns.distinct(column) > _FEW or not numerals.has_words(column)
 
 
 def _is_category(column: Column) -> bool:

@@ -183,6 +183,13 @@ def looks_numeric(column: "pd.Series[Any]") -> bool:
     return bool(len(texts)) and 2 * pc.sum(pc.and_(found, digits)).as_py() >= len(texts)
 
 
+def has_words(column: "pd.Series[Any]") -> bool:
+    """Tell whether any cell of a text that is no number has a letter or a digit: a question mark has none."""
+    found = pd.Series(list(columns.counts(columns.with_nothing(columns.arrow(column)))), dtype=object)
+    words = found[pd.to_numeric(found, errors="coerce").isna()]
+    return bool(words.str.contains(r"\w", regex=True).any())
+
+
 def _parsed(values: Any, place: columns.Place, expected: str, written: str) -> columns.Floats:
     decimal, _, currency = written.partition(" ")
     if decimal != "comma":
