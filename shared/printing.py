@@ -35,6 +35,10 @@ def _show(console: Any, key: str, value: Any, indent: str = "") -> None:
         _print_line(console, f"{indent}{key}:")
         for name, entry in value.items():
             _show(console, name, entry, indent + "  ")
+    elif isinstance(value, Mapping) and _are_texts(value) and len(_readable(value)) > _LINE_CHARACTERS:
+        _print_line(console, f"{indent}{key}:")
+        for name, entry in value.items():
+            _print_line(console, f"{indent}  {name}: {entry}")
     elif isinstance(value, list) and not _fits_a_line(value):
         _print_line(console, f"{indent}{key}:")
         for entry in value:
@@ -94,6 +98,10 @@ def _interval_row(name: str, interval: Mapping[str, Any]) -> dict[str, str]:
 
 def _is_interval(value: Any) -> bool:
     return isinstance(value, Mapping) and {"value", "low", "high"} <= set(value)
+
+
+def _are_texts(value: Mapping[str, Any]) -> bool:
+    return bool(value) and all(isinstance(entry, str) for entry in value.values())
 
 
 def _is_nested(value: Any) -> bool:

@@ -80,9 +80,14 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
     folder = named or pathlib.Path("runs") / f"{NAME}-data"
     # Without a name it is a look at the data, not a result to keep: the next look replaces it.
     cli.refuse_existing(folder / "split.json", overwrite=arguments.overwrite or not named)
+    _refuse_over_inputs(settings, [folder / name for name in ("split.json", "split.csv", "transactions.parquet")])
     prepared = data.prepare_source(settings)
     files.write_json(folder / "split.json", prepared.certificate)
-    files.write_json(folder / "schema.json", prepared.transactions.schema.to_json())
+    names = prepared.transactions.schema
+    # Beside the written table stands its own schema; a schema that was given is not written over.
+    own = names if arguments.output_dir or not arguments.write else data.table_schema(names)
+    if not _is_same(folder / "schema.json", settings.schema):
+        files.write_json(folder / "schema.json", own.to_json())
     with files.atomic(folder / "split.csv") as temporary:
         data.parts(prepared).to_csv(temporary, index=False)
     if arguments.write:
@@ -90,8 +95,10 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
             data.table(prepared.transactions).to_parquet(temporary, index=False)
     return {
         "source": data.describe(prepared.transactions),
+        "label": names.label or "none",
+        "columns": dict(prepared.transactions.roles),
         "notes": list(prepared.transactions.notes),
-        "schema": prepared.transactions.schema.to_json(),
+        "schema": names.to_json(),
         "certificate": str(folder / "split.json"),
         "split": prepared.certificate,
     }
@@ -190,7 +197,7 @@ def monitor(arguments: argparse.Namespace) -> cli.Result:
     loaded = bundle.load(arguments.model_dir)
     trained_on = inputs.Inputs.from_json(loaded.extra("inputs.json")).schema
     found = prepare.load_source(_source_settings(arguments), trained_on=trained_on, labelled=False)
-    log.info("%s", data.describe(found))
+    data.tell(found)
     return monitoring.monitor(loaded, found, output=arguments.output_dir)
 
 
@@ -233,6 +240,7 @@ def alerts(arguments: argparse.Namespace) -> cli.Result:
     settings = run.settings if given is None else _source_settings(arguments)
     found = queues.queue(run, settings, day=day, budget=arguments.budget, rank_by=arguments.rank_by)
     folder = arguments.output_dir or run.folder.path / "alerts" / found.day.replace(" ", "_")
+    _refuse_over_inputs(settings, [folder / name for name in queues.WRITTEN])
     queues.write(found, folder)
     return {
         "day": found.day,
@@ -250,6 +258,7 @@ def feedback(arguments: argparse.Namespace) -> cli.Result:
     from apps.fraud_detection import inputs
 
     folder = files.RunFolder.open(arguments.run_dir)
+    files.refuse_output_over_input(folder.path / verdicts.NAME, [arguments.labels])
     names = inputs.Inputs.from_json(files.read_json(folder.path / inputs.FILE)).schema
     done = verdicts.record(folder.path, arguments.labels, id_column=names.id, label_column=names.label)
     return {
@@ -273,6 +282,20 @@ def update(arguments: argparse.Namespace) -> cli.Result:
     runtime.configure(seed=own.seed, deterministic=own.deterministic, precision=own.precision)
     settings = _source_settings(arguments) if hasattr(arguments, "data") else run.settings
     return updating.update(run, settings, seed=arguments.seed)
+
+
+def _refuse_over_inputs(settings: config.Config, outputs: Sequence[pathlib.Path]) -> None:
+    """Refuse to write over a file of a folder that is read."""
+    from apps.fraud_detection import prepare
+    from apps.fraud_detection.readers import sources
+
+    inputs = sources.files_of(settings.data, prepare.reading(settings))
+    for output in outputs:
+        files.refuse_output_over_input(output, inputs)
+
+
+def _is_same(path: pathlib.Path, given: str | None) -> bool:
+    return given is not None and path.exists() and path.samefile(given)
 
 
 def _load_tensorflow() -> None:

@@ -14,6 +14,7 @@ from apps.fraud_detection.transactions import Transactions
 from shared import errors, files
 from shared.report import blocks, document
 
+WRITTEN = ("queue.csv", "queue.parquet", "queue.html")
 RANKINGS = ("score", "expected_loss")
 
 
@@ -60,6 +61,7 @@ def queue(
         errors.InputError: The source has no such day.
     """
     found = prepare.load_source(settings, trained_on=run.inputs.schema, labelled=False)
+    data.tell(found)
     rows = rows_of_day(found, day)
     scorer = run.newest
     # Of the past only what features look at: a day is ranked in seconds, whatever the length of the file.

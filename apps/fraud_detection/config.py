@@ -5,6 +5,7 @@ import datetime
 import re
 from typing import Self
 
+from apps.fraud_detection import schema as schemas
 from shared import config
 
 NETWORKS = ("dense", "distilled", "sequence", "autoencoder", "gan")
@@ -12,6 +13,12 @@ DATA_FIELDS = (
     "data",
     "data_format",
     "schema",
+    "time_column",
+    "amount_column",
+    "label_column",
+    "time_format",
+    "decimal",
+    "follow_links",
     "normal_weight",
     "sample_weight_column",
     "label_delay_days",
@@ -33,6 +40,18 @@ class Config(config.Config):
         choices=("auto", "card-simulator", "handbook", "ulb", "paysim", "ieee-cis", "baf", "table"),
     )
     schema: str | None = config.setting(None, "JSON file that says what the columns mean (default: recognised)")
+    time_column: str | None = config.setting(None, "column of the time (default: recognised by its name)")
+    amount_column: str | None = config.setting(None, "column of the amount (default: recognised by its name)")
+    label_column: str | None = config.setting(None, "column of the label (default: recognised by its name)")
+    time_format: str = config.setting(
+        "auto",
+        "how times are written, or the unit of counts since the beginning of the data",
+        choices=(*schemas.TIME_FORMATS, *(unit for unit in schemas.UNITS if unit != "datetime")),
+    )
+    decimal: str = config.setting(
+        "auto", "mark before the fraction in numbers of text", choices=("auto", "point", "comma")
+    )
+    follow_links: bool = config.setting(False, "follow links that lead out of a source's folder")
     normal_weight: float | None = config.setting(
         None, "genuine transactions that each genuine row stands for, where the file is a sample", minimum=1e-6
     )

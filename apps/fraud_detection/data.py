@@ -59,6 +59,7 @@ def prepare_again(settings: config.Config, folder: files.RunFolder) -> Prepared:
     """
     trained_on = schemas.Schema.from_json(files.read_json(folder.path / inputs.FILE)["schema"])
     again = prepare_source(settings, trained_on=trained_on)
+    refuse_changed(files.read_json(folder.split)["checks"].get("data_sha256"), again.transactions)
     newest = folds.as_split(
         again.transactions, again.folds[-1], folds.describe(again.transactions, settings), settings.seed
     )
@@ -66,20 +67,51 @@ def prepare_again(settings: config.Config, folder: files.RunFolder) -> Prepared:
     return again
 
 
+def refuse_changed(recorded: str | None, found: transactions.Transactions) -> None:
+    """Refuse data of which any cell that is read is another one than at the training.
+
+    Raises:
+        errors.GateError: The SHA-256 is another one.
+    """
+    # Earlier runs recorded one of ids, times, amounts, parties and labels only.
+    if recorded not in (None, found.sha256, transactions.digest(found.content_hashes())):
+        raise errors.GateError(
+            f"{found.name}: expected the data of this run: SHA-256 {recorded}. Received: {found.sha256}: a cell that "
+            f"the training read has changed since"
+        )
+
+
+def tell(found: transactions.Transactions) -> None:
+    """Log what was read, and what a reader should know about it."""
+    for line in (describe(found), *found.notes):
+        log.info("%s", line)
+
+
 def describe(found: transactions.Transactions) -> str:
     """Say in one line what was read.
 
     Returns:
-        For example ``card-simulator: 1,793,441 transactions of 4,990 payers, 2018-04-01 to 2018-09-30, 15,328 frauds
-        (0.855 %)``.
+        For example ``card-simulator: 1,793,441 transactions of 4,990 payers, 2018-04-01 00:00:31 to 2018-09-30
+        23:59:57, 15,328 frauds (0.855 %)``.
     """
     payers = f" of {len(np.unique(found.payers)):,} payers" if found.schema.payer is not None else ""
-    first, last = (folds.day_name(int(day), calendar=found.calendar) for day in found.days[[0, -1]])
+    first, last = (instant_name(int(time), calendar=found.calendar) for time in found.time[[0, -1]])
     frauds = int((found.labels == 1).sum())
     known = found.labels != transactions.UNKNOWN
     share = found.weights[found.labels == 1].sum() / max(found.weights[known].sum(), 1e-12)
     labels = f"{frauds:,} frauds ({100 * share:.3g} %)" if known.any() else "without labels"
     return f"{found.name}: {len(found):,} transactions{payers}, {first} to {last}, {labels}"
+
+
+def instant_name(time: int, *, calendar: bool) -> str:
+    """Return how an instant is written, to the second.
+
+    >>> instant_name(90_061_500_000, calendar=False), instant_name(0, calendar=True)
+    ('day 2 01:01:01', '1970-01-01 00:00:00')
+    """
+    of_day = np.datetime64(time % features.DAY // features.MICROSECONDS, "s")
+    clock = str(of_day).partition("T")[2]
+    return f"{folds.day_name(time // features.DAY, calendar=calendar)} {clock}"
 
 
 def parts(prepared: Prepared) -> pd.DataFrame:
@@ -109,6 +141,11 @@ def table(found: transactions.Transactions) -> pd.DataFrame:
     if names.weight is not None:
         columns[names.weight] = found.weights
     return pd.DataFrame(columns)
+
+
+def table_schema(names: schemas.Schema) -> schemas.Schema:
+    """Return the schema of what ``table`` returns: whole instants and plain numbers, however the source wrote them."""
+    return dataclasses.replace(names, clock=None, time_format=schemas.AUTO, decimal={})
 
 
 def times(found: transactions.Transactions) -> npt.NDArray[Any]:

@@ -3,11 +3,13 @@
 import dataclasses
 import datetime
 import pathlib
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection.readers import columns, tables
+from apps.fraud_detection.readers import columns, formats, numerals, tables
 from apps.fraud_detection.transactions import Transactions
 from shared import errors, files
 
@@ -68,23 +70,34 @@ def read(labels: pathlib.Path, *, id_column: str | None, label_column: str | Non
         for wanted, what in (((id_column, *ID_COLUMNS), "an id"), ((label_column, *LABEL_COLUMNS), "a verdict"))
     )
     place = columns.Place(str(labels), verdicts)
-    values = columns.labels(table[verdicts], place)
+    values = numerals.labels(table[verdicts], place)
     if (values < 0).any():
         place.refuse(int(np.flatnonzero(values < 0)[0]), "a verdict", None)
-    twice = table[ids].astype(str).duplicated()
+    found = pd.Series(_as_ids(table[ids]))
+    empty = (found == "").to_numpy()
+    if empty.any():
+        columns.Place(str(labels), ids).refuse(int(empty.argmax()), "an id", None)
+    twice = found.duplicated()
     if twice.any():
         row = int(np.flatnonzero(twice)[0])
+        first = int((found == found[row]).to_numpy().argmax())
         raise errors.InputError(
-            f"{labels}, row {row + 1}: expected each transaction once. Received: {table[ids].iloc[row]} again"
+            f"{labels}, row {row + 1}: expected each transaction once. Received: {found[row]} again, "
+            f"which also stands in row {first + 1}"
         )
-    return pd.DataFrame({"id": table[ids].astype(str), "label": values})
+    return pd.DataFrame({"id": found, "label": values})
+
+
+def _as_ids(column: "pd.Series[Any]") -> npt.NDArray[np.object_]:
+    """Return (n,) object: ids as the data's own are read, so that 7 and 7.0 are one."""
+    return columns.as_text(columns.identities(column))
 
 
 def _column(table: pd.DataFrame, labels: pathlib.Path, wanted: tuple[str | None, ...], what: str) -> str:
-    lower = {str(name).lower(): str(name) for name in table.columns}
+    own = {formats.normalised(str(name)): str(name) for name in table.columns}
     for name in wanted:
-        if name is not None and name.lower() in lower:
-            return lower[name.lower()]
+        if name is not None and formats.normalised(name) in own:
+            return own[formats.normalised(name)]
     names = ", ".join(name for name in wanted if name)
     raise errors.InputError(
         f"{labels}: expected a column of {what} named {names}. Received: {', '.join(map(str, table.columns))}"
@@ -94,16 +107,31 @@ def _column(table: pd.DataFrame, labels: pathlib.Path, wanted: tuple[str | None,
 def load(run_folder: pathlib.Path) -> pd.DataFrame:
     """Return the verdicts on record: id (str), label (0 or 1), recorded_at."""
     path = run_folder / NAME
-    return pd.read_parquet(path) if path.is_file() else pd.DataFrame({"id": [], "label": [], "recorded_at": []})
+    if not path.is_file():
+        return pd.DataFrame({"id": [], "label": [], "recorded_at": []})
+    found = pd.read_parquet(path)
+    # Earlier calls kept ids as they were written: 7.0 for 7.
+    return found.assign(id=_as_ids(found["id"])).drop_duplicates("id", keep="last")
 
 
-def apply(run_folder: pathlib.Path, found: Transactions) -> tuple[Transactions, int]:
-    """Return transactions with the verdicts on record in place of their labels, and how many those are."""
+def apply(run_folder: pathlib.Path, found: Transactions) -> tuple[Transactions, dict[str, int]]:
+    """Return transactions with the verdicts on record in place of their labels, and how many met one and how many none.
+
+    Raises:
+        errors.InputError: There are verdicts, and none is on any of the transactions.
+    """
     verdicts = load(run_folder)
     if not len(verdicts):
-        return found, 0
-    known = verdicts.set_index("id")["label"].reindex(found.ids.astype(str))
+        return found, {"verdicts": 0, "verdicts_not_in_the_data": 0}
+    known = verdicts.set_index("id")["label"].reindex(columns.as_text(found.ids))
     has = known.notna().to_numpy()
+    if not has.any():
+        raise errors.InputError(
+            f"{found.name}: expected transactions on which verdicts are on record ({run_folder / NAME}). "
+            f"Received: none; a verdict is on {verdicts['id'].iloc[0]!r}, the first transaction is {found.ids[0]!s}"
+        )
     labels = found.labels.copy()
     labels[has] = known.to_numpy()[has].astype(np.int64)
-    return dataclasses.replace(found, labels=labels), int(has.sum())
+    matched = int(has.sum())
+    counts = {"verdicts": matched, "verdicts_not_in_the_data": len(verdicts) - matched}
+    return dataclasses.replace(found, labels=labels), counts

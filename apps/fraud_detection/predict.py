@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import graph, inputs, stream, verdict
+from apps.fraud_detection import config, graph, inputs, prepare, stream, verdict
 from apps.fraud_detection.readers import sources
+from apps.fraud_detection.transactions import Transactions
 from shared import batch, cli, files, progress
 
 READ_ROWS = 100_000
@@ -26,16 +28,18 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     Raises:
         errors.InputError: An input cannot be read, or the output exists.
     """
+    reading = prepare.reading(cli.source_settings(config.Config, config.DATA_FIELDS, arguments))
+    given, earlier = [str(path) for path in arguments.input], [str(path) for path in arguments.history or ()]
+    sizes = [{str(path): path.stat().st_size for path in sources.files_of(each, reading)} for each in (given, earlier)]
+    files.refuse_output_over_input(arguments.output, [pathlib.Path(path) for each in sizes for path in each])
     answer, found, identity = _open(arguments)
-    given = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
-    earlier = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.history or ()}
-    how = {"chunk_rows": arguments.chunk_rows}
+    how = {"chunk_rows": arguments.chunk_rows, "reading": dataclasses.asdict(reading)}
     with progress.rows("transactions scored", arguments.input) as advance:
         result = batch.predict(
-            _scored(list(earlier), list(given), answer, found, chunk_rows=arguments.chunk_rows),
+            _scored(earlier, given, answer, found, chunk_rows=arguments.chunk_rows, reading=reading),
             lambda chunk: chunk,
             output=arguments.output,
-            plan={"inputs": given, "history": earlier, **how, **identity},
+            plan={"inputs": sizes[0], "history": sizes[1], **how, **identity},
             resume=arguments.resume,
             overwrite=arguments.overwrite,
             on_rows=advance,
@@ -44,11 +48,21 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
 
 
 def _scored(
-    earlier: list[str], given: list[str], answer: Answer, found: inputs.Inputs, *, chunk_rows: int
+    earlier: list[str],
+    given: list[str],
+    answer: Answer,
+    found: inputs.Inputs,
+    *,
+    chunk_rows: int,
+    reading: sources.Reading,
 ) -> Iterator[pd.DataFrame]:
     """Yield the output rows, in chunks of at most ``chunk_rows`` or of the size in which files are read."""
-    unscored = sum(len(part) for part in sources.iterate(earlier, found.schema, chunk_rows=READ_ROWS)) if earlier else 0
-    parts = sources.iterate([*earlier, *given], found.schema, chunk_rows=READ_ROWS)
+
+    def read(paths: list[str]) -> Iterator[Transactions]:
+        return sources.iterate(paths, found.schema, chunk_rows=READ_ROWS, reading=reading)
+
+    unscored = sum(len(part) for part in read(earlier)) if earlier else 0
+    parts = read([*earlier, *given])
     needed = (dataclasses.replace(part, groups=None, scenarios=None) for part in parts)
     for block in stream.blocks(needed, found):
         new = len(block.transactions) - block.first

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from shared import errors, files
 
+AUTO = "auto"
+TIME_FORMATS = (AUTO, "day-first", "month-first", "yyyymmdd", "excel")
 # What one unit of a time column is, in seconds; "datetime" is a calendar time.
 UNITS = {
     "datetime": 1.0,
@@ -36,6 +38,11 @@ class Schema:
         group: Group over which error rates are compared; never a feature.
         scenario: Kind of fraud, for the report only.
         weight: How many transactions of the population the row stands for.
+        clock: The time of day, where ``time`` holds days only.
+        time_format: One of ``TIME_FORMATS``: how calendar times are written; "auto" is the year first, a type of
+            parquet, or a count since 1970.
+        decimal: Column of numbers -> how they are written: "point" (with thousands separators) or "comma", and the
+            currency whose sign they bear behind a space; those not named here are written plainly.
         label_delay_days: After how many days the label of a transaction is known.
     """
 
@@ -52,6 +59,9 @@ class Schema:
     scenario: str | None = None
     weight: str | None = None
     label_delay_days: float = 7.0
+    clock: str | None = None
+    time_format: str = AUTO
+    decimal: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no table could follow.
@@ -62,6 +72,14 @@ class Schema:
         if self.time_unit not in UNITS:
             known = ", ".join(UNITS)
             raise errors.InputError(f"schema: expected a time_unit out of {known}. Received: {self.time_unit!r}")
+        if self.time_format not in TIME_FORMATS:
+            known = ", ".join(TIME_FORMATS)
+            raise errors.InputError(f"schema: expected a time_format out of {known}. Received: {self.time_format!r}")
+        for column, written in self.decimal.items():
+            if written.partition(" ")[0] not in ("point", "comma"):
+                raise errors.InputError(
+                    f"schema: expected decimal of {column!r} to be point or comma. Received: {written!r}"
+                )
         if not 0 <= self.label_delay_days < 3_650:
             raise errors.InputError(
                 f"schema: expected label_delay_days from 0 to 3650. Received: {self.label_delay_days!r}"
@@ -79,20 +97,19 @@ class Schema:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column with a role, each once."""
-        single = (self.id, self.time, self.amount, *self.entities.values(), *self.numeric, *self.categorical)
-        found = (*single, self.label, self.group, self.scenario, self.weight)
+        found = (self.id, *self.needed, self.label, self.group, self.scenario, self.weight)
         return tuple(dict.fromkeys(name for name in found if name is not None))
 
     @property
     def needed(self) -> tuple[str, ...]:
         """The columns without which a row cannot be scored."""
-        found = (self.time, self.amount, *self.entities.values(), *self.numeric, *self.categorical)
+        found = (self.time, self.clock, self.amount, *self.entities.values(), *self.numeric, *self.categorical)
         return tuple(dict.fromkeys(name for name in found if name is not None))
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able mapping."""
         lists = {name: list(getattr(self, name)) for name in ("numeric", "categorical")}
-        return {**vars(self), "entities": dict(self.entities), **lists}
+        return {**vars(self), "entities": dict(self.entities), "decimal": dict(self.decimal), **lists}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], *, where: str = "schema") -> Self:
@@ -106,12 +123,13 @@ class Schema:
             "numeric": list,
             "categorical": list,
             "label_delay_days": int | float,
+            "decimal": dict,
         }
         known = [field.name for field in dataclasses.fields(cls)]
         for name, value in content.items():
             if name not in known:
                 raise errors.InputError(f"{where}: expected fields out of {', '.join(known)}. Received: {name!r}")
-            optional = value is None and name not in ("time", "time_unit", "currency", *kinds)
+            optional = value is None and name not in ("time", "time_unit", "time_format", "currency", *kinds)
             inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
             if not optional and (
                 not isinstance(value, kinds.get(name, str)) or not all(isinstance(each, str) for each in inside)

@@ -36,6 +36,7 @@ class Transactions:
         name: Of the source.
         sha256: Of the content.
         notes: What a reader of the report should know about the data.
+        roles: Column of the source and its role in words, or why it is not read.
     """
 
     schema: schema.Schema
@@ -53,6 +54,7 @@ class Transactions:
     name: str = ""
     sha256: str = ""
     notes: tuple[str, ...] = ()
+    roles: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.time)
@@ -104,9 +106,36 @@ class Transactions:
         return dataclasses.replace(self, **fields)
 
     def content_hashes(self) -> npt.NDArray[np.uint64]:
-        """Return (n,) uint64 hash of each row's identity, instant, amount, parties and label."""
+        """Return (n,) uint64 hash of each row's identity, instant, amount, parties and label: which row it is."""
         table = {"id": self.ids, "time": self.time, "amount": self.amount, "label": self.labels, **self.entities}
         return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(table), index=False), np.uint64)
+
+    def cell_hashes(self, *, with_ids: bool = True) -> npt.NDArray[np.uint64]:
+        """Return (n,) uint64 hash of every cell of each row that was read; equal content, equal hash.
+
+        Args:
+            with_ids: Whether ids count, which in a source without any are the numbers of rows.
+        """
+        cells: dict[str, npt.NDArray[Any]] = {"time": self.time, "amount": self.amount, "label": self.labels}
+        cells |= {"id": self.ids} if with_ids else {}
+        cells |= {} if self.schema.weight is None else {"weight": self.weights}
+        cells |= {"group": self.groups} if self.groups is not None else {}
+        cells |= {"scenario": self.scenarios} if self.scenarios is not None else {}
+        for kind in ("entities", "numeric", "categorical"):
+            cells |= {f"{kind} {name}": values for name, values in getattr(self, kind).items()}
+        found = np.zeros(len(self), np.uint64)
+        # One column after the other: no copy of the whole table is made.
+        for name in sorted(cells):
+            salt = np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") | 1)
+            found = (found ^ _hashes(cells[name])) * salt
+        return found ^ (found >> np.uint64(32))
+
+
+def _hashes(values: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    if values.dtype.kind == "f":
+        # One NaN and one zero: neither has a sign or a payload that means something.
+        values = np.where(np.isnan(values), values.dtype.type(np.nan), values + values.dtype.type(0))
+    return np.asarray(pd.util.hash_array(values), np.uint64)
 
 
 def concatenate(parts: Sequence[Transactions]) -> Transactions:
@@ -126,9 +155,11 @@ def concatenate(parts: Sequence[Transactions]) -> Transactions:
 
 
 def codes(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return (n,) int64 numbers of ``values``; -1 where nobody is known."""
+    """Return (n,) int64 numbers of ``values``, below how many there are; -1 where nobody is known."""
     if values.dtype != object:
-        return np.asarray(values, np.int64)
+        # An id is a name: cards of 16 digits have numbers as small as others. Nobody, -1, comes first.
+        found, distinct = pd.factorize(values, sort=True)
+        return np.asarray(found - int(len(distinct) > 0 and distinct[0] == -1), np.int64)
     found, distinct = pd.factorize(values)
     nobody = np.flatnonzero(distinct == "")
     return np.where(np.isin(found, nobody), -1, found).astype(np.int64)

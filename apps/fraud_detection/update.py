@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import anomaly, config, feedback, folds, inputs, model, prepare, scoring, train, verdict
+from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, model, prepare, scoring, train, verdict
 from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
 from shared import errors, files, losses, training
 from shared.evaluation import calibration, classification, intervals
@@ -58,6 +58,7 @@ def update(run: scoring.Run, settings: config.Config, *, seed: int) -> dict[str,
         errors.InputError: There are too few labelled days, or a window without frauds.
     """
     found = prepare.load_source(settings, trained_on=run.inputs.schema, labelled=False)
+    data.tell(found)
     found, verdicts = feedback.apply(run.folder.path, found)
     windows = cut(found, run.settings)
     history = inputs.compute_history(found, run.inputs.schema)
@@ -75,7 +76,7 @@ def update(run: scoring.Run, settings: config.Config, *, seed: int) -> dict[str,
     }
     result = compare(scores, labels["judge"], found, windows, resamples=run.settings.resamples, seed=seed)
     better = result["difference"]["low"] > 0
-    result |= {"verdicts": verdicts, "outcome": PROMOTED if better else REFUSED}
+    result |= {**verdicts, "outcome": PROMOTED if better else REFUSED}
     files.write_json(run.folder.path / "update.json", result)
     scoring.save(challenger, folder)
     if better:

@@ -3,8 +3,9 @@
 A column is read by one convention, and only where all of its cells agree on one; nothing is guessed cell by cell.
 """
 
+import collections
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -25,9 +26,9 @@ _CURRENCY = re.compile(rf"(?:[{_SIGNS}]|(?<![A-Za-z])(?:{_CODES})(?![A-Za-z]))")
 # What stands between groups of three digits besides the other convention's decimal mark: apostrophes and thin spaces.
 _SPACES = "'’ \u00a0\u2009\u202f"
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_POINT = re.compile(rf"[+-]?\d{{1,3}}([,{_SPACES}])\d{{3}}(\1\d{{3}})*(\.\d*)?")
+_POINT = re.compile(rf"[+-]?[1-9]\d{{0,2}}([,{_SPACES}])\d{{3}}(\1\d{{3}})*(\.\d*)?")
 _WHOLE = re.compile(r"[+-]?\d+")
-_COMMA = re.compile(rf"[+-]?(\d*,\d+|\d+,|\d{{1,3}}([.{_SPACES}])\d{{3}}(\2\d{{3}})*(,\d*)?)")
+_COMMA = re.compile(rf"[+-]?(\d*,\d+|\d+,|[1-9]\d{{0,2}}([.{_SPACES}])\d{{3}}(\2\d{{3}})*(,\d*)?)")
 # One cell that is written in a way of its own is more likely a slip than a convention.
 _FEWEST_WITNESSES = 2
 
@@ -45,6 +46,20 @@ class Numbers(NamedTuple):
     values: NDArray[np.float64]
     wrong: NDArray[np.int64]
     note: str
+    expected: str
+
+
+class Convention(NamedTuple):
+    """How the cells of a column are written.
+
+    Attributes:
+        decimal: "point" with thousands separators, "comma" with decimal commas; "" plainly, or not told.
+        currency: The sign or code of most cells; "" where none has one.
+        expected: What a cell should be, for a message.
+    """
+
+    decimal: str
+    currency: str
     expected: str
 
 
@@ -92,14 +107,14 @@ def numbers(cells: Iterable[Any], *, decimal: Decimal = "auto") -> Numbers:
     ([12.5, 1234.5], [1])
     """
     place, distinct = pd.factorize(np.array(list(cells), dtype=object), use_na_sentinel=True)
-    counts = np.bincount(place[place >= 0], minlength=len(distinct))
+    counts = np.bincount(place[place >= 0], minlength=len(distinct)).tolist()
     texts = ["" if is_nothing(cell) else _bare(str(cell)) for cell in distinct]
-    chosen = _convention(texts, counts.tolist(), decimal)
+    chosen = _convention(texts, counts, decimal)
     values = np.array(
         [_value(text, chosen.name) if fit else np.nan for text, fit in zip(texts, chosen.fits, strict=True)]
     )
-    money = [found[0] if (found := _CURRENCY.search(str(cell))) else "" for cell in distinct]
-    usual = max(filter(None, money), key=lambda each: counts[[one == each for one in money]].sum(), default="")
+    money = [currency_of(cell) for cell in distinct]
+    usual = _usual(money, counts)
     mixed = [each not in ("", usual) for each in money]
     wrong = np.array([bool(text) and not fit for text, fit in zip(texts, chosen.fits, strict=True)], bool) | mixed
     said = [
@@ -109,8 +124,48 @@ def numbers(cells: Iterable[Any], *, decimal: Decimal = "auto") -> Numbers:
         values=np.append(values, np.nan)[place],
         wrong=np.flatnonzero(np.append(wrong, False)[place]),
         note=f"read with {' and '.join(said)}" if said else "",
-        expected=_EXPECTED[chosen.name] + (f" in {usual}" if usual else ""),
+        expected=_expected(chosen.name, usual),
     )
+
+
+def convention(counts: Mapping[str, int], *, decimal: Decimal = "auto") -> Convention:
+    """Return how a column of text is written, from its distinct cells; see ``numbers``.
+
+    Where only the convention is wanted, cells may be given by their shapes, each digit but leading zeros as 1.
+
+    Args:
+        counts: Cell -> how many there are.
+        decimal: As for ``numbers``.
+
+    >>> convention({"$1,111.11": 20, "$111": 3})[:2], convention({"1.5": 9, "1,5": 1})[:2]
+    (('point', '$'), ('', ''))
+    """
+    many = list(counts.values())
+    chosen = _convention(["" if is_nothing(cell) else _bare(cell) for cell in counts], many, decimal)
+    usual = _usual([currency_of(cell) for cell in counts], many)
+    decided = chosen.name if chosen.name in ("point", "comma") else "point" if usual and chosen.name == "plain" else ""
+    return Convention(decimal=decided, currency=usual, expected=_expected(chosen.name, usual))
+
+
+def currency_of(cell: object) -> str:
+    """Return the sign or code of a currency in a cell, "" for none.
+
+    >>> currency_of("12 EUR"), currency_of("$5"), currency_of("7")
+    ('EUR', '$', '')
+    """
+    found = _CURRENCY.search(str(cell))
+    return found[0] if found else ""
+
+
+def _usual(currencies: Sequence[str], counts: Sequence[int]) -> str:
+    totals: collections.Counter[str] = collections.Counter()
+    for currency, count in zip(currencies, counts, strict=True):
+        totals[currency] += count
+    return max(filter(None, totals), key=totals.__getitem__, default="")
+
+
+def _expected(name: str, currency: str) -> str:
+    return _EXPECTED[name] + (f" in {currency}" if currency else "")
 
 
 _NOTES = {"plain": "", "point": "thousands separators", "comma": "decimal commas", "unclear": ""}

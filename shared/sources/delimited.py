@@ -4,11 +4,14 @@ A reader that takes ``"great stuff`` (opened, never closed) for the beginning of
 Here such a row is a problem with a line, and the number of records can be proven apart from the reader that is used.
 """
 
+import codecs
 import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
+
+import numpy as np
 
 from shared import errors
 
@@ -16,6 +19,7 @@ Opener = Callable[[], BinaryIO]
 
 UTF8 = "utf-8-sig"
 DELIMITERS = ",;\t|"
+_BLOCK_BYTES = 1 << 22
 # One cell of more characters than this is taken for a quotation mark that is not closed.
 _LONGEST_CELL = 1 << 24
 
@@ -126,11 +130,11 @@ def prove(opener: Opener, *, delimiter: str, encoding: str, where: str) -> int:
     Raises:
         errors.InputError: A quotation mark is not closed; the message names the row, from 1 below the header.
     """
+    plain = _plain_lines(opener, delimiter) if encoding == UTF8 else None
+    if plain is not None:
+        return max(plain - 1, 0)
     # In UTF-8 no byte of a longer character is a delimiter, mark or line end: decoding is for others only.
-    quick = "latin-1" if encoding == UTF8 else encoding
-    lines = text_lines(opener, encoding=quick)
-    if not _has_quotes(opener):
-        return max(sum(1 for line in lines if line.strip("\r\n")) - 1, 0)
+    lines = text_lines(opener, encoding="latin-1" if encoding == UTF8 else encoding)
     number = -1
     for number, record in enumerate(records(lines, delimiter=delimiter)):
         if record.problem:
@@ -227,6 +231,48 @@ def _cut(line: str, delimiter: str) -> list[str]:
     return line.rstrip("\r\n").split(delimiter)
 
 
-def _has_quotes(opener: Opener) -> bool:
+def _plain_lines(opener: Opener, delimiter: str) -> int | None:
+    """Return the number of lines that are not empty, where each is one record beyond doubt; else None.
+
+    Many times faster than reading the records one by one, which is left for files that need it.
+    """
+    count, rest = 0, b""
     with opener() as stream:
-        return any(b'"' in block for block in iter(lambda: stream.read(1 << 22), b""))
+        blocks = iter(lambda: stream.read(_BLOCK_BYTES), b"")
+        for number, block in enumerate(blocks):
+            whole, newline, rest = (rest + (block.removeprefix(codecs.BOM_UTF8) if number == 0 else block)).rpartition(
+                b"\n"
+            )
+            if len(rest) > _LONGEST_CELL or not _are_plain(whole + newline, delimiter):
+                return None
+            count += _filled_lines(whole + newline)
+    if not _are_plain(rest + b"\n", delimiter):
+        return None
+    return count + _filled_lines(rest)
+
+
+def _are_plain(lines: bytes, delimiter: str) -> bool:
+    """Tell whether in whole lines, each with its line feed, no cell spans several and no mark is out of place."""
+    if b"\r" in lines and lines.count(b"\r") != lines.count(b"\r\n"):
+        return False
+    if b'"' not in lines:
+        return True
+    letters = np.frombuffer(lines, np.uint8)
+    marks = np.flatnonzero(letters == ord('"'))
+    if len(marks) % 2:
+        return False
+    opening, closing = marks[0::2], marks[1::2]
+    # Of a doubled mark the first seems to close the cell and the second to open it again.
+    doubled = closing[:-1] + 1 == opening[1:]
+    begins = (opening == 0) | np.isin(letters[opening - 1], [ord(delimiter), ord("\n")])
+    ends = np.isin(letters[closing + 1], [ord(delimiter), ord("\n"), ord("\r")])
+    if not (begins[:1].all() and (begins[1:] | doubled).all() and (ends[:-1] | doubled).all() and ends[-1:].all()):
+        return False
+    line_ends = np.flatnonzero(letters == ord("\n"))
+    return not (np.searchsorted(marks, line_ends) % 2).any()
+
+
+def _filled_lines(lines: bytes) -> int:
+    if lines.startswith((b"\n", b"\r")) or b"\n\n" in lines or b"\n\r" in lines:
+        return sum(1 for line in lines.split(b"\n") if line.strip(b"\r"))
+    return lines.count(b"\n") + (not lines.endswith(b"\n") and bool(lines))

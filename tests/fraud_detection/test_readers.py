@@ -17,7 +17,7 @@ import pytest
 
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection import simulator, transactions
-from apps.fraud_detection.readers import checking, columns, formats, inference, sources, tables, times
+from apps.fraud_detection.readers import columns, formats, inference, numerals, sources, tables, times
 from shared import errors
 
 WORLD = simulator.World(customers=40, terminals=60, days=12)
@@ -275,9 +275,9 @@ def test_a_format_that_is_named_must_have_its_columns(tmp_path: pathlib.Path) ->
     with pytest.raises(
         errors.InputError, match=r"a\.csv: expected the columns of paysim.*without nameDest; it has step"
     ):
-        sources.load([path], data_format="paysim")
+        sources.load([path], reading=sources.Reading(data_format="paysim"))
     with pytest.raises(errors.InputError, match=r"auto, card-simulator, .*table\. Received: 'excel'"):
-        sources.load([path], data_format="excel")
+        sources.load([path], reading=sources.Reading(data_format="excel"))
 
 
 def test_a_table_that_is_almost_of_a_known_format_is_not_guessed(
@@ -286,7 +286,7 @@ def test_a_table_that_is_almost_of_a_known_format_is_not_guessed(
     path = write(tmp_path / "a.csv", payments.drop(columns=["TX_AMOUNT"]))
     with pytest.raises(errors.InputError, match=r"expected the columns of handbook.*without TX_AMOUNT.*--data-format"):
         sources.load([path])
-    assert sources.load([path], data_format="table").schema.amount is None
+    assert sources.load([path], reading=sources.Reading(data_format="table")).schema.amount is None
 
 
 @pytest.mark.parametrize("name", list(formats.KNOWN))
@@ -443,7 +443,8 @@ def test_a_bad_time_is_named_with_file_row_and_column(tmp_path: pathlib.Path, va
     booked = shop()["booked_at"].tolist()
     booked[4] = value
     message = refusal(tmp_path / "a.csv", shop(booked_at=booked))
-    assert message == f"{tmp_path / 'a.csv'}: row 5, column 'booked_at': expected {complaint}"
+    advice = "(--time-format says how times are written, --time-column names another column)"
+    assert message == f"{tmp_path / 'a.csv'}: row 5, column 'booked_at': expected {complaint} {advice}"
 
 
 @pytest.mark.parametrize("value", ["", "late", "-3", "4e12"])
@@ -494,7 +495,7 @@ def test_a_table_without_rows_is_refused(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize("bad", [0, -1, None, np.inf])
 def test_weights_must_be_above_zero(tmp_path: pathlib.Path, bad: float | None) -> None:
     table = shop(weight=[1.0, 2.0, 3.0, bad, 1.0, 1.0])
-    message = refusal(tmp_path / "a.csv", table, sample_weight_column="weight")
+    message = refusal(tmp_path / "a.csv", table, reading=sources.Reading(weight="weight"))
     assert "a.csv: row 4, column 'weight': expected a weight above 0" in message
 
 
@@ -524,7 +525,7 @@ def test_a_broken_file_is_refused(tmp_path: pathlib.Path, name: str) -> None:
         else b"time,\xff\xfe\n1,2\n\xff,3\n"
     )
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(errors.InputError, match=rf"{name}: expected a (csv|parquet) file that can be read to its end"):
+    with pytest.raises(errors.InputError, match=rf"{name}: .*expected (a \w+ file that can be read|text in UTF-8)"):
         sources.load([str(tmp_path / name)])
 
 
@@ -601,7 +602,7 @@ def test_a_number_that_is_no_count_since_1970_is_refused(small: Any) -> None:
     ],
 )
 def test_labels_are_read_however_they_are_written(written: Any, meaning: list[int]) -> None:
-    np.testing.assert_array_equal(columns.labels(pd.Series(written), columns.Place("", "")), meaning)
+    np.testing.assert_array_equal(numerals.labels(pd.Series(written), columns.Place("", "")), meaning)
 
 
 @pytest.mark.parametrize(
@@ -749,20 +750,20 @@ def test_rows_without_ids_are_numbered_over_all_files(tmp_path: pathlib.Path) ->
 def test_weights_come_from_a_number_or_a_column(tmp_path: pathlib.Path) -> None:
     path = write(tmp_path / "a.csv", shop(weight=[1, 2, 3, 4, 5, 6], is_fraud=[0, 0, None, 0, 1, 0]))
     np.testing.assert_array_equal(sources.load([path], normal_weight=14.5).weights, [14.5, 14.5, 14.5, 14.5, 1, 14.5])
-    found = sources.load([path], sample_weight_column="weight")
+    found = sources.load([path], reading=sources.Reading(weight="weight"))
     np.testing.assert_array_equal(found.weights, [1, 2, 3, 4, 5, 6])
     assert (found.schema.weight, "weight" in found.numeric) == ("weight", False)
     with pytest.raises(errors.InputError, match="not both"):
-        sources.load([path], normal_weight=2.0, sample_weight_column="weight")
+        sources.load([path], normal_weight=2.0, reading=sources.Reading(weight="weight"))
     with pytest.raises(errors.InputError, match=r"above 0\. Received: 0"):
         sources.load([path], normal_weight=0)
     with pytest.raises(errors.InputError, match=r"a table without count; it has"):
-        sources.load([path], sample_weight_column="count")
+        sources.load([path], reading=sources.Reading(weight="count"))
 
 
 def test_the_delay_of_labels_can_be_set(tmp_path: pathlib.Path) -> None:
     path = write(tmp_path / "a.csv", shop())
-    assert sources.load([path], label_delay_days=3).schema.label_delay_days == 3
+    assert sources.load([path], reading=sources.Reading(label_delay_days=3)).schema.label_delay_days == 3
 
 
 def test_the_schema_of_a_run_forgives_what_only_training_needs(tmp_path: pathlib.Path, payments: pd.DataFrame) -> None:
@@ -859,7 +860,7 @@ def test_tables_come_whole_or_in_pieces(tmp_path: pathlib.Path, payments: pd.Dat
 
 
 def test_nobody_is_an_empty_name_among_text() -> None:
-    assert checking.as_text(np.array([3, -1])).tolist() == ["3", ""]
+    assert columns.as_text(np.array([3, -1])).tolist() == ["3", ""]
 
 
 @pytest.mark.realdata

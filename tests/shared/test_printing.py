@@ -33,6 +33,12 @@ def test_sentences_stand_on_lines_of_their_own_and_an_empty_list_is_silent(capsy
     assert lines == ["notes:", "  - read as: 0 = negative, 1 = positive", "  - a [red] film"]
 
 
+def test_a_long_mapping_of_texts_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+    roles = {f"column_{number}": "feature: number" for number in range(9)}
+    assert shown(capsys, columns=roles)[:2] == ["columns:", "  column_0: feature: number"]
+    assert shown(capsys, columns={"a": "label", "b": "time"}) == ["columns: a label, b time"]
+
+
 def test_a_list_of_mappings_is_a_table_and_what_is_missing_is_blank(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys, columns=[{"name": "length", "psi": 0.25, "ks": None}, {"name": "[b]", "n": 3}])
     assert cells(lines) == [["length", "0.25", "", ""], ["[b]", "", "", "3"]]

@@ -1,16 +1,19 @@
 """Every row checked: frames and the roles of their columns become transactions, or one error that names the row."""
 
+import contextlib
 import dataclasses
-from collections.abc import Collection, Sequence
+import types
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow
 
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection import transactions
-from apps.fraud_detection.readers import columns, formats, times
+from apps.fraud_detection.readers import columns, formats, numerals, times
 from shared import errors
 
 
@@ -29,6 +32,15 @@ class Piece:
     rows: transactions.Transactions
 
 
+# What to do about a cell that does not say what its column's role needs.
+ADVICE = {
+    "amount": "--decimal says how numbers are written, --amount-column names another column",
+    "time": "--time-format says how times are written, --time-column names another column",
+    "label": "--label-column names another column",
+    "numeric": "--decimal says how numbers are written; --schema FILE can name the column a categorical one",
+}
+
+
 def require(demanded: Sequence[str], names: Collection[str], *, file: str) -> None:
     """Refuse a file with the columns ``names`` that lacks one of the ``demanded``.
 
@@ -43,7 +55,15 @@ def require(demanded: Sequence[str], names: Collection[str], *, file: str) -> No
         )
 
 
-def piece(frame: pd.DataFrame, schema: schemas.Schema, *, file: str, before: int, numbered: int) -> Piece:
+def piece(
+    frame: pd.DataFrame,
+    schema: schemas.Schema,
+    *,
+    file: str,
+    before: int,
+    numbered: int,
+    own_names: Mapping[str, str] = types.MappingProxyType({}),
+) -> Piece:
     """Check the rows of a frame.
 
     Args:
@@ -52,33 +72,44 @@ def piece(frame: pd.DataFrame, schema: schemas.Schema, *, file: str, before: int
         file: For messages.
         before: Rows of the file before these.
         numbered: Rows of all files before these: without a column of ids, rows are numbered from 1 on.
+        own_names: What the file calls columns that the schema calls otherwise, for messages.
 
     Raises:
         errors.InputError: A cell cannot be used; the message names file, row and column.
     """
     count = len(frame)
 
-    def place(column: str) -> columns.Place:
-        return columns.Place(file, column, before)
+    def place(column: str, role: str = "") -> columns.Place:
+        return columns.Place(file, own_names.get(column, column), before, ADVICE.get(role, ""))
 
     def optional(column: str | None) -> str | None:
         return column if column in frame else None
 
+    def written(column: str) -> str:
+        return schema.decimal.get(column, numerals.PLAIN)
+
     label, weight, amount = optional(schema.label), optional(schema.weight), schema.amount
-    rows = transactions.Transactions(
-        schema=schema,
-        ids=_ids(frame, optional(schema.id), place, numbered),
-        time=times.parse(frame[schema.time], place(schema.time), unit=schema.time_unit),
-        calendar=schema.time_unit == "datetime",
-        amount=np.zeros(count) if amount is None else columns.amounts(frame[amount], place(amount)),
-        entities={role: columns.identities(frame[name]) for role, name in schema.entities.items()},
-        numeric={name: _features(frame[name], place(name)) for name in schema.numeric},
-        categorical={name: columns.text(frame[name]) for name in schema.categorical},
-        labels=np.full(count, transactions.UNKNOWN) if label is None else columns.labels(frame[label], place(label)),
-        weights=np.ones(count) if weight is None else columns.weights(frame[weight], place(weight)),
-        groups=_names(frame, schema.group),
-        scenarios=_names(frame, schema.scenario),
-    )
+    with _reading(file):
+        rows = transactions.Transactions(
+            schema=schema,
+            ids=_ids(frame, optional(schema.id), place, numbered),
+            time=_times(frame, schema, place),
+            calendar=schema.time_unit == "datetime",
+            amount=np.zeros(count)
+            if amount is None
+            else numerals.amounts(frame[amount], place(amount, "amount"), written=written(amount)),
+            entities={role: columns.identities(frame[name]) for role, name in schema.entities.items()},
+            numeric={name: _features(frame[name], place(name, "numeric"), written(name)) for name in schema.numeric},
+            categorical={name: columns.text(frame[name]) for name in schema.categorical},
+            labels=np.full(count, transactions.UNKNOWN)
+            if label is None
+            else numerals.labels(frame[label], place(label, "label")),
+            weights=np.ones(count)
+            if weight is None
+            else numerals.weights(frame[weight], place(weight, "amount"), written=written(weight)),
+            groups=_names(frame, schema.group),
+            scenarios=_names(frame, schema.scenario),
+        )
     return Piece(file=file, before=before, rows=rows)
 
 
@@ -142,18 +173,11 @@ def agreeing(parts: Sequence[transactions.Transactions]) -> list[transactions.Tr
     return [
         dataclasses.replace(
             part,
-            ids=as_text(part.ids) if ids else part.ids,
-            entities={**part.entities, **{role: as_text(part.entities[role]) for role in entities}},
+            ids=columns.as_text(part.ids) if ids else part.ids,
+            entities={**part.entities, **{role: columns.as_text(part.entities[role]) for role in entities}},
         )
         for part in parts
     ]
-
-
-def as_text(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return numbers as object of str, ``""`` for -1; objects as they are."""
-    if values.dtype == object:
-        return values
-    return np.where(values == -1, "", values.astype(str).astype(object))
 
 
 def refuse_repeated_ids(ids: npt.NDArray[Any], pieces: Sequence[Piece]) -> None:
@@ -205,7 +229,7 @@ def _instant(rows: transactions.Transactions, row: int) -> str:
 def _like(piece: Piece, column: str, values: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return names as text where they were text before; once they were numbers, they must stay numbers."""
     if before.dtype == object:
-        return as_text(values)
+        return columns.as_text(values)
     if values.dtype == object and not (values == "").all():
         _refuse_text(piece, column, values)
     return values if values.dtype != object else np.full(len(values), -1)
@@ -235,8 +259,25 @@ def _ids(frame: pd.DataFrame, column: str | None, place: Any, numbered: int) -> 
     return found
 
 
-def _features(column: "pd.Series[Any]", place: columns.Place) -> npt.NDArray[np.float32]:
-    found = columns.numbers(column, place)
+def _times(frame: pd.DataFrame, schema: schemas.Schema, place: Any) -> columns.Ints:
+    time = schema.time
+    found = times.parse(frame[time], place(time, "time"), unit=schema.time_unit, how=schema.time_format)
+    return found if schema.clock is None else times.add_clock(found, frame[schema.clock], place(schema.clock, "time"))
+
+
+@contextlib.contextmanager
+def _reading(file: str) -> Iterator[None]:
+    """Turn what Arrow cannot convert, of a type that nobody foresaw, into an error of the file."""
+    try:
+        yield
+    except (pyarrow.ArrowException, OverflowError) as error:
+        raise errors.InputError(
+            f"{file}: expected columns of numbers, times, truth values or text. Received: {error}"
+        ) from None
+
+
+def _features(column: "pd.Series[Any]", place: columns.Place, written: str) -> npt.NDArray[np.float32]:
+    found = numerals.numbers(column, place, written=written)
     large = np.abs(found) > np.finfo(np.float32).max
     if large.any():
         place.refuse(int(large.argmax()), "a number below 3.4e38", found[large.argmax()].item())

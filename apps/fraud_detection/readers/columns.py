@@ -1,5 +1,6 @@
-"""Columns of a table as checked arrays: numbers, names, labels. A bad cell is named with its file and row."""
+"""Columns of a table as Arrow arrays of few types, and as names; a bad cell is named with its file, row and column."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -8,69 +9,68 @@ import pandas as pd
 import pyarrow
 import pyarrow.compute as pc
 
-from apps.fraud_detection import transactions
 from shared import errors
-
-FRAUD_WORDS = ("1", "true", "yes", "fraud", "fraudulent")
-GENUINE_WORDS = ("0", "false", "no", "genuine", "legit", "legitimate")
-
-_LARGEST_AMOUNT = 1e11
-_NUMBERS = (pyarrow.types.is_integer, pyarrow.types.is_floating, pyarrow.types.is_decimal, pyarrow.types.is_boolean)
+from shared.sources import cells
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Names = npt.NDArray[np.object_]
 
+# From here on a number with a point is no longer exact to the unit.
+_EXACT = 2**53
+# What ids look like that a spreadsheet has written: their last digits are lost.
+_CUT_ID = r"^\d(\.\d+)?[eE]\+\d+$"
+
+
+class UnreadableError(errors.InputError):
+    """A cell does not say what its column's role needs."""
+
+    def __init__(self, message: str, column: str) -> None:
+        super().__init__(message)
+        self.column = column
+
 
 class Place(NamedTuple):
-    """Where a column stands: file, name, and how many rows of the file came before."""
+    """Where a column stands: file, name, how many rows of the file came before, and what to do about a bad cell."""
 
     file: str
     column: str
     before: int = 0
+    advice: str = ""
 
     def refuse(self, row: int, expected: str, value: Any) -> NoReturn:
         """Raise an error about a row, counted from 0 in the piece at hand."""
         received = "nothing" if value is None or value != value else repr(value)
-        raise errors.InputError(
+        raise UnreadableError(
             f"{self.file}: row {self.before + row + 1}, column {self.column!r}: expected {expected}. "
-            f"Received: {received}"
+            f"Received: {received}{f' ({self.advice})' if self.advice else ''}",
+            self.column,
         )
 
 
 def arrow(column: "pd.Series[Any]") -> Any:
-    """Return a column as one Arrow array; NaN and NaT are null, categories are their values."""
+    """Return a column as one Arrow array of numbers, times, truth values or text, whatever its type was.
+
+    NaN and NaT are null, categories are their values, bytes are text, or their hexadecimal digits after ``0x`` where
+    they are no text, and durations are seconds.
+    """
     found = pyarrow.array(column, from_pandas=True)
     if isinstance(found, pyarrow.ChunkedArray):
         found = found.combine_chunks()
+    found = getattr(found, "storage", found)
     if pyarrow.types.is_dictionary(found.type):
         found = found.dictionary_decode()
+    if pyarrow.types.is_float16(found.type):
+        found = found.cast(pyarrow.float32())
     if pyarrow.types.is_floating(found.type) and pc.any(pc.is_nan(found)).as_py():
-        found = pc.if_else(pc.is_nan(found), None, found)
-    if pyarrow.types.is_null(found.type):
-        return found.cast(pyarrow.string())
-    return found.cast(pyarrow.string()) if is_text(found) and found.type != pyarrow.string() else found
-
-
-def numbers(column: "pd.Series[Any]", place: Place, *, expected: str = "a number") -> Floats:
-    """Return (n,) float64; NaN where the cell is empty.
-
-    Raises:
-        errors.InputError: A cell holds no number, or an infinite one.
-    """
-    values = arrow(column)
-    if is_text(values):
-        found = _parsed(values, place, expected)
-    elif any(fits(values.type) for fits in _NUMBERS):
-        if not pyarrow.types.is_floating(values.type):
-            values = values.cast(pyarrow.float64(), safe=False) if not is_bool(values) else values.cast(pyarrow.int8())
-        found = values.to_numpy(zero_copy_only=False).astype(np.float64)
-    else:
-        place.refuse(0, expected, values[0].as_py() if len(values) else str(values.type))
-    infinite = np.isinf(found)
-    if infinite.any():
-        place.refuse(int(infinite.argmax()), f"{expected} that is finite", found[infinite.argmax()].item())
-    return found
+        return pc.if_else(pc.is_nan(found), None, found)
+    if pyarrow.types.is_duration(found.type):
+        units = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+        return pc.divide(found.cast(pyarrow.int64()).cast(pyarrow.float64()), units[found.type.unit])
+    if _is_bytes(found.type):
+        return pyarrow.array([_as_text(each) for each in found.to_pylist()], pyarrow.string())
+    plain = is_text(found) and found.type != pyarrow.string()
+    return found.cast(pyarrow.string()) if plain or pyarrow.types.is_null(found.type) else found
 
 
 def text(column: "pd.Series[Any]") -> Names:
@@ -84,64 +84,36 @@ def identities(column: "pd.Series[Any]") -> npt.NDArray[Any]:
     An empty cell is -1 or ``""``.
     """
     values = arrow(column)
-    if is_text(values):
-        values = _written(values)
-        whole = _whole(values)
-        return _objects(values) if whole is None else whole
     if pyarrow.types.is_integer(values.type) or pyarrow.types.is_floating(values.type):
         whole = _whole_numbers(values)
         if whole is not None:
             return whole
-    return _objects(_written(values))
+    values = _written(values)
+    whole = _whole(values)
+    return _objects(values) if whole is None else whole
 
 
-def amounts(column: "pd.Series[Any]", place: Place) -> Floats:
-    """Return (n,) float64; negative ones are refunds.
+def lost_digits(column: "pd.Series[Any]") -> str:
+    """Return what cost the ids of a column their last digits, so that different ones may be one; "" for nothing.
 
-    Raises:
-        errors.InputError: A cell is empty, no number, or none that money has.
+    >>> lost_digits(pd.Series(["4.53958E+15", "4539578763620020"]))
+    "written as '4.53958E+15', as a spreadsheet does"
     """
-    found = numbers(column, place, expected="an amount")
-    bad = ~(np.abs(found) <= _LARGEST_AMOUNT)
-    if bad.any():
-        row = int(bad.argmax())
-        place.refuse(row, f"an amount up to {_LARGEST_AMOUNT:g}", found[row].item())
-    return found
+    values = arrow(column)
+    if pyarrow.types.is_floating(values.type):
+        highest = pc.max(values).as_py()
+        return f"kept as numbers with a point, up to {highest:.6g}" if highest is not None and highest > _EXACT else ""
+    if not is_text(values):
+        return ""
+    cut = values.filter(pc.match_substring_regex(values, _CUT_ID))
+    return f"written as {cut.drop_null()[0].as_py()!r}, as a spreadsheet does" if cut.drop_null() else ""
 
 
-def weights(column: "pd.Series[Any]", place: Place) -> Floats:
-    """Return (n,) float64 above 0.
-
-    Raises:
-        errors.InputError: A cell is empty, or holds no positive number.
-    """
-    found = numbers(column, place, expected="a weight above 0")
-    bad = ~(found > 0)
-    if bad.any():
-        place.refuse(int(bad.argmax()), "a weight above 0", found[bad.argmax()].item())
-    return found
-
-
-def labels(column: "pd.Series[Any]", place: Place) -> Ints:
-    """Return (n,) int64: 1 fraud, 0 genuine, ``UNKNOWN`` where the cell is empty.
-
-    Raises:
-        errors.InputError: A cell holds neither.
-    """
-    encoded = arrow(column).dictionary_encode()
-    distinct = encoded.dictionary.to_pylist()
-    meaning = np.array([*(_label(value) for value in distinct), transactions.UNKNOWN], np.int64)
-    where = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-    found: Ints = meaning[where]
-    bad = found == _NO_LABEL
-    if bad.any():
-        row = int(bad.argmax())
-        expected = f"a label (fraud: {', '.join(FRAUD_WORDS)}; genuine: {', '.join(GENUINE_WORDS)}; or empty)"
-        place.refuse(row, expected, distinct[where[row]])
-    return found
-
-
-_NO_LABEL = -2
+def as_text(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return identities as object of str, ``""`` for -1; objects as they are."""
+    if values.dtype == object:
+        return values
+    return np.where(values == -1, "", values.astype(str).astype(object))
 
 
 def is_text(values: Any) -> bool:
@@ -173,17 +145,46 @@ def first(values: Any) -> Any:
     return known[0].as_py() if len(known) else None
 
 
-def _parsed(values: Any, place: Place, expected: str) -> Floats:
+def with_nothing(values: Any) -> Any:
+    """Return Arrow text without spaces around it, null where a word says that there is nothing: NA, null, ...
+
+    For columns of numbers, times and labels only: in one of names, NA is a name.
+    """
+    bare = pc.utf8_trim_whitespace(values)
+    words = pc.is_in(pc.utf8_lower(bare), pyarrow.array(sorted(cells.NOTHING)))
+    return pc.if_else(words, None, bare)
+
+
+def distinct(column: "pd.Series[Any]") -> int:
+    """Return how many different values a column has, empty cells aside."""
+    return int(pc.count_distinct(arrow(column), mode="only_valid").as_py())
+
+
+def counts(values: Any) -> Mapping[str, int]:
+    """Return how often each text occurs in an Arrow array, null aside."""
+    found = values.drop_null().value_counts()
+    return dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
+
+
+def _is_bytes(kind: Any) -> bool:
+    types = pyarrow.types
+    return bool(
+        types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_fixed_size_binary(kind)
+        or types.is_binary_view(kind)
+    )
+
+
+def _as_text(content: bytes | None) -> str | None:
+    """Return what bytes say; the same bytes say the same, whatever else stands in the column."""
+    if content is None:
+        return None
     try:
-        found: Floats = values.cast(pyarrow.float64()).to_numpy(zero_copy_only=False)
-        return found
-    except pyarrow.ArrowInvalid:
-        trimmed = values.to_pandas().str.strip()
-    found = pd.to_numeric(trimmed, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    bad = np.isnan(found) & trimmed.notna().to_numpy() & (trimmed != "").to_numpy()
-    if bad.any():
-        place.refuse(int(bad.argmax()), expected, values[int(bad.argmax())].as_py())
-    return found
+        found = content.rstrip(b"\0").decode("utf-8")
+    except UnicodeDecodeError:
+        found = "\0"
+    return found if found.isprintable() else f"0x{content.hex()}"
 
 
 def _written(values: Any) -> Any:
@@ -228,12 +229,5 @@ def _whole_numbers(values: Any, *, negative: bool = False) -> Ints | None:
 def _objects(values: Any) -> Names:
     """Return Arrow text as objects, one for each distinct text."""
     encoded = values.fill_null("").dictionary_encode()
-    distinct = np.array(encoded.dictionary.to_pylist(), object)
-    return distinct[encoded.indices.to_numpy(zero_copy_only=False)] if len(distinct) else np.zeros(0, object)
-
-
-def _label(value: Any) -> int:
-    if value is None or value != value or str(value).strip() == "":
-        return transactions.UNKNOWN
-    word = str(value).strip(" '\"").casefold().removesuffix(".0")
-    return 1 if word in FRAUD_WORDS else 0 if word in GENUINE_WORDS else _NO_LABEL
+    found = np.array(encoded.dictionary.to_pylist(), object)
+    return found[encoded.indices.to_numpy(zero_copy_only=False)] if len(found) else np.zeros(0, object)

@@ -1,5 +1,6 @@
 """Public data sets that are recognised by the names of their columns, and what those columns mean."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection import simulator
-from apps.fraud_detection.readers import columns
+from apps.fraud_detection.readers import columns, numerals
 from shared import errors
 
 TABLE = "table"
@@ -145,13 +146,51 @@ SYNTHETIC: Mapping[str, tuple[str, ...]] = {"card_key": _CARD, "age_group": ("cu
 AGE_LIMIT = 50
 
 
+# What PaySim's frauds, which are annulled, show in the balances, and another system's verdict: no table's features.
+LEAKING = ("oldbalanceOrg", "oldbalanceOrig", "newbalanceOrig", "oldbalanceDest", "newbalanceDest", "isFlaggedFraud")
+
+
+def normalised(name: str) -> str:
+    """Return a column's name without case and separators.
+
+    >>> normalised("NAME_ORIG"), normalised("id-01")
+    ('nameorig', 'id01')
+    """
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
 def recognise(names: Collection[str]) -> str:
     """Return the format of a table with these columns, ``TABLE`` where it is none of the known.
 
-    >>> recognise(["step", "type", "amount", "nameOrig", "nameDest"])
+    Case and separators do not count.
+
+    >>> recognise(["step", "type", "amount", "NAME_ORIG", "name_dest"])
     'paysim'
     """
-    return next((name for name, known in KNOWN.items() if set(known.identifying) <= set(names)), TABLE)
+    there = set(map(normalised, names))
+    return next((name for name, known in KNOWN.items() if set(map(normalised, known.identifying)) <= there), TABLE)
+
+
+def aliases(name: str, names: Collection[str]) -> dict[str, str]:
+    """Return what a file of a known format calls columns otherwise than the format does: name of the format -> own.
+
+    >>> aliases("paysim", ["step", "type", "AMOUNT", "name_orig", "name_dest"])["nameOrig"]
+    'name_orig'
+    """
+    if name not in (*KNOWN, SIMULATOR):
+        return {}
+    schema = KNOWN["handbook" if name == SIMULATOR else name].schema
+    wanted = [column for each in schema.columns for column in SYNTHETIC.get(each, (each,))]
+    own: dict[str, list[str]] = {}
+    for column in names:
+        own.setdefault(normalised(column), []).append(column)
+    meant = {column: own.get(normalised(column), []) for column in wanted if column not in names}
+    return {column: found[0] for column, found in meant.items() if len(found) == 1}
+
+
+def is_leaking(name: str) -> bool:
+    """Tell whether a column is one of PaySim's that give the label away, whatever the table."""
+    return normalised(name) in set(map(normalised, LEAKING))
 
 
 def refuse_almost(names: Collection[str], *, where: str) -> None:
@@ -162,8 +201,9 @@ def refuse_almost(names: Collection[str], *, where: str) -> None:
     """
     if recognise(names) != TABLE:
         return
+    there = set(map(normalised, names))
     for name, found in KNOWN.items():
-        missing = [column for column in found.identifying if column not in names]
+        missing = [column for column in found.identifying if normalised(column) not in there]
         if 2 * len(missing) < len(found.identifying):
             raise errors.InputError(
                 f"{where}: expected the columns of {name}, as most are there. Received: a table without "
@@ -231,11 +271,11 @@ def adapt(frame: pd.DataFrame, wanted: Sequence[str], *, data_format: str, file:
     if "card_key" in wanted and "card_key" not in frame:
         changed["card_key"] = _card_key(frame)
     if "age_group" in wanted and "age_group" not in frame and "customer_age" in frame:
-        age = columns.numbers(frame["customer_age"], columns.Place(file, "customer_age", before))
+        age = numerals.numbers(frame["customer_age"], columns.Place(file, "customer_age", before))
         changed["age_group"] = np.select([age > AGE_LIMIT, age <= AGE_LIMIT], ["age > 50", "age <= 50"], "")
     if data_format == "baf":
         for name in set(_BAF_MISSING) & set(frame):
-            values = columns.numbers(frame[name], columns.Place(file, name, before))
+            values = numerals.numbers(frame[name], columns.Place(file, name, before))
             changed[name] = np.where(values < 0, np.nan, values)
     if data_format in ("handbook", SIMULATOR) and "TX_FRAUD_SCENARIO" in frame:
         changed["TX_FRAUD_SCENARIO"] = _scenario(frame["TX_FRAUD_SCENARIO"])

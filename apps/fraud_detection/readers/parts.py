@@ -2,18 +2,21 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
 from apps.fraud_detection import simulator
-from apps.fraud_detection.readers import formats, tables
+from apps.fraud_detection.readers import formats, identities, tables
 from shared import errors
+from shared.sources import folders
 
 Reader: TypeAlias = Callable[[Sequence[str], int], Iterator[pd.DataFrame]]
 
-_KEY = "TransactionID"
+_PARQUET = "parquet"
+# What ``fraud-detection data --write`` puts beside a table, which is no part of it.
+_OUR_SPLIT = ("split.csv", "split.json")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,18 +25,49 @@ class Part:
 
     Attributes:
         file: For messages.
-        columns: Of the file.
+        columns: Of the file, as it calls them.
         chunks: (columns, rows) -> frames of up to so many rows.
         data_format: What the columns tell; one of ``formats.KNOWN``, ``TABLE`` or ``SIMULATOR``.
+        aliases: Column as the format calls it -> as the file does, where they differ.
+        nested: Columns that hold lists or records, which are not read.
+        said: What a whole reading found out, for notes.
     """
 
     file: str
     columns: tuple[str, ...]
     chunks: Reader
     data_format: str
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    nested: tuple[str, ...] = ()
+    said: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name by which a column can be asked for."""
+        return (*self.columns, *self.aliases)
+
+    def read(self, wanted: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+        """Yield frames with the wanted columns under the names by which they are asked for."""
+        own = [self.aliases.get(name, name) for name in wanted]
+        for frame in self.chunks(list(dict.fromkeys(own)), rows):
+            found = frame[own]
+            found.columns = pd.Index(wanted)
+            yield found
+
+    def as_format(self, data_format: str) -> "Part":
+        """Return the same file, read by another format."""
+        aliases = formats.aliases(data_format, self.columns)
+        return dataclasses.replace(self, data_format=data_format, aliases=aliases)
 
 
-def of_simulator(world: simulator.World) -> list[Part]:
+class Found(NamedTuple):
+    """The parts of a source, and what a reader should know of the files that are none."""
+
+    parts: list[Part]
+    notes: tuple[str, ...] = ()
+
+
+def of_simulator(world: simulator.World) -> Found:
     """Return the simulated transactions, of which each frame is one day."""
 
     def chunks(names: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
@@ -41,40 +75,54 @@ def of_simulator(world: simulator.World) -> list[Part]:
         for day in simulator.days(world):
             yield day[list(names)]
 
-    return [
-        Part(file=formats.SIMULATOR, columns=simulator.COLUMNS, chunks=chunks, data_format=formats.SIMULATOR),
-    ]
+    return Found(
+        [Part(file=formats.SIMULATOR, columns=simulator.COLUMNS, chunks=chunks, data_format=formats.SIMULATOR)]
+    )
 
 
-def of_path(path: pathlib.Path) -> list[Part]:
+def of_path(path: pathlib.Path, *, follow_links: bool = False) -> Found:
     """Return the tables at a path: a file, or the files of a folder in the order of their names.
+
+    Args:
+        path: That exists.
+        follow_links: Whether links may lead out of the folder.
 
     Raises:
         errors.InputError: There is no table, or a folder holds tables of two kinds.
     """
     if not path.is_dir():
-        return [_table(path)]
-    for part in ("train", "test"):
-        found = [
-            each for each in path.iterdir() if each.name.startswith(f"{part}_transaction.") and tables.is_table(each)
-        ]
-        if found:
-            return [_joined(found[0], path / found[0].name.replace("transaction", "identity"))]
-    return [_table(each) for each in _tables(path)]
+        return Found([_table(path)])
+    listing = folders.listing(path, follow_links=follow_links)
+    joined = identities.find(listing.files)
+    read = list(joined) or _tables(path, listing.files)
+    parts = [_with_identities(*joined)] if len(joined) == 2 else [_table(each) for each in read]
+    unread = [each for each in listing.files if each not in read]
+    note = folders.unread(unread)
+    shown = [str(each.relative_to(path)) for each in unread if tables.is_table(each)]
+    told = f"{path}: {note}{f' ({formats.shown(shown)})' if shown else ''}"
+    return Found(parts, (*listing.notes, *([told] if note else [])))
 
 
-def _tables(folder: pathlib.Path) -> list[pathlib.Path]:
-    visible = sorted(each for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
-    found = [each for each in visible if tables.is_table(each)]
+def files_of(path: pathlib.Path, *, follow_links: bool = False) -> list[pathlib.Path]:
+    """Return the files that are read of a path, in their order."""
+    if not path.is_dir():
+        return [path]
+    found = folders.listing(path, follow_links=follow_links).files
+    return list(identities.find(found)) or _tables(path, found)
+
+
+def _tables(folder: pathlib.Path, visible: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    ours = {each for each in visible if each.name == _OUR_SPLIT[0] and each.with_name(_OUR_SPLIT[1]) in visible}
+    found = [each for each in visible if tables.is_table(each) and each not in ours]
     if not found:
         for each in visible:
             if each.name.lower().endswith((".pkl", ".pickle")):
                 tables.check(each)
         raise errors.InputError(
-            f"{folder}: expected a folder with tables ({', '.join(tables.SUFFIXES)}). Received: "
-            f"{formats.shown([each.name for each in visible]) if visible else 'no files'}"
+            f"{folder}: expected a folder with tables ({tables.KINDS}). Received: "
+            f"{formats.shown([str(each.relative_to(folder)) for each in visible]) if visible else 'no files'}"
         )
-    kinds = {"csv" if each.name.lower().endswith(tables.CSV_SUFFIXES) else "parquet" for each in found}
+    kinds = {"csv" if each.name.lower().endswith(tables.CSV_SUFFIXES) else _PARQUET for each in found}
     if len(kinds) > 1:
         raise errors.InputError(
             f"{folder}: expected parts of one kind, each row once. Received: csv and parquet; give the files one by one"
@@ -83,32 +131,18 @@ def _tables(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _table(path: pathlib.Path) -> Part:
-    names = tables.columns(path)
+    header = tables.header(path)
 
     def chunks(wanted: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
         return tables.chunks(path, rows, wanted)
 
-    return Part(file=str(path), columns=names, chunks=chunks, data_format=formats.recognise(names))
+    part = Part(file=str(path), columns=header.names, chunks=chunks, data_format="", nested=header.nested)
+    return part.as_format(formats.recognise(header.names))
 
 
-def _joined(path: pathlib.Path, identity: pathlib.Path) -> Part:
+def _with_identities(path: pathlib.Path, identity: pathlib.Path) -> Part:
     """Return the transactions of IEEE-CIS with what is known of the device; about a quarter has a row there."""
     table = _table(path)
-    if not identity.exists():
-        return table
-    # Test files write id-01 for id_01.
-    names = {name.replace("-", "_"): name for name in tables.columns(identity)}
-    extra = [name for name in names if name not in table.columns]
-
-    def chunks(wanted: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
-        asked = [name for name in extra if name in wanted]
-        own = [name for name in wanted if name not in asked]
-        if not asked:
-            yield from table.chunks(own, rows)
-            return
-        details = tables.read(identity, [_KEY, *(names[name] for name in asked)])
-        details.columns = pd.Index([_KEY, *asked])
-        for frame in table.chunks(list(dict.fromkeys([_KEY, *own])), rows):
-            yield frame.merge(details, how="left", on=_KEY, validate="m:1")
-
-    return dataclasses.replace(table, columns=(*table.columns, *extra), chunks=chunks)
+    join = identities.Join(transactions=path, identity=identity, columns=table.columns, aliases=table.aliases)
+    part = dataclasses.replace(table, columns=(*table.columns, *join.extra), chunks=join.chunks, said=join.said)
+    return part.as_format(table.data_format)

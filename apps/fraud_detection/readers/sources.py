@@ -1,23 +1,64 @@
 """Where transactions come from: the simulator, a file or folder of tables, a public set by its name."""
 
 import dataclasses
+import logging
 import math
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from apps.fraud_detection import download, simulator, transactions
 from apps.fraud_detection import schema as schemas
-from apps.fraud_detection.readers import checking, formats, inference, parts
+from apps.fraud_detection.readers import (
+    checking,
+    columns,
+    formats,
+    inference,
+    numerals,
+    parts,
+    repeats,
+    roles,
+    time_columns,
+)
 from shared import errors
+from shared.sources import cells
 
+log = logging.getLogger("fieldnets")
 FORMATS = ("auto", formats.SIMULATOR, *formats.KNOWN, formats.TABLE)
 CHUNK_ROWS = 1 << 18
 
 _SAMPLE_ROWS = 100_000
 # What the transactions of a run may lack when its own schema is given.
 _OPTIONAL = ("label", "id", "group", "scenario", "weight")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a user says of how tables are to be read.
+
+    Attributes:
+        data_format: One of ``FORMATS``; ``auto`` decides by the names of the columns.
+        follow_links: Whether links may lead out of a folder.
+        decimal: The mark before the fraction in numbers of text.
+        time_format: One of ``schema.TIME_FORMATS``, or a unit of ``schema.UNITS``.
+        time: The column of the time; None: as the schema says.
+        amount: That of the amount.
+        label: That of the label.
+        weight: That of the weights.
+        label_delay_days: After how many days a label is known.
+    """
+
+    data_format: str = "auto"
+    follow_links: bool = False
+    decimal: cells.Decimal = "auto"
+    time_format: str = schemas.AUTO
+    time: str | None = None
+    amount: str | None = None
+    label: str | None = None
+    weight: str | None = None
+    label_delay_days: float | None = None
 
 
 def locate(spec: str) -> pathlib.Path | None:
@@ -42,60 +83,63 @@ def locate(spec: str) -> pathlib.Path | None:
 def load(
     specs: Sequence[str],
     *,
-    data_format: str = "auto",
+    reading: Reading = Reading(),
     schema_path: pathlib.Path | None = None,
     schema: schemas.Schema | None = None,
     labelled: bool = True,
     normal_weight: float | None = None,
-    sample_weight_column: str | None = None,
-    label_delay_days: float | None = None,
     world: simulator.World | None = None,
 ) -> transactions.Transactions:
     """Read whole sources, check each row, and put all in order of time.
 
     Args:
         specs: ``card-simulator``, paths of files or folders, names of public sets; several are joined.
-        data_format: One of ``FORMATS``; ``auto`` decides by the names of the columns.
+        reading: What the user says of the tables.
         schema_path: A file that says what the columns mean.
         schema: That of a trained run: its columns must be there, but for labels, ids, groups, scenarios and weights.
         labelled: Whether genuine transactions and frauds are demanded; otherwise labels may be missing.
         normal_weight: How many transactions each row that is no fraud stands for; a fraud stands for 1.
-        sample_weight_column: Column that says so row by row.
-        label_delay_days: Instead of that of the schema.
         world: What to simulate.
 
     Raises:
         errors.InputError: A source is not there, or its columns or rows cannot be used.
     """
-    if data_format not in FORMATS:
-        raise errors.InputError(f"Expected a data format out of {', '.join(FORMATS)}. Received: {data_format!r}")
+    if reading.data_format not in FORMATS:
+        raise errors.InputError(
+            f"Expected a data format out of {', '.join(FORMATS)}. Received: {reading.data_format!r}"
+        )
     if not specs:
         raise errors.InputError("Expected at least one source. Received: none")
-    _check_weight(normal_weight, sample_weight_column)
-    found = {spec: _parts(spec, world, data_format) for spec in dict.fromkeys(specs)}
-    every = [part for each in found.values() for part in each]
+    _check_weight(normal_weight, reading.weight)
+    found = _found(specs, reading, world)
+    every = [part for each in found.values() for part in each.parts]
+    notes = [note for each in found.values() for note in each.notes]
     if schema is None:
-        if schema_path is None and data_format == "auto":
-            formats.refuse_almost(every[0].columns, where=every[0].file)
-        schema, notes = _understand(every, schema_path, labelled=labelled)
-        schema = _changed(schema, sample_weight_column, label_delay_days)
+        if schema_path is None and reading.data_format == "auto":
+            formats.refuse_almost(every[0].names, where=every[0].file)
+        schema, more = _understand(every, schema_path, reading, labelled=labelled)
         demanded = [name for name in schema.columns if labelled or name != schema.label]
+        learning = True
     else:
-        schema, notes = _fitting(_changed(schema, sample_weight_column, label_delay_days), every)
-        demanded = list(schema.needed)
+        schema, more = _fitting(_changed(schema, reading), every)
+        demanded, learning = list(schema.needed), False
     for part in every:
-        checking.require(demanded, part.columns, file=part.file)
-    joined = _joined(found, schema)
+        checking.require(demanded, part.names, file=part.file)
+    joined = _settled(found, schema, reading, learning=learning)
     if labelled:
         checking.refuse_unlearnable(joined)
     if normal_weight is not None:
         joined = dataclasses.replace(joined, weights=np.where(joined.labels == 1, 1.0, normal_weight))
-    digest = transactions.digest(joined.content_hashes())
-    return dataclasses.replace(joined, sha256=digest, notes=(*notes, *_left_out(every, schema), *joined.notes))
+    return dataclasses.replace(
+        joined,
+        sha256=transactions.digest(joined.cell_hashes()),
+        notes=(*notes, *more, *roles.left_out(every, joined.schema), *joined.notes),
+        roles=roles.describe(every, joined.schema),
+    )
 
 
 def iterate(
-    paths: Sequence[str], schema: schemas.Schema, *, chunk_rows: int = CHUNK_ROWS
+    paths: Sequence[str], schema: schemas.Schema, *, chunk_rows: int = CHUNK_ROWS, reading: Reading = Reading()
 ) -> Iterator[transactions.Transactions]:
     """Yield the transactions of files in pieces: bounded memory for any number of rows.
 
@@ -106,72 +150,105 @@ def iterate(
         paths: As the ``specs`` of ``load``, in order of time.
         schema: That of the run.
         chunk_rows: Rows of a piece.
+        reading: What the user says of the tables.
 
     Raises:
         errors.InputError: A source is not there, a row cannot be used, or it is older than the one before it.
     """
-    every = [part for path in paths for part in _parts(path)]
-    fitting, _ = _fitting(schema, every)
+    found = _found(paths, reading)
+    every = [part for each in found.values() for part in each.parts]
+    fitting, absent = _fitting(_changed(schema, reading), every)
+    for note in (*(note for each in found.values() for note in each.notes), *absent):
+        log.info("%s", note)
     for part in every:
-        checking.require(fitting.needed, part.columns, file=part.file)
+        checking.require(fitting.needed, part.names, file=part.file)
+    if reading.decimal != "auto":
+        fitting = _with_decimals(fitting, every, reading, _number_columns(fitting))
     before: checking.Piece | None = None
     for piece in _pieces(every, fitting, chunk_rows):
         before = checking.following(piece, before)
         yield dataclasses.replace(before.rows, name=piece.file)
+    for note in (note for part in every for note in part.said.values()):
+        log.info("%s", note)
     if before is None:
         raise errors.InputError(f"{', '.join(paths)}: expected at least one transaction. Received: no rows")
 
 
-def _parts(spec: str, world: simulator.World | None = None, data_format: str = "auto") -> list[parts.Part]:
+def files_of(specs: Sequence[str], reading: Reading = Reading()) -> list[pathlib.Path]:
+    """Return the files that are read of sources, in their order; none for the simulator."""
+    paths = [path for spec in specs if (path := locate(spec)) is not None]
+    return [file for path in paths for file in parts.files_of(path, follow_links=reading.follow_links)]
+
+
+def _found(specs: Sequence[str], reading: Reading, world: simulator.World | None = None) -> dict[str, parts.Found]:
+    repeats.refuse_twice(specs, files_of, reading)
+    return {spec: _parts(spec, reading, world) for spec in specs}
+
+
+def _parts(spec: str, reading: Reading, world: simulator.World | None = None) -> parts.Found:
     path = locate(spec)
     if path is None:
         return parts.of_simulator(world or simulator.World())
-    found = parts.of_path(path)
-    return found if data_format == "auto" else [dataclasses.replace(each, data_format=data_format) for each in found]
+    found = parts.of_path(path, follow_links=reading.follow_links)
+    if reading.data_format == "auto":
+        return found
+    return found._replace(parts=[each.as_format(reading.data_format) for each in found.parts])
 
 
 def _understand(
-    every: Sequence[parts.Part], schema_path: pathlib.Path | None, *, labelled: bool
+    every: Sequence[parts.Part], schema_path: pathlib.Path | None, reading: Reading, *, labelled: bool
 ) -> tuple[schemas.Schema, tuple[str, ...]]:
     """Return what the columns mean, and notes on it: from a file, by a known format, or by guessing."""
     if schema_path is not None:
-        return schemas.Schema.load(schema_path), ()
+        return _changed(schemas.Schema.load(schema_path), reading), ()
     first = every[0]
     name = first.data_format
-    common = [column for column in first.columns if all(column in part.columns for part in every)]
+    common = [column for column in first.names if all(column in part.names for part in every)]
     if name == formats.TABLE:
-        return _guess(first, common, labelled=labelled)
+        return _guess(first, common, reading, labelled=labelled)
     for part in every:
-        schema = formats.known(name, part.columns, where=part.file)
+        schema = formats.known(name, part.names, where=part.file)
     schema = formats.restrict(schema, common, keep=("label",) if labelled else ())
     known = formats.KNOWN["handbook" if name == formats.SIMULATOR else name]
-    return schema, known.notes
+    return _changed(schema, reading), known.notes
 
 
-def _guess(part: parts.Part, common: Sequence[str], *, labelled: bool) -> tuple[schemas.Schema, tuple[str, ...]]:
-    sample = next(part.chunks(common, _SAMPLE_ROWS), None)
+def _guess(
+    part: parts.Part, common: Sequence[str], reading: Reading, *, labelled: bool
+) -> tuple[schemas.Schema, tuple[str, ...]]:
+    sample = next(part.read(common, _SAMPLE_ROWS), None)
     if sample is None:
         raise errors.InputError(f"{part.file}: expected at least one transaction. Received: no rows")
-    schema = inference.infer(sample, where=part.file)
+    given = inference.Given(
+        time=reading.time,
+        amount=reading.amount,
+        label=reading.label,
+        weight=reading.weight,
+        time_format=reading.time_format,
+        decimal=reading.decimal,
+    )
+    for role in ("time", "amount", "label", "weight"):
+        if getattr(given, role) is not None:
+            checking.require([getattr(given, role)], common, file=part.file)
+    schema = inference.infer(sample, where=part.file, given=given)
     if labelled and schema.label is None:
         raise errors.InputError(
-            f"{part.file}: expected a column of labels, such as is_fraud. Name it in a file: --schema FILE, such as\n"
-            f"{inference.EXAMPLE}\nReceived: a table with {formats.shown(part.columns)}"
+            f"{part.file}: expected a column of labels, such as is_fraud. Name it with --label-column, or in a file: "
+            f"--schema FILE, such as\n{inference.EXAMPLE}\nReceived: a table with {formats.shown(part.columns)}"
         )
-    roles = {
-        "time": f"{schema.time} ({schema.time_unit})",
-        "amount": schema.amount,
-        **schema.entities,
-        "label": schema.label,
-    }
-    words = ", ".join(f"{role} {name}" for role, name in roles.items() if name)
-    return schema, (f"{part.file}: columns recognised by their names: {words}; --schema FILE names them otherwise",)
+    if reading.label_delay_days is not None:
+        schema = dataclasses.replace(schema, label_delay_days=reading.label_delay_days)
+    words = ", ".join(f"{role} {name}" for role, name in roles.named(schema).items())
+    note = f"{part.file}: columns recognised by their names: {words}; --schema FILE names them otherwise"
+    lost = {name: columns.lost_digits(sample[name]) for name in (*schema.entities.values(), schema.id) if name}
+    warnings = [f"{part.file}: {name} is {how}: different ones may be one" for name, how in lost.items() if how]
+    return schema, (note, *warnings)
 
 
 def _fitting(schema: schemas.Schema, every: Sequence[parts.Part]) -> tuple[schemas.Schema, tuple[str, ...]]:
     """Return a run's schema without the optional columns that no part has, and without ids that not every part has."""
-    found = {column for column in schema.columns for part in every if formats.has(column, part.columns)}
-    if not all(schema.id in part.columns for part in every):
+    found = {column for column in schema.columns for part in every if formats.has(column, part.names)}
+    if not all(schema.id in part.names for part in every):
         found.discard(schema.id or "")
     fitting = formats.restrict(schema, found, keep=("numeric", "categorical"))
     absent = [role for role in _OPTIONAL if getattr(fitting, role) != getattr(schema, role)]
@@ -179,12 +256,22 @@ def _fitting(schema: schemas.Schema, every: Sequence[parts.Part]) -> tuple[schem
     return fitting, (f"not in the data: {words}",) if absent else ()
 
 
-def _changed(schema: schemas.Schema, weight: str | None, delay: float | None) -> schemas.Schema:
-    if weight is not None:
-        left = {
-            role: tuple(name for name in getattr(schema, role) if name != weight) for role in ("numeric", "categorical")
-        }
-        schema = dataclasses.replace(schema, weight=weight, numeric=left["numeric"], categorical=left["categorical"])
+def _changed(schema: schemas.Schema, reading: Reading) -> schemas.Schema:
+    """Return a schema with what the user says instead."""
+    asked = {role: getattr(reading, role) for role in ("time", "amount", "label", "weight")}
+    given: dict[str, Any] = {role: name for role, name in asked.items() if name is not None}
+    left = {
+        role: tuple(name for name in getattr(schema, role) if name not in given.values())
+        for role in ("numeric", "categorical")
+    }
+    schema = dataclasses.replace(schema, **{**left, **given})
+    if reading.time is not None:
+        schema = dataclasses.replace(schema, clock=None)
+    if reading.time_format in schemas.UNITS:
+        schema = dataclasses.replace(schema, time_unit=reading.time_format, time_format=schemas.AUTO)
+    elif reading.time_format != schemas.AUTO:
+        schema = dataclasses.replace(schema, time_unit="datetime", time_format=reading.time_format)
+    delay = reading.label_delay_days
     return schema if delay is None else dataclasses.replace(schema, label_delay_days=delay)
 
 
@@ -200,15 +287,82 @@ def _check_weight(normal_weight: float | None, column: str | None) -> None:
         )
 
 
-def _joined(found: dict[str, list[parts.Part]], schema: schemas.Schema) -> transactions.Transactions:
+def _settled(
+    found: dict[str, parts.Found], schema: schemas.Schema, reading: Reading, *, learning: bool
+) -> transactions.Transactions:
+    """Read all rows; where a column is not written plainly, by the one convention that all of its rows show.
+
+    A run's schema holds the conventions of its columns: those of later data are not guessed anew.
+    """
+    every = [part for each in found.values() for part in each.parts]
+    if reading.decimal != "auto":
+        schema = _with_decimals(schema, every, reading, _number_columns(schema))
+    asked: set[str] = set()
+    while True:
+        try:
+            joined = _joined(found, schema)
+        except columns.UnreadableError as error:
+            names = [name for name in schema.columns if error.column in (name, *_own_names(every, name))]
+            if not learning or not names or names[0] in asked:
+                raise
+            settled = _with_convention(schema, every, reading, names[0])
+            if settled == schema:
+                raise
+            asked.add(names[0])
+            schema = settled
+        else:
+            written = roles.conventions(schema)
+            return dataclasses.replace(joined, notes=(*written, *joined.notes))
+
+
+def _with_convention(
+    schema: schemas.Schema, every: Sequence[parts.Part], reading: Reading, column: str
+) -> schemas.Schema:
+    if column in _number_columns(schema):
+        return _with_decimals(schema, every, reading, [column])
+    if column == schema.time and schema.time_unit == "datetime" and schema.time_format == schemas.AUTO:
+        how = time_columns.settle(_columns(every, column), where=every[0].file, column=column)
+        return dataclasses.replace(schema, time_format=how)
+    return schema
+
+
+def _with_decimals(
+    schema: schemas.Schema, every: Sequence[parts.Part], reading: Reading, wanted: Sequence[str]
+) -> schemas.Schema:
+    """Return a schema with the conventions of columns of numbers, from all rows of all parts."""
+    settled = {name: numerals.settle(_columns(every, name), decimal=reading.decimal) for name in wanted}
+    kept = {name: written for name, written in schema.decimal.items() if name not in settled}
+    return dataclasses.replace(schema, decimal={**kept, **{name: each for name, each in settled.items() if each}})
+
+
+def _columns(every: Sequence[parts.Part], column: str) -> "Iterator[inference.Column]":
+    for part in every:
+        if column in part.names:
+            for frame in part.read([column], CHUNK_ROWS):
+                yield frame[column]
+
+
+def _number_columns(schema: schemas.Schema) -> list[str]:
+    return [name for name in (schema.amount, schema.weight, *schema.numeric) if name is not None]
+
+
+def _own_names(every: Sequence[parts.Part], name: str) -> list[str]:
+    return [part.aliases[name] for part in every if name in part.aliases]
+
+
+def _joined(found: dict[str, parts.Found], schema: schemas.Schema) -> transactions.Transactions:
     """Read source after source, and put the rows of all in order of time."""
     pieces: dict[str, list[checking.Piece]] = {}
     numbered = 0
-    for spec, every in found.items():
-        pieces[spec] = list(_pieces(every, schema, CHUNK_ROWS, numbered))
-        numbered += sum(len(each.rows) for each in pieces[spec])
-    names = [spec if spec == formats.SIMULATOR else pathlib.Path(spec).name for spec in found]
-    return checking.join(list(pieces.values()), names=names)
+    for spec, each in found.items():
+        pieces[spec] = list(_pieces(each.parts, schema, CHUNK_ROWS, numbered))
+        numbered += sum(len(piece.rows) for piece in pieces[spec])
+    every = [part for each in found.values() for part in each.parts]
+    joined = checking.join(list(pieces.values()), names=repeats.source_names(list(found)))
+    said = [note for part in every for note in part.said.values()]
+    said += repeats.refuse_copies([piece for each in pieces.values() for piece in each])
+    said += repeats.named_parts([part.file for part in every])
+    return dataclasses.replace(joined, notes=(*said, *joined.notes))
 
 
 def _pieces(
@@ -217,17 +371,12 @@ def _pieces(
     """Yield the checked rows of parts; of each part only the columns that the schema names are read."""
     for part in every:
         before = 0
-        wanted = [column for column in schema.columns if formats.has(column, part.columns)]
-        for frame in part.chunks(formats.sources(wanted, part.columns), chunk_rows):
+        wanted = [column for column in schema.columns if formats.has(column, part.names)]
+        for frame in part.read(formats.sources(wanted, part.names), chunk_rows):
             if not len(frame):
                 continue
             plain = formats.adapt(frame, wanted, data_format=part.data_format, file=part.file, before=before)
-            yield checking.piece(plain, schema, file=part.file, before=before, numbered=numbered)
+            yield checking.piece(
+                plain, schema, file=part.file, before=before, numbered=numbered, own_names=part.aliases
+            )
             before, numbered = before + len(frame), numbered + len(frame)
-
-
-def _left_out(every: Sequence[parts.Part], schema: schemas.Schema) -> tuple[str, ...]:
-    """Return a note on the columns that are not read."""
-    seen = list(dict.fromkeys(column for part in every for column in part.columns))
-    unread = [column for column in seen if column not in formats.sources(schema.columns, seen)]
-    return (f"columns not read: {formats.shown(unread)}",) if unread else ()

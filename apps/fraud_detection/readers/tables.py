@@ -5,25 +5,37 @@ parquet file has types of its own. Rows are numbered from 1, the header not coun
 """
 
 import contextlib
+import functools
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
 
+from apps.fraud_detection.readers import openers
 from shared import errors
+from shared.sources import delimited
 
-CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+CSV_SUFFIXES = openers.CSV_SUFFIXES
 PARQUET_SUFFIXES = (".parquet", ".pq")
 SUFFIXES = (*CSV_SUFFIXES, *PARQUET_SUFFIXES)
+# For messages: what they may be packed with goes without a list.
+KINDS = ".csv, .tsv (also .gz, .bz2, .xz, .zst, .zip), .parquet, .pq"
 
 _PICKLES = (".pkl", ".pickle", ".pkl.gz", ".joblib")
 _BLOCK_BYTES = 1 << 23
 _CHUNK_ROWS = 1 << 20
+
+
+class Header(NamedTuple):
+    """The columns of a table: those that can be read, and those of a parquet file that hold lists or records."""
+
+    names: tuple[str, ...]
+    nested: tuple[str, ...]
 
 
 def is_table(path: pathlib.Path) -> bool:
@@ -45,24 +57,30 @@ def check(path: pathlib.Path) -> None:
             f".to_parquet('{path.name.partition('.')[0]}.parquet')\""
         )
     if not name.endswith(SUFFIXES):
-        raise errors.InputError(f"{path}: expected a table ({', '.join(SUFFIXES)}). Received: a file of another kind")
+        raise errors.InputError(f"{path}: expected a table ({KINDS}). Received: a file of another kind")
     if not path.stat().st_size:
         raise errors.InputError(f"{path}: expected a table with a header and rows. Received: an empty file")
 
 
-def columns(path: pathlib.Path) -> tuple[str, ...]:
-    """Return the names of the columns, without those of a parquet file that hold lists or records.
+def header(path: pathlib.Path) -> Header:
+    """Return the names of the columns.
 
     Raises:
         errors.InputError: The file is no table, or two columns have one name.
     """
     check(path)
     with _complaining(path):
-        names = _plain(pyarrow.parquet.read_schema(path)) if _is_parquet(path) else _header(path)
-    twice = sorted({name for name in names if names.count(name) > 1})
+        found = _plain(pyarrow.parquet.read_schema(path)) if _is_parquet(path) else Header(_names(path), ())
+    every = [*found.names, *found.nested]
+    twice = sorted({name for name in every if every.count(name) > 1})
     if twice:
         raise errors.InputError(f"{path}: expected a name for each column. Received twice: {', '.join(twice)}")
-    return tuple(names)
+    return found
+
+
+def columns(path: pathlib.Path) -> tuple[str, ...]:
+    """Return the names of the columns that can be read; see ``header``."""
+    return header(path).names
 
 
 def read(path: pathlib.Path, names: Sequence[str] | None = None) -> pd.DataFrame:
@@ -82,14 +100,31 @@ def chunks(path: pathlib.Path, rows: int, names: Sequence[str] | None = None) ->
     The pieces hold Arrow columns: text in those of a csv, their own types in those of a parquet file.
 
     Raises:
-        errors.InputError: The file cannot be read to its end; the message names the row where it is known.
+        errors.InputError: The file cannot be read to its end, a quotation mark of a csv is not closed, or other rows
+            come out than stand in it; the message names the row where it is known.
     """
     names = list(names if names is not None else columns(path))
     check(path)
     with _complaining(path):
+        status = path.stat()
+        proven = _count(path, status.st_size, status.st_mtime_ns)
         batches = _parquet(path, rows, names) if _is_parquet(path) else _csv(path, names)
+        given = 0
         for table in _even(batches, rows):
+            given += table.num_rows
             yield table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
+    if given != proven:
+        raise errors.InputError(f"{path}: expected {proven:,} rows, as many as records. Received: {given:,}")
+
+
+@functools.lru_cache(maxsize=64)
+def _count(path: pathlib.Path, size: int, changed: int) -> int:
+    """Return how many rows a file holds, counted otherwise than they are read; size and time are of the file."""
+    del size, changed
+    if _is_parquet(path):
+        return int(pyarrow.parquet.read_metadata(path).num_rows)
+    opener = openers.opener(path)
+    return delimited.prove(opener, delimiter=openers.delimiter(opener), encoding=delimited.UTF8, where=str(path))
 
 
 def _is_parquet(path: pathlib.Path) -> bool:
@@ -103,8 +138,9 @@ def _parquet(path: pathlib.Path, rows: int, names: list[str]) -> Iterator[Any]:
             yield batch.cast(_without_views(batch.schema)) if any(views) else batch
 
 
-def _plain(schema: Any) -> list[str]:
-    return [field.name for field in schema if not pyarrow.types.is_nested(field.type)]
+def _plain(schema: Any) -> Header:
+    nested = tuple(field.name for field in schema if pyarrow.types.is_nested(field.type))
+    return Header(tuple(field.name for field in schema if field.name not in nested), nested)
 
 
 def _without_views(schema: Any) -> Any:
@@ -114,33 +150,35 @@ def _without_views(schema: Any) -> Any:
 
 
 def _csv(path: pathlib.Path, names: list[str]) -> Iterator[Any]:
-    with pyarrow.input_stream(str(path), compression="detect") as stream, _opened(path, stream, names) as reader:
+    with _opened(path, names) as reader:
         yield from reader
 
 
-def _opened(path: pathlib.Path, stream: Any, names: list[str] | None, *, threads: bool = True) -> Any:
-    text = {name: pyarrow.string() for name in names or ()}
-    return pyarrow.csv.open_csv(
-        stream,
-        read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=threads),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=text, include_columns=names, strings_can_be_null=True, timestamp_parsers=[]
-        ),
-    )
+@contextlib.contextmanager
+def _opened(path: pathlib.Path, names: list[str] | None, *, threads: bool = True) -> Iterator[Any]:
+    opener = openers.opener(path)
+    # Only an empty cell is nothing: NA may be a country, and what null means in numbers is decided with the numbers.
+    with (
+        opener() as stream,
+        pyarrow.csv.open_csv(
+            stream,
+            read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=threads),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=openers.delimiter(opener), newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={name: pyarrow.string() for name in names or ()},
+                include_columns=names,
+                strings_can_be_null=True,
+                null_values=[""],
+                timestamp_parsers=[],
+            ),
+        ) as reader,
+    ):
+        yield reader
 
 
-def _header(path: pathlib.Path) -> list[str]:
-    # As text, and of one short block: nothing but the first line matters.
-    with pyarrow.input_stream(str(path), compression="detect") as stream, _opened(path, stream, None) as reader:
-        return list(reader.schema.names)
-
-
-def _delimiter(path: pathlib.Path) -> str:
-    """Return what most often stands between names in the first line."""
-    with pyarrow.input_stream(str(path), compression="detect") as stream:
-        line = stream.read(1 << 16).partition(b"\n")[0]
-    return str(max(",;\t", key=lambda each: line.count(each.encode())))
+def _names(path: pathlib.Path) -> tuple[str, ...]:
+    with _opened(path, None) as reader:
+        return tuple(reader.schema.names)
 
 
 def _even(batches: Iterator[Any], rows: int) -> Iterator[Any]:
@@ -160,26 +198,34 @@ def _even(batches: Iterator[Any], rows: int) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _complaining(path: pathlib.Path) -> Iterator[None]:
-    """Turn what Arrow says of a broken file into a message with the row."""
+    """Turn what is said of a broken file into a message with the row, or with the bytes that are no text."""
     try:
         yield
-    except (pyarrow.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+    except openers.FAILURES as error:
         kind = "parquet" if _is_parquet(path) else "csv"
-        reason = str(error) if _is_parquet(path) else _with_row(path, str(error))
+        if isinstance(error, pyarrow.ArrowInvalid) and kind == "csv":
+            # A mark that is not closed names the row where it stands, not one where cells come out wrong.
+            _count(path, path.stat().st_size, path.stat().st_mtime_ns)
+        reason = str(error) if _is_parquet(path) else _with_row(path, error)
         raise errors.InputError(
             f"{path}: expected a {kind} file that can be read to its end. Received: {reason}"
         ) from None
 
 
-def _with_row(path: pathlib.Path, reason: str) -> str:
-    """Return Arrow's reason with the number of the row, which it only knows when it reads with one thread."""
+def _with_row(path: pathlib.Path, error: Exception) -> str:
+    """Return the reason with the number of the row, which Arrow only knows when it reads with one thread."""
+    reason = str(error)
+    if "UTF8" in reason or isinstance(error, UnicodeError):
+        # Of another encoding than UTF-8 the reason already names the bytes.
+        with contextlib.suppress(UnicodeError):
+            delimited.check_encoding(openers.opener(path), encoding=delimited.UTF8, where=str(path))
     if not reason.startswith("CSV parse error: Expected"):
         return reason
     try:
-        with pyarrow.input_stream(str(path), compression="detect") as stream:
-            for _ in _opened(path, stream, None, threads=False):
+        with _opened(path, None, threads=False) as reader:
+            for _ in reader:
                 pass
-    except pyarrow.ArrowException as error:
-        found = re.search(r"Row #(\d+): (.*)", str(error), re.DOTALL)
+    except openers.FAILURES as again:
+        found = re.search(r"Row #(\d+): (.*)", str(again), re.DOTALL)
         return f"row {int(found[1]) - 1}: {found[2]}" if found else reason
     return reason

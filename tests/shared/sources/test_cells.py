@@ -1,6 +1,7 @@
 """Numbers and truth values as people write them: against formatted numbers, and columns that do not agree."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -71,3 +72,18 @@ def test_truth_is_read_in_every_usual_spelling() -> None:
         None,
         None,
     ]
+
+
+@given(AMOUNTS, st.sampled_from([american, european, swiss, lambda value: f"{value:,.2f} EUR"]))
+def test_the_shapes_of_cells_tell_the_convention_that_the_cells_do(values: list[float], write: object) -> None:
+    texts = [write(value) for value in [*values, 1234.5, -5678.25]]  # type: ignore[operator]
+    shapes = [re.sub("[1-9]", "1", text) for text in texts]
+    found = cells.convention({shape: shapes.count(shape) for shape in shapes})
+    assert found.decimal == ("comma" if write is european else "point")
+    assert found.currency == ("EUR" if "EUR" in texts[0] else "")
+    assert found.expected == cells.numbers(texts).expected
+
+
+def test_a_group_of_thousands_does_not_begin_with_a_zero() -> None:
+    assert cells.numbers(["0.754", "-0.123"], decimal="comma").values.tolist() == [0.754, -0.123]
+    assert cells.numbers(["0,754", "0,123"]).values.tolist() == [0.754, 0.123]

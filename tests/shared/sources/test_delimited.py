@@ -93,3 +93,23 @@ def test_records_are_counted_whatever_ends_a_line(end: str, mark: str) -> None:
 def test_an_unclosed_mark_is_refused_with_its_row_and_line() -> None:
     with pytest.raises(errors.InputError, match=r"t.csv: row 2, line 4: .*\"m 5"):
         delimited.prove(opener(b'a,b\n\n1,x\n2,"m 5\n3,"m 6\n'), delimiter=",", encoding="utf-8-sig", where="t.csv")
+
+
+@given(st.text('a",\n\r', max_size=30), st.integers(1, 40))
+def test_what_is_counted_quickly_has_as_many_whole_records(text: str, block_bytes: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "_BLOCK_BYTES", block_bytes)
+        try:
+            counted = delimited.prove(opener(text.encode()), delimiter=",", encoding="utf-8-sig", where="x")
+        except errors.InputError:
+            assert any(record.problem for record in read(text))
+        else:
+            found = read(text)
+            assert not any(record.problem for record in found)
+            assert counted == max(len(found) - 1, 0)
+
+
+def test_quoted_files_are_counted_without_reading_their_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "records", None)
+    text = '\ufeff"a","b, c"\r\n"1","say ""no"""\r\n2,""\r\n\r\n"3",x'
+    assert delimited.prove(opener(text.encode()), delimiter=",", encoding="utf-8-sig", where="x") == 3
