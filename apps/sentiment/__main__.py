@@ -128,7 +128,8 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     for path in arguments.input:
         if path.is_dir() and path.resolve() in arguments.output.resolve().parents:
             raise errors.InputError(
-                f"--output: expected a file outside of the folders that are read. Received: {arguments.output}, in {path}"
+                f"--output: expected a file outside of the folders that are read. "
+                f"Received: {arguments.output}, in {path}"
             )
     _load_tensorflow()
     from apps.sentiment import predict as predicting

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from apps.sentiment.grouping import duplicates, partition
 from apps.sentiment.readers import checking, codes, labels, reading, sources
 from apps.sentiment.readers import quarantine as quarantines
 from shared import errors, splits
+
+# Within Reviews "labels" is an array.
+Code: TypeAlias = labels.Code
 
 UNLABELLED = -1
 _METHOD = "whole units, stratified by class, shuffled by a keyed hash of their content"
@@ -57,7 +60,7 @@ class Reviews:
     fixed_parts: NDArray[np.str_]
     class_names: tuple[str, ...]
     ordinal: bool
-    code: labels.Code
+    code: Code
     columns: Mapping[str, str]
     name: str
     sha256: str
@@ -302,8 +305,8 @@ def _streamed(
             set_aside(checking.bad_row(item, fault))
         else:
             raise errors.InputError(
-                f"{item.file}, row {item.row.number}: expected a text in UTF-8{checking.advice(fault)}. "
-                f"Received: {fault}: {text[:80]!r}. --skip-bad sets such rows aside."
+                f"{item.file}, row {item.row.number}: expected a row that holds a text in UTF-8"
+                f"{checking.advice(fault)}. Received: {fault}: {text[:80]!r}. --skip-bad sets such rows aside."
             )
 
 

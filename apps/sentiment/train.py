@@ -65,7 +65,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     files.write_json(folder.config, settings.to_json())
     runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
     reviews = prepare.load_source(settings, quarantine=folder.path / "quarantine.csv")
-    log.info("%s", data.describe(reviews))
+    log.info("%s", "\n".join([data.describe(reviews), *reviews.notes]))
     split, certificate = prepare.split_source(reviews, settings)
     files.write_json(folder.path / codes.FILE, reviews.code.to_json())
     files.write_json(folder.split, certificate)

@@ -97,14 +97,14 @@ def records(
     csv.field_size_limit(_LONGEST_CELL)
     feed = _Feed(lines)
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
-    for line in feed:
+    while (line := feed.plain()) is not None:
         # Most lines hold no mark: to cut them is several times faster than a parser called for each.
         if not quoted or '"' not in line:
-            _, first = feed.take()
-            if line.strip("\r\n"):
-                yield Record(first, 1, _cut(line, delimiter))
+            feed.before += 1
+            if bare := line.rstrip("\r\n"):
+                yield Record(feed.before, 1, bare.split(delimiter))
             continue
-        feed.unread()
+        feed.again.append(line)
         try:
             fields = next(reader)
         except csv.Error as error:
@@ -182,40 +182,45 @@ def is_utf8(opener: Opener) -> bool:
 
 
 class _Feed:
-    """Lines for csv.reader, which reads no further than the record it is at: the lines of that record are held."""
+    """Lines for csv.reader, which reads no further than the record it is at: the lines of that record are held.
+
+    Attributes:
+        again: Lines to give before others, the next one last.
+        before: How many lines stand before the record.
+    """
 
     def __init__(self, lines: Iterable[str]) -> None:
+        self.again: list[str] = []
+        self.before = 0
         self._lines = iter(lines)
-        self._again: list[str] = []
         self._held: list[str] = []
-        self._before = 0
 
     def __iter__(self) -> "_Feed":
         return self
 
     def __next__(self) -> str:
-        line = self._again.pop() if self._again else next(self._lines)
+        line = self.again.pop() if self.again else next(self._lines)
         self._held.append(line)
         return line
 
-    def unread(self) -> None:
-        """Give the line that was read last again."""
-        self._again.append(self._held.pop())
+    def plain(self) -> str | None:
+        """Return the next line, which is not held; None after the last one."""
+        return self.again.pop() if self.again else next(self._lines, None)
 
     def take(self) -> tuple[list[str], int]:
         """Return the lines of the record that was read and the number of its first one, and go on to the next."""
-        held, first = self._held, self._before + 1
-        self._before += len(held)
+        held, first = self._held, self.before + 1
+        self.before += len(held)
         self._held = []
         return held, first
 
     def give_back(self) -> tuple[str, int]:
         """Return the first line of a broken record and its number; the lines after it will be read again."""
         first, *rest = self._held
-        self._again.extend(reversed(rest))
+        self.again.extend(reversed(rest))
         self._held = []
-        self._before += 1
-        return first, self._before
+        self.before += 1
+        return first, self.before
 
 
 def _are_rows(lines: Sequence[str], delimiter: str, width: int, is_row: Callable[[list[str]], bool]) -> bool:

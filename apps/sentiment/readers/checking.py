@@ -108,16 +108,18 @@ def encoding_problem(text: str) -> str:
 
 def seen(batches: Sequence[Batch]) -> list[codes.Seen]:
     """Return the labels of every source, apart for columns whose names say different things of them."""
-    found: dict[tuple[str, str], codes.Seen] = {}
+    columns: dict[tuple[str, str], str] = {}
+    counts: dict[tuple[str, str], collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    first: dict[tuple[str, str], dict[str, str]] = collections.defaultdict(dict)
     for batch in batches:
         for item in batch.items:
             column = batch.label_columns.get(item.file, "")
-            key = batch.name, labels.kind_of(column)
-            each = found.setdefault(key, codes.Seen(*key, column, collections.Counter(), {}))
-            label = labels.clean(item.row.label or "")
-            each.counts[label] += 1
-            each.first.setdefault(label, f"{item.file}, row {item.row.number}")
-    return list(found.values())
+            key, label = (batch.name, labels.kind_of(column)), labels.clean(item.row.label or "")
+            columns.setdefault(key, column)
+            counts[key][label] += 1
+            if label not in first[key]:
+                first[key][label] = f"{item.file}, row {item.row.number}"
+    return [codes.Seen(*key, column, counts[key], first[key]) for key, column in columns.items()]
 
 
 def name_classes(batch: Batch, code: labels.Code, *, expected: Sequence[str]) -> Batch:

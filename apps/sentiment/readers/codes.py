@@ -50,6 +50,13 @@ def fit(seen: Sequence[Seen], *, stated: str | None = None) -> labels.Code:
     kinds = tuple(dict.fromkeys(each.kind for each in seen))
     if stated is not None:
         return dataclasses.replace(labels.stated(stated), kinds=kinds)
+    if len({label for each in seen for label in each.counts}) == 1:
+        # One class: that is refused later, where it has a name.
+        return labels.first_fitting(seen[0].counts, labels.SENTIMENTS)
+    return _fitted(seen, kinds)
+
+
+def _fitted(seen: Sequence[Seen], kinds: tuple[str, ...]) -> labels.Code:
     together = _together(seen)
     found = [_read(group) for group in together]
     if len({code.ordinal for code in found}) > 1:
@@ -71,7 +78,8 @@ def fit(seen: Sequence[Seen], *, stated: str | None = None) -> labels.Code:
         if two:
             raise labels.AmbiguousError(
                 f"{' and '.join(each.where for each in seen)}: expected labels that mean the same in all sources. "
-                f"Received: {two[0]!r} = {names[two[0]]} in one and {code.names[two[0]]} in another. --label-code says which"
+                f"Received: {two[0]!r} = {names[two[0]]} in one and {code.names[two[0]]} in another. "
+                "--label-code says which"
             )
         names = {**code.names, **names}
     return labels.Code(
@@ -99,7 +107,7 @@ def within(code: labels.Code, seen: Sequence[Seen], *, class_names: Sequence[str
     names = {**labels.WORDS, **by_name, **code.names}
     numbered = any(_is_coded(label) for label in code.names)
     if not numbered and (numbers := [each for each in seen if all(map(_is_coded, each.counts))]):
-        names |= {label: name for each in [fit(numbers)] for label, name in each.names.items()}
+        names |= {label: name for each in [_fitted(numbers, ())] for label, name in each.names.items()}
     for each in seen:
         _refuse_strangers(each, names, code, class_names)
     used = sorted({label for each in seen for label in each.counts if names.get(label, label) != label})
@@ -151,9 +159,6 @@ def _read(group: Sequence[Seen]) -> labels.Code:
     counts: collections.Counter[str] = collections.Counter()
     for each in group:
         counts.update(each.counts)
-    if len(counts) == 1:
-        # One class: that is refused later, where all sources are known.
-        return labels.first_fitting(counts, labels.SENTIMENTS)
     try:
         code = labels.read(counts, kind=group[0].kind)
         _refuse_two_codes(group, code)
@@ -192,16 +197,17 @@ def _refuse_strangers(each: Seen, names: Mapping[str, str], code: labels.Code, c
     rated = each.kind == "stars" or (each.kind == "rating" and not {"0", "-1", "false"} & set(each.counts))
     if rated and not code.ordinal and each.kind not in code.kinds and all(map(_is_coded, each.counts)):
         raise errors.InputError(
-            f"{each.where}: expected labels of the run's classes {classes}. Received: a column whose name says ratings: "
-            f"{labels.summary(each.counts)}. Say what they mean, for instance {_suggested(each.counts, class_names)}"
+            f"{each.where}: expected labels of the run's classes {classes}. Received: a column whose name says "
+            f"ratings: {labels.summary(each.counts)}. Say what they mean, for instance "
+            f"{_suggested(each.counts, class_names)}"
         )
     if not labels.is_nearly_whole(each.counts, names):
         own = ", ".join(f"{label} = {name}" for label, name in code.names.items() if label != name)
         strangers = {label: count for label, count in each.counts.items() if label not in names}
         shown = "; ".join(f"{label!r} first in {place}" for label, place in _examples([each]) if label in strangers)
         raise errors.InputError(
-            f"{each.where}: expected labels of the run's classes {classes}{f', read as {own}' if own else ''}. Received: "
-            f"{sum(strangers.values())} of {sum(each.counts.values())} rows with labels that fit none: "
+            f"{each.where}: expected labels of the run's classes {classes}{f', read as {own}' if own else ''}. "
+            f"Received: {sum(strangers.values())} of {sum(each.counts.values())} rows with labels that fit none: "
             f"{labels.summary(strangers)} ({shown}). Say what the labels mean, for instance "
             f"{_suggested(each.counts, class_names)}"
         )

@@ -41,7 +41,7 @@ def delimited(name: str, opener: reading.Opener, options: reading.Options, *, ta
         )
     header, skipped, notes = _settle_header(sample[0].fields, options)
     columns = reading.choose_columns(name, header, options)
-    if not quoted and '"' in head.decode("latin-1"):
+    if not quoted:
         notes = (*notes, "quotation marks are text: some are not closed")
     usual = _Usual([record.fields for record in sample[skipped:]], width=len(header), text=header.index(columns.text))
 
