@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from apps.sentiment.grouping import duplicates, partition
-from apps.sentiment.readers import checking, codes, labels, reading, sources
+from apps.sentiment.readers import checking, joining, labels, reading, sources
 from apps.sentiment.readers import quarantine as quarantines
 from shared import errors, splits
 
@@ -107,46 +107,23 @@ def load(
     )
     batches = checking.read_all(specs, options=options, data_format=data_format)
     if labelled:
-        batches, code = _understood(batches, stated=label_code, class_names=class_names, code=code)
+        batches, code = joining.understood(batches, stated=label_code, class_names=class_names, code=code)
     else:
         code = labels.Code(names={})
-    contradictory = _conflicts(batches) if labelled else {}
+    contradictory = joining.conflicts(batches) if labelled else {}
     bad = [fault for batch in batches for fault in batch.bad]
     if skip_bad:
         bad += contradictory.values()
-        batches = [_without(batch, contradictory) for batch in batches]
+        batches = [joining.without(batch, contradictory) for batch in batches]
     checking.settle(bad, kept=sum(len(batch.items) for batch in batches), skip_bad=skip_bad, path=quarantine)
-    names = tuple(class_names) if class_names is not None else _class_names(batches) if labelled else ()
+    names = tuple(class_names) if class_names is not None else joining.class_names(batches) if labelled else ()
     notes = [code.note] if code.note else []
-    notes += _repeats(batches)
+    notes += joining.repeats(batches)
     if contradictory and not skip_bad:
-        notes.append(_contradictions(contradictory, batches))
+        notes.append(joining.contradictions(contradictory, batches))
     if bad:
         notes.append(f"{len(bad)} rows could not be used and were set aside{f': {quarantine}' if quarantine else ''}")
     return _assemble(batches, names, code, notes, quarantined=len(bad))
-
-
-def _understood(
-    batches: Sequence[checking.Batch],
-    *,
-    stated: str | None,
-    class_names: Sequence[str] | None,
-    code: labels.Code | None,
-) -> tuple[list[checking.Batch], labels.Code]:
-    """Put class names in place of labels, by one code for all sources."""
-    known = labels.stated(stated) if stated is not None else code
-    batches = checking.without_hidden_labels(batches, known=known.names if known else ())
-    seen = checking.seen(batches)
-    if class_names is None:
-        code = code or codes.fit(seen, stated=stated)
-    elif stated is not None:
-        code = codes.stated_within(stated, class_names)
-    elif code is None:
-        code = codes.guessed(seen, class_names)
-    else:
-        code = codes.within(code, seen, class_names=class_names)
-    expected = class_names or labels.order(set(code.names.values()))
-    return [checking.name_classes(batch, code, expected=expected) for batch in batches], code
 
 
 def take(reviews: Reviews, rows: NDArray[np.int64]) -> Reviews:
@@ -294,7 +271,7 @@ def iterate_texts(
 
 
 def _streamed(
-    items: Iterator[sources.Item], set_aside: Callable[[quarantines.BadRow], None] | None
+    items: Iterator[reading.Item], set_aside: Callable[[quarantines.BadRow], None] | None
 ) -> Iterator[tuple[str, int, str]]:
     for item in items:
         text = item.row.text or ""
@@ -308,65 +285,6 @@ def _streamed(
                 f"{item.file}, row {item.row.number}: expected a row that holds a text in UTF-8"
                 f"{checking.advice(fault)}. Received: {fault}: {text[:80]!r}. --skip-bad sets such rows aside."
             )
-
-
-def _conflicts(batches: Sequence[checking.Batch]) -> dict[tuple[str, int], quarantines.BadRow]:
-    """Return the rows whose text also occurs with another label, by file and number."""
-    found = checking.conflicts([item for batch in batches for item in batch.items])
-    return {(fault.file, fault.row): fault for fault in found}
-
-
-def _contradictions(contradictory: Mapping[tuple[str, int], object], batches: Sequence[checking.Batch]) -> str:
-    """Say how many rows contradict others, and which sources they are in."""
-    held = {batch.name: sum((item.file, item.row.number) in contradictory for item in batch.items) for batch in batches}
-    where = ", ".join(f"{count:,} in {name}" for name, count in held.items() if count)
-    return (
-        f"{len(contradictory)} rows hold a text that also occurs with another label; they stay together"
-        f"{f' ({where})' if len(batches) > 1 else ''}"
-    )
-
-
-def _repeats(batches: Sequence[checking.Batch]) -> list[str]:
-    """Note sources with the same content, whose texts count twice."""
-    named: dict[str, list[str]] = {}
-    for batch in batches:
-        named.setdefault(batch.sha256, []).append(batch.name)
-    return [
-        f"{' and '.join(names)} hold the same, which is read {len(names)} times"
-        for names in named.values()
-        if len(names) > 1
-    ]
-
-
-def _without(batch: checking.Batch, dropped: Mapping[tuple[str, int], object]) -> checking.Batch:
-    kept = [item for item in batch.items if (item.file, item.row.number) not in dropped]
-    return dataclasses.replace(batch, items=kept)
-
-
-def _class_names(batches: Sequence[checking.Batch]) -> tuple[str, ...]:
-    """Return the classes of all sources in canonical order."""
-    names = labels.order({item.row.label or "" for batch in batches for item in batch.items})
-    if len(names) < 2:
-        raise errors.InputError(f"Expected texts of at least two classes. Received: one class, {names[0]!r}")
-    return names
-
-
-def _roles(batches: Sequence[checking.Batch]) -> dict[str, str]:
-    """Return what each column is; where files differ, in which of them."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for batch in batches:
-        for file, columns in batch.columns.items():
-            for column, role in columns.items():
-                found.setdefault(column, {}).setdefault(role, []).append(file)
-    return {
-        column: next(iter(roles))
-        if len(roles) == 1
-        else "; ".join(
-            f"{role} (in {files[0]}{f' and {len(files) - 1} more' if files[1:] else ''})"
-            for role, files in roles.items()
-        )
-        for column, roles in found.items()
-    }
 
 
 def _assemble(
@@ -392,7 +310,7 @@ def _assemble(
         class_names=class_names,
         ordinal=code.ordinal,
         code=code,
-        columns=_roles(batches),
+        columns=joining.roles(batches),
         name="+".join(batch.name for batch in batches),
         sha256=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
         notes=(*(note for batch in batches for note in batch.notes), *official_notes, *notes),

@@ -11,6 +11,7 @@ import pandas as pd
 from apps.sentiment import baselines, config, data, evaluate, prepare, scoring, text
 from apps.sentiment.checklist import behaviour
 from apps.sentiment.judgement import evidence
+from apps.sentiment.readers import codes
 from shared import decision as decisions
 from shared import errors, files, splits
 from shared.report import document
@@ -166,8 +167,8 @@ def other_task(
         errors.InputError: The part was named and the data have no such official part, or no unseen text is left.
     """
     reviews = prepare.load_source(settings, class_names=run.decision.class_names, code=own.code, quarantine=quarantine)
-    if run.code is None:
-        reviews = dataclasses.replace(reviews, notes=(*reviews.notes, own.code.note))
+    guessed = [note for note in own.notes if note.startswith(codes.UNRECORDED)]
+    reviews = dataclasses.replace(reviews, notes=(*reviews.notes, *guessed))
     wanted = np.ones(len(reviews.texts), bool) if part == "all" else reviews.fixed_parts == part
     if not wanted.any():
         raise errors.InputError(

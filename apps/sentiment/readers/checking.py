@@ -31,7 +31,7 @@ class Batch:
     name: str
     sha256: str
     notes: tuple[str, ...]
-    items: list[sources.Item]
+    items: list[reading.Item]
     bad: list[quarantine.BadRow]
     columns: Mapping[str, Mapping[str, str]]
     label_columns: Mapping[str, str]
@@ -57,7 +57,7 @@ def read(spec: str, *, options: reading.Options, data_format: str, name: str, pr
     Raises:
         errors.InputError: The source cannot be read.
     """
-    items: list[sources.Item] = []
+    items: list[reading.Item] = []
     bad: list[quarantine.BadRow] = []
     with sources.opened(spec, options=options, data_format=data_format, name=name, prefixed=prefixed) as source:
         for item in source.items:
@@ -160,7 +160,7 @@ def without_hidden_labels(batches: Sequence[Batch], *, known: Iterable[str] = ()
     return [_dropped(batch, {file for name, file in hidden if name == batch.name}, others) for batch in batches]
 
 
-def conflicts(items: Iterable[sources.Item]) -> list[quarantine.BadRow]:
+def conflicts(items: Iterable[reading.Item]) -> list[quarantine.BadRow]:
     """Return the rows whose text also occurs with another label."""
     names = collections.defaultdict(set)
     for item in items:
@@ -194,7 +194,7 @@ def settle(bad: Sequence[quarantine.BadRow], *, kept: int, skip_bad: bool, path:
             aside.write(path)
 
 
-def bad_row(item: sources.Item, reason: str) -> quarantine.BadRow:
+def bad_row(item: reading.Item, reason: str) -> quarantine.BadRow:
     """Return a row with the reason why it cannot be used."""
     return quarantine.BadRow(item.file, item.row.number, reason, item.row.text or "")
 
@@ -228,8 +228,8 @@ def _dropped(batch: Batch, files: set[str], others: set[str]) -> Batch:
 
 
 def _parted(
-    items: list[sources.Item], parts: Mapping[str, str], columns: dict[str, dict[str, str]]
-) -> tuple[list[sources.Item], list[quarantine.BadRow]]:
+    items: list[reading.Item], parts: Mapping[str, str], columns: dict[str, dict[str, str]]
+) -> tuple[list[reading.Item], list[quarantine.BadRow]]:
     """Take the official part from a column of parts, where its cells name some; say so in ``columns``.
 
     Returns:
@@ -253,7 +253,7 @@ def _parted(
     return kept, bad
 
 
-def _fingerprint(items: Sequence[sources.Item]) -> str:
+def _fingerprint(items: Sequence[reading.Item]) -> str:
     """Return the SHA-256 of all that training reads of rows, whatever their order."""
     rows = sorted(
         json.dumps([item.row.label, item.row.text, item.row.source, item.part, item.film]).encode() for item in items

