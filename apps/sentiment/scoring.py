@@ -35,7 +35,7 @@ class Run:
     settings: config.Config
     model: keras.Model
     decision: decisions.Decision
-    code: labels.Code | None
+    code: labels.Code | None = None
 
     @property
     def features(self) -> text.TextFeatures:

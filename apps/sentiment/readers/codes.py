@@ -215,7 +215,8 @@ def _refuse_strangers(each: Seen, names: Mapping[str, str], code: labels.Code, c
 
 def _suggested(counts: Mapping[str, int], class_names: Sequence[str]) -> str:
     ranked = labels.order(set(counts))
-    shown = zip(ranked, [class_names[0], *[class_names[-1]] * len(ranked)], strict=False)
+    classes = class_names if len(ranked) == len(class_names) else [class_names[0], *[class_names[-1]] * len(ranked)]
+    shown = zip(ranked, classes, strict=False)
     return "--label-code=" + ",".join(f"{label}={name}" for label, name in shown)
 
 
