@@ -58,9 +58,11 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
             table.to_parquet(temporary, index=False)
     return {
         "source": data.describe(reviews),
+        "columns": dict(reviews.columns),
         "notes": list(reviews.notes),
         "certificate": str(folder / "split.json"),
         "split": certificate,
+        **_set_aside(reviews.quarantined, folder / "quarantine.csv"),
     }
 
 
@@ -98,6 +100,7 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
         "metrics": result.metrics["metrics"],
         **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},
         "report": str(output / "report.html"),
+        **_set_aside(task.reviews.quarantined if hasattr(arguments, "data") else 0, output / "quarantine.csv"),
     }
 
 
@@ -122,6 +125,12 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     from shared import batch
 
     batch.check_output(arguments.output, overwrite=arguments.overwrite)
+    for path in arguments.input:
+        if path.is_dir() and path.resolve() in arguments.output.resolve().parents:
+            raise errors.InputError(
+                f"--output: expected a file outside of the folders that are read. "
+                f"Received: {arguments.output}, in {path}"
+            )
     _load_tensorflow()
     from apps.sentiment import predict as predicting
 
@@ -152,10 +161,12 @@ def monitor(arguments: argparse.Namespace) -> cli.Result:
     from apps.sentiment import monitor as monitoring
 
     loaded = bundle.load(arguments.model_dir)
-    aside = arguments.output_dir and arguments.output_dir / "quarantine.csv"
+    # Without a folder for the report bad rows still have one: they were promised a file.
+    aside = (arguments.output_dir or pathlib.Path("runs") / f"{NAME}-monitor") / "quarantine.csv"
     reviews = prepare.load_source(_source_settings(arguments), labelled=False, quarantine=aside)
     log.info("%s", data.describe(reviews))
-    return monitoring.monitor(loaded, reviews.texts, output=arguments.output_dir)
+    result = {**monitoring.monitor(loaded, reviews.texts, output=arguments.output_dir), "notes": list(reviews.notes)}
+    return result | _set_aside(reviews.quarantined, aside)
 
 
 def tune(arguments: argparse.Namespace) -> cli.Result:
@@ -165,6 +176,11 @@ def tune(arguments: argparse.Namespace) -> cli.Result:
     from apps.sentiment import tune as tuning
 
     return tuning.tune(settings, trials=arguments.trials, output=arguments.output_dir)
+
+
+def _set_aside(rows: int, path: pathlib.Path) -> dict[str, Any]:
+    """Return what a verb says of the rows that it set aside."""
+    return {"quarantined_rows": rows, "quarantine": str(path)} if rows else {}
 
 
 def _load_tensorflow() -> None:

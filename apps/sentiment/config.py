@@ -6,7 +6,7 @@ from typing import Self
 from shared import config
 
 MEMBERS = ("ngram", "cnn", "lstm")
-DATA_FIELDS = ("data", "data_format", "text_column", "label_column", "skip_bad")
+DATA_FIELDS = ("data", "data_format", "text_column", "label_column", "label_code", "follow_links", "skip_bad")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,10 @@ class Config(config.Config):
     )
     text_column: str | None = config.setting(None, "column of the texts (default: recognised by name)")
     label_column: str | None = config.setting(None, "column of the labels (default: recognised by name)")
+    label_code: str | None = config.setting(
+        None, "what labels mean, such as 1=negative,2=positive (default: told by all sources; the run's own afterwards)"
+    )
+    follow_links: bool = config.setting(False, "follow links that lead out of a source's folder")
     skip_bad: bool = config.setting(False, "write bad rows to a quarantine file and go on")
 
     validation_fraction: float = config.setting(0.08, "share of validation", minimum=0.01, maximum=0.5)

@@ -10,17 +10,20 @@ import dataclasses
 import hashlib
 import itertools
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from apps.sentiment.grouping import duplicates, partition
-from apps.sentiment.readers import checking, labels, reading, sources
+from apps.sentiment.readers import checking, joining, labels, reading, sources
 from apps.sentiment.readers import quarantine as quarantines
 from shared import errors, splits
+
+# Within Reviews "labels" is an array.
+Code: TypeAlias = labels.Code
 
 UNLABELLED = -1
 _METHOD = "whole units, stratified by class, shuffled by a keyed hash of their content"
@@ -40,8 +43,10 @@ class Reviews:
         fixed_parts: (n,) str official part, ``""`` where there is none.
         class_names: Names of the classes in canonical order.
         ordinal: Whether classes are ratings.
+        code: What the labels mean; without labels, nothing.
+        columns: What each column of the tables is, in words.
         name: Names of the sources, joined by ``+``.
-        sha256: Of the file; of the sorted rows where the source is a folder; of these for several sources.
+        sha256: Of the file; of all that is read of rows where the source is a folder; of these for several sources.
         notes: What a reader of the report should know about the data.
         quarantined: Number of rows set aside.
     """
@@ -55,6 +60,8 @@ class Reviews:
     fixed_parts: NDArray[np.str_]
     class_names: tuple[str, ...]
     ordinal: bool
+    code: Code
+    columns: Mapping[str, str]
     name: str
     sha256: str
     notes: tuple[str, ...]
@@ -67,8 +74,11 @@ def load(
     data_format: str = "auto",
     text_column: str | None = None,
     label_column: str | None = None,
-    class_names: Sequence[str] | None = None,
+    follow_links: bool = False,
     labelled: bool = True,
+    label_code: str | None = None,
+    class_names: Sequence[str] | None = None,
+    code: labels.Code | None = None,
     skip_bad: bool = False,
     quarantine: pathlib.Path | None = None,
 ) -> Reviews:
@@ -79,8 +89,11 @@ def load(
         data_format: One of ``sources.FORMATS``.
         text_column: Column of the texts, where it is not recognised.
         label_column: Column of the labels, where it is not recognised.
-        class_names: Classes of a trained model: labels must mean these.
+        follow_links: Whether links may lead out of a folder.
         labelled: Whether labels are needed; without, all labels are ``UNLABELLED``.
+        label_code: What labels mean, as ``--label-code`` says it.
+        class_names: Classes of a trained model: labels must mean these.
+        code: What labels mean in its run; without ``class_names`` for the run's own data.
         skip_bad: Set bad rows aside instead of refusing them.
         quarantine: Where bad rows are then written, as csv of file, row, reason and text.
 
@@ -89,21 +102,28 @@ def load(
     """
     if isinstance(specs, str) or not specs or len(set(specs)) < len(specs):
         raise errors.InputError(f"Expected one or more sources, each once. Received: {specs!r}")
-    options = reading.Options(text_column=text_column, label_column=label_column, labelled=labelled)
-    batches = [checking.read(spec, options=options, data_format=data_format, class_names=class_names) for spec in specs]
-    contradictory = {(fault.file, fault.row): fault for fault in _conflicts(batches) if labelled}
+    options = reading.Options(
+        text_column=text_column, label_column=label_column, labelled=labelled, follow_links=follow_links
+    )
+    batches = checking.read_all(specs, options=options, data_format=data_format)
+    if labelled:
+        batches, code = joining.understood(batches, stated=label_code, class_names=class_names, code=code)
+    else:
+        code = labels.Code(names={})
+    contradictory = joining.conflicts(batches) if labelled else {}
     bad = [fault for batch in batches for fault in batch.bad]
     if skip_bad:
         bad += contradictory.values()
-        batches = [_without(batch, contradictory) for batch in batches]
+        batches = [joining.without(batch, contradictory) for batch in batches]
     checking.settle(bad, kept=sum(len(batch.items) for batch in batches), skip_bad=skip_bad, path=quarantine)
-    names = tuple(class_names) if class_names is not None else _class_names(batches, labelled=labelled)
-    notes = []
+    names = tuple(class_names) if class_names is not None else joining.class_names(batches) if labelled else ()
+    notes = [code.note] if code.note else []
+    notes += joining.repeats(batches)
     if contradictory and not skip_bad:
-        notes.append(f"{len(contradictory)} rows hold a text that also occurs with another label; they stay together")
+        notes.append(joining.contradictions(contradictory, batches))
     if bad:
-        notes.append(f"{len(bad)} rows could not be used and were set aside")
-    return _assemble(batches, names, notes, quarantined=len(bad))
+        notes.append(f"{len(bad)} rows could not be used and were set aside{f': {quarantine}' if quarantine else ''}")
+    return _assemble(batches, names, code, notes, quarantined=len(bad))
 
 
 def take(reviews: Reviews, rows: NDArray[np.int64]) -> Reviews:
@@ -140,6 +160,7 @@ def split(
     """
     if (reviews.labels == UNLABELLED).any():
         raise errors.InputError("Expected labelled reviews to split. Received: reviews without labels")
+    partition.require_train(reviews.fixed_parts)
     hashes = content_hashes(reviews)
     groups = group(reviews, block_rows=block_rows, near_duplicate_threshold=near_duplicate_threshold)
     part = partition.assign(groups, reviews.labels, fractions=fractions, seed=seed, class_names=reviews.class_names)
@@ -213,36 +234,44 @@ def iterate_texts(
     paths: Sequence[str],
     *,
     text_column: str | None = None,
+    follow_links: bool = False,
     chunk_rows: int = 10_000,
     data_format: str = "auto",
     set_aside: Callable[[quarantines.BadRow], None] | None = None,
+    tell: Callable[[str], None] = lambda _note: None,
 ) -> Iterator[pd.DataFrame]:
     """Stream texts of any length of file in bounded memory, for ``predict``.
 
     Args:
         paths: Files, folders or archives.
         text_column: Column of the texts, where it is not recognised.
+        follow_links: Whether links may lead out of a folder.
         chunk_rows: Most rows of a frame.
         data_format: One of ``sources.FORMATS``.
         set_aside: Takes the rows that cannot be read; without it the first one is an error.
+        tell: Takes notes on how files are read, and which are not.
 
     Yields:
         Frames of at most ``chunk_rows`` rows with columns file (str), row (int64, from 1) and text (str).
         Empty texts are kept, so that every readable row gets a prediction.
 
     Raises:
-        errors.InputError: A row cannot be read; its file and number are named.
+        errors.InputError: A row cannot be read; its file and number are named. Or two paths are the same.
     """
-    options = reading.Options(text_column=text_column, labelled=False)
-    for path in paths:
-        with sources.opened(path, options=options, data_format=data_format) as source:
+    options = reading.Options(text_column=text_column, labelled=False, follow_links=follow_links)
+    names = sources.distinct_names(paths)
+    prefixed = sum(map(sources.holds_files, paths)) > 1
+    for path, name in zip(paths, names, strict=True):
+        with sources.opened(path, options=options, data_format=data_format, name=name, prefixed=prefixed) as source:
+            for note in source.notes:
+                tell(note)
             texts = _streamed(source.items, set_aside)
             while rows := list(itertools.islice(texts, chunk_rows)):
                 yield pd.DataFrame(rows, columns=["file", "row", "text"])
 
 
 def _streamed(
-    items: Iterator[sources.Item], set_aside: Callable[[quarantines.BadRow], None] | None
+    items: Iterator[reading.Item], set_aside: Callable[[quarantines.BadRow], None] | None
 ) -> Iterator[tuple[str, int, str]]:
     for item in items:
         text = item.row.text or ""
@@ -253,35 +282,18 @@ def _streamed(
             set_aside(checking.bad_row(item, fault))
         else:
             raise errors.InputError(
-                f"{item.file}, row {item.row.number}: expected a text in UTF-8. Received: {fault}. "
-                "--skip-bad sets such rows aside."
+                f"{item.file}, row {item.row.number}: expected a row that holds a text in UTF-8"
+                f"{checking.advice(fault)}. Received: {fault}: {text[:80]!r}. --skip-bad sets such rows aside."
             )
 
 
-def _conflicts(batches: Sequence[checking.Batch]) -> list[quarantines.BadRow]:
-    return checking.conflicts([item for batch in batches for item in batch.items])
-
-
-def _without(batch: checking.Batch, dropped: dict[tuple[str, int], quarantines.BadRow]) -> checking.Batch:
-    kept = [item for item in batch.items if (item.file, item.row.number) not in dropped]
-    return dataclasses.replace(batch, items=kept)
-
-
-def _class_names(batches: Sequence[checking.Batch], *, labelled: bool) -> tuple[str, ...]:
-    """Return the classes of all sources in canonical order."""
-    if not labelled:
-        return ()
-    if len({batch.ordinal for batch in batches}) > 1:
-        kinds = ", ".join(f"{batch.name} ({'ratings' if batch.ordinal else 'classes'})" for batch in batches)
-        raise errors.InputError(f"Expected sources that all have ratings or all have classes. Received: {kinds}")
-    names = labels.order({item.row.label or "" for batch in batches for item in batch.items})
-    if len(names) < 2:
-        raise errors.InputError(f"Expected texts of at least two classes. Received: one class, {names[0]!r}")
-    return names
-
-
 def _assemble(
-    batches: Sequence[checking.Batch], class_names: tuple[str, ...], notes: Sequence[str], *, quarantined: int
+    batches: Sequence[checking.Batch],
+    class_names: tuple[str, ...],
+    code: labels.Code,
+    notes: Sequence[str],
+    *,
+    quarantined: int,
 ) -> Reviews:
     items = [item for batch in batches for item in batch.items]
     number = {name: index for index, name in enumerate(class_names)}
@@ -296,7 +308,9 @@ def _assemble(
         films=_number_films([item.film for item in items]),
         fixed_parts=official,
         class_names=class_names,
-        ordinal=batches[0].ordinal,
+        ordinal=code.ordinal,
+        code=code,
+        columns=joining.roles(batches),
         name="+".join(batch.name for batch in batches),
         sha256=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
         notes=(*(note for batch in batches for note in batch.notes), *official_notes, *notes),

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.sentiment import attribution, card, data, model, monitor, scoring
+from apps.sentiment.readers import codes
 from shared import decision as decisions
 from shared import engine_export, export, splits
 from shared.evaluation import drift
@@ -84,6 +85,7 @@ def export_run(
         extras={
             "decision.json": run.decision.to_json(),
             "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), texts)),
+            codes.FILE: reviews.code.to_json(),
             display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
             "model_card.md": model_card.render(card.build(run)),
         },

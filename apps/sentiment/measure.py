@@ -11,6 +11,7 @@ import pandas as pd
 from apps.sentiment import baselines, config, data, evaluate, prepare, scoring, text
 from apps.sentiment.checklist import behaviour
 from apps.sentiment.judgement import evidence
+from apps.sentiment.readers import codes
 from shared import decision as decisions
 from shared import errors, files, splits
 from shared.report import document
@@ -119,7 +120,16 @@ def own_data(run: scoring.Run) -> tuple[data.Reviews, splits.Split]:
     Raises:
         errors.GateError: The source has changed since the run.
     """
-    reviews = prepare.load_source(run.settings, class_names=run.decision.class_names)
+    names = run.decision.class_names
+    if run.code is None:
+        reviews = prepare.load_source(run.settings, class_names=names)
+    else:
+        reviews = prepare.load_source(run.settings, code=run.code)
+        if reviews.class_names != names:
+            raise errors.GateError(
+                f"The run's data have changed: expected the classes {', '.join(names)}. "
+                f"Received: {', '.join(reviews.class_names)}"
+            )
     split, _ = prepare.split_source(reviews, run.settings)
     splits.require_same(files.read_json(run.folder.split), split, content_hashes=data.content_hashes(reviews))
     return reviews, split
@@ -156,7 +166,9 @@ def other_task(
     Raises:
         errors.InputError: The part was named and the data have no such official part, or no unseen text is left.
     """
-    reviews = prepare.load_source(settings, class_names=run.decision.class_names, quarantine=quarantine)
+    reviews = prepare.load_source(settings, class_names=run.decision.class_names, code=own.code, quarantine=quarantine)
+    guessed = [note for note in own.notes if note.startswith(codes.UNRECORDED)]
+    reviews = dataclasses.replace(reviews, notes=(*reviews.notes, *guessed))
     wanted = np.ones(len(reviews.texts), bool) if part == "all" else reviews.fixed_parts == part
     if not wanted.any():
         raise errors.InputError(

@@ -28,14 +28,21 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     answer, class_names, identity = _open(arguments)
     how = {
         "text_column": getattr(arguments, "text_column", None),
+        "follow_links": getattr(arguments, "follow_links", False),
         "data_format": getattr(arguments, "data_format", "auto"),
         "chunk_rows": arguments.chunk_rows,
     }
     skip_bad = getattr(arguments, "skip_bad", False)
     inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
+    notes: list[str] = []
     with quarantine.opened() as aside, progress.rows("texts scored", arguments.input) as advance:
         result = batch.predict(
-            data.iterate_texts(list(inputs), **how, set_aside=aside.add if skip_bad else None),
+            data.iterate_texts(
+                list(map(str, arguments.input)),
+                **how,
+                set_aside=aside.add if skip_bad else None,
+                tell=notes.append,
+            ),
             lambda chunk: score(chunk, answer, class_names),
             output=arguments.output,
             plan={"inputs": inputs, "skip_bad": skip_bad, **how, **identity},
@@ -44,6 +51,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
             on_rows=advance,
         )
         said = {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
+        said |= {"notes": notes} if notes else {}
         return said | _set_aside(aside, arguments.output)
 
 

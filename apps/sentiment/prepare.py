@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from apps.sentiment import config, data
+from apps.sentiment.readers import labels
 from shared import splits
 
 
@@ -13,6 +14,7 @@ def load_source(
     settings: config.Config,
     *,
     class_names: tuple[str, ...] | None = None,
+    code: labels.Code | None = None,
     labelled: bool = True,
     quarantine: pathlib.Path | None = None,
 ) -> data.Reviews:
@@ -21,6 +23,7 @@ def load_source(
     Args:
         settings: Which source, and how to read it.
         class_names: Classes of a trained model, which the labels must mean.
+        code: What labels mean in its run; without ``class_names`` for the run's own data.
         labelled: Whether labels are needed.
         quarantine: Where bad rows go with ``skip_bad``.
     """
@@ -29,7 +32,10 @@ def load_source(
         data_format=settings.data_format,
         text_column=settings.text_column,
         label_column=settings.label_column,
+        follow_links=settings.follow_links,
+        label_code=settings.label_code,
         class_names=class_names,
+        code=code,
         labelled=labelled,
         skip_bad=settings.skip_bad,
         quarantine=quarantine,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.sentiment import config, model, text
+from apps.sentiment.readers import codes, labels
 from shared import decision as decisions
 from shared import files
 from shared.evaluation import calibration
@@ -27,12 +28,14 @@ class Run:
         settings: Its resolved configuration.
         model: Texts (batch,) string to logits (batch, classes) float32.
         decision: Calibration, label and abstention, frozen on validation data.
+        code: What labels mean in it; None where an earlier version trained it, which did not record it.
     """
 
     folder: files.RunFolder
     settings: config.Config
     model: keras.Model
     decision: decisions.Decision
+    code: labels.Code | None = None
 
     @property
     def features(self) -> text.TextFeatures:
@@ -68,11 +71,13 @@ def open_run(path: pathlib.Path) -> Run:
         errors.InputError: It is no finished run.
     """
     folder = files.RunFolder.open(path)
+    recorded = folder.path / codes.FILE
     return Run(
         folder=folder,
         settings=config.Config.from_json(files.read_json(folder.config), where=str(folder.config)),
         model=model.load(folder.model),
         decision=decisions.Decision.from_json(files.read_json(folder.decision)),
+        code=labels.Code.from_json(files.read_json(recorded)) if recorded.exists() else None,
     )
 
 

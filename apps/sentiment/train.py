@@ -15,6 +15,7 @@ import pandas as pd
 import tensorflow as tf
 
 from apps.sentiment import config, data, embeddings, model, opinion, prepare, scoring, text
+from apps.sentiment.readers import codes
 from shared import datasets, files, losses, runtime, training
 from shared import decision as decisions
 from shared.evaluation import calibration, classification
@@ -64,8 +65,9 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     files.write_json(folder.config, settings.to_json())
     runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
     reviews = prepare.load_source(settings, quarantine=folder.path / "quarantine.csv")
-    log.info("%s", data.describe(reviews))
+    log.info("%s", "\n".join([data.describe(reviews), *reviews.notes]))
     split, certificate = prepare.split_source(reviews, settings)
+    files.write_json(folder.path / codes.FILE, reviews.code.to_json())
     files.write_json(folder.split, certificate)
     log.info("split: %s", json.dumps(certificate["counts"]))
     settings = model.resolve(settings, rows=len(split.rows("train")))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.sentiment.grouping import duplicates, neighbours
-from shared import splits
+from shared import errors, splits
 
 UNIT_NAME = "group of near-duplicate, neighbouring or same-film texts"
 
@@ -125,20 +125,41 @@ def assign(
 
 
 def settle_official(parts: NDArray[np.str_]) -> tuple[NDArray[np.str_], tuple[str, ...]]:
-    """Decide which official parts count: train with something held out does, else none.
+    """Decide which official parts count: those held out do, where anything is left to train on.
 
     A single held-out part is the test part, whatever its name: what is reported is then comparable with what
-    others report on it, and validation is carved from train.
+    others report on it, and validation is carved from train. Beside held-out parts without a train part, texts of no
+    part are the train part: no text of a test part may train.
     """
-    present = set(np.unique(parts)) - {splits.LEFT_OUT}
-    if "train" not in present or present == {"train"}:
-        return np.full_like(parts, splits.LEFT_OUT), ()
-    if present == {"train", "validation"}:
+    present = set(np.unique(parts).tolist())
+    held_out = present & {"validation", "test"}
+    if not held_out or ("train" not in present and len(held_out) == 1 and splits.LEFT_OUT not in present):
+        note = f"all texts are of the official {' '.join(held_out)} part: as it is alone, it is read as any texts"
+        return np.full_like(parts, splits.LEFT_OUT), (note,) if held_out else ()
+    notes: tuple[str, ...] = ()
+    if "train" not in present and splits.LEFT_OUT in present:
+        parts = np.where(parts == splits.LEFT_OUT, "train", parts)
+        notes = ("texts of no official part are the train part, since none is called so",)
+    if held_out == {"validation"}:
         note = "the official dev part is held out as the test part; validation is carved from train"
-        return np.where(parts == "validation", "test", parts), (note,)
-    if present == {"train", "test"}:
-        return parts, ("official train and test parts kept; validation is carved from train",)
-    return parts, ("official train, validation and test parts kept",)
+        return np.where(parts == "validation", "test", parts), (*notes, note)
+    if held_out == {"test"}:
+        return parts, (*notes, "official train and test parts kept; validation is carved from train")
+    kept = "official train, validation and test parts kept" if (parts == "train").any() else ""
+    return parts, (*notes, *filter(None, [kept]))
+
+
+def require_train(official: NDArray[np.str_]) -> None:
+    """Refuse official parts of which none can be trained on.
+
+    Raises:
+        errors.InputError: Parts are held out, and all texts are of these.
+    """
+    if set(np.unique(official).tolist()) == {"test", "validation"}:
+        raise errors.InputError(
+            "Expected an official train part, or texts of no part, beside the official validation and test part, which "
+            "are not trained on. Received: texts of these two only"
+        )
 
 
 def _repeats_of_other_parts(together: NDArray[np.int64], official: NDArray[np.str_]) -> NDArray[np.bool_]:

@@ -1,17 +1,21 @@
 """Files in a folder, or in a zip or tar archive without unpacking it, plain or gzipped."""
 
+import collections
 import contextlib
 import functools
 import gzip
 import io
 import pathlib
 import re
+import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import IO, BinaryIO, NamedTuple, cast
 
 from apps.sentiment.readers import reading
+from shared import errors
+from shared.sources import folders
 
 
 class Entry(NamedTuple):
@@ -31,26 +35,83 @@ class Entry(NamedTuple):
         return pathlib.PurePosixPath(self.name.lower().removesuffix(".gz")).suffix
 
 
+class Opened(NamedTuple):
+    """The files at a path, and what a reader should know of links; those of an archive can be opened while it is."""
+
+    entries: list[Entry]
+    notes: tuple[str, ...] = ()
+
+
 @contextlib.contextmanager
-def entries(path: pathlib.Path) -> Iterator[list[Entry]]:
-    """List the files at a path; those of an archive can be opened while the archive is."""
+def entries(path: pathlib.Path, *, follow_links: bool = False, name: str) -> Iterator[Opened]:
+    """List the files at a path, but for hidden ones.
+
+    Args:
+        path: A file, folder or archive.
+        follow_links: Whether to follow links that lead out of a folder.
+        name: What to call a single file.
+
+    Raises:
+        errors.InputError: A link leads out of the folder and is not to be followed, or an archive holds links: a whole
+            part of a data set may lie behind one.
+    """
     with contextlib.ExitStack() as stack:
         if path.is_dir():
-            found = sorted((file for file in path.rglob("*") if file.is_file()), key=lambda file: natural(str(file)))
-            yield [Entry(file.relative_to(path).as_posix(), _plain_opener(file)) for file in found]
-        elif zipfile.is_zipfile(path) and not path.suffix.lower().startswith(".xls"):
+            found = folders.listing(path, follow_links=follow_links)
+            ordered = sorted(found.files, key=lambda file: natural(file.relative_to(path).as_posix()))
+            yield Opened(
+                [Entry(file.relative_to(path).as_posix(), _plain_opener(file)) for file in ordered],
+                tuple(f"{path.name}: {note}" for note in found.notes),
+            )
+        elif _is_zip(path):
             archive = stack.enter_context(zipfile.ZipFile(path))
-            names = [name for name in archive.namelist() if not name.endswith("/")]
-            yield [Entry(name, _unpacking(name, functools.partial(archive.open, name))) for name in names]
+            infos = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
+            _refuse_links(path, [info.filename for info in infos if stat.S_ISLNK(info.external_attr >> 16)])
+            _refuse_doubles(path, [info.filename for info in infos])
+            names = [info.filename for info in infos]
+            yield Opened([Entry(each, _unpacking(functools.partial(archive.open, each))) for each in names])
         elif tarfile.is_tarfile(path):
             tar = stack.enter_context(tarfile.open(path))
-            members = [member for member in tar.getmembers() if member.isfile()]
-            yield [
-                Entry(member.name, _unpacking(member.name, functools.partial(tar.extractfile, member)))
-                for member in members
-            ]
+            members = [member for member in tar.getmembers() if not member.isdir() and not _is_hidden(member.name)]
+            _refuse_links(path, [member.name for member in members if member.issym()])
+            # A hard link is read as what it leads to.
+            kept = [member for member in members if member.isfile() or member.islnk()]
+            _refuse_doubles(path, [member.name for member in kept])
+            yield Opened([Entry(each.name, _unpacking(functools.partial(tar.extractfile, each))) for each in kept])
         else:
-            yield [Entry(path.name, _plain_opener(path))]
+            yield Opened([Entry(name, _plain_opener(path))])
+
+
+def is_archive(path: pathlib.Path) -> bool:
+    """Tell whether a file is a zip or tar archive that is read as a folder."""
+    return _is_zip(path) or tarfile.is_tarfile(path)
+
+
+def _is_zip(path: pathlib.Path) -> bool:
+    return zipfile.is_zipfile(path) and not path.suffix.lower().startswith(".xls")
+
+
+def _is_hidden(name: str) -> bool:
+    return any(
+        (part.startswith(".") and part not in (".", "..")) or part == "__MACOSX"
+        for part in pathlib.PurePosixPath(name).parts
+    )
+
+
+def _refuse_links(path: pathlib.Path, names: list[str]) -> None:
+    if names:
+        raise errors.InputError(
+            f"{path}: expected an archive of files. Received: {len(names)} symbolic links, the first {names[0]}; "
+            "unpack the archive and give its folder"
+        )
+
+
+def _refuse_doubles(path: pathlib.Path, names: list[str]) -> None:
+    double = [name for name, count in collections.Counter(names).items() if count > 1]
+    if double:
+        raise errors.InputError(
+            f"{path}: expected an archive that holds each name once. Received: {double[0]} and more of the same name"
+        )
 
 
 def _plain_opener(path: pathlib.Path) -> reading.Opener:
@@ -62,13 +123,13 @@ def _plain_opener(path: pathlib.Path) -> reading.Opener:
     return opener
 
 
-def _unpacking(name: str, opener: Callable[[], IO[bytes] | None]) -> reading.Opener:
+def _unpacking(opener: Callable[[], IO[bytes] | None]) -> reading.Opener:
     """Read a member of an archive into memory: archives cannot be read at two places at once."""
 
     def unpacked() -> BinaryIO:
         with cast(BinaryIO, opener()) as stream:
             content = stream.read()
-        return io.BytesIO(gzip.decompress(content) if name.endswith(".gz") else content)
+        return io.BytesIO(gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content)
 
     return unpacked
 

@@ -1,19 +1,21 @@
-"""Labels as they stand in files, and the class names they mean.
+r"""Labels as they stand in files, and the class names they mean.
 
 Class names and their order come from the labels themselves and never from the order of files or rows:
 negative before neutral before positive, ratings from low to high, any other names by alphabet.
 """
 
 import dataclasses
-import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from apps.sentiment.readers import reading
 from shared import errors
 
 SENTIMENTS = ("very negative", "negative", "neutral", "positive", "very positive")
+HIDDEN = "-1"
 
-_WORDS = {
+WORDS: Mapping[str, str] = {
     "neg": "negative",
     "bad": "negative",
     "neu": "neutral",
@@ -23,10 +25,9 @@ _WORDS = {
     **{name: name for name in SENTIMENTS},
 }
 
-# Codes that stand for sentiments, tried in this order before numbers are taken for a rating.
-_CODES: tuple[Mapping[str, str], ...] = (
-    {"0": "negative", "1": "positive"},
-    {"false": "negative", "true": "positive"},
+# Codes that stand for sentiments.
+CODES: tuple[Mapping[str, str], ...] = (
+    {"0": "negative", "1": "positive", "false": "negative", "true": "positive"},
     {"1": "negative", "2": "positive"},
     {"-1": "negative", "0": "neutral", "1": "positive"},
     {"0": "negative", "1": "neutral", "2": "positive"},
@@ -34,7 +35,7 @@ _CODES: tuple[Mapping[str, str], ...] = (
 )
 _HIGHEST_RATING = 10.0
 
-# A reading that covers all labels is best. One that covers this share of the rows is accepted: the others are
+# A code that covers all labels is best. One that covers this share of the rows is accepted: the others are
 # unknown labels, such as a lone 7 among zeros and ones. In small files a few strays are a larger share; labels of
 # fewer rows than there are parts could be no classes.
 _COVERAGE = 0.98
@@ -43,72 +44,149 @@ _FEWEST_ROWS = 3
 _MOST_NAMES = 3
 
 
+class AmbiguousError(errors.InputError):
+    """Labels fit two codes, of which nothing decides."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How the labels of one source are understood.
+class Code:
+    """What the labels of a run mean: settled once, over all its sources, and recorded with it.
 
     Attributes:
-        names: Class name of each label (as ``clean`` returns it) that is understood.
+        names: Class name of each label (as ``clean`` returns it).
         ordinal: Whether the classes are ratings.
-        note: The reading in words, empty when labels are the class names already.
+        kinds: What the names of the label columns say, see ``kind_of``.
+        note: How the labels are read, in words; empty when they are the class names already.
     """
 
     names: Mapping[str, str]
     ordinal: bool = False
+    kinds: tuple[str, ...] = ()
     note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able mapping."""
+        return {**vars(self), "names": dict(self.names), "kinds": list(self.kinds)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Code":
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            errors.InputError: A field is missing or unknown.
+        """
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if set(content) != fields:
+            raise errors.InputError(f"labels: expected the fields {sorted(fields)}. Received: {sorted(content)}")
+        return cls(**{**content, "kinds": tuple(content["kinds"])})
 
 
 def clean(label: str) -> str:
     """Return the label without decoration: lower case, no fastText prefix, numbers in their shortest form.
 
-    >>> [clean(label) for label in (" Positive ", "__label__2", "4.0", "5 stars")]
-    ['positive', '2', '4', '5']
+    >>> [clean(label) for label in (" Positive ", "__label__2", "4.0", "5 stars", "3,5")]
+    ['positive', '2', '4', '5', '3.5']
     """
     text = label.strip().casefold().removeprefix("__label__").replace("_", " ")
     text = re.sub(r"\s*stars?$", "", text)
+    text = re.sub(r"^([+-]?\d+),(\d{1,2})$", r"\1.\2", text)
     return f"{float(text):g}" if re.fullmatch(r"[+-]?\d+(\.\d+)?", text) else text
 
 
 def recognised(label: str) -> bool:
     """Tell whether this is a label beyond doubt: a fastText label, a rating or a sentiment."""
     text = clean(label)
-    return label.startswith("__label__") or text in _WORDS or _is_rating(text) or text == "-1"
+    return label.startswith("__label__") or text in WORDS or _is_rating(text) or text == HIDDEN
 
 
-def read(counts: Mapping[str, int], *, class_names: Sequence[str] | None = None) -> Reading:
-    """Find out what the labels of one source mean.
+def kind_of(column: str) -> str:
+    """Return what a column's name says of its labels: "stars" (ratings beyond doubt), "rating" (likely) or "class".
+
+    >>> kind_of("Star Rating"), kind_of("overall"), kind_of("label")
+    ('stars', 'rating', 'class')
+    """
+    name = reading.plain_name(column)
+    return ("stars" if "star" in name else "rating") if name in reading.RATING_COLUMNS else "class"
+
+
+def read(counts: Mapping[str, int], *, kind: str = "class") -> Code:
+    """Find out what labels mean.
 
     Args:
         counts: Rows of each cleaned label.
-        class_names: The classes of a trained model; labels must then mean these.
+        kind: What the name of their column says, see ``kind_of``.
 
     Raises:
-        errors.InputError: The labels make no sense together.
+        AmbiguousError: They fit two codes.
+        errors.InputError: They make no sense together.
 
-    >>> read({"0": 5, "1": 5}).names
-    {'0': 'negative', '1': 'positive'}
+    >>> read({"0": 5, "1": 5}).note
+    'labels read as: 0 = negative, 1 = positive'
     """
-    if class_names is not None:
-        return _read_for(counts, class_names)
-    rows = sum(counts.values())
-    for accepted, names in itertools.product((_is_whole, _is_nearly_whole), (_WORDS, *_CODES)):
-        if accepted(counts, names):
-            return _reading({label: names[label] for label in sorted(counts) if label in names})
-    if sum(counts[label] for label in counts if _is_rating(label)) >= _COVERAGE * rows:
-        return Reading(
-            names={label: label for label in counts if _is_rating(label)},
-            ordinal=True,
-            note="labels are ratings",
-        )
-    if len(counts) <= _MOST_NAMES and not any(_is_number(label) for label in counts):
-        return Reading(
-            names={label: label for label in counts},
-            note="class names are not known sentiments: ordered by alphabet",
-        )
+    for accepted in (is_whole, is_nearly_whole):
+        if accepted(counts, WORDS):
+            return code({label: WORDS[label] for label in sorted(counts) if label in WORDS}, kind=kind)
+        codes = [each for each in _possible(counts, kind) if accepted(counts, each)]
+        if codes:
+            return code(_only(counts, codes), kind=kind, seen=sorted(counts))
+    if sum(counts[label] for label in counts if _is_rating(label)) >= _COVERAGE * sum(counts.values()):
+        return ratings(counts, kind)
+    if len(counts) <= _MOST_NAMES and not any(is_number(label) for label in counts):
+        note = "class names are not known sentiments: ordered by alphabet"
+        return Code(names={label: label for label in counts}, kinds=(kind,), note=note)
     raise errors.InputError(
         "Expected labels that mean two or three classes (negative, neutral, positive; 0 and 1; ...) "
         f"or a rating from 0 to {_HIGHEST_RATING:g}. Received: {summary(counts)}"
     )
+
+
+def first_fitting(counts: Mapping[str, int], class_names: Sequence[str]) -> Code:
+    """Read labels as classes by name, else by the first code that holds them: how runs without a recorded code did.
+
+    >>> dict(first_fitting({"1": 3}, ("negative", "positive")).names)
+    {'1': 'positive'}
+    """
+    by_name = {clean(name): name for name in class_names}
+    known = {label: by_name.get(label) or by_name.get(WORDS.get(label, "")) for label in counts}
+    if any(known.values()):
+        return code({label: name for label, name in known.items() if name})
+    for accepted in (is_whole, is_nearly_whole):
+        for each in CODES:
+            if set(each.values()) <= {*class_names, "neutral"} and accepted(counts, each):
+                return code({label: each[label] for label in sorted(counts) if each.get(label) in class_names})
+    return Code(names={})
+
+
+def code(names: Mapping[str, str], *, kind: str = "class", seen: Iterable[str] | None = None) -> Code:
+    """Return a code that notes how the labels that were seen are read, unless they are the class names already."""
+    shown = names if seen is None else [label for label in seen if label in names]
+    changed = [f"{label} = {names[label]}" for label in shown if label != names[label]]
+    return Code(names=dict(names), kinds=(kind,), note=f"labels read as: {', '.join(changed)}" if changed else "")
+
+
+def ratings(counts: Mapping[str, int], kind: str) -> Code:
+    """Return the code of labels that are ratings."""
+    names = {label: label for label in counts if _is_rating(label)}
+    return Code(names=names, ordinal=True, kinds=(kind,), note="labels are ratings")
+
+
+def stated(text: str) -> Code:
+    """Return the code that ``--label-code`` states.
+
+    Raises:
+        errors.InputError: It is no such text.
+
+    >>> dict(stated("1=negative, 2=positive").names)
+    {'1': 'negative', '2': 'positive'}
+    """
+    pairs = [pair.split("=") for pair in text.split(",")]
+    names = {clean(pair[0]): pair[1].strip() for pair in pairs if len(pair) == 2}
+    if len(names) < len(pairs) or not all(names) or not all(names.values()):
+        raise errors.InputError(
+            f"--label-code: expected each label once with its class, such as 1=negative,2=positive. Received: {text!r}"
+        )
+    ordinal = all(is_number(name) for name in names.values())
+    return dataclasses.replace(code(names), ordinal=ordinal)
 
 
 def order(names: set[str]) -> tuple[str, ...]:
@@ -119,7 +197,7 @@ def order(names: set[str]) -> tuple[str, ...]:
     """
     if names <= set(SENTIMENTS):
         return tuple(name for name in SENTIMENTS if name in names)
-    if all(_is_number(name) for name in names):
+    if all(is_number(name) for name in names):
         return tuple(sorted(names, key=float))
     return tuple(sorted(names))
 
@@ -131,38 +209,47 @@ def summary(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{label!r} ({count} rows)" for label, count in ranked[:8]) + rest
 
 
-def _is_whole(counts: Mapping[str, int], names: Mapping[str, str]) -> bool:
+def is_number(label: str) -> bool:
+    """Tell a number from a word, in a cleaned label."""
+    return re.fullmatch(r"-?\d+(\.\d+)?", label) is not None
+
+
+def is_whole(counts: Mapping[str, int], names: Mapping[str, str]) -> bool:
+    """Tell whether every label has a name."""
     return all(label in names for label in counts)
 
 
-def _is_nearly_whole(counts: Mapping[str, int], names: Mapping[str, str]) -> bool:
+def is_nearly_whole(counts: Mapping[str, int], names: Mapping[str, str]) -> bool:
     """Tell whether the labels that have no name are strays."""
     strays = [counts[label] for label in counts if label not in names]
     covered = 1 - sum(strays) / sum(counts.values())
     return covered >= _COVERAGE or (covered >= _COVERAGE_BUT_STRAYS and max(strays) < _FEWEST_ROWS)
 
 
-def _read_for(counts: Mapping[str, int], class_names: Sequence[str]) -> Reading:
-    """Read labels as the given classes: by name, else by the first code that can express every label but strays."""
-    by_name = {clean(name): name for name in class_names}
-    known = {label: by_name.get(label) or by_name.get(_WORDS.get(label, "")) for label in counts}
-    if any(known.values()):
-        return _reading({label: name for label, name in known.items() if name})
-    codes = [code for code in _CODES if set(code.values()) <= set(class_names) | {"neutral"}]
-    for accepted, code in itertools.product((_is_whole, _is_nearly_whole), codes):
-        if accepted(counts, code):
-            return _reading({label: code[label] for label in sorted(counts) if code.get(label) in class_names})
-    return Reading(names={})
+def _possible(counts: Mapping[str, int], kind: str) -> Sequence[Mapping[str, str]]:
+    """Return the codes that a column of this name can hold: ratings from 1 on are none, whichever occur."""
+    if kind == "stars" or (kind == "rating" and not {"0", "-1", "false"} & set(counts)):
+        return ()
+    return CODES
 
 
-def _reading(names: Mapping[str, str]) -> Reading:
-    changed = [f"{label} = {name}" for label, name in names.items() if label != name]
-    return Reading(names=names, note=f"labels read as: {', '.join(changed)}" if changed else "")
-
-
-def _is_number(label: str) -> bool:
-    return re.fullmatch(r"-?\d+(\.\d+)?", label) is not None
+def _only(counts: Mapping[str, int], codes: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """Return the one code that labels are of: all classes of it occur, or no other code and no rating can be meant."""
+    found = [{each[label] for label in counts if label in each} for each in codes]
+    for each, names in zip(codes, found, strict=True):
+        if names == set(each.values()):
+            return each
+    polar = {"negative", "positive"} <= found[0]
+    if len(codes) == 1 and (polar or not all(_is_rating(label) for label in counts)):
+        return codes[0]
+    meant = ["; ".join(f"{label} = {name}" for label, name in each.items() if label in counts) for each in codes]
+    raise AmbiguousError(
+        f"Expected labels of which it is clear what they mean. Received: {summary(counts)}, which could be "
+        f"{', or '.join(meant if len(codes) > 1 else [*meant, 'ratings'])}. Say which: "
+        f"--label-code={','.join(f'{label}={codes[0][label]}' for label in sorted(counts) if label in codes[0])}, "
+        f"or for ratings --label-code={','.join(f'{label}={label}' for label in sorted(counts))}"
+    )
 
 
 def _is_rating(label: str) -> bool:
-    return _is_number(label) and 0 <= float(label) <= _HIGHEST_RATING
+    return is_number(label) and 0 <= float(label) <= _HIGHEST_RATING

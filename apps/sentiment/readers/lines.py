@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from apps.sentiment.readers import labels, reading
 from shared import errors
+from shared.sources import delimited
 
 _LABEL_FIRST = re.compile(r"\s*(?P<label>\S+)(?:\s+(?P<text>.*))?", re.DOTALL)
 _LABEL_LAST = re.compile(r"(?P<text>.*)\t\s*(?P<label>\S+)\s*", re.DOTALL)
 _LABELLED_SHARE = 0.9
 
 
-def read(name: str, opener: reading.Opener, options: reading.Options) -> tuple[Iterator[reading.Row], tuple[str, ...]]:
+def read(name: str, opener: reading.Opener, options: reading.Options) -> reading.Table:
     """Read ``<label> <text>``, ``<text> TAB <label>`` or, where labels are not asked for, a text a line."""
     encoding, notes = _line_encoding(opener)
     with reading.text_stream(opener, encoding=encoding, newline="\n") as stream:
@@ -22,6 +23,11 @@ def read(name: str, opener: reading.Opener, options: reading.Options) -> tuple[I
         raise errors.InputError(
             f"{name}: expected a table with a header or lines of `<label> <text>`. Received: {sample[0][:80]!r}"
         )
+    if pattern is not None and not options.labelled:
+        notes = (
+            *notes,
+            f"lines {'begin' if pattern is _LABEL_FIRST else 'end'} with a label, which is no part of a text",
+        )
 
     def generate() -> Iterator[reading.Row]:
         with reading.text_stream(opener, encoding=encoding, newline="\n") as stream:
@@ -29,7 +35,7 @@ def read(name: str, opener: reading.Opener, options: reading.Options) -> tuple[I
                 if line.strip() or pattern is None:
                     yield _line_row(number, line.rstrip("\r\n"), pattern)
 
-    return generate(), notes
+    return reading.Table(generate(), None, notes)
 
 
 def _mostly(sample: Sequence[str], pattern: re.Pattern[str]) -> bool:
@@ -58,7 +64,7 @@ def _line_row(number: int, line: str, pattern: re.Pattern[str] | None) -> readin
 def _line_encoding(opener: reading.Opener) -> tuple[str, tuple[str, ...]]:
     """Return UTF-8, or UTF-16 where the file says so, or else Latin-1 with a note."""
     with opener() as stream:
-        encoding = reading.byte_order_encoding(stream.read(2))
+        encoding = delimited.encoding_of(stream.read(reading.HEAD_BYTES))
     try:
         with io.TextIOWrapper(opener(), encoding=encoding) as text:
             while text.read(1 << 20):

