@@ -39,14 +39,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def describe_data(arguments: argparse.Namespace) -> cli.Result:
     """Check a source, split it, and write certificate, parts and, if asked, the images as one folder per class."""
-    from apps.medical_imaging import data, prepare
+    _load_tensorflow()
+    from apps.medical_imaging import data, prepare, preprocessing
 
     settings = _source_settings(arguments)
     named = arguments.output_dir or arguments.write
     folder = named or pathlib.Path("runs") / f"{NAME}-data"
     # Without a name it is a look at the data, not a result to keep: the next look replaces it.
     cli.refuse_existing(folder / "split.json", overwrite=arguments.overwrite or not named)
-    radiographs = prepare.load_source(settings, quarantine=folder / "quarantine.csv")
+    # The decoder of the network decides what a bad image is, here as in training.
+    radiographs = prepare.load_source(
+        settings, quarantine=folder / "quarantine.csv", decodes=preprocessing.decodes, decode=True
+    )
+    if arguments.write:
+        data.refuse_to_write_over(radiographs, arguments.write)
     split, certificate = prepare.split_source(radiographs, settings)
     files.write_json(folder / "split.json", certificate)
     table = data.frame(radiographs, split)
@@ -56,6 +62,7 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
         data.write(radiographs, table, arguments.write)
     return {
         "source": data.describe(radiographs),
+        "columns": dict(radiographs.columns),
         "notes": list(radiographs.notes),
         "certificate": str(folder / "split.json"),
         "split": certificate,
@@ -84,17 +91,20 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
     from apps.medical_imaging import measure, scoring
 
     run = scoring.open_run(arguments.run_dir)
-    own, split = measure.own_data(run)
+    output = arguments.output_dir or run.folder.evaluation
+    aside = output / "quarantine.csv"
+    own, split = measure.own_data(run, quarantine=None if hasattr(arguments, "data") else aside)
     if hasattr(arguments, "data"):
-        task = measure.other_task(run, own, split, _source_settings(arguments), arguments.split or "all")
+        settings = _source_settings(arguments)
+        task = measure.other_task(run, own, split, settings, arguments.split or "all", quarantine=aside)
     else:
         task = measure.own_task(run, own, split, arguments.split or "test")
-    output = arguments.output_dir or run.folder.evaluation
     result = measure.measure(run, own, split, task, seed=arguments.seed, output=output)
     return {
         "metrics": result.metrics["metrics"],
         **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},
         "report": str(output / "report.html"),
+        **_set_aside(task.radiographs.quarantined, aside),
     }
 
 
@@ -141,11 +151,20 @@ def monitor(arguments: argparse.Namespace) -> cli.Result:
     bundle.find(arguments.model_dir)
     _load_tensorflow()
     from apps.medical_imaging import monitor as monitoring
-    from apps.medical_imaging import prepare
+    from apps.medical_imaging import predict as predicting
+    from apps.medical_imaging import prepare, preprocessing
 
     loaded = bundle.load(arguments.model_dir)
-    radiographs = prepare.load_source(_source_settings(arguments), labelled=False)
-    return monitoring.monitor(loaded, radiographs, output=arguments.output_dir)
+    aside = (arguments.output_dir or pathlib.Path("runs") / f"{NAME}-monitor") / "quarantine.csv"
+    radiographs = prepare.load_source(
+        _source_settings(arguments),
+        labelled=False,
+        quarantine=aside,
+        grey_bits=predicting.grey_bits(loaded),
+        decodes=preprocessing.decodes,
+    )
+    result = monitoring.monitor(loaded, radiographs, output=arguments.output_dir)
+    return {**result, "notes": list(radiographs.notes), **_set_aside(radiographs.quarantined, aside)}
 
 
 def tune(arguments: argparse.Namespace) -> cli.Result:
@@ -185,6 +204,11 @@ def _add_augment(verbs: cli.Verbs) -> None:
     parser.add_argument("--images", type=flags.at_least(2), help="how many (default: as many as the training part)")
     parser.add_argument("--image-size", type=flags.at_least(16), default=64, help="side in pixels (default: 64)")
     parser.add_argument("--epochs", type=flags.at_least(1), default=20, help="passes over the training part")
+
+
+def _set_aside(images: int, path: pathlib.Path) -> dict[str, str]:
+    """Say where the images that were set aside are listed."""
+    return {"quarantine": f"{images:,} images are listed in {path}"} if images and path.is_file() else {}
 
 
 def _load_tensorflow() -> None:
