@@ -62,7 +62,7 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
         data.write(radiographs, table, arguments.write)
     return {
         "source": data.describe(radiographs),
-        "columns": dict(radiographs.columns),
+        **({"columns": dict(radiographs.columns)} if radiographs.columns else {}),
         "notes": list(radiographs.notes),
         "certificate": str(folder / "split.json"),
         "split": certificate,

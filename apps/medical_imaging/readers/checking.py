@@ -128,7 +128,8 @@ def conflicts(batches: Iterable[Batch]) -> dict[tuple[str, int], BadRow]:
     found = {}
     for entry, digest in pairs:
         labelled = {key: other for key, other in said[digest].items() if key != _said(entry)}
-        owned = {key: other for key, other in whose[_file(entry)].items() if key != entry.patient}
+        owners = whose[_file(entry)] if len(whose[_file(entry)]) > 1 else {}
+        owned = {key: other for key, other in owners.items() if key != entry.patient}
         other = next(iter([*labelled.values(), *owned.values()]), None)
         if other is not None:
             what = "label" if labelled else "patient"

@@ -154,8 +154,10 @@ def _roles(table: pd.DataFrame, chosen: Sequence[str]) -> dict[str, str]:
 def _locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
     """Return the file: paths begin with the name of the release, ``CheXpert-v1.0-small/``."""
     parts = pathlib.PurePosixPath(cell.strip()).parts
-    candidates = [folder.joinpath(*parts[skip:]) for skip in range(min(len(parts), 3))]
-    return next((path for path in [folder.parent.joinpath(*parts), *candidates] if os.path.isfile(path)), None)
+    inside = [folder.joinpath(*parts[skip:]) for skip in range(min(len(parts), 3))]
+    # A folder that was renamed comes before another release beside it.
+    candidates = [*inside[:2], folder.parent.joinpath(*parts), *inside[2:]]
+    return next((path for path in candidates if os.path.isfile(path)), None)
 
 
 def _unread(

@@ -12,6 +12,7 @@ from shared.sources import folders
 # What ``synthesis.write`` puts beside images that a generator drew.
 SYNTHETIC = "synthetic.json"
 _SHOWN = 3
+_LONGEST_PATH = 4096
 
 
 def read(folder: pathlib.Path, *, options: entries.Options) -> entries.Source:
@@ -25,6 +26,7 @@ def read(folder: pathlib.Path, *, options: entries.Options) -> entries.Source:
     listed = folders.listing(folder, follow_links=options.follow_links)
     paths = [path for path in listed.files if kinds.is_image(path)]
     others = sorted(set(listed.files) - set(paths))
+    _refuse_written_links(others)
     if not paths:
         received = folders.unread(others) or "none"
         raise errors.InputError(f"{folder}: expected JPEG, PNG or DICOM files below this folder. Received: {received}")
@@ -62,6 +64,21 @@ def unlisted(images: Sequence[entries.Item], below: Sequence[pathlib.Path]) -> l
     parents = collections.Counter(path.parent.name for path in rest)
     where = ", ".join(f"{folder} x{count:,}" for folder, count in parents.most_common(_SHOWN))
     return [f"{len(rest):,} images are in no row of a table and are not read: {where}"]
+
+
+def _refuse_written_links(others: Sequence[pathlib.Path]) -> None:
+    """Refuse a file that has the name of a part and holds a path: what a checkout without links makes of one.
+
+    Raises:
+        errors.InputError: There is one: the part that it stands for would be missing without a word.
+    """
+    for path in others:
+        if entries.part_of(path.name) and path.stat().st_size < _LONGEST_PATH:
+            target = path.read_bytes().decode("utf-8", "replace").strip()
+            if target and "\n" not in target:
+                raise errors.InputError(
+                    f"{path}: expected the folder of a part, or a link to it. Received: a file that holds {target!r}"
+                )
 
 
 def _entries(paths: Sequence[pathlib.Path], folder: pathlib.Path, *, options: entries.Options) -> list[entries.Entry]:
