@@ -26,7 +26,8 @@ class Lookup(NamedTuple):
     def look_up(self, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Return the entry of each value; what lies outside has the first or the last (PS3.3 C.11.1.1)."""
         places = np.rint(values).astype(np.int64) - self.first
-        return self.values[np.clip(places, 0, self.values.size - 1)]
+        found: npt.NDArray[np.int64] = self.values[np.clip(places, 0, self.values.size - 1)]
+        return found
 
 
 def stored(raw: npt.NDArray[Any], dataset: pydicom.Dataset) -> npt.NDArray[Any]:
