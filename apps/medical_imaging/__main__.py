@@ -39,8 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def describe_data(arguments: argparse.Namespace) -> cli.Result:
     """Check a source, split it, and write certificate, parts and, if asked, the images as one folder per class."""
-    _load_tensorflow()
-    from apps.medical_imaging import data, prepare, preprocessing
+    from apps.medical_imaging import data, prepare
 
     settings = _source_settings(arguments)
     named = arguments.output_dir or arguments.write
@@ -48,9 +47,7 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
     # Without a name it is a look at the data, not a result to keep: the next look replaces it.
     cli.refuse_existing(folder / "split.json", overwrite=arguments.overwrite or not named)
     # The decoder of the network decides what a bad image is, here as in training.
-    radiographs = prepare.load_source(
-        settings, quarantine=folder / "quarantine.csv", decodes=preprocessing.decodes, decode=True
-    )
+    radiographs = prepare.load_source(settings, quarantine=folder / "quarantine.csv", decodes=_decodes, decode=True)
     if arguments.write:
         data.refuse_to_write_over(radiographs, arguments.write)
     split, certificate = prepare.split_source(radiographs, settings)
@@ -204,6 +201,14 @@ def _add_augment(verbs: cli.Verbs) -> None:
     parser.add_argument("--images", type=flags.at_least(2), help="how many (default: as many as the training part)")
     parser.add_argument("--image-size", type=flags.at_least(16), default=64, help="side in pixels (default: 64)")
     parser.add_argument("--epochs", type=flags.at_least(1), default=20, help="passes over the training part")
+
+
+def _decodes(encoded: Sequence[bytes]) -> Sequence[bool]:
+    """Ask the network's decoder; TensorFlow is imported only where there are encoded files."""
+    _load_tensorflow()
+    from apps.medical_imaging import preprocessing
+
+    return preprocessing.decodes(encoded)
 
 
 def _set_aside(images: int, path: pathlib.Path) -> dict[str, str]:

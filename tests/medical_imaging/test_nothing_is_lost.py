@@ -216,8 +216,7 @@ def test_findings_are_read_in_every_usual_way(tmp_path, yes, no):
     assert found.class_names == ("seen", "portable")
     np.testing.assert_array_equal(found.labels[:, 0], [1, 0] * 5)
     assert found.columns == {"image": "image", "seen": "label: finding", "portable": "label: finding"}
-    assert noted(found, "no column is named label, so the columns of 1
-    assert 0 are the labels: seen, portable")
+    assert noted(found, "no column is named label, so the columns of 1 and 0 are the labels: seen, portable")
 
 
 def test_a_decimal_comma_of_one_cell_is_settled_by_the_option_only(tmp_path):

@@ -99,7 +99,7 @@ def test_what_data_sets_aside_is_what_training_cannot_read(tmp_path, capsys):
     assert app.main(["data", *flags, "--output-dir", str(output), "--skip-bad"]) == 0
     aside = pd.read_csv(output / "quarantine.csv")
     assert aside["image"].tolist() == ["ill/lossless.jpg", "well/damaged.png"]
-    assert aside["reason"][0] == "cannot be decoded: a lossless JPEG"
+    assert aside["reason"].str.startswith("cannot be decoded: ").all()
     found = data.load([str(source)], skip_bad=True, decodes=preprocessing.decodes)
     _, valid = preprocessing.load([found.images.read(row) for row in range(len(found.labels))], size=8, channels=1)
     assert valid.all()
