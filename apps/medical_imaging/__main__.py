@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.medical_imaging import config
-from shared import cli, files, flags
+from shared import cli, errors, files, flags
 from shared.serving import formats, verb
 
 NAME = "medical-imaging"
@@ -83,6 +83,7 @@ def train(arguments: argparse.Namespace) -> cli.Result:
 
 def evaluate(arguments: argparse.Namespace) -> cli.Result:
     """Judge a run on its own held-out part, or on other data."""
+    _refuse_grey_bits(arguments)
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.medical_imaging import measure, scoring
@@ -120,6 +121,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     """Score images in bounded memory."""
     from shared import batch
 
+    _refuse_grey_bits(arguments)
     batch.check_output(arguments.output, overwrite=arguments.overwrite)
     _load_tensorflow()
     from apps.medical_imaging import predict as predicting
@@ -145,6 +147,7 @@ def monitor(arguments: argparse.Namespace) -> cli.Result:
     """Compare new images with the bundle's reference; exit code 3 on drift."""
     from shared.serving import bundle
 
+    _refuse_grey_bits(arguments)
     bundle.find(arguments.model_dir)
     _load_tensorflow()
     from apps.medical_imaging import monitor as monitoring
@@ -201,6 +204,15 @@ def _add_augment(verbs: cli.Verbs) -> None:
     parser.add_argument("--images", type=flags.at_least(2), help="how many (default: as many as the training part)")
     parser.add_argument("--image-size", type=flags.at_least(16), default=64, help="side in pixels (default: 64)")
     parser.add_argument("--epochs", type=flags.at_least(1), default=20, help="passes over the training part")
+
+
+def _refuse_grey_bits(arguments: argparse.Namespace) -> None:
+    """Refuse ``--grey-bits`` where a finished run decides: what a file looks like is part of it."""
+    if getattr(arguments, "grey_bits", None) is not None:
+        raise errors.InputError(
+            "--grey-bits: expected with data, train and tune only; a run keeps the number that it was trained with. "
+            f"Received: {arguments.grey_bits}"
+        )
 
 
 def _decodes(encoded: Sequence[bytes]) -> Sequence[bool]:

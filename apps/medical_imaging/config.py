@@ -4,7 +4,6 @@ import dataclasses
 from typing import Self
 
 from shared import config
-from shared.sources import cells
 
 LITE = "efficientnet-lite0"
 BACKBONES = (LITE, "densenet121", "resnet50v2", "efficientnetv2-b0", "efficientnetv2-s", "convnext-tiny")
@@ -47,7 +46,9 @@ class Config(config.Config):
     )
     skip_bad: bool = config.setting(False, "write bad images to a quarantine file and go on")
     follow_links: bool = config.setting(False, "follow links that lead out of a source's folder")
-    decimal: str = config.setting("auto", "mark before the fraction in numbers of text", choices=cells.DECIMALS)
+    decimal: str = config.setting(
+        "auto", "mark before the fraction in numbers of text", choices=("auto", "point", "comma")
+    )
     grey_bits: int | None = config.setting(
         None, "bits in use of 16-bit images (none: as many as the values of the source need)", minimum=8, maximum=16
     )

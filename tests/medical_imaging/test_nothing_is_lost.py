@@ -111,6 +111,8 @@ def test_an_archive_is_told_from_another_file(tmp_path):
         pictures.put(tmp_path / name, b"PK\3\4")
         with pytest.raises(errors.InputError, match="an archive; unpack it"):
             data.load([str(tmp_path / name)])
+        with pytest.raises(errors.InputError, match="an archive; unpack it"):
+            data.listed(tmp_path / name)
 
 
 # Tables of public sets.
@@ -323,6 +325,13 @@ def test_rows_that_a_quotation_mark_would_merge_are_bad_rows(tmp_path):
         data.load([str(path)])
     table, broken = records.read(path)
     assert len(table) + len(broken) == 6
+
+
+def test_a_bad_image_of_a_table_is_named_beside_its_row(tmp_path):
+    path = table_of(tmp_path, {"label": ["a", "b"] * 5})
+    pictures.put(tmp_path / "4.png", b"")
+    with pytest.raises(errors.InputError, match=r"t\.csv, row 6: empty file \(image 4\.png\)"):
+        data.load([path])
 
 
 def test_text_in_another_encoding_is_refused_with_its_line(tmp_path):

@@ -200,7 +200,7 @@ def settle(bad: Sequence[BadRow], *, kept: int, skip_bad: bool, quarantine: path
         errors.InputError: There are bad images and ``skip_bad`` is false, or nothing else is left.
     """
     if bad and not (skip_bad and kept):
-        shown = "; ".join(f"{fault.file}, row {fault.row}: {fault.reason}" for fault in bad[:_SHOWN])
+        shown = "; ".join(f"{fault.file}, row {fault.row}: {fault.reason}{_of(fault)}" for fault in bad[:_SHOWN])
         more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
         advice = " --skip-bad sets such images aside." if kept else " No image is left to use."
         raise errors.InputError(
@@ -211,6 +211,12 @@ def settle(bad: Sequence[BadRow], *, kept: int, skip_bad: bool, quarantine: path
         raise errors.InputError("Expected at least one image. Received: none")
     if bad and quarantine is not None:
         _write_quarantine(bad, quarantine)
+
+
+def _of(fault: BadRow) -> str:
+    """Name the image, where neither its file nor the reason does."""
+    named = fault.image in fault.file or fault.image in fault.reason
+    return "" if named or not fault.image else f" (image {fault.image})"
 
 
 def _write_quarantine(bad: Sequence[BadRow], path: pathlib.Path) -> None:

@@ -78,9 +78,14 @@ def _table(path: pathlib.Path, options: entries.Options) -> entries.Source:
     return tables.read(path, options=options)
 
 
+def is_archive(path: pathlib.Path) -> bool:
+    """Tell a file that must be unpacked before it can be read."""
+    return path.suffix.lower() in _ARCHIVES or _head(path).startswith(b"PK")
+
+
 def _other(path: pathlib.Path) -> str:
     """Say what a file is that is no source."""
-    if path.suffix.lower() in _ARCHIVES or _head(path).startswith(b"PK"):
+    if is_archive(path):
         return "an archive; unpack it and name the folder"
     return "one image; name the folder above it" if kinds.is_image(path) else "another file"
 

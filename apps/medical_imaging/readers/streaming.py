@@ -41,7 +41,8 @@ def listed(path: str | pathlib.Path, options: entries.Options | None = None) -> 
         errors.InputError: The path does not exist, or is a folder or table that cannot be read.
     """
     found, chosen = pathlib.Path(path), options or entries.Options(labelled=False)
-    if found.is_file() and found.suffix.lower() not in (*kinds.TABLES, ".npz"):
+    alone = found.is_file() and found.suffix.lower() not in (*kinds.TABLES, ".npz")
+    if alone and not sources.is_archive(found):
         return entries.Source(
             name=str(path), entries=[entries.Entry(name=str(path), item=found, file=str(path), row=1)]
         )
