@@ -10,17 +10,22 @@ import tensorflow as tf
 
 # Decoding more than this is refused: a few kilobytes may claim a picture that fills the memory.
 MAXIMUM_PIXELS = 100_000_000
+# Bits of a PNG file at most.
+DEEPEST = 16
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 
-def prepare(image_bytes: Any, function: Callable[[Any], tuple[Any, ...]], *, channels: int) -> tuple[Any, ...]:
-    """Decode JPEG and PNG files, 8 or 16 bits, grey or colour, and do something with each.
+def prepare(
+    image_bytes: Any, function: Callable[[Any], tuple[Any, ...]], *, channels: int, deep_bits: int = DEEPEST
+) -> tuple[Any, ...]:
+    """Decode JPEG and PNG files, 8 or 16 bits, grey, colour or CMYK, and do something with each.
 
     Args:
         image_bytes: (batch,) string.
         function: Maps an image (height, width, channels) float32 in [0, 1] to tensors of uint8, int32 or float32 of one
             rank each, whose sides may differ from image to image.
         channels: 1 = grey, 3 = red, green, blue.
+        deep_bits: How many bits of files of 16 bits are in use: their largest value becomes 1.
 
     Returns:
         What ``function`` gave, each with a first axis (batch,) and padded with zeros to its longest sides; last
@@ -30,7 +35,7 @@ def prepare(image_bytes: Any, function: Callable[[Any], tuple[Any, ...]], *, cha
     count = tf.shape(image_bytes, tf.int64)[0]
 
     def one(row: Any) -> tuple[Any, ...]:
-        return row, *function(_decode(image_bytes[row], channels=channels))
+        return row, *function(_decode(image_bytes[row], channels, deep_bits))
 
     rows = tf.data.Dataset.range(count).map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     # A last row of zeros that is no image: a batch of broken files only still has something to be made of.
@@ -54,19 +59,44 @@ def _by_row(numbers: Any, values: Any, count: Any) -> Any:
     return tf.ensure_shape(placed, (None, *values.shape[1:]))
 
 
-def _decode(encoded: Any, *, channels: int) -> Any:
+def _decode(encoded: Any, channels: int, deep_bits: int) -> Any:
     """Return (height, width, channels) float32 in [0, 1]; raise where ``encoded`` is no JPEG or PNG in bounds."""
+    is_jpeg = tf.strings.substr(encoded, 0, 3) == _JPEG
     pixels = tf.case(
         [
-            (tf.strings.substr(encoded, 0, 3) == _JPEG, lambda: tf.reduce_prod(_jpeg_sides(encoded))),
+            (is_jpeg, lambda: tf.reduce_prod(_jpeg_sides(encoded))),
             (tf.strings.substr(encoded, 0, 8) == _PNG, lambda: tf.reduce_prod(_png_sides(encoded))),
         ],
         default=lambda: tf.constant(0, tf.int64),
     )
     with tf.control_dependencies([tf.debugging.Assert((pixels > 0) & (pixels <= MAXIMUM_PIXELS), [pixels])]):
         encoded = tf.identity(encoded)
-    image = tf.io.decode_image(encoded, channels=channels, dtype=tf.float32, expand_animations=False)
+
+    def usual() -> Any:
+        return tf.io.decode_image(encoded, channels=channels, dtype=tf.float32, expand_animations=False)
+
+    if channels == 1:
+        image = tf.cond(is_jpeg, lambda: tf.cond(_is_cmyk(encoded), lambda: _grey_of_cmyk(encoded), usual), usual)
+    else:
+        image = usual()
+    if deep_bits != DEEPEST:
+        factor = ((1 << DEEPEST) - 1) / ((1 << deep_bits) - 1)
+        image = tf.cond(_is_deep_png(encoded, is_jpeg), lambda: tf.minimum(image * factor, 1.0), lambda: image)
     return tf.ensure_shape(image, (None, None, channels))
+
+
+def _is_cmyk(encoded: Any) -> Any:
+    return tf.image.extract_jpeg_shape(encoded)[2] == 4
+
+
+def _grey_of_cmyk(encoded: Any) -> Any:
+    """Return (height, width, 1): the decoder turns four inks into three colours, but not into grey."""
+    return tf.image.rgb_to_grayscale(tf.image.convert_image_dtype(tf.io.decode_jpeg(encoded, channels=3), tf.float32))
+
+
+def _is_deep_png(encoded: Any, is_jpeg: Any) -> Any:
+    """Tell a PNG of 16 bits: its depth is byte 24."""
+    return ~is_jpeg & (tf.strings.substr(encoded, 24, 1) == b"\x10")
 
 
 def _jpeg_sides(encoded: Any) -> Any:

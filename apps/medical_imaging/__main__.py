@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.medical_imaging import config
-from shared import cli, files, flags
+from shared import cli, errors, files, flags
 from shared.serving import formats, verb
 
 NAME = "medical-imaging"
@@ -46,7 +46,10 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
     folder = named or pathlib.Path("runs") / f"{NAME}-data"
     # Without a name it is a look at the data, not a result to keep: the next look replaces it.
     cli.refuse_existing(folder / "split.json", overwrite=arguments.overwrite or not named)
-    radiographs = prepare.load_source(settings, quarantine=folder / "quarantine.csv")
+    # The decoder of the network decides what a bad image is, here as in training.
+    radiographs = prepare.load_source(settings, quarantine=folder / "quarantine.csv", decodes=_decodes, decode=True)
+    if arguments.write:
+        data.refuse_to_write_over(radiographs, arguments.write)
     split, certificate = prepare.split_source(radiographs, settings)
     files.write_json(folder / "split.json", certificate)
     table = data.frame(radiographs, split)
@@ -56,6 +59,7 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
         data.write(radiographs, table, arguments.write)
     return {
         "source": data.describe(radiographs),
+        **({"columns": dict(radiographs.columns)} if radiographs.columns else {}),
         "notes": list(radiographs.notes),
         "certificate": str(folder / "split.json"),
         "split": certificate,
@@ -79,22 +83,26 @@ def train(arguments: argparse.Namespace) -> cli.Result:
 
 def evaluate(arguments: argparse.Namespace) -> cli.Result:
     """Judge a run on its own held-out part, or on other data."""
+    _refuse_grey_bits(arguments)
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.medical_imaging import measure, scoring
 
     run = scoring.open_run(arguments.run_dir)
-    own, split = measure.own_data(run)
+    output = arguments.output_dir or run.folder.evaluation
+    aside = output / "quarantine.csv"
+    own, split = measure.own_data(run, quarantine=None if hasattr(arguments, "data") else aside)
     if hasattr(arguments, "data"):
-        task = measure.other_task(run, own, split, _source_settings(arguments), arguments.split or "all")
+        settings = _source_settings(arguments)
+        task = measure.other_task(run, own, split, settings, arguments.split or "all", quarantine=aside)
     else:
         task = measure.own_task(run, own, split, arguments.split or "test")
-    output = arguments.output_dir or run.folder.evaluation
     result = measure.measure(run, own, split, task, seed=arguments.seed, output=output)
     return {
         "metrics": result.metrics["metrics"],
         **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},
         "report": str(output / "report.html"),
+        **_set_aside(task.radiographs.quarantined, aside),
     }
 
 
@@ -113,6 +121,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     """Score images in bounded memory."""
     from shared import batch
 
+    _refuse_grey_bits(arguments)
     batch.check_output(arguments.output, overwrite=arguments.overwrite)
     _load_tensorflow()
     from apps.medical_imaging import predict as predicting
@@ -138,14 +147,24 @@ def monitor(arguments: argparse.Namespace) -> cli.Result:
     """Compare new images with the bundle's reference; exit code 3 on drift."""
     from shared.serving import bundle
 
+    _refuse_grey_bits(arguments)
     bundle.find(arguments.model_dir)
     _load_tensorflow()
     from apps.medical_imaging import monitor as monitoring
-    from apps.medical_imaging import prepare
+    from apps.medical_imaging import predict as predicting
+    from apps.medical_imaging import prepare, preprocessing
 
     loaded = bundle.load(arguments.model_dir)
-    radiographs = prepare.load_source(_source_settings(arguments), labelled=False)
-    return monitoring.monitor(loaded, radiographs, output=arguments.output_dir)
+    aside = (arguments.output_dir or pathlib.Path("runs") / f"{NAME}-monitor") / "quarantine.csv"
+    radiographs = prepare.load_source(
+        _source_settings(arguments),
+        labelled=False,
+        quarantine=aside,
+        grey_bits=predicting.grey_bits(loaded),
+        decodes=preprocessing.decodes,
+    )
+    result = monitoring.monitor(loaded, radiographs, output=arguments.output_dir)
+    return {**result, "notes": list(radiographs.notes), **_set_aside(radiographs.quarantined, aside)}
 
 
 def tune(arguments: argparse.Namespace) -> cli.Result:
@@ -185,6 +204,28 @@ def _add_augment(verbs: cli.Verbs) -> None:
     parser.add_argument("--images", type=flags.at_least(2), help="how many (default: as many as the training part)")
     parser.add_argument("--image-size", type=flags.at_least(16), default=64, help="side in pixels (default: 64)")
     parser.add_argument("--epochs", type=flags.at_least(1), default=20, help="passes over the training part")
+
+
+def _refuse_grey_bits(arguments: argparse.Namespace) -> None:
+    """Refuse ``--grey-bits`` where a finished run decides: what a file looks like is part of it."""
+    if getattr(arguments, "grey_bits", None) is not None:
+        raise errors.InputError(
+            "--grey-bits: expected with data, train and tune only; a run keeps the number that it was trained with. "
+            f"Received: {arguments.grey_bits}"
+        )
+
+
+def _decodes(encoded: Sequence[bytes]) -> Sequence[bool]:
+    """Ask the network's decoder; TensorFlow is imported only where there are encoded files."""
+    _load_tensorflow()
+    from apps.medical_imaging import preprocessing
+
+    return preprocessing.decodes(encoded)
+
+
+def _set_aside(images: int, path: pathlib.Path) -> dict[str, str]:
+    """Say where the images that were set aside are listed."""
+    return {"quarantine": f"{images:,} images are listed in {path}"} if images and path.is_file() else {}
 
 
 def _load_tensorflow() -> None:

@@ -1,7 +1,7 @@
 """What was read, as the rest of the app sees it: images with labels and patients, as a table and in a line."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,11 @@ class Radiographs:
         fixed_parts: (n,) str official part, ``""`` where there is none.
         rows: (n,) int64 line in its table, or number of the file, from 1.
         name: Names of the sources, joined by ``+``.
-        sha256: Of the sorted content hashes and labels.
+        sha256: Of the sorted content hashes, labels, patients, parts and attributes.
         notes: What a reader of the report should know.
         quarantined: Number of images set aside.
         synthetic: Whether any image was computed, not taken.
+        columns: Column -> its role in words, where the source is a table.
     """
 
     images: images.Images
@@ -47,6 +48,7 @@ class Radiographs:
     notes: tuple[str, ...]
     quarantined: int
     synthetic: bool
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def assemble(
@@ -57,6 +59,7 @@ def assemble(
     labelled: bool,
     notes: Sequence[str],
     quarantined: int,
+    grey_bits: int,
 ) -> Radiographs:
     """Join the checked entries of all sources.
 
@@ -67,33 +70,66 @@ def assemble(
         labelled: Whether entries have labels.
         notes: What is to be known besides what the sources say of themselves.
         quarantined: Number of images set aside.
+        grey_bits: How many bits of images of 16 bits are in use.
     """
     found = [entry for batch in batches for entry in batch.entries]
     names = joining.unique_names(batches)
     labels = joining.label_rows(batches, class_names, multi=multi, labelled=labelled)
     hashes = np.array([digest for batch in batches for digest in batch.hashes], dtype=np.uint64)
     said = [note for batch in batches for note in batch.source.notes]
+    # Ids are not told apart by source: two parts of one collection may be given as two sources.
+    patients, spellings = joining.one_spelling(found)
     return Radiographs(
         images=images.Images(
             names=joining.objects(names),
             items=joining.objects([entry.item for entry in found]),
             content_hashes=hashes,
+            grey_bits=grey_bits,
         ),
         labels=labels,
         task="multi_label" if multi else "single_label",
         class_names=class_names,
-        # Ids are not told apart by source: two parts of one collection may be given as two sources.
-        patients=joining.objects([entry.patient or name for entry, name in zip(found, names, strict=True)]),
+        patients=joining.objects([patient or name for patient, name in zip(patients, names, strict=True)]),
         attributes=joining.attributes(found),
         boxes=joining.objects([entry.boxes for entry in found]),
         fixed_parts=np.array([entry.part for entry in found], dtype="<U10"),
         rows=np.array([entry.row for entry in found], dtype=np.int64),
         name="+".join(batch.source.name for batch in batches),
-        sha256=joining.fingerprint(hashes, labels),
-        notes=(*said, *_gaps(found, labels, class_names if multi and labelled else ()), *notes),
+        sha256=joining.fingerprint(found, hashes, labels),
+        notes=(
+            *said,
+            *_counts(batches, labels, class_names),
+            *_gaps(found, labels, class_names if multi and labelled else ()),
+            *spellings,
+            *notes,
+        ),
         quarantined=quarantined,
         synthetic=any(batch.source.synthetic for batch in batches),
+        columns=_columns(batches),
     )
+
+
+def _columns(batches: Sequence[checking.Batch]) -> dict[str, str]:
+    """Return the roles of all columns; those of several tables by number and name of the table."""
+    several = sum(bool(batch.source.columns) for batch in batches) > 1
+    return {
+        f"{number}-{batch.source.name}: {column}" if several else column: role
+        for number, batch in enumerate(batches, start=1)
+        for column, role in batch.source.columns.items()
+    }
+
+
+def _counts(batches: Sequence[checking.Batch], labels: NDArray[np.float32], names: Sequence[str]) -> list[str]:
+    """Say what each of several sources holds: their names may be equal, and their classes not."""
+    if len(batches) < 2:
+        return []
+    ends = np.cumsum([len(batch.entries) for batch in batches])
+    notes = []
+    for number, (batch, rows) in enumerate(zip(batches, np.split(labels, ends[:-1]), strict=True), start=1):
+        counts = (rows == 1).sum(axis=0)
+        held = ", ".join(f"{count:,} {name}" for count, name in zip(counts, names, strict=True)) or "without labels"
+        notes.append(f"source {number}, {batch.source.name}: {len(rows):,} images ({held})")
+    return notes
 
 
 def _gaps(found: Sequence[entries.Entry], labels: NDArray[np.float32], findings: Sequence[str]) -> list[str]:

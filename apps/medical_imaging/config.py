@@ -16,6 +16,9 @@ DATA_FIELDS = (
     "patient_column",
     "uncertain",
     "skip_bad",
+    "follow_links",
+    "decimal",
+    "grey_bits",
     "split_file",
     "phantom_patients",
     "phantom_confounder",
@@ -42,6 +45,13 @@ class Config(config.Config):
         "ignore", "what an uncertain label (CheXpert: -1) counts as", choices=("zeros", "ones", "ignore")
     )
     skip_bad: bool = config.setting(False, "write bad images to a quarantine file and go on")
+    follow_links: bool = config.setting(False, "follow links that lead out of a source's folder")
+    decimal: str = config.setting(
+        "auto", "mark before the fraction in numbers of text", choices=("auto", "point", "comma")
+    )
+    grey_bits: int | None = config.setting(
+        None, "bits in use of 16-bit images (none: as many as the values of the source need)", minimum=8, maximum=16
+    )
     phantom_patients: int = config.setting(700, "patients of chest-phantoms", unit="patients", minimum=20)
     phantom_confounder: float = config.setting(
         0.0, "how much a device mark of chest-phantoms gives the label away", minimum=0.0, maximum=1.0

@@ -5,7 +5,7 @@ stay together in ``partition``.
 """
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from apps.medical_imaging import collection, partition
-from apps.medical_imaging.readers import checking, entries, images, joining, sources, streaming, writing
-from shared import errors, splits
+from apps.medical_imaging.readers import checking, entries, images, joining, official, sources, streaming, writing
+from shared import errors, files, splits
 from shared import near_duplicates as duplicates
+from shared.sources import cells
 
 Images = images.Images
 PhantomSettings = entries.PhantomSettings
+Options = entries.Options
+Source = entries.Source
+Decodes = checking.Decodes
 Radiographs = collection.Radiographs
 frame = collection.frame
 describe = collection.describe
@@ -37,6 +41,12 @@ def load(
     class_names: Sequence[str] | None = None,
     labelled: bool = True,
     phantoms: PhantomSettings | None = None,
+    follow_links: bool = False,
+    decimal: cells.Decimal = "auto",
+    parts: bool = True,
+    grey_bits: int | None = None,
+    decodes: checking.Decodes | None = None,
+    decode: bool | None = None,
 ) -> Radiographs:
     """Read and check all images of one or several sources.
 
@@ -52,6 +62,12 @@ def load(
         class_names: Classes of a trained model: labels must mean these.
         labelled: Whether labels are needed; without, all labels are NaN.
         phantoms: Which phantoms ``chest-phantoms`` means.
+        follow_links: Whether to follow links that lead out of a source's folder.
+        decimal: Which mark stands before the fraction of a number.
+        parts: Whether a column of official parts must be understood.
+        grey_bits: How many bits of images of 16 bits are in use; None: as many as their values need.
+        decodes: The network's own decoder, which then decides what a bad image is.
+        decode: Whether every file is decoded to see whether it is whole; None: where bad ones are to be set aside.
 
     Raises:
         errors.InputError: Nothing can be read, an image cannot be used, or there are fewer than two classes.
@@ -65,9 +81,13 @@ def load(
         uncertain=uncertain,
         labelled=labelled,
         phantoms=phantoms or PhantomSettings(),
+        follow_links=follow_links,
+        decimal=decimal,
+        parts=parts,
     )
-    read = [sources.read(spec, options=options, data_format=data_format) for spec in specs]
-    batches = [checking.check(source, labelled=labelled, decode=skip_bad) for source in read]
+    read = official.by_name([sources.read(spec, options=options, data_format=data_format) for spec in specs], specs)
+    deeply = skip_bad if decode is None else decode
+    batches = [checking.check(source, labelled=labelled, decode=deeply, decodes=decodes) for source in read]
     findings = joining.findings(read, class_names, labelled=labelled)
     bad = [fault for batch in batches for fault in batch.bad]
     if labelled:
@@ -79,14 +99,17 @@ def load(
     batches = checking.without(batches, again)
     names = findings or tuple(class_names or ())
     if labelled and not names:
+        joining.one_way_of_labels(batches)
         names = joining.class_names(batches)
+    bits, deep = joining.grey_bits(batches, given=grey_bits)
     return collection.assemble(
         batches,
         names,
         multi=bool(findings),
         labelled=labelled,
-        notes=checking.notes(quarantined=len(bad), repeated=len(again)),
+        notes=[*deep, *checking.notes(quarantined=len(bad), repeated=len(again))],
         quarantined=len(bad),
+        grey_bits=bits,
     )
 
 
@@ -137,7 +160,7 @@ def split(
 def near_duplicates(radiographs: Radiographs, distance: int) -> NDArray[np.int64]:
     """Return (n,) int64 groups of images that are the same picture, exactly or nearly."""
     exact = np.unique(content_hashes(radiographs), return_inverse=True)[1]
-    return splits.merge_units(exact, duplicates.near(radiographs.images, distance=distance))
+    return splits.merge_units(exact, duplicates.near(images.Scaled(images=radiographs.images), distance=distance))
 
 
 def content_hashes(radiographs: Radiographs) -> NDArray[np.uint64]:
@@ -146,10 +169,22 @@ def content_hashes(radiographs: Radiographs) -> NDArray[np.uint64]:
 
 
 def iterate_images(
-    paths: Sequence[str | pathlib.Path], *, chunk_rows: int
+    paths: Sequence[str | pathlib.Path], *, chunk_rows: int, options: entries.Options | None = None
 ) -> Iterator[tuple[pd.DataFrame, list[streaming.Pixels]]]:
     """Stream the images of files, folders, tables and npz files, for ``predict``; see ``streaming.chunks``."""
-    return streaming.chunks(paths, chunk_rows=chunk_rows)
+    return streaming.chunks((streaming.listed(path, options) for path in paths), chunk_rows=chunk_rows)
+
+
+def listed(path: pathlib.Path, options: entries.Options | None = None) -> entries.Source:
+    """Return the images of one input of ``predict``, unread, and the notes on it."""
+    return streaming.listed(path, options)
+
+
+def streamed(
+    inputs: Iterable[entries.Source], *, chunk_rows: int
+) -> Iterator[tuple[pd.DataFrame, list[streaming.Pixels]]]:
+    """Stream the images of inputs that are listed; see ``streaming.chunks``."""
+    return streaming.chunks(inputs, chunk_rows=chunk_rows)
 
 
 def write(radiographs: Radiographs, table: pd.DataFrame, folder: pathlib.Path) -> None:
@@ -161,6 +196,16 @@ def write(radiographs: Radiographs, table: pd.DataFrame, folder: pathlib.Path) -
         folder: Where to write; it can be read again as a source, with parts and patients.
     """
     writing.write(radiographs.images, table.assign(synthetic=radiographs.synthetic), folder)
+
+
+def refuse_to_write_over(radiographs: Radiographs, folder: pathlib.Path) -> None:
+    """Refuse to write a data set into a folder whose images are read.
+
+    Raises:
+        errors.InputError: An image lies in the folder, or below.
+    """
+    parents = {item.parent for item in radiographs.images.items if isinstance(item, pathlib.Path)}
+    files.refuse_output_over_input(folder, sorted(parents))
 
 
 def _assign(

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import answers, data, explanation_page, heat, preprocessing, scoring
+from apps.medical_imaging import answers, data, explanation_page, heat, scoring
 from apps.medical_imaging.judgement import evidence
 from shared import errors
 from shared.explain import pointing_game, randomization
@@ -41,8 +41,7 @@ def read_square(run: scoring.Run, argument: str) -> heat.Squares:
     items = [item for _, chunk in data.iterate_images([pathlib.Path(argument)], chunk_rows=2) for item in chunk]
     if len(items) != 1:
         raise errors.InputError(f"{argument}: expected one image to explain. Received: {len(items)}")
-    size, channels = run.settings.image_size, run.settings.channels
-    squares, valid = preprocessing.load(items, size=size, channels=channels)
+    squares, valid = run.squares(items)
     if not valid[0]:
         raise errors.InputError(f"{argument}: expected an image that can be decoded. Received: one that cannot")
     square: heat.Squares = squares[0]

@@ -56,7 +56,10 @@ def export_run(
         name=NAME,
         extras={
             "decision.json": run.rule.to_json(),
-            "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), items)),
+            "drift_reference.json": drift.reference(
+                monitor.measure(export.compiled(signatures["drift"]), items, grey_bits=run.grey_bits)
+            ),
+            preprocessing.FILE: {"grey_bits": run.grey_bits},
             display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
             "model_card.md": model_card.render(card.build(run)),
         },
@@ -102,25 +105,28 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
     ``explain`` says where the network saw the class that it answers; ``drift`` gives what drift is judged on.
     ``preprocess`` and ``answer`` are what comes before and after the network, for engines that run only that.
     """
-    size, channels = run.settings.image_size, run.settings.channels
+    size, channels, grey_bits = run.settings.image_size, run.settings.channels, run.grey_bits
     answer, where = answers.graph(run.model, run.rule), heat_graph.build(run)
 
+    def decode(image_bytes: Any) -> tuple[Any, Any]:
+        return preprocessing.decode(image_bytes, size=size, channels=channels, grey_bits=grey_bits)
+
     def from_bytes(given: Any) -> Any:
-        return answer(*preprocessing.decode(given["image_bytes"], size=size, channels=channels))
+        return answer(*decode(given["image_bytes"]))
 
     def from_image(given: Any) -> Any:
         squares = preprocessing.resize(given["image"], size=size, channels=channels)
         return answer(squares, tf.ones(tf.shape(squares)[:1], tf.bool))
 
     def columns(given: Any) -> Any:
-        squares, valid = preprocessing.decode(given["image_bytes"], size=size, channels=channels)
+        squares, valid = decode(given["image_bytes"])
         return monitor.columns(answer(squares, valid), squares, several=run.task == "multi_label")
 
     def explain(given: Any) -> Any:
-        return where(*preprocessing.decode(given["image_bytes"], size=size, channels=channels))
+        return where(*decode(given["image_bytes"]))
 
     def preprocess(given: Any) -> Any:
-        squares, valid = preprocessing.decode(given["image_bytes"], size=size, channels=channels)
+        squares, valid = decode(given["image_bytes"])
         return {"image": tf.cast(squares, tf.float32), "valid": valid}
 
     decided = answers.graph(export.given_logits, run.rule)

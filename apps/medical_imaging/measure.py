@@ -220,13 +220,23 @@ def baseline_scores(
     return {name: scores[name] for name in baselines.STRONGEST_FIRST if name in scores}
 
 
-def own_data(run: scoring.Run) -> tuple[data.Radiographs, splits.Split]:
+def own_data(run: scoring.Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.Radiographs, splits.Split]:
     """Read the run's source again and split it again, and check that both are what the certificate says.
+
+    Args:
+        run: The finished run.
+        quarantine: Where its bad images are listed, if it sets them aside.
 
     Raises:
         errors.GateError: The source has changed since the run.
     """
-    radiographs = prepare.load_source(run.settings, class_names=run.rule.class_names)
+    radiographs = prepare.load_source(
+        run.settings,
+        class_names=run.rule.class_names,
+        quarantine=quarantine,
+        grey_bits=run.grey_bits,
+        decodes=preprocessing.decodes,
+    )
     split, _ = prepare.split_source(radiographs, run.settings)
     hashes = data.content_hashes(radiographs)
     splits.require_same(files.read_json(run.folder.split), split, content_hashes=hashes)
@@ -241,16 +251,29 @@ def own_task(run: scoring.Run, radiographs: data.Radiographs, split: splits.Spli
 
 
 def other_task(
-    run: scoring.Run, own: data.Radiographs, split: splits.Split, settings: config.Config, part: str
+    run: scoring.Run,
+    own: data.Radiographs,
+    split: splits.Split,
+    settings: config.Config,
+    part: str,
+    *,
+    quarantine: pathlib.Path | None = None,
 ) -> Task:
     """Judge data that are not the run's own: whole, or by their official part.
 
-    Images that the model was trained on are left out and counted in a note: it has seen their labels.
+    Images that the model was trained on are left out and counted in a note: it has seen their labels. Bad ones are
+    listed in ``quarantine`` where ``settings`` set them aside.
 
     Raises:
         errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
     """
-    others = prepare.load_source(settings, class_names=run.rule.class_names)
+    others = prepare.load_source(
+        settings,
+        class_names=run.rule.class_names,
+        quarantine=quarantine,
+        grey_bits=run.grey_bits,
+        decodes=preprocessing.decodes,
+    )
     wanted = np.ones(len(others.labels), bool) if part == "all" else others.fixed_parts == part
     if not wanted.any():
         raise errors.InputError(

@@ -61,13 +61,19 @@ def group(
 
 
 def settle_official(parts: NDArray[np.str_]) -> tuple[NDArray[np.str_], tuple[str, ...]]:
-    """Decide which official parts count: train with something held out does, else none.
+    """Decide which official parts count: all do where something is held out; train alone does not.
 
     A single held-out part is the test part, whatever its name. A validation part of a handful is added to train.
     """
     counts = {name: int((parts == name).sum()) for name in splits.PARTS}
-    if not counts["train"] or counts["train"] == sum(counts.values()):
-        return np.full_like(parts, splits.LEFT_OUT), ()
+    if not sum(counts.values()):
+        return parts, ()
+    if counts["train"] == sum(counts.values()):
+        note = "the source names one official part only, train: validation and test are drawn at random"
+        return np.full_like(parts, splits.LEFT_OUT), (note,)
+    if not counts["train"]:
+        held = " and ".join(name for name in splits.PARTS if counts[name])
+        return parts, (f"the source names images of {held} and none of train: those never train, the others do",)
     if not counts["test"]:
         note = "the official validation part is held out as the test part; validation is carved from train"
         return np.where(parts == "validation", "test", parts), (note,)
@@ -102,7 +108,9 @@ def assign(
     within = (fractions[0] / (fractions[0] + fractions[1]), fractions[1] / (fractions[0] + fractions[1]), 0.0)
     if "validation" in held_out:
         within = (1.0, 0.0, 0.0)
-    for rows, shares in ((bound & ~kept, within), (~bound & ~groups.left_out, tuple(fractions))):
+    # Beside an official test part none is drawn from other images, where these are all that there is to train on.
+    alone = tuple(fractions) if (official == "train").any() or not kept.any() else within
+    for rows, shares in ((bound & ~kept, within), (~bound & ~groups.left_out, alone)):
         if rows.any():
             part[rows] = splits.assign(
                 groups.unit[rows], strata[rows], fractions=shares, seed=seed, class_names=class_names

@@ -62,7 +62,9 @@ def _chunks(
     for start in range(0, len(rows), CHUNK):
         chosen = rows[start : start + CHUNK]
         items = [radiographs.images.read(int(row)) for row in chosen]
-        squares, valid = preprocessing.load(items, size=settings.image_size, channels=settings.channels)
+        squares, valid = preprocessing.load(
+            items, size=settings.image_size, channels=settings.channels, grey_bits=radiographs.images.grey_bits
+        )
         if not valid.all():
             names = radiographs.images.names[chosen[~valid]]
             raise errors.InputError(
@@ -79,4 +81,6 @@ def _shape(rows: int, settings: config.Config) -> tuple[int, int, int, int]:
 def _key(radiographs: data.Radiographs, settings: config.Config) -> str:
     """Return what names the cache file: content, order and how it is decoded."""
     digest = hashlib.sha256(data.content_hashes(radiographs).tobytes()).hexdigest()[:24]
-    return f"{digest}-{settings.image_size}x{settings.channels}"
+    bits = radiographs.images.grey_bits
+    deep = "" if bits == preprocessing.DEEPEST else f"-{bits}bits"
+    return f"{digest}-{settings.image_size}x{settings.channels}{deep}"

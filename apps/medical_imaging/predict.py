@@ -1,6 +1,8 @@
 """Score image files, folders, tables and DICOM in bounded memory: write scores, label and decision."""
 
 import argparse
+import logging
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -11,6 +13,8 @@ import pandas as pd
 from apps.medical_imaging import data, preprocessing
 from shared import batch, cli, files, progress
 from shared.serving import bundle, engines
+
+log = logging.getLogger("fieldnets")
 
 Item: TypeAlias = bytes | npt.NDArray[np.float32]
 Answer: TypeAlias = Callable[[Sequence[Item]], dict[str, npt.NDArray[Any]]]
@@ -23,12 +27,17 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     Raises:
         errors.InputError: An input cannot be read, or the output exists.
     """
+    listed = [data.listed(path, _options(arguments)) for path in arguments.input]
+    _refuse_output_over_tables(arguments.output, listed)
+    notes = [f"{source.name}: {note}" for source in listed for note in source.notes]
+    for note in notes:
+        log.warning("%s", note)
     answer, class_names, identity = _open(arguments)
     rows = min(arguments.chunk_rows, CHUNK_ROWS)
     inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
     with progress.rows("images scored", arguments.input) as advance:
         result = batch.predict(
-            (with_items(*chunk) for chunk in data.iterate_images(arguments.input, chunk_rows=rows)),
+            (with_items(*chunk) for chunk in data.streamed(listed, chunk_rows=rows)),
             lambda chunk: score(chunk, answer, class_names),
             output=arguments.output,
             plan={"inputs": inputs, "chunk_rows": rows, **identity},
@@ -36,7 +45,19 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
             overwrite=arguments.overwrite,
             on_rows=advance,
         )
-    return {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
+    return {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows, "notes": notes}
+
+
+def _options(arguments: argparse.Namespace) -> data.Options:
+    """Return what the flags say about how to read; labels are not needed."""
+    given = {name: getattr(arguments, name) for name in ("image_column", "follow_links") if hasattr(arguments, name)}
+    return data.Options(labelled=False, **given)
+
+
+def _refuse_output_over_tables(output: pathlib.Path, listed: Sequence[data.Source]) -> None:
+    """Refuse an output that is a table which was found in a folder that is read."""
+    tables = {pathlib.Path(entry.file) for source in listed for entry in source.entries}
+    files.refuse_output_over_input(output, sorted(tables))
 
 
 def with_items(frame: pd.DataFrame, items: Sequence[Item]) -> pd.DataFrame:
@@ -61,13 +82,14 @@ def ask(loaded: bundle.Bundle, items: Sequence[Item]) -> dict[str, npt.NDArray[A
         items: Files, or (height, width, channels) float32 in [0, 1].
     """
     answers: dict[int, dict[str, npt.NDArray[Any]]] = {}
+    bits = grey_bits(loaded)
     channels = loaded.inputs("image")["image"].shape[-1]
     encoded = []
     for row, item in enumerate(items):
         if isinstance(item, bytes):
             encoded.append((row, item))
         elif item.shape[-1] != channels:
-            encoded.append((row, preprocessing.encode(item, bits=16)))
+            encoded.append((row, preprocessing.encode(item, bits=bits)))
         else:
             answers[row] = loaded.run({"image": item[np.newaxis].astype(np.float32)}, signature="image")
     for start in range(0, len(encoded), CHUNK_ROWS):
@@ -77,6 +99,13 @@ def ask(loaded: bundle.Bundle, items: Sequence[Item]) -> dict[str, npt.NDArray[A
         said = loaded.run({"image_bytes": column})
         answers |= {row: {name: values[i : i + 1] for name, values in said.items()} for i, row in enumerate(rows)}
     return {name: np.concatenate([answers[row][name] for row in range(len(items))]) for name in answers[0]}
+
+
+def grey_bits(loaded: bundle.Bundle) -> int:
+    """Return how many bits of files of 16 bits a bundle reads; one of before it was kept reads all."""
+    if not (loaded.path / bundle.EXTRA / preprocessing.FILE).is_file():
+        return preprocessing.DEEPEST
+    return int(loaded.extra(preprocessing.FILE)["grey_bits"])
 
 
 def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[str, str]]:

@@ -1,10 +1,11 @@
 """What a config means for a source: read it, split it. No TensorFlow here."""
 
 import pathlib
-from typing import Any
+from typing import Any, cast
 
 from apps.medical_imaging import config, data
 from shared import splits
+from shared.sources import cells
 
 
 def load_source(
@@ -13,6 +14,9 @@ def load_source(
     class_names: tuple[str, ...] | None = None,
     labelled: bool = True,
     quarantine: pathlib.Path | None = None,
+    grey_bits: int | None = None,
+    decodes: data.Decodes | None = None,
+    decode: bool | None = None,
 ) -> data.Radiographs:
     """Read the source that ``settings`` name.
 
@@ -21,6 +25,9 @@ def load_source(
         class_names: Those of the run that is judged; None reads them from the data.
         labelled: Whether the images need labels.
         quarantine: Where bad images are listed when ``settings.skip_bad``.
+        grey_bits: How many bits of 16-bit images the run that is judged uses; None: what ``settings`` or the data say.
+        decodes: The network's own decoder: what it refuses is bad.
+        decode: Whether every file is decoded, to see whether it is whole; None: where bad ones are set aside.
     """
     return data.load(
         settings.data,
@@ -36,6 +43,12 @@ def load_source(
         phantoms=data.PhantomSettings(
             patients=settings.phantom_patients, confounder=settings.phantom_confounder, seed=settings.seed
         ),
+        follow_links=settings.follow_links,
+        decimal=cast("cells.Decimal", settings.decimal),
+        parts=settings.split_file is None,
+        grey_bits=grey_bits or settings.grey_bits,
+        decodes=decodes,
+        decode=decode,
     )
 
 

@@ -17,20 +17,27 @@ from PIL import Image
 
 from shared import image_files
 
+DEEPEST = image_files.DEEPEST
+# What a bundle keeps of it: how many bits of 16-bit images are in use.
+FILE = "preprocessing.json"
 
-def decode(image_bytes: Any, *, size: int, channels: int) -> tuple[Any, Any]:
+
+def decode(image_bytes: Any, *, size: int, channels: int, grey_bits: int = DEEPEST) -> tuple[Any, Any]:
     """Decode and resize JPEG and PNG files of any size, 8 or 16 bits, grey or colour.
 
     Args:
         image_bytes: (batch,) string.
         size: Side of the result in pixels.
         channels: 1 = grey, 3 = red, green, blue.
+        grey_bits: How many bits of files of 16 bits are in use: their largest value is white.
 
     Returns:
         (batch, size, size, channels) uint8, and (batch,) bool whether the file was an image. A file that is none
         gives a black square; the others of its batch are not touched by it.
     """
-    images, valid = image_files.prepare(image_bytes, lambda image: (_square(image, size=size),), channels=channels)
+    images, valid = image_files.prepare(
+        image_bytes, lambda image: (_square(image, size=size),), channels=channels, deep_bits=grey_bits
+    )
     return tf.ensure_shape(images, (None, size, size, channels)), valid
 
 
@@ -49,13 +56,16 @@ def resize(images: Any, *, size: int, channels: int) -> Any:
     return _square(_with_channels(images, channels), size=size)
 
 
-def load(items: Sequence[bytes | npt.NDArray[np.float32]], *, size: int, channels: int) -> tuple[Any, Any]:
+def load(
+    items: Sequence[bytes | npt.NDArray[np.float32]], *, size: int, channels: int, grey_bits: int = DEEPEST
+) -> tuple[Any, Any]:
     """Decode a list of files and arrays.
 
     Args:
         items: Encoded files, or (height, width, 1 or 3) float32 in [0, 1].
         size: Side of the result in pixels.
         channels: 1 or 3.
+        grey_bits: As for ``decode``.
 
     Returns:
         (n, size, size, channels) uint8 and (n,) bool, NumPy arrays as from ``decode``.
@@ -64,7 +74,7 @@ def load(items: Sequence[bytes | npt.NDArray[np.float32]], *, size: int, channel
     valid = np.ones(len(items), bool)
     encoded = [row for row, item in enumerate(items) if isinstance(item, bytes)]
     if encoded:
-        found = _decoder(size, channels)(tf.constant([items[row] for row in encoded], tf.string))
+        found = _decoder(size, channels, grey_bits)(tf.constant([items[row] for row in encoded], tf.string))
         images[encoded], valid[encoded] = found[0].numpy(), found[1].numpy()
     for row, item in enumerate(items):
         if not isinstance(item, bytes):
@@ -72,17 +82,29 @@ def load(items: Sequence[bytes | npt.NDArray[np.float32]], *, size: int, channel
     return images, valid
 
 
+def decodes(files: Sequence[bytes]) -> list[bool]:
+    """Tell which JPEG and PNG files the graph can decode: what training, ``predict`` and the bundle can."""
+    valid: list[bool] = _decoder(1, 1, DEEPEST)(tf.constant(list(files), tf.string))[1].numpy().tolist()
+    return valid
+
+
 @functools.cache
-def _decoder(size: int, channels: int) -> Any:
+def _decoder(size: int, channels: int, grey_bits: int) -> Any:
     """Return ``decode`` as a graph: without one its pipeline is built anew for every batch, a quarter of the time."""
     signature = [tf.TensorSpec([None], tf.string)]
-    return tf.function(functools.partial(decode, size=size, channels=channels), input_signature=signature)
+    function = functools.partial(decode, size=size, channels=channels, grey_bits=grey_bits)
+    return tf.function(function, input_signature=signature)
 
 
 def encode(image: npt.NDArray[np.floating[Any]], *, bits: int = 8) -> bytes:
-    """Return grey values (height, width, 1 or 3) in [0, 1] as a PNG file."""
+    """Return grey values (height, width, 1 or 3) in [0, 1] as a PNG file.
+
+    Args:
+        image: The values.
+        bits: 8, or how many of the 16 bits of a file are in use: as many as the graph that decodes it takes.
+    """
     dtype = np.uint8 if bits == 8 else np.uint16
-    values = np.round(np.clip(image, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+    values = np.round(np.clip(image, 0, 1) * ((1 << bits) - 1)).astype(dtype)
     buffer = io.BytesIO()
     Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values).save(buffer, "PNG")
     return buffer.getvalue()

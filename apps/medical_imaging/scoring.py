@@ -22,12 +22,14 @@ class Run:
         settings: Its resolved configuration.
         model: ``image`` (batch, size, size, channels) in [0, 255] to logits (batch, k) float32.
         rule: Calibration, labels and abstention, frozen on validation data.
+        grey_bits: How many bits of 16-bit images are in use, as the training source said.
     """
 
     folder: files.RunFolder
     settings: config.Config
     model: keras.Model
     rule: answers.Rule
+    grey_bits: int = preprocessing.DEEPEST
 
     @property
     def task(self) -> str:
@@ -41,9 +43,18 @@ class Run:
 
     def say(self, items: Sequence[bytes | npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[Any]]:
         """Return what the bundle says of encoded files and grey values: scores, labels, decision, valid."""
-        size, channels = self.settings.image_size, self.settings.channels
-        squares, valid = preprocessing.load(items, size=size, channels=channels)
+        squares, valid = self.squares(items)
         return answers.say(self.rule, self.logits(squares), valid)
+
+    def squares(
+        self, items: Sequence[bytes | npt.NDArray[np.float32]]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+        """Return what the network reads of encoded files and grey values, and which of them are images."""
+        settings = self.settings
+        squares, valid = preprocessing.load(
+            items, size=settings.image_size, channels=settings.channels, grey_bits=self.grey_bits
+        )
+        return squares, valid
 
 
 def open_run(path: pathlib.Path) -> Run:
@@ -60,4 +71,16 @@ def open_run(path: pathlib.Path) -> Run:
         settings=settings,
         model=keras.models.load_model(folder.model, compile=False),
         rule=answers.from_json(files.read_json(folder.decision)),
+        grey_bits=read_grey_bits(folder),
     )
+
+
+def write_grey_bits(folder: files.RunFolder, bits: int) -> None:
+    """Keep how many bits of 16-bit images are in use beside the model: what a file looks like to it depends on that."""
+    files.write_json(folder.path / preprocessing.FILE, {"grey_bits": bits})
+
+
+def read_grey_bits(folder: files.RunFolder) -> int:
+    """Return what ``write_grey_bits`` kept; runs from before it read all 16 bits."""
+    path = folder.path / preprocessing.FILE
+    return int(files.read_json(path)["grey_bits"]) if path.is_file() else preprocessing.DEEPEST

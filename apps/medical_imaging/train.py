@@ -11,7 +11,18 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics, model_selection
 
-from apps.medical_imaging import answers, augmentation, backbones, config, data, model, pixels, prepare
+from apps.medical_imaging import (
+    answers,
+    augmentation,
+    backbones,
+    config,
+    data,
+    model,
+    pixels,
+    prepare,
+    preprocessing,
+    scoring,
+)
 from shared import datasets, files, phases, runtime, training
 from shared.evaluation import calibration
 
@@ -27,10 +38,13 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     """
     files.write_json(folder.config, settings.to_json())
     runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
-    radiographs = prepare.load_source(settings, quarantine=folder.path / "quarantine.csv")
+    radiographs = prepare.load_source(
+        settings, quarantine=folder.path / "quarantine.csv", decodes=preprocessing.decodes
+    )
     log.info("%s", data.describe(radiographs))
     split, certificate = prepare.split_source(radiographs, settings)
     files.write_json(folder.split, certificate)
+    scoring.write_grey_bits(folder, radiographs.images.grey_bits)
     log.info("split: %s", json.dumps(certificate["counts"]))
 
     parts = {name: arrays(radiographs, split.rows(name), settings) for name in ("train", "validation")}

@@ -1,31 +1,17 @@
-"""Tables as cells of text, and what columns and cells mean."""
+"""What single cells and columns of cells mean: attributes, ages, patients, findings."""
 
-import csv
-import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import entries, labels
+from apps.medical_imaging.readers import labels
 from shared import errors
+from shared.sources import cells
 
-IMAGE_COLUMNS = (
-    "image",
-    "image_path",
-    "path",
-    "filepath",
-    "file",
-    "filename",
-    "file_name",
-    "image_index",
-    "image_id",
-    "img",
-)
-LABEL_COLUMNS = ("label", "class", "diagnosis", "finding", "target", "category")
-PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "subject", "subject_id", "person_id")
-PART_COLUMNS = ("part", "split", "set", "subset", "dataset_type")
 # What an attribute may be called.
 ATTRIBUTE_COLUMNS = {
     "sex": ("sex", "gender", "patient_sex", "patient_gender"),
@@ -40,91 +26,70 @@ ATTRIBUTE_COLUMNS = {
 _NOBODY = frozenset(("none", "unknown"))
 _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 _VIEWS = {"pa": "PA", "ap": "AP", "lateral": "LATERAL", "lat": "LATERAL", "ll": "LATERAL", "rl": "LATERAL"}
+# What says nothing of sex and view, and is no slip.
+_OPEN = frozenset(("", "o", "u", "x", "other", "unknown", "none", "n"))
 _AGE = re.compile(r"0*(?P<number>\d+(\.\d+)?)\s*(?P<unit>[DWMY]?)", re.IGNORECASE)
 _YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+_WHOLE = re.compile(r"-?\d+\.0+")
 # Of a person; NIH ChestX-ray14 has a few of 400 years.
 _OLDEST = 120
 
 
-def read(path: pathlib.Path) -> tuple[pd.DataFrame, list[entries.Entry]]:
-    """Read csv, tsv or parquet as text, empty where a cell is missing; its index is the line or place, from 1.
+class Findings(NamedTuple):
+    """A column of findings.
 
-    Returns:
-        The table, without columns that have no name; and the rows that do not fit it, as entries that say why: they
-        have more or fewer fields than the header, or a quotation mark that is not closed.
-
-    Raises:
-        errors.InputError: The table cannot be read, or no row can be used.
+    Attributes:
+        values: (n,) float64: 1 present, 0 absent, NaN unknown or not understood.
+        wrong: Places of the cells that mean nothing, in order.
+        filled: How many cells are not empty.
     """
-    try:
-        table, broken = (_parquet(path), []) if path.suffix.lower() == ".parquet" else _text(path)
-    except (OSError, ValueError) as error:
-        raise errors.InputError(f"{path}: expected a table in UTF-8 that can be read. Received: {error}") from None
-    if not len(table):
-        received = f"row {broken[0].row}: {broken[0].problem}" if broken else "none"
-        raise errors.InputError(f"{path}: expected rows below a header. Received: {received}")
-    return table, broken
+
+    values: NDArray[np.float64]
+    wrong: NDArray[np.int64]
+    filled: int
 
 
-def records(table: pd.DataFrame) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield each row's line and its cells by column."""
-    columns = [str(column) for column in table.columns]
-    for line, row in zip(table.index.tolist(), table.itertuples(index=False, name=None), strict=True):
-        yield line, dict(zip(columns, row, strict=True))
+def findings(
+    column: Sequence[str], *, uncertain: str, blank: float = float("nan"), decimal: cells.Decimal = "auto"
+) -> Findings:
+    """Read a column of findings: 1, 0, -1 (uncertain), yes and no, true and false, or nothing.
 
+    Args:
+        column: The cells.
+        uncertain: What -1 counts as: "zeros", "ones" or "ignore".
+        blank: What an empty cell means.
+        decimal: Which mark stands before the fraction: ``1,0`` is read where the column agrees.
 
-def _parquet(path: pathlib.Path) -> pd.DataFrame:
-    table = pd.read_parquet(path)
-    text = table.astype(object).where(table.notna(), "").map(str)
-    return text.set_index(np.arange(1, len(text) + 1))
-
-
-def _text(path: pathlib.Path) -> tuple[pd.DataFrame, list[entries.Entry]]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        lines = list(stream)
-    found = _rows(lines, delimiter=max(",\t;", key=(lines or [""])[0].count))
-    _, first, problem = next(found, (1, [], ""))
-    header = [name.strip() for name in first]
-    # Columns without a name are a numbering, or what delimiters at the end of each line make (NIH's boxes).
-    named = [place for place, name in enumerate(header) if name]
-    if problem or not named or len({header[place] for place in named}) < len(named):
-        raise ValueError(problem or ("a header that names a column twice" if named else "no header"))
-    rows, numbers, broken = [], [], []
-    for line, row, problem in found:
-        fault = problem or _misfit(row, width=len(header), named=named[-1] + 1)
-        if fault:
-            name = entries.excerpt(lines[line - 1])
-            broken.append(entries.Entry(name=name, item=path, file=str(path), row=line, problem=fault))
-        else:
-            rows.append([row[place] for place in named])
-            numbers.append(line)
-    return pd.DataFrame(rows, columns=[header[place] for place in named], index=numbers, dtype=object), broken
-
-
-def _rows(lines: list[str], *, delimiter: str) -> Iterator[tuple[int, list[str], str]]:
-    """Yield the line where each row begins, its fields, and what is wrong with its quotation marks.
-
-    A row may span lines. One whose quotation mark is not closed ends with its first line, so that others survive.
+    >>> findings(["1", "0", "-1", "", "?"], uncertain="ones").values.tolist()
+    [1.0, 0.0, 1.0, nan, nan]
+    >>> findings(["1,0", "0,0", "yes"], uncertain="ones").values.tolist()
+    [1.0, 0.0, 1.0]
     """
-    start = 0
-    while start < len(lines):
-        reader, first = csv.reader(lines[start:], delimiter=delimiter, strict=True), start
-        try:
-            for row in reader:
-                if row:
-                    yield first + 1, row, ""
-                first = start + reader.line_num
-            return
-        except csv.Error as error:
-            yield first + 1, [], f"a quotation mark may not be closed ({error})"
-            start = first + 1
+    place, distinct = pd.factorize(np.array(list(column), dtype=object), use_na_sentinel=False)
+    texts = [str(cell) for cell in distinct]
+    empty = np.array([is_empty(text) for text in texts], bool)
+    said = [cells.truth(text) for text in texts]
+    # Numbers are judged with all their repetitions: two cells at least must show a convention.
+    plain = ["" if said[each] is not None else texts[each] for each in place.tolist()]
+    written = cells.numbers(plain, decimal=decimal).values
+    numbers = np.full(len(texts), np.nan)
+    numbers[place] = written
+    third = {"zeros": 0.0, "ones": 1.0, "ignore": float("nan")}[uncertain]
+    means = {1.0: 1.0, 0.0: 0.0, -1.0: third}
+    value = np.array(
+        [
+            blank if none else float(truth) if truth is not None else means.get(float(number), np.nan)
+            for none, truth, number in zip(empty, said, numbers.tolist(), strict=True)
+        ],
+        np.float64,
+    )
+    understood = empty | np.array([truth is not None for truth in said], bool) | np.isin(numbers, list(means))
+    return Findings(value[place], np.flatnonzero(~understood[place]), int((~empty[place]).sum()))
 
 
-def _misfit(row: list[str], *, width: int, named: int) -> str:
-    """Say how a row differs from a header of ``width`` fields, the last with a name being number ``named``."""
-    if len(row) >= named and not any(row[width:]):
-        return ""
-    return f"{len(row)} fields instead of {width}"
+def is_empty(cell: str) -> bool:
+    """Tell a cell of a column of findings that gives none."""
+    return cells.is_nothing(cell) or labels.is_missing(cell)
 
 
 def choose(table: pd.DataFrame, names: Sequence[str], given: str | None, *, where: str, option: str) -> str | None:
@@ -138,8 +103,8 @@ def choose(table: pd.DataFrame, names: Sequence[str], given: str | None, *, wher
             columns = ", ".join(map(str, table.columns))
             raise errors.InputError(f"{where}: expected the column {given!r} ({option}). Received: {columns}")
         return given
-    by_key = {_plain(str(column)): str(column) for column in reversed(table.columns)}
-    return next((by_key[_plain(name)] for name in names if _plain(name) in by_key), None)
+    by_key = {plain(str(column)): str(column) for column in reversed(table.columns)}
+    return next((by_key[plain(name)] for name in names if plain(name) in by_key), None)
 
 
 def attributes(row: dict[str, str], columns: dict[str, str]) -> dict[str, object]:
@@ -160,7 +125,7 @@ def attribute(name: str, cell: str) -> object:
     if name == "subtlety":
         return number(text)
     if name == "device_mark":
-        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower())
+        return cells.truth(text)
     if name in ("sex", "view"):
         return (_SEXES if name == "sex" else _VIEWS).get(text.lower())
     return text or None
@@ -170,6 +135,32 @@ def attribute_columns(table: pd.DataFrame) -> dict[str, str]:
     """Return attribute -> column, for those that the table has."""
     found = {name: choose(table, spellings, None, where="", option="") for name, spellings in ATTRIBUTE_COLUMNS.items()}
     return {name: column for name, column in found.items() if column is not None}
+
+
+def not_understood(table: pd.DataFrame, columns: dict[str, str]) -> list[str]:
+    """Say which cells of attributes count as missing because they are not understood."""
+    said = []
+    for name, column in columns.items():
+        odd = [
+            (line, cell)
+            for line, cell in zip(table.index.tolist(), table[column].tolist(), strict=True)
+            if attribute(name, cell) is None and cell.strip().lower() not in _OPEN and not labels.is_missing(cell)
+        ]
+        if odd:
+            line, cell = odd[0]
+            said.append(f"column {column!r}: {len(odd):,} cells count as missing, the first in row {line}: {cell!r}")
+    return said
+
+
+def with_points(table: pd.DataFrame, columns: dict[str, str], *, decimal: cells.Decimal) -> pd.DataFrame:
+    """Return the table with points for the decimal commas of its ages, where all of these agree."""
+    column = columns.get("age")
+    if column is None or not table[column].str.contains(",").any():
+        return table
+    written = cells.numbers(table[column].tolist(), decimal=decimal)
+    if written.wrong.size:
+        return table
+    return table.assign(**{column: ["" if np.isnan(value) else f"{value:g}" for value in written.values]})
 
 
 def age_years(text: str) -> float | None:
@@ -190,33 +181,27 @@ def number(text: str) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def patient(cell: str) -> str:
-    """Return a patient's id, ``""`` where the cell names nobody.
+def patients(column: Sequence[str]) -> list[str]:
+    """Return the ids of a column, ``""`` where a cell names nobody.
 
-    >>> patient(" p1 "), patient("NaN"), patient("Unknown")
-    ('p1', '', '')
+    Words for nothing are ids where all the others are letters, too: initials. Whole numbers that a program wrote as
+    fractions (12.0) are those numbers.
+
+    >>> patients([" p1 ", "NaN", "Unknown"]), patients(["NA", "AB", "CD"]), patients(["12.0", "7.0", ""])
+    (['p1', '', ''], ['NA', 'AB', 'CD'], ['12', '7', ''])
     """
-    return "" if labels.is_missing(cell) or labels.key(cell) in _NOBODY else cell.strip()
+    bare = [cell.strip() for cell in column]
+    named = [cell for cell in bare if not _is_nobody(cell)]
+    longest = max(map(len, named), default=0) if len(named) > 1 and all(cell.isalpha() for cell in named) else 0
+    if named and all(_WHOLE.fullmatch(cell) for cell in named):
+        bare = [cell.split(".")[0] if cell in named else cell for cell in bare]
+    return [cell if len(cell) <= longest or not _is_nobody(cell) else "" for cell in bare]
 
 
-def finding(cell: str, *, uncertain: str, blank: float) -> float | None:
-    """Return 1 for present, 0 for absent, NaN for unknown; None for a cell that means nothing.
-
-    Args:
-        cell: 1, 0, -1 (uncertain) or nothing.
-        uncertain: "zeros", "ones" or "ignore".
-        blank: What an empty cell means.
-
-    >>> finding("-1.0", uncertain="ones", blank=0.0)
-    1.0
-    """
-    if labels.is_missing(cell):
-        return blank
-    value = number(cell)
-    if value == -1:
-        return {"zeros": 0.0, "ones": 1.0, "ignore": float("nan")}[uncertain]
-    return value if value in (0.0, 1.0) else None
-
-
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return what names of columns are compared by: letters and digits, whatever their case."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _is_nobody(cell: str) -> bool:
+    return labels.is_missing(cell) or labels.key(cell) in _NOBODY

@@ -5,15 +5,16 @@ import csv
 import dataclasses
 import io
 import pathlib
-from collections.abc import Container, Hashable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Container, Hashable, Iterable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from apps.medical_imaging.readers import entries, images, labels, structure
+from apps.medical_imaging.readers import entries, images, kinds, labels, structure
 from shared import errors, files
 
 _SHOWN = 5
+_AT_ONCE = 64
 _SHOWN_LETTERS = 300
 
 
@@ -36,23 +37,50 @@ class Batch:
     bad: list[BadRow]
 
 
-def check(source: entries.Source, *, labelled: bool, decode: bool) -> Batch:
+# Tells of encoded JPEG and PNG files which of them the network's own graph can decode.
+Decodes: TypeAlias = Callable[[Sequence[bytes]], Sequence[bool]]
+
+
+def check(source: entries.Source, *, labelled: bool, decode: bool, decodes: Decodes | None = None) -> Batch:
     """Check every image of a source: what it says of itself, and its file.
 
     Args:
         source: The source.
         labelled: Whether an image needs a label.
         decode: Whether to decode each file, not only to look at its structure: slower, and finds more.
+        decodes: The decoder that training uses: what it refuses is bad here, too. None: Pillow alone judges.
     """
     kept, hashes, bad = [], [], []
-    for entry in source.entries:
-        fault, digest = problem(entry, labelled=labelled, decode=decode)
-        if fault:
-            bad.append(refused(entry, fault))
-        else:
-            kept.append(entry)
-            hashes.append(digest)
+    for start in range(0, len(source.entries), _AT_ONCE):
+        some = source.entries[start : start + _AT_ONCE]
+        found = [problem(entry, labelled=labelled, decode=decode) for entry in some]
+        refusals = _undecodable(some, found, decodes) if decode and decodes is not None else {}
+        for place, (entry, (fault, digest)) in enumerate(zip(some, found, strict=True)):
+            reason = fault or refusals.get(place, "")
+            if reason:
+                bad.append(refused(entry, reason))
+            else:
+                kept.append(entry)
+                hashes.append(digest)
     return Batch(source=source, entries=kept, hashes=hashes, bad=bad)
+
+
+def _undecodable(some: Sequence[entries.Entry], found: Sequence[tuple[str, int]], decodes: Decodes) -> dict[int, str]:
+    """Return by place why the network's decoder cannot read a file that seemed whole."""
+    read = {place: _encoded(entry) for place, entry in enumerate(some) if not found[place][0]}
+    files = {place: content for place, content in read.items() if content is not None}
+    if not files:
+        return {}
+    answers = zip(files.items(), decodes(list(files.values())), strict=True)
+    return {place: structure.undecodable(content) for (place, content), can in answers if not can}
+
+
+def _encoded(entry: entries.Entry) -> bytes | None:
+    """Return the content of a JPEG or PNG file; None for DICOM and arrays."""
+    if not isinstance(entry.item, pathlib.Path):
+        return None
+    content = entry.item.read_bytes()
+    return None if kinds.is_dicom(content) else content
 
 
 def problem(entry: entries.Entry, *, labelled: bool, decode: bool) -> tuple[str, int]:
@@ -90,17 +118,23 @@ def conflicts(batches: Iterable[Batch]) -> dict[tuple[str, int], BadRow]:
 
     That is the same content with another label, or the same file with another patient.
     """
-    said, whose = collections.defaultdict(set), collections.defaultdict(set)
+    said: dict[int, dict[str, entries.Entry]] = collections.defaultdict(dict)
+    whose: dict[Hashable, dict[str, entries.Entry]] = collections.defaultdict(dict)
     pairs = [(entry, digest) for batch in batches for entry, digest in zip(batch.entries, batch.hashes, strict=True)]
     for entry, digest in pairs:
-        said[digest].add(_said(entry))
+        said[digest].setdefault(_said(entry), entry)
         if entry.patient:
-            whose[_file(entry)].add(entry.patient)
+            whose[_file(entry)].setdefault(entry.patient, entry)
     found = {}
     for entry, digest in pairs:
-        if len(said[digest]) > 1 or len(whose[_file(entry)]) > 1:
-            other = "label" if len(said[digest]) > 1 else "patient"
-            found[entry.file, entry.row] = refused(entry, f"the same image also occurs with another {other}")
+        labelled = {key: other for key, other in said[digest].items() if key != _said(entry)}
+        owners = whose[_file(entry)] if len(whose[_file(entry)]) > 1 else {}
+        owned = {key: other for key, other in owners.items() if key != entry.patient}
+        other = next(iter([*labelled.values(), *owned.values()]), None)
+        if other is not None:
+            what = "label" if labelled else "patient"
+            reason = f"the same image also occurs with another {what}, in {other.file}, row {other.row}"
+            found[entry.file, entry.row] = refused(entry, reason)
     return found
 
 
@@ -166,7 +200,7 @@ def settle(bad: Sequence[BadRow], *, kept: int, skip_bad: bool, quarantine: path
         errors.InputError: There are bad images and ``skip_bad`` is false, or nothing else is left.
     """
     if bad and not (skip_bad and kept):
-        shown = "; ".join(f"{fault.file}, row {fault.row}: {fault.reason}" for fault in bad[:_SHOWN])
+        shown = "; ".join(f"{fault.file}, row {fault.row}: {fault.reason}{_of(fault)}" for fault in bad[:_SHOWN])
         more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
         advice = " --skip-bad sets such images aside." if kept else " No image is left to use."
         raise errors.InputError(
@@ -177,6 +211,12 @@ def settle(bad: Sequence[BadRow], *, kept: int, skip_bad: bool, quarantine: path
         raise errors.InputError("Expected at least one image. Received: none")
     if bad and quarantine is not None:
         _write_quarantine(bad, quarantine)
+
+
+def _of(fault: BadRow) -> str:
+    """Name the image, where neither its file nor the reason does."""
+    named = fault.image in fault.file or fault.image in fault.reason
+    return "" if named or not fault.image else f" (image {fault.image})"
 
 
 def _write_quarantine(bad: Sequence[BadRow], path: pathlib.Path) -> None:

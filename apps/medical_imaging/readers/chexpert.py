@@ -1,49 +1,114 @@
-"""CheXpert (Irvin et al. 2019): ``train.csv`` and ``valid.csv`` with a column ``Path``; -1 is uncertain."""
+"""CheXpert (Irvin et al. 2019): tables with a column ``Path`` and the findings, whatever their name; -1 is uncertain.
+
+The release has ``train.csv`` and ``valid.csv``; others bring ``test.csv`` or labels made anew (``train_cheXbert.csv``).
+"""
 
 import os
 import pathlib
 import re
+from collections.abc import Sequence
 
-from apps.medical_imaging.readers import cells, entries, findings
+import numpy as np
+import pandas as pd
+
+from apps.medical_imaging.readers import cells, entries, findings, folders, kinds, records, tables
 from shared import errors
+from shared.sources import folders as listings
 
-TABLES = {"train.csv": "train", "valid.csv": "validation", "test.csv": "test"}
-FINDINGS = (
-    *("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
-    *("Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other"),
-    *("Fracture", "Support Devices"),
-)
+FINDINGS = findings.CHEXPERT
+NAMES = ("train.csv", "valid.csv", "test.csv")
+_COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
+# Under another name a table with a column Path is CheXpert's where it has its view columns or most of its findings.
+_VIEWS = ("Frontal/Lateral", "AP/PA")
+_MOST = 10
 _PATIENT = re.compile(r"patient\d+")
 _BLANK = "in CheXpert a finding that the report does not mention counts as absent"
 
 
-def tables(folder: pathlib.Path) -> list[pathlib.Path]:
+def found_in(folder: pathlib.Path) -> list[pathlib.Path]:
     """Return the tables of a CheXpert folder; nothing for another folder."""
-    found = [folder / name for name in TABLES if (folder / name).is_file()]
-    return [path for path in found if _is_chexpert(path)]
+    every = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in kinds.TABLES and path.is_file()]
+    return [path for path in every if is_chexpert(path)]
 
 
-def read(folder: pathlib.Path, *, options: entries.Options) -> entries.Source:
-    """Read all tables of the folder.
+def is_chexpert(path: pathlib.Path) -> bool:
+    """Tell a table of CheXpert by its columns."""
+    names = set(_canonical(records.header(path)).values())
+    held = len(names & set(FINDINGS))
+    return "Path" in names and (
+        bool(held and names & set(_VIEWS)) or held >= _MOST or bool(held and path.name in NAMES)
+    )
+
+
+def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
+    """Read all tables of a folder, or one table.
 
     Raises:
         errors.InputError: There is none, or it lacks a finding that was asked for.
     """
-    paths = tables(folder)
+    paths = [path] if path.is_file() else found_in(path)
     if not paths:
-        raise errors.InputError(f"{folder}: expected {' or '.join(TABLES)} with a column Path. Received: none")
-    chosen = findings.chosen(options, FINDINGS, where=str(folder))
-    found = [entry for path in paths for entry in _entries(path, chosen, options)]
-    return findings.source(folder.resolve().name, found, chosen, notes=(_BLANK,))
+        raise errors.InputError(f"{path}: expected a table with the columns Path and those of findings. Received: none")
+    read_ones = [(each, *_table(each)) for each in paths]
+    chosen = _chosen([table for _, table, _ in read_ones], options, where=str(path))
+    found = [entry for each, table, _ in read_ones for entry in _entries(each, table, chosen, options)]
+    found += [entry for _, _, broken in read_ones for entry in broken]
+    words: dict[str, str] = {}
+    for _, table, _ in read_ones:
+        words |= _roles(table, chosen if options.labelled else ())
+    notes = [_BLANK, *_unread(path, paths, found, options)]
+    missing = [name for name in FINDINGS if not options.label_columns and name not in chosen]
+    if missing:
+        notes.append(f"the tables have no column {', '.join(missing)}")
+    name = path.resolve().name if path.is_dir() else path.stem
+    return findings.source(name, found, chosen, columns=words, notes=tuple(notes))
 
 
-def _entries(path: pathlib.Path, chosen: tuple[str, ...], options: entries.Options) -> list[entries.Entry]:
-    table, found = cells.read(path)
-    findings.require(table, ("Path", *(chosen if options.labelled else ())), where=str(path))
-    for line, row in cells.records(table):
-        values = [cells.finding(row[name], uncertain=options.uncertain, blank=0.0) for name in chosen if name in row]
-        wrong = [name for name, value in zip(chosen, values, strict=False) if value is None]
+def _table(path: pathlib.Path) -> tuple[pd.DataFrame, list[entries.Entry]]:
+    table, broken = records.read(path)
+    names = _canonical([str(column) for column in table.columns])
+    return table.rename(columns=names), broken
+
+
+def _canonical(names: Sequence[str]) -> dict[str, str]:
+    """Return column -> the name that CheXpert gives it, whatever its case and separators; the first of two."""
+    known = {cells.plain(name): name for name in _COLUMNS}
+    found: dict[str, str] = {}
+    for name in names:
+        meant = known.get(cells.plain(name))
+        if meant is not None and meant not in found.values():
+            found[name] = meant
+    return found
+
+
+def _chosen(read: Sequence[pd.DataFrame], options: entries.Options, *, where: str) -> tuple[str, ...]:
+    """Return the findings to use: those the user named, or all that the tables have."""
+    if options.label_columns or not options.labelled:
+        chosen = findings.chosen(options, FINDINGS, where=where)
+    else:
+        chosen = tuple(name for name in FINDINGS if any(name in table.columns for table in read))
+    for table in read:
+        findings.require(table, ("Path", *(chosen if options.labelled else ())), where=where)
+    return chosen
+
+
+def _entries(
+    path: pathlib.Path, table: pd.DataFrame, chosen: tuple[str, ...], options: entries.Options
+) -> list[entries.Entry]:
+    names = [name for name in chosen if name in table.columns]
+    read = [
+        cells.findings(table[name].tolist(), uncertain=options.uncertain, blank=0.0, decimal=options.decimal)
+        for name in names
+    ]
+    wrong = [set(column.wrong.tolist()) for column in read]
+    values = np.stack([column.values for column in read], axis=1) if read else np.zeros((len(table), 0))
+    found = []
+    for place, (line, row) in enumerate(records.rows(table)):
         item = _locate(row["Path"], path.parent)
+        slip = next((name for name, places in zip(names, wrong, strict=True) if place in places), None)
+        problem = "" if item else f"no such image: {entries.excerpt(row['Path'])!r}"
+        if slip is not None and options.labelled:
+            problem = tables.not_a_finding(slip, row[slip])
         patient = _PATIENT.search(row["Path"])
         entry = entries.Entry(
             name=row["Path"],
@@ -51,16 +116,21 @@ def _entries(path: pathlib.Path, chosen: tuple[str, ...], options: entries.Optio
             file=str(path),
             row=line,
             patient=patient[0] if patient else "",
-            part=TABLES[path.name],
+            part=_part(path, row["Path"]),
             attributes=_attributes(row),
-            problem=f"{wrong[0]} is {entries.excerpt(row[wrong[0]])!r}"
-            if wrong
-            else ""
-            if item
-            else f"no such image: {row['Path']!r}",
+            problem=problem,
         )
-        found.append(findings.labelled(entry, tuple(value or 0.0 for value in values), chosen, options=options))
+        found.append(findings.labelled(entry, tuple(values[place].tolist()), chosen, options=options))
     return found
+
+
+def _part(table: pathlib.Path, cell: str) -> str:
+    """Return the part that the name of a table says, or else the folder of the image."""
+    said = entries.part_in_words(table.stem)
+    if said:
+        return said
+    folders_above = pathlib.PurePosixPath(cell.strip()).parts[:-1]
+    return next((entries.part_of(name) for name in folders_above if entries.part_of(name)), "")
 
 
 def _attributes(row: dict[str, str]) -> dict[str, object]:
@@ -71,14 +141,32 @@ def _attributes(row: dict[str, str]) -> dict[str, object]:
     return cells.attributes(given, {name: name for name in given})
 
 
+def _roles(table: pd.DataFrame, chosen: Sequence[str]) -> dict[str, str]:
+    known = {
+        "Path": "image, patient and part",
+        "Sex": "attribute: sex",
+        "Age": "attribute: age",
+        **dict.fromkeys(_VIEWS, "attribute: view"),
+    }
+    return findings.roles(table, known, chosen)
+
+
 def _locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
     """Return the file: paths begin with the name of the release, ``CheXpert-v1.0-small/``."""
     parts = pathlib.PurePosixPath(cell.strip()).parts
-    candidates = [folder.joinpath(*parts[skip:]) for skip in range(min(len(parts), 3))]
-    return next((path for path in [folder.parent.joinpath(*parts), *candidates] if os.path.isfile(path)), None)
+    inside = [folder.joinpath(*parts[skip:]) for skip in range(min(len(parts), 3))]
+    # A folder that was renamed comes before another release beside it.
+    candidates = [*inside[:2], folder.parent.joinpath(*parts), *inside[2:]]
+    return next((path for path in candidates if os.path.isfile(path)), None)
 
 
-def _is_chexpert(path: pathlib.Path) -> bool:
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        header = [name.strip() for name in stream.readline().split(",")]
-    return "Path" in header and bool(set(header) & set(FINDINGS))
+def _unread(
+    source: pathlib.Path, read: Sequence[pathlib.Path], found: Sequence[entries.Entry], options: entries.Options
+) -> list[str]:
+    """Say which images of the folder are in no table, and which other files are not read."""
+    if source.is_file():
+        return []
+    listed = listings.listing(source, follow_links=options.follow_links)
+    others = [path for path in listed.files if path not in read and not kinds.is_image(path)]
+    images = folders.unlisted([entry.item for entry in found], listed.files)
+    return [*listed.notes, *images, *folders.left_out(others)]

@@ -2,7 +2,7 @@
 
 Grey values go through the modality transformation (rescale, or its table), then the VOI transformation (the first
 table or window of the file), as DICOM PS3.3 C.11 orders; MONOCHROME1 is inverted, so that bone is bright in every
-image. Where a file has no window, 8-bit values are taken as they are, and deeper ones from the smallest to the
+image. Where a file has no window, values of 8 bits are taken as they are, and deeper ones from the smallest to the
 largest that occur, because many files use a small part of the range that they declare.
 """
 
@@ -21,7 +21,7 @@ import pydicom.config
 from pydicom.pixels import processing, utils
 from pydicom.pixels.decoders import base
 
-from apps.medical_imaging.readers import structure
+from apps.medical_imaging.readers import grey, structure
 from shared import errors
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -150,7 +150,10 @@ def _pixels(dataset: pydicom.Dataset) -> npt.NDArray[Any]:
             f"expected DICOM that this installation can decode. Received: {syntax.name}, which needs "
             "`pip install fieldnets[dicom]`"
         )
-    pixels = utils.pixel_array(dataset)
+    if grey.shifted(dataset) and (not syntax.is_compressed or syntax == pydicom.uid.RLELossless):
+        pixels = grey.stored(utils.pixel_array(dataset, correct_unused_bits=False), dataset)
+    else:
+        pixels = utils.pixel_array(dataset)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         palette = processing.apply_color_lut(pixels, dataset)[..., :3]
         return np.asarray(palette / np.iinfo(palette.dtype).max * _largest(dataset))
@@ -163,30 +166,19 @@ def _largest(dataset: pydicom.Dataset) -> int:
 
 def _grey(stored: npt.NDArray[Any], dataset: pydicom.Dataset) -> Floats:
     """Return (h, w) brightness in [0, 1]; padding around the image is dark."""
-    padding = _padding(stored, dataset)
-    values = processing.apply_modality_lut(stored, dataset)
-    shown = _shown(values, dataset, padding)
+    padding = grey.padding(stored, dataset)
+    shown = _shown(grey.rescaled(stored, dataset), dataset, padding)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         shown = 1 - shown
     return np.where(padding, 0.0, shown)
 
 
-def _padding(stored: npt.NDArray[Any], dataset: pydicom.Dataset) -> npt.NDArray[np.bool_]:
-    """Mark what lies outside the image (PS3.3 C.7.5.1.1.2), (h, w)."""
-    first = dataset.get("PixelPaddingValue")
-    if first is None:
-        return np.zeros(stored.shape, bool)
-    last = dataset.get("PixelPaddingRangeLimit", first)
-    return np.asarray((stored >= min(first, last)) & (stored <= max(first, last)))
-
-
 def _shown(values: npt.NDArray[Any], dataset: pydicom.Dataset, padding: npt.NDArray[np.bool_]) -> Floats:
     """Apply the first VOI table or window of the file, or show the whole range."""
     if dataset.get("VOILUTSequence"):
-        bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
-        looked_up = processing.apply_voi(np.rint(values).astype(np.int32), dataset)
-        return np.clip(looked_up / ((1 << bits) - 1), 0, 1)
-    center, width = _first(dataset, "WindowCenter"), _first(dataset, "WindowWidth")
+        table = grey.table(dataset.VOILUTSequence[0], dataset, name="VOILUTSequence")
+        return np.clip(table.look_up(values) / ((1 << table.bits) - 1), 0, 1)
+    center, width = grey.number(dataset, "WindowCenter"), grey.number(dataset, "WindowWidth")
     if center is not None and width is not None and width > 0:
         return window(values, center=center, width=width, function=_text(dataset, "VOILUTFunction") or "LINEAR")
     inside = values[~padding] if padding.any() and not padding.all() else values
@@ -221,22 +213,10 @@ def window(values: npt.NDArray[Any], *, center: float, width: float, function: s
 
 
 def _is_8_bit(dataset: pydicom.Dataset) -> bool:
-    """Tell plain 8-bit values: unsigned, and not rescaled to another unit."""
-    rescaled = _first(dataset, "RescaleSlope") not in (None, 1.0) or _first(dataset, "RescaleIntercept") not in (
-        None,
-        0.0,
-    )
-    plain = dataset.get("PixelRepresentation", 0) == 0 and not dataset.get("ModalityLUTSequence")
-    return int(dataset.BitsAllocated) == 8 and plain and not rescaled
-
-
-def _first(dataset: pydicom.Dataset, name: str) -> float | None:
-    """Return the first number of an element; None where it is missing, empty or no number."""
-    value = dataset.get(name)
-    with contextlib.suppress(TypeError, ValueError, IndexError):
-        number = float(value if isinstance(value, (str, int, float)) else value[0])
-        return number if np.isfinite(number) else None
-    return None
+    """Tell plain values of 8 bits, also in 16: unsigned, and not rescaled to another unit."""
+    plain = not dataset.get("PixelRepresentation") and not dataset.get("ModalityLUTSequence")
+    bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
+    return bits <= 8 and plain and grey.rescale(dataset) == (1.0, 0.0)
 
 
 def _text(dataset: pydicom.Dataset, name: str) -> str:

@@ -2,11 +2,14 @@
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shared.sources import cells
 
 Item: TypeAlias = pathlib.Path | NDArray[Any]
 
@@ -58,6 +61,7 @@ class Source:
         class_order: Names of the classes in the order that the source's format gives them; else empty.
         notes: What a reader of the report should know.
         synthetic: Whether the images were computed, not taken.
+        columns: Of a table: the role of each column, in words.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Source:
     class_order: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     synthetic: bool = False
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,6 +93,9 @@ class Options:
         uncertain: What a label of -1 means: "zeros", "ones" or "ignore".
         labelled: Whether labels are needed.
         phantoms: Which phantoms are generated.
+        follow_links: Whether to follow links that lead out of a source's folder.
+        decimal: Which mark stands before the fraction of a number.
+        parts: Whether a column of parts is to be understood; not where the user gives parts of his own.
     """
 
     image_column: str | None = None
@@ -96,6 +104,9 @@ class Options:
     uncertain: str = "ignore"
     labelled: bool = True
     phantoms: PhantomSettings = PhantomSettings()
+    follow_links: bool = False
+    decimal: cells.Decimal = "auto"
+    parts: bool = True
 
 
 _SHOWN_LETTERS = 160
@@ -119,10 +130,25 @@ def excerpt(text: str, *, letters: int = _SHOWN_LETTERS) -> str:
     return first if first == text.strip() else f"{first}..."
 
 
+# What may stand beside the name of a part: ``test_set``, ``Training data``, ``val_images``.
+_BESIDE_PART = re.compile(r"[\s_-]*(set|data|images|part|split)$")
+
+
 def part_of(name: str) -> str:
     """Return the part that a folder or a cell names, or nothing.
 
-    >>> part_of("Val"), part_of("NORMAL")
-    ('validation', '')
+    >>> part_of("Val"), part_of("test_set"), part_of("NORMAL")
+    ('validation', 'test', '')
     """
-    return PARTS.get(name.strip().lower(), "")
+    bare = name.strip().lower()
+    return PARTS.get(bare) or PARTS.get(_BESIDE_PART.sub("", bare), "")
+
+
+def part_in_words(name: str) -> str:
+    """Return the one part that the words of a name say, or nothing.
+
+    >>> part_in_words("train_cheXbert"), part_in_words("train_and_test"), part_in_words("contest")
+    ('train', '', '')
+    """
+    words = {PARTS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in PARTS}
+    return words.pop() if len(words) == 1 else ""

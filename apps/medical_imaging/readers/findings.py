@@ -1,12 +1,22 @@
 """What NIH and CheXpert share: a fixed list of findings, of which the user may choose."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from apps.medical_imaging.readers import entries
 from shared import errors
+
+NIH = (
+    *("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax"),
+    *("Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia"),
+)
+CHEXPERT = (
+    *("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
+    *("Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other"),
+    *("Fracture", "Support Devices"),
+)
 
 
 def chosen(options: entries.Options, names: Sequence[str], *, where: str) -> tuple[str, ...]:
@@ -50,14 +60,32 @@ def absent(name: str) -> str:
 
 
 def source(
-    name: str, found: list[entries.Entry], names: tuple[str, ...], *, notes: tuple[str, ...] = ()
+    name: str,
+    found: list[entries.Entry],
+    names: tuple[str, ...],
+    *,
+    columns: Mapping[str, str],
+    notes: tuple[str, ...] = (),
 ) -> entries.Source:
     """Make a source of findings; of one finding, images whose label is uncertain are not part of it."""
     if len(names) > 1:
-        return entries.Source(name=name, entries=found, findings=names, notes=notes)
+        return entries.Source(name=name, entries=found, findings=names, notes=notes, columns=columns)
     known = [entry for entry in found if entry.label is not None or entry.problem]
     unknown = len(found) - len(known)
     if unknown and known:
         notes = (*notes, f"{unknown:,} images are not used: whether they show {names[0]} is uncertain")
         found = known
-    return entries.Source(name=name, entries=found, class_order=(absent(names[0]), names[0]), notes=notes)
+    order = absent(names[0]), names[0]
+    return entries.Source(name=name, entries=found, class_order=order, notes=notes, columns=columns)
+
+
+def roles(table: pd.DataFrame, known: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:
+    """Return the role of each column in words.
+
+    Args:
+        table: The table.
+        known: Column -> role, for those that are no labels.
+        labels: The columns of labels.
+    """
+    said = dict(known) | dict.fromkeys(labels, "label" if len(labels) == 1 else "label: finding")
+    return {str(column): said.get(str(column), "not read: not used") for column in table.columns}

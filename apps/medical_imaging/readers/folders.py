@@ -3,133 +3,123 @@
 import collections
 import os
 import pathlib
-import re
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from apps.medical_imaging.readers import entries, images
+from apps.medical_imaging.readers import entries, kinds, labels, naming
 from shared import errors
+from shared.sources import folders
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".dcm", ".dicom")
-# Pictures that are not read; their number is noted.
-_OTHERS = (".bmp", ".gif", ".jp2", ".nii", ".tif", ".tiff", ".webp")
 # What ``synthesis.write`` puts beside images that a generator drew.
 SYNTHETIC = "synthetic.json"
-# Kermany, Zhang & Goldbaum 2018: person12_bacteria_34.jpeg, IM-0115-0001.jpeg, NORMAL2-IM-1018-0001.jpeg.
-_KERMANY = re.compile(
-    r"(?P<patient>person\d+)_(?P<subtype>bacteria|virus)_\d+(_\d+)?|(?P<normal>(NORMAL2-)?IM-\d+)-\d+(-\d+)?"
-)
-
-
-class Identity(NamedTuple):
-    """Patient, attributes, and what is wrong with a file, as far as its name or its header tells."""
-
-    patient: str
-    attributes: dict[str, object]
-    problem: str = ""
+_SHOWN = 3
+_LONGEST_PATH = 4096
 
 
 def read(folder: pathlib.Path, *, options: entries.Options) -> entries.Source:
     """Read all images below ``folder``; the class is the name of the folder below the part, or of the topmost one.
 
+    Images in folders of masks, and images beside the folders of classes, belong to no class: they are counted.
+
     Raises:
         errors.InputError: There is no image.
     """
-    everything = sorted(_visible(folder))
-    paths = [path for path in everything if path.suffix.lower() in SUFFIXES or _bare_dicom(path)]
-    others = _others(everything)
+    listed = folders.listing(folder, follow_links=options.follow_links)
+    paths = [path for path in listed.files if kinds.is_image(path)]
+    others = sorted(set(listed.files) - set(paths))
+    _refuse_written_links(others)
     if not paths:
-        received = others or "none"
+        received = folders.unread(others) or "none"
         raise errors.InputError(f"{folder}: expected JPEG, PNG or DICOM files below this folder. Received: {received}")
-    shared = _common(folder, paths)
-    found = [
-        read_entry(path, folder, skip=shared, number=number, labelled=options.labelled)
-        for number, path in enumerate(paths, start=1)
-    ]
+    masks = naming.masks([path.relative_to(folder) for path in paths])
+    kept = [path for path in paths if path.relative_to(folder) not in masks]
+    found = _entries(kept, folder, options=options)
+    loose = _loose(found) if options.labelled else []
     return entries.Source(
         name=folder.resolve().name,
-        entries=found,
-        notes=(f"passed over: {others} files; only JPEG, PNG and DICOM are read",) if others else (),
+        entries=[entry for entry in found if entry.label is not None] if loose else found,
+        notes=(*listed.notes, *left_out(others), *_passed_over(masks, loose)),
         synthetic=(folder / SYNTHETIC).is_file(),
     )
 
 
-def read_entry(path: pathlib.Path, folder: pathlib.Path, *, skip: int, number: int, labelled: bool) -> entries.Entry:
-    """Read what the path of an image says; of DICOM, what its header says too."""
-    place = path.relative_to(folder)
-    parts = [entries.part_of(name) for name in place.parts[:-1]]
-    part = next((part for part in parts if part), "")
-    after = parts.index(part) + 1 if part else skip
-    names = [name for name in place.parts[after:-1] if not entries.part_of(name)]
-    known = identify(path)
-    return entries.Entry(
-        name=place.as_posix(),
-        item=path,
-        file=str(path),
-        row=number,
-        label=names[0] if names and labelled else None,
-        patient=known.patient,
-        part=part,
-        attributes=known.attributes,
-        problem=known.problem,
-    )
+def left_out(others: Sequence[pathlib.Path]) -> list[str]:
+    """Say how many files of a folder are not read, and which of them could be."""
+    tables = [path.name for path in others if path.suffix.lower() in kinds.TABLES]
+    directories = sum(kinds.is_directory(path) for path in others if not path.suffix)
+    unread = folders.unread([path for path in others if path.name != SYNTHETIC])
+    said = [f"{unread} (only JPEG, PNG and DICOM are read)"] if unread else []
+    if tables:
+        said.append(f"a table is read where it is named itself: {_shown(tables)}")
+    if directories:
+        said.append(f"{directories} of these is a DICOMDIR: a list of files, no image")
+    return said
 
 
-def identify(path: pathlib.Path) -> Identity:
-    """Return what a file's name, or its DICOM header, gives.
+def unlisted(images: Sequence[entries.Item], below: Sequence[pathlib.Path]) -> list[str]:
+    """Say how many of the files below a folder are images that no row of a table names."""
+    named = {os.path.realpath(item) for item in images if isinstance(item, pathlib.Path)}
+    rest = [path for path in below if kinds.is_image(path) and os.path.realpath(path) not in named]
+    if not rest:
+        return []
+    parents = collections.Counter(path.parent.name for path in rest)
+    where = ", ".join(f"{folder} x{count:,}" for folder, count in parents.most_common(_SHOWN))
+    return [f"{len(rest):,} images are in no row of a table and are not read: {where}"]
 
-    >>> identify(pathlib.Path("person12_virus_7.jpeg"))
-    Identity(patient='person12', attributes={'subtype': 'virus'}, problem='')
+
+def _refuse_written_links(others: Sequence[pathlib.Path]) -> None:
+    """Refuse a file that has the name of a part and holds a path: what a checkout without links makes of one.
+
+    Raises:
+        errors.InputError: There is one: the part that it stands for would be missing without a word.
     """
-    if is_dicom(path):
-        return _identify_dicom(path)
-    match = _KERMANY.fullmatch(path.stem)
-    if match is None:
-        return Identity("", {})
-    subtype = match["subtype"]
-    return Identity(match["patient"] or match["normal"], {"subtype": subtype} if subtype else {})
+    for path in others:
+        if entries.part_of(path.name) and path.stat().st_size < _LONGEST_PATH:
+            target = path.read_bytes().decode("utf-8", "replace").strip()
+            if target and "\n" not in target:
+                raise errors.InputError(
+                    f"{path}: expected the folder of a part, or a link to it. Received: a file that holds {target!r}"
+                )
 
 
-def is_dicom(path: pathlib.Path) -> bool:
-    """Tell DICOM by its name, or by its content where the name says nothing."""
-    return path.suffix.lower() in (".dcm", ".dicom") or (not path.suffix and _bare_dicom(path))
+def _entries(paths: Sequence[pathlib.Path], folder: pathlib.Path, *, options: entries.Options) -> list[entries.Entry]:
+    within = [path.relative_to(folder) for path in paths]
+    places = [naming.place(path) for path in within]
+    named = naming.classes(places) if options.labelled else [None] * len(places)
+    found = []
+    for number, (path, inner, place, label) in enumerate(zip(paths, within, places, named, strict=True), start=1):
+        known = naming.identify(path, inner)
+        found.append(
+            entries.Entry(
+                name=inner.as_posix(),
+                item=path,
+                file=str(path),
+                row=number,
+                label=label,
+                patient=known.patient,
+                part=place.part,
+                attributes=known.attributes,
+                problem=known.problem,
+            )
+        )
+    return found
 
 
-def _identify_dicom(path: pathlib.Path) -> Identity:
-    from apps.medical_imaging.readers import dicom
-
-    try:
-        header = dicom.describe(path)
-    except errors.InputError as error:
-        return Identity("", {}, str(error))
-    known: dict[str, object] = {name: header[name] for name in entries.ATTRIBUTES if header.get(name) is not None}
-    return Identity(str(header.get("patient") or ""), known)
+def _loose(found: Sequence[entries.Entry]) -> list[str]:
+    """Return the names of images that lie beside the folders of classes; none where there are no classes."""
+    loose = [entry.name for entry in found if entry.label is None]
+    return loose if any(not labels.is_missing(entry.label) for entry in found) else []
 
 
-def _bare_dicom(path: pathlib.Path) -> bool:
-    """Tell a DICOM file without a suffix."""
-    if path.suffix or not path.is_file():
-        return False
-    with path.open("rb") as stream:
-        return images.is_dicom(stream.read(132))
+def _passed_over(masks: set[pathlib.PurePath], loose: Sequence[str]) -> list[str]:
+    said = []
+    if masks:
+        where = collections.Counter(path.parent.name or "names that end in _mask" for path in masks)
+        said.append(f"{len(masks):,} images are left out as masks of others: {_shown(sorted(where))}")
+    if loose:
+        said.append(f"{len(loose):,} images lie in no folder of a class and are left out: {_shown(loose)}")
+    return said
 
 
-def _common(folder: pathlib.Path, paths: list[pathlib.Path]) -> int:
-    """Return how many folders above the classes all images share."""
-    above = [path.relative_to(folder).parts[:-1] for path in paths]
-    depth = min(len(names) for names in above)
-    shared = [len({names[level] for names in above}) == 1 for level in range(depth)]
-    return min([*shared, False].index(False), max(depth - 1, 0))
-
-
-def _visible(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yield the files below a folder but hidden ones."""
-    for top, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        yield from (pathlib.Path(top, name) for name in names if not name.startswith("."))
-
-
-def _others(paths: Iterable[pathlib.Path]) -> str:
-    """Count the pictures of kinds that are not read: ``3 .bmp, 1 .tif``."""
-    counts = collections.Counter(path.suffix.lower() for path in paths)
-    return ", ".join(f"{counts[suffix]:,} {suffix}" for suffix in _OTHERS if counts[suffix])
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,4 +1,8 @@
-"""Pixels that are read when they are needed: files of JPEG, PNG and DICOM, and arrays in memory."""
+"""Pixels that are read when they are needed: files of JPEG, PNG and DICOM, and arrays in memory.
+
+Values of 16 bits stay in an encoded file, also those of arrays: how many of the 16 are in use is a property of a
+source, not of an image, and the graph that training and serving share scales by it (``depth``).
+"""
 
 import dataclasses
 import hashlib
@@ -11,6 +15,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from apps.medical_imaging.readers import depth, kinds
 from shared import errors
 
 
@@ -23,11 +28,13 @@ class Images:
         items: (n,) object: the path of a file, or an array (h, w) or (h, w, 1 or 3) of uint8, uint16 or floats in
             [0, 1].
         content_hashes: (n,) uint64 hash of each file's bytes, or of an array's type, shape and values.
+        grey_bits: How many bits of images of 16 bits are in use.
     """
 
     names: NDArray[np.object_]
     items: NDArray[np.object_]
     content_hashes: NDArray[np.uint64]
+    grey_bits: int = depth.DEEPEST
 
     @property
     def kind(self) -> str:
@@ -36,7 +43,7 @@ class Images:
         return kinds.pop() if len(kinds) == 1 else "mixed"
 
     def read(self, row: int) -> bytes | NDArray[np.float32]:
-        """Return a JPEG or PNG file as it is; DICOM and arrays as (h, w, 1 or 3) float32 in [0, 1].
+        """Return a JPEG or PNG file as it is, an array of 16 bits as PNG; others as (h, w, 1 or 3) float32 in [0, 1].
 
         Raises:
             errors.InputError: The file cannot be read, or is DICOM that cannot be decoded.
@@ -44,12 +51,32 @@ class Images:
         return read(self.items[row], name=self.names[row])
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scaled:
+    """Images for what decodes files itself, and knows nothing of the bits in use: deep ones as scaled values."""
+
+    images: Images
+
+    @property
+    def content_hashes(self) -> NDArray[np.uint64]:
+        """Those of the images."""
+        return self.images.content_hashes
+
+    def read(self, row: int) -> bytes | NDArray[np.float32]:
+        """Return what ``Images.read`` does; of a file of 16 bits of which fewer are in use, (h, w, c) in [0, 1]."""
+        found, bits = self.images.read(row), self.images.grey_bits
+        if bits == depth.DEEPEST or not isinstance(found, bytes) or not depth.is_deep(found):
+            return found
+        values = depth.decode(found)
+        return found if values is None else depth.scaled(values, bits=bits)
+
+
 def read(item: Any, *, name: str) -> bytes | NDArray[np.float32]:
     """Return the pixels or the encoded bytes of one item, as ``Images.read`` does."""
     if not isinstance(item, pathlib.Path):
-        return scaled(item)
+        return depth.encode(item) if item.dtype == np.uint16 else scaled(item)
     content = read_bytes(item, name=name)
-    return decode_dicom(content, name=name) if is_dicom(content) else content
+    return decode_dicom(content, name=name) if kinds.is_dicom(content) else content
 
 
 def read_bytes(path: pathlib.Path, *, name: str) -> bytes:
@@ -58,11 +85,6 @@ def read_bytes(path: pathlib.Path, *, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise errors.InputError(f"{name}: expected a readable image file. Received: {error.strerror}") from None
-
-
-def is_dicom(content: bytes) -> bool:
-    """Tell DICOM by the four letters after its preamble."""
-    return content[128:132] == b"DICM"
 
 
 def decode_dicom(content: bytes, *, name: str) -> NDArray[np.float32]:
@@ -79,7 +101,7 @@ def decode_dicom(content: bytes, *, name: str) -> NDArray[np.float32]:
 def decoding_problem(content: bytes) -> str:
     """Say why a file whose structure is right cannot be decoded; nothing where it can."""
     try:
-        if is_dicom(content):
+        if kinds.is_dicom(content):
             decode_dicom(content, name="DICOM")
         else:
             with PIL.Image.open(io.BytesIO(content)) as image:

@@ -1,14 +1,17 @@
 """Several checked sources as one: which classes they have, and the columns of all their images."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import checking, entries, labels
+from apps.medical_imaging.readers import checking, depth, entries, labels
 from shared import errors
+
+_SHOWN = 3
 
 
 def findings(read: Sequence[entries.Source], class_names: Sequence[str] | None, *, labelled: bool) -> tuple[str, ...]:
@@ -90,10 +93,99 @@ def attributes(found: Sequence[entries.Entry]) -> pd.DataFrame:
     return table
 
 
-def fingerprint(hashes: NDArray[np.uint64], said: NDArray[np.float32]) -> str:
-    """Return the SHA-256 of contents and labels, whatever their order."""
-    rows = sorted(f"{digest:016x}".encode() + row.tobytes() for digest, row in zip(hashes.tolist(), said, strict=True))
+def fingerprint(found: Sequence[entries.Entry], hashes: NDArray[np.uint64], said: NDArray[np.float32]) -> str:
+    """Return the SHA-256 of all that training and evaluation read, whatever its order.
+
+    That is content, labels, patient, official part, attributes and boxes. Of images that are computed the recipe, in
+    the hashes, stands for the rest: processors round attributes differently.
+    """
+    rows = sorted(
+        f"{digest:016x}".encode() + row.tobytes() + _read_besides(entry)
+        for entry, digest, row in zip(found, hashes.tolist(), said, strict=True)
+    )
     return hashlib.sha256(b"".join(rows)).hexdigest()
+
+
+def _read_besides(entry: entries.Entry) -> bytes:
+    if entry.recipe:
+        return b""
+    boxes = None if entry.boxes is None else np.asarray(entry.boxes, np.float32).tolist()
+    attributes = [(name, entry.attributes[name]) for name in sorted(entry.attributes)]
+    return repr((entry.patient, entry.part, attributes, boxes)).encode()
+
+
+def grey_bits(batches: Sequence[checking.Batch], *, given: int | None) -> tuple[int, list[str]]:
+    """Return by how many bits all images of 16 bits are scaled, and what is to be known of that.
+
+    Args:
+        batches: The sources.
+        given: The number that the user or a finished run gives; None: as many as the values need.
+
+    Raises:
+        errors.InputError: The sources use different numbers of bits, and none is given: a model that takes files
+            could not tell them apart.
+    """
+    found = {f"{number}-{batch.source.name}": _used(batch) for number, batch in enumerate(batches, start=1)}
+    needed = {used.bits for used in found.values() if used.images}
+    if given is None and len(needed) > 1:
+        shown = "; ".join(
+            f"{name}: {used.bits} (up to {used.largest:,})" for name, used in found.items() if used.images
+        )
+        raise errors.InputError(
+            "Expected 16-bit images that all use the same number of bits: a model that takes files cannot tell them "
+            f"apart (--grey-bits reads all by one number). Received: {shown}"
+        )
+    bits = given or next(iter(needed), depth.DEEPEST)
+    said = [depth.note(name.split("-", 1)[1], used, bits=bits) for name, used in found.items()]
+    return bits, [note for note in said if note]
+
+
+def _used(batch: checking.Batch) -> depth.Used:
+    return depth.used([entry.item for entry in batch.entries])
+
+
+def one_way_of_labels(batches: Sequence[checking.Batch]) -> None:
+    """Refuse sources of which some number their classes and others name them: what 0 means would be a guess.
+
+    Raises:
+        errors.InputError: It names two such sources.
+    """
+    kinds: dict[bool, str] = {}
+    for batch in batches:
+        names = {labels.key(entry.label or "") for entry in batch.entries}
+        if len({name.isdecimal() for name in names}) == 1:
+            shown = ", ".join(sorted(names)[:_SHOWN])
+            kinds.setdefault(min(names).isdecimal(), f"{batch.source.name}: {shown}")
+    if len(kinds) > 1:
+        raise errors.InputError(
+            "Expected sources that call their classes alike. Received: "
+            f"numbers in {kinds[True]}; names in {kinds[False]}"
+        )
+
+
+def one_spelling(found: Sequence[entries.Entry]) -> tuple[list[str], list[str]]:
+    """Return the patient of each entry, and a note where ids differ only by case or leading zeros.
+
+    Such ids are one patient written by two programs: held apart, his images could be in two parts.
+    """
+    spelled: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for entry in found:
+        first = spelled.setdefault(_same_id(entry.patient), entry.patient)
+        if first != entry.patient:
+            others.setdefault(entry.patient, first)
+    shown = ", ".join(f"{other} and {first}" for other, first in list(others.items())[:_SHOWN])
+    note = f"{len(others):,} patient ids differ from others by case or zeros only, and count as the same: {shown}"
+    return [spelled[_same_id(entry.patient)] for entry in found], [note] if others else []
+
+
+def _same_id(patient: str) -> str:
+    """Return what ids of one patient have in common.
+
+    >>> _same_id("P007") == _same_id("p7"), _same_id("100") == _same_id("10")
+    (True, False)
+    """
+    return re.sub(r"\d+", lambda digits: digits[0].lstrip("0") or "0", patient.strip().casefold())
 
 
 def objects(values: Sequence[object]) -> NDArray[np.object_]:

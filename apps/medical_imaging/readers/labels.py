@@ -1,5 +1,6 @@
 """What labels mean: the names of classes, their order, and the numbers that stand for them."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -26,9 +27,19 @@ _MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "m
 _NEGATIVE_STARTS = ("normal", "no ", "not ", "non-", "no-", "without ")
 
 
+# A whole number that a program wrote as a fraction: 1.0, or 1,0.
+_WHOLE = re.compile(r"(-?\d+)[.,]0+")
+
+
 def key(name: str) -> str:
-    """Return what makes two spellings of a label the same: letters alike in case, one kind of space."""
-    return " ".join(name.replace("_", " ").split()).casefold()
+    """Return what makes two spellings of a label the same: letters alike in case, one kind of space, whole numbers.
+
+    >>> key("No_Finding"), key("1.0")
+    ('no finding', '1')
+    """
+    bare = " ".join(name.replace("_", " ").split()).casefold()
+    whole = _WHOLE.fullmatch(bare)
+    return whole[1] if whole else bare
 
 
 def is_negative(name: str) -> bool:

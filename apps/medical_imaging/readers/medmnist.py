@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import entries, nih
+from apps.medical_imaging.readers import entries, findings
 from shared import errors
 
 _PARTS = {"train": "train", "val": "validation", "test": "test"}
@@ -57,7 +57,7 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
                 name=f"{prefix}_images[{row}]", item=image, file=f"{path}, {prefix}_images", row=row + 1, part=part
             )
             found.append(_labelled(entry, said, CLASSES.get(stem, ())))
-    names = nih.FINDINGS if several == len(nih.FINDINGS) else tuple(f"finding {place}" for place in range(several))
+    names = findings.NIH if several == len(findings.NIH) else tuple(f"finding {place}" for place in range(several))
     return entries.Source(name=path.stem, entries=found, findings=names, class_order=CLASSES.get(stem, ()))
 
 

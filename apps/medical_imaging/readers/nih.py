@@ -1,61 +1,118 @@
 """NIH ChestX-ray14 (Wang et al. 2017): ``Data_Entry_2017*.csv``, its lists of parts, and its boxes."""
 
+import collections
 import pathlib
 import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import cells, entries, findings, labels
+from apps.medical_imaging.readers import cells, entries, findings, folders, kinds, labels, records
 from shared import errors
+from shared.sources import folders as listings
 
 PATTERN = "Data_Entry_2017*.csv"
-FINDINGS = (
-    *("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax"),
-    *("Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia"),
-)
+FINDINGS = findings.NIH
 NO_FINDING = "No Finding"
-_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
+BOXES = "BBox_List_2017.csv"
+_COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
+# train_val_list.txt and test_list.txt as released; others divide the first.
+_LIST = re.compile(r"(?P<part>train_?val|train|val|validation|test)_list.*\.txt", re.IGNORECASE)
 # The boxes were drawn on the released images, which are 1,024 pixels wide and high.
 _SIDE = 1024
 # 00000013_005.png is an image of the patient whose id is 13.
 _NAME = re.compile(r"0*(?P<patient>\d+)_\d+\.png")
 
 
-def read(folder: pathlib.Path, *, options: entries.Options) -> entries.Source:
-    """Read the folder with the table; images are found by name in any folder below it.
+class _Places(NamedTuple):
+    """Where the images of a folder are, by name; and what is to be known of them."""
+
+    files: Mapping[str, pathlib.Path]
+    notes: list[str]
+
+
+def found_in(folder: pathlib.Path) -> pathlib.Path | None:
+    """Return the table of an NIH folder, by its name or its columns; None for another folder."""
+    named = sorted(folder.glob(PATTERN))
+    others = [path for path in sorted(folder.glob("*.csv")) if is_nih(path)]
+    return next(iter([*named, *others]), None)
+
+
+def is_nih(path: pathlib.Path) -> bool:
+    """Tell a table of NIH ChestX-ray14 by its columns."""
+    return set(_COLUMNS) <= set(records.header(path))
+
+
+def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
+    """Read a table, or the folder that holds it; images are found by name in any folder below.
 
     Raises:
-        errors.InputError: The table is missing or lacks a column.
+        errors.InputError: The table is missing or lacks a column, lists contradict each other, or an image that the
+            table names is in two folders.
     """
-    path = next(iter(sorted(folder.glob(PATTERN))), None)
-    if path is None:
+    folder = path.parent if path.is_file() else path
+    table_path = path if path.is_file() else found_in(path)
+    if table_path is None:
         raise errors.InputError(f"{folder}: expected a table {PATTERN}. Received: none")
-    table, found = cells.read(path)
-    findings.require(table, ("Image Index", "Finding Labels", "Patient ID"), where=str(path))
-    chosen = findings.chosen(options, FINDINGS, where=str(path))
-    places = {found.name: found for found in sorted(folder.rglob("*.png"))}
-    parts = _parts(folder)
+    table, found = records.read(table_path)
+    findings.require(table, _COLUMNS, where=str(table_path))
+    chosen = findings.chosen(options, FINDINGS, where=str(table_path))
+    listed = listings.listing(folder, follow_links=options.follow_links)
+    names = [name.strip() for name in table["Image Index"]]
+    places = _places(listed.files, set(names), folder)
+    parts, about_parts = _parts(folder, set(names))
     boxes = _boxes(folder, chosen)
     known = cells.attribute_columns(table)
-    for line, row in cells.records(table):
-        name = row["Image Index"].strip()
+    patients = cells.patients(table["Patient ID"].tolist())
+    for (line, row), name, patient in zip(records.rows(table), names, patients, strict=True):
         values, problem = _values(row["Finding Labels"], chosen)
-        item = places.get(name)
+        item = places.files.get(name)
         entry = entries.Entry(
             name=name,
-            item=item or path,
-            file=str(path),
+            item=item or table_path,
+            file=str(table_path),
             row=line,
-            patient=cells.patient(row["Patient ID"]) or _patient_of(name),
+            patient=patient or _patient_of(name),
             part=parts.get(name, ""),
             attributes=cells.attributes(row, known),
             boxes=boxes.get(name),
-            problem=problem or ("" if item else f"no such image: {entries.excerpt(name)!r}"),
+            problem=(problem if options.labelled else "")
+            or ("" if item else f"no such image: {entries.excerpt(name)!r}"),
         )
         found.append(findings.labelled(entry, values, chosen, options=options))
-    return findings.source(folder.resolve().name, found, chosen)
+    read_too = [path for path in listed.files if path in (table_path, folder / BOXES) or _LIST.fullmatch(path.name)]
+    others = [path for path in listed.files if not kinds.is_image(path) and path not in read_too]
+    notes = [*listed.notes, *places.notes, *about_parts, *cells.not_understood(table, known)]
+    notes += [*folders.unlisted([entry.item for entry in found], listed.files), *folders.left_out(others)]
+    words = findings.roles(table, _roles(known), ["Finding Labels"] if options.labelled else [])
+    return findings.source(folder.resolve().name, found, chosen, columns=words, notes=tuple(notes))
+
+
+def _roles(known: Mapping[str, str]) -> dict[str, str]:
+    attributes = {column: f"attribute: {name}" for name, column in known.items()}
+    return attributes | {"Image Index": "image", "Patient ID": "patient"}
+
+
+def _places(files: Sequence[pathlib.Path], wanted: set[str], folder: pathlib.Path) -> _Places:
+    """Find the images that a table names.
+
+    Raises:
+        errors.InputError: Two files have the name of one image, and hold something else.
+    """
+    found: dict[str, list[pathlib.Path]] = collections.defaultdict(list)
+    for path in files:
+        if path.name in wanted:
+            found[path.name].append(path)
+    twice = {name: paths for name, paths in found.items() if len(paths) > 1}
+    for name, paths in twice.items():
+        if len({path.read_bytes() for path in paths}) > 1:
+            where = " and ".join(str(path.relative_to(folder)) for path in paths[:2])
+            raise errors.InputError(f"{folder}: expected one file of the name {name}. Received: {where}, which differ")
+    note = f"{len(twice):,} images lie in several folders, each time the same: one of each is read"
+    return _Places({name: paths[0] for name, paths in found.items()}, [note] if twice else [])
 
 
 def _values(cell: str, chosen: tuple[str, ...]) -> tuple[tuple[float, ...], str]:
@@ -63,6 +120,8 @@ def _values(cell: str, chosen: tuple[str, ...]) -> tuple[tuple[float, ...], str]
     said = {name.strip() for name in cell.split("|") if not labels.is_missing(name)}
     unknown = said - {*FINDINGS, NO_FINDING}
     problem = f"unknown finding {entries.excerpt(sorted(unknown)[0])!r}" if unknown else "" if said else "missing label"
+    if not problem and NO_FINDING in said and len(said) > 1:
+        problem = f"column 'Finding Labels': expected {NO_FINDING!r} alone. Received: {entries.excerpt(cell)!r}"
     return tuple(float(name in said) for name in chosen), problem
 
 
@@ -71,21 +130,43 @@ def _patient_of(name: str) -> str:
     return match["patient"] if match else ""
 
 
-def _parts(folder: pathlib.Path) -> dict[str, str]:
+def _parts(folder: pathlib.Path, names: set[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the part of each image by the lists of the folder, and what is to be known of these.
+
+    Raises:
+        errors.InputError: Two lists of different parts name one image.
+    """
+    lists = [path for path in sorted(folder.glob("*.txt")) if _LIST.fullmatch(path.name)]
+    # train_val holds both train and validation: what has a list of its own is settled before.
+    lists.sort(key=lambda path: _part_of_list(path) == "")
     found: dict[str, str] = {}
-    for name, part in _LISTS.items():
-        path = folder / name
-        if path.is_file():
-            found |= dict.fromkeys(path.read_text(encoding="utf-8").split(), part)
-    return found
+    for path in lists:
+        part = _part_of_list(path)
+        for name in path.read_text(encoding="utf-8-sig").split():
+            before = found.setdefault(name, part or "train")
+            if before != part and (part or before == "test"):
+                raise errors.InputError(
+                    f"{path}: expected {name} in one part only. Received: {before} and {part or 'train'}"
+                )
+    if not lists:
+        return {}, []
+    unknown, without = len(set(found) - names), len(names - set(found))
+    said = [f"{unknown:,} images of the lists of parts are not in the table"] if unknown else []
+    said += [f"{without:,} images of the table are in no list of parts"] if without else []
+    return found, said
+
+
+def _part_of_list(path: pathlib.Path) -> str:
+    match = _LIST.fullmatch(path.name)
+    return entries.part_of(match["part"]) if match else ""
 
 
 def _boxes(folder: pathlib.Path, chosen: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
     """Return the boxes of the chosen findings by image, as fractions of the sides."""
-    path = folder / "BBox_List_2017.csv"
+    path = folder / BOXES
     if not path.is_file():
         return {}
-    table, broken = cells.read(path)
+    table, broken = records.read(path)
     if broken:
         raise errors.InputError(f"{path}, row {broken[0].row}: expected a box. Received: {broken[0].problem}")
     findings.require(table, ("Image Index", "Finding Label"), where=str(path))

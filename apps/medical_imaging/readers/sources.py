@@ -2,11 +2,11 @@
 
 import pathlib
 
-from apps.medical_imaging.readers import chexpert, entries, folders, medmnist, nih, phantom, tables, writing
+from apps.medical_imaging.readers import chexpert, entries, folders, kinds, medmnist, nih, phantom, tables, writing
 from shared import errors
 
 FORMATS = ("auto", "chest-phantoms", "folders", "table", "nih", "chexpert", "medmnist", "dicom")
-TABLES = (".csv", ".tsv", ".parquet")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".bz2", ".xz")
 
 
 def read(spec: str, *, options: entries.Options, data_format: str) -> entries.Source:
@@ -21,36 +21,33 @@ def read(spec: str, *, options: entries.Options, data_format: str) -> entries.So
         return phantom.read(options.phantoms)
     path = locate(spec)
     kind = recognise(path) if data_format == "auto" else data_format
-    folder = path if path.is_dir() else path.parent
     if kind == "nih":
-        return nih.read(folder, options=options)
+        return nih.read(path, options=options)
     if kind == "chexpert":
-        return chexpert.read(folder, options=options)
+        return chexpert.read(path, options=options)
     if kind == "table":
         return _table(path, options)
     if kind == "medmnist":
         return medmnist.read(path, options=options)
     if path.is_file():
-        raise errors.InputError(f"{spec}: expected a folder of images, a table or an npz file. Received: another file")
+        raise errors.InputError(
+            f"{spec}: expected a folder of images, a table or an npz file. Received: {_other(path)}"
+        )
     return folders.read(path, options=options)
 
 
 def recognise(path: pathlib.Path) -> str:
-    """Return the format of a file or folder that exists.
-
-    Raises:
-        errors.InputError: It is a file of no known kind.
-    """
+    """Return the format of a file or folder that exists."""
     if path.is_dir():
-        if any(path.glob(nih.PATTERN)):
+        if nih.found_in(path) is not None:
             return "nih"
-        if chexpert.tables(path):
-            return "chexpert"
-        return "table" if (path / writing.TABLE).is_file() else "folders"
+        if (path / writing.TABLE).is_file():
+            return "table"
+        return "chexpert" if chexpert.found_in(path) else "folders"
     if path.match(nih.PATTERN):
         return "nih"
-    if path.suffix.lower() in TABLES:
-        return "chexpert" if path in chexpert.tables(path.parent) else "table"
+    if path.suffix.lower() in kinds.TABLES:
+        return "nih" if nih.is_nih(path) else "chexpert" if chexpert.is_chexpert(path) else "table"
     if _head(path).startswith(b"PK") and path.suffix.lower() == ".npz":
         return "medmnist"
     return "folders"
@@ -77,8 +74,20 @@ def locate(spec: str, *, data_format: str = "auto") -> pathlib.Path:
 
 def _table(path: pathlib.Path, options: entries.Options) -> entries.Source:
     if path.is_dir():
-        return tables.read(path / writing.TABLE, options=options, name=path.resolve().name)
+        return tables.read(path / writing.TABLE, options=options, name=path.resolve().name, folder=path)
     return tables.read(path, options=options)
+
+
+def is_archive(path: pathlib.Path) -> bool:
+    """Tell a file that must be unpacked before it can be read."""
+    return path.suffix.lower() in _ARCHIVES or _head(path).startswith(b"PK")
+
+
+def _other(path: pathlib.Path) -> str:
+    """Say what a file is that is no source."""
+    if is_archive(path):
+        return "an archive; unpack it and name the folder"
+    return "one image; name the folder above it" if kinds.is_image(path) else "another file"
 
 
 def _head(path: pathlib.Path) -> bytes:

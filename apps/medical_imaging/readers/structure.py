@@ -13,6 +13,12 @@ _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 # Frame headers are C0 to CF except DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN = 0xDA
+# Frames that common decoders lack, by their marker (ITU-T T.81, table B.1).
+_UNUSUAL = {
+    **dict.fromkeys((0xC3, 0xCB), "a lossless JPEG"),
+    **dict.fromkeys((0xC9, 0xCA), "a JPEG with arithmetic coding"),
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "a hierarchical JPEG"),
+}
 
 
 def problem(content: bytes) -> str:
@@ -35,6 +41,13 @@ def problem(content: bytes) -> str:
         return f"{width:,} x {height:,} pixels, not between 1 and {MAXIMUM_PIXELS:,} in all"
     ended = _jpeg_ended(content) if content.startswith(_JPEG) else _PNG_END in content[-(1 << 16) :]
     return "" if ended else "truncated: the end of the image is missing"
+
+
+def undecodable(content: bytes) -> str:
+    """Say of a whole JPEG or PNG file that the network's decoder refuses what is special about it."""
+    frame = next((marker for marker, _ in _jpeg_segments(content) if marker in _FRAMES), 0)
+    kind = _UNUSUAL.get(frame, "") if content.startswith(_JPEG) else ""
+    return f"cannot be decoded: {kind}" if kind else "cannot be decoded: its data are damaged, or of an unusual kind"
 
 
 def png_sides(content: bytes) -> tuple[int, int] | None:

@@ -1,132 +1,74 @@
 """A table that names images, their labels and patients: csv, tsv or parquet."""
 
-import dataclasses
+import collections
+import math
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, entries, folders, labels
-from shared import errors
+from apps.medical_imaging.readers import cells, columns, entries, folders, kinds, labels, naming, records
+from shared.sources import cells as values
+from shared.sources import folders as listings
 
 _NAN = float("nan")
+# A label that so few of the rows have, and that says that the label is not known, is a slip and no class.
+_RARE = 0.02
+_FEWEST_ROWS = 4
+# Why an image is not used whose one finding is neither present nor absent.
+_UNCERTAIN = "uncertain"
+_NOT_KNOWN = frozenset(("pending", "tbd", "todo", "unknown", "not known", "unlabelled", "unlabeled", "error"))
 
 
-def read(path: pathlib.Path, *, options: entries.Options, name: str | None = None) -> entries.Source:
+class Said(NamedTuple):
+    """What one row says of its image: class, findings, and what is wrong with them."""
+
+    label: str | None
+    findings: tuple[float, ...] | None
+    problem: str
+
+
+def read(
+    path: pathlib.Path, *, options: entries.Options, name: str | None = None, folder: pathlib.Path | None = None
+) -> entries.Source:
     """Read a table with a column of image paths, relative to its folder.
 
     One label column gives a class per image; several columns of 1, 0, -1 and nothing give findings.
 
+    Args:
+        path: The table.
+        options: How to read it.
+        name: How to name the source; its own name otherwise.
+        folder: The folder that was given as the source, if one was: its other files are counted.
+
     Raises:
-        errors.InputError: No column of images or labels is found.
+        errors.InputError: No column of images or labels is found, or a cell of a part column is no part.
     """
-    table, broken = cells.read(path)
-    where = str(path)
-    image = cells.choose(table, cells.IMAGE_COLUMNS, options.image_column, where=where, option="image_column")
-    if image is None:
-        columns = ", ".join(map(str, table.columns))
-        raise errors.InputError(f"{path}: expected a column of image paths, or --image-column. Received: {columns}")
-    patient = cells.choose(table, cells.PATIENT_COLUMNS, options.patient_column, where=where, option="patient_column")
-    part = cells.choose(table, cells.PART_COLUMNS, None, where=where, option="")
-    known = cells.attribute_columns(table)
-    chosen = label_columns(table, options, taken=[image, patient, part, *known.values()], where=where)
-    reader = _Reader(path=path, options=options, image=image, patient=patient, part=part, known=known, chosen=chosen)
-    found = [reader.entry(line, row) for line, row in cells.records(table)]
+    table, broken = records.read(path)
+    found = columns.roles(table, options, path=path)
+    table = cells.with_points(table, found.known, decimal=options.decimal)
+    said = _said(table, found, options)
+    patients = cells.patients(table[found.patient].tolist()) if found.patient else [""] * len(table)
+    made = [
+        _entry(line, row, say, patient, path=path, found=found)
+        for (line, row), say, patient in zip(records.rows(table), said, patients, strict=True)
+    ]
+    notes = [*found.notes, *_unread([entry.item for entry in made], path, folder, options)]
+    kept = [entry for entry in made if entry.problem != _UNCERTAIN]
+    if len(kept) < len(made):
+        left = len(made) - len(kept)
+        notes.append(f"{left:,} images are not used: whether they show {found.chosen[0]} is uncertain")
+    synthetic = columns.SYNTHETIC in table.columns and bool((table[columns.SYNTHETIC] == str(True)).any())
     return entries.Source(
         name=name or path.stem,
-        entries=[*found, *broken],
-        findings=chosen if len(chosen) > 1 else (),
-        synthetic="synthetic" in table.columns and bool((table["synthetic"] == str(True)).any()),
+        entries=[*kept, *broken],
+        findings=found.chosen if len(found.chosen) > 1 else (),
+        notes=tuple(notes),
+        synthetic=synthetic,
+        columns=found.words,
     )
-
-
-def label_columns(
-    table: pd.DataFrame, options: entries.Options, *, taken: Sequence[str | None], where: str
-) -> tuple[str, ...]:
-    """Return the one column of classes, or the columns of findings; nothing where no labels are wanted.
-
-    Raises:
-        errors.InputError: There is none, or one that was named is missing.
-    """
-    if not options.labelled:
-        return ()
-    if options.label_columns:
-        return tuple(
-            str(cells.choose(table, (), name, where=where, option="label_columns")) for name in options.label_columns
-        )
-    one = cells.choose(table, cells.LABEL_COLUMNS, None, where=where, option="")
-    if one is not None:
-        return (one,)
-    rest = [str(column) for column in table.columns if column not in (*taken, "synthetic")]
-    found = tuple(column for column in rest if _is_finding(table[column]))
-    if not found:
-        raise errors.InputError(
-            f"{where}: expected a label column ({', '.join(cells.LABEL_COLUMNS)}), columns of 1 and 0, or "
-            f"--label-columns. Received: {', '.join(map(str, table.columns))}"
-        )
-    return found
-
-
-def _is_finding(column: "pd.Series[str]") -> bool:
-    """Tell a column of findings: 1, 0, -1 and nothing, with a 1 or a 0 at least."""
-    values = {cells.finding(cell, uncertain="zeros", blank=_NAN) for cell in column.unique()}
-    return None not in values and bool(values & {0.0, 1.0})
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Reader:
-    """Turns rows of one table into entries; its columns are those of the images, patients, parts and so on."""
-
-    path: pathlib.Path
-    options: entries.Options
-    image: str
-    patient: str | None
-    part: str | None
-    known: dict[str, str]
-    chosen: tuple[str, ...]
-
-    def entry(self, line: int, row: dict[str, str]) -> entries.Entry:
-        """Read one row."""
-        item = locate(row[self.image], self.path.parent)
-        identity = folders.identify(item) if item is not None else folders.Identity("", {})
-        label, findings, problem = self._labels(row)
-        if item is None:
-            name = entries.excerpt(row[self.image])
-            problem = f"no such image: {name!r}" if name else "missing image"
-        return entries.Entry(
-            name=row[self.image],
-            item=item or self.path,
-            file=str(self.path),
-            row=line,
-            label=label,
-            findings=findings,
-            patient=(cells.patient(row[self.patient]) if self.patient else "") or identity.patient,
-            part=entries.part_of(row[self.part]) if self.part else "",
-            attributes={**identity.attributes, **cells.attributes(row, self.known)},
-            problem=problem or identity.problem,
-        )
-
-    def _labels(self, row: dict[str, str]) -> tuple[str | None, tuple[float, ...] | None, str]:
-        """Return class, findings and what is wrong with them."""
-        if not self.options.labelled:
-            return None, None, ""
-        if len(self.chosen) == 1:
-            return self._class(row[self.chosen[0]].strip())
-        values = [cells.finding(row[name], uncertain=self.options.uncertain, blank=_NAN) for name in self.chosen]
-        wrong = [name for name, value in zip(self.chosen, values, strict=True) if value is None]
-        problem = f"{wrong[0]} is {entries.excerpt(row[wrong[0]])!r}, not 1, 0, -1 or nothing" if wrong else ""
-        return None, tuple(_NAN if value is None else value for value in values), problem
-
-    @staticmethod
-    def _class(said: str) -> tuple[str | None, None, str]:
-        if len(said.splitlines()) > 1:
-            return (
-                None,
-                None,
-                f"the label {entries.excerpt(said)!r} has several lines: a quotation mark may not be closed",
-            )
-        return None if labels.is_missing(said) else said, None, ""
 
 
 def locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
@@ -136,9 +78,126 @@ def locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
     path = pathlib.PurePath(cell.strip().replace("\\", "/"))
     bases = (folder, folder / "images", folder.parent)
     for base in bases:
-        for suffix in ("", *folders.SUFFIXES):
+        for suffix in ("", *kinds.SUFFIXES):
             candidate = base / f"{path}{suffix}"
             # Unlike Path.is_file, this takes names that are too long for the file system.
             if os.path.isfile(candidate):
                 return candidate
     return None
+
+
+def _entry(
+    line: int, row: dict[str, str], said: Said, patient: str, *, path: pathlib.Path, found: columns.Roles
+) -> entries.Entry:
+    cell = row[found.image]
+    item = locate(cell, path.parent)
+    identity = naming.Identity("", {})
+    problem = f"no such image: {entries.excerpt(cell)!r}" if cell.strip() else "missing image"
+    if item is not None:
+        identity = naming.identify(item, pathlib.PurePath(cell.strip().replace("\\", "/")))
+        problem = said.problem or identity.problem
+    return entries.Entry(
+        name=cell,
+        item=item or path,
+        file=str(path),
+        row=line,
+        label=said.label,
+        findings=said.findings,
+        patient=patient or identity.patient,
+        part=entries.part_of(row[found.part]) if found.part else "",
+        attributes={**identity.attributes, **cells.attributes(row, found.known)},
+        problem=problem,
+    )
+
+
+def _said(table: pd.DataFrame, found: columns.Roles, options: entries.Options) -> list[Said]:
+    """Return what each row says of its image."""
+    if not found.chosen:
+        return [Said(None, None, "")] * len(table)
+    if len(found.chosen) == 1 and not found.guessed:
+        return _classes(found.chosen[0], table[found.chosen[0]].tolist())
+    read = {
+        name: cells.findings(table[name].tolist(), uncertain=options.uncertain, decimal=options.decimal)
+        for name in found.chosen
+    }
+    wrong = {name: set(column.wrong.tolist()) for name, column in read.items()}
+    rows = []
+    for place in range(len(table)):
+        slip = next((name for name in found.chosen if place in wrong[name]), None)
+        problem = "" if slip is None else not_a_finding(slip, table[slip].iloc[place])
+        rows.append(Said(None, tuple(float(column.values[place]) for column in read.values()), problem))
+    return rows if len(found.chosen) > 1 else _one(rows, table[found.chosen[0]].tolist())
+
+
+def not_a_finding(column: str, cell: str) -> str:
+    """Say that a cell of a column of findings means nothing."""
+    return (
+        f"column {column!r}: expected 1, 0, -1, yes or no, true or false, or nothing (--label-columns names the "
+        f"columns of labels). Received: {entries.excerpt(cell)!r}"
+    )
+
+
+def _one(rows: Sequence[Said], column: Sequence[str]) -> list[Said]:
+    """Make classes of the one column of findings, called as its cells are."""
+    spelled: dict[float, str] = {}
+    made = []
+    for said, cell in zip(rows, column, strict=True):
+        value = said.findings[0] if said.findings else _NAN
+        if said.problem or math.isnan(value):
+            known = said.problem or cells.is_empty(cell)
+            made.append(Said(None, None, said.problem if known else _UNCERTAIN))
+        else:
+            name = spelled.setdefault(value, cell.strip() if cell.strip().isalpha() else f"{value:g}")
+            made.append(Said(name, None, ""))
+    return made
+
+
+def _classes(name: str, column: Sequence[str]) -> list[Said]:
+    counts = collections.Counter(labels.key(cell) for cell in column if not labels.is_missing(cell))
+    return [_class(name, cell, counts) for cell in column]
+
+
+def _class(name: str, cell: str, counts: collections.Counter[str]) -> Said:
+    """Return the class that a cell names."""
+    said, key = cell.strip(), labels.key(cell)
+    if len(said.splitlines()) > 1:
+        shown = entries.excerpt(said)
+        return Said(None, None, f"the label {shown!r} has several lines: a quotation mark may not be closed")
+    if labels.is_missing(said):
+        return Said(None, None, "")
+    problem = _no_class(key, counts)
+    return Said(said, None, f"column {name!r}: expected {problem}. Received: {said!r}" if problem else "")
+
+
+def _no_class(key: str, counts: collections.Counter[str]) -> str:
+    """Say what was expected instead of a label that no class can mean; nothing for others."""
+    few = max(1, _RARE * counts.total())
+    if counts[key] > few or counts.total() < _FEWEST_ROWS:
+        return ""
+    if key in _NOT_KNOWN or not any(letter.isalnum() for letter in key):
+        return "the name of a class"
+    for is_usual, expected in ((_is_number, "a number"), (_is_truth, "yes or no, true or false")):
+        others = sum(count for name, count in counts.items() if not is_usual(name))
+        if not is_usual(key) and others <= few:
+            return f"{expected}, as in the other rows"
+    return ""
+
+
+def _is_number(key: str) -> bool:
+    return cells.number(key) is not None
+
+
+def _is_truth(key: str) -> bool:
+    return values.truth(key) is not None
+
+
+def _unread(
+    items: Sequence[entries.Item], path: pathlib.Path, folder: pathlib.Path | None, options: entries.Options
+) -> list[str]:
+    """Say which files beside the images that a table names are not read."""
+    if folder is None:
+        parents = {item.parent for item in items if isinstance(item, pathlib.Path) and item != path}
+        return folders.unlisted(items, [file for parent in sorted(parents) for file in sorted(parent.iterdir())])
+    listed = listings.listing(folder, follow_links=options.follow_links)
+    others = [file for file in listed.files if file != path and not kinds.is_image(file)]
+    return [*listed.notes, *folders.unlisted(items, listed.files), *folders.left_out(others)]

@@ -1,0 +1,199 @@
+"""Which column of a table plays which role: by its name first, and never silently by its content.
+
+A column whose name says its role keeps it, and cells that fail are bad rows. Where no column is named as the label,
+the columns of 1 and 0 are the findings; that is a guess, and noted.
+"""
+
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from apps.medical_imaging.readers import cells, entries, findings, records
+from shared import errors
+
+IMAGE_COLUMNS = (
+    "image",
+    "image_path",
+    "path",
+    "filepath",
+    "file",
+    "filename",
+    "file_name",
+    "image_index",
+    "image_id",
+    "image_name",
+    "img",
+)
+LABEL_COLUMNS = ("label", "class", "diagnosis", "finding", "target", "category", "labels", "class_name")
+PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "subject", "subject_id", "person_id")
+PART_COLUMNS = ("part", "split", "set", "subset", "dataset_type")
+# What else may be meant by these names, where no cell is a part.
+_MAY_BE_OTHER = frozenset(("set", "subset", "datasettype"))
+# Names that say that a column is a finding, whatever is in it.
+FINDINGS = frozenset(
+    cells.plain(name)
+    for name in (
+        *findings.NIH,
+        *findings.CHEXPERT,
+        *("normal", "covid", "covid19", "tuberculosis", "nodules", "opacity", "infiltrate", "infiltrates", "abnormal"),
+    )
+)
+SYNTHETIC = "synthetic"
+# A column of which so many cells are 1 or 0 is meant as a finding; the others are slips.
+_MOSTLY = 0.8
+_SHOWN = 5
+
+
+class Roles(NamedTuple):
+    """The columns of a table.
+
+    Attributes:
+        image: That of the images.
+        patient: That of patient ids, or None.
+        part: That of official parts, or None.
+        known: Attribute -> column.
+        chosen: That of classes, or those of findings; empty where no labels are wanted.
+        guessed: Whether the findings were told by their content.
+        words: Column -> its role, in words, in the order of the table.
+        notes: What was guessed and what is not read.
+    """
+
+    image: str
+    patient: str | None
+    part: str | None
+    known: dict[str, str]
+    chosen: tuple[str, ...]
+    guessed: bool
+    words: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def roles(table: pd.DataFrame, options: entries.Options, *, path: pathlib.Path) -> Roles:
+    """Find the roles of a table's columns.
+
+    Raises:
+        errors.InputError: No column of images or labels is found, or one holds what is no text or number.
+    """
+    where = str(path)
+    image = cells.choose(table, IMAGE_COLUMNS, options.image_column, where=where, option="--image-column")
+    if image is None:
+        columns = ", ".join(map(str, table.columns))
+        raise errors.InputError(f"{path}: expected a column of image paths, or --image-column. Received: {columns}")
+    patient = cells.choose(table, PATIENT_COLUMNS, options.patient_column, where=where, option="--patient-column")
+    known = cells.attribute_columns(table)
+    said = {image: "image", **({patient: "patient"} if patient else {})}
+    said |= {column: f"attribute: {name}" for name, column in known.items() if column not in said}
+    part, said = _part(table, said, options, where=where)
+    chosen, guessed, said = _labels(table, said, options, where=where)
+    _refuse_strange(table, [image, *filter(None, (patient, part)), *chosen], where=where)
+    strange = table.attrs.get(records.STRANGE, {})
+    words = {
+        str(column): said.get(str(column), f"not read: {strange.get(column, 'its name says no role')}")
+        for column in table.columns
+    }
+    notes = (*_notes(words, chosen, where=path.name, guessed=guessed), *cells.not_understood(table, known))
+    return Roles(image, patient, part, known, chosen, guessed, words, notes)
+
+
+def _part(
+    table: pd.DataFrame, said: dict[str, str], options: entries.Options, *, where: str
+) -> tuple[str | None, dict[str, str]]:
+    """Return the column of official parts.
+
+    Raises:
+        errors.InputError: A cell of it is neither a part nor empty.
+    """
+    column = cells.choose(table, PART_COLUMNS, None, where=where, option="")
+    if column is None or column in said or column in options.label_columns:
+        return None, said
+    filled = [(line, cell) for line, cell in table[column].items() if cell.strip()]
+    wrong = [(line, cell) for line, cell in filled if not entries.part_of(cell)]
+    if not filled or (len(wrong) == len(filled) and cells.plain(column) in _MAY_BE_OTHER):
+        why = (
+            "it is empty" if not filled else f"none of its cells is train, validation or test, such as {wrong[0][1]!r}"
+        )
+        return None, said | {column: f"not read: {why}"}
+    if wrong and not (options.parts and options.labelled):
+        return None, said | {column: f"not read: {wrong[0][1]!r} is no part"}
+    if wrong:
+        line, cell = wrong[0]
+        raise errors.InputError(
+            f"{where}: row {line}, column {column!r}: expected train, validation or test (--split-file gives parts of "
+            f"your own instead). Received: {cell!r}"
+        )
+    return column, said | {column: "official part"}
+
+
+def _labels(
+    table: pd.DataFrame, said: dict[str, str], options: entries.Options, *, where: str
+) -> tuple[tuple[str, ...], bool, dict[str, str]]:
+    """Return the one column of classes, or the columns of findings, whether by their content, and all roles.
+
+    Raises:
+        errors.InputError: There is none, or one that was named is missing.
+    """
+    if not options.labelled:
+        rest = {str(column): "not read: no labels are needed" for column in table.columns if column not in said}
+        return (), False, said | rest
+    if options.label_columns:
+        chosen = tuple(
+            str(cells.choose(table, (), name, where=where, option="--label-columns")) for name in options.label_columns
+        )
+        return chosen, False, said | dict.fromkeys(chosen, "label" if len(chosen) == 1 else "label: finding")
+    one = cells.choose(table, LABEL_COLUMNS, None, where=where, option="")
+    if one is not None and one not in said:
+        rest = {str(column): f"not read: the label is {one!r}" for column in table.columns if column not in said}
+        return (one,), False, said | rest | {one: "label"}
+    return _by_content(table, said, options, where=where)
+
+
+def _by_content(
+    table: pd.DataFrame, said: dict[str, str], options: entries.Options, *, where: str
+) -> tuple[tuple[str, ...], bool, dict[str, str]]:
+    rest = [str(column) for column in table.columns if column not in said and column != SYNTHETIC]
+    why = {column: _unlike_findings(column, table[column].tolist(), options) for column in rest}
+    chosen = tuple(column for column in rest if not why[column])
+    if not chosen:
+        raise errors.InputError(
+            f"{where}: expected a label column ({', '.join(LABEL_COLUMNS)}), columns of 1 and 0, or "
+            f"--label-columns. Received: {', '.join(map(str, table.columns))}"
+        )
+    words = {column: f"not read: {reason}" for column, reason in why.items() if reason}
+    return chosen, True, said | words | dict.fromkeys(chosen, "label" if len(chosen) == 1 else "label: finding")
+
+
+def _unlike_findings(name: str, column: Sequence[str], options: entries.Options) -> str:
+    """Say why a column holds no findings; nothing where it does, though some cells may be slips."""
+    found = cells.findings(column, uncertain="zeros", decimal=options.decimal)
+    right = found.filled - found.wrong.size
+    if not found.filled:
+        return "it is empty"
+    if cells.plain(name) in FINDINGS:
+        return ""
+    odd = {column[place].strip() for place in found.wrong.tolist()}
+    certain = cells.findings(column, uncertain="ignore", decimal=options.decimal).values
+    if not odd:
+        return "" if ((certain == 0) | (certain == 1)).any() else "no cell is 1 or 0"
+    counting = len(odd) > 1 and all(cells.number(cell) is not None for cell in odd)
+    if right >= _MOSTLY * found.filled and not counting:
+        return ""
+    return f"{found.wrong.size:,} of {found.filled:,} cells are neither 1 nor 0, such as {entries.excerpt(min(odd))!r}"
+
+
+def _refuse_strange(table: pd.DataFrame, used: Sequence[str], *, where: str) -> None:
+    strange = table.attrs.get(records.STRANGE, {})
+    wrong = next((column for column in used if column in strange), None)
+    if wrong is not None:
+        raise errors.InputError(f"{where}, column {wrong!r}: expected text or numbers. Received: {strange[wrong]}")
+
+
+def _notes(words: dict[str, str], chosen: Sequence[str], *, where: str, guessed: bool) -> list[str]:
+    if not guessed:
+        return []
+    names = ", ".join(chosen)
+    said = [f"{where}: no column is named label, so the columns of 1 and 0 are the labels: {names} (--label-columns)"]
+    unread = [f"{column} ({role.removeprefix('not read: ')})" for column, role in words.items() if "not read" in role]
+    more = f" and {len(unread) - _SHOWN} more" if len(unread) > _SHOWN else ""
+    return [*said, f"{where}: columns that are not read: {'; '.join(unread[:_SHOWN])}{more}"] if unread else said
