@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import classes, frames, partition
-from apps.driving_perception.readers import checking, entries, joining, sources
+from apps.driving_perception.readers import checking, entries, joining, repeats, sources
 from apps.driving_perception.writers import formats
 from shared import errors, splits
+from shared.sources import cells
 
 CLASS_NAMES = classes.CLASS_NAMES
 SceneSettings = entries.SceneSettings
@@ -34,6 +35,8 @@ def load(
     class_names: Sequence[str] | None = None,
     labelled: bool = True,
     scenes: SceneSettings | None = None,
+    follow_links: bool = False,
+    decimal: cells.Decimal = "auto",
 ) -> frames.Frames:
     """Read and check all images and boxes of one or several sources.
 
@@ -47,26 +50,36 @@ def load(
         class_names: Classes of a trained model: only these are judged. None takes those that occur.
         labelled: Whether labels are needed.
         scenes: Which scenes ``road-scenes`` means.
+        follow_links: Follow links that lead out of a source's folder.
+        decimal: Mark before the fraction in numbers of tables' text.
 
     Raises:
-        errors.InputError: Nothing can be read, a box or an image cannot be used, or there is no box at all.
+        errors.InputError: Nothing can be read, a box or an image cannot be used, or there is no box at all, or none of
+            a class that the trained model knows.
     """
     if isinstance(specs, str) or not specs or len(set(specs)) < len(specs):
         raise errors.InputError(f"Expected one or more sources, each once. Received: {specs!r}")
     if sources.SCENES in (*specs, data_format):
         return _rendered(specs, scenes or SceneSettings(), class_names)
-    options = entries.Options(single_class=single_class, labelled=labelled)
-    read = [sources.read(spec, options=options, data_format=data_format) for spec in specs]
+    options = entries.Options(single_class=single_class, labelled=labelled, follow_links=follow_links, decimal=decimal)
+    read = repeats.settle([sources.read(spec, options=options, data_format=data_format) for spec in specs])
     meanings = classes.read(class_file)
     found = [checking.check(source, meanings) for source in read]
-    checked = [images for images, _ in found]
+    checked = [each.images for each in found]
     # Without labels bad boxes do not matter, but an image that cannot be read is never dropped silently.
-    bad = [fault for _, faults in found for fault in faults if labelled or not fault.object]
+    bad = [fault for each in found for fault in each.bad if labelled or not fault.object]
     checking.settle(bad, images=sum(map(len, checked)), skip_bad=skip_bad, quarantine=quarantine)
-    names = tuple(class_names or ()) or joining.class_names(read, checked, meanings)
+    own = joining.class_names(read, checked, meanings)
+    names = tuple(class_names or ()) or own
     if labelled and not names:
         raise errors.InputError(f"{', '.join(specs)}: expected at least one labelled obstacle. Received: none")
-    return joining.assemble(read, checked, names, meanings, bad=len(bad))
+    if labelled and own and not set(own) & set(names):
+        raise errors.InputError(
+            f"{', '.join(specs)}: expected boxes of a class that the model knows: {', '.join(names)}. Received: "
+            f"{', '.join(own)} (--class-file maps names)"
+        )
+    notes = [note for source, each in zip(read, found, strict=True) for note in (*source.notes, *each.notes)]
+    return joining.assemble(read, checked, names, meanings, bad=len(bad), notes=notes)
 
 
 def _rendered(specs: Sequence[str], settings: SceneSettings, class_names: Sequence[str] | None) -> frames.Frames:
