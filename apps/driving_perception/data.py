@@ -123,10 +123,12 @@ def split(
         errors.GateError: A unit is in two parts.
     """
     alike = partition.near(collection, near_duplicate_distance)
-    unit = partition.units(collection, alike, block_frames=block_frames)
-    if split_file is None:
-        part = partition.assign(collection, unit, fractions=fractions, seed=seed)
-    else:
+    fixed, notes = partition.official(collection) if split_file is None else (None, [])
+    unit = partition.units(collection, alike, block_frames=block_frames, fixed=fixed)
+    if split_file is None and fixed is not None:
+        part = partition.assign(collection, unit, fractions=fractions, seed=seed, fixed=fixed)
+        notes += _of_official(fixed, part)
+    elif split_file is not None:
         part = partition.read_file(split_file, collection.images.names)
         splits.refuse_crossing(part, unit, what=f"unit of {split_file} ({partition.UNIT_NAME})")
     partition.require_train(part)
@@ -134,10 +136,10 @@ def split(
         part=part,
         unit=splits.name_units(unit, collection.images.content_hashes),
         unit_name=partition.UNIT_NAME,
-        method=partition.METHOD if split_file is None else partition.LISTED,
+        method=_method(fixed),
         seed=seed,
     )
-    checks = _checks(collection, made, alike)
+    checks = _checks(collection, made, alike, notes)
     certificate = splits.certificate(
         made,
         labels=collection.sources,
@@ -148,7 +150,28 @@ def split(
     return made, certificate
 
 
-def _checks(collection: frames.Frames, made: splits.Split, alike: NDArray[np.int64]) -> dict[str, Any]:
+def _method(fixed: NDArray[np.str_] | None) -> str:
+    if fixed is None:
+        return partition.LISTED
+    return partition.OFFICIAL if (fixed != "").any() else partition.METHOD
+
+
+def _of_official(fixed: NDArray[np.str_], part: NDArray[np.str_]) -> list[str]:
+    """Say how official parts were filled up."""
+    said = {
+        "no official validation part: validation is drawn out of the official training part": (
+            partition.lacks_validation(fixed)
+        ),
+        "no official test part, and none is drawn: evaluate --split validation, or --data with other images": (
+            bool((fixed != "").any()) and not (part == "test").any()
+        ),
+    }
+    return [note for note, holds in said.items() if holds]
+
+
+def _checks(
+    collection: frames.Frames, made: splits.Split, alike: NDArray[np.int64], notes: Sequence[str]
+) -> dict[str, Any]:
     """Describe what was kept together, and count what is alike across parts all the same."""
     named = collection.sequences.astype(str) != ""
     torn = [
@@ -156,17 +179,23 @@ def _checks(collection: frames.Frames, made: splits.Split, alike: NDArray[np.int
         for name in np.unique(collection.sequences[named].astype(str))
         if len(set(made.part[collection.sequences == name].tolist()) - {splits.LEFT_OUT}) > 1
     ]
-    across = sum(len(set(made.part[alike == value].tolist())) > 1 for value in np.unique(alike))
+    across = sum(len(set(made.part[alike == value].tolist()) - {splits.LEFT_OUT}) > 1 for value in np.unique(alike))
+    if across and made.method == partition.OFFICIAL:
+        notes = [
+            *notes,
+            f"{across:,} groups of pictures that look alike are in several official parts: kept as they are",
+        ]
+    real = collection.boxes.kind != box.REGION
     boxes = {
         part: {
-            name: int(((collection.boxes.label == label) & (made.part[collection.boxes.image] == part)).sum())
+            name: int((real & (collection.boxes.label == label) & (made.part[collection.boxes.image] == part)).sum())
             for label, name in enumerate(collection.class_names)
         }
         for part in splits.PARTS
     }
     return {
         "data_sha256": collection.sha256,
-        "notes": list(collection.notes),
+        "notes": [*collection.notes, *notes],
         "sequences": len(np.unique(collection.sequences[named].astype(str))),
         "sequences_in_two_parts": len(torn),
         "images_without_sequence": int((~named).sum()),

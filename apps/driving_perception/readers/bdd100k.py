@@ -17,7 +17,7 @@ _TIMES = {"daytime": "day", "night": "night", "dawn/dusk": "dusk"}
 
 
 def recognise(files: place.Place) -> bool:
-    """Tell by a list of mappings with ``name`` and ``labels``, or one such with ``frames``, or Scalabel's ``frames``."""
+    """Tell by mappings with ``name`` and ``labels`` or ``frames``, in a list or in Scalabel's ``frames``."""
     return any(_is_ours(_content(file)) for file in _files(files)[:1])
 
 

@@ -90,6 +90,7 @@ class Entry(NamedTuple):
         part: Official part, "" where there is none.
         known: Class names of ours that are labelled in this image, where not those of the source.
         problem: Why the image cannot be used.
+        inferred: Whether no label file speaks of it, and it counts as an image without boxes by the format's rule.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Entry(NamedTuple):
     part: str = ""
     known: Sequence[str] | None = None
     problem: str = ""
+    inferred: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import hashlib
-import io
 import os
 import pathlib
 from collections.abc import Sequence

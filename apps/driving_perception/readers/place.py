@@ -89,7 +89,7 @@ class Place:
         return self if folder == self.folder else Place(folder, follow_links=self._follow_links)
 
 
-def part_of_folders(path: pathlib.Path | str, *, inside: pathlib.Path | None = None) -> str:
+def part_of_folders(path: pathlib.PurePath | str, *, inside: pathlib.Path | None = None) -> str:
     """Return the official part that one of a file's folders is named after, the outermost; "" for none.
 
     >>> part_of_folders("images/val/a.jpg"), part_of_folders("a.jpg")

@@ -19,19 +19,25 @@ def settle(sources: Sequence[entries.Source]) -> list[entries.Source]:
         for entry in source.entries:
             if isinstance(entry.item, pathlib.Path) and not entry.problem:
                 owners.setdefault(os.path.realpath(entry.item), []).append((number, entry))
-    shared = {file: found for file, found in owners.items() if len(found) > 1}
+    shared = {file: _listed(found) for file, found in owners.items() if len(found) > 1}
     if not shared:
         return [*sources]
     return [_settled(source, number, shared) for number, source in enumerate(sources)]
 
 
+def _listed(found: list[tuple[int, entries.Entry]]) -> list[tuple[int, entries.Entry]]:
+    return [each for each in found if not each[1].inferred] or found
+
+
 def _settled(source: entries.Source, number: int, shared: dict[str, list[tuple[int, entries.Entry]]]) -> entries.Source:
     kept: list[entries.Entry] = []
-    harmless = 0
+    harmless = yielded = 0
     for entry in source.entries:
         found = shared.get(os.path.realpath(entry.item)) if isinstance(entry.item, pathlib.Path) else None
         if found is None or entry.problem:
             kept.append(entry)
+        elif not any(each is entry for _, each in found):
+            yielded += 1
         elif len({_content(each) for _, each in found}) > 1:
             names = " and ".join(_name(each) for _, each in found)
             kept.append(
@@ -41,8 +47,12 @@ def _settled(source: entries.Source, number: int, shared: dict[str, list[tuple[i
             kept.append(entry)
         else:
             harmless += 1
-    note = f"{harmless:,} images are files that are listed before under another name: they count once"
-    return dataclasses.replace(source, entries=kept, notes=[*source.notes, *([note] if harmless else [])])
+    said = {
+        "images are files that are listed before under another name: they count once": harmless,
+        "images without boxes here are listed by another source: they count there": yielded,
+    }
+    notes = [f"{count:,} {note}" for note, count in said.items() if count]
+    return dataclasses.replace(source, entries=kept, notes=[*source.notes, *notes])
 
 
 def _content(entry: entries.Entry) -> object:

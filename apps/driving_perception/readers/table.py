@@ -67,8 +67,12 @@ def read(files: place.Place, *, options: entries.Options) -> entries.Source:
     held = {entry.item for entry in listed}
     rest = [path for path in pictures if path not in held]
     folders = {path.parent for path in held if isinstance(path, pathlib.Path)}
+    others = [path for path in _beside(files) if path not in found and _is_ours(path)]
+    theirs = {path for other in others for path in _listed_in(other, images, options)}
+    taken = sum(path in theirs for path in rest)
+    rest = [path for path in rest if path not in theirs]
     bare = [
-        entries.Entry(files.below(path), path, str(found[0]), part=_part_of(path, listed, files))
+        entries.Entry(files.below(path), path, str(found[0]), part=_part_of(path, listed, files), inferred=True)
         for path in rest
         if path.parent in folders
     ]
@@ -82,6 +86,14 @@ def read(files: place.Place, *, options: entries.Options) -> entries.Source:
         notes=[
             *(note for table in tables for note in table.notes),
             *_notes(named, bare=len(bare), elsewhere=len(rest) - len(bare)),
+            *(
+                [
+                    f"{taken:,} images are in other tables ({', '.join(sorted(path.name for path in others))}): "
+                    "they are not used"
+                ]
+                if taken
+                else []
+            ),
         ],
         columns={
             (f"{table.file.name}: {column}" if several else column): role
@@ -97,7 +109,7 @@ def _files(files: place.Place, *, any_columns: bool = False) -> list[pathlib.Pat
     if files.is_file:
         candidates = [files.path] if files.path.suffix.lower() in cells_of_boxes.SUFFIXES else []
         return candidates if any_columns or all(map(_is_ours, candidates)) else []
-    beside = [path for path in files.direct(files.folder, *cells_of_boxes.SUFFIXES) if path.name not in _OURS]
+    beside = _beside(files)
     ours = [path for path in beside if _is_ours(path)]
     parts = [place.part_of_name(path.stem) for path in ours]
     if len(ours) > 1 and all(parts) and len(set(parts)) == len(parts):
@@ -105,6 +117,16 @@ def _files(files: place.Place, *, any_columns: bool = False) -> list[pathlib.Pat
     usual = [path for name in _USUAL for path in beside if path.name == name]
     chosen = usual[:1] or (beside if len(beside) == 1 else ours if len(ours) == 1 else [])
     return chosen if any_columns or all(map(_is_ours, chosen)) else []
+
+
+def _beside(files: place.Place) -> list[pathlib.Path]:
+    return [path for path in files.direct(files.folder, *cells_of_boxes.SUFFIXES) if path.name not in _OURS]
+
+
+def _listed_in(file: pathlib.Path, images: _Images, options: entries.Options) -> list[pathlib.Path]:
+    """Return the images that a table lists."""
+    names = dict.fromkeys(cells_of_boxes.read(file, decimal=options.decimal).text["image"].tolist())
+    return [images.by_path[path] for name in names for path in images.find(name, "")]
 
 
 def _is_ours(file: pathlib.Path) -> bool:

@@ -36,15 +36,15 @@ def read(files: place.Place) -> entries.Source:
     listed, notes, told = finder.listed()
     parts = official.settle(listed, where=str(file)) if listed else None
     pictures = list(dict.fromkeys([*files.pictures(), *(parts.of if parts else ())]))
-    labels = {path: found for path in pictures if (found := _labels_of(path))}
+    labels = {path: beside for path in pictures if (beside := _labels_of(path))}
     used = [path for path in pictures if (path in parts.of if parts else _belongs(path, files, labels))]
     lines = yolo_lines.read(
-        {path: found[0] for path in used if len(found := labels.get(path, [])) == 1},
+        {path: labels[path][0] for path in used if len(labels.get(path, [])) == 1},
         said.names,
         keypoint_numbers=said.keypoint_numbers,
     )
-    found = [_entry(path, files, labels.get(path, []), lines.things.get(path, ()), parts) for path in used]
-    held = {label for found in labels.values() for label in found}
+    listed_images = [_entry(path, files, labels.get(path, []), lines.things.get(path, ()), parts) for path in used]
+    held = {label for each in labels.values() for label in each}
     strays = [
         entries.Entry(files.below(label), label, str(label), problem="no image of this name")
         for label in _labels(files)
@@ -56,7 +56,7 @@ def read(files: place.Place) -> entries.Source:
     empty = f"{bare:,} images have no label file: they count as images without boxes" if bare else ""
     return entries.Source(
         name=files.folder.resolve().name,
-        entries=[*found, *strays, *(parts.strays if parts else ())],
+        entries=[*listed_images, *strays, *(parts.strays if parts else ())],
         vocabulary=tuple(said.names.values()),
         notes=[note for note in (named, apart, empty, *notes, *said.notes, *lines.notes) if note],
         told=frozenset((file, *told, *held, *(pictures if apart else ()))),

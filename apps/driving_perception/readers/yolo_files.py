@@ -91,7 +91,7 @@ def read(file: pathlib.Path) -> Description:
     names = {number: name.strip() for number, name in found.names.items() if name.strip()}
     if not names:
         raise errors.InputError(
-            f"{file}: expected the class names, as a list or numbered, under 'names:'. Received: none that can be read"
+            f"{file}: expected class names, as a list or numbered, under 'names:'. Received: none that can be read"
         )
     return dataclasses.replace(found, names=names)
 
