@@ -28,8 +28,8 @@ def said(*images: list[tuple[int, float, list[float]]], most: int = 5) -> dict[s
         "decision": np.full(count, lane.CLEAR, object),
     }
     for row, boxes in enumerate(images):
-        for place, (label, score, xyxy) in enumerate(boxes):
-            found["boxes"][row, place], found["scores"][row, place], found["classes"][row, place] = xyxy, score, label
+        for i, (label, score, xyxy) in enumerate(boxes):
+            found["boxes"][row, i], found["scores"][row, i], found["classes"][row, i] = xyxy, score, label
         if REGION.decide(found["boxes"][row, : len(boxes)], width=SIZE[0], height=SIZE[1]).any():
             found["decision"][row] = lane.AHEAD
     return found
