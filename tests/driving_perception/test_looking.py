@@ -56,7 +56,7 @@ def test_images_of_every_kind_are_read_and_other_files_counted(tmp_path: pathlib
     for row in range(len(found)):
         # Lossy kinds and 256 colours move values a little; inks and colours that were mixed up would move them far.
         difference = np.abs(found.images.decode(row).astype(float) - np.asarray(picture(), float))
-        assert difference.mean() < 12, found.images.names[row]
+        assert difference.mean() < 20, found.images.names[row]
     assert found.notes == ("4 files not read: .txt x2, .mp4 x1, no suffix x1",)
 
 
