@@ -252,6 +252,16 @@ def test_a_list_that_names_what_is_not_there_says_so(tmp_path: pathlib.Path) -> 
         data.load([str(folder)])
 
 
+def test_a_part_whose_folder_is_not_there_is_refused_and_a_test_part_noted(tmp_path: pathlib.Path) -> None:
+    folder = yolo_lists(tmp_path / "a", yaml="train: gone/images\nval: val.txt\n")
+    with pytest.raises(errors.InputError, match=r"data\.yaml: .*exists for train\. Received: 'gone/images'"):
+        data.load([str(folder)])
+    folder = yolo_lists(tmp_path / "b", yaml="train: train.txt\nval: val.txt\ntest: ../test/images\n")
+    found = data.load([str(folder)])
+    assert any("'../test/images' for test, which is not there" in note for note in found.notes)
+    assert set(parts(found).values()) == {"train", "validation"}
+
+
 @pytest.mark.parametrize("make", [yolo_lists, voc_sets, kitti_sets])
 def test_an_image_in_two_lists_is_refused(make: Callable[[pathlib.Path], pathlib.Path], tmp_path: pathlib.Path) -> None:
     folder = make(tmp_path / "road")

@@ -54,5 +54,5 @@ def test_predict_writes_over_no_picture_that_it_reads(tmp_path: pathlib.Path) ->
     (tmp_path / "link.csv").hardlink_to(path)
     for name, value in {"boxes": tmp_path / "link.csv", "coco": path, "annotated": tmp_path / "road"}.items():
         given = {"output": tmp_path / "o.csv", "coco": None, "boxes": None, "annotated": None, name: value}
-        with pytest.raises(errors.InputError, match="expected an output that|holds no input"):
+        with pytest.raises(errors.InputError, match=r"expected an output that|holds no input"):
             predict._refuse_output_over_input(argparse.Namespace(**given), [path])

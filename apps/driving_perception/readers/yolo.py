@@ -139,6 +139,10 @@ class _Finder:
         for part, values in self._said.parts.items():
             for value in values:
                 target = self.target(value)
+                if target is None and part != "test":
+                    raise errors.InputError(
+                        f"{file}: expected a folder or list of images that exists for {part}. Received: {value!r}"
+                    )
                 if target is None:
                     notes.append(f"{file.name} names {value!r} for {part}, which is not there: no image is in it")
                 elif target.is_dir():
@@ -149,11 +153,6 @@ class _Finder:
                     found += self._lines(target, part)
                 else:
                     found.append(official.Listed(part, file.name, value, target))
-        if not any(each.image for each in found):
-            raise errors.InputError(
-                f"{file}: expected folders or lists of images that exist for its parts. Received: "
-                f"{', '.join(value for values in self._said.parts.values() for value in values)}"
-            )
         return found, notes, read
 
     def _lines(self, file: pathlib.Path, part: str) -> list[official.Listed]:
@@ -182,7 +181,9 @@ class _Finder:
     def _tail(self, value: str) -> pathlib.Path | None:
         """Return what a path of another machine ends in here: the longest end that exists."""
         parts = pathlib.PurePosixPath(value.replace("\\", "/")).parts
-        candidates = (self._files.folder.joinpath(*parts[i:]) for i in range(1, len(parts)))
+        # "images" alone is in every set: what stands before it says which images.
+        ends = [parts[i:] for i in range(1, len(parts)) if len(parts) - i > 1 or place.part_of_name(parts[i])]
+        candidates = (self._files.folder.joinpath(*end) for end in ends)
         return next((path for path in candidates if path.exists()), None)
 
     def image(self, value: str, file: pathlib.Path) -> pathlib.Path | None:
