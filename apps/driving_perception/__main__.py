@@ -57,7 +57,9 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
         lost = data.write(collection, table, arguments.write, write_format=settings.write_format)
     return {
         "source": data.describe(collection),
-        "notes": [*collection.notes, *lost],
+        **({"columns": dict(collection.columns)} if collection.columns else {}),
+        "notes": [*certificate["checks"]["notes"], *lost],
+        **_set_aside(collection.quarantined, folder),
         "certificate": str(folder / "split.json"),
         "split": certificate,
     }
@@ -86,17 +88,26 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
 
     run = scoring.open_run(arguments.run_dir)
     own, split = measure.own_data(run)
+    output = arguments.output_dir or run.folder.evaluation
     if hasattr(arguments, "data"):
-        task = measure.other_task(run, own, split, _source_settings(arguments), arguments.split or "all")
+        settings = _source_settings(arguments)
+        task = measure.other_task(
+            run, own, split, settings, arguments.split or "all", quarantine=output / "quarantine.csv"
+        )
     else:
         task = measure.own_task(run, own, split, arguments.split or "test")
-    output = arguments.output_dir or run.folder.evaluation
     result = measure.measure(run, own, split, task, seed=arguments.seed, output=output)
     return {
         "metrics": result.metrics["metrics"],
         **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},
         "report": str(output / "report.html"),
+        **_set_aside(task.frames.quarantined if hasattr(arguments, "data") else 0, output),
     }
+
+
+def _set_aside(count: int, folder: pathlib.Path) -> dict[str, str]:
+    """Return where boxes and images that were set aside are listed."""
+    return {"quarantine": str(folder / "quarantine.csv")} if count else {}
 
 
 def explain(arguments: argparse.Namespace) -> cli.Result:
@@ -145,8 +156,10 @@ def monitor(arguments: argparse.Namespace) -> cli.Result:
     from apps.driving_perception import prepare
 
     loaded = bundle.load(arguments.model_dir)
-    collection = prepare.load_source(_source_settings(arguments), labelled=False)
-    return monitoring.monitor(loaded, collection, output=arguments.output_dir)
+    folder = arguments.output_dir or pathlib.Path("runs") / f"{NAME}-monitor"
+    collection = prepare.load_source(_source_settings(arguments), labelled=False, quarantine=folder / "quarantine.csv")
+    found = monitoring.monitor(loaded, collection, output=arguments.output_dir)
+    return {**found, "notes": [*collection.notes], **_set_aside(collection.quarantined, folder)}
 
 
 def tune(arguments: argparse.Namespace) -> cli.Result:

@@ -9,7 +9,7 @@ their usual meaning.
 import csv
 import json
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from apps.driving_perception import boxes as box
@@ -148,8 +148,26 @@ def read(path: pathlib.Path | None) -> dict[str, Meaning]:
     """
     meanings = usual()
     if path is not None:
-        meanings |= {plain(name): _meaning(value, where=f"{path}, {name!r}") for name, value in _pairs(path).items()}
+        meanings |= _distinct(path)
     return meanings
+
+
+def _distinct(path: pathlib.Path) -> dict[str, Meaning]:
+    """Return a file's meanings by plain name.
+
+    Raises:
+        errors.InputError: Two spellings of one name mean different things.
+    """
+    found: dict[str, tuple[str, Meaning]] = {}
+    for name, value in _pairs(path):
+        meaning = _meaning(value, where=f"{path}, {name!r}")
+        first, known = found.setdefault(plain(name), (name, meaning))
+        if known != meaning:
+            raise errors.InputError(
+                f"{path}: expected one meaning for each name. Received: {first!r} and {name!r}, which are one name, "
+                "with several"
+            )
+    return {name: meaning for name, (_, meaning) in found.items()}
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
@@ -162,24 +180,30 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
     return (*(name for name in CLASS_NAMES if name in given), *(name for name in given if name not in CLASS_NAMES))
 
 
-def _pairs(path: pathlib.Path) -> Mapping[str, object]:
+def _pairs(path: pathlib.Path) -> list[tuple[str, object]]:
+    """Return names and what they mean, each as often as the file has it."""
     try:
         text = path.read_text("utf-8-sig")
-        content = json.loads(text) if path.suffix.lower() == ".json" else _table(text, path)
+        is_json = path.suffix.lower() == ".json"
+        content = json.loads(text, object_pairs_hook=_Pairs) if is_json else _table(text, path)
     except (OSError, ValueError) as error:
         raise errors.InputError(
             f"{path}: expected a mapping of class names as JSON or CSV. Received: {error}"
         ) from None
-    if not isinstance(content, dict):
+    if not isinstance(content, _Pairs):
         raise errors.InputError(f"{path}: expected a JSON object of names. Received: {type(content).__name__}")
     return content
 
 
-def _table(text: str, path: pathlib.Path) -> dict[str, str]:
+class _Pairs(list[tuple[str, object]]):
+    """A JSON object as its pairs: a name that stands twice is not lost."""
+
+
+def _table(text: str, path: pathlib.Path) -> _Pairs:
     rows = csv.DictReader(text.splitlines())
     if not {"name", "class"} <= set(rows.fieldnames or ()):
         raise errors.InputError(f"{path}: expected the columns name and class. Received: {rows.fieldnames}")
-    return {row["name"]: row["class"] or "" for row in rows}
+    return _Pairs((row["name"], row["class"] or "") for row in rows)
 
 
 def _meaning(value: object, *, where: str) -> Meaning:

@@ -16,6 +16,8 @@ DATA_FIELDS = (
     "class_file",
     "single_class",
     "skip_bad",
+    "follow_links",
+    "decimal",
     "split_file",
     "scene_sequences",
     "scene_frames",
@@ -36,6 +38,10 @@ class Config(config.Config):
     )
     single_class: str = config.setting("car", "what boxes are of in a table without a class column")
     skip_bad: bool = config.setting(False, "write bad boxes and images to a quarantine file and go on")
+    follow_links: bool = config.setting(False, "follow links that lead out of a source's folder")
+    decimal: str = config.setting(
+        "auto", "mark before the fraction in numbers of text", choices=("auto", "point", "comma")
+    )
     split_file: str | None = config.setting(None, "CSV file of image and part; none: split by sequence")
     scene_sequences: int = config.setting(1000, "sequences of road-scenes", unit="sequences", minimum=6)
     scene_frames: int = config.setting(2, "frames of each sequence of road-scenes", unit="frames", minimum=1)

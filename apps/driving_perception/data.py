@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import classes, frames, partition
-from apps.driving_perception.readers import checking, entries, joining, sources
+from apps.driving_perception.readers import checking, entries, joining, repeats, sources
 from apps.driving_perception.writers import formats
 from shared import errors, splits
+from shared.sources import cells
 
 CLASS_NAMES = classes.CLASS_NAMES
 SceneSettings = entries.SceneSettings
@@ -34,6 +35,8 @@ def load(
     class_names: Sequence[str] | None = None,
     labelled: bool = True,
     scenes: SceneSettings | None = None,
+    follow_links: bool = False,
+    decimal: cells.Decimal = "auto",
 ) -> frames.Frames:
     """Read and check all images and boxes of one or several sources.
 
@@ -47,26 +50,36 @@ def load(
         class_names: Classes of a trained model: only these are judged. None takes those that occur.
         labelled: Whether labels are needed.
         scenes: Which scenes ``road-scenes`` means.
+        follow_links: Follow links that lead out of a source's folder.
+        decimal: Mark before the fraction in numbers of tables' text.
 
     Raises:
-        errors.InputError: Nothing can be read, a box or an image cannot be used, or there is no box at all.
+        errors.InputError: Nothing can be read, a box or an image cannot be used, or there is no box at all, or none of
+            a class that the trained model knows.
     """
     if isinstance(specs, str) or not specs or len(set(specs)) < len(specs):
         raise errors.InputError(f"Expected one or more sources, each once. Received: {specs!r}")
     if sources.SCENES in (*specs, data_format):
         return _rendered(specs, scenes or SceneSettings(), class_names)
-    options = entries.Options(single_class=single_class, labelled=labelled)
-    read = [sources.read(spec, options=options, data_format=data_format) for spec in specs]
+    options = entries.Options(single_class=single_class, labelled=labelled, follow_links=follow_links, decimal=decimal)
+    read = repeats.settle([sources.read(spec, options=options, data_format=data_format) for spec in specs])
     meanings = classes.read(class_file)
     found = [checking.check(source, meanings) for source in read]
-    checked = [images for images, _ in found]
+    checked = [each.images for each in found]
     # Without labels bad boxes do not matter, but an image that cannot be read is never dropped silently.
-    bad = [fault for _, faults in found for fault in faults if labelled or not fault.object]
+    bad = [fault for each in found for fault in each.bad if labelled or not fault.object]
     checking.settle(bad, images=sum(map(len, checked)), skip_bad=skip_bad, quarantine=quarantine)
-    names = tuple(class_names or ()) or joining.class_names(read, checked, meanings)
+    own = joining.class_names(read, checked, meanings)
+    names = tuple(class_names or ()) or own
     if labelled and not names:
         raise errors.InputError(f"{', '.join(specs)}: expected at least one labelled obstacle. Received: none")
-    return joining.assemble(read, checked, names, meanings, bad=len(bad))
+    if labelled and own and not set(own) & set(names):
+        raise errors.InputError(
+            f"{', '.join(specs)}: expected boxes of a class that the model knows: {', '.join(names)}. Received: "
+            f"{', '.join(own)} (--class-file maps names)"
+        )
+    notes = [note for source, each in zip(read, found, strict=True) for note in (*source.notes, *each.notes)]
+    return joining.assemble(read, checked, names, meanings, bad=len(bad), notes=notes)
 
 
 def _rendered(specs: Sequence[str], settings: SceneSettings, class_names: Sequence[str] | None) -> frames.Frames:
@@ -110,10 +123,12 @@ def split(
         errors.GateError: A unit is in two parts.
     """
     alike = partition.near(collection, near_duplicate_distance)
-    unit = partition.units(collection, alike, block_frames=block_frames)
-    if split_file is None:
-        part = partition.assign(collection, unit, fractions=fractions, seed=seed)
-    else:
+    fixed, notes = partition.official(collection) if split_file is None else (None, [])
+    unit = partition.units(collection, alike, block_frames=block_frames, fixed=fixed)
+    if split_file is None and fixed is not None:
+        part = partition.assign(collection, unit, fractions=fractions, seed=seed, fixed=fixed)
+        notes += _of_official(fixed, part)
+    elif split_file is not None:
         part = partition.read_file(split_file, collection.images.names)
         splits.refuse_crossing(part, unit, what=f"unit of {split_file} ({partition.UNIT_NAME})")
     partition.require_train(part)
@@ -121,10 +136,10 @@ def split(
         part=part,
         unit=splits.name_units(unit, collection.images.content_hashes),
         unit_name=partition.UNIT_NAME,
-        method=partition.METHOD if split_file is None else partition.LISTED,
+        method=_method(fixed),
         seed=seed,
     )
-    checks = _checks(collection, made, alike)
+    checks = _checks(collection, made, alike, notes)
     certificate = splits.certificate(
         made,
         labels=collection.sources,
@@ -135,7 +150,28 @@ def split(
     return made, certificate
 
 
-def _checks(collection: frames.Frames, made: splits.Split, alike: NDArray[np.int64]) -> dict[str, Any]:
+def _method(fixed: NDArray[np.str_] | None) -> str:
+    if fixed is None:
+        return partition.LISTED
+    return partition.OFFICIAL if (fixed != "").any() else partition.METHOD
+
+
+def _of_official(fixed: NDArray[np.str_], part: NDArray[np.str_]) -> list[str]:
+    """Say how official parts were filled up."""
+    said = {
+        "no official validation part: validation is drawn out of the official training part": (
+            partition.lacks_validation(fixed)
+        ),
+        "no official test part, and none is drawn: evaluate --split validation, or --data with other images": (
+            bool((fixed != "").any()) and not (part == "test").any()
+        ),
+    }
+    return [note for note, holds in said.items() if holds]
+
+
+def _checks(
+    collection: frames.Frames, made: splits.Split, alike: NDArray[np.int64], notes: Sequence[str]
+) -> dict[str, Any]:
     """Describe what was kept together, and count what is alike across parts all the same."""
     named = collection.sequences.astype(str) != ""
     torn = [
@@ -143,17 +179,23 @@ def _checks(collection: frames.Frames, made: splits.Split, alike: NDArray[np.int
         for name in np.unique(collection.sequences[named].astype(str))
         if len(set(made.part[collection.sequences == name].tolist()) - {splits.LEFT_OUT}) > 1
     ]
-    across = sum(len(set(made.part[alike == value].tolist())) > 1 for value in np.unique(alike))
+    across = sum(len(set(made.part[alike == value].tolist()) - {splits.LEFT_OUT}) > 1 for value in np.unique(alike))
+    if across and made.method == partition.OFFICIAL:
+        notes = [
+            *notes,
+            f"{across:,} groups of pictures that look alike are in several official parts: kept as they are",
+        ]
+    real = collection.boxes.kind != box.REGION
     boxes = {
         part: {
-            name: int(((collection.boxes.label == label) & (made.part[collection.boxes.image] == part)).sum())
+            name: int((real & (collection.boxes.label == label) & (made.part[collection.boxes.image] == part)).sum())
             for label, name in enumerate(collection.class_names)
         }
         for part in splits.PARTS
     }
     return {
         "data_sha256": collection.sha256,
-        "notes": list(collection.notes),
+        "notes": [*collection.notes, *notes],
         "sequences": len(np.unique(collection.sequences[named].astype(str))),
         "sequences_in_two_parts": len(torn),
         "images_without_sequence": int((~named).sum()),

@@ -3,6 +3,9 @@
 import dataclasses
 import io
 import pathlib
+import struct
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,12 @@ from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
 from shared import errors
+
+# As the graph refuses them; see shared.image_files.
+MAXIMUM_PIXELS = 100_000_000
+# What Pillow raises on files that are no image, cut off or unreasonably large.
+UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, PIL.Image.DecompressionBombError)
+_MOST_16_BITS = 65_535
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -30,7 +39,7 @@ class Images:
     content_hashes: NDArray[np.uint64]
 
     def read(self, row: int) -> bytes:
-        """Return the encoded image file (JPEG, PNG, BMP or WebP as it is stored).
+        """Return the encoded image file (JPEG, PNG or another format, as it is stored).
 
         Raises:
             errors.InputError: The file cannot be read.
@@ -54,19 +63,71 @@ class Images:
         return decode(self.read(row), name=str(self.names[row]))
 
 
+def opened(content: bytes) -> PIL.Image.Image:
+    """Open an image file; its pixels are decoded when they are asked for.
+
+    Raises:
+        OSError, SyntaxError, ValueError or DecompressionBombError: It is none, or larger than ``MAXIMUM_PIXELS``.
+    """
+    with warnings.catch_warnings():
+        # Pillow warns of large pictures and of odd metadata: what cannot be used is said by us, with its name.
+        warnings.simplefilter("ignore")
+        image = PIL.Image.open(io.BytesIO(content))
+    if image.width * image.height > MAXIMUM_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels, more than {MAXIMUM_PIXELS:,}")
+    return image
+
+
+def size_of(image: PIL.Image.Image) -> tuple[int, int]:
+    """Return width and height as ``decode`` gives them: Pillow turns TIFF as it says, and nothing else."""
+    if image.format == "TIFF":
+        image.load()
+    return image.size
+
+
+def check(image: PIL.Image.Image) -> None:
+    """Decode an opened image as ``decode`` does, and keep nothing; JPEG small, which reads its file all the same.
+
+    Raises:
+        OSError, SyntaxError or ValueError: It cannot be decoded.
+    """
+    if image.format == "JPEG" and image.mode in ("L", "RGB"):
+        image.draft("L", (64, 64))
+        image.load()
+    else:
+        _pixels(image)
+
+
 def decode(content: bytes, *, name: str) -> NDArray[np.uint8]:
     """Decode an image file: (height, width, 3) uint8.
 
-    Pixels are taken as they are stored: labels of road data sets do not know of Exif's orientation.
+    Pixels are taken as they are stored: labels of road data sets do not know of Exif's orientation, and neither does
+    the exported graph. Of several pictures in a file (GIF, WebP, TIFF) the first is taken; 16 bits become 8, as in the
+    graph; inks (CMYK) become light; what is transparent keeps its colour.
 
     Raises:
         errors.InputError: It is none.
     """
     try:
-        with PIL.Image.open(io.BytesIO(content)) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+        with opened(content) as image:
+            return _pixels(image)
+    except UNREADABLE as error:
         raise errors.InputError(f"{name}: expected an image file. Received: {error}") from None
+
+
+def _pixels(image: PIL.Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I;16") or image.mode == "I":
+        # Pillow cuts off at 255 what the graph divides by 65,535.
+        values = np.asarray(image).astype(np.float64)
+        if values.min(initial=0) < 0 or values.max(initial=0) > _MOST_16_BITS:
+            raise ValueError("grey values of more than 16 bits")
+        grey = np.round(values * (255 / _MOST_16_BITS)).astype(np.uint8)
+        return np.repeat(grey[..., np.newaxis], 3, axis=2)
+    if image.mode == "F":
+        raise ValueError("pixels that are fractions, whose range nothing says")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.asarray(image.convert("RGB"))
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,10 +148,12 @@ class Frames:
         fixed_parts: (n,) str official part, ``""`` where there is none.
         sources: (n,) int64 number of the source.
         source_names: What the sources are called.
-        sha256: Of the sorted content hashes, boxes and labels.
+        sha256: Of all that training and the split read: the sorted content hashes, boxes with class and kind, parts,
+            sequences with numbers, and which classes are labelled.
         notes: What a reader of the report should know.
         quarantined: Number of boxes and images set aside.
         synthetic: Whether any image was rendered, not taken.
+        columns: Of tables: what each column is taken for, in words.
     """
 
     images: Images
@@ -109,6 +172,7 @@ class Frames:
     notes: tuple[str, ...]
     quarantined: int
     synthetic: bool
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         """Count the images."""

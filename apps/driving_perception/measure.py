@@ -86,7 +86,7 @@ def about(task: Task) -> evidence.Data:
         split=task.part,
         unit=task.certificate.get("unit", partition.UNIT_NAME),
         certificate=task.certificate,
-        notes=task.frames.notes,
+        notes=tuple(dict.fromkeys((*task.frames.notes, *task.certificate.get("checks", {}).get("notes", ())))),
     )
 
 
@@ -143,10 +143,23 @@ def own_task(run: scoring.Run, collection: frames.Frames, split: splits.Split, p
     """Judge a part of the run's own data."""
     rows = np.arange(len(collection)) if part == "all" else split.rows(part)
     certificate = files.read_json(run.folder.split)
+    if not len(rows):
+        there = ", ".join(name for name in splits.PARTS if len(split.rows(name)))
+        raise errors.InputError(
+            f"--split {part}: expected a part with images: {there} (or --data with others). Received: an empty one"
+        )
     return Task(frames=collection, units=split.unit, rows=rows, part=part, certificate=certificate)
 
 
-def other_task(run: scoring.Run, own: frames.Frames, split: splits.Split, settings: config.Config, part: str) -> Task:
+def other_task(
+    run: scoring.Run,
+    own: frames.Frames,
+    split: splits.Split,
+    settings: config.Config,
+    part: str,
+    *,
+    quarantine: pathlib.Path,
+) -> Task:
     """Judge data that are not the run's own: whole, or by their official part.
 
     Images that the model was trained on are left out and counted in a note: it has seen their labels.
@@ -154,7 +167,7 @@ def other_task(run: scoring.Run, own: frames.Frames, split: splits.Split, settin
     Raises:
         errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
     """
-    others = prepare.load_source(settings, class_names=run.operating.class_names)
+    others = prepare.load_source(settings, class_names=run.operating.class_names, quarantine=quarantine)
     wanted = np.ones(len(others), bool) if part == "all" else others.fixed_parts == part
     if not wanted.any():
         raise errors.InputError(

@@ -1,8 +1,8 @@
 """Look at images, folders and videos in bounded memory: write boxes, decisions, tracks, and annotated pictures."""
 
 import argparse
+import collections
 import functools
-import io
 import itertools
 import json
 import pathlib
@@ -17,7 +17,8 @@ import PIL.Image
 import pyarrow.parquet
 
 from apps.driving_perception import answers_table, drawing, frames, lane, scoring, stream, video
-from shared import batch, cli, files, progress
+from apps.driving_perception.readers import looking
+from shared import batch, cli, errors, files, progress
 from shared.serving import engines
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
@@ -31,19 +32,27 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     Raises:
         errors.InputError: An input cannot be read, or the output exists.
     """
+    found = stream.find(arguments.input, follow_links=getattr(arguments, "follow_links", False))
+    _refuse_output_over_input(arguments, found.files)
     answer, class_names, region, identity = _open(arguments)
     chunk_rows = min(arguments.chunk_rows, CHUNK_ROWS)
-    inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
+    inputs = {str(path): path.stat().st_size for path in found.files}
+    turned: collections.Counter[bool] = collections.Counter()
+
+    def look(chunk: pd.DataFrame) -> pd.DataFrame:
+        turned.update(_is_turned(item) for item in chunk["image"])
+        return score(chunk, answer, class_names)
+
     started = time.monotonic()
     with progress.rows("images looked at", arguments.input) as advance:
         result = batch.predict(
             (
                 _with_items(*chunk)
                 for chunk in stream.iterate(
-                    arguments.input, chunk_rows=chunk_rows, frames_per_second=arguments.frames_per_second
+                    found.files, chunk_rows=chunk_rows, frames_per_second=arguments.frames_per_second
                 )
             ),
-            lambda chunk: score(chunk, answer, class_names),
+            look,
             output=arguments.output,
             plan={
                 "inputs": inputs,
@@ -63,10 +72,32 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
         "resumed_rows": result.resumed_rows,
     }
     written["images_per_second"] = round((result.rows - result.resumed_rows) / max(seconds, 1e-9), 1)
-    return written | _more(arguments, class_names, region)
+    if turned[True]:
+        found.notes.append(f"{turned[True]:,} images are turned by Exif: they were looked at as they are stored")
+    return written | _more(arguments, found.files, class_names, region) | {"notes": found.notes}
 
 
-def _more(arguments: argparse.Namespace, class_names: tuple[str, ...], region: lane.Region) -> dict[str, str]:
+def _refuse_output_over_input(arguments: argparse.Namespace, found: Sequence[pathlib.Path]) -> None:
+    """Refuse to write over an image or video that is read, or beside it what the next call would read.
+
+    Raises:
+        errors.InputError: An output is an input, or pictures would be written into a folder of inputs.
+    """
+    for output in filter(None, (arguments.output, arguments.coco, arguments.boxes)):
+        files.refuse_output_over_input(output, found)
+    folder = arguments.annotated
+    if folder is not None and any(folder.resolve() == path.parent.resolve() for path in found):
+        raise errors.InputError(
+            f"--annotated {folder}: expected a folder for pictures that holds no input. Received: one that does"
+        )
+
+
+def _more(
+    arguments: argparse.Namespace,
+    found: Sequence[pathlib.Path],
+    class_names: tuple[str, ...],
+    region: lane.Region,
+) -> dict[str, str]:
     """Write what was asked for besides the output, from the output itself."""
     written = {}
     if arguments.coco is not None:
@@ -79,7 +110,7 @@ def _more(arguments: argparse.Namespace, class_names: tuple[str, ...], region: l
         written["boxes"] = str(arguments.boxes)
     if arguments.annotated is not None:
         written["annotated"] = annotate(
-            arguments.input,
+            found,
             written_rows(arguments.output),
             class_names,
             region,
@@ -176,10 +207,21 @@ def _size(item: stream.Item) -> tuple[int, int]:
     if not isinstance(item, bytes):
         return item.shape[1], item.shape[0]
     try:
-        with PIL.Image.open(io.BytesIO(item)) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError):
+        with frames.opened(item) as image:
+            return frames.size_of(image)
+    except frames.UNREADABLE:
         return 0, 0
+
+
+def _is_turned(item: stream.Item) -> bool:
+    """Tell an image file that Exif's orientation turns; frames of videos are upright."""
+    if not isinstance(item, bytes):
+        return False
+    try:
+        with frames.opened(item) as image:
+            return looking.orientation_of(image) != 1
+    except frames.UNREADABLE:
+        return False
 
 
 def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], lane.Region, dict[str, str]]:

@@ -1,10 +1,11 @@
 """What a config means for a source: read it, split it. No TensorFlow here."""
 
 import pathlib
-from typing import Any
+from typing import Any, cast
 
 from apps.driving_perception import config, data, frames
 from shared import splits
+from shared.sources import cells
 
 
 def load_source(
@@ -31,6 +32,8 @@ def load_source(
         quarantine=quarantine,
         class_names=class_names,
         labelled=labelled,
+        follow_links=settings.follow_links,
+        decimal=cast(cells.Decimal, settings.decimal),
         scenes=data.SceneSettings(sequences=settings.scene_sequences, frames=settings.scene_frames, seed=settings.seed),
     )
 

@@ -4,7 +4,7 @@ import math
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,18 +13,22 @@ from numpy.typing import NDArray
 from apps.driving_perception import video
 from apps.driving_perception.readers import entries
 from shared import errors
+from shared.sources import folders
 
 Item: TypeAlias = bytes | NDArray[np.uint8]
 _Picture: TypeAlias = tuple[dict[str, object], Item]
 
 
 def iterate(
-    paths: Sequence[pathlib.Path], *, chunk_rows: int, frames_per_second: float | None = None
+    paths: Sequence[pathlib.Path],
+    *,
+    chunk_rows: int,
+    frames_per_second: float | None = None,
 ) -> Iterator[tuple[pd.DataFrame, list[Item]]]:
     """Stream the pictures of files, folders and videos, always in the same order.
 
     Args:
-        paths: Images, videos, folders of them; what is neither in a folder is passed over.
+        paths: Images, videos, folders of them; see ``find``.
         chunk_rows: Pictures at a time.
         frames_per_second: Images of one folder are the frames of a clip, at this rate; None: they are not.
 
@@ -42,7 +46,7 @@ def iterate(
         raise errors.InputError(f"frames per second: expected a number above 0. Received: {frames_per_second}")
     rows: list[dict[str, object]] = []
     items: list[Item] = []
-    for row, item in _pictures([file for path in paths for file in files_of(path)], frames_per_second):
+    for row, item in _pictures(find(paths).files, frames_per_second):
         rows.append(row)
         items.append(item)
         if len(rows) == chunk_rows:
@@ -70,28 +74,56 @@ def _frames(file: pathlib.Path) -> Iterator[_Picture]:
         yield {"file": str(file), "frame": number, "seconds": seconds, "clip": str(file)}, picture
 
 
-def files_of(path: pathlib.Path) -> list[pathlib.Path]:
-    """Return the images and videos that a path means, folder by folder, numbered ones in the order of their numbers.
+class Found(NamedTuple):
+    """The images and videos of all inputs in order, and what a user should know of the others."""
 
-    Hidden files and folders are passed over: they are what other programs, and a killed ``predict``, left.
+    files: list[pathlib.Path]
+    notes: list[str]
+
+
+def find(paths: Sequence[pathlib.Path], *, follow_links: bool = False) -> Found:
+    """Return the images and videos that paths mean, folder by folder, numbered ones in the order of their numbers.
+
+    Hidden files and folders are passed over: they are what other programs, and a killed ``predict``, left. Other files
+    of folders are counted in a note.
 
     Raises:
-        errors.InputError: There are none.
+        errors.InputError: A path means none, or a link leads out of its folder and ``follow_links`` is not set.
     """
-    kinds = (*entries.SUFFIXES, *video.SUFFIXES)
-    images, videos = ", ".join(entries.SUFFIXES), ", ".join(video.SUFFIXES)
-    expected = f"{path}: expected an image ({images}), a video ({videos}) or a folder of these"
+    found: list[pathlib.Path] = []
+    notes: list[str] = []
+    rest: list[pathlib.Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(_single(path))
+            continue
+        listing = folders.listing(path, follow_links=follow_links)
+        shown = [each for each in listing.files if _is_shown(each)]
+        if not shown:
+            left = folders.unread(listing.files)
+            raise errors.InputError(f"{_expected(path)}. Received: a folder without any{left and f' ({left})'}")
+        found += sorted(shown, key=_order)
+        read = set(shown)
+        rest += [each for each in listing.files if each not in read]
+        notes += listing.notes
+    return Found(found, [note for note in (*notes, folders.unread(rest)) if note])
+
+
+def _single(path: pathlib.Path) -> pathlib.Path:
     if not path.exists():
-        raise errors.InputError(f"{expected}. Received: a path that does not exist")
-    if not path.is_dir():
-        if path.suffix.lower() not in kinds:
-            raise errors.InputError(f"{expected}. Received: another file")
-        return [path]
-    found = [each for each in path.rglob("*") if each.suffix.lower() in kinds and each.is_file()]
-    shown = [each for each in found if not any(part.startswith(".") for part in each.relative_to(path).parts)]
-    if not shown:
-        raise errors.InputError(f"{expected}. Received: a folder without any")
-    return sorted(shown, key=_order)
+        raise errors.InputError(f"{_expected(path)}. Received: a path that does not exist")
+    if not _is_shown(path):
+        raise errors.InputError(f"{_expected(path)}. Received: another file")
+    return path
+
+
+def _is_shown(path: pathlib.Path) -> bool:
+    return path.suffix.lower() in video.SUFFIXES or entries.is_picture(path)
+
+
+def _expected(path: pathlib.Path) -> str:
+    images, videos = ", ".join(entries.SUFFIXES), ", ".join(video.SUFFIXES)
+    return f"{path}: expected an image ({images}), a video ({videos}) or a folder of these"
 
 
 def _order(path: pathlib.Path) -> tuple[object, ...]:

@@ -40,6 +40,8 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     log.info("%s", data.describe(collection))
     split, certificate = prepare.split_source(collection, settings)
     files.write_json(folder.split, certificate)
+    for note in certificate["checks"]["notes"]:
+        log.info("note: %s", note)
     log.info("split: %s", json.dumps(certificate["counts"]))
 
     with runtime.strategy(settings.strategy).scope():

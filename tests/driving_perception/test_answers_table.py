@@ -9,7 +9,7 @@ from pycocotools import coco as pycoco
 
 from apps.driving_perception import answers_table, lane
 from apps.driving_perception import boxes as box
-from apps.driving_perception.readers import entries, table
+from apps.driving_perception.readers import entries, place, table
 from shared import batch
 
 NAMES = ("car", "person")
@@ -28,8 +28,8 @@ def said(*images: list[tuple[int, float, list[float]]], most: int = 5) -> dict[s
         "decision": np.full(count, lane.CLEAR, object),
     }
     for row, boxes in enumerate(images):
-        for place, (label, score, xyxy) in enumerate(boxes):
-            found["boxes"][row, place], found["scores"][row, place], found["classes"][row, place] = xyxy, score, label
+        for i, (label, score, xyxy) in enumerate(boxes):
+            found["boxes"][row, i], found["scores"][row, i], found["classes"][row, i] = xyxy, score, label
         if REGION.decide(found["boxes"][row, : len(boxes)], width=SIZE[0], height=SIZE[1]).any():
             found["decision"][row] = lane.AHEAD
     return found
@@ -229,7 +229,7 @@ def test_a_row_for_each_box_is_a_table_of_boxes_that_can_be_read_as_labels(tmp_p
     found.to_csv(tmp_path / "boxes.csv", index=False)
     for number in range(3):
         PIL.Image.new("RGB", (64, 48)).save(tmp_path / f"{number}.png")
-    source = table.read(tmp_path, options=entries.Options())
+    source = table.read(place.Place(tmp_path), options=entries.Options())
     back = {
         entry.name: [(thing.name, list(thing.xyxy), thing.track) for thing in entry.things] for entry in source.entries
     }

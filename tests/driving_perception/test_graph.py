@@ -7,8 +7,20 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from apps.driving_perception import answers, canvas, config, decoding, engines, lane, model, preprocessing, scoring
+from apps.driving_perception import (
+    answers,
+    canvas,
+    config,
+    decoding,
+    engines,
+    frames,
+    lane,
+    model,
+    preprocessing,
+    scoring,
+)
 from apps.driving_perception import boxes as box
+from shared import image_files
 from shared.serving import padding
 
 pytestmark = pytest.mark.tensorflow
@@ -163,3 +175,12 @@ def test_overlaps_in_the_graph_are_those_in_numpy() -> None:
     one, two = (np.concatenate([c.min(axis=1), c.max(axis=1)], axis=1).astype(np.float32) for c in corners)
     expected = box.iou(one, two)[np.arange(60), np.arange(60)]
     np.testing.assert_allclose(np.asarray(assignment.iou(one, two)), expected, atol=1e-5)
+
+
+def test_the_graph_decodes_what_training_decodes_alike() -> None:
+    values = np.linspace(0, 65535, 40 * 30).astype(np.uint16).reshape(30, 40)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(values).save(buffer, "PNG")
+    pixels = tf.io.decode_image(buffer.getvalue(), channels=3, dtype=tf.float32).numpy()
+    np.testing.assert_allclose(frames.decode(buffer.getvalue(), name="deep") / 255, pixels, atol=0.5 / 255 + 1e-6)
+    assert frames.MAXIMUM_PIXELS == image_files.MAXIMUM_PIXELS

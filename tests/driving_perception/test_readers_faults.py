@@ -14,7 +14,7 @@ from PIL import Image
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import data
-from apps.driving_perception.readers import entries, yolo
+from apps.driving_perception.readers import entries, yolo_files
 from shared import errors
 from tests.driving_perception import roads
 
@@ -130,12 +130,24 @@ FAULTS: dict[str, tuple[Callable[[pathlib.Path], pathlib.Path], str]] = {
     "YOLO, a number without name": (lambda f: yolo_folder(f, label="7 0.5 0.5 0.5 0.5\n"), "class number 7 has no"),
     "YOLO, two files of labels": (yolo_with_two_labels, r"2 label files for one image: labels/a\.txt, images/a\.txt"),
     "YOLO, labels without an image": (yolo_without_image, r"clip/z\.txt: no image of this name"),
-    "table, no image": (lambda f: table(f, ",1,1,20,20"), r"boxes\.csv: row 3 names no image"),
-    "table, text as level": (lambda f: table(f, "a.png,1,1,20,20,much", column="occlusion"), "object 3: occlusion 'm"),
-    "table, a share as level": (lambda f: table(f, "a.png,1,1,20,20,0.4", column="occlusion"), "object 3: occlusion"),
-    "table, text as distance": (lambda f: table(f, "a.png,1,1,20,20,far", column="distance"), "distance 'far' is no"),
+    "table, no image": (lambda f: table(f, ",1,1,20,20"), r"boxes\.csv: row 2, line 3 names no image"),
+    "table, text as level": (
+        lambda f: table(f, "a.png,1,1,20,20,much", column="occlusion"),
+        r"boxes\.csv: row 2, line 3: column 'occlusion': expected a number .*Received: 'much' \(image images/a\.png\)",
+    ),
+    "table, a share as level": (
+        lambda f: table(f, "a.png,1,1,20,20,0.4", column="occlusion"),
+        "row 2, line 3: occlusion '0.4' is no whole number",
+    ),
+    "table, text as distance": (
+        lambda f: table(f, "a.png,1,1,20,20,far", column="distance"),
+        "column 'distance': expected a number .*Received: 'far'",
+    ),
     "table, an unknown kind": (lambda f: table(f, "a.png,1,1,20,20,herd", column="kind"), "kind 'herd' is none of"),
-    "table, a number beyond all": (lambda f: table(f, "a.png,1,1,20,20,1e30", column="number"), "number '1e30' is no"),
+    "table, a number beyond all": (
+        lambda f: table(f, "a.png,1,1,20,20,1e30", column="number"),
+        "number '1e[+]30' is no",
+    ),
     "table, an unknown part": (lambda f: table(f, "a.png,1,1,20,20,holdout", column="part"), "part 'holdout'"),
 }
 
@@ -205,6 +217,11 @@ def test_a_line_of_class_names_counts_even_if_it_is_empty(tmp_path: pathlib.Path
     assert [found.class_names[label] for label in found.boxes.label] == ["bus", "car"]
 
 
+def names_of(text: str, folder: pathlib.Path) -> dict[int, str]:
+    (folder / "data.yaml").write_text(text)
+    return dict(yolo_files.read(folder / "data.yaml").names)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -212,13 +229,16 @@ def test_a_line_of_class_names_counts_even_if_it_is_empty(tmp_path: pathlib.Path
         ("names:\n  0: car\n# heavy ones\n  1: bus  # and coaches\nnc: 2", {0: "car", 1: "bus"}),
         ('names:\n  - "car #1"\n  - bus', {0: "car #1", 1: "bus"}),
         ("names: [car,\n  bus]\nnc: 2", {0: "car", 1: "bus"}),
+        ("names: ['car, sedan', person, bus]", {0: "car, sedan", 1: "person", 2: "bus"}),
+        ("heavy: &heavy [bus, truck]\nnames: *heavy", {0: "bus", 1: "truck"}),
+        ("names:\n- NA\n- null\n- no\n- 'it''s'", {0: "NA", 1: "null", 2: "no", 3: "it's"}),
     ],
 )
-def test_other_spellings_of_yaml_names_are_read(text: str, expected: dict[int, str]) -> None:
-    assert yolo._yaml_names(text) == expected
+def test_other_spellings_of_yaml_names_are_read(text: str, expected: dict[int, str], tmp_path: pathlib.Path) -> None:
+    assert names_of(text, tmp_path) == expected
 
 
-@pytest.mark.parametrize("content", [b'names: ["\\x"]', "names: [car, é]".encode("latin-1"), b"names: {car: 0}"])
+@pytest.mark.parametrize("content", [b'names: ["\\x"]', b"names: {car: 0}", b"names: [[car], bus]", b"- car", b"nc: 2"])
 def test_names_that_cannot_be_read_are_said_to_be_that(content: bytes, tmp_path: pathlib.Path) -> None:
     folder = yolo_folder(tmp_path / "y")
     (folder / "data.yaml").write_bytes(content)

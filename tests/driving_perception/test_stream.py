@@ -103,7 +103,7 @@ def test_images_at_a_rate_are_the_frames_of_their_folder(tmp_path: pathlib.Path)
 def test_names_that_differ_by_leading_zeros_only_have_an_order(tmp_path: pathlib.Path) -> None:
     for name in ("1.png", "01.png", "001.png", "2.png"):
         image(tmp_path / name)
-    names = [path.name for path in stream.files_of(tmp_path)]
+    names = [path.name for path in stream.find([tmp_path]).files]
     assert names == ["001.png", "01.png", "1.png", "2.png"]
 
 

@@ -110,6 +110,9 @@ def test_what_a_format_holds_comes_back_from_it(name: str, made: frames.Frames, 
     kept, columns, per_image, parts_held = HELD[name]
     write(made, tmp_path / "out", name, PARTS)
     found = data.load([str(tmp_path / "out")], class_names=NAMES)
+    if name == "yolo":
+        # What was left out stays out: its folders of parts do not name it.
+        made = made.take(np.flatnonzero(np.array(PARTS) != splits.LEFT_OUT))
     assert len(found) == len(made)
     np.testing.assert_allclose(rows(found, columns, kept), rows(made, columns, kept), rtol=0, atol=1e-3)
     order, expected = (np.argsort(each.images.content_hashes) for each in (found, made))

@@ -1,33 +1,34 @@
 """Every image and box checked: what a source gave is either usable, or bad with a reason."""
 
 import csv
-import hashlib
 import io
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import PIL
-import PIL.Image
-
 from apps.driving_perception import boxes as box
 from apps.driving_perception import classes
-from apps.driving_perception.readers import entries
+from apps.driving_perception.readers import entries, looking
 from shared import errors, files, splits
 
 _SHOWN = 5
 # A corner may lie this far outside: labels are rounded, and some tools count from 1.
 _SLACK_PIXELS, _SLACK_SHARE = 2.0, 0.02
+_ROUNDING = 1e-6
 
 
 class Bad(NamedTuple):
-    """A box or an image that cannot be used, and why; object 0 is the image itself."""
+    """A box or an image that cannot be used, and why; object 0 is the image itself.
+
+    ``where`` is the object's place in words, where its number alone does not say it.
+    """
 
     file: str
     object: int
     reason: str
     image: str
+    where: str = ""
 
 
 class Checked(NamedTuple):
@@ -50,68 +51,80 @@ class Checked(NamedTuple):
     kinds: tuple[int, ...]
 
 
-def check(source: entries.Source, meanings: Mapping[str, classes.Meaning]) -> tuple[list[Checked], list[Bad]]:
+class Found(NamedTuple):
+    """What is usable of a source, what is not, and what a reader should know."""
+
+    images: list[Checked]
+    bad: list[Bad]
+    notes: list[str]
+
+
+def check(source: entries.Source, meanings: Mapping[str, classes.Meaning]) -> Found:
     """Check every image of a source and every box in it; boxes of names that mean nothing to us go silently."""
+    relative = _in_fractions(source)
+    looks = looking.all_of(source.entries)
     kept, bad = [], []
+    repeated = 0
     seen: set[str] = set()
-    for entry in source.entries:
-        problem = entry.problem or ("an image of this name is listed twice" if entry.name in seen else "")
+    for entry, look in zip(source.entries, looks, strict=True):
+        problem = look.fault or ("an image of this name is listed twice" if entry.name in seen else "")
         if entry.part and entry.part not in splits.PARTS:
-            problem = problem or f"part {entry.part!r} is none of {', '.join(splits.PARTS)}"
+            problem = entry.problem or f"part {entry.part!r} is none of {', '.join(splits.PARTS)}"
         seen.add(entry.name)
-        size, digest, fault = ((0, 0), 0, problem) if problem else _look(entry)
-        if fault:
-            bad.append(Bad(entry.file, 0, fault, entry.name))
+        if problem:
+            bad.append(Bad(entry.file, 0, problem, entry.name))
             continue
-        found, faults = _things(entry, size, meanings)
+        found, faults = _things(entry, look.size, meanings, relative=relative)
         bad += faults
-        things, labels, kinds = zip(*found, strict=True) if found else ((), (), ())
-        kept.append(Checked(entry, size, digest, things, labels, kinds))
-    return kept, bad
+        distinct = _distinct(found)
+        repeated += len(found) - len(distinct)
+        things, labels, kinds = zip(*distinct, strict=True) if distinct else ((), (), ())
+        kept.append(Checked(entry, look.size, look.digest, things, labels, kinds))
+    fractions = sum(len(entry.things) for entry in source.entries) if relative else 0
+    said = {
+        "boxes have their corners in fractions of width and height: read so": fractions,
+        "boxes repeat another one of their class in their image: they count once": repeated,
+        "images are turned by Exif's orientation: pixels and boxes are taken as they are stored, not turned": sum(
+            look.orientation != 1 and not look.fault for look in looks
+        ),
+        "image files hold several pictures: the first is taken": sum(
+            look.pictures > 1 and not look.fault for look in looks
+        ),
+    }
+    return Found(kept, bad, [f"{count:,} {note}" for note, count in said.items() if count])
 
 
-def _look(entry: entries.Entry) -> tuple[tuple[int, int], int, str]:
-    """Return an image's size and digest, and why it cannot be used."""
-    try:
-        content = entry.item if isinstance(entry.item, bytes) else pathlib.Path(entry.item).read_bytes()
-        with PIL.Image.open(io.BytesIO(content)) as image:
-            size = image.size
-            whole = _whole(image, content)
-    except PIL.UnidentifiedImageError:
-        return (0, 0), 0, f"no image that can be read: it begins with {content[:8]!r}"
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        return (0, 0), 0, f"no image that can be read: {error}"
-    digest = int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
-    if not whole:
-        return size, digest, "the image file is cut off"
-    if entry.size is not None and entry.size != size:
-        labelled = f"{entry.size[0]} x {entry.size[1]}"
-        return size, digest, f"labelled for {labelled} pixels, but it has {size[0]} x {size[1]}"
-    return size, digest, ""
+def _in_fractions(source: entries.Source) -> bool:
+    """Tell whether a source that should have pixels has fractions: no corner is beyond 1, and some lie between."""
+    things = [thing for entry in source.entries for thing in entry.things if not (thing.problem or thing.relative)]
+    return all(map(_is_small, things)) and any(map(_is_fraction, things))
 
 
-def _whole(image: PIL.Image.Image, content: bytes) -> bool:
-    """Tell whether a file goes on to its end: one that was cut off opens all the same.
+def _is_small(thing: entries.Thing) -> bool:
+    return all(0 <= value <= 1 + _ROUNDING for value in thing.xyxy)
 
-    JPEG says so by its last two bytes, PNG by its chunks and their checksums; others are decoded.
-    """
-    if image.format == "JPEG" and content.rstrip(b"\0\r\n ")[-2:] == b"\xff\xd9":
-        return True
-    try:
-        if image.format == "PNG":
-            image.verify()
-        else:
-            image.load()
-    except (OSError, SyntaxError, ValueError):
-        return False
-    return True
+
+def _is_fraction(thing: entries.Thing) -> bool:
+    """Tell corners that are fractions: in pixels the box would be a part of a single one."""
+    return _is_small(thing) and any(value % 1 > _ROUNDING for value in thing.xyxy)
+
+
+def _distinct(
+    found: Sequence[tuple[entries.Thing, str | None, int]],
+) -> list[tuple[entries.Thing, str | None, int]]:
+    """Return boxes without those that repeat another of their class: an object that was labelled twice is one."""
+    first: dict[object, tuple[entries.Thing, str | None, int]] = {}
+    for thing, label, kind in found:
+        first.setdefault((label, kind, tuple(round(value, 2) for value in thing.xyxy)), (thing, label, kind))
+    return list(first.values())
 
 
 def _things(
-    entry: entries.Entry, size: tuple[int, int], meanings: Mapping[str, classes.Meaning]
+    entry: entries.Entry, size: tuple[int, int], meanings: Mapping[str, classes.Meaning], *, relative: bool
 ) -> tuple[list[tuple[entries.Thing, str | None, int]], list[Bad]]:
     kept, bad = [], []
-    for thing in entry.things:
+    for given in entry.things:
+        thing = given._replace(relative=given.relative or relative)
         meaning = meanings.get(classes.plain(thing.name))
         if meaning == classes.DROPPED and not thing.problem:
             continue
@@ -120,7 +133,7 @@ def _things(
             known = ", ".join(classes.CLASS_NAMES)
             fault = f"class {thing.name!r} has no meaning here (known: {known}; --class-file maps others)"
         if fault or meaning is None:
-            bad.append(Bad(entry.file, thing.number, fault, entry.name))
+            bad.append(Bad(entry.file, thing.number, fault, entry.name, thing.where))
         else:
             kind = meaning.kind if meaning.kind != box.OBJECT else thing.kind
             kept.append((placed, meaning.label, kind))
@@ -137,6 +150,8 @@ def _placed(thing: entries.Thing, size: tuple[int, int]) -> tuple[entries.Thing,
     if not all(map(math.isfinite, corners)):
         return thing, f"a corner is not finite: {shown}"
     left, top, right, bottom = corners
+    if not thing.relative and _is_fraction(thing):
+        return thing, f"corners that look like fractions among others in pixels: {shown}"
     if right <= left or bottom <= top:
         return thing, f"an empty box: {shown}"
     outside = [max(-corners[i], corners[i + 2] - size[i]) for i in (0, 1)]
@@ -173,11 +188,14 @@ def settle(bad: Sequence[Bad], *, images: int, skip_bad: bool, quarantine: pathl
     if bad and quarantine is not None:
         table = io.StringIO(newline="")
         writer = csv.writer(table)
-        writer.writerow(Bad._fields)
-        writer.writerows(bad)
+        writer.writerow(Bad._fields[:-1])
+        writer.writerows(each[:-1] for each in bad)
         files.write_text(quarantine, table.getvalue())
 
 
 def _shown(each: Bad) -> str:
-    where = f"{each.file}, object {each.object}" if each.object else each.file
-    return f"{where}: {each.reason}"
+    place = each.where or (f"object {each.object}" if each.object else "")
+    # A file that labels one image is named after it; one that labels many says nothing of which.
+    same = pathlib.PurePath(each.file).stem in (entries.stem(pathlib.PurePath(each.image)), "") or not each.image
+    image = "" if same or each.image in each.reason else f" (image {each.image})"
+    return f"{each.file}{': ' if each.where else ', ' if place else ''}{place}: {each.reason}{image}"

@@ -7,17 +7,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from apps.driving_perception import boxes as box
+from shared.sources import cells
 
 Item: TypeAlias = pathlib.Path | bytes
 Corners: TypeAlias = tuple[float, float, float, float]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+# What Pillow decodes; the graph gets what is neither JPEG nor PNG as PNG.
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".png", ".apng", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff",
+    ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".mpo",
+)  # fmt: skip
+# How files begin that may be images under a name without suffix.
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 # A file of this name marks a folder of images that were rendered, not taken.
 RENDERED = "SYNTHETIC"
 # What sources call the official parts.
 PARTS = {
-    **{name: "train" for name in ("train", "training")},
-    **{name: "validation" for name in ("validation", "valid", "val", "dev")},
+    **{name: "train" for name in ("train", "training", "trainval")},
+    **{name: "validation" for name in ("validation", "valid", "val", "dev", "minival")},
     **{name: "test" for name in ("test", "testing")},
 }
 
@@ -42,7 +49,8 @@ class Thing(NamedTuple):
     Attributes:
         name: Its class as the source says it.
         xyxy: Left, top, right, bottom in pixels; in fractions where ``relative``.
-        number: Its place in its file, from 1, for messages.
+        number: Its place in its file, from 1, for messages: the row of a table, the line of a text.
+        where: Its place in words, where the number alone does not say it; "" for ``object N``.
         kind: ``REGION`` or ``NEIGHBOUR`` where the source says so; else ``OBJECT``, and the name may say more.
         occlusion: Level, or ``UNKNOWN``.
         truncation: Share outside the image; NaN unknown.
@@ -62,6 +70,7 @@ class Thing(NamedTuple):
     track: int = box.UNKNOWN
     relative: bool = False
     problem: str = ""
+    where: str = ""
 
 
 class Entry(NamedTuple):
@@ -81,6 +90,7 @@ class Entry(NamedTuple):
         part: Official part, "" where there is none.
         known: Class names of ours that are labelled in this image, where not those of the source.
         problem: Why the image cannot be used.
+        inferred: Whether no label file speaks of it, and it counts as an image without boxes by the format's rule.
     """
 
     name: str
@@ -96,6 +106,7 @@ class Entry(NamedTuple):
     part: str = ""
     known: Sequence[str] | None = None
     problem: str = ""
+    inferred: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,6 +119,8 @@ class Source:
         vocabulary: Class names that it labels, as it says them, whether or not they occur.
         notes: What a reader of the report should know.
         synthetic: Whether the images were rendered, not taken.
+        columns: Of a table: what each column is taken for, in words.
+        told: Files that were read, or that a note tells of, besides the images of ``entries`` and their label files.
     """
 
     name: str
@@ -115,6 +128,8 @@ class Source:
     vocabulary: Sequence[str]
     notes: Sequence[str] = ()
     synthetic: bool = False
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    told: frozenset[pathlib.Path] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,25 +148,47 @@ class Options:
     Attributes:
         single_class: Class of boxes in a table that has no class column.
         labelled: Whether labels are wanted; without, folders of images will do.
+        follow_links: Whether to follow links that lead out of a source's folder.
+        decimal: Mark before the fraction in numbers of text.
         scenes: Which scenes ``road-scenes`` means.
     """
 
     single_class: str = "car"
     labelled: bool = True
+    follow_links: bool = False
+    decimal: cells.Decimal = "auto"
     scenes: SceneSettings = dataclasses.field(default_factory=SceneSettings)
 
 
-def pictures(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Return the image files below a folder, in order of their paths; hidden ones are other programs' and no data."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+def is_picture(path: pathlib.Path) -> bool:
+    """Tell an image file by its suffix; where it has none, or only a number, by its first bytes."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return True
+    if suffix and not suffix[1:].isdecimal():
+        return False
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(16)
+    except OSError:
+        return False
+    return head.startswith(_BEGINNINGS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def stem(path: pathlib.PurePath) -> str:
+    """Return an image's name without its suffix; a number after a dot is none.
+
+    >>> stem(pathlib.PurePath("x/a.b.JPG")), stem(pathlib.PurePath("camera.0001"))
+    ('a.b', 'camera.0001')
+    """
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def by_stem(paths: Iterable[pathlib.Path]) -> dict[str, list[pathlib.Path]]:
-    """Group files by their name without suffix: formats that pair files so can use only groups of one."""
+    """Group images by their name without suffix: formats that pair files so can use only groups of one."""
     found: dict[str, list[pathlib.Path]] = {}
     for path in paths:
-        found.setdefault(path.stem, []).append(path)
+        found.setdefault(stem(path), []).append(path)
     return found
 
 
@@ -168,15 +205,15 @@ def twice(paths: Sequence[pathlib.Path], what: str) -> str:
     )
 
 
-def number(text: str) -> float:
+def number(text: object) -> float:
     """Return a number; NaN for what is none.
 
     >>> number(" 2.5 "), number("wide")
     (2.5, nan)
     """
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return float(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
@@ -188,6 +225,16 @@ def part(text: object) -> str:
     """
     name = "" if text is None or text != text else str(text).strip().lower()
     return PARTS.get(name, name)
+
+
+def flag(value: object, name: str) -> tuple[bool, str]:
+    """Return what a flag says, and why it cannot be read; nothing means no.
+
+    >>> flag("0", "iscrowd"), flag(None, "iscrowd"), flag("much", "iscrowd")
+    ((False, ''), (False, ''), (False, "iscrowd 'much' is neither yes nor no"))
+    """
+    said = False if cells.is_nothing(value) else cells.truth(value)
+    return bool(said), f"{name} {value!r} is neither yes nor no" if said is None else ""
 
 
 def extras(said: Mapping[str, object]) -> tuple[dict[str, Any], str]:
@@ -216,13 +263,3 @@ def extras(said: Mapping[str, object]) -> tuple[dict[str, Any], str]:
         usable = given if fits and not (name == "occlusion" and given == _KITTI_UNKNOWN) else unknown
         found[name] = int(usable) if whole else usable
     return found, problem
-
-
-def image_beside(folder: pathlib.Path, stem: str) -> pathlib.Path | None:
-    """Return the image of a folder with this name, whatever its suffix."""
-    for suffix in SUFFIXES:
-        for spelled in (suffix, suffix.upper()):
-            path = folder / f"{stem}{spelled}"
-            if path.is_file():
-                return path
-    return None

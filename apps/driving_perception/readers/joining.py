@@ -43,6 +43,7 @@ def assemble(
     meanings: Mapping[str, classes.Meaning],
     *,
     bad: int,
+    notes: Sequence[str],
 ) -> frames.Frames:
     """Join the usable images of all sources.
 
@@ -52,6 +53,7 @@ def assemble(
         names: The classes.
         meanings: Of the sources' names.
         bad: Number of boxes and images set aside.
+        notes: What readers and checks said.
     """
     images = [image for each in checked for image in each]
     number = np.repeat(np.arange(len(sources)), [len(each) for each in checked])
@@ -60,7 +62,7 @@ def assemble(
     known = [
         _known(image, sources[source], names, meanings) for image, source in zip(images, number.tolist(), strict=True)
     ]
-    return frames.Frames(
+    found = frames.Frames(
         images=frames.Images(
             names=_unique(images, number, titles),
             items=_objects([image.entry.item for image in images]),
@@ -79,20 +81,37 @@ def assemble(
         weather=_objects([image.entry.weather for image in images]),
         fixed_parts=np.array([image.entry.part for image in images], dtype="<U10"),
         sources=number.astype(np.int64),
-        source_names=tuple(source.name for source in sources),
-        sha256=fingerprint(hashes, boxes, names),
-        notes=tuple(_notes(sources, bad=bad, dropped=dropped)),
+        source_names=tuple(titles),
+        sha256="",
+        notes=tuple(_notes(notes, bad=bad, dropped=dropped)),
         quarantined=bad,
         synthetic=any(source.synthetic for source in sources),
+        columns=_columns(sources, titles),
     )
+    return dataclasses.replace(found, sha256=fingerprint(found))
 
 
-def fingerprint(hashes: NDArray[np.uint64], boxes: box.Boxes, names: Sequence[str]) -> str:
-    """Return the SHA-256 of images and labels, whatever the order of the images."""
+def fingerprint(collection: frames.Frames) -> str:
+    """Return the SHA-256 of all that training and the split read of images and labels, whatever their order."""
+    boxes, hashes = collection.boxes, collection.images.content_hashes
     rows = np.concatenate([boxes.xyxy.round(2).astype(np.float64), np.stack([boxes.label, boxes.kind], axis=1)], axis=1)
     lines = sorted(f"{hashes[image]} {row.tolist()}" for image, row in zip(boxes.image, rows, strict=True))
-    text = "\n".join([*sorted(map(str, hashes.tolist())), *lines, *names])
-    return hashlib.sha256(text.encode()).hexdigest()
+    said = sorted(filter(None, (_said(collection, row) for row in range(len(collection)))))
+    text = "\n".join([*sorted(map(str, hashes.tolist())), *lines, *said, *collection.class_names])
+    return hashlib.sha256(text.encode("utf-8", errors="backslashreplace")).hexdigest()
+
+
+def _said(collection: frames.Frames, row: int) -> str:
+    """Return what is said of an image besides its boxes, as one line; "" where nothing is."""
+    unknown = [collection.class_names[i] for i in np.flatnonzero(~collection.known_classes[row])]
+    said = {
+        "part": str(collection.fixed_parts[row]),
+        "sequence": str(collection.sequences[row]),
+        "number": "" if collection.numbers[row] == box.UNKNOWN else str(collection.numbers[row]),
+        "not labelled for": ", ".join(unknown),
+    }
+    given = "; ".join(f"{name} {value}" for name, value in said.items() if value)
+    return f"{collection.images.content_hashes[row]}: {given}" if given else ""
 
 
 def _boxes(images: Sequence[checking.Checked], names: tuple[str, ...]) -> tuple[box.Boxes, int]:
@@ -128,7 +147,18 @@ def _known(
 def _titles(sources: Sequence[entries.Source]) -> list[str]:
     """Return the sources' names, numbered where two have the same."""
     names = [source.name for source in sources]
-    return [f"{name}-{i + 1}" if names.count(name) > 1 else name for i, name in enumerate(names)]
+    titles = [f"{name}-{i + 1}" if names.count(name) > 1 else name for i, name in enumerate(names)]
+    # A folder may be called road-2 beside two that are called road.
+    return titles if len(set(titles)) == len(titles) else [f"{name}-{i + 1}" for i, name in enumerate(titles)]
+
+
+def _columns(sources: Sequence[entries.Source], titles: Sequence[str]) -> dict[str, str]:
+    """Return what the columns of tables are taken for; with several sources, with the source's name before."""
+    return {
+        (f"{title}: {column}" if len(sources) > 1 else column): role
+        for source, title in zip(sources, titles, strict=True)
+        for column, role in source.columns.items()
+    }
 
 
 def _sequence(image: checking.Checked, title: str) -> str:
@@ -149,8 +179,8 @@ def _unique(
     return _objects(names)
 
 
-def _notes(sources: Sequence[entries.Source], *, bad: int, dropped: int) -> list[str]:
-    notes = [note for source in sources for note in source.notes]
+def _notes(given: Sequence[str], *, bad: int, dropped: int) -> list[str]:
+    notes = [*given]
     if dropped:
         notes.append(f"{dropped:,} boxes are of classes that are not to be found here: they do not count")
     if bad:

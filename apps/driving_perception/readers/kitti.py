@@ -7,7 +7,7 @@ in pixels, height, width, length, and the place x, y, z in metres; -1 and -1000 
 import math
 import pathlib
 
-from apps.driving_perception.readers import entries
+from apps.driving_perception.readers import entries, official, place
 from shared import errors
 
 # What KITTI's annotators labelled in every image.
@@ -16,44 +16,77 @@ _COLUMNS = (15, 16)
 _UNGIVEN = -999.0
 
 
-def recognise(folder: pathlib.Path) -> bool:
+def recognise(files: place.Place) -> bool:
     """Tell by the two folders."""
-    return _root(folder) is not None
+    return bool(_roots(files))
 
 
-def read(folder: pathlib.Path) -> entries.Source:
-    """Read a folder that holds ``image_2`` and ``label_2``, or ``training`` with them.
+def read(files: place.Place) -> entries.Source:
+    """Read a folder that holds ``image_2`` and ``label_2``, or ``training``, and ``testing`` where it has labels.
 
     Raises:
-        errors.InputError: It does not.
+        errors.InputError: It does not, or an image is in two lists of parts.
     """
-    root = _root(folder)
-    if root is None:
-        raise errors.InputError(f"{folder}: expected the folders image_2 and label_2 of KITTI. Received: neither")
-    images = entries.by_stem(entries.pictures(root / "image_2"))
-    labels = {path.stem: path for path in sorted((root / "label_2").glob("*.txt"))}
+    roots = _roots(files)
+    if not roots:
+        raise errors.InputError(f"{files.path}: expected the folders image_2 and label_2 of KITTI. Received: neither")
+    found = [entry for root in roots for entry in _entries(root, files)]
+    lists = official.lists(files.folder, files) or official.lists(roots[0], files)
+    notes: list[str] = []
+    if lists:
+        images = {
+            entries.stem(pathlib.Path(entry.item)): entry for entry in found if isinstance(entry.item, pathlib.Path)
+        }
+        known = {stem: entry.item for stem, entry in images.items() if isinstance(entry.item, pathlib.Path)}
+        parts = official.settle(
+            official.by_list(lists, lambda line, _: known.get(pathlib.PurePath(line).name), folder=files.folder),
+            where=f"{files.folder}, ImageSets",
+        )
+        notes += [
+            official.counted(parts, where="ImageSets"),
+            official.left_out(known.values(), parts, where="ImageSets"),
+        ]
+        found = [
+            *(entry._replace(part=parts.of[entry.item]) for entry in found if entry.item in parts.of),
+            *parts.strays,
+        ]
+    others = {thing.name for entry in found for thing in entry.things} - set(VOCABULARY)
+    return entries.Source(
+        name=files.folder.resolve().name,
+        entries=found,
+        vocabulary=(*VOCABULARY, *sorted(others)),
+        notes=[note for note in notes if note],
+        told=frozenset((*lists, *(files.pictures() if lists else ()))),
+    )
+
+
+def _roots(files: place.Place) -> list[pathlib.Path]:
+    both = {path.relative_to(files.folder).parts[:-1] for path in files.files}
+    folders = {parts[:i] for parts in both for i in range(1, len(parts) + 1)}
+    for names in ((), ("training",)):
+        if {(*names, "image_2"), (*names, "label_2")} <= folders:
+            tested = {("testing", "image_2"), ("testing", "label_2")} <= folders and names
+            roots = [names, ("testing",)] if tested else [names]
+            return [files.folder.joinpath(*root) for root in roots]
+    return []
+
+
+def _entries(root: pathlib.Path, files: place.Place) -> list[entries.Entry]:
+    images = entries.by_stem(files.pictures(root / "image_2"))
+    labels = {path.stem: path for path in files.direct(root / "label_2", ".txt")}
+    part = place.part_of_folders(root / "x", inside=files.folder)
     found = []
     for stem, paths in images.items():
         label, path = labels.get(stem), paths[0]
         problem = entries.twice(paths, "images of one name") or ("" if label else f"no label_2/{stem}.txt")
         things = () if problem or label is None else tuple(_things(label))
-        found.append(entries.Entry(path.name, path, str(label or path), things, problem=problem))
-    missing = [
+        name = f"{root.name}/{path.name}" if part == "test" else path.name
+        found.append(entries.Entry(name, path, str(label or path), things, part=part, problem=problem))
+    return found + [
         entries.Entry(f"{stem}.png", path, str(path), problem=f"no image image_2/{stem}.png or .jpeg")
         for stem, path in labels.items()
         if stem not in images
     ]
-    others = {thing.name for entry in found for thing in entry.things} - set(VOCABULARY)
-    return entries.Source(
-        name=folder.resolve().name, entries=[*found, *missing], vocabulary=(*VOCABULARY, *sorted(others))
-    )
-
-
-def _root(folder: pathlib.Path) -> pathlib.Path | None:
-    for root in (folder, folder / "training"):
-        if (root / "image_2").is_dir() and (root / "label_2").is_dir():
-            return root
-    return None
 
 
 def _things(path: pathlib.Path) -> list[entries.Thing]:

@@ -5,13 +5,14 @@ import pathlib
 from collections.abc import Callable
 
 from apps.driving_perception import config
-from apps.driving_perception.readers import bdd100k, coco, entries, kitti, table, voc, yolo
+from apps.driving_perception.readers import bdd100k, coco, entries, kitti, place, table, voc, yolo
 from shared import errors
+from shared.sources import folders
 
 SCENES = "road-scenes"
 FORMATS = config.FORMATS
 
-_READERS: dict[str, Callable[[pathlib.Path], entries.Source]] = {
+_READERS: dict[str, Callable[[place.Place], entries.Source]] = {
     "kitti": kitti.read,
     "voc": voc.read,
     "coco": coco.read,
@@ -19,7 +20,7 @@ _READERS: dict[str, Callable[[pathlib.Path], entries.Source]] = {
     "bdd100k": bdd100k.read,
 }
 # In this order: a folder of one format often holds what another would recognise, too.
-_TESTS: dict[str, Callable[[pathlib.Path], bool]] = {
+_TESTS: dict[str, Callable[[place.Place], bool]] = {
     "kitti": kitti.recognise,
     "coco": coco.recognise,
     "bdd100k": bdd100k.recognise,
@@ -27,40 +28,100 @@ _TESTS: dict[str, Callable[[pathlib.Path], bool]] = {
     "yolo": yolo.recognise,
     "voc": voc.recognise,
 }
+_FOLDERS_ONLY = ("kitti", "voc")
 
 
 def read(spec: str, *, options: entries.Options, data_format: str) -> entries.Source:
-    """Read a source of files; ``road-scenes`` is not one.
+    """Read a source of files; ``road-scenes`` is not one. What lies in it and is not read is counted in its notes.
 
     Raises:
-        errors.InputError: It does not exist, is of no known format, or not of the one that was named.
+        errors.InputError: It does not exist, is of no known format, or not of the one that was named; or a link leads
+            out of its folder and ``options.follow_links`` is not set.
     """
     if data_format not in FORMATS:
         raise errors.InputError(f"data_format: expected one of {', '.join(FORMATS)}. Received: {data_format!r}")
     path = locate(spec)
-    found = _read(path, spec, options=options, data_format=data_format)
-    return dataclasses.replace(found, synthetic=found.synthetic or is_rendered(path))
+    files = place.Place(path, follow_links=options.follow_links)
+    found = _read(files, options=options, data_format=data_format)
+    part = _part_of_path(path)
+    return dataclasses.replace(
+        found,
+        entries=[entry if entry.part or not part else entry._replace(part=part) for entry in found.entries],
+        notes=[*files.notes, *found.notes, *_left(files, found)],
+        synthetic=found.synthetic or is_rendered(path),
+    )
 
 
-def _read(path: pathlib.Path, spec: str, *, options: entries.Options, data_format: str) -> entries.Source:
-    kind = recognise(path) if data_format == "auto" else data_format
-    if not kind:
-        if options.labelled:
-            raise errors.InputError(
-                f"{spec}: expected labelled images: {', '.join(_TESTS)}. Received: a file or folder that is none of "
-                "these (--data-format names one)"
-            )
-        return plain(path)
-    if kind == "table":
-        return table.read(path, options=options)
-    return _READERS[kind](path)
+def _read(files: place.Place, *, options: entries.Options, data_format: str) -> entries.Source:
+    kind = _kind(files) if data_format == "auto" else data_format
+    parts = {} if files.is_file or (kind and _kind(files) == kind) else _parts(files, kind)
+    if parts:
+        return _joined(files, {name: _by(each, kind, options) for name, (each, kind) in parts.items()})
+    if kind:
+        return _by(files, kind, options)
+    if options.labelled:
+        raise errors.InputError(
+            f"{files.path}: expected labelled images: {', '.join(_TESTS)}. Received: a file or folder that is none of "
+            "these (--data-format names one)"
+        )
+    return plain(files)
+
+
+def _by(files: place.Place, kind: str, options: entries.Options) -> entries.Source:
+    return table.read(files, options=options) if kind == "table" else _READERS[kind](files)
+
+
+def _parts(files: place.Place, named: str) -> dict[str, tuple[place.Place, str]]:
+    """Return the folders of official parts that are data sets of their own, and the format of each."""
+    inner = {name: each for name, each in files.children().items() if name.lower() in entries.PARTS}
+    kinds = {name: named or _kind(each) for name, each in inner.items()}
+    return {name: (inner[name], kind) for name, kind in kinds.items() if kind and _TESTS[kind](inner[name])}
+
+
+def _joined(files: place.Place, parts: dict[str, entries.Source]) -> entries.Source:
+    """Return the folders of parts as one source, named by their paths below it."""
+    return entries.Source(
+        name=files.folder.resolve().name,
+        entries=[
+            entry._replace(name=f"{name}/{entry.name}", part=entry.part or entries.PARTS[name.lower()])
+            for name, source in parts.items()
+            for entry in source.entries
+        ],
+        vocabulary=list(dict.fromkeys(word for source in parts.values() for word in source.vocabulary)),
+        notes=[f"{name}: {note}" for name, source in parts.items() for note in source.notes],
+        columns={column: role for source in parts.values() for column, role in source.columns.items()},
+        told=frozenset(path for source in parts.values() for path in source.told),
+    )
+
+
+def _part_of_path(path: pathlib.Path) -> str:
+    """Return the official part that a source's own path says: one part of a set may be given alone."""
+    full = path.resolve()
+    if path.is_dir():
+        return place.part_of_folders(pathlib.PurePath(full.name) / "x")
+    return place.part_of_name(path.stem) or place.part_of_folders(pathlib.PurePath(full.parent.name) / "x")
+
+
+def _left(files: place.Place, found: entries.Source) -> list[str]:
+    """Say how many files of a folder were not read, images apart from others."""
+    if files.is_file:
+        return []
+    read = {entry.item for entry in found.entries} | {pathlib.Path(entry.file) for entry in found.entries}
+    rest = [path for path in files.files if path not in read and path not in found.told]
+    rest = [path for path in rest if path.name != entries.RENDERED]
+    images = [path for path in rest if entries.is_picture(path)]
+    left = f"{len(images):,} images are in no file of labels: they are not used" if images else ""
+    return [note for note in (left, folders.unread(path for path in rest if path not in set(images))) if note]
 
 
 def recognise(path: pathlib.Path) -> str:
     """Return the format of a file or folder that exists, "" for none."""
-    folders_only = ("kitti", "yolo", "voc")
+    return _kind(place.Place(path))
+
+
+def _kind(files: place.Place) -> str:
     return next(
-        (kind for kind, test in _TESTS.items() if (path.is_dir() or kind not in folders_only) and test(path)), ""
+        (kind for kind, test in _TESTS.items() if not (files.is_file and kind in _FOLDERS_ONLY) and test(files)), ""
     )
 
 
@@ -84,15 +145,14 @@ def locate(spec: str, *, data_format: str = "auto") -> pathlib.Path:
     )
 
 
-def plain(path: pathlib.Path) -> entries.Source:
+def plain(files: place.Place) -> entries.Source:
     """Return an image, or the images of a folder, without labels.
 
     Raises:
         errors.InputError: There is no image.
     """
-    folder = path if path.is_dir() else path.parent
-    images = entries.pictures(path) if path.is_dir() else [path]
+    images = [files.path] if files.is_file else files.pictures()
     if not images:
-        raise errors.InputError(f"{path}: expected images ({', '.join(entries.SUFFIXES)}). Received: none")
-    listed = [entries.Entry(image.relative_to(folder).as_posix(), image, str(image)) for image in images]
-    return entries.Source(name=path.resolve().name, entries=listed, vocabulary=())
+        raise errors.InputError(f"{files.path}: expected images ({', '.join(entries.SUFFIXES)}). Received: none")
+    listed = [entries.Entry(files.below(image), image, str(image)) for image in images]
+    return entries.Source(name=files.path.resolve().name, entries=listed, vocabulary=())

@@ -1,105 +1,147 @@
 """A table of boxes, CSV or Parquet: a row for each box, with the image's name and its corners.
 
 Columns are recognised by their usual names. Images that the table does not list have no boxes, where images that it
-lists stand in the same folder; in other folders nothing says that they were looked at, and they are not used.
+lists stand in the same folder; in other folders nothing says that they were looked at, and they are not used. A folder
+may hold a table for each official part: ``train.csv``, ``val.csv``, ``test.csv``.
 """
 
 import math
 import pathlib
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import pandas as pd
+import numpy as np
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception.readers import entries
+from apps.driving_perception.readers import cells_of_boxes, entries, place
 from shared import errors
 
-SUFFIXES = (".csv", ".parquet")
-COLUMNS = {
-    "image": ("image", "filename", "file", "file_name", "path", "image_id", "img"),
-    "xmin": ("xmin", "x1", "left", "x_min"),
-    "ymin": ("ymin", "y1", "top", "y_min"),
-    "xmax": ("xmax", "x2", "right", "x_max"),
-    "ymax": ("ymax", "y2", "bottom", "y_max"),
-    "class": ("class", "label", "name", "category", "class_name"),
-    "kind": ("kind",),
-    "ignore": ("ignore", "iscrowd", "crowd"),
-    "occlusion": ("occlusion", "occluded"),
-    "truncation": ("truncation", "truncated"),
-    "distance": ("distance", "distance_m", "depth"),
-    "track": ("track", "track_id", "object_id"),
-    "sequence": ("sequence", "clip", "video", "drive"),
-    "number": ("number", "frame", "frame_id", "frame_number"),
-    "seconds": ("seconds", "time", "timestamp"),
-    "time_of_day": ("time_of_day", "timeofday"),
-    "weather": ("weather",),
-    "part": ("part", "split"),
-    "known_classes": ("known_classes",),
-}
-_NEEDED = ("image", "xmin", "ymin", "xmax", "ymax")
 # Between the names of the classes that an image is labelled for.
 KNOWN_SEPARATOR = "|"
-_USUAL = ("boxes.csv", "boxes.parquet", "annotations.csv", "labels.csv", "train.csv", "bbox.csv")
+_USUAL = ("boxes.csv", "boxes.parquet", "boxes.tsv", "annotations.csv", "labels.csv", "train.csv", "bbox.csv")
+_OURS = ("split.csv", "quarantine.csv")
 
 
-def recognise(path: pathlib.Path) -> bool:
+class _Images(NamedTuple):
+    """The images around a table, by their paths below the folder and by their own names."""
+
+    by_path: dict[str, pathlib.Path]
+    by_name: dict[str, list[str]]
+
+    def find(self, name: str, part: str) -> list[str]:
+        """Return the paths that a name means; where several have it, those in the folder of the part."""
+        spelled = pathlib.PurePosixPath(name.replace("\\", "/")).as_posix()
+        if spelled in self.by_path:
+            return [spelled]
+        matches = self.by_name.get(pathlib.PurePosixPath(spelled).name, [])
+        of_part = [path for path in matches if part and place.part_of_folders(path) == part]
+        return of_part if len(of_part) == 1 else matches
+
+
+def recognise(files: place.Place) -> bool:
     """Tell by the five columns that are needed."""
-    file = file_of(path)
-    if file is None:
-        return False
-    return set(_NEEDED) <= set(_renamed(_head(file)))
+    return bool(_files(files))
 
 
-def file_of(path: pathlib.Path) -> pathlib.Path | None:
-    """Return the table that a path means: itself, one of the usual names in a folder, or its only one."""
-    if path.is_file():
-        return path if path.suffix.lower() in SUFFIXES else None
-    for name in _USUAL:
-        if (path / name).is_file():
-            return path / name
-    found = [each for each in sorted(path.iterdir()) if each.suffix.lower() in SUFFIXES and each.name != "split.csv"]
-    return found[0] if len(found) == 1 else None
-
-
-def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
-    """Read a table, or the folder that holds it.
+def read(files: place.Place, *, options: entries.Options) -> entries.Source:
+    """Read a table, or the folder that holds it, or one table for each official part.
 
     Raises:
-        errors.InputError: There is none, or a column is missing.
+        errors.InputError: There is none, a column is missing, or a row cannot be read.
     """
-    file = file_of(path)
-    if file is None:
-        raise errors.InputError(f"{path}: expected one table of boxes (.csv, .parquet). Received: none or several")
-    table = _table(file)
-    missing = [name for name in _NEEDED if name not in table]
-    if missing:
+    found = _files(files, any_columns=True)
+    if not found:
         raise errors.InputError(
-            f"{file}: expected the columns {', '.join(_NEEDED)}. Received: none for {', '.join(missing)}"
+            f"{files.path}: expected one table of boxes (.csv, .tsv, .parquet), or one for each official part. "
+            "Received: none or several"
         )
-    folder = path if path.is_dir() else path.parent
-    images = {image.relative_to(folder).as_posix(): image for image in entries.pictures(folder)}
-    by_name: dict[str, list[str]] = {}
-    for name in images:
-        by_name.setdefault(pathlib.PurePath(name).name, []).append(name)
-    nameless = [f"row {row + 2}" for row in table.index[table["image"].isna()].tolist()]
-    rows = {str(name): group for name, group in table.dropna(subset="image").groupby("image", sort=False)}
-    found, held = [], set()
-    for name, group in rows.items():
-        matches = [name] if name in images else by_name.get(pathlib.PurePath(name).name, [])
-        held.update(matches[:1])
-        image = images.get(matches[0]) if len(matches) == 1 else None
-        found.append(_entry(matches[0] if image else name, image, group, file, options))
-    rest = [(name, image) for name, image in images.items() if name not in held]
-    listed = {images[name].parent for name in held}
-    bare = [entries.Entry(name, image, str(file)) for name, image in rest if image.parent in listed]
-    strays = [entries.Entry(row, file, str(file), problem=f"{row} names no image") for row in nameless]
-    names = [str(name) for name in table["class"].dropna().unique()] if "class" in table else [options.single_class]
+    tables = [cells_of_boxes.read(file, decimal=options.decimal) for file in found]
+    pictures = files.pictures()
+    images = _Images({files.below(path): path for path in pictures}, {})
+    for name in images.by_path:
+        images.by_name.setdefault(pathlib.PurePath(name).name, []).append(name)
+    parts = ["" if len(tables) == 1 else place.part_of_name(table.file.stem) for table in tables]
+    listed = [
+        entry for table, part in zip(tables, parts, strict=True) for entry in _entries(table, images, options, part)
+    ]
+    held = {entry.item for entry in listed}
+    rest = [path for path in pictures if path not in held]
+    folders = {path.parent for path in held if isinstance(path, pathlib.Path)}
+    others = [path for path in _beside(files) if path not in found and _is_ours(path)]
+    theirs = {path for other in others for path in _listed_in(other, images, options)}
+    taken = sum(path in theirs for path in rest)
+    rest = [path for path in rest if path not in theirs]
+    bare = [
+        entries.Entry(files.below(path), path, str(found[0]), part=_part_of(path, listed, files), inferred=True)
+        for path in rest
+        if path.parent in folders
+    ]
+    names = [name for table in tables for name in _classes(table, options)]
+    named = ", ".join(file.name for file in found)
+    several = len(tables) > 1
     return entries.Source(
-        name=folder.resolve().name,
-        entries=[*found, *bare, *strays],
-        vocabulary=names,
-        notes=_notes(file.name, bare=len(bare), elsewhere=len(rest) - len(bare)),
+        name=files.folder.resolve().name,
+        entries=[*listed, *bare],
+        vocabulary=list(dict.fromkeys(names)),
+        notes=[
+            *(note for table in tables for note in table.notes),
+            *_notes(named, bare=len(bare), elsewhere=len(rest) - len(bare)),
+            *(
+                [
+                    f"{taken:,} images are in other tables ({', '.join(sorted(path.name for path in others))}): "
+                    "they are not used"
+                ]
+                if taken
+                else []
+            ),
+        ],
+        columns={
+            (f"{table.file.name}: {column}" if several else column): role
+            for table in tables
+            for column, role in table.columns.items()
+        },
+        told=frozenset((*found, *pictures)),
     )
+
+
+def _files(files: place.Place, *, any_columns: bool = False) -> list[pathlib.Path]:
+    """Return the tables that a path means: itself, one of the usual names, the folder's only one, or one for a part."""
+    if files.is_file:
+        candidates = [files.path] if files.path.suffix.lower() in cells_of_boxes.SUFFIXES else []
+        return candidates if any_columns or all(map(_is_ours, candidates)) else []
+    beside = _beside(files)
+    ours = [path for path in beside if _is_ours(path)]
+    parts = [place.part_of_name(path.stem) for path in ours]
+    if len(ours) > 1 and all(parts) and len(set(parts)) == len(parts):
+        return ours
+    usual = [path for name in _USUAL for path in beside if path.name == name]
+    chosen = usual[:1] or (beside if len(beside) == 1 else ours if len(ours) == 1 else [])
+    return chosen if any_columns or all(map(_is_ours, chosen)) else []
+
+
+def _beside(files: place.Place) -> list[pathlib.Path]:
+    return [path for path in files.direct(files.folder, *cells_of_boxes.SUFFIXES) if path.name not in _OURS]
+
+
+def _listed_in(file: pathlib.Path, images: _Images, options: entries.Options) -> list[pathlib.Path]:
+    """Return the images that a table lists."""
+    names = dict.fromkeys(cells_of_boxes.read(file, decimal=options.decimal).text["image"].tolist())
+    return [images.by_path[path] for name in names for path in images.find(name, "")]
+
+
+def _is_ours(file: pathlib.Path) -> bool:
+    return set(cells_of_boxes.NEEDED) <= cells_of_boxes.roles(cells_of_boxes.header(file)).keys()
+
+
+def _classes(table: cells_of_boxes.Table, options: entries.Options) -> list[str]:
+    if "class" not in table.text:
+        return [options.single_class]
+    return [name for name in dict.fromkeys(table.text["class"].tolist()) if name]
+
+
+def _part_of(path: pathlib.Path, listed: Sequence[entries.Entry], files: place.Place) -> str:
+    """Return the part of an image that no table lists: its folder's, where that of the listed ones says it, too."""
+    return place.part_of_folders(path, inside=files.folder) if any(entry.part for entry in listed) else ""
 
 
 def _notes(name: str, *, bare: int, elsewhere: int) -> list[str]:
@@ -110,91 +152,104 @@ def _notes(name: str, *, bare: int, elsewhere: int) -> list[str]:
     return [note for note, count in said.items() if count]
 
 
-def _head(file: pathlib.Path) -> pd.DataFrame:
-    try:
-        if file.suffix.lower() == ".csv":
-            return pd.read_csv(file, nrows=1, dtype=str)
-        return pd.read_parquet(file).head(1)
-    except (OSError, ValueError):
-        return pd.DataFrame()
-
-
-def _table(file: pathlib.Path) -> pd.DataFrame:
-    try:
-        if file.suffix.lower() == ".csv":
-            found = pd.read_csv(file, dtype=str, keep_default_na=True)
-        else:
-            found = pd.read_parquet(file)
-    except (OSError, ValueError) as error:
-        raise errors.InputError(f"{file}: expected a table. Received: {str(error).strip()}") from None
-    # Rows with one value more than there are columns: pandas takes their first for the name of the row.
-    if file.suffix.lower() == ".csv" and not isinstance(found.index, pd.RangeIndex):
-        raise errors.InputError(f"{file}: expected as many columns in the rows as in the header. Received: more")
-    return _renamed(found.reset_index(drop=True))
-
-
-def _renamed(table: pd.DataFrame) -> pd.DataFrame:
-    lower = {str(column).strip().lower(): column for column in table.columns}
-    names = {}
-    for name, spellings in COLUMNS.items():
-        found = next((lower[spelling] for spelling in spellings if spelling in lower), None)
-        if found is not None and found not in names:
-            names[found] = name
-    return table.rename(columns=names)
+def _entries(table: cells_of_boxes.Table, images: _Images, options: entries.Options, part: str) -> list[entries.Entry]:
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(table.text["image"].tolist()):
+        rows.setdefault(name, []).append(row)
+    nameless = rows.pop("", [])
+    found = [_entry(name, group, table, images, options, part) for name, group in rows.items()]
+    return found + [
+        entries.Entry(table.where(row), table.file, str(table.file), problem=f"{table.where(row)} names no image")
+        for row in nameless
+    ]
 
 
 def _entry(
-    name: str, image: pathlib.Path | None, group: pd.DataFrame, file: pathlib.Path, options: entries.Options
+    name: str,
+    rows: Sequence[int],
+    table: cells_of_boxes.Table,
+    images: _Images,
+    options: entries.Options,
+    part: str,
 ) -> entries.Entry:
-    records = group.to_dict("records")
-    first = records[0]
-    said, wrong = entries.extras({"number": first.get("number"), "seconds": first.get("seconds")})
-    known = _text(first.get("known_classes"))
-    things = tuple(
-        _thing({str(key): value for key, value in record.items()}, int(str(row)) + 2, options)
-        for row, record in zip(group.index, records, strict=True)
-        if not all(_missing(record.get(side)) for side in _NEEDED[1:])
+    first = rows[0]
+    said, wrong = entries.extras({role: _number(table, role, first) for role in ("number", "seconds")})
+    known = _text(table, "known_classes", first)
+    own = entries.part(_text(table, "part", first)) or part
+    matches = images.find(name, own)
+    image = images.by_path[matches[0]] if len(matches) == 1 else None
+    missing = (
+        f"no image file {name}" if not matches else f"{len(matches)} images of this name: {', '.join(matches[:3])}"
     )
+    size, unlike = _size(table, rows)
     return entries.Entry(
-        name,
-        image or file.parent / name,
-        str(file),
-        things,
-        sequence=_text(first.get("sequence")),
-        time_of_day=_text(first.get("time_of_day")),
-        weather=_text(first.get("weather")),
-        part=entries.part(first.get("part")),
+        matches[0] if image else name,
+        image or table.file.parent / name,
+        str(table.file),
+        tuple(_thing(table, row, options) for row in rows if not _is_bare(table, row)),
+        size=size,
+        sequence=_text(table, "sequence", first),
+        time_of_day=_text(table, "time_of_day", first),
+        weather=_text(table, "weather", first),
+        part=own,
         known=tuple(known.split(KNOWN_SEPARATOR)) if known else None,
-        problem=wrong if image else f"no image file {name}, or several",
+        problem=(_contradiction(table, rows) or unlike or wrong) if image else missing,
         **said,
     )
 
 
-def _thing(record: dict[str, Any], row: int, options: entries.Options) -> entries.Thing:
-    values = [entries.number(_text(record.get(side))) for side in _NEEDED[1:]]
+def _is_bare(table: cells_of_boxes.Table, row: int) -> bool:
+    """Tell a row of an image that has no boxes: all of its corners are empty."""
+    return row not in table.problems and all(math.isnan(table.numbers[side][row]) for side in cells_of_boxes.CORNERS)
+
+
+def _contradiction(table: cells_of_boxes.Table, rows: Sequence[int]) -> str:
+    """Say where the rows of one image are of two parts; "" where they are not."""
+    if "part" not in table.text:
+        return ""
+    found = {entries.part(table.text["part"][row]): table.where(row) for row in reversed(rows)}
+    shown = " and ".join(f"{part or 'none'} ({row})" for part, row in found.items())
+    return f"its rows are of several parts: {shown}" if len(found) > 1 else ""
+
+
+def _size(table: cells_of_boxes.Table, rows: Sequence[int]) -> tuple[tuple[int, int] | None, str]:
+    """Return the size that an image was labelled at, and what is wrong where its rows do not agree."""
+    if not {"width", "height"} <= table.numbers.keys():
+        return None, ""
+    both = np.stack([table.numbers[side][list(rows)] for side in ("width", "height")], axis=1)
+    given = [(int(width), int(height)) for width, height in both[(both >= 1).all(axis=1)].tolist()]
+    distinct = list(dict.fromkeys(given))
+    shown = ", ".join(f"{width} x {height}" for width, height in distinct[:3])
+    return (distinct[0] if distinct else None), f"its rows give several sizes: {shown}" if len(distinct) > 1 else ""
+
+
+def _thing(table: cells_of_boxes.Table, row: int, options: entries.Options) -> entries.Thing:
+    values = [float(table.numbers[side][row]) for side in cells_of_boxes.CORNERS]
     said, problem = entries.extras(
-        {name: record.get(name) for name in ("occlusion", "truncation", "distance", "track")}
+        {role: _number(table, role, row) for role in ("occlusion", "truncation", "distance", "track")}
     )
-    kind = _text(record.get("kind")).lower()
+    kind = _text(table, "kind", row).lower()
     if kind and kind not in box.KINDS:
         problem = f"kind {kind!r} is none of {', '.join(box.KINDS)}"
     if any(map(math.isnan, values)):
-        problem = f"a corner is no number: {', '.join(_text(record.get(side)) or 'nothing' for side in _NEEDED[1:])}"
-    ignored = _text(record.get("ignore")).lower() in ("1", "1.0", "true", "yes")
-    name = _text(record.get("class")) if "class" in record else options.single_class
+        empty = [side for side, value in zip(cells_of_boxes.CORNERS, values, strict=True) if math.isnan(value)]
+        problem = f"a corner is no number: {', '.join(_text(table, side, row) or 'nothing' for side in empty)}"
+    ignored, unclear = entries.flag(_text(table, "ignore", row), "ignore")
+    name = _text(table, "class", row) if "class" in table.text else options.single_class
     return entries.Thing(
         name,
         (values[0], values[1], values[2], values[3]),
-        row,
+        row + 1,
         kind=box.KINDS.index(kind) if kind in box.KINDS else box.REGION if ignored else box.OBJECT,
-        problem=problem,
+        problem=table.problems.get(row, "") or unclear or problem,
+        where=table.where(row),
         **said,
     )
 
 
-def _missing(value: Any) -> bool:
-    return value is None or value != value
+def _number(table: cells_of_boxes.Table, role: str, row: int) -> float | None:
+    return float(table.numbers[role][row]) if role in table.numbers else None
 
 
-def _text(value: Any) -> str:
-    return "" if _missing(value) else str(value).strip()
+def _text(table: cells_of_boxes.Table, role: str, row: int) -> str:
+    return str(table.text[role][row]) if role in table.text else ""

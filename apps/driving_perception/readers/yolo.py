@@ -1,143 +1,211 @@
-"""YOLO: ``labels/*.txt`` with class number and box in fractions, beside or mirrored to ``images``; names in a file."""
+"""YOLO: ``labels/*.txt`` with class number and box in fractions, beside or mirrored to ``images``; names in a file.
 
-import json
-import math
+Official parts are those that ``data.yaml`` names (folders, lists, lists of these), or lists beside it (``train.txt``,
+``val.txt``, ``test.txt``), or folders of the parts' names. An image without a label file has no boxes where the format
+says so: in a part, below ``images``, or in a folder of which other images have labels. Others are left out.
+"""
+
 import pathlib
-import re
+from collections.abc import Iterable, Sequence
 
-from apps.driving_perception.readers import entries
+from apps.driving_perception.readers import entries, official, place, yolo_files, yolo_lines
 from shared import errors
 
-_NAME_FILES = ("data.yaml", "dataset.yaml", "data.yml", "classes.txt", "obj.names", "names.txt")
+_TEXT = ".txt"
 
 
-def recognise(folder: pathlib.Path) -> bool:
+def recognise(files: place.Place) -> bool:
     """Tell by a file of names and a label file."""
-    return _names_file(folder) is not None and any(_labels(folder))
+    file = _names_file(files)
+    return file is not None and bool(_labels(files) or (files.is_file and yolo_files.read(file).parts))
 
 
-def read(folder: pathlib.Path) -> entries.Source:
-    """Read a folder of images and label files.
+def read(files: place.Place) -> entries.Source:
+    """Read a folder of images and label files, or the YAML file that names them.
 
     Raises:
-        errors.InputError: There is no file of class names, or it cannot be read.
+        errors.InputError: There is no file of class names, it cannot be read, or an image is in two parts.
     """
-    file = _names_file(folder)
+    file = _names_file(files)
     if file is None:
-        raise errors.InputError(f"{folder}: expected class names in one of {', '.join(_NAME_FILES)}. Received: none")
-    names = _names(file)
-    images = entries.pictures(folder)
-    found = [_entry(path, folder, names) for path in images]
-    held = {label for path in images for label in _labels_of(path, folder)}
-    found += [
-        entries.Entry(label.relative_to(folder).as_posix(), label, str(label), problem="no image of this name")
-        for label in _labels(folder)
+        raise errors.InputError(
+            f"{files.path}: expected class names in one of {', '.join(yolo_files.NAMES)}. Received: none"
+        )
+    said = yolo_files.read(file)
+    finder = _Finder(files, said)
+    listed, notes, told = finder.listed()
+    parts = official.settle(listed, where=str(file)) if listed else None
+    pictures = list(dict.fromkeys([*files.pictures(), *(parts.of if parts else ())]))
+    labels = {path: beside for path in pictures if (beside := _labels_of(path))}
+    used = [path for path in pictures if (path in parts.of if parts else _belongs(path, files, labels))]
+    lines = yolo_lines.read(
+        {path: labels[path][0] for path in used if len(labels.get(path, [])) == 1},
+        said.names,
+        keypoint_numbers=said.keypoint_numbers,
+    )
+    listed_images = [_entry(path, files, labels.get(path, []), lines.things.get(path, ()), parts) for path in used]
+    held = {label for each in labels.values() for label in each}
+    strays = [
+        entries.Entry(files.below(label), label, str(label), problem="no image of this name")
+        for label in _labels(files)
         if label not in held
     ]
-    return entries.Source(name=folder.resolve().name, entries=found, vocabulary=tuple(names.values()))
-
-
-def _names_file(folder: pathlib.Path) -> pathlib.Path | None:
-    return next((folder / name for name in _NAME_FILES if (folder / name).is_file()), None)
-
-
-def _labels(folder: pathlib.Path) -> list[pathlib.Path]:
-    found = []
-    for path in sorted(folder.rglob("*.txt")):
-        if path.name not in _NAME_FILES and (
-            {"labels", *entries.PARTS} & set(path.relative_to(folder).parts[:-1])
-            or entries.image_beside(path.parent, path.stem)
-        ):
-            found.append(path)
-    return found
-
-
-def _names(file: pathlib.Path) -> dict[int, str]:
-    try:
-        text = file.read_text("utf-8-sig")
-        # A line's place is its class number, so that an empty one counts.
-        found = _yaml_names(text) if file.suffix in (".yaml", ".yml") else dict(enumerate(text.splitlines()))
-    except (OSError, ValueError) as error:
-        raise errors.InputError(f"{file}: expected class names in UTF-8. Received: {error}") from None
-    if not any(map(str.strip, found.values())):
-        raise errors.InputError(
-            f"{file}: expected the class names, as a list or numbered, under 'names:'. Received: none that can be read"
-        )
-    return {number: name.strip() for number, name in found.items() if name.strip()}
-
-
-def _yaml_names(text: str) -> dict[int, str]:
-    """Read the entry ``names`` of a simple YAML file: in brackets or braces, with dashes, or numbers with colons."""
-    lines = [re.sub(r"(^|\s)#[^'\"]*$", "", line).rstrip() for line in text.splitlines()]
-    start = next((i for i, line in enumerate(lines) if line.startswith("names:")), None)
-    if start is None:
-        return {}
-    rest = lines[start].removeprefix("names:").strip()
-    if rest:
-        return _in_brackets(" ".join([rest, *lines[start + 1 :]]))
-    found: dict[int, str] = {}
-    for line in lines[start + 1 :]:
-        match = re.match(r"^\s*(?:-\s+(?P<item>.+)|(?P<number>\d+)\s*:\s*(?P<name>.+))$", line)
-        if line.strip() and match is None:
-            break
-        if match:
-            number = int(match["number"]) if match["number"] else len(found)
-            found[number] = _unquoted(match["item"] or match["name"])
-    return found
-
-
-def _in_brackets(text: str) -> dict[int, str]:
-    """Read ``[a, b]`` or ``{0: a, 1: b}``.
-
-    >>> _in_brackets("[car, 'red truck'] nc: 2"), _in_brackets("{0: car, 7: bus}")
-    ({0: 'car', 1: 'red truck'}, {0: 'car', 7: 'bus'})
-    """
-    inner = re.split(r"[\]}]", text)[0].strip("[{ ")
-    parts = [part.strip() for part in inner.split(",") if part.strip()]
-    if not text.startswith("{"):
-        return dict(enumerate(map(_unquoted, parts)))
-    pairs = [part.partition(":") for part in parts]
-    return {int(_unquoted(number)): _unquoted(name) for number, _, name in pairs}
-
-
-def _unquoted(text: str) -> str:
-    text = text.strip()
-    return str(json.loads(text)) if text.startswith('"') and text.endswith('"') else text.strip("'")
-
-
-def _labels_of(path: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path]:
-    """Return the label files of an image: the mirrored one and the one beside it."""
-    parts = ("labels" if part == "images" else part for part in path.relative_to(folder).parts)
-    both = (folder.joinpath(*parts).with_suffix(".txt"), path.with_suffix(".txt"))
-    return [file for file in dict.fromkeys(both) if file.is_file()]
-
-
-def _entry(path: pathlib.Path, folder: pathlib.Path, names: dict[int, str]) -> entries.Entry:
-    below, labels = path.relative_to(folder), _labels_of(path, folder)
-    part = next((entries.PARTS[part] for part in below.parts[:-1] if part in entries.PARTS), "")
-    problem = entries.twice(labels, "label files for one image")
-    if problem or not labels:
-        return entries.Entry(below.as_posix(), path, str(path), part=part, problem=problem)
-    label = labels[0]
-    lines = label.read_text("utf-8", errors="replace").splitlines()
-    things = tuple(_thing(line, number, names) for number, line in enumerate(lines, start=1) if line.strip())
-    return entries.Entry(below.as_posix(), path, str(label), things, part=part)
-
-
-def _thing(line: str, number: int, names: dict[int, str]) -> entries.Thing:
-    fields = line.split()
-    values = [entries.number(field) for field in fields[1:]]
-    # A fifth number is a detector's confidence.
-    if not (re.fullmatch(r"[0-9]{1,9}", fields[0]) and len(values) in (4, 5) and all(map(math.isfinite, values))):
-        return entries.Thing(
-            "", (math.nan,) * 4, number, problem=f"{line[:60]!r} is not a class number and four fractions"
-        )
-    name = names.get(int(fields[0]), "")
-    x, y, width, height = values[:4]
-    return entries.Thing(
-        name,
-        (x - width / 2, y - height / 2, x + width / 2, y + height / 2),
-        number,
-        relative=True,
-        problem="" if name else f"class number {fields[0]} has no name",
+    bare = sum(path not in labels for path in used)
+    named = official.counted(parts, where=file.name) if parts else ""
+    apart = official.left_out(pictures, parts, where=file.name) if parts else ""
+    empty = f"{bare:,} images have no label file: they count as images without boxes" if bare else ""
+    return entries.Source(
+        name=files.folder.resolve().name,
+        entries=[*listed_images, *strays, *(parts.strays if parts else ())],
+        vocabulary=tuple(said.names.values()),
+        notes=[note for note in (named, apart, empty, *notes, *said.notes, *lines.notes) if note],
+        told=frozenset((file, *told, *held, *(pictures if apart else ()))),
     )
+
+
+def _names_file(files: place.Place) -> pathlib.Path | None:
+    """Return the file of names; one part of a set that is given alone has it in the folder above."""
+    found = yolo_files.find(files.folder, files)
+    if found is None and not files.is_file and files.folder.resolve().name.lower() in entries.PARTS:
+        above = files.folder.resolve().parent
+        return next((above / name for name in yolo_files.NAMES if (above / name).is_file()), None)
+    return found
+
+
+def _labels(files: place.Place) -> list[pathlib.Path]:
+    """Return what must be label files: texts below ``labels`` or in a part's folder, and those beside their image."""
+    beside = {(path.parent, entries.stem(path)) for path in files.pictures()}
+    found = []
+    for path in files.files:
+        if path.suffix.lower() == _TEXT and path.name not in yolo_files.NAMES:
+            above = {name.lower() for name in path.relative_to(files.folder).parts[:-1]}
+            inside = "labels" in above or (above & entries.PARTS.keys() and "images" not in above)
+            if (inside and not path.name.lower().startswith("readme")) or (path.parent, path.stem) in beside:
+                found.append(path)
+    return found
+
+
+def _labels_of(path: pathlib.Path) -> list[pathlib.Path]:
+    """Return the label files of an image: the mirrored one and the one beside it."""
+    name = f"{entries.stem(path)}{_TEXT}"
+    places = [i for i, part in enumerate(path.parts[:-1]) if part == "images"]
+    mirrored = [pathlib.Path(*path.parts[:i], "labels", *path.parts[i + 1 : -1], name) for i in places[-1:]]
+    return [file for file in dict.fromkeys([*mirrored, path.parent / name]) if file.is_file()]
+
+
+def _belongs(path: pathlib.Path, files: place.Place, labels: dict[pathlib.Path, list[pathlib.Path]]) -> bool:
+    """Tell whether an image is of the set: labelled, below ``images``, or beside images that are labelled."""
+    above = path.relative_to(files.folder).parts[:-1]
+    return path in labels or "images" in above or any(other.parent == path.parent for other in labels)
+
+
+def _entry(
+    path: pathlib.Path,
+    files: place.Place,
+    labels: Sequence[pathlib.Path],
+    things: Sequence[entries.Thing],
+    parts: official.Parts | None,
+) -> entries.Entry:
+    part = parts.of[path] if parts else place.part_of_folders(path, inside=files.folder)
+    problem = entries.twice(labels, "label files for one image")
+    file = labels[0] if labels and not problem else path
+    return entries.Entry(files.below(path), path, str(file), () if problem else things, part=part, problem=problem)
+
+
+class _Finder:
+    """The images that a description's parts mean."""
+
+    def __init__(self, files: place.Place, said: yolo_files.Description) -> None:
+        self._files, self._said = files, said
+        self._known = frozenset(files.files)
+        self._ends: dict[str, list[pathlib.Path]] = {}
+        for path in files.pictures():
+            self._ends.setdefault(path.name, []).append(path)
+
+    def listed(self) -> tuple[list[official.Listed], list[str], list[pathlib.Path]]:
+        """Return the images of all parts, notes, and the lists that were read.
+
+        A part of a set whose file of names lies above it is read without the other parts.
+        """
+        folder, file = self._files.folder, self._said.file
+        if file.parent not in (folder, folder / "labels") and not self._files.is_file:
+            return [], [], []
+        if not self._said.parts:
+            usual = [path for path in self._files.direct(folder, _TEXT) if path.stem.lower() in entries.PARTS]
+            return official.by_list(usual, self.image, folder=folder), [], usual
+        found: list[official.Listed] = []
+        notes: list[str] = []
+        read: list[pathlib.Path] = []
+        for part, values in self._said.parts.items():
+            for value in values:
+                target = self.target(value)
+                if target is None and part != "test":
+                    raise errors.InputError(
+                        f"{file}: expected a folder or list of images that exists for {part}. Received: {value!r}"
+                    )
+                if target is None:
+                    notes.append(f"{file.name} names {value!r} for {part}, which is not there: no image is in it")
+                elif target.is_dir():
+                    where = f"{file.name}, {value}"
+                    found += [official.Listed(part, where, path.name, path) for path in self._inside(target)]
+                elif target.suffix.lower() == _TEXT:
+                    read.append(target)
+                    found += self._lines(target, part)
+                else:
+                    found.append(official.Listed(part, file.name, value, target))
+        return found, notes, read
+
+    def _lines(self, file: pathlib.Path, part: str) -> list[official.Listed]:
+        lines = enumerate(place.text(file).splitlines(), start=1)
+        return [
+            official.Listed(part, f"{file.name}, line {number}", line.strip(), self.image(line.strip(), file))
+            for number, line in lines
+            if line.strip()
+        ]
+
+    def _inside(self, folder: pathlib.Path) -> list[pathlib.Path]:
+        return self._files.pictures(folder) or self._files.around(folder).pictures()
+
+    def target(self, value: str) -> pathlib.Path | None:
+        """Return the folder or list that a part means: below the root that is said, the file or the folder."""
+        above, folder = self._said.file.parent, self._files.folder
+        roots = [above / self._said.root, folder / self._said.root, above, folder]
+        # Exports of Roboflow begin with ../ and mean their own folder.
+        for spelled in (value, value.removeprefix("../").removeprefix("./")):
+            for root in roots:
+                path = root / spelled
+                if path.exists():
+                    return place.plain(path)
+        return self._tail(value)
+
+    def _tail(self, value: str) -> pathlib.Path | None:
+        """Return what a path of another machine ends in here: the longest end that exists."""
+        parts = pathlib.PurePosixPath(value.replace("\\", "/")).parts
+        # "images" alone is in every set: what stands before it says which images.
+        ends = [parts[i:] for i in range(1, len(parts)) if len(parts) - i > 1 or place.part_of_name(parts[i])]
+        candidates = (self._files.folder.joinpath(*end) for end in ends)
+        return next((path for path in candidates if path.exists()), None)
+
+    def image(self, value: str, file: pathlib.Path) -> pathlib.Path | None:
+        """Return the image that a line of a list means: beside the list, below a root, or by its longest end."""
+        above = self._said.file.parent
+        for root in (file.parent, above / self._said.root, self._files.folder, above):
+            path = place.plain(root / value)
+            if path in self._known or path.is_file():
+                return path
+        ends = pathlib.PurePosixPath(value.replace("\\", "/")).parts
+        alike = [(_common(path.parts, ends), path) for path in self._ends.get(ends[-1] if ends else "", [])]
+        best = max((count for count, _ in alike), default=0)
+        found = [path for count, path in alike if count == best]
+        return found[0] if len(found) == 1 else None
+
+
+def _common(path: Sequence[str], ends: Sequence[str]) -> int:
+    """Count the last parts that two paths have in common."""
+    pairs: Iterable[tuple[str, str]] = zip(reversed(path), reversed(ends), strict=False)
+    count = 0
+    for one, other in pairs:
+        if one != other:
+            break
+        count += 1
+    return count

@@ -6,6 +6,7 @@ into what a camera gives, ``labels`` says what is to be found.
 """
 
 import concurrent.futures
+import dataclasses
 import hashlib
 import os
 from typing import Any
@@ -98,7 +99,7 @@ def _collected(
     hashes = np.array(
         [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in recipes], np.uint64
     )
-    return images.Frames(
+    found = images.Frames(
         images=images.Images(
             names=np.array(names, object),
             items=np.array([content for content, _, _ in rendered] + [None], object)[:-1],
@@ -116,8 +117,9 @@ def _collected(
         fixed_parts=np.full(count, "", dtype="<U10"),
         sources=np.zeros(count, np.int64),
         source_names=(NAME,),
-        sha256=joining.fingerprint(hashes, boxes, CLASS_NAMES),
+        sha256="",
         notes=(NOTE,),
         quarantined=0,
         synthetic=True,
     )
+    return dataclasses.replace(found, sha256=joining.fingerprint(found))
