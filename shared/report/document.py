@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 import markupsafe
+import pandas as pd
 
 from shared import files
 from shared.evaluation import intervals
@@ -32,7 +33,7 @@ class Report:
     """A whole page.
 
     Attributes:
-        title: What was judged, such as "Sentiment of film reviews".
+        title: What was evaluated, such as "Sentiment of film reviews".
         subtitle: The model and its task in a line.
         answer: The answer in one sentence, the first thing read.
         headline: A few tiles.
@@ -48,6 +49,27 @@ class Report:
     headline: Sequence[blocks.Tile] = ()
     metrics: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What the verb ``evaluate`` writes.
+
+    Attributes:
+        metrics: Content of ``metrics.json``.
+        report: The page.
+        predictions: One row per input; each app says which columns.
+    """
+
+    metrics: dict[str, Any]
+    report: Report
+    predictions: pd.DataFrame
+
+    def write(self, output_dir: pathlib.Path) -> None:
+        """Write ``metrics.json``, ``report.html`` and ``predictions.parquet``, each atomically."""
+        write(self.report, output_dir)
+        with files.atomic(output_dir / "predictions.parquet") as temporary:
+            self.predictions.to_parquet(temporary, index=False)
 
 
 def write(report: Report, output_dir: pathlib.Path) -> None:

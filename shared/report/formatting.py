@@ -91,6 +91,15 @@ def with_bounds(interval: intervals.Interval, *, digits: int = 3, signed: bool =
     return f"{value(interval, digits=digits, signed=signed)} ({confidence(interval)} CI {limits})"
 
 
+def percent(share: intervals.Interval) -> str:
+    """Return a share in percent with its interval.
+
+    >>> percent(intervals.Interval(0.9213, 0.91, 0.93))
+    '92.1 % (91.0–93.0)'
+    """
+    return f"{100 * share.value:.1f} % ({100 * share.low:.1f}–{100 * share.high:.1f})"
+
+
 def confidence(interval: intervals.Interval) -> str:
     """Return the interval's confidence as a percentage.
 

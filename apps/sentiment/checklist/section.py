@@ -14,8 +14,8 @@ def section(report: behaviour.BehaviourReport) -> document.Section:
         return document.Section(title, "The behavioural suite does not apply.", reasons)
     failing = sorted((row for row in report.rows if row.examples), key=lambda row: -row.failure_rate.value)
     lead = (
-        "Simple texts in the manner of CheckList. A case fails when its answer is wrong (minimum "
-        "functionality), when a change without sentiment alters the answer or moves the score by more "
+        "Simple texts in the manner of CheckList. A case fails when its prediction is wrong (minimum "
+        "functionality), when a change without sentiment alters the prediction or moves the score by more "
         f"than {behaviour.TOLERANCE:g} (invariance), or when a change with sentiment moves it the other way "
         "(direction)."
     )
@@ -56,7 +56,7 @@ def _examples(row: behaviour.Row) -> blocks.Details:
         blocks.Quote(
             text=example.text if example.changed is None else f"{example.text}\n→ {example.changed}",
             facts={
-                "Answer": " → ".join(example.predicted),
+                "Predicted": " → ".join(example.predicted),
                 "Positivity": " → ".join(f"{score:.2f}" for score in example.scores),
             },
             tone="bad",
