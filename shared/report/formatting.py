@@ -100,6 +100,16 @@ def percent(share: intervals.Interval) -> str:
     return f"{100 * share.value:.1f} % ({100 * share.low:.1f}–{100 * share.high:.1f})"
 
 
+def slice_name(name: str) -> str:
+    """Return a slice's name, ``kind=value``, as words.
+
+    >>> slice_name("device_mark=yes"), slice_name("age=60 to 74 years")
+    ('device mark: yes', 'age: 60 to 74 years')
+    """
+    kind, _, value = name.partition("=")
+    return f"{kind.replace('_', ' ')}: {value}"
+
+
 def confidence(interval: intervals.Interval) -> str:
     """Return the interval's confidence as a percentage.
 

@@ -1,14 +1,17 @@
-"""Subgroups of the judged rows, and whether an attribute is a shortcut to the label. No TensorFlow here."""
+"""Subgroups of the evaluated rows, and whether an attribute is a shortcut to the label. No TensorFlow here."""
 
 import itertools
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from apps.medical_imaging.judgement import evidence
-from apps.medical_imaging.judgement import judge as judges
-from shared.evaluation import classification, intervals, proportions
+from shared.evaluation import classification, classifier, intervals, proportions
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
 
 AGE_EDGES_YEARS = (18, 40, 60, 75)
 MOST_VALUES = 12
@@ -17,21 +20,21 @@ THIRDS = ("lowest third", "middle third", "highest third")
 SMALLEST_CELL = 15
 RANKINGS = ("among_negatives", "among_positives", "agreeing", "conflicting")
 
-Masks = dict[str, dict[str, evidence.Bools]]
+Masks = dict[str, dict[str, Bools]]
 
 
-def groups(rows: evidence.Rows, positive: evidence.Bools | None) -> dict[str, evidence.Bools]:
+def slices(attributes: pd.DataFrame, positive: Bools | None) -> dict[str, Bools]:
     """Return the subgroups as masks (n,) by name, such as ``sex=F`` or ``age=60 to 74 years``.
 
-    A value that only ill patients have, such as the kind of pneumonia, is judged against all who are well:
+    A value that only ill patients have, such as the kind of pneumonia, is evaluated against all who are well:
     among the ill alone no specificity and no AUROC exist. Its name then ends in ``, with all negatives``.
 
     Args:
-        rows: The images and their attributes.
+        attributes: Of the images, n rows.
         positive: (n,) of two classes, whether the image is positive; None for several classes.
     """
     found = {}
-    for kind, masks in kinds(rows.attributes).items():
+    for kind, masks in kinds(attributes).items():
         for value, mask in masks.items():
             alone = positive is not None and bool(positive[mask].all()) and not bool(positive.all())
             if alone and positive is not None:
@@ -47,7 +50,7 @@ def kinds(attributes: pd.DataFrame) -> Masks:
     return {name: masks for name, masks in found.items() if masks}
 
 
-def _masks(name: str, column: "pd.Series[Any]") -> dict[str, evidence.Bools]:
+def _masks(name: str, column: "pd.Series[Any]") -> dict[str, Bools]:
     if name == "age":
         return _bands(column.to_numpy(np.float64))
     known = column.notna().to_numpy()
@@ -56,7 +59,7 @@ def _masks(name: str, column: "pd.Series[Any]") -> dict[str, evidence.Bools]:
     return _values(column)
 
 
-def _values(column: "pd.Series[Any]") -> dict[str, evidence.Bools]:
+def _values(column: "pd.Series[Any]") -> dict[str, Bools]:
     """Return one mask per value, the most frequent values first."""
     known = column.notna().to_numpy(bool)
     text = column.astype(object).map(_spelled).to_numpy(object)
@@ -71,7 +74,7 @@ def _spelled(value: object) -> str:
     return str(value)
 
 
-def _bands(age: evidence.Floats) -> dict[str, evidence.Bools]:
+def _bands(age: Floats) -> dict[str, Bools]:
     low, *_, high = AGE_EDGES_YEARS
     names = [f"under {low} years"]
     names += [f"{a} to {b - 1} years" for a, b in itertools.pairwise(AGE_EDGES_YEARS)]
@@ -80,13 +83,13 @@ def _bands(age: evidence.Floats) -> dict[str, evidence.Bools]:
     return {name: place == number for number, name in enumerate(names) if (place == number).any()}
 
 
-def _thirds(values: evidence.Floats) -> dict[str, evidence.Bools]:
+def _thirds(values: Floats) -> dict[str, Bools]:
     edges = np.nanquantile(values, [1 / 3, 2 / 3])
     place = np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="left"))
     return {name: place == number for number, name in enumerate(THIRDS) if (place == number).any()}
 
 
-def shortcuts(judge: judges.Judge, attributes: pd.DataFrame) -> list[dict[str, Any]]:
+def shortcuts(evaluator: classifier.Evaluator, attributes: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one row per attribute value that images of both classes have, with and without it, or that goes with one.
 
     Within one label, an attribute should not matter: the chance that a random image with it scores higher
@@ -100,7 +103,7 @@ def shortcuts(judge: judges.Judge, attributes: pd.DataFrame) -> list[dict[str, A
         agreeing, conflicting (intervals, or None where too few), suspected (bool) and untold (bool): whether the
         attribute goes with the label so closely that too few images contradict it to say what the scores follow.
     """
-    positive = judge.labels == 1
+    positive = evaluator.labels == 1
     found = []
     for kind, masks in kinds(attributes).items():
         known = np.logical_or.reduce(list(masks.values()))
@@ -110,71 +113,75 @@ def shortcuts(judge: judges.Judge, attributes: pd.DataFrame) -> list[dict[str, A
             cells = [known & (mask == side) & (positive == label) for side in (True, False) for label in (True, False)]
             name = f"{kind}={value}"
             if min(int(cell.sum()) for cell in cells) >= SMALLEST_CELL:
-                found.append(_shortcut(judge, name, mask, known))
+                found.append(_shortcut(evaluator, name, mask, known))
             elif min(int((known & (mask == side)).sum()) for side in (True, False)) >= 2 * SMALLEST_CELL:
-                found += _untold(judge, name, mask, known)
+                found += _untold(evaluator, name, mask, known)
     return found
 
 
-def _shortcut(judge: judges.Judge, name: str, mask: evidence.Bools, known: evidence.Bools) -> dict[str, Any]:
-    positive = judge.labels == 1
-    share = _shares(judge, mask, known)
+def _shortcut(evaluator: classifier.Evaluator, name: str, mask: Bools, known: Bools) -> dict[str, Any]:
+    positive = evaluator.labels == 1
+    share = _shares(evaluator, mask, known)
     higher = share[0] is not None and share[1] is not None and share[0].value >= share[1].value
     agrees = mask == (positive if higher else ~positive)
-    among = [_following(judge, mask, known & (positive == label)) for label in (False, True)]
+    among = [_ranking(evaluator, mask.astype(np.int64), known & (positive == label)) for label in (False, True)]
     return {
         "name": name,
         "prevalence_with": share[0],
         "prevalence_without": share[1],
         "among_negatives": among[0],
         "among_positives": among[1],
-        "agreeing": _ranking(judge, judge.labels, known & _opposed(agrees, positive)),
-        "conflicting": _ranking(judge, judge.labels, known & _opposed(~agrees, positive)),
+        "agreeing": _ranking(evaluator, evaluator.labels, known & _opposed(agrees, positive)),
+        "conflicting": _ranking(evaluator, evaluator.labels, known & _opposed(~agrees, positive)),
         "suspected": _suspected(share, among),
         "untold": False,
     }
 
 
-def _untold(judge: judges.Judge, name: str, mask: evidence.Bools, known: evidence.Bools) -> list[dict[str, Any]]:
+def _untold(evaluator: classifier.Evaluator, name: str, mask: Bools, known: Bools) -> list[dict[str, Any]]:
     """Return a row without rankings where the attribute clearly goes with the label, none elsewhere."""
-    share = _shares(judge, mask, known)
+    share = _shares(evaluator, mask, known)
     if share[0] is None or share[1] is None or not _apart(share[0], share[1]):
         return []
     row = {"name": name, "prevalence_with": share[0], "prevalence_without": share[1]}
     return [row | dict.fromkeys(RANKINGS) | {"suspected": False, "untold": True}]
 
 
-def _shares(judge: judges.Judge, mask: evidence.Bools, known: evidence.Bools) -> list[intervals.Interval | None]:
+def _shares(evaluator: classifier.Evaluator, mask: Bools, known: Bools) -> list[intervals.Interval | None]:
     """Return the share of positives among rows with and without the attribute."""
-    positive = judge.labels == 1
-    return [proportions.proportion_among(positive, known & (mask == side), units=judge.units) for side in (True, False)]
+    positive = evaluator.labels == 1
+    return [
+        proportions.proportion_among(positive, known & (mask == side), units=evaluator.units) for side in (True, False)
+    ]
 
 
 def _apart(one: intervals.Interval, other: intervals.Interval) -> bool:
     return one.low > other.high or one.high < other.low
 
 
-def _opposed(chosen: evidence.Bools, positive: evidence.Bools) -> evidence.Bools:
+def _opposed(chosen: Bools, positive: Bools) -> Bools:
     """Return the rows to rank, or none where one label is missing among them."""
     both = positive[chosen].any() and not positive[chosen].all()
     return chosen if both else np.zeros_like(chosen)
 
 
-def _following(judge: judges.Judge, mask: evidence.Bools, inside: evidence.Bools) -> intervals.Interval | None:
-    return _ranking(judge, mask.astype(np.int64), inside)
-
-
-def _ranking(judge: judges.Judge, truth: evidence.Ints, inside: evidence.Bools) -> intervals.Interval | None:
+def _ranking(evaluator: classifier.Evaluator, truth: Ints, inside: Bools) -> intervals.Interval | None:
     """Return the AUROC of the model's score for ``truth`` on the rows inside, None where too few."""
-    if inside.sum() < SMALLEST_CELL:
-        return None
+    return auroc(evaluator, truth, inside=inside) if inside.sum() >= SMALLEST_CELL else None
+
+
+def auroc(
+    evaluator: classifier.Evaluator, truth: Ints, *, column: int = 1, inside: Bools | None = None
+) -> intervals.Interval | None:
+    """Return the AUROC of one class's score for ``truth`` (n,), of all rows or those inside; None where undefined."""
+    rows = np.ones(len(truth), np.bool_) if inside is None else inside
     found = classification.summarize(
-        truth[inside],
-        judge.scores[inside, 1],
-        units=judge.units[inside],
+        truth[rows],
+        evaluator.scores[rows, column],
+        units=evaluator.units[rows],
         metrics={"auroc": classification.auroc},
-        resamples=judge.resamples,
-        seed=judge.seed,
+        resamples=evaluator.resamples,
+        seed=evaluator.seed,
     )
     return found.get("auroc")
 

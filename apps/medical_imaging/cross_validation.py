@@ -1,12 +1,14 @@
 """The summary of a cross-validation by patient: mean and spread of every metric over the folds. No TensorFlow here."""
 
 import math
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from shared import files
 from shared.report import blocks, document, formatting
 
 CONFIDENCE = 0.95
@@ -50,6 +52,17 @@ def _row(name: str, values: list[float]) -> dict[str, Any]:
         "lowest": min(values),
         "highest": max(values),
     }
+
+
+def sections(path: pathlib.Path) -> list[document.Section]:
+    """Return the report's part on a run's cross-validation; nothing where it had none.
+
+    Args:
+        path: ``cross_validation.json`` of the run folder, which holds the AUROC of each fold.
+    """
+    if not path.exists():
+        return []
+    return [section(summarize([{"auroc": auroc} for auroc in files.read_json(path)["auroc"]]))]
 
 
 def section(rows: Sequence[Mapping[str, Any]]) -> document.Section:
