@@ -1,10 +1,11 @@
-"""The report's sections on how well the model does: findings in, blocks out. No TensorFlow here."""
+"""The report's sections on how well the model does: results in, blocks out. No TensorFlow here."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from apps.fraud_detection.judgement import evidence, names, results
+from apps.fraud_detection import baselines, evaluate, metrics
 from shared.report import blocks, curves, document, figures, formatting
+from shared.report.sections import classifier
 
 SLICED = {
     "recall_in_budget": "Caught in the budget",
@@ -12,52 +13,60 @@ SLICED = {
     "precision": "Precision above it",
 }
 MOST_COLUMNS = 8
+# Predictive equality (Corbett-Davies et al. 2017): equal false positive rates. Below this ratio it is worth a word.
+EQUAL_ENOUGH = 0.8
 
 
-def folds(findings: results.Findings) -> document.Section:
+def folds(results: evaluate.Results) -> document.Section:
     """Show each fold, and mean and standard deviation as the Handbook gives them."""
-    rival = next(name for name in findings.folds[0] if name not in ("fold", "model"))
-    who = {"model": "model", rival: _label(rival)}
-    shown = [name for name in names.HEADLINE if name in findings.folds[0]["model"]]
+    rival = results.baseline
+    who = {"model": "model", rival: baselines.label(rival)}
+    shown = [name for name in metrics.HEADLINE if name in results.folds[0]["model"]]
     rows: list[tuple[blocks.Cell, ...]] = [
-        (str(fold["fold"]), *(fold[each].get(name) for name in shown for each in who)) for fold in findings.folds
+        (str(fold["fold"]), *(fold[each].get(name) for name in shown for each in who)) for fold in results.folds
     ]
-    spread = [results.mean_and_deviation(findings.folds, each, name) for name in shown for each in who]
+    spread = [evaluate.mean_and_deviation(results.folds, each, name) for name in shown for each in who]
     if len(rows) > 1:
         rows.append(("mean ± SD", *(f"{each[0]:.3f} ± {each[1]:.3f}" if each else None for each in spread)))
     table = blocks.Table(
         columns=("Fold", *(f"{formatting.metric_name(name)}, {label}" for name in shown for label in who.values())),
         rows=rows,
-        caption="Each fold judged by the model that learnt just before it. The standard deviation is over folds.",
+        caption="Each fold evaluated with the model trained just before it. The standard deviation is over folds.",
         align="l" + "r" * (2 * len(shown)),
     )
-    return document.Section("Week by week", "How much it depends on the weeks.", [table, _days(findings)])
+    return document.Section("Week by week", "How much it depends on the weeks.", [table, _days(results)])
 
 
-def _days(findings: results.Findings) -> blocks.Figure:
-    days = list(range(1, len(findings.by_day) + 1))
-    frauds = [float(row["frauds"]) for row in findings.by_day]
-    caught = [float(row["caught_in_budget"]) for row in findings.by_day]
+def _days(results: evaluate.Results) -> blocks.Figure:
+    days = list(range(1, len(results.by_day) + 1))
+    frauds = [float(row["frauds"]) for row in results.by_day]
+    caught = [float(row["caught_in_budget"]) for row in results.by_day]
     return blocks.Figure(
         svg=curves.lines(
             days,
             {"frauds": frauds, "caught in the budget": caught},
-            look=curves.Look(x_label="Day judged", y_label="Transactions"),
+            look=curves.Look(x_label="Day evaluated", y_label="Transactions"),
         ),
         caption="Frauds of each day, and how many of them the budget catches.",
         alt="Frauds and caught frauds by day",
     )
 
 
-def budget(findings: results.Findings, run: evidence.Run) -> document.Section:
+def budget(results: evaluate.Results) -> document.Section:
     """Show precision and recall against the number of alerts a day."""
-    rival = next(name for name in findings.budgets[0] if name not in ("alerts", "model"))
-    figure = blocks.Row([_against_alerts(findings, run, rival, what) for what in ("recall", "precision")])
+    rival = results.baseline
+    figure = blocks.Row([_against_alerts(results, rival, what) for what in ("recall", "precision")])
     table = blocks.Table(
-        columns=("Alerts a day", "Recall", "Precision", f"Recall, {_label(rival)}", f"Precision, {_label(rival)}"),
+        columns=(
+            "Alerts a day",
+            "Recall",
+            "Precision",
+            f"Recall, {baselines.label(rival)}",
+            f"Precision, {baselines.label(rival)}",
+        ),
         rows=[
             (f"{row['alerts']}", *(row[who][what] for who in ("model", rival) for what in ("recall", "precision")))
-            for row in findings.budgets
+            for row in results.budgets
         ],
         caption="All folds together.",
         align="rrrrr",
@@ -65,43 +74,45 @@ def budget(findings: results.Findings, run: evidence.Run) -> document.Section:
     return document.Section("The alert budget", "A queue that is longer finds more and wastes more.", [figure, table])
 
 
-def _against_alerts(findings: results.Findings, run: evidence.Run, rival: str, what: str) -> blocks.Figure:
+def _against_alerts(results: evaluate.Results, rival: str, what: str) -> blocks.Figure:
     return blocks.Figure(
         svg=curves.lines(
-            [float(row["alerts"]) for row in findings.budgets],
+            [float(row["alerts"]) for row in results.budgets],
             {
-                label: [row[who][what] for row in findings.budgets]
-                for who, label in (("model", "model"), (rival, _label(rival)))
+                label: [row[who][what] for row in results.budgets]
+                for who, label in (("model", "model"), (rival, baselines.label(rival)))
             },
             look=curves.Look(
                 x_label="Alerts a day",
                 y_label=what.capitalize(),
                 y_limits=(0, 1),
-                marks={"budget": float(run.costs.alerts_per_day)},
+                marks={"budget": float(results.predictions.costs.alerts_per_day)},
             ),
         ),
         caption=f"{what.capitalize()} with more or fewer investigators.",
-        alt=f"{what.capitalize()} against alerts a day of the model and {_label(rival)}",
+        alt=f"{what.capitalize()} against alerts a day of the model and {baselines.label(rival)}",
     )
 
 
-def ranking(rows: evidence.Rows, run: evidence.Run, baselines: Mapping[str, evidence.Floats]) -> document.Section:
+def ranking(results: evaluate.Results) -> document.Section:
     """Show the precision-recall curves."""
-    rival = names.reference(baselines)
+    rows, rival = results.rows, results.baseline
     title, lead = "Precision and recall", "All folds together; the dotted line is chance, the share of frauds."
     if not 0 < rows.labels.sum() < len(rows):
         return document.Section(title, "There are not both kinds of transactions here.", [])
     figure = blocks.Figure(
-        svg=figures.precision_recall(rows.labels, {"Model": run.scores, _label(rival): baselines[rival]}),
+        svg=figures.precision_recall(
+            rows.labels, {"Model": results.predictions.scores, baselines.label(rival): results.baseline_scores[rival]}
+        ),
         caption="Every threshold. Rows count once, whatever they weigh.",
         alt="Precision against recall of the model and boosted trees",
     )
     return document.Section(title, lead, [figure])
 
 
-def money(findings: results.Findings, data: evidence.Data) -> document.Section:
+def money(results: evaluate.Results) -> document.Section:
     """Show what alerts save."""
-    found, unit = findings.savings, data.currency or "money"
+    found, unit = results.savings, results.predictions.costs.currency or "money"
     figure = blocks.Figure(
         svg=curves.lines(
             found["alerts_per_day"],
@@ -130,12 +141,12 @@ def money(findings: results.Findings, data: evidence.Data) -> document.Section:
     return document.Section("What it saves", "", [figure, table])
 
 
-def where(findings: results.Findings) -> document.Section:
+def slices(results: evaluate.Results) -> document.Section:
     """Show which frauds are caught: by kind and by amount."""
     kinds = {"scenario": "Kind of fraud", "amount": "Amount"}
     tables = []
     for kind, title in kinds.items():
-        rows = [row for row in findings.slices if row["name"].startswith(f"{kind}=")]
+        rows = [row for row in results.slices if row["name"].startswith(f"{kind}=")]
         # Rows of a kind of fraud are all frauds: precision says nothing there.
         columns = (
             dict(SLICED) if kind == "amount" else {name: SLICED[name] for name in ("recall_in_budget", "sensitivity")}
@@ -157,27 +168,21 @@ def _slices(rows: list[dict[str, Any]], title: str, columns: Mapping[str, str]) 
     )
 
 
-def calibration(findings: results.Findings) -> document.Section:
+def calibration(results: evaluate.Results) -> document.Section:
     """Show whether a probability of 1 % means one fraud in a hundred."""
-    found = findings.metrics
+    found = results.metrics
     cells = {formatting.metric_name(name): found[name] for name in ("ece", "brier", "log_loss") if name in found}
     parts: list[blocks.Block] = [blocks.facts("Calibration; lower is better", cells)]
-    if "reliability" in findings.calibration:
-        curve = {"This model": findings.calibration["reliability"]}
-        parts.append(
-            blocks.Figure(
-                svg=figures.reliability(curve),
-                caption="How often transactions of a given score are frauds: on the diagonal, as often as stated.",
-                alt="Reliability diagram",
-            )
-        )
-    lead = f"Whether 1 % means one in a hundred. {findings.calibration['method']}."
-    return document.Section("Can its probabilities be believed?", lead, parts)
+    if "reliability" in results.calibration:
+        caption = "How often transactions of a given score are frauds: on the diagonal, as often as stated."
+        parts.append(classifier.reliability({"This model": results.calibration["reliability"]}, caption))
+    lead = f"Whether 1 % means one in a hundred. {results.calibration['method']}."
+    return document.Section("Are its probabilities calibrated?", lead, parts)
 
 
-def stability(findings: results.Findings) -> document.Section:
+def drift(rows: list[dict[str, Any]]) -> document.Section:
     """Show which inputs have moved since validation."""
-    moved = sorted(findings.drift, key=lambda row: -row["psi"])
+    moved = sorted(rows, key=lambda row: -row["psi"])
     parts: list[blocks.Block] = [_psi(moved[:MOST_COLUMNS])]
     if len(moved) > MOST_COLUMNS:
         parts.append(blocks.Details(f"{len(moved) - MOST_COLUMNS} more columns", [_psi(moved[MOST_COLUMNS:])]))
@@ -190,14 +195,13 @@ def _psi(rows: list[dict[str, Any]]) -> blocks.Table:
     return blocks.Table(
         columns=("Column", "PSI", ""),
         rows=[(row["column"], row["psi"], "moved" if row["large"] else "") for row in rows],
-        caption=f"Population stability index between validation and the rows judged; above {results.PSI_ACT:g}: large.",
+        caption=f"Population stability index between validation and these rows; above {evaluate.PSI_ACT:g}: large.",
         align="lrl",
     )
 
 
-def fairness(findings: results.Findings) -> list[document.Section]:
+def fairness(found: Mapping[str, Any]) -> list[document.Section]:
     """Show false alarms by group, where there are groups."""
-    found = findings.equality
     if not found:
         return []
     table = blocks.Table(
@@ -209,15 +213,15 @@ def fairness(findings: results.Findings) -> list[document.Section]:
     )
     ratio = found["ratio"]
     lead = "There is no false alarm to compare." if ratio is None else f"Smallest over largest rate: {ratio:.2f}."
-    if ratio is not None and ratio < results.EQUAL_ENOUGH:
+    if ratio is not None and ratio < EQUAL_ENOUGH:
         lead += " Look at the intervals before calling it unequal."
     return [document.Section("Who gets false alarms", lead, [table])]
 
 
-def compared(findings: results.Findings, run: evidence.Run) -> list[document.Section]:
+def compared(results: evaluate.Results) -> list[document.Section]:
     """Show what methods against imbalance and synthetic transactions do to one learner."""
     sections = []
-    imbalance, synthetic = (findings.compared[name] for name in ("imbalance", "synthetic"))
+    imbalance, synthetic = (results.compared[name] for name in ("imbalance", "synthetic"))
     if imbalance:
         lower = [name for name, (_, less) in imbalance.items() if _below(less)]
         lead = (
@@ -227,8 +231,8 @@ def compared(findings: results.Findings, run: evidence.Run) -> list[document.Sec
         )
         sections.append(document.Section("Methods against imbalance", lead, [_methods(imbalance, "none")]))
     if synthetic:
-        table = blocks.facts("Memorisation check of the GAN", dict(run.memorisation))
-        lead = "The same trees trained on real, on synthetic and on both kinds of transactions, judged on real ones."
+        table = blocks.facts("Memorisation check of the GAN", dict(results.predictions.memorisation))
+        lead = "The same trees trained on real, on synthetic and on both kinds of transactions, evaluated on real ones."
         sections.append(document.Section("Synthetic transactions", lead, [_methods(synthetic, "real"), table]))
     return sections
 
@@ -238,7 +242,7 @@ def _below(less: Mapping[str, Any]) -> bool:
 
 
 def _methods(found: Mapping[str, tuple[Any, Any]], first: str) -> blocks.Table:
-    shown = [name for name in names.HEADLINE if name in found[first][0]]
+    shown = [name for name in metrics.HEADLINE if name in found[first][0]]
     return blocks.Table(
         columns=("", *map(formatting.metric_name, shown), f"Average precision minus {first}"),
         rows=[
@@ -248,7 +252,3 @@ def _methods(found: Mapping[str, tuple[Any, Any]], first: str) -> blocks.Table:
         caption="Boosted trees of the same settings; rows are resampled inside the training part only.",
         align="l" + "r" * (len(shown) + 1),
     )
-
-
-def _label(name: str) -> str:
-    return names.LABELS.get(name, name)

@@ -1,4 +1,4 @@
-"""From a finished run and labelled transactions to what ``evaluate`` judges: folds, scores, baselines, comparisons."""
+"""The verb ``evaluate``: which rows of which folds, what models and baselines predict, results and report written."""
 
 import dataclasses
 import logging
@@ -19,23 +19,25 @@ from apps.fraud_detection import (
     imbalance,
     inputs,
     memorisation,
+    metrics,
     model,
     prepare,
+    report,
     scoring,
     synthesis,
 )
-from apps.fraud_detection.judgement import evidence
 from apps.fraud_detection.transactions import UNKNOWN, Transactions
 from shared import errors, files
 from shared.report import document
+from shared.report.sections import provenance
 
 log = logging.getLogger("fieldnets")
 Floats = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Part:
-    """Rows of one source that one fold's model judges.
+class FoldRows:
+    """Rows of one source that one fold's model scores.
 
     Attributes:
         fold: Number of the fold, from 0.
@@ -55,25 +57,25 @@ class Part:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Task:
-    """What to judge.
+class Part:
+    """What to evaluate.
 
     Attributes:
-        parts: The rows, a part for each fold.
+        folds: The rows, for each fold.
         name: Of the part.
         protocol: How the parts were made, in a sentence.
         certificate: The run's split certificate; empty for other data.
     """
 
-    parts: tuple[Part, ...]
+    folds: tuple[FoldRows, ...]
     name: str
     protocol: str
     certificate: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Answers:
-    """What was said of the rows of one part: name -> (n,) scores, for each kind of comparison."""
+class FoldScores:
+    """The scores of one fold's rows: name -> (n,) scores, for each kind of comparison."""
 
     scores: Floats
     members: dict[str, Floats]
@@ -83,61 +85,59 @@ class Answers:
     memorisation: dict[str, float]
 
 
-def measure(
-    run: scoring.Run, own: data.Prepared, task: Task, *, seed: int, output: pathlib.Path
-) -> evaluate.Evaluation:
-    """Judge a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
+def evaluate_run(
+    run: scoring.Run, own: data.Prepared, part: Part, *, seed: int, output: pathlib.Path
+) -> document.Evaluation:
+    """Evaluate a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
 
     Args:
-        run: The finished run, with the models of all folds that the task needs.
+        run: The finished run, with the models of all folds that the part needs.
         own: The run's own source: the baselines are fitted on the very rows that the models were.
-        task: The rows to judge.
+        part: The rows to evaluate.
         seed: Of the baselines and the bootstrap.
         output: Folder for the three files.
     """
-    answers = [_answer(run, own, part, seed=seed) for part in task.parts]
-    first = task.parts[0].transactions
-    result = evaluate.evaluate(
-        _rows(run, own, task),
-        evidence.Data(
+    scores = [_score(run, own, fold, seed=seed) for fold in part.folds]
+    first = part.folds[0].transactions
+    results = evaluate.evaluate(
+        _rows(run, own, part),
+        provenance.Data(
             source=first.name,
-            split=task.name,
+            split=part.name,
             unit="card" if first.schema.payer is not None else "transaction",
             sha256=first.sha256,
-            currency=first.schema.currency,
-            protocol=task.protocol,
-            certificate=task.certificate,
+            protocol=part.protocol,
+            certificate=part.certificate,
             notes=first.notes,
         ),
-        _said(run, task, answers),
-        baseline_scores=_joined([each.baselines for each in answers]),
+        _predictions(run, part, scores),
+        baseline_scores=_joined([each.baselines for each in scores]),
         resamples=run.settings.resamples,
         seed=seed,
     )
-    document.write(result.report, output)
-    with files.atomic(output / "predictions.parquet") as temporary:
-        result.predictions.to_parquet(temporary, index=False)
-    return result
+    evaluation = report.evaluation(results)
+    evaluation.write(output)
+    return evaluation
 
 
-def own_task(run: scoring.Run, own: data.Prepared, part: str) -> Task:
-    """Judge a part of the run's own data: of every fold, or with ``all`` everything by the newest model."""
+def own_part(run: scoring.Run, own: data.Prepared, name: str) -> Part:
+    """Return a part of the run's own data: of every fold, or with ``all`` everything, for the newest model."""
     protocol, certificate = folds.describe(own.transactions, run.settings), files.read_json(run.folder.split)
-    if part == "all":
+    if name == "all":
         labelled = np.flatnonzero(own.transactions.labels != UNKNOWN)
-        whole = Part(fold=len(own.folds) - 1, transactions=own.transactions, history=own.history, rows=labelled)
-        return Task(parts=(whole,), name=part, protocol=protocol, certificate=certificate)
-    parts = [
-        Part(fold=number, transactions=own.transactions, history=own.history, rows=fold.rows(part))
+        whole = FoldRows(fold=len(own.folds) - 1, transactions=own.transactions, history=own.history, rows=labelled)
+        return Part(folds=(whole,), name=name, protocol=protocol, certificate=certificate)
+    found = [
+        FoldRows(fold=number, transactions=own.transactions, history=own.history, rows=fold.rows(name))
         for number, fold in enumerate(own.folds)
     ]
-    if not all(len(each.rows) for each in parts):
-        raise errors.InputError(f"--split {part}: expected rows in every fold. Received: a fold without any")
-    return Task(parts=tuple(parts), name=part, protocol=protocol, certificate=certificate)
+    if not all(len(each.rows) for each in found):
+        raise errors.InputError(f"--split {name}: expected rows in every fold. Received: a fold without any")
+    return Part(folds=tuple(found), name=name, protocol=protocol, certificate=certificate)
 
 
-def other_task(run: scoring.Run, settings: config.Config, own: data.Prepared) -> Task:
-    """Judge data that are not the run's own, whole, by the newest model, without rows that it was trained on.
+def other_part(run: scoring.Run, settings: config.Config, own: data.Prepared) -> Part:
+    """Return other data, whole, for the newest model, without rows that it was trained on.
 
     Raises:
         errors.InputError: No labelled and unseen row is left.
@@ -153,16 +153,16 @@ def other_task(run: scoring.Run, settings: config.Config, own: data.Prepared) ->
     if left_out:
         note = f"{left_out} transactions are left out: without a label, or this run was trained on them"
         found = dataclasses.replace(found, notes=(*found.notes, note))
-    part = Part(
+    whole = FoldRows(
         fold=len(run.folds) - 1,
         transactions=found,
         history=inputs.compute_history(found, run.inputs.schema),
         rows=np.flatnonzero(fresh),
     )
-    return Task(parts=(part,), name="all", protocol="Data of another source, judged whole.", certificate={})
+    return Part(folds=(whole,), name="all", protocol="Data of another source, evaluated whole.", certificate={})
 
 
-def _answer(run: scoring.Run, own: data.Prepared, part: Part, *, seed: int) -> Answers:
+def _score(run: scoring.Run, own: data.Prepared, part: FoldRows, *, seed: int) -> FoldScores:
     scorer = run.folds[min(part.fold, len(run.folds) - 1)]
     networks = model.networks(run.settings, scorer.inputs)
     fold = own.folds[part.fold if part.fold < len(own.folds) else -1]
@@ -174,7 +174,7 @@ def _answer(run: scoring.Run, own: data.Prepared, part: Part, *, seed: int) -> A
     fitted = baselines.fit(train, labels, validation, validation_labels, names=scorer.inputs.numbers, seed=seed)
     arrays = part.arrays(scorer.inputs)
     synthetic, copied = _synthetic(run, part, (train, labels), arrays, validation, seed=seed)
-    return Answers(
+    return FoldScores(
         scores=scorer.scores(arrays),
         members=scorer.network_scores(networks, arrays) if len(networks) > 1 else {},
         baselines={name: predict(arrays) for name, predict in fitted.items()},
@@ -186,14 +186,14 @@ def _answer(run: scoring.Run, own: data.Prepared, part: Part, *, seed: int) -> A
 
 def _synthetic(
     run: scoring.Run,
-    part: Part,
+    part: FoldRows,
     trained_on: tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.int64]],
     arrays: dict[str, npt.NDArray[Any]],
     validation: dict[str, npt.NDArray[Any]],
     *,
     seed: int,
 ) -> tuple[dict[str, Floats], dict[str, float]]:
-    """Train the same trees on real, on synthetic and on both kinds of rows, and ask them about the part."""
+    """Train the same trees on real, on synthetic and on both kinds of rows, and score the part with each."""
     if "gan" not in run.settings.networks:
         return {}, {}
     train, labels = trained_on
@@ -213,8 +213,8 @@ def _synthetic(
     return scores, memorisation.measure(drawn, train["numbers"], validation["numbers"], seed=seed)
 
 
-def _rows(run: scoring.Run, own: data.Prepared, task: Task) -> evidence.Rows:
-    parts, first = task.parts, task.parts[0].transactions
+def _rows(run: scoring.Run, own: data.Prepared, part: Part) -> metrics.Rows:
+    parts, first = part.folds, part.folds[0].transactions
 
     def joined(pick: Any) -> Any:
         return np.concatenate([pick(part) for part in parts])
@@ -224,7 +224,7 @@ def _rows(run: scoring.Run, own: data.Prepared, task: Task) -> evidence.Rows:
     reference = own.folds[-1].validation
     arrays = inputs.arrays(run.inputs, own.transactions, own.history, reference)
     names = run.inputs.numbers
-    return evidence.Rows(
+    return metrics.Rows(
         ids=joined(lambda part: part.transactions.ids[part.rows]),
         folds=joined(lambda part: np.full(len(part.rows), part.fold if len(parts) > 1 else 0, np.int64)),
         days=days,
@@ -242,29 +242,30 @@ def _rows(run: scoring.Run, own: data.Prepared, task: Task) -> evidence.Rows:
     )
 
 
-def _said(run: scoring.Run, task: Task, answers: list[Answers]) -> evidence.Run:
-    decide = run.newest.verdict
+def _predictions(run: scoring.Run, part: Part, scores: list[FoldScores]) -> evaluate.Predictions:
+    rule = run.newest.verdict
     thresholds = [
-        np.full(len(part.rows), run.folds[min(part.fold, len(run.folds) - 1)].verdict.threshold) for part in task.parts
+        np.full(len(fold.rows), run.folds[min(fold.fold, len(run.folds) - 1)].verdict.threshold) for fold in part.folds
     ]
-    copied = [each.memorisation for each in answers if each.memorisation]
-    return evidence.Run(
-        name=run.folder.path.name,
-        scores=np.concatenate([each.scores for each in answers]),
+    copied = [each.memorisation for each in scores if each.memorisation]
+    return evaluate.Predictions(
+        run=run.folder.path.name,
+        scores=np.concatenate([each.scores for each in scores]),
         thresholds=np.concatenate(thresholds),
-        rule=decide.rule,
-        costs=evidence.Costs(
-            investigation=decide.investigation_cost,
-            recovered_share=decide.recovered_share,
-            alerts_per_day=decide.alerts_per_day,
+        rule=rule.rule,
+        costs=metrics.Costs(
+            investigation=rule.investigation_cost,
+            recovered_share=rule.recovered_share,
+            alerts_per_day=rule.alerts_per_day,
+            currency=part.folds[0].transactions.schema.currency,
         ),
-        members=_joined([each.members for each in answers]),
-        imbalance=_joined([each.imbalance for each in answers]),
-        synthetic=_joined([each.synthetic for each in answers]),
+        members=_joined([each.members for each in scores]),
+        imbalance=_joined([each.imbalance for each in scores]),
+        synthetic=_joined([each.synthetic for each in scores]),
         memorisation={name: float(np.mean([each[name] for each in copied])) for name in copied[0]} if copied else {},
         history=pd.read_csv(run.folder.history),
     )
 
 
-def _joined(answers: list[dict[str, Floats]]) -> dict[str, Floats]:
-    return {name: np.concatenate([each[name] for each in answers]) for name in answers[0]}
+def _joined(folds: list[dict[str, Floats]]) -> dict[str, Floats]:
+    return {name: np.concatenate([each[name] for each in folds]) for name in folds[0]}

@@ -1,4 +1,4 @@
-"""The metrics of a fraud desk, derived a second time."""
+"""The metrics of fraud detection, derived a second time."""
 
 import dataclasses
 
@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from apps.fraud_detection.judgement import evidence, judge, measures, results
+from apps.fraud_detection import budget, evaluate, metrics
 from shared.evaluation import resampling
 
-COSTS = evidence.Costs(investigation=5.0, recovered_share=0.8, alerts_per_day=4)
+COSTS = metrics.Costs(investigation=5.0, recovered_share=0.8, alerts_per_day=4)
 
 
-def make_rows(size: int, seed: int, *, cards: int = 30, folds: int = 1, days: int = 4) -> evidence.Rows:
+def make_rows(size: int, seed: int, *, cards: int = 30, folds: int = 1, days: int = 4) -> metrics.Rows:
     rng = np.random.default_rng(seed)
     fold = np.sort(rng.integers(0, folds, size))
-    return evidence.Rows(
+    return metrics.Rows(
         ids=np.arange(size),
         folds=fold,
         days=rng.integers(0, days, size) + days * fold,
@@ -34,22 +34,22 @@ def make_rows(size: int, seed: int, *, cards: int = 30, folds: int = 1, days: in
     )
 
 
-def make_scores(rows: evidence.Rows, seed: int, *, digits: int = 3) -> np.ndarray:
+def make_scores(rows: metrics.Rows, seed: int, *, digits: int = 3) -> np.ndarray:
     """Scores that know something, with ties."""
     rng = np.random.default_rng(seed + 1)
     return np.round(np.clip(0.3 * rows.labels + 0.7 * rng.random(len(rows)), 0, 1), digits)
 
 
-def values(rows: evidence.Rows, scores: np.ndarray, *, drawn: np.ndarray | None = None) -> dict[str, float]:
+def values(rows: metrics.Rows, scores: np.ndarray, *, drawn: np.ndarray | None = None) -> dict[str, float]:
     units = resampling.units_of(rows.payers, rows=len(rows))
-    found = measures.statistics(
+    found = metrics.statistics(
         rows, scores, thresholds=np.full(len(rows), 0.5), costs=COSTS, units=units, calibrated=True
     )
     draws = np.ones((1, units.count)) if drawn is None else drawn[np.newaxis].astype(float)
     return {name: float(statistic(draws)[0]) for name, statistic in found.items()}
 
 
-def card_precision_by_loops(rows: evidence.Rows, scores: np.ndarray, *, cards: int, copies: np.ndarray) -> float:
+def card_precision_by_loops(rows: metrics.Rows, scores: np.ndarray, *, cards: int, copies: np.ndarray) -> float:
     """Card precision from its definition; ``copies`` says how often each row's card was drawn."""
     daily, caught = [], set()
     for day in np.unique(rows.days):
@@ -74,8 +74,8 @@ def test_card_precision_is_its_definition_also_on_resampled_cards(seed: int, car
     rows = make_rows(120, seed)
     scores = np.random.default_rng(seed).permutation(120) / 120
     units = resampling.units_of(rows.payers, rows=120)
-    (part,) = [measures._part(rows, scores, None, units, inside) for inside in measures.fold_masks(rows)]
-    statistic = measures.card_precision(part, cards=cards)
+    (part,) = metrics.fold_parts(rows, scores, None, units)
+    statistic = metrics.card_precision(part, cards=cards)
     for drawn in (np.ones(units.count), np.random.default_rng(seed).integers(0, 4, units.count)):
         expected = card_precision_by_loops(rows, scores, cards=cards, copies=drawn[units.code])
         assert statistic(drawn[np.newaxis].astype(float))[0] == pytest.approx(expected)
@@ -110,7 +110,7 @@ def test_the_budget_is_each_days_first_alerts(seed: int) -> None:
     assert found["recall_in_budget"] == pytest.approx(frauds / rows.labels.sum())
     money = (rows.labels * rows.amounts)[chosen].sum() / (rows.labels * rows.amounts).sum()
     assert found["value_recall_in_budget"] == pytest.approx(money)
-    assert np.flatnonzero(results.within_budget(rows, scores, COSTS.alerts_per_day)).tolist() == sorted(chosen)
+    assert np.flatnonzero(budget.within_budget(rows, scores, COSTS.alerts_per_day)).tolist() == sorted(chosen)
 
 
 def test_the_frozen_threshold_saves_what_its_alerts_save() -> None:
@@ -199,9 +199,9 @@ def test_a_perfect_ranking_has_what_it_must() -> None:
 
 def test_differences_of_a_model_and_itself_are_nothing_and_better_models_are_found_better() -> None:
     rows = make_rows(600, 7, cards=200)
-    found = judge.appoint(rows, COSTS, resamples=200, seed=0)
-    good, noise = found.measure(make_scores(rows, 7)), found.measure(np.random.default_rng(0).random(600))
-    same = good.less(good)["average_precision"]
+    found = evaluate.Evaluator(rows=rows, costs=COSTS, resamples=200, seed=0)
+    good, noise = found.resampled(make_scores(rows, 7)), found.resampled(np.random.default_rng(0).random(600))
+    same = good.minus(good).intervals()["average_precision"]
     assert (same.value, same.low, same.high) == (0, 0, 0)
-    assert good.less(noise)["average_precision"].low > 0
-    assert "by unit" in good.metrics()["auroc"].method
+    assert good.minus(noise).intervals()["average_precision"].low > 0
+    assert "by unit" in good.intervals()["auroc"].method

@@ -1,20 +1,85 @@
-"""The metrics of a fraud desk as statistics over resampled cards: each the mean over the folds.
+"""The metrics of fraud detection as statistics over resampled cards: each the mean over the folds.
 
 A statistic maps draws (k, cards), how often each card was drawn, to (k,) values, as in ``shared.evaluation``. Rows
 weigh what they stand for in the population. No TensorFlow here.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from apps.fraud_detection.judgement import evidence, names
 from shared.evaluation import arrays, classification, resampling, weighted
 
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Objects: TypeAlias = npt.NDArray[np.object_]
+
+HEADLINE = ("average_precision", "auroc", "card_precision_at_100")
+FALSE_POSITIVE_RATES = (0.001, 0.005, 0.01, 0.05)
+CARDS = 100
 # Of a day's ranking so many rows are looked at for each alert of the budget: resampled cards repeat, or are absent.
 _REACH = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Labelled transactions, fold after fold, in each oldest first.
+
+    Attributes:
+        ids: (n,) identity of each transaction.
+        folds: (n,) int64 fold, from 0, whose model scored the row; all 0 without prequential folds.
+        days: (n,) int64 day, rising within a fold.
+        day_names: Day -> how it is written, such as "2018-08-08" or "day 3".
+        amounts: (n,) float64 in the currency.
+        labels: (n,) int64, 1 fraud and 0 genuine.
+        payers: (n,) int64 the card (customer, account) of each row.
+        has_payer: Whether ``payers`` are cards; otherwise every row is its own and nothing is counted by card.
+        weights: (n,) float64, transactions of the population that the row stands for.
+        columns: Feature -> (n,) float64, for the drift of inputs.
+        reference_columns: The same features of the validation part, each (m,).
+        reference_scores: (m,) calibrated fraud probabilities of the validation part.
+        groups: (n,) str group for predictive equality; None where there is none.
+        scenarios: (n,) str kind of fraud; None where it is not known.
+    """
+
+    ids: npt.NDArray[Any]
+    folds: Ints
+    days: Ints
+    day_names: Mapping[int, str]
+    amounts: Floats
+    labels: Ints
+    payers: Ints
+    has_payer: bool
+    weights: Floats
+    columns: Mapping[str, Floats]
+    reference_columns: Mapping[str, Floats]
+    reference_scores: Floats
+    groups: Objects | None = None
+    scenarios: Objects | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What decisions cost, in the currency.
+
+    Attributes:
+        investigation: Of one alert.
+        recovered_share: Share of a fraud's amount that an alert saves, in [0, 1].
+        alerts_per_day: The budget.
+        currency: Such as "EUR"; may be empty.
+    """
+
+    investigation: float
+    recovered_share: float
+    alerts_per_day: int
+    currency: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,34 +96,34 @@ class Scored:
         alerted: (n,) whether the score reaches the frozen threshold.
     """
 
-    labels: evidence.Ints
-    scores: evidence.Floats
-    days: evidence.Ints
-    amounts: evidence.Floats
-    weights: evidence.Floats
+    labels: Ints
+    scores: Floats
+    days: Ints
+    amounts: Floats
+    weights: Floats
     units: resampling.Units
-    alerted: evidence.Bools
+    alerted: Bools
 
     def statistic(self, metric: weighted.Metric) -> resampling.Statistic:
         """Return a metric of ``shared.evaluation`` on these rows."""
         return metric.statistic(self.labels, self.scores, units=self.units, sample_weight=self.weights)
 
-    def totals(self, *columns: evidence.Floats) -> Callable[[arrays.Floats], arrays.Floats]:
+    def totals(self, *columns: Floats) -> Callable[[arrays.Floats], arrays.Floats]:
         """Return ``drawn -> (k, columns)`` weighted sums."""
         rows = weighted.Rows(self.labels, self.scores, self.weights, self.units)
         return rows.totals(np.stack([np.asarray(column, np.float64) for column in columns], axis=1))
 
 
 def statistics(
-    rows: evidence.Rows,
-    scores: evidence.Floats,
+    rows: Rows,
+    scores: Floats,
     *,
-    thresholds: evidence.Floats | None,
-    costs: evidence.Costs,
+    thresholds: Floats | None,
+    costs: Costs,
     units: resampling.Units,
     calibrated: bool,
 ) -> dict[str, resampling.Statistic]:
-    """Return every metric of one model, by name, average precision first.
+    """Return every metric of one model, by name, average precision first: each the mean over the folds.
 
     Args:
         rows: The transactions.
@@ -69,58 +134,45 @@ def statistics(
         calibrated: Whether the scores are probabilities.
     """
     found: dict[str, list[resampling.Statistic]] = {}
-    for inside in fold_masks(rows):
-        part = _part(rows, scores, thresholds, units, inside)
-        for name, statistic in _of_fold(
-            part, costs, cards=rows.has_payer, decided=thresholds is not None, calibrated=calibrated
-        ):
+    for part in fold_parts(rows, scores, thresholds, units):
+        for name, statistic in ranking(part, costs, cards=rows.has_payer):
             found.setdefault(name, []).append(statistic)
-    return {name: mean(parts) for name, parts in found.items()}
+        for name, statistic in _at_threshold(part, costs) if thresholds is not None else ():
+            found.setdefault(name, []).append(statistic)
+        for name in ("brier", "log_loss", "ece") if calibrated else ():
+            found.setdefault(name, []).append(part.statistic(classification.METRICS[name]))
+    return {name: _mean(parts) for name, parts in found.items()}
 
 
-def fold_masks(rows: evidence.Rows) -> list[evidence.Bools]:
-    """Return for each fold the (n,) mask of its rows."""
-    return [np.asarray(rows.folds == fold) for fold in np.unique(rows.folds)]
-
-
-def mean(parts: list[resampling.Statistic]) -> resampling.Statistic:
-    """Return the statistic that is the mean of others."""
+def _mean(parts: list[resampling.Statistic]) -> resampling.Statistic:
     return lambda drawn: np.asarray(np.mean([part(drawn) for part in parts], axis=0))
 
 
-def _part(
-    rows: evidence.Rows,
-    scores: evidence.Floats,
-    thresholds: evidence.Floats | None,
-    units: resampling.Units,
-    inside: evidence.Bools,
-) -> Scored:
-    return Scored(
-        labels=rows.labels[inside],
-        scores=scores[inside],
-        days=rows.days[inside],
-        amounts=rows.amounts[inside],
-        weights=rows.weights[inside],
-        units=resampling.Units(units.code[inside], units.count, units.given),
-        alerted=np.zeros(int(inside.sum()), bool) if thresholds is None else scores[inside] >= thresholds[inside],
-    )
+def fold_parts(rows: Rows, scores: Floats, thresholds: Floats | None, units: resampling.Units) -> list[Scored]:
+    """Return the rows of each fold with their scores."""
+    return [
+        Scored(
+            labels=rows.labels[inside],
+            scores=scores[inside],
+            days=rows.days[inside],
+            amounts=rows.amounts[inside],
+            weights=rows.weights[inside],
+            units=resampling.Units(units.code[inside], units.count, units.given),
+            alerted=np.zeros(int(inside.sum()), bool) if thresholds is None else scores[inside] >= thresholds[inside],
+        )
+        for inside in (rows.folds == fold for fold in np.unique(rows.folds))
+    ]
 
 
-def _of_fold(
-    part: Scored, costs: evidence.Costs, *, cards: bool, decided: bool, calibrated: bool
-) -> Iterator[tuple[str, resampling.Statistic]]:
+def ranking(part: Scored, costs: Costs, *, cards: bool) -> Iterator[tuple[str, resampling.Statistic]]:
+    """Yield the metrics of a fold that need no threshold; ``cards`` says whether cards are known."""
     yield "average_precision", part.statistic(classification.average_precision)
     yield "auroc", part.statistic(classification.auroc)
     if cards:
-        yield f"card_precision_at_{names.CARDS}", card_precision(part, cards=names.CARDS)
-    for rate in names.FALSE_POSITIVE_RATES:
+        yield f"card_precision_at_{CARDS}", card_precision(part, cards=CARDS)
+    for rate in FALSE_POSITIVE_RATES:
         yield f"recall_at_fpr_{rate:g}", recall_at_fpr(part, rate)
     yield from Budget(part, costs.alerts_per_day).statistics()
-    if decided:
-        yield from _at_threshold(part, costs)
-    if calibrated:
-        for name in ("brier", "log_loss", "ece"):
-            yield name, part.statistic(classification.METRICS[name])
 
 
 def recall_at_fpr(part: Scored, rate: float) -> resampling.Statistic:
@@ -164,7 +216,7 @@ def card_precision(part: Scored, *, cards: int) -> resampling.Statistic:
     return value
 
 
-def _cards_of_day(part: Scored, day: int) -> tuple[evidence.Ints, evidence.Bools]:
+def _cards_of_day(part: Scored, day: int) -> tuple[Ints, Bools]:
     """Return the day's cards, the most suspicious first, and which are compromised."""
     inside = np.flatnonzero(part.days == day)
     order = inside[np.argsort(-part.scores[inside], kind="stable")]
@@ -195,7 +247,7 @@ class Budget:
         yield "value_recall_in_budget", lambda drawn: _share(self._caught(drawn)[1], self._totals(drawn)[:, 1])
 
     @staticmethod
-    def _ranked(part: Scored, day: int, alerts: int) -> evidence.Ints:
+    def _ranked(part: Scored, day: int, alerts: int) -> Ints:
         inside = np.flatnonzero(part.days == day)
         order = inside[np.argsort(-part.scores[inside], kind="stable")]
         return order[: _REACH * alerts + 200]
@@ -214,7 +266,7 @@ class Budget:
         return found
 
 
-def _at_threshold(part: Scored, costs: evidence.Costs) -> Iterator[tuple[str, resampling.Statistic]]:
+def _at_threshold(part: Scored, costs: Costs) -> Iterator[tuple[str, resampling.Statistic]]:
     """Yield what the frozen threshold does: precision, sensitivity, alerts and net savings a day."""
     fraud, alerted = (part.labels == 1).astype(np.float64), part.alerted.astype(np.float64)
     saved = alerted * (fraud * part.amounts * costs.recovered_share - costs.investigation)
