@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import frames
-from apps.driving_perception.scores import pairing
+from apps.driving_perception.metrics import matching
 from shared.evaluation import intervals, resampling
 
 HEIGHTS = (0.0, 25.0, 50.0, 100.0, 200.0, np.inf)
@@ -18,7 +18,7 @@ TRUNCATIONS = (-0.01, 0.01, 0.3, 1.01)
 
 
 def breakdown(
-    collection: frames.Frames, pairs: pairing.Pairing, units: npt.NDArray[np.int64], *, resamples: int, seed: int
+    collection: frames.Frames, pairs: matching.Pairing, units: npt.NDArray[np.int64], *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
     """Return rows of ``by``, ``group``, ``n`` and ``recall``, an interval resampled by unit where it can be."""
     rows = []
@@ -62,7 +62,7 @@ def _bands(
 
 def _recall(
     collection: frames.Frames,
-    pairs: pairing.Pairing,
+    pairs: matching.Pairing,
     wanted: npt.NDArray[np.bool_],
     units: npt.NDArray[np.int64],
     *,
@@ -75,8 +75,9 @@ def _recall(
         return intervals.wilson(float(hit.sum()), float(len(hit)))
     totals = np.bincount(code.code, minlength=code.count).astype(np.float64)
     hits = np.bincount(code.code, weights=hit, minlength=code.count)
-    drawn = np.concatenate(list(resampling.draws(code.count, resamples=resamples, block=resamples, seed=seed)))
-    values = (drawn @ hits) / np.maximum(drawn @ totals, 1.0)
-    low, high = np.quantile(values, [0.025, 0.975]).tolist()
-    value = float(hit.mean())
-    return intervals.Interval(value, min(low, value), max(high, value), 0.95, "bootstrap by unit")
+
+    def recall(drawn: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.asarray((drawn @ hits) / np.maximum(drawn @ totals, 1.0), np.float64)
+
+    found = intervals.Resampled.of({"recall": recall}, code, resamples=resamples, seed=seed, widened=True)
+    return found.intervals()["recall"]

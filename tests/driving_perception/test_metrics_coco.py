@@ -8,7 +8,7 @@ from pycocotools import cocoeval
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import detections
-from apps.driving_perception.scores import coco
+from apps.driving_perception.metrics import coco
 
 CLASSES = ("car", "person", "bicycle")
 

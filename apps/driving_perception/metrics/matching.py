@@ -1,14 +1,17 @@
-"""Which answered box is which object: one pairing at an overlap of 0.5, for all but average precision."""
+"""Which predicted box is which object, at an overlap of 0.5; and whether scores are calibrated."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import detections
+from shared.evaluation import calibration
 
 OVERLAP = 0.5
+CALIBRATION_BINS = 10
 # What a detection can be.
 RIGHT, WRONG, IGNORED = 1, 0, -1
 NONE = -1
@@ -88,3 +91,23 @@ def _pair_image(
         else:
             if np.any(fits & (kind == box.REGION) & (covered[place] >= OVERLAP)):
                 outcome[row] = IGNORED
+
+
+def calibration_bins(found: detections.Detections, pairs: Pairing, *, least: float) -> list[dict[str, float]]:
+    """Return ``confidence``, ``accuracy`` and ``n`` of bins of equal width, of what scores at least ``least``."""
+    judged = (pairs.outcome != IGNORED) & (found.score >= least)
+    score, right = found.score[judged].astype(np.float64), pairs.outcome[judged] == RIGHT
+    if not judged.any():
+        return []
+    rows = calibration.reliability(right.astype(np.int64), score, bins=CALIBRATION_BINS)
+    return [{"confidence": row["mean_score"], "accuracy": row["observed"], "n": row["n"]} for row in rows]
+
+
+def calibration_error(rows: Sequence[Mapping[str, float]]) -> float:
+    """Return D-ECE, the mean distance of confidence and accuracy weighted by the bins' sizes; 0 for no detection.
+
+    Kueppers et al. 2020, "Multivariate Confidence Calibration for Object Detection", here over the score alone.
+    """
+    counts = np.array([row["n"] for row in rows], np.float64)
+    gaps = np.array([abs(row["confidence"] - row["accuracy"]) for row in rows], np.float64)
+    return float(counts @ gaps / counts.sum()) if len(rows) else 0.0

@@ -3,7 +3,15 @@ import pytest
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import detections, operating
-from apps.driving_perception.scores import coco, collision, confidence, errors_split, fppi, kitti, pairing, recall
+from apps.driving_perception.metrics import (
+    coco,
+    error_kinds,
+    kitti,
+    matching,
+    recall_by_group,
+    thresholds,
+    time_to_collision,
+)
 from shared import errors
 from tests.driving_perception import roads
 
@@ -45,15 +53,15 @@ def test_miss_rates_are_those_counted_by_hand() -> None:
     # Found in six images at falling scores; two false alarms between.
     guesses = [(image, SQUARE, 0, 0.9 - 0.05 * image) for image in range(6)]
     guesses += [(7, [60, 10, 90, 40], 0, 0.82), (8, [60, 10, 90, 40], 0, 0.72)]
-    swept = operating.sweep(matched(boxes, found(*guesses), 10))
-    assert fppi.miss_rate_at(swept, 0.05) == pytest.approx(1 - 2 / 10)
-    assert fppi.miss_rate_at(swept, 0.1) == pytest.approx(1 - 4 / 10)
-    assert fppi.miss_rate_at(swept, 1.0) == pytest.approx(1 - 6 / 10)
+    swept = thresholds.sweep(matched(boxes, found(*guesses), 10))
+    assert thresholds.miss_rate_at(swept, 0.05) == pytest.approx(1 - 2 / 10)
+    assert thresholds.miss_rate_at(swept, 0.1) == pytest.approx(1 - 4 / 10)
+    assert thresholds.miss_rate_at(swept, 1.0) == pytest.approx(1 - 6 / 10)
     # 0.01 to 0.056 allow no false alarm, 0.1 and 0.18 one.
     rates = [0.8] * 4 + [0.6] * 2 + [0.4] * 3
-    assert fppi.log_average_miss_rate(swept) == pytest.approx(float(np.exp(np.log(rates).mean())))
-    nothing = operating.sweep(matched(boxes, found(), 10))
-    assert fppi.log_average_miss_rate(nothing) == pytest.approx(1.0)
+    assert thresholds.log_average_miss_rate(swept) == pytest.approx(float(np.exp(np.log(rates).mean())))
+    nothing = thresholds.sweep(matched(boxes, found(), 10))
+    assert thresholds.log_average_miss_rate(nothing) == pytest.approx(1.0)
 
 
 def test_the_threshold_of_the_best_f1_and_of_a_budget() -> None:
@@ -92,13 +100,13 @@ def test_each_planted_error_is_named_and_mending_it_brings_what_it_cost() -> Non
         (4, [80, 60, 100, 80], 0, 0.5),  # nothing there
     )
     known = np.ones((5, 2), bool)
-    pairs = pairing.pair(boxes, guesses, known_classes=known)
-    names, missed = errors_split.kinds(boxes, guesses, pairs)
+    pairs = matching.pair(boxes, guesses, known_classes=known)
+    names, missed = error_kinds.kinds(boxes, guesses, pairs)
     expected = {0.9: "", 0.85: "duplicate", 0.8: "classification", 0.7: "localisation", 0.6: "both", 0.5: "background"}
     assert dict(zip(guesses.score.astype(float).round(2).tolist(), names.tolist(), strict=True)) == expected
     assert missed.tolist() == [False, False, False, True, True]
     part = roads.collection(boxes, images=5)
-    gains = errors_split.gains(part, guesses, names, pairs, missed)
+    gains = error_kinds.gains(part, guesses, names, pairs, missed)
     assert gains["classification"] > 0.1
     assert gains["localisation"] > 0.1
     assert gains["missed"] > 0.1
@@ -113,8 +121,8 @@ def test_a_detection_in_a_region_or_of_an_unlabelled_class_is_neither_right_nor_
     guesses = found((0, SQUARE, 1, 0.9), (1, SQUARE, 0, 0.8), (1, [60, 10, 90, 40], 0, 0.7), (2, SQUARE, 1, 0.6))
     known = np.ones((3, 2), bool)
     known[2, 1] = False
-    pairs = pairing.pair(boxes, guesses, known_classes=known)
-    assert pairs.outcome.tolist() == [pairing.IGNORED, pairing.IGNORED, pairing.RIGHT, pairing.IGNORED]
+    pairs = matching.pair(boxes, guesses, known_classes=known)
+    assert pairs.outcome.tolist() == [matching.IGNORED, matching.IGNORED, matching.RIGHT, matching.IGNORED]
     assert pairs.judged.tolist() == [False, False, True]
 
 
@@ -155,9 +163,10 @@ def test_recall_is_told_by_group_with_an_interval() -> None:
     boxes = truth(*((image, SQUARE if image % 2 else [5, 5, 25, 25], image % 2) for image in range(20)))
     guesses = found(*((image, SQUARE, 1, 0.9) for image in range(1, 20, 2)))
     part = roads.collection(boxes, images=20, weather=np.array(["fog", "clear"] * 10, object))
-    pairs = pairing.pair(boxes, guesses, known_classes=part.known_classes)
+    pairs = matching.pair(boxes, guesses, known_classes=part.known_classes)
     rows = {
-        (row["by"], row["group"]): row for row in recall.breakdown(part, pairs, np.arange(20), resamples=200, seed=0)
+        (row["by"], row["group"]): row
+        for row in recall_by_group.breakdown(part, pairs, np.arange(20), resamples=200, seed=0)
     }
     assert rows["class", "car"]["recall"].value == 0
     assert rows["class", "person"]["recall"].value == 1
@@ -176,12 +185,14 @@ def test_scores_that_are_right_as_often_as_they_say_are_calibrated() -> None:
         label=np.zeros(4000, np.int64),
         score=score.astype(np.float32),
     )
-    nothing = np.full(4000, pairing.NONE)
-    pairs = pairing.Pairing(outcome=right.astype(np.int8), object_of=nothing, found_by=nothing, judged=right)
-    assert confidence.error(confidence.bins(guesses, pairs, least=0.05)) < 0.03
-    sure = pairing.Pairing(outcome=np.ones(4000, np.int8), object_of=nothing, found_by=nothing, judged=right)
-    assert confidence.error(confidence.bins(guesses, sure, least=0.05)) == pytest.approx(1 - score.mean(), abs=0.01)
-    assert confidence.error([]) == 0
+    nothing = np.full(4000, matching.NONE)
+    pairs = matching.Pairing(outcome=right.astype(np.int8), object_of=nothing, found_by=nothing, judged=right)
+    assert matching.calibration_error(matching.calibration_bins(guesses, pairs, least=0.05)) < 0.03
+    sure = matching.Pairing(outcome=np.ones(4000, np.int8), object_of=nothing, found_by=nothing, judged=right)
+    assert matching.calibration_error(matching.calibration_bins(guesses, sure, least=0.05)) == pytest.approx(
+        1 - score.mean(), abs=0.01
+    )
+    assert matching.calibration_error([]) == 0
 
 
 def test_an_approach_is_flagged_by_how_its_box_grows() -> None:
@@ -191,17 +202,20 @@ def test_an_approach_is_flagged_by_how_its_box_grows() -> None:
     )
     part = roads.collection(boxes, images=2, sequences=("a", "a"), seconds=np.array([0.0, 0.5]))
     seen = found((0, [50, 40, 70, 60], 0, 0.9), (1, [40, 35, 80, 75], 0, 0.9))
-    assert collision.evaluate(part, seen, threshold=0.5) == {
+    assert time_to_collision.evaluate(part, seen, threshold=0.5) == {
         "pairs": 1,
         "approaching": 1,
         "flagged": 1,
         "flagged_wrongly": 0,
     }
-    assert collision.evaluate(part, seen, threshold=0.95)["flagged"] == 0
+    assert time_to_collision.evaluate(part, seen, threshold=0.95)["flagged"] == 0
     still = roads.collection(
         truth((0, SQUARE, 0), (1, SQUARE, 0), distance=[20.0, 20.0], track=[4, 4]),
         images=2,
         sequences=("a", "a"),
         seconds=np.array([0.0, 0.5]),
     )
-    assert collision.evaluate(still, found((0, SQUARE, 0, 0.9), (1, SQUARE, 0, 0.9)), threshold=0.5)["approaching"] == 0
+    assert (
+        time_to_collision.evaluate(still, found((0, SQUARE, 0, 0.9), (1, SQUARE, 0, 0.9)), threshold=0.5)["approaching"]
+        == 0
+    )

@@ -87,7 +87,7 @@ def match(
         found: Detections, at most 100 an image.
         images: Number of images.
         class_names: Of the labels.
-        known_classes: (images, classes) bool; where it is false the class is not judged in that image.
+        known_classes: (images, classes) bool; where it is false the class is not evaluated in that image.
     """
     known = np.ones((images, len(class_names)), bool) if known_classes is None else known_classes
     labelled = _coco_of(truth, known, images=images)

@@ -1,7 +1,6 @@
 """Pictures for the report: the worst misses, the surest false alarms, and some images as the model sees them."""
 
 import base64
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import cv2
@@ -9,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import drawing
-from apps.driving_perception.judgement import evidence
-from apps.driving_perception.scores import pairing
+from apps.driving_perception import drawing, evaluate
+from apps.driving_perception.metrics import matching
 from shared.report import blocks
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
@@ -19,23 +17,23 @@ MISSES, ALARMS, EXAMPLES = 12, 8, 6
 _CROP_PIXELS, _WHOLE_PIXELS = 240, 640
 
 
-def misses(rows: evidence.Rows, run: evidence.Run, pairs: pairing.Pairing) -> blocks.Pictures | None:
+def misses(results: evaluate.Results) -> list[blocks.Pictures]:
     """Show the objects missed that matter most: the nearest where distances are known, else the tallest."""
-    boxes = rows.frames.boxes
-    missed = np.flatnonzero(pairs.judged & (pairs.found_by == pairing.NONE))
+    boxes, pairs = results.rows.frames.boxes, results.pairs
+    missed = np.flatnonzero(pairs.judged & (pairs.found_by == matching.NONE))
     if not len(missed):
-        return None
+        return []
     height = boxes.xyxy[:, 3] - boxes.xyxy[:, 1]
     near = np.isfinite(boxes.distance[missed]).all()
     order = missed[np.argsort(boxes.distance[missed] if near else -height[missed], kind="stable")]
-    shown = [_miss(rows, run, int(row)) for row in order[:MISSES]]
+    shown = [_miss(results, int(row)) for row in order[:MISSES]]
     by = "nearest first" if near else "tallest first"
-    return blocks.Pictures(
-        f"The worst misses, {by}. Dashed: the true box. Solid: what the model saw there, at any score.", shown
-    )
+    caption = f"The worst misses, {by}. Dashed: the true box. Solid: what the model saw there, at any score."
+    return [blocks.Pictures(caption, shown)]
 
 
-def _miss(rows: evidence.Rows, run: evidence.Run, row: int) -> blocks.Picture:
+def _miss(results: evaluate.Results, row: int) -> blocks.Picture:
+    rows, run = results.rows, results.predictions
     boxes, names = rows.frames.boxes, rows.frames.class_names
     image = int(boxes.image[row])
     found = run.found.take(run.found.image == image)
@@ -62,14 +60,12 @@ def _miss(rows: evidence.Rows, run: evidence.Run, row: int) -> blocks.Picture:
     )
 
 
-def alarms(
-    rows: evidence.Rows, found: evidence.Run, pairs: pairing.Pairing, chosen: npt.NDArray[np.int64]
-) -> blocks.Pictures | None:
-    """Show the surest boxes that are no object; ``chosen`` are the rows of the detections that were paired."""
-    wrong = chosen[pairs.outcome == pairing.WRONG][:]
+def alarms(results: evaluate.Results) -> list[blocks.Pictures]:
+    """Show the surest boxes that are no object."""
+    rows, wrong = results.rows, results.chosen[results.pairs.outcome == matching.WRONG]
     if not len(wrong):
-        return None
-    detections, names = found.found, rows.frames.class_names
+        return []
+    detections, names = results.predictions.found, rows.frames.class_names
     order = wrong[np.argsort(-detections.score[wrong], kind="stable")][:ALARMS]
     shown = []
     for row in order.tolist():
@@ -83,7 +79,7 @@ def alarms(
         )
         facts: dict[str, blocks.Cell] = {
             "image": str(rows.frames.images.names[image]),
-            "said": names[detections.label[row]],
+            "predicted": names[detections.label[row]],
             "score": round(float(detections.score[row]), 3),
         }
         shown.append(
@@ -91,15 +87,15 @@ def alarms(
                 source=source(cropped(drawn, detections.xyxy[row]), _CROP_PIXELS), alt="a false alarm", facts=facts
             )
         )
-    return blocks.Pictures("The surest false alarms.", shown)
+    return [blocks.Pictures("The surest false alarms.", shown)]
 
 
-def examples(rows: evidence.Rows, run: evidence.Run) -> blocks.Pictures:
-    """Show some images, evenly spaced, with what is answered and what is true."""
-    part, boxes = rows.frames, rows.frames.boxes
+def examples(results: evaluate.Results) -> blocks.Pictures:
+    """Show some images, evenly spaced, with what is predicted and what is true."""
+    part, boxes = results.rows.frames, results.rows.frames.boxes
     shown = []
     for image in np.unique(np.linspace(0, len(part) - 1, EXAMPLES).round().astype(int)).tolist():
-        found = run.found.take((run.found.image == image) & (run.found.score >= run.operating.threshold))
+        found = results.predicted.take(results.predicted.image == image)
         real = (boxes.image == image) & (boxes.kind == box.OBJECT)
         drawn = drawing.annotate(
             part.images.decode(image), found.xyxy, found.label, found.score, part.class_names,
@@ -108,11 +104,11 @@ def examples(rows: evidence.Rows, run: evidence.Run) -> blocks.Pictures:
         facts: dict[str, blocks.Cell] = {
             "image": str(part.images.names[image]),
             "true": int(real.sum()),
-            "answered": len(found),
+            "predicted": len(found),
         }
         shown.append(blocks.Picture(source=source(drawn, _WHOLE_PIXELS), alt="a road with boxes", facts=facts))
     return blocks.Pictures(
-        "Images at even distances through the part. Dashed: true boxes. Solid: answers.", shown, wide=True
+        "Images at even distances through the part. Dashed: true boxes. Solid: predictions.", shown, wide=True
     )
 
 
@@ -133,8 +129,3 @@ def source(image: Picture, longest: int) -> str:
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
     _, encoded = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
-
-
-def shown(each: Sequence[blocks.Pictures | None]) -> list[blocks.Pictures]:
-    """Return the galleries that hold something."""
-    return [gallery for gallery in each if gallery is not None]
