@@ -97,81 +97,61 @@ class Evaluator:
         return scores[:, 1] if self.positive_only and self.binary else scores
 
     def metrics_of(
-        self,
-        scores: arrays.Floats,
-        metrics: Mapping[str, weighted.Metric],
-        *,
-        predicted: arrays.Ints | None = None,
+        self, scores: arrays.Floats, metrics: Mapping[str, weighted.Metric], *, predicted: arrays.Ints | None = None
     ) -> intervals.Intervals:
         """Return metrics of any scores (n, classes); the class predicted is the highest where none is given."""
-        return classification.summarize(
-            self.labels,
-            self.read(scores),
-            predicted=scores.argmax(axis=1) if predicted is None else predicted,
-            units=self.units,
-            metrics=metrics,
-            resamples=self.resamples,
-            seed=self.seed,
-        )
+        rows = self._rows(scores, predicted)
+        return classification.summarize(**rows, metrics=metrics, resamples=self.resamples, seed=self.seed)
 
-    def compare(self) -> Comparison:
-        """Return all metrics of the model and its baselines, and the differences."""
-        return self._compare(np.ones(len(self.labels), np.bool_), self.metrics, self.metrics)
-
-    def _compare(
+    def compare(
         self,
-        inside: arrays.Bools,
         metrics: Mapping[str, weighted.Metric],
         compared: Mapping[str, weighted.Metric],
+        inside: arrays.Bools | None = None,
     ) -> Comparison:
-        model = self._resampled(self.scores, self.predicted, {**metrics, **compared}, inside)
+        """Return metrics of the model, and the ``compared`` ones of its baselines and of the differences.
+
+        Args:
+            metrics: Of the model.
+            compared: Of the baselines and the differences.
+            inside: (n,) which rows; None: all.
+        """
+        every = {**metrics, **compared}
+        model, found = self._resampled(self.scores, self.predicted, every, list(metrics), inside)
         others = {
-            name: self._resampled(scores, scores.argmax(axis=1), compared, inside)
+            name: self._resampled(scores, None, compared, list(compared), inside)
             for name, scores in self.baselines.items()
         }
         return Comparison(
-            self._intervals(model, list(metrics), self.scores, self.predicted, inside),
-            {
-                name: self._intervals(
-                    other, list(compared), self.baselines[name], self.baselines[name].argmax(axis=1), inside
-                )
-                for name, other in others.items()
-            },
-            {name: model.minus(other).intervals(list(compared)) for name, other in others.items()},
+            found,
+            {name: intervals_of for name, (_, intervals_of) in others.items()},
+            {name: model.minus(other).intervals(list(compared)) for name, (other, _) in others.items()},
         )
+
+    def _rows(
+        self, scores: arrays.Floats, predicted: arrays.Ints | None, inside: arrays.Bools | None = None
+    ) -> dict[str, Any]:
+        """Return the arguments of `classification.resampled` for some rows."""
+        chosen = np.ones(len(self.labels), np.bool_) if inside is None else inside
+        decided = scores.argmax(axis=1) if predicted is None else predicted
+        return {
+            "y_true": self.labels[chosen],
+            "scores": self.read(scores)[chosen],
+            "predicted": decided[chosen],
+            "units": self.units[chosen],
+        }
 
     def _resampled(
         self,
         scores: arrays.Floats,
-        predicted: arrays.Ints,
+        predicted: arrays.Ints | None,
         metrics: Mapping[str, weighted.Metric],
-        inside: arrays.Bools,
-    ) -> intervals.Resampled:
-        return classification.resampled(
-            self.labels[inside],
-            self.read(scores)[inside],
-            predicted=predicted[inside],
-            units=self.units[inside],
-            metrics=metrics,
-            resamples=self.resamples,
-            seed=self.seed,
-        )
-
-    def _intervals(
-        self,
-        found: intervals.Resampled,
         names: list[str],
-        scores: arrays.Floats,
-        predicted: arrays.Ints,
-        inside: arrays.Bools,
-    ) -> intervals.Intervals:
-        return classification.with_certain_shares(
-            found.intervals(names),
-            self.labels[inside],
-            self.read(scores)[inside],
-            predicted=predicted[inside],
-            units=self.units[inside],
-        )
+        inside: arrays.Bools | None,
+    ) -> tuple[intervals.Resampled, intervals.Intervals]:
+        rows = self._rows(scores, predicted, inside)
+        found = classification.resampled(**rows, metrics=metrics, resamples=self.resamples, seed=self.seed)
+        return found, classification.with_certain_shares(found.intervals(names), **rows)
 
     def slice(self, name: str, rows: npt.ArrayLike) -> dict[str, Any]:
         """Return one row of the slice table: name, n, n_units, metrics, baselines, differences and notes.
@@ -190,7 +170,7 @@ class Evaluator:
         row: dict[str, Any] = {"name": name, "n": n, "n_units": n_units}
         if n < SMALLEST_SLICE or n_units < 2:
             return {**row, "metrics": {}, "notes": [f"too few: {n} {self.nouns[0]} of {n_units} {self.nouns[1]}"]}
-        found = self._compare(inside, self.slice_metrics, self.slice_compared)
+        found = self.compare(self.slice_metrics, self.slice_compared, inside)
         return {
             **row,
             "metrics": found.model,
@@ -242,7 +222,7 @@ def evaluate(
         rule: What was frozen on validation data.
         slices: For each name a (n,) bool mask.
     """
-    found = evaluator.compare()
+    found = evaluator.compare(evaluator.metrics, evaluator.metrics)
     return Results(
         metrics=found.model,
         baselines=found.baselines,
