@@ -1,13 +1,13 @@
-"""The operating point: the score from which a box is answered, frozen on validation data."""
+"""The operating point: the score from which a box is predicted, frozen on validation data."""
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from apps.driving_perception.metrics import coco, thresholds
-from shared import errors
+from shared import decision, errors
 
 RULES = ("max_f1", "fppi")
 # A threshold no detector of ours is worse than answering everything at.
@@ -15,16 +15,16 @@ LEAST_THRESHOLD = 0.02
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Operating:
-    """What is answered.
+class Operating(decision.Rule):
+    """From which score a box is predicted.
 
     Attributes:
         class_names: What is found.
-        threshold: Score from which a box is answered.
+        threshold: Score from which a box is predicted.
         rule: How it was chosen: the largest F1, or as many false alarms as ``fppi_budget`` allows.
         fppi_budget: False alarms per image of the rule ``fppi``.
         recall: Share of objects found at the threshold, on validation.
-        precision: Share of answered boxes that are right, on validation.
+        precision: Share of predicted boxes that are correct, on validation.
         false_positives_per_image: On validation.
         fitted_on: What validation is.
     """
@@ -37,22 +37,6 @@ class Operating:
     precision: float
     false_positives_per_image: float
     fitted_on: Mapping[str, Any]
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote.
-
-        Raises:
-            errors.InputError: A field is missing or unknown.
-        """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if set(content) != names:
-            raise errors.InputError(f"decision: expected the fields {sorted(names)}. Received: {sorted(content)}")
-        return cls(**{**content, "class_names": tuple(content["class_names"])})
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able mapping."""
-        return {**vars(self), "class_names": list(self.class_names), "fitted_on": dict(self.fitted_on)}
 
 
 def fit(matched: coco.Matched, *, rule: str, fppi_budget: float, fitted_on: Mapping[str, Any]) -> Operating:
