@@ -278,9 +278,9 @@ def predictions_table(results: Results) -> pd.DataFrame:
     class, score and corners in pixels from the threshold on.
     """
     part, predicted, pairs = results.rows.frames, results.predicted, results.pairs
-    missed = pairs.judged & (pairs.found_by == matching.NONE)
+    missed = pairs.wanted & (pairs.found_by == matching.NONE)
     counted = {
-        "objects": part.boxes.image[pairs.judged],
+        "objects": part.boxes.image[pairs.wanted],
         "answered": predicted.image,
         "right": predicted.image[pairs.outcome == matching.RIGHT],
         "missed": part.boxes.image[missed],

@@ -20,7 +20,7 @@ _CROP_PIXELS, _WHOLE_PIXELS = 240, 640
 def misses(results: evaluate.Results) -> list[blocks.Pictures]:
     """Show the objects missed that matter most: the nearest where distances are known, else the tallest."""
     boxes, pairs = results.rows.frames.boxes, results.pairs
-    missed = np.flatnonzero(pairs.judged & (pairs.found_by == matching.NONE))
+    missed = np.flatnonzero(pairs.wanted & (pairs.found_by == matching.NONE))
     if not len(missed):
         return []
     height = boxes.xyxy[:, 3] - boxes.xyxy[:, 1]

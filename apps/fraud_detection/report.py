@@ -91,8 +91,8 @@ def _tiles(results: evaluate.Results) -> list[blocks.Tile]:
     """Return the headline numbers."""
     notes = {
         "average_precision": f"chance: {results.prevalence:.4f}",
-        "auroc": "0.5 is chance; little is said by it where frauds are rare",
-        "card_precision_at_100": "cards a day that are rightly looked at",
+        "auroc": "0.5 is chance; it shows little where frauds are rare",
+        "card_precision_at_100": "share of the cards looked at that are compromised",
         "recall_in_budget": "of the frauds",
         "precision_in_budget": "of the alerts",
     }
@@ -105,7 +105,7 @@ def _tiles(results: evaluate.Results) -> list[blocks.Tile]:
     difference = results.differences[name].get("average_precision")
     if difference is not None:
         label = f"Average precision against {baselines.label(name)}"
-        found.insert(1, blocks.Tile(label, difference, formatting.verdict(difference), signed=True))
+        found.insert(1, blocks.Tile(label, difference, formatting.direction(difference), signed=True))
     return found
 
 

@@ -19,7 +19,7 @@ from shared.report import blocks, document, formatting
 from shared.report.sections import classifier, provenance
 
 UNKNOWN = "not stated by the source"
-# What TRIPOD+AI (Collins et al. 2024, BMJ 385) and CLAIM (Tejani et al. 2024, Radiol. AI 6) ask of a report.
+# What TRIPOD+AI (Collins et al. 2024, BMJ 385) and CLAIM (Tejani et al. 2024, Radiol. AI 6) require in a report.
 FROM_DETAILS = (
     "Intended use",
     "Population",
@@ -78,7 +78,7 @@ def evaluation(
                 _origin(results),
                 provenance.limits(
                     LIMITS,
-                    blocks.facts("What TRIPOD+AI and CLAIM ask for, as far as it is known", items),
+                    blocks.facts("What TRIPOD+AI and CLAIM require, as far as it is known", items),
                     title="Limits and checklist",
                 ),
             ],

@@ -124,7 +124,9 @@ def _tiles(results: evaluate.Results) -> list[blocks.Tile]:
     tiles = [blocks.Tile("Accuracy", metrics["accuracy"], "a class predicted for every text")]
     difference = results.common.differences[results.baseline].get("accuracy")
     if difference is not None:
-        tiles.append(blocks.Tile(f"Against {_label(results)}", difference, formatting.verdict(difference), signed=True))
+        tiles.append(
+            blocks.Tile(f"Against {_label(results)}", difference, formatting.direction(difference), signed=True)
+        )
     for name, note in (("f1_macro", "mean over classes"), ("ece", "lower is better")):
         if name in metrics:
             tiles.append(blocks.Tile(formatting.metric_name(name), metrics[name], note))

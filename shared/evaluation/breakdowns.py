@@ -58,14 +58,14 @@ def per_class(
     identity = resampling.units_of(units, rows=len(truth)).code
     rows = []
     for c, name in enumerate(names):
-        true, said = truth == c, decided[:, c] == 1
+        true, predicted_so = truth == c, decided[:, c] == 1
         rows.append(
             {
                 "class": name,
                 "support": int(true.sum()),
-                "predicted": int(said.sum()),
-                "precision": proportions.proportion_among(true, said, units=identity, confidence=confidence),
-                "recall": proportions.proportion_among(said, true, units=identity, confidence=confidence),
+                "predicted": int(predicted_so.sum()),
+                "precision": proportions.proportion_among(true, predicted_so, units=identity, confidence=confidence),
+                "recall": proportions.proportion_among(predicted_so, true, units=identity, confidence=confidence),
                 "f1": f1.get(str(c)),
             }
         )

@@ -35,7 +35,7 @@ class Report:
     Attributes:
         title: What was evaluated, such as "Sentiment of film reviews".
         subtitle: The model and its task in a line.
-        answer: The answer in one sentence, the first thing read.
+        answer: The main result in a few sentences, the first thing read.
         headline: A few tiles.
         metrics: What ``metrics.metrics_document`` returned; None for a page that explains one input.
         sections: The body, in reading order.
@@ -111,7 +111,7 @@ def _closing(report: Report) -> list[Section]:
     if report.metrics is None or not report.metrics["notes"]:
         return []
     notes = [blocks.Text(note, tone="caution") for note in report.metrics["notes"]]
-    return [Section("Notes", "What a reader must know to read these numbers rightly.", notes)]
+    return [Section("Notes", "What a reader must know to read these numbers correctly.", notes)]
 
 
 def _isolator() -> Callable[[blocks.Figure], markupsafe.Markup]:

@@ -119,12 +119,12 @@ def confidence(interval: intervals.Interval) -> str:
     return f"{100 * interval.confidence:g} %"
 
 
-def verdict(difference: intervals.Interval, *, lower_is_better: bool = False) -> str:
+def direction(difference: intervals.Interval, *, lower_is_better: bool = False) -> str:
     """Say in words what a paired difference (model minus baseline) shows.
 
-    >>> verdict(intervals.Interval(value=0.02, low=0.01, high=0.03))
+    >>> direction(intervals.Interval(value=0.02, low=0.01, high=0.03))
     'better'
-    >>> verdict(intervals.Interval(value=0.02, low=-0.01, high=0.05))
+    >>> direction(intervals.Interval(value=0.02, low=-0.01, high=0.05))
     'no clear difference'
     """
     if difference.low <= 0 <= difference.high:

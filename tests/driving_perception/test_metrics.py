@@ -123,7 +123,7 @@ def test_a_detection_in_a_region_or_of_an_unlabelled_class_is_neither_right_nor_
     known[2, 1] = False
     pairs = matching.pair(boxes, guesses, known_classes=known)
     assert pairs.outcome.tolist() == [matching.IGNORED, matching.IGNORED, matching.RIGHT, matching.IGNORED]
-    assert pairs.judged.tolist() == [False, False, True]
+    assert pairs.wanted.tolist() == [False, False, True]
 
 
 def test_kitti_levels_ask_for_size_occlusion_and_truncation() -> None:
@@ -153,9 +153,9 @@ def test_kitti_forgives_small_boxes_regions_and_neighbours_and_nothing_else() ->
     kind = kitti.match(boxes, found((0, tall, 0, 0.5), *rest), label=0, overlap=0.7, level=level, images=2)
     assert kind.right.tolist() == [True]
     alarm = found((0, tall, 0, 0.5), (1, [70, 10, 110, 70], 0, 0.9))
-    judged = kitti.match(boxes, alarm, label=0, overlap=0.7, level=level, images=2)
-    assert judged.right.tolist() == [False, True]
-    assert kitti.average_precision(judged) == pytest.approx(0.5)
+    counted = kitti.match(boxes, alarm, label=0, overlap=0.7, level=level, images=2)
+    assert counted.right.tolist() == [False, True]
+    assert kitti.average_precision(counted) == pytest.approx(0.5)
     assert not kitti.applies(truth((0, SQUARE, 0)))
 
 
@@ -186,9 +186,9 @@ def test_scores_that_are_right_as_often_as_they_say_are_calibrated() -> None:
         score=score.astype(np.float32),
     )
     nothing = np.full(4000, matching.NONE)
-    pairs = matching.Pairing(outcome=right.astype(np.int8), object_of=nothing, found_by=nothing, judged=right)
+    pairs = matching.Pairing(outcome=right.astype(np.int8), object_of=nothing, found_by=nothing, wanted=right)
     assert matching.calibration_error(matching.calibration_bins(guesses, pairs, least=0.05)) < 0.03
-    sure = matching.Pairing(outcome=np.ones(4000, np.int8), object_of=nothing, found_by=nothing, judged=right)
+    sure = matching.Pairing(outcome=np.ones(4000, np.int8), object_of=nothing, found_by=nothing, wanted=right)
     assert matching.calibration_error(matching.calibration_bins(guesses, sure, least=0.05)) == pytest.approx(
         1 - score.mean(), abs=0.01
     )

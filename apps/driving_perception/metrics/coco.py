@@ -91,9 +91,9 @@ def match(
     """
     known = np.ones((images, len(class_names)), bool) if known_classes is None else known_classes
     labelled = _coco_of(truth, known, images=images)
-    judged = found.take(known[found.image, found.label])
+    counted = found.take(known[found.image, found.label])
     with contextlib.redirect_stdout(io.StringIO()):
-        guessed = labelled.loadRes(_results(judged)) if len(judged) else _empty(labelled)
+        guessed = labelled.loadRes(_results(counted)) if len(counted) else _empty(labelled)
         matching = _Matching(labelled, guessed, "bbox")
         matching.evaluate()
     per_class = np.array(matching.evalImgs, object).reshape(len(class_names), len(SIZES), images)

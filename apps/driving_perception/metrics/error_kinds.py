@@ -37,7 +37,7 @@ def kinds(
         names[row], mended = _kind(overlap, truth.label[boxes] == found.label[row], pairs.found_by[boxes] >= 0)
         if mended >= 0:
             touched[boxes[mended]] = True
-    missed = pairs.judged & (pairs.found_by == matching.NONE) & ~touched
+    missed = pairs.wanted & (pairs.found_by == matching.NONE) & ~touched
     return names, missed
 
 

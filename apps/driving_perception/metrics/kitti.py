@@ -66,13 +66,13 @@ def match(
     regions = (truth.kind == box.REGION) & (own | (truth.label == box.ANY_CLASS))
     chosen = found.take(found.label == label)
     tall = chosen.xyxy[:, 3] - chosen.xyxy[:, 1] >= level.least_height
-    right, judged = np.zeros(len(chosen), bool), np.ones(len(chosen), bool)
+    right, counted = np.zeros(len(chosen), bool), np.ones(len(chosen), bool)
     for image in np.unique(chosen.image):
         rows = np.flatnonzero(chosen.image == image)
         here = truth.image == image
         objects, harder = np.flatnonzero(here & own & counts), np.flatnonzero(here & own & ~counts & ~regions)
-        _match_image(truth, chosen, rows, objects, harder, np.flatnonzero(here & regions), overlap, right, judged)
-    kept = np.flatnonzero(judged & (right | tall))
+        _match_image(truth, chosen, rows, objects, harder, np.flatnonzero(here & regions), overlap, right, counted)
+    kept = np.flatnonzero(counted & (right | tall))
     order = kept[np.argsort(-chosen.score[kept], kind="stable")]
     objects_per_image = np.bincount(truth.image[own & counts], minlength=images)
     return Matches(image=chosen.image[order], right=right[order], objects=objects_per_image)
@@ -87,7 +87,7 @@ def _match_image(
     regions: NDArray[np.int64],
     overlap: float,
     right: NDArray[np.bool_],
-    judged: NDArray[np.bool_],
+    counted: NDArray[np.bool_],
 ) -> None:
     free = {int(each) for each in (*objects, *harder)}
     for row in rows:
@@ -97,11 +97,11 @@ def _match_image(
             candidates = [i for i in np.argsort(-near, kind="stable") if near[i] >= overlap and int(group[i]) in free]
             if candidates:
                 free.discard(int(group[candidates[0]]))
-                right[row], judged[row] = group is objects, group is objects
+                right[row], counted[row] = group is objects, group is objects
                 break
         else:
             inside = box.intersection(corners, truth.xyxy[regions])[0] / max(float(box.area(corners)[0]), 1e-9)
-            judged[row] = not (inside > 0.5).any()
+            counted[row] = not (inside > 0.5).any()
 
 
 def average_precision(matches: Matches, weights: NDArray[np.float64] | None = None) -> float:

@@ -25,13 +25,13 @@ class Pairing:
         outcome: (d,) int8 of each detection: ``RIGHT``, ``WRONG`` or ``IGNORED``.
         object_of: (d,) int64 row of its object, or ``NONE``.
         found_by: (m,) int64 row of the detection that found each labelled box, or ``NONE``.
-        judged: (m,) bool: whether a labelled box is to be found at all.
+        wanted: (m,) bool: whether a labelled box is to be found at all.
     """
 
     outcome: NDArray[np.int8]
     object_of: NDArray[np.int64]
     found_by: NDArray[np.int64]
-    judged: NDArray[np.bool_]
+    wanted: NDArray[np.bool_]
 
 
 def pair(
@@ -58,7 +58,7 @@ def pair(
     unknown = ~known_classes[found.image, found.label]
     outcome[unknown] = IGNORED
     return Pairing(
-        outcome=outcome, object_of=object_of, found_by=found_by, judged=np.asarray(truth.kind == box.OBJECT, bool)
+        outcome=outcome, object_of=object_of, found_by=found_by, wanted=np.asarray(truth.kind == box.OBJECT, bool)
     )
 
 
@@ -95,9 +95,9 @@ def _pair_image(
 
 def calibration_bins(found: detections.Detections, pairs: Pairing, *, least: float) -> list[dict[str, float]]:
     """Return ``confidence``, ``accuracy`` and ``n`` of bins of equal width, of what scores at least ``least``."""
-    judged = (pairs.outcome != IGNORED) & (found.score >= least)
-    score, right = found.score[judged].astype(np.float64), pairs.outcome[judged] == RIGHT
-    if not judged.any():
+    counted = (pairs.outcome != IGNORED) & (found.score >= least)
+    score, right = found.score[counted].astype(np.float64), pairs.outcome[counted] == RIGHT
+    if not counted.any():
         return []
     rows = calibration.reliability(right.astype(np.int64), score, bins=CALIBRATION_BINS)
     return [{"confidence": row["mean_score"], "accuracy": row["observed"], "n": row["n"]} for row in rows]

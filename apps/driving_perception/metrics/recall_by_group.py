@@ -23,7 +23,7 @@ def breakdown(
     """Return rows of ``by``, ``group``, ``n`` and ``recall``, an interval resampled by unit where it can be."""
     rows = []
     for by, group, chosen in groups(collection):
-        wanted = chosen & pairs.judged
+        wanted = chosen & pairs.wanted
         if wanted.any():
             recall = _recall(collection, pairs, wanted, units, resamples=resamples, seed=seed)
             rows.append({"by": by, "group": group, "n": int(wanted.sum()), "recall": recall})

@@ -36,7 +36,7 @@ def better_than(label: str, difference: intervals.Interval) -> str:
         "better": f"It is better than {label}",
         "worse": f"It is WORSE than {label}, which should be used instead",
         "no clear difference": f"It is NOT shown to be better than {label}",
-    }[formatting.verdict(difference)]
+    }[formatting.direction(difference)]
 
 
 def abstaining(content: Mapping[str, Any]) -> str:
