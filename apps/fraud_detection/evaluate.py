@@ -4,22 +4,20 @@
 """
 
 import dataclasses
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from apps.fraud_detection import baselines, budget, metrics
+from apps.fraud_detection import baselines, breakdowns, metrics
 from apps.fraud_detection.transactions import CLASS_NAMES
-from shared.evaluation import calibration, drift, intervals, proportions, resampling
+from shared.evaluation import calibration, drift, intervals, resampling
 from shared.report import metrics as documents
 from shared.report.sections import provenance
 
 APP = "fraud_detection"
 FEW_FRAUDS = 50
-AMOUNT_EDGES = (10.0, 50.0, 100.0, 220.0, 500.0)
 PSI_ACT = 0.25
 
 
@@ -32,7 +30,7 @@ class Predictions:
         scores: (n,) calibrated probability of fraud.
         thresholds: (n,) the threshold of each row's fold, frozen on validation data.
         rule: How the thresholds were chosen.
-        costs: The cost matrix and the budget.
+        costs: The cost matrix and the breakdowns.
         members: Scores (n,) of each network of an ensemble; empty otherwise.
         imbalance: Method against imbalance -> scores (n,) of the same learner trained with it; "none" is plain.
         synthetic: Training set ("real", "synthetic", "real and synthetic") -> scores (n,); empty without a GAN.
@@ -73,7 +71,7 @@ class Results:
         by_day: Rows with day, n, frauds, caught in the budget, of the model.
         budgets: Rows with alerts, precision and recall of the model and the baseline to beat.
         slices: Rows with name, n, positives, metrics.
-        savings: As ``budget.savings`` returns them.
+        savings: As ``breakdowns.savings`` returns them.
         calibration: How the scores were calibrated, and the reliability diagram.
         drift: Rows with column, psi and whether it is above ``PSI_ACT``.
         equality: Rows with group, n and false_positive_rate, and the ratio of the smallest to the largest.
@@ -147,19 +145,22 @@ def evaluate(
         metrics=model.intervals(),
         baselines={name: other.intervals() for name, other in others.items()},
         differences={name: unreflected.minus(other).intervals() for name, other in others.items()},
-        members={name: evaluator.headline(each).intervals() for name, each in predictions.members.items()},
+        members={
+            name: evaluator.resampled(each, only=metrics.HEADLINE).intervals()
+            for name, each in predictions.members.items()
+        },
         compared={
             "imbalance": _compare(evaluator, predictions.imbalance),
             "synthetic": _compare(evaluator, predictions.synthetic),
         },
         folds=_by_fold(evaluator, beside),
-        by_day=budget.by_day(rows, scores, predictions.costs.alerts_per_day),
-        budgets=budget.by_budget(rows, beside),
-        slices=_slices(rows, predictions),
-        savings=budget.savings(rows, scores, thresholds, predictions.costs),
+        by_day=breakdowns.by_day(rows, scores, predictions.costs.alerts_per_day),
+        budgets=breakdowns.by_budget(rows, beside),
+        slices=breakdowns.slices(rows, scores, thresholds, predictions.costs.alerts_per_day),
+        savings=breakdowns.savings(rows, scores, thresholds, predictions.costs),
         calibration=_calibration(rows, scores),
         drift=_drift(rows, scores),
-        equality=_equality(rows, predictions),
+        equality=breakdowns.equality(rows, scores, thresholds),
         prevalence=float(frauds / rows.weights.sum()),
     )
 
@@ -170,7 +171,7 @@ class Evaluator:
 
     Attributes:
         rows: The transactions.
-        costs: The cost matrix and the budget.
+        costs: The cost matrix and the breakdowns.
         resamples: Of every bootstrap.
         seed: Of every bootstrap.
     """
@@ -186,22 +187,14 @@ class Evaluator:
         return resampling.units_of(self.rows.payers, rows=len(self.rows))
 
     def resampled(
-        self, scores: metrics.Floats, *, thresholds: metrics.Floats | None = None, calibrated: bool = False
-    ) -> intervals.Resampled:
-        """Return one model's metrics on all rows and on every resample."""
-        return self._resampled(scores, thresholds, calibrated, None)
-
-    def headline(self, scores: metrics.Floats) -> intervals.Resampled:
-        """Return one model's headline metrics."""
-        return self._resampled(scores, None, False, metrics.HEADLINE)
-
-    def _resampled(
         self,
         scores: metrics.Floats,
-        thresholds: metrics.Floats | None,
-        calibrated: bool,
-        only: tuple[str, ...] | None,
+        *,
+        thresholds: metrics.Floats | None = None,
+        calibrated: bool = False,
+        only: tuple[str, ...] | None = None,
     ) -> intervals.Resampled:
+        """Return one model's metrics, or those of ``only``, on all rows and on every resample."""
         units = self.units
         statistics = metrics.statistics(
             self.rows, scores, thresholds=thresholds, costs=self.costs, units=units, calibrated=calibrated
@@ -218,7 +211,7 @@ class Evaluator:
 
 def _compare(evaluator: Evaluator, scores: Mapping[str, metrics.Floats]) -> Compared:
     """Return each method's headline metrics, and their paired differences to the first method's."""
-    found = {name: evaluator.headline(each) for name, each in scores.items()}
+    found = {name: evaluator.resampled(each, only=metrics.HEADLINE) for name, each in scores.items()}
     first = next(iter(found.values()), None)
     return {name: (each.intervals(), each.minus(first).intervals()) for name, each in found.items() if first}
 
@@ -241,45 +234,6 @@ def mean_and_deviation(folds: list[dict[str, Any]], who: str, metric: str) -> tu
     return (float(np.mean(values)), float(np.std(values))) if values else None
 
 
-def _slices(rows: metrics.Rows, predictions: Predictions) -> list[dict[str, Any]]:
-    """Return one row per scenario, band of amounts and group: how much of its fraud is caught, how precisely."""
-    kinds: dict[str, metrics.Bools] = {}
-    if rows.scenarios is not None:
-        for name in np.unique(rows.scenarios[rows.labels == 1].astype(str)):
-            kinds[f"scenario={name}"] = np.asarray((rows.scenarios == name) & (rows.labels == 1))
-    kinds |= {f"amount={name}": inside for name, inside in amount_bands(rows.amounts).items()}
-    if rows.groups is not None:
-        kinds |= {f"group={name}": np.asarray(rows.groups == name) for name in np.unique(rows.groups.astype(str))}
-    fraud, alerted = rows.labels == 1, predictions.scores >= predictions.thresholds
-    caught = budget.within_budget(rows, predictions.scores, predictions.costs.alerts_per_day)
-
-    def share(hits: metrics.Bools, among: metrics.Bools) -> intervals.Interval | None:
-        return proportions.proportion_among(hits, among, units=rows.payers)
-
-    return [
-        {
-            "name": name,
-            "n": int(inside.sum()),
-            "positives": int((inside & fraud).sum()),
-            "metrics": {
-                "recall_in_budget": share(caught, inside & fraud),
-                "sensitivity": share(alerted, inside & fraud),
-                "precision": share(fraud, inside & alerted),
-            },
-        }
-        for name, inside in kinds.items()
-    ]
-
-
-def amount_bands(amounts: metrics.Floats) -> dict[str, metrics.Bools]:
-    """Return the bands of amounts that occur, each as a mask (n,); a band holds its upper edge."""
-    labels = [f"at most {AMOUNT_EDGES[0]:g}"]
-    labels += [f"{low:g} to {high:g}" for low, high in itertools.pairwise(AMOUNT_EDGES)]
-    labels += [f"above {AMOUNT_EDGES[-1]:g}"]
-    place = np.searchsorted(AMOUNT_EDGES, amounts, side="left")
-    return {label: place == index for index, label in enumerate(labels) if (place == index).any()}
-
-
 def _calibration(rows: metrics.Rows, scores: metrics.Floats) -> dict[str, Any]:
     """Return the reliability of the probabilities, in bins of equal counts; rows are not weighted in the diagram."""
     if not np.allclose(rows.weights, 1.0):
@@ -298,21 +252,6 @@ def _drift(rows: metrics.Rows, scores: metrics.Floats) -> list[dict[str, Any]]:
         drift.reference({name: reference[name] for name in known}), {name: columns[name] for name in known}
     )
     return [{"column": row["name"], "psi": row["psi"], "large": row["psi"] > PSI_ACT} for row in compared]
-
-
-def _equality(rows: metrics.Rows, predictions: Predictions) -> dict[str, Any]:
-    """Return each group's false positive rate at the frozen threshold, and smallest over largest (1 is equal)."""
-    if rows.groups is None:
-        return {}
-    alerted, genuine = predictions.scores >= predictions.thresholds, rows.labels == 0
-    table: list[dict[str, Any]] = []
-    for name in np.unique(rows.groups.astype(str)):
-        among = np.asarray(genuine & (rows.groups == name))
-        rate = proportions.proportion_among(alerted, among, units=rows.payers)
-        if rate is not None:
-            table.append({"group": str(name), "n": int(among.sum()), "false_positive_rate": rate})
-    rates = [row["false_positive_rate"].value for row in table]
-    return {"groups": table, "ratio": min(rates) / max(rates) if rates and max(rates) > 0 else None}
 
 
 def _operating_points(results: Results) -> list[dict[str, Any]]:

@@ -5,25 +5,23 @@ both. No TensorFlow here.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from apps.medical_imaging import baselines, subgroups, two_classes
-from shared import decision as decisions
+from apps.medical_imaging import predictions as predicted
 from shared import errors
-from shared.evaluation import classification, classifier, intervals, thresholds
+from shared.evaluation import classification, classifier
 from shared.report import metrics
 from shared.report.sections import provenance
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
-Objects: TypeAlias = npt.NDArray[np.object_]
-Logits: TypeAlias = npt.NDArray[np.floating[Any]]
 
 APP = "medical_imaging"
 FEW_ROWS = 200
@@ -45,113 +43,6 @@ BINARY_SLICE_METRICS = {name: BINARY_METRICS[name] for name in ("auroc", "sensit
 ROBUSTNESS_METRICS = {name: SEVERAL_METRICS[name] for name in ("auroc", "balanced_accuracy")}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Rows:
-    """Labelled images.
-
-    Attributes:
-        labels: (n, k) float in {0, 1}, NaN where unknown. With one label per image: one-hot, never NaN.
-        patients: (n,) str, the unit that is resampled.
-        names: (n,) str, how messages and ``predictions.parquet`` name an image.
-        lines: (n,) int64, its row in its table or the number of its file, from 1.
-        attributes: n rows; any of sex ("F", "M"), age (years), view, site, subtype, device_mark (bool) and
-            others, missing as NaN or None. Text and bool columns of few values and numbers become subgroups.
-        thumbnail: From a row to its picture as ``data:image/png;base64,...``, None where it has none.
-        task: Whether an image has one label, or any number of findings.
-    """
-
-    labels: npt.NDArray[np.floating[Any]]
-    patients: Objects
-    names: Objects
-    lines: Ints
-    attributes: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
-    thumbnail: Callable[[int], str | None] | None = None
-    task: Literal["single_label", "multi_label"] = "single_label"
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Corrupted:
-    """The model's logits for the same images made worse on purpose.
-
-    Attributes:
-        rows: (m,) int64, which of the evaluated rows were corrupted.
-        logits: For each kind ("noise", "blur", ...) one (m, k) array per level, the mildest first.
-    """
-
-    rows: Ints
-    logits: Mapping[str, Sequence[Logits]]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Explained:
-    """What the checks of one kind of explanation found.
-
-    Attributes:
-        method: Such as "Grad-CAM".
-        images: How many were explained.
-        randomised: For each stage of the weight randomisation (Adebayo et al. 2018) the mean rank correlation
-            with the true map, in [-1, 1]; near 0 is what a map that reads the weights gives.
-        pointing: Share of maps whose maximum lies inside a marked finding; None without marks.
-        chance: The share that a random point would reach, the mean area of the marks.
-    """
-
-    method: str
-    images: int
-    randomised: Mapping[str, float]
-    pointing: intervals.Interval | None = None
-    chance: float | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """What the model predicts for the rows.
-
-    Attributes:
-        run: Name of the run.
-        class_names: k names; of two classes the last is the positive one.
-        logits: (n, k), uncalibrated.
-        decision: Calibration, threshold and abstention frozen on validation; None for several findings.
-        operating_points: Of two classes: further thresholds on the calibrated score of the last class, frozen
-            on validation, such as "sensitivity>=0.95" (rule-out) and "specificity>=0.95" (rule-in).
-        temperatures: (k,) several findings: divide each finding's logit before the sigmoid.
-        thresholds: (k,) several findings: from which score a finding is called present.
-        threshold_rule: Several findings: the rule that chose them.
-        validation: What the decision was fitted on; None leaves the threshold's stability out.
-        corrupted: Robustness; None leaves it out.
-        explained: The checks of the explanations; empty leaves them out.
-        details: Architecture, parameters, seed, versions, ...: names and values for report and checklist.
-        history: One row per epoch, as in ``history.csv``; may be empty.
-    """
-
-    run: str
-    class_names: tuple[str, ...]
-    logits: Logits
-    decision: decisions.Decision | None = None
-    operating_points: tuple[thresholds.Threshold, ...] = ()
-    temperatures: tuple[float, ...] = ()
-    thresholds: tuple[float, ...] = ()
-    threshold_rule: str = ""
-    validation: two_classes.Validation | None = None
-    corrupted: Corrupted | None = None
-    explained: Sequence[Explained] = ()
-    details: Mapping[str, str | int | float] = dataclasses.field(default_factory=dict)
-    history: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
-
-    @property
-    def rule(self) -> decisions.Decision:
-        """The decision rule of one label per image.
-
-        Raises:
-            ValueError: There is none.
-        """
-        if self.decision is None:
-            raise ValueError("predictions.decision: expected a decision for one label per image. Received: None")
-        return self.decision
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Results:
     """What was evaluated, and the numbers.
@@ -164,12 +55,12 @@ class Results:
         common: The numbers of any classifier.
         binary: What only two classes have; None for more.
         shortcuts: As ``subgroups.shortcuts`` returns them; of two classes only.
-        robustness: Rows with corruption, level, n and metrics.
+        robustness: predicted.Rows with corruption, level, n and metrics.
     """
 
-    rows: Rows
+    rows: predicted.Rows
     data: provenance.Data
-    predictions: Predictions
+    predictions: predicted.Predictions
     evaluator: classifier.Evaluator
     common: classifier.Results
     binary: two_classes.Results | None
@@ -178,9 +69,9 @@ class Results:
 
 
 def evaluate(
-    rows: Rows,
+    rows: predicted.Rows,
     data: provenance.Data,
-    predictions: Predictions,
+    predictions: predicted.Predictions,
     *,
     baseline_scores: Mapping[str, Floats],
     resamples: int = 2000,
@@ -222,7 +113,12 @@ def evaluate(
 
 
 def evaluator_of(
-    rows: Rows, predictions: Predictions, *, baselines: Mapping[str, Floats], resamples: int, seed: int
+    rows: predicted.Rows,
+    predictions: predicted.Predictions,
+    *,
+    baselines: Mapping[str, Floats],
+    resamples: int,
+    seed: int,
 ) -> classifier.Evaluator:
     """Apply the decision rule to the logits; errors as in ``evaluate``."""
     units = number_units(rows)
@@ -253,7 +149,7 @@ def evaluator_of(
     )
 
 
-def number_units(rows: Rows) -> Ints:
+def number_units(rows: predicted.Rows) -> Ints:
     """Return (n,) int64 numbers of the patients, which resample faster than their names.
 
     Raises:
@@ -283,7 +179,7 @@ def _with_counts(
     return dataclasses.replace(common, per_class=per_class, slices=rows)
 
 
-def _robustness(evaluator: classifier.Evaluator, predictions: Predictions) -> list[dict[str, Any]]:
+def _robustness(evaluator: classifier.Evaluator, predictions: predicted.Predictions) -> list[dict[str, Any]]:
     """Return rows with corruption, level (0: the same images untouched), n and metrics."""
     if predictions.corrupted is None:
         return []
@@ -334,7 +230,12 @@ def metrics_document(results: Results) -> dict[str, Any]:
 
 
 def document(
-    rows: Rows, data: provenance.Data, predictions: Predictions, *, notes: Sequence[str], **content: Any
+    rows: predicted.Rows,
+    data: provenance.Data,
+    predictions: predicted.Predictions,
+    *,
+    notes: Sequence[str],
+    **content: Any,
 ) -> dict[str, Any]:
     """Return the content of ``metrics.json`` of one label or of several findings per image."""
     return metrics.metrics_document(
@@ -350,7 +251,7 @@ def document(
     )
 
 
-def _notes(rows: Rows, data: provenance.Data, notes: Sequence[str], found: Mapping[str, object]) -> list[str]:
+def _notes(rows: predicted.Rows, data: provenance.Data, notes: Sequence[str], found: Mapping[str, object]) -> list[str]:
     every = [NOT_A_DEVICE, *data.notes, *notes]
     if data.synthetic:
         every.insert(1, "The images are simulated. Nothing here holds for patients.")
@@ -362,7 +263,7 @@ def _notes(rows: Rows, data: provenance.Data, notes: Sequence[str], found: Mappi
     return every
 
 
-def explanations(predictions: Predictions) -> list[dict[str, Any]]:
+def explanations(predictions: predicted.Predictions) -> list[dict[str, Any]]:
     """Return the checks of the explanations for ``metrics.json``."""
     # vars keeps an interval whole; asdict would make it a mapping.
     return [dict(vars(one)) for one in predictions.explained]
@@ -388,6 +289,6 @@ def predictions_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def identity(rows: Rows) -> dict[str, Any]:
+def identity(rows: predicted.Rows) -> dict[str, Any]:
     """Return the columns that name an image."""
     return {"row": rows.lines, "image": rows.names.astype(str), "patient": rows.patients.astype(str)}

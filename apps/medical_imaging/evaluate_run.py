@@ -28,8 +28,8 @@ from apps.medical_imaging import (
     preprocessing,
     report,
     scoring,
-    two_classes,
 )
+from apps.medical_imaging import predictions as predicted
 from shared import decision as decisions
 from shared import files, splits
 from shared.evaluation import part as parts
@@ -69,7 +69,7 @@ def evaluate_run(
     """
     log.info("predicting the validation part, on which thresholds were frozen")
     held_out = split.rows("validation")
-    validation = two_classes.Validation(
+    validation = predicted.Validation(
         labels=own.labels[held_out],
         logits=run.logits(pixels.load(own, held_out, run.settings)),
         patients=own.patients[held_out],
@@ -94,7 +94,7 @@ def evaluate_run(
     return evaluation
 
 
-def _rows(run: scoring.Run, part: Part, squares: Pixels) -> evaluate.Rows:
+def _rows(run: scoring.Run, part: Part, squares: Pixels) -> predicted.Rows:
     """Return the rows' labels, patients and attributes, with their pictures for the gallery."""
 
     def thumbnail(row: int) -> str:
@@ -102,7 +102,7 @@ def _rows(run: scoring.Run, part: Part, squares: Pixels) -> evaluate.Rows:
         return f"data:image/png;base64,{encoded}"
 
     images, rows = part.dataset, part.rows
-    return evaluate.Rows(
+    return predicted.Rows(
         labels=images.labels[rows],
         patients=images.patients[rows],
         names=images.images.names[rows],
@@ -132,11 +132,11 @@ def _data(part: Part, run: scoring.Run) -> provenance.Data:
 
 
 def _predictions(
-    run: scoring.Run, part: Part, squares: Pixels, validation: two_classes.Validation, *, seed: int
-) -> evaluate.Predictions:
+    run: scoring.Run, part: Part, squares: Pixels, validation: predicted.Validation, *, seed: int
+) -> predicted.Predictions:
     """Return the model's logits for the rows, and for the rows made worse, and the checks of its explanations."""
     settings, rule = run.settings, run.rule
-    found = evaluate.Predictions(
+    found = predicted.Predictions(
         run=run.folder.path.name,
         class_names=rule.class_names,
         logits=run.logits(squares),
@@ -167,7 +167,7 @@ def _predictions(
 
 
 def _operating_points(
-    decision: decisions.Decision, validation: two_classes.Validation
+    decision: decisions.Decision, validation: predicted.Validation
 ) -> tuple[thresholds.Threshold, ...]:
     """Choose the rule-out and the rule-in threshold of two classes, on validation."""
     if len(decision.class_names) != 2:
@@ -176,7 +176,7 @@ def _operating_points(
     return tuple(thresholds.select(rule, truth, scores) for rule in OPERATING_POINTS)
 
 
-def _corrupted(run: scoring.Run, squares: Pixels, *, seed: int) -> evaluate.Corrupted:
+def _corrupted(run: scoring.Run, squares: Pixels, *, seed: int) -> predicted.Corrupted:
     """Predict some of the images again, made worse."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(squares))[:CORRUPTED_ROWS])
     levels = range(corruptions.LEVELS)
@@ -184,7 +184,7 @@ def _corrupted(run: scoring.Run, squares: Pixels, *, seed: int) -> evaluate.Corr
         kind: [run.logits(corruptions.apply(kind, level, squares[rows], seed=seed)) for level in levels]
         for kind in corruptions.KINDS
     }
-    return evaluate.Corrupted(rows=rows, logits=logits)
+    return predicted.Corrupted(rows=rows, logits=logits)
 
 
 def baseline_scores(

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import answers, data, evaluate, explanation_page, heat, preprocessing, scoring
+from apps.medical_imaging import answers, data, explanation_page, heat, preprocessing, scoring
+from apps.medical_imaging import predictions as predicted
 from shared import errors
 from shared.explain import pointing_game, randomization
 
@@ -93,7 +94,7 @@ def checks(
     most: int,
     seed: int,
     patients: npt.NDArray[np.object_] | None = None,
-) -> list[evaluate.Explained]:
+) -> list[predicted.Explained]:
     """Check the activation maps of many images: do they depend on the weights, and do they point at the findings?
 
     Args:
@@ -118,7 +119,7 @@ def checks(
     maps = _mean_over_networks(run, _grad_cam(run, squares[rows], targets))
     some = rows[:MOST_RANDOMISED]
     check = _randomise(run, squares[some], _grad_cam(run, squares[some], targets[: len(some)]), seed=seed)
-    found = evaluate.Explained(
+    found = predicted.Explained(
         method=heat.activation_method(run.settings).name, images=len(rows), randomised=explanation_page.stages(check)
     )
     if not marked.any():

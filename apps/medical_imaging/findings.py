@@ -10,6 +10,7 @@ from scipy import special
 
 from apps.medical_imaging import baselines as plain
 from apps.medical_imaging import evaluate as single
+from apps.medical_imaging import predictions as predicted
 from apps.medical_imaging import subgroups
 from shared.evaluation import calibration, classifier, intervals, multilabel, thresholds, weighted
 from shared.report.sections import provenance
@@ -105,9 +106,9 @@ class Results:
         robustness: Rows with corruption, level, n and mean metrics.
     """
 
-    rows: single.Rows
+    rows: predicted.Rows
     data: provenance.Data
-    predictions: single.Predictions
+    predictions: predicted.Predictions
     panel: Panel
     metrics: intervals.Intervals
     baselines: Mapping[str, intervals.Intervals]
@@ -120,9 +121,9 @@ class Results:
 
 
 def evaluate(
-    rows: single.Rows,
+    rows: predicted.Rows,
     data: provenance.Data,
-    predictions: single.Predictions,
+    predictions: predicted.Predictions,
     *,
     baseline_scores: Mapping[str, single.Floats],
     resamples: int = 2000,
@@ -200,8 +201,8 @@ def predictions_table(results: Results) -> pd.DataFrame:
 
 
 def _panel(
-    rows: single.Rows,
-    predictions: single.Predictions,
+    rows: predicted.Rows,
+    predictions: predicted.Predictions,
     baselines: Mapping[str, single.Floats],
     *,
     resamples: int,
@@ -245,7 +246,7 @@ def _per_finding(panel: Panel, found: multilabel.Summary, difference: multilabel
     ]
 
 
-def _operating_points(panel: Panel, predictions: single.Predictions) -> list[dict[str, Any]]:
+def _operating_points(panel: Panel, predictions: predicted.Predictions) -> list[dict[str, Any]]:
     """Return what each finding's frozen threshold does; none for a finding that no image is known for."""
     found = []
     for place, (name, value) in enumerate(zip(panel.class_names, predictions.thresholds, strict=True)):
@@ -270,7 +271,7 @@ def _reliability(panel: Panel) -> dict[str, list[dict[str, float]]]:
     return found
 
 
-def _robustness(panel: Panel, predictions: single.Predictions) -> list[dict[str, Any]]:
+def _robustness(panel: Panel, predictions: predicted.Predictions) -> list[dict[str, Any]]:
     """Return rows with corruption, level (0: the same images untouched), n and mean metrics."""
     if predictions.corrupted is None:
         return []
@@ -287,7 +288,7 @@ def _robustness(panel: Panel, predictions: single.Predictions) -> list[dict[str,
     return found
 
 
-def _probabilities(logits: single.Logits, predictions: single.Predictions) -> single.Floats:
+def _probabilities(logits: predicted.Logits, predictions: predicted.Predictions) -> single.Floats:
     """Return (n, k) calibrated probabilities."""
     return np.asarray(special.expit(np.asarray(logits, np.float64) / np.array(predictions.temperatures)), np.float64)
 

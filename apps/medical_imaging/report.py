@@ -15,6 +15,7 @@ from apps.medical_imaging import (
     report_two_classes,
     two_classes,
 )
+from apps.medical_imaging import predictions as predicted
 from shared.report import blocks, document, formatting
 from shared.report.sections import classifier, provenance
 
@@ -237,7 +238,7 @@ def _checked(results: evaluate.Results) -> dict[str, str]:
     }
 
 
-def checklist(data: provenance.Data, predictions: evaluate.Predictions, checked: Mapping[str, str]) -> dict[str, str]:
+def checklist(data: provenance.Data, predictions: predicted.Predictions, checked: Mapping[str, str]) -> dict[str, str]:
     """Return TRIPOD+AI and CLAIM items with what is known; ``checked`` says where in this report the others are."""
     model = "; ".join(f"{name} {formatting.number(value)}" for name, value in predictions.details.items())
     return {
@@ -253,7 +254,7 @@ def checklist(data: provenance.Data, predictions: evaluate.Predictions, checked:
     }
 
 
-def _training(predictions: evaluate.Predictions) -> document.Section:
+def _training(predictions: predicted.Predictions) -> document.Section:
     facts = [blocks.facts("The model", dict(predictions.details))] if predictions.details else []
     body = [*facts, *provenance.histories(predictions.history)]
     return document.Section("Model and training", "What the model is and how it learned.", body)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from apps.medical_imaging import baselines, evaluate
+from apps.medical_imaging import predictions as predicted
 from shared.evaluation import arrays, classifier, intervals
 from shared.report import blocks, curves, document, formatting
 from shared.report.sections import classifier as sections
@@ -159,7 +160,7 @@ def _at(rows: Sequence[Mapping[str, Any]], kind: str, level: int, metric: str) -
     return next(found, None)
 
 
-def explanations(explained: Sequence[evaluate.Explained]) -> document.Section:
+def explanations(explained: Sequence[predicted.Explained]) -> document.Section:
     """Show whether the maps that explain a prediction can be trusted at all."""
     lead = (
         "A map of where the model looked is worth showing only if it changes when the model's weights are replaced by "
@@ -170,7 +171,7 @@ def explanations(explained: Sequence[evaluate.Explained]) -> document.Section:
     )
 
 
-def _sanity_table(explained: Sequence[evaluate.Explained]) -> blocks.Table:
+def _sanity_table(explained: Sequence[predicted.Explained]) -> blocks.Table:
     rows = [
         (one.method, one.images, stage, float(value)) for one in explained for stage, value in one.randomised.items()
     ]
@@ -184,7 +185,7 @@ def _sanity_table(explained: Sequence[evaluate.Explained]) -> blocks.Table:
     )
 
 
-def _pointing_table(explained: Sequence[evaluate.Explained]) -> blocks.Block:
+def _pointing_table(explained: Sequence[predicted.Explained]) -> blocks.Block:
     rows = [(one.method, one.pointing, one.chance) for one in explained if one.pointing is not None]
     if not rows:
         return blocks.Text("These data do not say where the findings are: whether the maps point at them is unknown.")

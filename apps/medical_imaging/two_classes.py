@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from apps.medical_imaging import predictions as predicted
 from shared import decision as decisions
 from shared.evaluation import classifier, cox, delong, intervals, net_benefit, threshold_stability, thresholds
 
@@ -21,21 +22,6 @@ DECISION_THRESHOLDS = (0.01, 0.02, *np.round(np.arange(0.05, 1.0, 0.05), 2).toli
 SHIFTS_LOGITS = tuple(np.linspace(-3.0, 3.0, 25).tolist())
 RULES = ("equal_margin", "max_balanced_accuracy", "max_accuracy", "argmax")
 THRESHOLD_RESAMPLES = 400
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Validation:
-    """The validation rows on which calibration and thresholds were fitted, to show how stable they are.
-
-    Attributes:
-        labels: (m, k) float in {0, 1}, one-hot, or NaN where unknown with several findings.
-        logits: (m, k), uncalibrated.
-        patients: (m,) str.
-    """
-
-    labels: npt.NDArray[np.floating[Any]]
-    logits: npt.NDArray[np.floating[Any]]
-    patients: npt.NDArray[np.object_]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +47,7 @@ def evaluate(
     evaluator: classifier.Evaluator,
     rule: decisions.Decision,
     points: Sequence[thresholds.Threshold],
-    validation: Validation | None,
+    validation: predicted.Validation | None,
 ) -> Results:
     """Evaluate two classes.
 
@@ -158,7 +144,7 @@ def _slope(evaluator: classifier.Evaluator) -> dict[str, Any]:
 
 
 def stability(
-    evaluator: classifier.Evaluator, rule: decisions.Decision, validation: Validation | None
+    evaluator: classifier.Evaluator, rule: decisions.Decision, validation: predicted.Validation | None
 ) -> dict[str, Any]:
     """Return threshold, rule, sweep, hindsight, and with validation rows also interval, accuracy_range and rules.
 
@@ -179,7 +165,9 @@ def stability(
     return found if validation is None else {**found, **_on_validation(evaluator, rule, validation)}
 
 
-def _on_validation(evaluator: classifier.Evaluator, rule: decisions.Decision, validation: Validation) -> dict[str, Any]:
+def _on_validation(
+    evaluator: classifier.Evaluator, rule: decisions.Decision, validation: predicted.Validation
+) -> dict[str, Any]:
     """Return the threshold's interval and what other rules would have chosen on the same rows."""
     labels, score = validation.labels.argmax(axis=1), rule.scores(validation.logits)[:, 1]
     if len(np.unique(labels)) < 2:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from apps.fraud_detection import budget, evaluate, metrics
+from apps.fraud_detection import breakdowns, evaluate, metrics
 from shared.evaluation import resampling
 
 COSTS = metrics.Costs(investigation=5.0, recovered_share=0.8, alerts_per_day=4)
@@ -110,7 +110,7 @@ def test_the_budget_is_each_days_first_alerts(seed: int) -> None:
     assert found["recall_in_budget"] == pytest.approx(frauds / rows.labels.sum())
     money = (rows.labels * rows.amounts)[chosen].sum() / (rows.labels * rows.amounts).sum()
     assert found["value_recall_in_budget"] == pytest.approx(money)
-    assert np.flatnonzero(budget.within_budget(rows, scores, COSTS.alerts_per_day)).tolist() == sorted(chosen)
+    assert np.flatnonzero(breakdowns.within_budget(rows, scores, COSTS.alerts_per_day)).tolist() == sorted(chosen)
 
 
 def test_the_frozen_threshold_saves_what_its_alerts_save() -> None:

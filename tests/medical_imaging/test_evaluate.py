@@ -21,6 +21,7 @@ from apps.medical_imaging import (
     subgroups,
     two_classes,
 )
+from apps.medical_imaging import predictions as predicted
 from shared import errors
 from shared.evaluation import intervals
 from shared.report import document
@@ -29,7 +30,7 @@ from tests.medical_imaging import planted
 
 
 def evaluated(
-    rows: evaluate.Rows, run: evaluate.Predictions, data: provenance.Data = planted.DATA, **more: Any
+    rows: predicted.Rows, run: predicted.Predictions, data: provenance.Data = planted.DATA, **more: Any
 ) -> document.Evaluation:
     scores = more.pop("baseline_scores", None) or planted.baselines(rows)
     compute = findings.evaluate if rows.task == "multi_label" else evaluate.evaluate
@@ -37,12 +38,12 @@ def evaluated(
 
 
 @pytest.fixture(scope="module")
-def rows() -> evaluate.Rows:
+def rows() -> predicted.Rows:
     return planted.binary_rows(400)
 
 
 @pytest.fixture(scope="module")
-def binary(rows: evaluate.Rows) -> document.Evaluation:
+def binary(rows: predicted.Rows) -> document.Evaluation:
     return evaluated(rows, planted.binary_run(rows))
 
 
@@ -57,7 +58,7 @@ def numbers_without_interval(content: Any, path: str = "") -> list[str]:
 
 
 def test_the_document_has_the_contracts_keys_and_scikit_learns_numbers(
-    rows: evaluate.Rows, binary: document.Evaluation
+    rows: predicted.Rows, binary: document.Evaluation
 ) -> None:
     content = binary.metrics
     truth, score = rows.labels.argmax(axis=1), binary.predictions["score_pneumonia"]
@@ -71,7 +72,7 @@ def test_the_document_has_the_contracts_keys_and_scikit_learns_numbers(
     json.dumps(content, allow_nan=False)
 
 
-def test_every_rate_is_counted_at_the_frozen_threshold_and_not_at_one_half(rows: evaluate.Rows) -> None:
+def test_every_rate_is_counted_at_the_frozen_threshold_and_not_at_one_half(rows: predicted.Rows) -> None:
     run = planted.binary_run(rows)
     run = dataclasses.replace(run, decision=planted.rule(threshold=0.9), operating_points=())
     found = evaluated(rows, run)
@@ -105,19 +106,19 @@ def test_predictive_values_at_a_prevalence_equal_counts_in_an_imagined_populatio
     assert two_classes.at_prevalences(None, specificity) == []
 
 
-def suspected(rows: evaluate.Rows, run: evaluate.Predictions) -> list[dict[str, Any]]:
+def suspected(rows: predicted.Rows, run: predicted.Predictions) -> list[dict[str, Any]]:
     evaluator = evaluate.evaluator_of(rows, run, baselines=planted.baselines(rows), resamples=200, seed=1)
     return [row for row in subgroups.shortcuts(evaluator, rows.attributes) if row["suspected"]]
 
 
-def test_a_planted_shortcut_is_suspected_and_an_innocent_mark_is_not(rows: evaluate.Rows) -> None:
+def test_a_planted_shortcut_is_suspected_and_an_innocent_mark_is_not(rows: predicted.Rows) -> None:
     (row,) = suspected(rows, planted.binary_run(rows, mark=2.0))
     assert row["name"] == "device_mark=yes"
     assert row["conflicting"].value < row["agreeing"].value
     assert suspected(rows, planted.binary_run(rows)) == []
 
 
-def test_a_mark_that_gives_the_label_away_cannot_be_told_from_the_finding(rows: evaluate.Rows) -> None:
+def test_a_mark_that_gives_the_label_away_cannot_be_told_from_the_finding(rows: predicted.Rows) -> None:
     positive = rows.labels[:, 1] == 1
     mark = positive.copy()
     mark[np.flatnonzero(positive)[:3]], mark[np.flatnonzero(~positive)[:3]] = False, True
@@ -133,7 +134,7 @@ def test_a_mark_that_gives_the_label_away_cannot_be_told_from_the_finding(rows: 
 
 
 def test_a_kind_of_illness_is_judged_against_all_negatives_and_a_small_site_is_too_few(
-    rows: evaluate.Rows, binary: document.Evaluation
+    rows: predicted.Rows, binary: document.Evaluation
 ) -> None:
     slices = {row["name"]: row for row in binary.metrics["slices"]}
     virus = slices["subtype=virus, with all negatives"]
@@ -183,7 +184,7 @@ def test_the_opening_says_plainly_how_the_model_compares(low: float, high: float
     assert words in report_checks.comparison(difference, {"pixel_logistic": area}, area)
 
 
-def test_simulated_images_are_called_simulated_everywhere(rows: evaluate.Rows) -> None:
+def test_simulated_images_are_called_simulated_everywhere(rows: predicted.Rows) -> None:
     data = dataclasses.replace(planted.DATA, synthetic=True)
     found = evaluated(rows, planted.binary_run(rows, full=False), data)
     assert found.metrics["data"]["synthetic"] is True
@@ -193,13 +194,13 @@ def test_simulated_images_are_called_simulated_everywhere(rows: evaluate.Rows) -
     assert any("simulated" in note for note in found.metrics["notes"])
 
 
-def full_run(rows: evaluate.Rows) -> evaluate.Predictions:
+def full_run(rows: predicted.Rows) -> predicted.Predictions:
     worse = [planted.binary_logits(rows, margin=margin)[:200] for margin in (1.5, 0.5)]
     return dataclasses.replace(
         planted.binary_run(rows, mark=2.0),
-        corrupted=evaluate.Corrupted(rows=np.arange(200), logits={"noise": worse}),
+        corrupted=predicted.Corrupted(rows=np.arange(200), logits={"noise": worse}),
         explained=[
-            evaluate.Explained(
+            predicted.Explained(
                 method="Grad-CAM", images=10, randomised={"logits": 0.1}, pointing=intervals.wilson(7, 10), chance=0.1
             )
         ],
@@ -208,7 +209,7 @@ def full_run(rows: evaluate.Rows) -> evaluate.Predictions:
     )
 
 
-def test_the_page_is_complete_and_escapes_names(rows: evaluate.Rows, tmp_path: pathlib.Path) -> None:
+def test_the_page_is_complete_and_escapes_names(rows: predicted.Rows, tmp_path: pathlib.Path) -> None:
     wrong = rows.names.copy()
     wrong[:] = "<script>alert(1)</script>"
     certificate = {
@@ -242,13 +243,13 @@ def test_the_gallery_shows_the_surest_errors_of_each_kind_first(binary: document
     assert shown == wrong.sort_values("score_pneumonia", ascending=False).image.tolist()[: len(shown)]
 
 
-def test_without_pictures_the_gallery_is_a_table(rows: evaluate.Rows) -> None:
+def test_without_pictures_the_gallery_is_a_table(rows: predicted.Rows) -> None:
     found = evaluated(dataclasses.replace(rows, thumbnail=None), planted.binary_run(rows, full=False))
     section = next(section for section in found.report.sections if section.title.startswith("Its most confident"))
     assert {block.kind for block in section.blocks} == {"table"}
 
 
-def test_a_perfect_model_gets_intervals_below_one_and_no_calibration_slope(rows: evaluate.Rows) -> None:
+def test_a_perfect_model_gets_intervals_below_one_and_no_calibration_slope(rows: predicted.Rows) -> None:
     run = dataclasses.replace(planted.binary_run(rows, full=False), logits=(rows.labels - 0.5) * 8)
     found = evaluated(rows, dataclasses.replace(run, decision=planted.rule(), operating_points=()))
     for name in ("accuracy", "sensitivity", "specificity"):
@@ -258,7 +259,7 @@ def test_a_perfect_model_gets_intervals_below_one_and_no_calibration_slope(rows:
     assert "made no errors" in document.render(found.report)
 
 
-def test_one_class_only_gives_a_report_with_notes_and_no_failure(rows: evaluate.Rows, tmp_path: pathlib.Path) -> None:
+def test_one_class_only_gives_a_report_with_notes_and_no_failure(rows: predicted.Rows, tmp_path: pathlib.Path) -> None:
     few = planted.rows_of(planted.one_hot(np.ones(40, np.int64), 2))
     run = dataclasses.replace(planted.binary_run(rows), logits=planted.binary_logits(few))
     found = evaluated(few, run)
@@ -268,7 +269,7 @@ def test_one_class_only_gives_a_report_with_notes_and_no_failure(rows: evaluate.
     assert any("images were evaluated" in note for note in found.metrics["notes"])
 
 
-def test_one_patient_a_missing_label_or_no_baseline_is_refused(rows: evaluate.Rows) -> None:
+def test_one_patient_a_missing_label_or_no_baseline_is_refused(rows: predicted.Rows) -> None:
     run = planted.binary_run(rows, full=False)
     alone = dataclasses.replace(rows, patients=np.full(len(rows), "p", object))
     with pytest.raises(errors.InputError, match="at least two patients"):
@@ -283,13 +284,13 @@ def test_one_patient_a_missing_label_or_no_baseline_is_refused(rows: evaluate.Ro
         evaluated(rows, dataclasses.replace(run, decision=None))
 
 
-def three_classes() -> tuple[evaluate.Rows, evaluate.Predictions]:
+def three_classes() -> tuple[predicted.Rows, predicted.Predictions]:
     labels = np.arange(300) % 3
     rows = planted.rows_of(planted.one_hot(labels, 3))
     answers = labels.copy()
     answers[:30] = (labels[:30] + 1) % 3
     logits = 2.0 * np.eye(3)[answers] + np.random.default_rng(0).normal(0, 0.1, (300, 3))
-    run = evaluate.Predictions(
+    run = predicted.Predictions(
         run="run", class_names=planted.THREE, logits=logits, decision=planted.rule(planted.THREE, threshold=None)
     )
     return rows, run
@@ -306,13 +307,13 @@ def test_three_classes_have_macro_and_per_class_numbers() -> None:
     document.render(found.report)
 
 
-def several_findings() -> tuple[evaluate.Rows, evaluate.Predictions]:
+def several_findings() -> tuple[predicted.Rows, predicted.Predictions]:
     random = np.random.default_rng(0)
     labels = (random.random((300, 3)) < (0.5, 0.3, 0.2)).astype(np.float32)
     logits = 3.0 * labels - 1.5 + random.normal(0, 1.5, (300, 3))
     labels[random.random((300, 3)) < 0.2] = np.nan
     rows = dataclasses.replace(planted.rows_of(labels), task="multi_label")
-    run = evaluate.Predictions(
+    run = predicted.Predictions(
         run="run",
         class_names=planted.FINDINGS,
         logits=logits,
@@ -352,7 +353,7 @@ def test_each_finding_is_called_at_its_own_threshold_and_temperature(tmp_path: p
 
 def test_several_findings_show_robustness_and_refuse_missing_thresholds() -> None:
     rows, run = several_findings()
-    corrupted = evaluate.Corrupted(rows=np.arange(100), logits={"blur": [run.logits[:100] * 0.0 + 1]})
+    corrupted = predicted.Corrupted(rows=np.arange(100), logits={"blur": [run.logits[:100] * 0.0 + 1]})
     scores = {"majority": np.full((300, 3), 0.3)}
     found = evaluated(rows, dataclasses.replace(run, corrupted=corrupted), baseline_scores=scores)
     assert found.metrics["robustness"][1]["metrics"]["auroc"]["value"] == pytest.approx(0.5)

@@ -1,12 +1,15 @@
-"""What is caught within budgets of alerts, and what thresholds save. No TensorFlow here."""
+"""What is caught by day, by budget of alerts, by slice and by group, and what thresholds save. No TensorFlow here."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from apps.fraud_detection import metrics
+from shared.evaluation import intervals, proportions
 
+AMOUNT_EDGES = (10.0, 50.0, 100.0, 220.0, 500.0)
 BUDGETS = (10, 25, 50, 100, 200, 500)
 POINTS = 60
 
@@ -87,3 +90,57 @@ def savings(
         "investigation_cost": costs.investigation,
         "recovered_share": costs.recovered_share,
     }
+
+
+def slices(rows: metrics.Rows, scores: metrics.Floats, thresholds: metrics.Floats, alerts: int) -> list[dict[str, Any]]:
+    """Return one row per scenario, band of amounts and group: how much of its fraud is caught, how precisely."""
+    kinds: dict[str, metrics.Bools] = {}
+    if rows.scenarios is not None:
+        for name in np.unique(rows.scenarios[rows.labels == 1].astype(str)):
+            kinds[f"scenario={name}"] = np.asarray((rows.scenarios == name) & (rows.labels == 1))
+    kinds |= {f"amount={name}": inside for name, inside in amount_bands(rows.amounts).items()}
+    if rows.groups is not None:
+        kinds |= {f"group={name}": np.asarray(rows.groups == name) for name in np.unique(rows.groups.astype(str))}
+    fraud, alerted = rows.labels == 1, scores >= thresholds
+    caught = within_budget(rows, scores, alerts)
+
+    def share(hits: metrics.Bools, among: metrics.Bools) -> intervals.Interval | None:
+        return proportions.proportion_among(hits, among, units=rows.payers)
+
+    return [
+        {
+            "name": name,
+            "n": int(inside.sum()),
+            "positives": int((inside & fraud).sum()),
+            "metrics": {
+                "recall_in_budget": share(caught, inside & fraud),
+                "sensitivity": share(alerted, inside & fraud),
+                "precision": share(fraud, inside & alerted),
+            },
+        }
+        for name, inside in kinds.items()
+    ]
+
+
+def amount_bands(amounts: metrics.Floats) -> dict[str, metrics.Bools]:
+    """Return the bands of amounts that occur, each as a mask (n,); a band holds its upper edge."""
+    labels = [f"at most {AMOUNT_EDGES[0]:g}"]
+    labels += [f"{low:g} to {high:g}" for low, high in itertools.pairwise(AMOUNT_EDGES)]
+    labels += [f"above {AMOUNT_EDGES[-1]:g}"]
+    place = np.searchsorted(AMOUNT_EDGES, amounts, side="left")
+    return {label: place == index for index, label in enumerate(labels) if (place == index).any()}
+
+
+def equality(rows: metrics.Rows, scores: metrics.Floats, thresholds: metrics.Floats) -> dict[str, Any]:
+    """Return each group's false positive rate at the frozen threshold, and smallest over largest (1 is equal)."""
+    if rows.groups is None:
+        return {}
+    alerted, genuine = scores >= thresholds, rows.labels == 0
+    table: list[dict[str, Any]] = []
+    for name in np.unique(rows.groups.astype(str)):
+        among = np.asarray(genuine & (rows.groups == name))
+        rate = proportions.proportion_among(alerted, among, units=rows.payers)
+        if rate is not None:
+            table.append({"group": str(name), "n": int(among.sum()), "false_positive_rate": rate})
+    rates = [row["false_positive_rate"].value for row in table]
+    return {"groups": table, "ratio": min(rates) / max(rates) if rates and max(rates) > 0 else None}
