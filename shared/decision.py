@@ -5,14 +5,13 @@ the same arithmetic in its graph (``shared.export``), and export fails where the
 """
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from shared import errors
+from shared import decision_rule
 from shared.evaluation import calibration, conformal, thresholds
 
 ABSTAIN = "abstain"
@@ -21,34 +20,8 @@ ARGMAX = "argmax"
 _CLEARANCE = 2e-5
 
 
-class Rule:
-    """A decision rule as ``decision.json`` holds it; a rule is a frozen dataclass of numbers, names and tuples."""
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote.
-
-        Raises:
-            errors.InputError: A field is missing or unknown.
-        """
-        names = set(inspect.signature(cls).parameters)
-        if set(content) != names:
-            raise errors.InputError(f"decision: expected the fields {sorted(names)}. Received: {sorted(content)}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able mapping."""
-        return {name: _plain(value) for name, value in vars(self).items()}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, tuple):
-        return list(value)
-    return dict(value) if isinstance(value, Mapping) else value
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Decision(Rule):
+class Decision(decision_rule.Rule):
     """How a classifier's logits become a decision.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from apps.driving_perception.metrics import coco, thresholds
-from shared import decision, errors
+from shared import decision_rule, errors
 
 RULES = ("max_f1", "fppi")
 # A threshold no detector of ours is worse than answering everything at.
@@ -15,7 +15,7 @@ LEAST_THRESHOLD = 0.02
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Operating(decision.Rule):
+class Operating(decision_rule.Rule):
     """From which score a box is predicted.
 
     Attributes:

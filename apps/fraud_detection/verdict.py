@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from apps.fraud_detection import config
 from apps.fraud_detection.transactions import CLASS_NAMES
-from shared import decision, errors
+from shared import decision_rule, errors
 from shared.evaluation import thresholds
 
 Floats = npt.NDArray[np.float64]
@@ -17,7 +17,7 @@ BUDGET, COST = "budget", "cost"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Verdict(decision.Rule):
+class Verdict(decision_rule.Rule):
     """How a probability of fraud becomes a decision.
 
     Attributes:

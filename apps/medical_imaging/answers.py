@@ -16,7 +16,7 @@ import tensorflow as tf
 from scipy import special
 
 from shared import decision as decisions
-from shared import export
+from shared import decision_rule, export
 from shared.evaluation import calibration, conformal, thresholds
 
 NO_FINDING = "No Finding"
@@ -30,7 +30,7 @@ Scores: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Findings(decisions.Rule):
+class Findings(decision_rule.Rule):
     """How the logits of several findings become decisions.
 
     Attributes:
