@@ -241,7 +241,7 @@ def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, f
     import tensorflow as tf
 
     from apps.driving_perception import decoding, preprocessing, scoring
-    from apps.driving_perception.scores import coco
+    from apps.driving_perception.metrics import coco
 
     part, found = collection.take(rows), []
     for row in range(len(part)):

@@ -6,12 +6,12 @@ the same arithmetic in its graph (``shared.export``), and export fails where the
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from shared import errors
+from shared import decision_rule
 from shared.evaluation import calibration, conformal, thresholds
 
 ABSTAIN = "abstain"
@@ -21,13 +21,13 @@ _CLEARANCE = 2e-5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Decision:
-    """How a classifier's logits become an answer.
+class Decision(decision_rule.Rule):
+    """How a classifier's logits become a decision.
 
     Attributes:
         class_names: One name per logit.
         temperature: Divides the logits before the softmax (Guo et al. 2017); above 0.
-        threshold: Score of the last class from which it is answered, for two classes; None means argmax.
+        threshold: Score of the last class from which it is predicted, for two classes; None means argmax.
         rule: The rule that chose the threshold.
         alpha: Accepted rate of prediction sets that miss the true class, in (0, 1).
         quantile: Split-conformal quantile of ``1 - score of the true class``, in [0, 1].
@@ -42,28 +42,12 @@ class Decision:
     quantile: float
     fitted_on: Mapping[str, Any]
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote.
-
-        Raises:
-            errors.InputError: A field is missing or unknown.
-        """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if set(content) != names:
-            raise errors.InputError(f"decision: expected the fields {sorted(names)}. Received: {sorted(content)}")
-        return cls(**{**content, "class_names": tuple(content["class_names"])})
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able mapping."""
-        return {**vars(self), "class_names": list(self.class_names), "fitted_on": dict(self.fitted_on)}
-
     def scores(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return calibrated probabilities (n, classes) for logits (n, classes)."""
         return calibration.apply_temperature(np.asarray(logits, np.float64), self.temperature)
 
     def predicted(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
-        """Return the class index answered for each row of ``scores`` (n, classes), abstention aside."""
+        """Return the class index predicted for each row of ``scores`` (n, classes), abstention aside."""
         if self.threshold is None:
             return np.asarray(np.argmax(scores, axis=1), np.int64)
         return np.asarray(scores[:, -1] >= self.threshold, np.int64)
@@ -73,7 +57,7 @@ class Decision:
         return conformal.abstains(conformal.prediction_sets(scores, self.quantile))
 
     def decisions(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.object_]:
-        """Return the class name answered for each row, or ``abstain``."""
+        """Return the class name predicted for each row, or ``abstain``."""
         names = np.array(self.class_names, object)[self.predicted(scores)]
         return np.where(self.abstains(scores), ABSTAIN, names).astype(object)
 
@@ -96,7 +80,7 @@ def fit(
         alpha: Accepted rate of prediction sets that miss the true class, in (0, 1).
         fitted_on: What the rows are: part, rows, sha256.
         rule: How the threshold of two classes is chosen, as in ``shared.evaluation.thresholds``; more classes
-            are always answered by the most probable one.
+            always get the most probable one.
     """
     temperature = calibration.fit_temperature(logits, labels)
     scores = calibration.apply_temperature(logits, temperature)
@@ -116,7 +100,7 @@ def fit(
 def clear_quantile(quantile: float, scores: npt.NDArray[np.floating[Any]]) -> float:
     """Move a conformal quantile up, by as little as is needed, to where no score comes near it.
 
-    The fitted quantile is the score of a validation row. That row, asked again, would be answered or abstained from
+    The fitted quantile is the score of a validation row. That row, asked again, would be predicted or abstained from
     by the last bit, which differs between float64 here and float32 in the graph. A larger quantile keeps the promise.
 
     Args:

@@ -81,27 +81,25 @@ def train(arguments: argparse.Namespace) -> cli.Result:
 
 
 def evaluate(arguments: argparse.Namespace) -> cli.Result:
-    """Judge a run on its own held-out part, or on other data."""
+    """Evaluate a run on its own held-out part, or on other data."""
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
-    from apps.driving_perception import measure, scoring
+    from apps.driving_perception import evaluate_run, scoring
 
     run = scoring.open_run(arguments.run_dir)
-    own, split = measure.own_data(run)
+    own, split = evaluate_run.own_data(run)
     output = arguments.output_dir or run.folder.evaluation
     if hasattr(arguments, "data"):
-        settings = _source_settings(arguments)
-        task = measure.other_task(
-            run, own, split, settings, arguments.split or "all", quarantine=output / "quarantine.csv"
-        )
+        settings, aside = _source_settings(arguments), output / "quarantine.csv"
+        part = evaluate_run.other_part(run, own, split, settings, arguments.split or "all", quarantine=aside)
     else:
-        task = measure.own_task(run, own, split, arguments.split or "test")
-    result = measure.measure(run, own, split, task, seed=arguments.seed, output=output)
+        part = evaluate_run.own_part(run, own, split, arguments.split or "test")
+    result = evaluate_run.evaluate_run(run, own, split, part, seed=arguments.seed, output=output)
     return {
         "metrics": result.metrics["metrics"],
         **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},
         "report": str(output / "report.html"),
-        **_set_aside(task.frames.quarantined if hasattr(arguments, "data") else 0, output),
+        **_set_aside(part.dataset.quarantined if hasattr(arguments, "data") else 0, output),
     }
 
 
@@ -137,11 +135,11 @@ def export(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     names = formats.chosen(arguments.format, int8=arguments.int8)
     _load_tensorflow()
+    from apps.driving_perception import evaluate_run, scoring
     from apps.driving_perception import export as exporting
-    from apps.driving_perception import measure, scoring
 
     run = scoring.open_run(arguments.run_dir)
-    own, split = measure.own_data(run)
+    own, split = evaluate_run.own_data(run)
     exported = exporting.export_run(run, own, split, arguments.output_dir, formats=names)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 

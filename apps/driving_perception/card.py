@@ -1,6 +1,6 @@
 """What a user must know before relying on the model: the model card that travels inside the bundle."""
 
-from apps.driving_perception import measure, scoring
+from apps.driving_perception import evaluate_run, scoring
 from apps.driving_perception.readers import sources
 from shared import files
 from shared.report import model_card
@@ -18,7 +18,7 @@ def build(run: scoring.Run) -> model_card.ModelCard:
         summary="Finds obstacles on the road: a box, a class and a score each. NOT A SAFETY COMPONENT."
         + (" Trained on rendered scenes: it knows nothing of real roads." if synthetic else ""),
         details={
-            **measure.details(run),
+            **evaluate_run.details(run),
             "licence": "Apache-2.0",
             "git commit": environment.get("git_commit") or "unknown",
         },

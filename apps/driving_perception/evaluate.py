@@ -1,81 +1,139 @@
-"""Judge a detector on labelled images: metrics, report and predictions from what model and baselines found.
+"""Evaluate a detector on labelled images: metrics beside baselines, recall by group, kinds of error, calibration.
 
-The straight line is ``evaluate``: match, measure with intervals, say what is found where and what goes wrong, write
-it up. No TensorFlow here.
+``evaluate`` computes the results; ``report`` beside this file shows them. No TensorFlow here.
 """
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from apps.driving_perception import baselines as plain
 from apps.driving_perception import boxes as box
-from apps.driving_perception import detections, lane
-from apps.driving_perception.judgement import evidence, measures, sections
-from apps.driving_perception.scores import collision, confidence, errors_split, pairing, recall
+from apps.driving_perception import detections, frames, lane
+from apps.driving_perception.metrics import (
+    detector,
+    error_kinds,
+    matching,
+    recall_by_group,
+    thresholds,
+    time_to_collision,
+)
+from apps.driving_perception.operating import Operating
 from shared import errors
 from shared.evaluation import intervals
-from shared.report import blocks, document, metrics
+from shared.report import metrics
+from shared.report.sections import provenance
 
 APP = "driving_perception"
 FEW_IMAGES = 100
 NOT_A_SAFETY_COMPONENT = "A research tool, not a safety component: nobody's way may depend on it."
 # Boxes that score less say nothing about confidence in use.
 LEAST_CONFIDENCE = 0.05
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """An evaluation's results.
-
-    Attributes:
-        metrics: Content of ``metrics.json``.
-        report: The page; ``shared.report.document.write`` writes both.
-        predictions: One row per image: image, unit, objects, answered, right, missed, false_alarms, decision, and
-            ``boxes``, JSON of class, score and corners in pixels from the threshold on.
-    """
-
-    metrics: dict[str, Any]
-    report: document.Report
-    predictions: pd.DataFrame
+COMPARED = ("map_50", "map", "log_average_miss_rate")
+FALSE_ALARM_BUDGETS = (0.01, 0.1, 0.5, 1.0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class _Found:
-    """What was found out, before it is written up."""
+class Rows:
+    """The images to evaluate.
 
-    model: measures.Measured
-    rivals: dict[str, measures.Measured]
-    pairs: pairing.Pairing
-    chosen: Any
+    Attributes:
+        frames: Them alone, with their boxes.
+        units: (n,) int64 the split unit of each, which is resampled.
+    """
+
+    frames: frames.Frames
+    units: npt.NDArray[np.int64]
+
+    @property
+    def objects(self) -> int:
+        """Number of labelled obstacles."""
+        return int((self.frames.boxes.kind == box.OBJECT).sum())
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Predictions:
+    """What the model predicts for the images.
+
+    Attributes:
+        run: Name of the run.
+        operating: Threshold and classes, frozen on validation.
+        found: All boxes down to a low score, image numbers as in ``Rows.frames``.
+        details: Network, parameters, size, seed, ...
+        history: One row per epoch.
+        speed: What was timed, and how fast it was.
+    """
+
+    run: str
+    operating: Operating
+    found: detections.Detections
+    details: Mapping[str, Any]
+    history: pd.DataFrame
+    speed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Results:
+    """What was evaluated, and the numbers.
+
+    Attributes:
+        rows: The images.
+        data: What they are.
+        predictions: Of the model.
+        region: The own way, for the decision of each image.
+        model: The model's metrics.
+        baselines: Those of each baseline.
+        chosen: Rows of the detections from the threshold on.
+        pairs: Which of these is which object.
+        slices: Rows of by, group, n and recall.
+        kinds: Kind of error -> count at the threshold.
+        gains: Kind of error -> average precision at 0.5 gained if all were mended.
+        bins: Confidence, accuracy and n of bins of scores.
+        collision: Time to collision from the growth of boxes, counted.
+        sources: The model's metrics on each source alone, where there are several.
+    """
+
+    rows: Rows
+    data: provenance.Data
+    predictions: Predictions
+    region: lane.Region
+    model: detector.Detector
+    baselines: Mapping[str, detector.Detector]
+    chosen: npt.NDArray[np.int64]
+    pairs: matching.Pairing
     slices: list[dict[str, Any]]
-    kinds: dict[str, int]
+    kinds: Mapping[str, int]
     gains: Mapping[str, float]
     bins: list[dict[str, float]]
-    collision: dict[str, int]
-    sources: dict[str, measures.Measured]
+    collision: Mapping[str, int]
+    sources: Mapping[str, detector.Detector]
+
+    @property
+    def predicted(self) -> detections.Detections:
+        """The boxes from the threshold on."""
+        return self.predictions.found.take(self.chosen)
 
 
 def evaluate(
-    rows: evidence.Rows,
-    data: evidence.Data,
-    run: evidence.Run,
+    rows: Rows,
+    data: provenance.Data,
+    predictions: Predictions,
     *,
     region: lane.Region,
     baselines: Mapping[str, detections.Detections],
     resamples: int = 1000,
     seed: int = 0,
-) -> Evaluation:
-    """Judge ``run`` on ``rows``.
+) -> Results:
+    """Evaluate ``predictions`` on ``rows``.
 
     Args:
         rows: The images, their boxes and units.
         data: What the images are.
-        run: What the model found in them.
+        predictions: What the model found in them.
         region: The own way, for the decision of each image.
         baselines: What plain baselines of the same run found, by name; at least one.
         resamples: Bootstrap resamples behind every interval.
@@ -85,116 +143,119 @@ def evaluate(
         errors.InputError: There are fewer than two units, or nothing to find.
     """
     units = len(np.unique(rows.units))
-    if units < 2 or not (rows.frames.boxes.kind == box.OBJECT).any():
+    if units < 2 or not rows.objects:
         raise errors.InputError(
             f"{data.source}, part {data.split}: expected labelled obstacles in at least two units ({data.unit}) to "
-            f"judge. Received: {units} units with {int((rows.frames.boxes.kind == box.OBJECT).sum())} obstacles"
+            f"evaluate. Received: {units} units with {rows.objects} obstacles"
         )
-    found = _find_out(rows, run, baselines, resamples=resamples, seed=seed)
-    content = _document(rows, data, run, found)
-    return Evaluation(
-        metrics=content,
-        report=_report(rows, data, run, found, content),
-        predictions=_predictions(rows, run, found, region),
-    )
+    part, found, threshold = rows.frames, predictions.found, predictions.operating.threshold
+    chosen = np.flatnonzero(found.score >= threshold)
+    predicted = found.take(chosen)
+    pairs = matching.pair(part.boxes, predicted, known_classes=part.known_classes)
+    kinds, missed = error_kinds.kinds(part.boxes, predicted, pairs)
+    every = matching.pair(part.boxes, found, known_classes=part.known_classes)
+    counts = {kind: int((kinds == kind).sum()) for kind in error_kinds.KINDS[:-1]}
 
+    def measured(each: detections.Detections) -> detector.Detector:
+        return detector.evaluate(part, rows.units, each, threshold, resamples=resamples, seed=seed)
 
-def _find_out(
-    rows: evidence.Rows,
-    run: evidence.Run,
-    baselines: Mapping[str, detections.Detections],
-    *,
-    resamples: int,
-    seed: int,
-) -> _Found:
-    part, threshold = rows.frames, run.operating.threshold
-    model = measures.measure(rows, run.found, threshold, resamples=resamples, seed=seed)
-    rivals = {
-        name: measures.measure(rows, found, threshold, resamples=resamples, seed=seed)
-        for name, found in baselines.items()
-    }
-    chosen = np.flatnonzero(run.found.score >= threshold)
-    answered = run.found.take(chosen)
-    pairs = pairing.pair(part.boxes, answered, known_classes=part.known_classes)
-    kinds, missed = errors_split.kinds(part.boxes, answered, pairs)
-    every = pairing.pair(part.boxes, run.found, known_classes=part.known_classes)
-    return _Found(
-        model=model,
-        rivals=rivals,
-        pairs=pairs,
+    return Results(
+        rows=rows,
+        data=data,
+        predictions=predictions,
+        region=region,
+        model=measured(found),
+        baselines={name: measured(each) for name, each in baselines.items()},
         chosen=chosen,
-        slices=recall.breakdown(part, pairs, rows.units, resamples=resamples, seed=seed),
-        kinds={kind: int((kinds == kind).sum()) for kind in errors_split.KINDS[:-1]} | {"missed": int(missed.sum())},
-        gains=errors_split.gains(part, answered, kinds, pairs, missed),
-        bins=confidence.bins(run.found, every, least=LEAST_CONFIDENCE),
-        collision=collision.evaluate(part, run.found, threshold=threshold),
-        sources=_by_source(rows, run, resamples=resamples, seed=seed),
+        pairs=pairs,
+        slices=recall_by_group.breakdown(part, pairs, rows.units, resamples=resamples, seed=seed),
+        kinds=counts | {"missed": int(missed.sum())},
+        gains=error_kinds.gains(part, predicted, kinds, pairs, missed),
+        bins=matching.calibration_bins(found, every, least=LEAST_CONFIDENCE),
+        collision=time_to_collision.evaluate(part, found, threshold=threshold),
+        sources=_by_source(rows, predictions, resamples=resamples, seed=seed),
     )
 
 
-def _by_source(rows: evidence.Rows, run: evidence.Run, *, resamples: int, seed: int) -> dict[str, measures.Measured]:
-    """Measure the model on each source alone, where there are several, each with at least two units."""
-    part = rows.frames
-    found = {}
+def _by_source(rows: Rows, predictions: Predictions, *, resamples: int, seed: int) -> dict[str, detector.Detector]:
+    """Evaluate the model on each source alone, where there are several, each with at least two units."""
+    part, found = rows.frames, predictions.found
+    sources = {}
     for number, name in enumerate(part.source_names if len(part.source_names) > 1 else ()):
         chosen = np.flatnonzero(part.sources == number)
         if len(np.unique(rows.units[chosen])) < 2:
             continue
-        some = evidence.Rows(frames=part.take(chosen), units=rows.units[chosen])
-        seen = run.found.take(np.isin(run.found.image, chosen))
+        seen = found.take(np.isin(found.image, chosen))
         seen = dataclasses.replace(seen, image=np.searchsorted(chosen, seen.image))
-        found[name] = measures.measure(some, seen, run.operating.threshold, resamples=resamples, seed=seed)
-    return found
+        threshold = predictions.operating.threshold
+        sources[name] = detector.evaluate(
+            part.take(chosen), rows.units[chosen], seen, threshold, resamples=resamples, seed=seed
+        )
+    return sources
 
 
-def _document(rows: evidence.Rows, data: evidence.Data, run: evidence.Run, found: _Found) -> dict[str, Any]:
-    content = metrics.metrics_document(
+def metrics_document(results: Results) -> dict[str, Any]:
+    """Return the content of ``metrics.json``."""
+    rows, model = results.rows, results.model
+    lone = model.without_interval()
+    return metrics.metrics_document(
         app=APP,
-        run=run.name,
+        run=results.predictions.run,
         data={
-            "source": data.source,
-            "split": data.split,
-            "n": len(rows.frames),
-            "unit": data.unit,
-            "n_units": len(np.unique(rows.units)),
-            "sha256": rows.frames.sha256,
-            "synthetic": rows.frames.synthetic,
-            "objects": int((rows.frames.boxes.kind == box.OBJECT).sum()),
+            **results.data.content(n=len(rows.frames), n_units=len(np.unique(rows.units))),
+            "synthetic": results.data.synthetic,
+            "objects": rows.objects,
         },
-        metrics=_shown(found.model),
-        baselines={name: _shown(each) for name, each in found.rivals.items()},
-        differences={name: measures.differences(found.model, each) for name, each in found.rivals.items()},
-        operating_points=sections.points(found.model, run),
-        slices=found.slices,
-        calibration={"d_ece": confidence.error(found.bins), "bins": found.bins},
-        notes=_notes(rows, data, found),
+        metrics=shown(model),
+        baselines={name: shown(each) for name, each in results.baselines.items()},
+        differences={
+            name: model.resampled.minus(each.resampled).intervals(COMPARED) for name, each in results.baselines.items()
+        },
+        operating_points=operating_points(results),
+        slices=results.slices,
+        calibration={"d_ece": matching.calibration_error(results.bins), "bins": results.bins},
+        notes=_notes(results, lone),
+        more={
+            "errors": {"counts": results.kinds, "gains_map_50": results.gains},
+            "time_to_collision": results.collision,
+            "speed": results.predictions.speed,
+            "sources": {name: each.with_intervals for name, each in results.sources.items()},
+            "without_interval": {name: model.values[name] for name in lone},
+        },
     )
-    more = {
-        "errors": {"counts": found.kinds, "gains_map_50": found.gains},
-        "time_to_collision": found.collision,
-        "speed": run.speed,
-        "sources": {name: measures.with_intervals(each) for name, each in found.sources.items()},
-        "without_interval": {name: found.model.numbers[name] for name in measures.without_interval(found.model)},
-    }
-    return content | {name: metrics.plain(value, where=name) for name, value in more.items()}
 
 
-def _shown(measured: measures.Measured) -> dict[str, intervals.Interval]:
-    """Return the numbers with intervals; the mean over classes stands there whatever the resamples say."""
-    found = measures.with_intervals(measured)
-    if "map_50" not in found:
-        value = measured.numbers["map_50"]
-        found = {
-            "map_50": intervals.Interval(value, 0.0, 1.0, method="bootstrap by unit (too few units: any value)"),
-            **found,
-        }
+def shown(found: detector.Detector) -> dict[str, intervals.Interval]:
+    """Return the metrics with intervals; the mean over classes stands there whatever the resamples say."""
+    if "map_50" in found.with_intervals:
+        return dict(found.with_intervals)
+    method = "bootstrap by unit (too few units: any value)"
+    return {"map_50": intervals.Interval(found.values["map_50"], 0.0, 1.0, method=method), **found.with_intervals}
+
+
+def operating_points(results: Results) -> list[dict[str, Any]]:
+    """Return the operating points: the one in use, and those of some budgets of false alarms on these images."""
+    swept, rule = thresholds.sweep(results.model.matched), results.predictions.operating
+    found = [_point(f"in use ({rule.rule})", rule.threshold, swept)]
+    for budget in FALSE_ALARM_BUDGETS:
+        row = int(np.searchsorted(swept.false_alarms, budget, side="right")) - 1
+        if row >= 0:
+            found.append(_point(f"{budget:g} false alarms per image", float(swept.score[row]), swept))
+    kept = results.model.with_intervals
+    found[0] |= {name: kept[name] for name in found[0] if name in kept}
     return found
 
 
-def _notes(rows: evidence.Rows, data: evidence.Data, found: _Found) -> list[str]:
-    part = rows.frames
-    notes = [NOT_A_SAFETY_COMPONENT, *data.notes]
-    ignored = int((part.boxes.kind != box.OBJECT).sum())
+def _point(name: str, threshold: float, swept: thresholds.Sweep) -> dict[str, Any]:
+    rates = swept.rates(threshold)
+    wanted = ("recall", "precision", "false_positives_per_image")
+    return {"name": name, "threshold": threshold, **{rate: rates[rate] for rate in wanted}}
+
+
+def _notes(results: Results, lone: Sequence[str]) -> list[str]:
+    part = results.rows.frames
+    notes = [NOT_A_SAFETY_COMPONENT, *results.data.notes]
+    ignored = len(part.boxes) - results.rows.objects
     if ignored:
         notes.append(
             f"{ignored:,} labelled boxes are regions or neighbouring classes: finding them is neither right nor wrong."
@@ -202,81 +263,40 @@ def _notes(rows: evidence.Rows, data: evidence.Data, found: _Found) -> list[str]
     for label, name in enumerate(part.class_names):
         unknown = int((~part.known_classes[:, label]).sum())
         if unknown:
-            notes.append(f"{name} is not labelled in {unknown:,} of {len(part):,} images: it is not judged there.")
-    lone = measures.without_interval(found.model)
+            notes.append(f"{name} is not labelled in {unknown:,} of {len(part):,} images: it is not evaluated there.")
     if lone:
         notes.append(f"Too few units carry these for an interval: {', '.join(lone)}.")
     if len(part) < FEW_IMAGES:
-        notes.append(f"Only {len(part)} images were judged: most differences cannot show on so few.")
+        notes.append(f"Only {len(part)} images were evaluated: most differences cannot show on so few.")
     return notes
 
 
-def _report(
-    rows: evidence.Rows, data: evidence.Data, run: evidence.Run, found: _Found, content: Mapping[str, Any]
-) -> document.Report:
-    simulated = "SYNTHETIC " if rows.frames.synthetic else ""
-    shown = _shown(found.model)
-    return document.Report(
-        title=f"Obstacles on {simulated.lower()}roads",
-        subtitle=f"Run {run.name} on {data.source}, {simulated}part {data.split}: {', '.join(rows.frames.class_names)}",
-        answer=_answer(found, run),
-        headline=[
-            blocks.Tile("AP at 0.5, mean of classes", shown["map_50"], "1: every obstacle, no false alarm first"),
-            blocks.Tile(
-                "Found at the threshold", shown.get("recall", found.model.numbers["recall"]), "share of obstacles"
-            ),
-            blocks.Tile(
-                "False alarms per image",
-                shown.get("false_positives_per_image", found.model.numbers["false_positives_per_image"]),
-                f"from score {run.operating.threshold:.2f} on",
-            ),
-        ],
-        metrics=content,
-        labels=plain.LABELS,
-        sections=[
-            sections.overview(rows, run),
-            sections.by_class(found.model, rows, found.sources),
-            sections.misses(found.model, found.rivals, run),
-            sections.conditions(found.slices, found.collision),
-            sections.mistakes(found.kinds, found.gains, sections.galleries(rows, run, found.pairs, found.chosen)),
-            sections.confidence(found.bins, confidence.error(found.bins)),
-            sections.training(run),
-            sections.origin(data, rows),
-            sections.limits(),
-        ],
-    )
+def predictions_table(results: Results) -> pd.DataFrame:
+    """Return one row per image.
 
-
-def _answer(found: _Found, run: evidence.Run) -> str:
-    numbers = found.model.numbers
-    missed = 1 - numbers["recall"]
-    worst = [row for row in found.slices if row["by"] in ("distance", "box height") and row["n"] >= 10]
-    hardest = min(worst, key=lambda row: row["recall"].value, default=None)
-    hard = f" It finds least of {hardest['by']} {hardest['group']}: {hardest['recall'].value:.0%}." if hardest else ""
-    return (
-        f"From score {run.operating.threshold:.2f} on it finds {numbers['recall']:.0%} of the obstacles and misses "
-        f"{missed:.0%}, with {numbers['false_positives_per_image']:.2f} false alarms per image.{hard}"
-    )
-
-
-def _predictions(rows: evidence.Rows, run: evidence.Run, found: _Found, region: lane.Region) -> pd.DataFrame:
-    part, answered, pairs = rows.frames, run.found.take(found.chosen), found.pairs
-    count = len(part)
-    missed = pairs.judged & (pairs.found_by == pairing.NONE)
+    Columns: image, unit, sequence, objects, answered, right, missed, false_alarms, decision, and ``boxes``, JSON of
+    class, score and corners in pixels from the threshold on.
+    """
+    part, predicted, pairs = results.rows.frames, results.predicted, results.pairs
+    missed = pairs.wanted & (pairs.found_by == matching.NONE)
+    counted = {
+        "objects": part.boxes.image[pairs.wanted],
+        "answered": predicted.image,
+        "right": predicted.image[pairs.outcome == matching.RIGHT],
+        "missed": part.boxes.image[missed],
+        "false_alarms": predicted.image[pairs.outcome == matching.WRONG],
+    }
     table = pd.DataFrame(
         {
             "image": part.images.names,
-            "unit": rows.units,
+            "unit": results.rows.units,
             "sequence": part.sequences,
-            "objects": np.bincount(part.boxes.image[pairs.judged], minlength=count),
-            "answered": np.bincount(answered.image, minlength=count),
-            "right": np.bincount(answered.image[pairs.outcome == pairing.RIGHT], minlength=count),
-            "missed": np.bincount(part.boxes.image[missed], minlength=count),
-            "false_alarms": np.bincount(answered.image[pairs.outcome == pairing.WRONG], minlength=count),
+            **{name: np.bincount(images, minlength=len(part)) for name, images in counted.items()},
         }
     )
-    table["decision"] = [_decision(answered, image, part.images.sizes[image], region) for image in range(count)]
-    table["boxes"] = [_as_json(answered, image, part.class_names) for image in range(count)]
+    every = range(len(part))
+    table["decision"] = [_decision(predicted, image, part.images.sizes[image], results.region) for image in every]
+    table["boxes"] = [_as_json(predicted, image, part.class_names) for image in every]
     return table
 
 

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import decoding, drawing, frames, model, preprocessing, scoring
-from apps.driving_perception.judgement import gallery
+from apps.driving_perception import decoding, drawing, frames, model, preprocessing, report_pictures, scoring
 from shared import errors, files
 from shared.explain import cutting, gradients, randomization
 from shared.report import blocks, document
@@ -193,7 +192,7 @@ def _overview(run: scoring.Run, seen: Seen, chosen: list[tuple[int, int]]) -> do
         run.operating.class_names,
         region=run.rule.region,
     )
-    picture = blocks.Picture(source=gallery.source(drawn, 2 * _PICTURE_PIXELS), alt="The image with its boxes")
+    picture = blocks.Picture(source=report_pictures.source(drawn, 2 * _PICTURE_PIXELS), alt="The image with its boxes")
     return document.Section(
         "What was answered",
         "Boxes from the threshold on, and the own way.",
@@ -223,7 +222,9 @@ def _where(
             "weight check": "passes" if check.passed else "FAILS: do not trust this map",
         }
         pictures.append(
-            blocks.Picture(source=gallery.source(drawn, _PICTURE_PIXELS), alt="Where a score comes from", facts=facts)
+            blocks.Picture(
+                source=report_pictures.source(drawn, _PICTURE_PIXELS), alt="Where a score comes from", facts=facts
+            )
         )
     lead = (
         "Where the score of each box comes from, the surest boxes first. The check shuffles the weights (Adebayo et "
@@ -259,7 +260,7 @@ def _why_missed(
         names,
         truth=(truth[np.newaxis], np.zeros(1, np.int64)),
     )
-    crop = gallery.source(gallery.cropped(drawn, truth), _PICTURE_PIXELS)
+    crop = report_pictures.source(report_pictures.cropped(drawn, truth), _PICTURE_PIXELS)
     picture = blocks.Picture(source=crop, alt="The missed object and the surest candidate")
     return document.Section(
         "Why missed?", _reason(run, seen, near, overlap), [blocks.Pictures("Dashed: the true box.", [picture]), table]

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.driving_perception import answers, card, engines, frames, monitor, preprocessing, scoring
+from apps.driving_perception.metrics import coco
 from apps.driving_perception.readers import sources
-from apps.driving_perception.scores import coco
 from shared import engine_export, export, splits
 from shared.evaluation import drift
 from shared.report import model_card

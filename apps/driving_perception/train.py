@@ -22,7 +22,7 @@ from apps.driving_perception import (
     scoring,
     targets,
 )
-from apps.driving_perception.scores import coco
+from apps.driving_perception.metrics import coco
 from shared import files, phases, runtime, splits, training
 
 log = logging.getLogger("fieldnets")

@@ -120,10 +120,10 @@ def train(arguments: argparse.Namespace) -> cli.Result:
 
 
 def evaluate(arguments: argparse.Namespace) -> cli.Result:
-    """Judge a run on its own held-out parts, or on other data."""
+    """Evaluate a run on its own held-out parts, or on other data."""
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
-    from apps.fraud_detection import data, measure, scoring
+    from apps.fraud_detection import data, evaluate_run, scoring
 
     run = scoring.open_run(arguments.run_dir, every_fold=True)
     own = data.prepare_again(run.settings, run.folder)
@@ -132,11 +132,11 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
             raise errors.InputError(
                 f"--split {arguments.split}: expected all for data that are not the run's own. Received: a part"
             )
-        task = measure.other_task(run, _source_settings(arguments), own)
+        part = evaluate_run.other_part(run, _source_settings(arguments), own)
     else:
-        task = measure.own_task(run, own, arguments.split or "test")
+        part = evaluate_run.own_part(run, own, arguments.split or "test")
     output = arguments.output_dir or run.folder.evaluation
-    result = measure.measure(run, own, task, seed=arguments.seed, output=output)
+    result = evaluate_run.evaluate_run(run, own, part, seed=arguments.seed, output=output)
     return {
         "metrics": result.metrics["metrics"],
         **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},

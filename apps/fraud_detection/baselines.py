@@ -4,7 +4,7 @@ They are fitted on the training part of the model's own fold and read the very n
 categories as one-hot columns. No TensorFlow here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,10 +20,33 @@ Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Predict: TypeAlias = Callable[[Arrays], Floats]
 
 LOGISTIC, TREES, FOREST, RULE = "logistic", "xgboost", "isolation_forest", "rule"
+LABELS = {
+    LOGISTIC: "Logistic regression",
+    TREES: "XGBoost",
+    FOREST: "Isolation forest",
+    RULE: "Rule on amount and frequency",
+}
+# Those whose scores are probabilities.
+PROBABILISTIC = (LOGISTIC, TREES)
 # Numbers of trees, of which the one with the smallest validation loss is taken.
 MOST_TREES, PATIENCE = 400, 30
 # Rare names would make thousands of columns.
 MOST_ONE_HOT = 50
+
+
+def reference(names: Iterable[str]) -> str:
+    """Return the baseline to beat: boosted trees, or the first there is.
+
+    >>> reference({"logistic": 0, "xgboost": 1})
+    'xgboost'
+    """
+    found = list(names)
+    return TREES if TREES in found else found[0]
+
+
+def label(name: str) -> str:
+    """Return what reports call a baseline."""
+    return LABELS.get(name, name)
 
 
 def fit(

@@ -2,14 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from apps.fraud_detection import config
 from apps.fraud_detection.transactions import CLASS_NAMES
-from shared import errors
+from shared import decision_rule, errors
 from shared.evaluation import thresholds
 
 Floats = npt.NDArray[np.float64]
@@ -17,7 +17,7 @@ BUDGET, COST = "budget", "cost"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(decision_rule.Rule):
     """How a probability of fraud becomes a decision.
 
     Attributes:
@@ -41,22 +41,6 @@ class Verdict:
     def decisions(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.object_]:
         """Return ``fraud`` or ``genuine`` for each probability (n,)."""
         return np.array(self.class_names, object)[(scores >= self.threshold).astype(np.int64)]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able mapping."""
-        return {**vars(self), "class_names": list(self.class_names), "fitted_on": dict(self.fitted_on)}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote.
-
-        Raises:
-            errors.InputError: A field is missing or unknown.
-        """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if set(content) != names:
-            raise errors.InputError(f"decision: expected the fields {sorted(names)}. Received: {sorted(content)}")
-        return cls(**{**content, "class_names": tuple(content["class_names"])})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -82,27 +82,27 @@ def train(arguments: argparse.Namespace) -> cli.Result:
 
 
 def evaluate(arguments: argparse.Namespace) -> cli.Result:
-    """Judge a run on its own held-out part, or on other data."""
+    """Evaluate a run on its own held-out part, or on other data."""
     _refuse_grey_bits(arguments)
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
-    from apps.medical_imaging import measure, scoring
+    from apps.medical_imaging import evaluate_run, scoring
 
     run = scoring.open_run(arguments.run_dir)
     output = arguments.output_dir or run.folder.evaluation
     aside = output / "quarantine.csv"
-    own, split = measure.own_data(run, quarantine=None if hasattr(arguments, "data") else aside)
+    own, split = evaluate_run.own_data(run, quarantine=None if hasattr(arguments, "data") else aside)
     if hasattr(arguments, "data"):
         settings = _source_settings(arguments)
-        task = measure.other_task(run, own, split, settings, arguments.split or "all", quarantine=aside)
+        part = evaluate_run.other_part(run, own, split, settings, arguments.split or "all", quarantine=aside)
     else:
-        task = measure.own_task(run, own, split, arguments.split or "test")
-    result = measure.measure(run, own, split, task, seed=arguments.seed, output=output)
+        part = evaluate_run.own_part(run, own, split, arguments.split or "test")
+    result = evaluate_run.evaluate_run(run, own, split, part, seed=arguments.seed, output=output)
     return {
         "metrics": result.metrics["metrics"],
         **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},
         "report": str(output / "report.html"),
-        **_set_aside(task.radiographs.quarantined, aside),
+        **_set_aside(part.dataset.quarantined, aside),
     }
 
 
@@ -134,11 +134,11 @@ def export(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     names = formats.chosen(arguments.format, int8=arguments.int8)
     _load_tensorflow()
+    from apps.medical_imaging import evaluate_run, scoring
     from apps.medical_imaging import export as exporting
-    from apps.medical_imaging import measure, scoring
 
     run = scoring.open_run(arguments.run_dir)
-    own, split = measure.own_data(run)
+    own, split = evaluate_run.own_data(run)
     exported = exporting.export_run(run, own, split, arguments.output_dir, engines=names)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 
@@ -181,10 +181,10 @@ def augment(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.medical_imaging import augment as augmenting
-    from apps.medical_imaging import measure, scoring
+    from apps.medical_imaging import evaluate_run, scoring
 
     run = scoring.open_run(arguments.run_dir)
-    own, split = measure.own_data(run)
+    own, split = evaluate_run.own_data(run)
     return augmenting.augment(
         run,
         own,

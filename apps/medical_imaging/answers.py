@@ -7,7 +7,7 @@ present or not (``Findings``). Both say ``abstain`` where the prediction set is 
 import dataclasses
 import logging
 from collections.abc import Mapping
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ import tensorflow as tf
 from scipy import special
 
 from shared import decision as decisions
-from shared import errors, export
+from shared import decision_rule, export
 from shared.evaluation import calibration, conformal, thresholds
 
 NO_FINDING = "No Finding"
@@ -30,8 +30,8 @@ Scores: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Findings:
-    """How the logits of several findings become an answer.
+class Findings(decision_rule.Rule):
+    """How the logits of several findings become decisions.
 
     Attributes:
         class_names: One name per finding.
@@ -50,25 +50,6 @@ class Findings:
     alpha: float
     quantiles: tuple[float, ...]
     fitted_on: Mapping[str, Any]
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote.
-
-        Raises:
-            errors.InputError: A field is missing or unknown.
-        """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if set(content) != names:
-            raise errors.InputError(f"decision: expected the fields {sorted(names)}. Received: {sorted(content)}")
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-        }
-        return cls(**values)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able mapping."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
     def scores(self, logits: npt.ArrayLike) -> Scores:
         """Return calibrated probabilities (n, findings) for logits (n, findings)."""

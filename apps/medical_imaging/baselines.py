@@ -5,7 +5,7 @@ calibrated probabilities, so that each of the model's numbers has its counterpar
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -36,6 +36,20 @@ THUMBNAIL_PIXELS = 16
 PENALTIES = {PIXELS: (1e-4, 1e-3, 1e-2, 1e-1, 1.0), FEATURES: (1e-4, 1e-3, 1e-2)}
 # More rows than this change the weights by less than their noise, and take minutes.
 MOST_ROWS = {PIXELS: 20_000, FEATURES: 10_000}
+
+
+def reference(groups: Mapping[str, object]) -> str:
+    """Return the baseline to beat: the linear one on features, then on pixels, else the first.
+
+    >>> reference({"majority": {}, "pixel_logistic": {}})
+    'pixel_logistic'
+    """
+    return next((name for name in STRONGEST_FIRST if name in groups), next(iter(groups)))
+
+
+def label(name: str) -> str:
+    """Return what reports call a baseline."""
+    return LABELS.get(name, name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

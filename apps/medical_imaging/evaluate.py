@@ -1,146 +1,294 @@
-"""Judge a run on labelled radiographs: metrics, report and predictions from what model and baselines said.
+"""Evaluate a run on labelled radiographs with one label per image: metrics beside baselines, thresholds, subgroups.
 
-The straight line is ``evaluate``: find out, write the document, the report and the table. No TensorFlow here.
+``evaluate`` computes the results, ``findings`` beside this file those of several findings per image; ``report`` shows
+both. No TensorFlow here.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from apps.medical_imaging import baselines
-from apps.medical_imaging.judgement import answer, evidence, outcome, provenance, several
-from shared.report import document, metrics
+from apps.medical_imaging import baselines, subgroups, two_classes
+from apps.medical_imaging import predictions as predicted
+from shared import errors
+from shared.evaluation import classification, classifier
+from shared.report import metrics
+from shared.report.sections import provenance
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
 
 APP = "medical_imaging"
 FEW_ROWS = 200
+NOT_A_DEVICE = "It is not a medical device and must not be used for the care of patients."
+BINARY_METRICS = {
+    "auroc": classification.auroc,
+    "average_precision": classification.average_precision,
+    "accuracy": classification.accuracy,
+    "balanced_accuracy": classification.balanced_accuracy,
+    "sensitivity": classification.sensitivity,
+    "specificity": classification.specificity,
+    "brier": classification.brier,
+    "ece": classification.ece,
+    "log_loss": classification.log_loss,
+}
+SEVERAL_METRICS = {"auroc": classification.auroc, **classification.METRICS}
+SLICE_COMPARED = {name: SEVERAL_METRICS[name] for name in ("auroc", "accuracy", "balanced_accuracy")}
+BINARY_SLICE_METRICS = {name: BINARY_METRICS[name] for name in ("auroc", "sensitivity", "specificity")}
+ROBUSTNESS_METRICS = {name: SEVERAL_METRICS[name] for name in ("auroc", "balanced_accuracy")}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """An evaluation's results.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Results:
+    """What was evaluated, and the numbers.
 
     Attributes:
-        metrics: Content of ``metrics.json``.
-        report: The page; ``shared.report.document.write`` writes both.
-        predictions: One row per image: row, image, patient, then with one answer per image label, predicted,
-            decision (a class or "abstain"), ``score_<class>``, for several findings ``label_<finding>``
-            (NaN unknown), ``score_<finding>``, ``present_<finding>``; for each baseline
-            ``<baseline>_score_<class>``.
+        rows: The images.
+        data: What they are.
+        predictions: Of the model.
+        evaluator: The scores of model and baselines.
+        common: The numbers of any classifier.
+        binary: What only two classes have; None for more.
+        shortcuts: As ``subgroups.shortcuts`` returns them; of two classes only.
+        robustness: predicted.Rows with corruption, level, n and metrics.
     """
 
-    metrics: dict[str, Any]
-    report: document.Report
-    predictions: pd.DataFrame
+    rows: predicted.Rows
+    data: provenance.Data
+    predictions: predicted.Predictions
+    evaluator: classifier.Evaluator
+    common: classifier.Results
+    binary: two_classes.Results | None
+    shortcuts: list[dict[str, Any]]
+    robustness: list[dict[str, Any]]
 
 
 def evaluate(
-    rows: evidence.Rows,
-    data: evidence.Data,
-    run: evidence.Run,
+    rows: predicted.Rows,
+    data: provenance.Data,
+    predictions: predicted.Predictions,
     *,
-    baseline_scores: Mapping[str, evidence.Floats],
-    extra_sections: Sequence[document.Section] = (),
+    baseline_scores: Mapping[str, Floats],
     resamples: int = 2000,
     seed: int = 0,
-) -> Evaluation:
-    """Judge ``run`` on ``rows``.
+) -> Results:
+    """Evaluate two or more classes of which each image has one.
 
     Args:
         rows: The images' labels, patients and attributes.
         data: What the images are.
-        run: What the model says about them.
+        predictions: Of the model.
         baseline_scores: Probabilities (n, k) by name, at least one, from ``baselines.fit`` on the run's own
             training part.
-        extra_sections: Further parts of the report, such as what synthetic training images bring.
         resamples: Bootstrap resamples behind every interval.
         seed: Of the resamples.
 
     Raises:
-        errors.InputError: The rows hold fewer than two patients, or with one answer per image a row without
-            a label.
-        ValueError: There is no baseline, or arrays do not fit together.
+        errors.InputError: The rows hold fewer than two patients, or a row without a label.
+        ValueError: There is no baseline or no decision, or arrays do not fit together.
     """
-    judge = several.multi_label if data.task == "multi_label" else outcome.single_label
-    found = judge(rows, data, run, baseline_scores=baseline_scores, resamples=resamples, seed=seed)
-    checklist = provenance.checklist(data, run, found.checked)
-    content = _document(rows, data, run, found, checklist)
-    return Evaluation(
-        metrics=content,
-        report=_report(rows, data, run, found, content, extra_sections, checklist),
-        predictions=found.predictions,
+    evaluator = evaluator_of(rows, predictions, baselines=baseline_scores, resamples=resamples, seed=seed)
+    positive = np.asarray(evaluator.labels == 1) if evaluator.binary else None
+    slices = subgroups.slices(rows.attributes, positive)
+    common = classifier.evaluate(evaluator, predictions.logits, predictions.rule, slices)
+    return Results(
+        rows=rows,
+        data=data,
+        predictions=predictions,
+        evaluator=evaluator,
+        common=_with_counts(common, evaluator, slices),
+        binary=two_classes.evaluate(evaluator, predictions.rule, predictions.operating_points, predictions.validation)
+        if evaluator.binary
+        else None,
+        shortcuts=subgroups.shortcuts(evaluator, rows.attributes)
+        if evaluator.binary and len(np.unique(evaluator.labels)) == 2
+        else [],
+        robustness=_robustness(evaluator, predictions),
     )
 
 
-def _document(
-    rows: evidence.Rows,
-    data: evidence.Data,
-    run: evidence.Run,
-    found: outcome.Outcome,
-    checklist: Mapping[str, str],
-) -> dict[str, Any]:
-    content = metrics.metrics_document(
-        app=APP,
-        run=run.name,
-        data={
-            "source": data.source,
-            "split": data.split,
-            "n": len(rows),
-            "unit": data.unit,
-            "n_units": len(np.unique(rows.patients.astype(str))),
-            "sha256": data.sha256,
-            "synthetic": data.synthetic,
-            "task": data.task,
-        },
-        metrics=found.metrics,
-        baselines=found.baselines,
-        differences=found.differences,
-        operating_points=found.operating_points,
-        slices=found.slices,
-        calibration=found.calibration,
-        notes=_notes(rows, data, found),
-    )
-    more = {**found.extra, "checklist": checklist}
-    return content | {name: metrics.plain(value, where=name) for name, value in more.items()}
-
-
-def _notes(rows: evidence.Rows, data: evidence.Data, found: outcome.Outcome) -> list[str]:
-    notes = [answer.NOT_A_DEVICE, *data.notes, *found.notes]
-    if data.synthetic:
-        notes.insert(1, "The images are simulated. Nothing here holds for patients.")
-    if len(rows) < FEW_ROWS:
-        notes.append(f"Only {len(rows)} images were judged: most differences cannot show on so few.")
-    if not any(name in found.baselines for name in (baselines.PIXELS, baselines.FEATURES)):
-        notes.append(
-            f"Baseline left out: {baselines.LABELS[baselines.PIXELS]}. {baselines.REQUIREMENTS[baselines.PIXELS]}"
+def evaluator_of(
+    rows: predicted.Rows,
+    predictions: predicted.Predictions,
+    *,
+    baselines: Mapping[str, Floats],
+    resamples: int,
+    seed: int,
+) -> classifier.Evaluator:
+    """Apply the decision rule to the logits; errors as in ``evaluate``."""
+    units = number_units(rows)
+    classifier.require_baselines(baselines, predictions.logits.shape)
+    unlabelled = np.flatnonzero(~(np.nan_to_num(rows.labels).sum(axis=1) == 1))
+    if unlabelled.size:
+        raise errors.InputError(
+            f"evaluate: expected one label for every image. Received: {rows.labels[unlabelled[0]].tolist()} "
+            f"for {rows.names[unlabelled[0]]}"
         )
-    return notes
-
-
-def _report(
-    rows: evidence.Rows,
-    data: evidence.Data,
-    run: evidence.Run,
-    found: outcome.Outcome,
-    content: Mapping[str, Any],
-    extra_sections: Sequence[document.Section],
-    checklist: Mapping[str, str],
-) -> document.Report:
-    simulated = ", SIMULATED images" if data.synthetic else ""
-    return document.Report(
-        title="Chest radiographs" if not data.synthetic else "Simulated chest radiographs",
-        subtitle=f"Run {run.name} on {data.source}{simulated}, part {data.split}: {', '.join(run.class_names)}",
-        answer=found.answer,
-        headline=found.tiles,
-        metrics=content,
-        labels=baselines.LABELS,
-        sections=[
-            *found.sections,
-            *extra_sections,
-            provenance.training(run),
-            provenance.origin(data, rows),
-            provenance.limits(checklist),
-        ],
+    scores = predictions.rule.scores(predictions.logits)
+    binary = len(predictions.class_names) == 2
+    return classifier.Evaluator(
+        labels=rows.labels.argmax(axis=1).astype(np.int64),
+        units=units,
+        scores=scores,
+        predicted=predictions.rule.predicted(scores),
+        baselines=baselines,
+        class_names=predictions.class_names,
+        metrics=BINARY_METRICS if binary else SEVERAL_METRICS,
+        slice_metrics=BINARY_SLICE_METRICS if binary else SLICE_COMPARED,
+        slice_compared=SLICE_COMPARED,
+        resamples=resamples,
+        seed=seed,
+        positive_only=True,
+        reliability_bins=10,
+        nouns=("images", "patients"),
     )
+
+
+def number_units(rows: predicted.Rows) -> Ints:
+    """Return (n,) int64 numbers of the patients, which resample faster than their names.
+
+    Raises:
+        errors.InputError: There are no two patients.
+    """
+    names, number = np.unique(rows.patients.astype(str), return_inverse=True)
+    if len(names) < 2:
+        raise errors.InputError(
+            f"evaluate: expected images of at least two patients, to resample them. Received: {len(rows)} images "
+            f"of {len(names)}"
+        )
+    return number.astype(np.int64)
+
+
+def _with_counts(
+    common: classifier.Results, evaluator: classifier.Evaluator, slices: Mapping[str, Bools]
+) -> classifier.Results:
+    """Add to each class its AUROC against the rest, and of two classes to each slice its number of positives."""
+    per_class = [
+        {**row, "auroc": subgroups.auroc(evaluator, (evaluator.labels == number).astype(np.int64), column=number)}
+        for number, row in enumerate(common.per_class)
+    ]
+    kept = ("name", "n", "n_units", "metrics", "differences", "notes")
+    rows = [{name: row[name] for name in kept if name in row} for row in common.slices]
+    if evaluator.binary:
+        rows = [{**row, "n_positive": int(evaluator.labels[slices[row["name"]]].sum())} for row in rows]
+    return dataclasses.replace(common, per_class=per_class, slices=rows)
+
+
+def _robustness(evaluator: classifier.Evaluator, predictions: predicted.Predictions) -> list[dict[str, Any]]:
+    """Return rows with corruption, level (0: the same images untouched), n and metrics."""
+    if predictions.corrupted is None:
+        return []
+    rule, rows = predictions.rule, predictions.corrupted.rows
+    part = dataclasses.replace(
+        evaluator,
+        labels=evaluator.labels[rows],
+        units=evaluator.units[rows],
+        scores=evaluator.scores[rows],
+        baselines={name: scores[rows] for name, scores in evaluator.baselines.items()},
+    )
+    found = []
+    for kind, levels in predictions.corrupted.logits.items():
+        for level, logits in enumerate([predictions.logits[rows], *levels]):
+            scores = rule.scores(logits)
+            measured = part.metrics_of(scores, ROBUSTNESS_METRICS, predicted=rule.predicted(scores))
+            found.append({"corruption": kind, "level": level, "n": len(rows), "metrics": measured})
+    return found
+
+
+def metrics_document(results: Results) -> dict[str, Any]:
+    """Return the content of ``metrics.json``."""
+    common, binary = results.common, results.binary
+    every, unsure = classifier.operating_points(common.abstention, noun="image")
+    return document(
+        results.rows,
+        results.data,
+        results.predictions,
+        metrics=common.metrics,
+        baselines=common.baselines,
+        differences=common.differences,
+        operating_points=[*binary.points, unsure] if binary else [every, unsure],
+        slices=common.slices,
+        calibration={**common.calibration, **(binary.slope if binary else {})},
+        notes=common.metrics.notes,
+        more={
+            "per_class": common.per_class,
+            "confusion": {"classes": results.predictions.class_names, "counts": common.confusion},
+            "abstention": common.abstention,
+            "auroc_delong": binary.delong if binary else None,
+            "threshold_stability": binary.stability if binary else {},
+            "decision_curve": binary.decision_curve if binary else [],
+            "shortcuts": results.shortcuts,
+            "robustness": results.robustness,
+            "explanations": explanations(results.predictions),
+        },
+    )
+
+
+def document(
+    rows: predicted.Rows,
+    data: provenance.Data,
+    predictions: predicted.Predictions,
+    *,
+    notes: Sequence[str],
+    **content: Any,
+) -> dict[str, Any]:
+    """Return the content of ``metrics.json`` of one label or of several findings per image."""
+    return metrics.metrics_document(
+        app=APP,
+        run=predictions.run,
+        data={
+            **data.content(n=len(rows), n_units=len(np.unique(rows.patients.astype(str)))),
+            "synthetic": data.synthetic,
+            "task": rows.task,
+        },
+        notes=_notes(rows, data, notes, content["baselines"]),
+        **content,
+    )
+
+
+def _notes(rows: predicted.Rows, data: provenance.Data, notes: Sequence[str], found: Mapping[str, object]) -> list[str]:
+    every = [NOT_A_DEVICE, *data.notes, *notes]
+    if data.synthetic:
+        every.insert(1, "The images are simulated. Nothing here holds for patients.")
+    if len(rows) < FEW_ROWS:
+        every.append(f"Only {len(rows)} images were evaluated: most differences cannot show on so few.")
+    if not any(name in found for name in (baselines.PIXELS, baselines.FEATURES)):
+        label, needs = baselines.LABELS[baselines.PIXELS], baselines.REQUIREMENTS[baselines.PIXELS]
+        every.append(f"Baseline left out: {label}. {needs}")
+    return every
+
+
+def explanations(predictions: predicted.Predictions) -> list[dict[str, Any]]:
+    """Return the checks of the explanations for ``metrics.json``."""
+    # vars keeps an interval whole; asdict would make it a mapping.
+    return [dict(vars(one)) for one in predictions.explained]
+
+
+def predictions_table(results: Results) -> pd.DataFrame:
+    """Return one row per image.
+
+    Columns: row, image, patient, label, predicted, decision (a class or "abstain"), ``score_<class>`` and for each
+    baseline ``<baseline>_score_<class>``.
+    """
+    evaluator = results.evaluator
+    classes = np.array(evaluator.class_names, object)
+    columns = {
+        **identity(results.rows),
+        "label": classes[evaluator.labels],
+        "predicted": classes[evaluator.predicted],
+        "decision": results.predictions.rule.decisions(evaluator.scores),
+        **classifier.score_columns("", evaluator.scores, evaluator.class_names),
+    }
+    for name, scores in evaluator.baselines.items():
+        columns |= classifier.score_columns(f"{name}_", scores, evaluator.class_names)
+    return pd.DataFrame(columns)
+
+
+def identity(rows: predicted.Rows) -> dict[str, Any]:
+    """Return the columns that name an image."""
+    return {"row": rows.lines, "image": rows.names.astype(str), "patient": rows.patients.astype(str)}

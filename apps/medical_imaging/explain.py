@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.medical_imaging import answers, data, explanation_page, heat, scoring
-from apps.medical_imaging.judgement import evidence
+from apps.medical_imaging import predictions as predicted
 from shared import errors
 from shared.explain import pointing_game, randomization
 
@@ -93,7 +93,7 @@ def checks(
     most: int,
     seed: int,
     patients: npt.NDArray[np.object_] | None = None,
-) -> list[evidence.Explained]:
+) -> list[predicted.Explained]:
     """Check the activation maps of many images: do they depend on the weights, and do they point at the findings?
 
     Args:
@@ -118,7 +118,7 @@ def checks(
     maps = _mean_over_networks(run, _grad_cam(run, squares[rows], targets))
     some = rows[:MOST_RANDOMISED]
     check = _randomise(run, squares[some], _grad_cam(run, squares[some], targets[: len(some)]), seed=seed)
-    found = evidence.Explained(
+    found = predicted.Explained(
         method=heat.activation_method(run.settings).name, images=len(rows), randomised=explanation_page.stages(check)
     )
     if not marked.any():

@@ -82,25 +82,25 @@ def train(arguments: argparse.Namespace) -> cli.Result:
 
 
 def evaluate(arguments: argparse.Namespace) -> cli.Result:
-    """Judge a run on its own held-out part, or on other data."""
+    """Evaluate a run on its own held-out part, or on other data."""
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
-    from apps.sentiment import measure, scoring
+    from apps.sentiment import evaluate_run, scoring
 
     run = scoring.open_run(arguments.run_dir)
-    own, split = measure.own_data(run)
+    own, split = evaluate_run.own_data(run)
     output = arguments.output_dir or run.folder.evaluation
     if hasattr(arguments, "data"):
         settings, part, aside = _source_settings(arguments), arguments.split or "all", output / "quarantine.csv"
-        task = measure.other_task(run, own, split, settings, part, quarantine=aside)
+        chosen = evaluate_run.other_part(run, own, split, settings, part, quarantine=aside)
     else:
-        task = measure.own_task(run, own, split, arguments.split or "test")
-    result = measure.measure(run, own, split, task, seed=arguments.seed, output=output)
+        chosen = evaluate_run.own_part(run, own, split, arguments.split or "test")
+    result = evaluate_run.evaluate_run(run, own, split, chosen, seed=arguments.seed, output=output)
     return {
         "metrics": result.metrics["metrics"],
         **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},
         "report": str(output / "report.html"),
-        **_set_aside(task.reviews.quarantined if hasattr(arguments, "data") else 0, output / "quarantine.csv"),
+        **_set_aside(chosen.dataset.quarantined if hasattr(arguments, "data") else 0, output / "quarantine.csv"),
     }
 
 
@@ -142,11 +142,11 @@ def export(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     names = formats.chosen(arguments.format, int8=arguments.int8)
     _load_tensorflow()
+    from apps.sentiment import evaluate_run, scoring
     from apps.sentiment import export as exporting
-    from apps.sentiment import measure, scoring
 
     run = scoring.open_run(arguments.run_dir)
-    own, split = measure.own_data(run)
+    own, split = evaluate_run.own_data(run)
     exported = exporting.export_run(run, own, split, arguments.output_dir, engines=names)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 

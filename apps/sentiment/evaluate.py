@@ -1,60 +1,135 @@
-"""Judge a run on labelled texts: metrics, report and predictions from what the model and its baselines said.
+"""Evaluate a run on labelled texts: metrics beside baselines, slices, calibration, abstention. No TensorFlow here.
 
-The straight line is ``evaluate``: appoint a judge, measure, write the document, the report and the table. No
-TensorFlow here.
+``evaluate`` computes the results; ``report`` beside this file shows them.
 """
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from apps.sentiment import baselines
 from apps.sentiment.checklist import behaviour
-from apps.sentiment.judgement import answer, behaviour_section, evidence, provenance, results, sections
-from apps.sentiment.judgement import judge as judges
-from shared.report import document, metrics
+from shared import decision as decisions
+from shared import errors
+from shared.evaluation import classification, classifier, intervals, resampling, weighted
+from shared.report import metrics
+from shared.report.sections import provenance
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Objects: TypeAlias = npt.NDArray[np.object_]
 
 APP = "sentiment"
 FEW_ROWS = 200
+MEMBER_METRICS = {name: classification.METRICS[name] for name in ("accuracy", "f1_macro", "auroc", "ece")}
+SLICE_METRICS = {name: classification.METRICS[name] for name in ("accuracy", "f1_macro", "auroc")}
+SLICE_COMPARED = {name: classification.METRICS[name] for name in ("accuracy", "f1_macro")}
+MOST_SOURCES = 20
+LENGTH_EDGES_WORDS = (25, 100, 200, 400)
+UNKNOWN_EDGES_PERCENT = (0, 1, 3, 10)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """An evaluation's results.
+class Rows:
+    """Labelled texts.
 
     Attributes:
-        metrics: Content of ``metrics.json``.
-        report: The page; ``shared.report.document.write`` writes both.
-        predictions: One row per text: row, source, unit, text, text_sha256, label, predicted, decision (a
-            class or "abstain"), ``score_<class>`` and for each baseline ``<baseline>_predicted`` and
-            ``<baseline>_score_<class>``.
+        texts: (n,) str.
+        labels: (n,) int64 in [0, classes).
+        sources: (n,) str, where each text comes from.
+        files: (n,) str, the file that holds it.
+        lines: (n,) int64, its row in that file, from 1.
+        units: (n,) int64, its split unit.
+        out_of_vocabulary: (n,) float64 in [0, 1], the share of its tokens that the model does not know.
+        ordinal: Whether the classes are ratings in rising order.
     """
 
-    metrics: dict[str, Any]
-    report: document.Report
-    predictions: pd.DataFrame
+    texts: Objects
+    labels: Ints
+    sources: Objects
+    files: Objects
+    lines: Ints
+    units: Ints
+    out_of_vocabulary: Floats
+    ordinal: bool = False
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What the model predicts for the rows.
+
+    Attributes:
+        run: Name of the run.
+        logits: (n, classes), uncalibrated.
+        decision: Calibration, label and abstention, frozen on validation data.
+        members: Calibrated probabilities (n, classes) of each network of an ensemble; empty otherwise.
+        history: One row per network and epoch, as in ``history.csv``; may be empty.
+    """
+
+    run: str
+    logits: npt.NDArray[np.floating[Any]]
+    decision: decisions.Decision
+    members: Mapping[str, Floats] = dataclasses.field(default_factory=dict)
+    history: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Results:
+    """What was evaluated, and the numbers.
+
+    Attributes:
+        rows: The texts.
+        data: What they are.
+        predictions: Of the model.
+        evaluator: The scores of model and baselines.
+        common: The numbers of any classifier.
+        members: Some metrics of each network of an ensemble.
+        behaviour: The behavioural tests.
+    """
+
+    rows: Rows
+    data: provenance.Data
+    predictions: Predictions
+    evaluator: classifier.Evaluator
+    common: classifier.Results
+    members: Mapping[str, intervals.Intervals]
+    behaviour: behaviour.BehaviourReport
+
+    @property
+    def baseline(self) -> str:
+        """The baseline to beat: the linear one, or the most accurate where there is none."""
+        groups = self.common.baselines
+        if baselines.LINEAR in groups:
+            return baselines.LINEAR
+        return max(groups, key=lambda name: groups[name]["accuracy"].value)
 
 
 def evaluate(
-    rows: evidence.Rows,
-    data: evidence.Data,
-    run: evidence.Run,
+    rows: Rows,
+    data: provenance.Data,
+    predictions: Predictions,
     *,
-    baseline_scores: Mapping[str, evidence.Floats],
+    baseline_scores: Mapping[str, Floats],
     behaviour_report: behaviour.BehaviourReport,
     resamples: int = 2000,
     seed: int = 0,
-) -> Evaluation:
-    """Judge ``run`` on ``rows``.
+) -> Results:
+    """Evaluate ``predictions`` on ``rows``.
 
     Args:
         rows: The texts and their labels.
         data: What the texts are.
-        run: What the model says about them.
+        predictions: Of the model.
         baseline_scores: Probabilities (n, classes) by name, at least one, from ``baselines.fit`` on the
             run's own training part.
         behaviour_report: What ``behaviour.run`` returned for the same model.
@@ -65,95 +140,122 @@ def evaluate(
         errors.InputError: The rows hold fewer than two units, or a row without a label.
         ValueError: There is no baseline, or arrays do not fit together.
     """
-    judge = judges.appoint(rows, run, baselines=baseline_scores, resamples=resamples, seed=seed)
-    findings = results.measure(judge, rows, run, ordinal=data.ordinal)
-    content = _document(rows, data, run, findings, behaviour_report)
-    return Evaluation(
-        metrics=content,
-        report=_report(rows, data, run, judge, findings, behaviour_report, content),
-        predictions=_predictions(rows, run, judge),
+    _check(rows)
+    scores = predictions.decision.scores(predictions.logits)
+    ordinal = {"mean_absolute_error": mean_absolute_error} if rows.ordinal else {}
+    evaluator = classifier.Evaluator(
+        labels=rows.labels,
+        units=rows.units,
+        scores=scores,
+        predicted=predictions.decision.predicted(scores),
+        baselines=baseline_scores,
+        class_names=predictions.decision.class_names,
+        metrics={**classification.METRICS, **ordinal},
+        slice_metrics=SLICE_METRICS,
+        slice_compared=SLICE_COMPARED,
+        resamples=resamples,
+        seed=seed,
+    )
+    return Results(
+        rows=rows,
+        data=data,
+        predictions=predictions,
+        evaluator=evaluator,
+        common=classifier.evaluate(evaluator, predictions.logits, predictions.decision, slices(rows)),
+        members={name: evaluator.metrics_of(each, MEMBER_METRICS) for name, each in predictions.members.items()},
+        behaviour=behaviour_report,
     )
 
 
-def _document(
-    rows: evidence.Rows,
-    data: evidence.Data,
-    run: evidence.Run,
-    findings: results.Findings,
-    behaviour_report: behaviour.BehaviourReport,
-) -> dict[str, Any]:
-    content = metrics.metrics_document(
-        app=APP,
-        run=run.name,
-        data={
-            "source": data.source,
-            "split": data.split,
-            "n": len(rows),
-            "unit": data.unit,
-            "n_units": len(np.unique(rows.units)),
-            "sha256": data.sha256,
-        },
-        metrics=findings.metrics,
-        baselines=findings.baselines,
-        differences=findings.differences,
-        operating_points=results.operating_points(run.decision, findings.abstention),
-        slices=findings.slices,
-        calibration=findings.calibration,
-        notes=_notes(rows, data, findings),
-    )
-    more = {
-        "per_class": findings.per_class,
-        "confusion": {"classes": run.decision.class_names, "counts": findings.confusion},
-        "abstention": findings.abstention,
-        "members": findings.members,
-        "behaviour": behaviour_report.to_json(),
+def _check(rows: Rows) -> None:
+    if len(np.unique(rows.units)) < 2:
+        raise errors.InputError(
+            f"evaluate: expected texts of at least two units, to resample them. Received: {len(rows)} texts"
+        )
+    if rows.labels.min() < 0:
+        row = int(np.argmin(rows.labels))
+        raise errors.InputError(
+            f"evaluate: expected a label in every row. Received: none in row {rows.lines[row]} of {rows.sources[row]}"
+        )
+
+
+@weighted.metric(reads="labels", needs="at least one row")
+def mean_absolute_error(rows: weighted.Rows) -> resampling.Statistic:
+    """Mean distance, in classes, between the predicted class and the true one: for ratings in rising order.
+
+    >>> mean_absolute_error([0, 2], [[0.1, 0.7, 0.2], [0.1, 0.2, 0.7]])
+    0.5
+    """
+    return rows.mean(np.abs(rows.predicted - rows.y_true).astype(np.float64))
+
+
+def slices(rows: Rows) -> dict[str, Bools]:
+    """Return the slices by name: ``source=...``, ``length=...`` and ``out_of_vocabulary=...``."""
+    names, counts = np.unique(rows.sources.astype(str), return_counts=True)
+    common = names[np.argsort(-counts, kind="stable")][:MOST_SOURCES]
+    words = np.array([len(text.split()) for text in rows.texts], np.float64)
+    kinds = {
+        "source": {name: np.asarray(rows.sources == name) for name in common},
+        "length": _bins(words, LENGTH_EDGES_WORDS, unit="words"),
+        "out_of_vocabulary": _bins(100 * rows.out_of_vocabulary, UNKNOWN_EDGES_PERCENT, unit="%"),
     }
-    return content | {name: metrics.plain(value, where=name) for name, value in more.items()}
+    return {f"{kind}={name}": inside for kind, masks in kinds.items() for name, inside in masks.items()}
 
 
-def _notes(rows: evidence.Rows, data: evidence.Data, findings: results.Findings) -> list[str]:
-    notes = [*data.notes, *findings.notes]
-    if len(rows) < FEW_ROWS:
-        notes.append(f"Only {len(rows)} texts were judged: most differences cannot show on so few.")
+def _bins(values: Floats, edges: tuple[int, ...], *, unit: str) -> dict[str, Bools]:
+    """Cut at ``edges``; a bin holds its upper edge. Empty bins are left out."""
+    names = [
+        f"at most {edges[0]} {unit}",
+        *(f"above {low} to {high} {unit}" for low, high in itertools.pairwise(edges)),
+        f"above {edges[-1]} {unit}",
+    ]
+    place = np.searchsorted(edges, values, side="left")
+    return {name: place == number for number, name in enumerate(names) if (place == number).any()}
+
+
+def metrics_document(results: Results) -> dict[str, Any]:
+    """Return the content of ``metrics.json``."""
+    found, rows, rule = results.common, results.rows, results.predictions.decision
+    every, unsure = classifier.operating_points(found.abstention, noun="text")
+    return metrics.metrics_document(
+        app=APP,
+        run=results.predictions.run,
+        data=results.data.content(n=len(rows), n_units=len(np.unique(rows.units))),
+        metrics=found.metrics,
+        baselines=found.baselines,
+        differences=found.differences,
+        operating_points=[{**every, "rule": rule.rule, "threshold": rule.threshold}, unsure],
+        slices=found.slices,
+        calibration=found.calibration,
+        notes=_notes(results),
+        more={
+            "per_class": found.per_class,
+            "confusion": {"classes": rule.class_names, "counts": found.confusion},
+            "abstention": found.abstention,
+            "members": results.members,
+            "behaviour": results.behaviour.to_json(),
+        },
+    )
+
+
+def _notes(results: Results) -> list[str]:
+    notes = [*results.data.notes, *results.common.notes]
+    if len(results.rows) < FEW_ROWS:
+        notes.append(f"Only {len(results.rows)} texts were evaluated: most differences cannot show on so few.")
     for name, label in baselines.LABELS.items():
-        if name not in findings.baselines:
+        if name not in results.common.baselines:
             notes.append(f"Baseline left out: {label}. {baselines.REQUIREMENTS[name]}")
     return [*notes, "These numbers hold for texts of the same subject, language and kind of writer as these."]
 
 
-def _report(
-    rows: evidence.Rows,
-    data: evidence.Data,
-    run: evidence.Run,
-    judge: judges.Judge,
-    findings: results.Findings,
-    behaviour_report: behaviour.BehaviourReport,
-    content: Mapping[str, Any],
-) -> document.Report:
-    names = run.decision.class_names
-    return document.Report(
-        title="Sentiment of texts",
-        subtitle=f"Run {run.name} on {data.source}, part {data.split}: {', '.join(names)}",
-        answer=answer.sentence(findings, behaviour_report, rows=len(rows)),
-        headline=answer.tiles(findings, behaviour_report),
-        metrics=content,
-        labels=baselines.LABELS,
-        sections=[
-            sections.where(findings),
-            sections.classes(findings, names),
-            sections.abstention(findings, judge),
-            behaviour_section.section(behaviour_report),
-            sections.mistakes(rows, judge, names),
-            sections.calibration(findings),
-            provenance.training(findings, run.history),
-            provenance.origin(data, rows),
-        ],
-    )
+def predictions_table(results: Results) -> pd.DataFrame:
+    """Return one row per text.
 
-
-def _predictions(rows: evidence.Rows, run: evidence.Run, judge: judges.Judge) -> pd.DataFrame:
-    names = run.decision.class_names
-    classes = np.array(names, object)
+    Columns: row, file, source, unit, text, text_sha256, label, predicted, decision (a class or "abstain"),
+    ``score_<class>`` and for each baseline ``<baseline>_predicted`` and ``<baseline>_score_<class>``.
+    """
+    rows, evaluator = results.rows, results.evaluator
+    classes = np.array(evaluator.class_names, object)
     columns: dict[str, Any] = {
         "row": rows.lines,
         "file": rows.files.astype(str),
@@ -161,16 +263,12 @@ def _predictions(rows: evidence.Rows, run: evidence.Run, judge: judges.Judge) ->
         "unit": rows.units,
         "text": rows.texts,
         "text_sha256": [hashlib.sha256(text.encode()).hexdigest() for text in rows.texts],
-        "label": classes[judge.labels],
-        "predicted": classes[judge.predicted],
-        "decision": run.decision.decisions(judge.scores),
-        **_score_columns("", judge.scores, names),
+        "label": classes[evaluator.labels],
+        "predicted": classes[evaluator.predicted],
+        "decision": results.predictions.decision.decisions(evaluator.scores),
+        **classifier.score_columns("", evaluator.scores, evaluator.class_names),
     }
-    for name, scores in judge.baselines.items():
+    for name, scores in evaluator.baselines.items():
         columns[f"{name}_predicted"] = classes[scores.argmax(axis=1)]
-        columns |= _score_columns(f"{name}_", scores, names)
+        columns |= classifier.score_columns(f"{name}_", scores, evaluator.class_names)
     return pd.DataFrame(columns)
-
-
-def _score_columns(prefix: str, scores: evidence.Floats, names: tuple[str, ...]) -> dict[str, evidence.Floats]:
-    return {f"{prefix}score_{name}": scores[:, column] for column, name in enumerate(names)}

@@ -1,17 +1,12 @@
-"""Where a classifier is right and wrong: confusion matrix, one row per class, one row per slice."""
+"""Where a classifier is correct and wrong: confusion matrix, and one row per class."""
 
-import types
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from shared.evaluation import arrays, classification, intervals, proportions, resampling, weighted
-
-SLICE_METRICS: Final[Mapping[str, weighted.Metric]] = types.MappingProxyType(
-    {name: classification.METRICS[name] for name in ("accuracy", "f1_macro", "auroc")}
-)
 
 
 def confusion(y_true: npt.ArrayLike, scores: npt.ArrayLike, *, predicted: npt.ArrayLike | None = None) -> arrays.Ints:
@@ -63,77 +58,17 @@ def per_class(
     identity = resampling.units_of(units, rows=len(truth)).code
     rows = []
     for c, name in enumerate(names):
-        true, said = truth == c, decided[:, c] == 1
+        true, predicted_so = truth == c, decided[:, c] == 1
         rows.append(
             {
                 "class": name,
                 "support": int(true.sum()),
-                "predicted": int(said.sum()),
-                "precision": proportions.proportion_among(true, said, units=identity, confidence=confidence),
-                "recall": proportions.proportion_among(said, true, units=identity, confidence=confidence),
+                "predicted": int(predicted_so.sum()),
+                "precision": proportions.proportion_among(true, predicted_so, units=identity, confidence=confidence),
+                "recall": proportions.proportion_among(predicted_so, true, units=identity, confidence=confidence),
                 "f1": f1.get(str(c)),
             }
         )
-    return rows
-
-
-def slices(
-    y_true: npt.ArrayLike,
-    scores: npt.ArrayLike,
-    groups: Mapping[str, npt.ArrayLike],
-    *,
-    predicted: npt.ArrayLike | None = None,
-    units: npt.ArrayLike | None = None,
-    metrics: Mapping[str, weighted.Metric] = SLICE_METRICS,
-    minimum: int = 30,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> list[dict[str, Any]]:
-    """Return one row per named group of rows: name, n, n_units, metrics (name -> Interval) and notes.
-
-    Args:
-        y_true: (n,) class ids.
-        scores: (n,) or (n, C) probabilities.
-        groups: for each name a (n,) bool mask; masks may overlap.
-        predicted: as in `classification.summarize`.
-        units: as in `classification.summarize`.
-        metrics: what to compute.
-        minimum: groups of fewer rows, or of fewer than two units, get no metrics but the note "too few".
-        confidence: in (0, 1).
-        resamples: number of resamples.
-        seed: of the resamples.
-
-    Raises:
-        ValueError: malformed arrays or masks.
-
-    Example:
-        >>> slices([0, 1], [0.2, 0.9], {"short": [True, False]})
-        [{'name': 'short', 'n': 1, 'n_units': 1, 'metrics': {}, 'notes': ['too few: 1 rows of 1 units']}]
-    """
-    truth, score = classification.checked(y_true, scores)
-    labels = classification.decided_one_hot(score, predicted).argmax(axis=1)
-    identity = resampling.units_of(units, rows=len(truth)).code
-    rows: list[dict[str, Any]] = []
-    for name, values in groups.items():
-        inside = arrays.mask(values, rows=len(truth), name=name)
-        n, n_units = int(inside.sum()), len(np.unique(identity[inside]))
-        row: dict[str, Any] = {"name": name, "n": n, "n_units": n_units, "metrics": {}, "notes": []}
-        if n < minimum or n_units < 2:
-            row["notes"] = [f"too few: {n} rows of {n_units} units"]
-        else:
-            found = classification.summarize(
-                truth[inside],
-                score[inside],
-                predicted=labels[inside],
-                units=None if units is None else identity[inside],
-                metrics=metrics,
-                confidence=confidence,
-                resamples=resamples,
-                seed=seed,
-            )
-            row["metrics"], row["notes"] = dict(found), found.notes
-        rows.append(row)
     return rows
 
 

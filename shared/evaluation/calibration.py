@@ -193,7 +193,7 @@ def ece_metric(*, bins: int = 15, strategy: Strategy = "uniform") -> weighted.Me
 
     @weighted.metric(reads="probabilities", needs="at least one row", biased=True)
     def ece(rows: weighted.Rows) -> resampling.Statistic:
-        confidence, correct = confidence_and_outcome(rows.y_score, rows.y_true)
+        confidence, correct = confidence_and_correctness(rows.y_score, rows.y_true)
         code = bin_of(confidence, bin_edges(confidence, bins=bins, strategy=strategy))
         gap = weighted.one_hot(code, classes=bins) * (correct - confidence)[:, np.newaxis]
         sums = rows.totals(np.column_stack([gap, np.ones_like(confidence)]))
@@ -232,7 +232,7 @@ def reliability(
         [(1, 0.0), (1, 1.0)]
     """
     truth = arrays.labels(y_true)
-    probability, outcome = confidence_and_outcome(arrays.probabilities(y_score, rows=len(truth)), truth)
+    probability, outcome = confidence_and_correctness(arrays.probabilities(y_score, rows=len(truth)), truth)
     edges = bin_edges(probability, bins=arrays.whole(bins, "bins"), strategy=strategy)
     code = bin_of(probability, edges)
     identity = resampling.units_of(units, rows=len(truth)).code
@@ -254,11 +254,11 @@ def reliability(
     return table
 
 
-def confidence_and_outcome(y_score: arrays.Floats, y_true: arrays.Ints) -> tuple[arrays.Floats, arrays.Floats]:
-    """Return the probability that calibration judges, and whether what it announced came true, each ``(n,)``.
+def confidence_and_correctness(y_score: arrays.Floats, y_true: arrays.Ints) -> tuple[arrays.Floats, arrays.Floats]:
+    """Return the probability that calibration is about, and whether the prediction is correct, each ``(n,)``.
 
     Example:
-        >>> confidence_and_outcome(np.array([[0.7, 0.3]]), np.array([1]))
+        >>> confidence_and_correctness(np.array([[0.7, 0.3]]), np.array([1]))
         (array([0.7]), array([0.]))
     """
     if y_score.ndim == 1:

@@ -5,6 +5,7 @@ are scikit-learn's; where scikit-learn warns and returns a stand-in, these raise
 as the preparation of a `weighted.Metric`, which is what makes 2,000 resamples cheap.
 """
 
+import dataclasses
 import types
 from collections.abc import Mapping
 from typing import Final
@@ -228,19 +229,60 @@ def summarize(
         >>> sorted(found), found["accuracy"].method
         (['accuracy', 'brier', 'ece', 'f1_macro', 'log_loss'], 'Wilson')
     """
+    found = resampled(
+        y_true, scores, predicted=predicted, units=units, metrics=metrics, resamples=resamples, seed=seed
+    ).intervals(confidence=confidence)
+    return with_certain_shares(found, y_true, scores, predicted=predicted, units=units, confidence=confidence)
+
+
+def with_certain_shares(
+    found: intervals.Intervals,
+    y_true: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    predicted: npt.ArrayLike | None,
+    units: npt.ArrayLike | None,
+    confidence: float = 0.95,
+) -> intervals.Intervals:
+    """Give shares that are exactly 0 or 1 Wilson's interval; arguments as in `summarize`.
+
+    No resample differs from a perfect sample, so the bootstrap would claim certainty.
+    """
     truth, score = checked(y_true, scores)
-    decided = decided_one_hot(score, predicted)
-    cases = {n: intervals.Case(m, decided if m.reads == "labels" else score) for n, m in metrics.items()}
-    found = intervals.bootstrap_many(cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed)
-    right = decided.argmax(axis=1) == truth
+    right = decided_one_hot(score, predicted).argmax(axis=1) == truth
     shares = {"accuracy": np.ones_like(right), "sensitivity": truth == 1, "specificity": truth == 0}
     identity = resampling.units_of(units, rows=len(truth)).code
     for name, among in shares.items():
         if name in found and found[name].value in (0, 1):
-            # No resample differs from a perfect sample, so the bootstrap would claim certainty.
             share = proportions.proportion_among(right, among, units=identity, confidence=confidence)
             found[name] = found[name] if share is None else share
     return found
+
+
+def resampled(
+    y_true: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    predicted: npt.ArrayLike | None = None,
+    units: npt.ArrayLike | None = None,
+    metrics: Mapping[str, weighted.Metric] = METRICS,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> intervals.Resampled:
+    """Return the metrics on all rows and on resamples of their units; arguments as in `summarize`."""
+    truth, score = checked(y_true, scores)
+    decided = decided_one_hot(score, predicted)
+    grouping = resampling.units_of(units, rows=len(truth))
+    prepared = {
+        name: metric.statistic(truth, decided if metric.reads == "labels" else score, units=grouping)
+        for name, metric in metrics.items()
+    }
+    found = intervals.Resampled.of(prepared, grouping, resamples=resamples, seed=seed)
+    return dataclasses.replace(
+        found,
+        biased=frozenset(name for name, metric in metrics.items() if metric.biased),
+        undefined={name: metric.undefined(truth) for name, metric in metrics.items()},
+    )
 
 
 def compare(
@@ -264,11 +306,11 @@ def compare(
         >>> round(found["accuracy"].value, 3)
         0.333
     """
-    truth, a = checked(y_true, scores_a)
-    _, b = checked(y_true, scores_b)
-    decided = [decided_one_hot(score, labels) for score, labels in zip((a, b), predicted, strict=True)]
-    cases = {name: intervals.Case(m, *(decided if m.reads == "labels" else (a, b))) for name, m in metrics.items()}
-    return intervals.bootstrap_many(cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed)
+    model, other = (
+        resampled(y_true, scores, predicted=decided, units=units, metrics=metrics, resamples=resamples, seed=seed)
+        for scores, decided in zip((scores_a, scores_b), predicted, strict=True)
+    )
+    return model.minus(other).intervals(confidence=confidence)
 
 
 def checked(y_true: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[arrays.Ints, arrays.Floats]:

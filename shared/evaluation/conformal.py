@@ -1,4 +1,4 @@
-"""Split-conformal prediction sets, abstention and the price of answering: coverage against risk.
+"""Split-conformal prediction sets, abstention and its price: coverage against risk.
 
 The promise: on rows exchangeable with the calibration rows, the set holds the true class with probability
 at least 1 - alpha, whatever the model (Vovk, Gammerman & Shafer 2005; Angelopoulos & Bates 2021,
@@ -85,7 +85,7 @@ def prediction_sets(scores: npt.ArrayLike, quantile: float | npt.ArrayLike) -> a
 
 
 def abstains(sets: arrays.Bools) -> arrays.Bools:
-    """Return ``(n,) bool``: True where the set does not hold exactly one class, so that there is no answer.
+    """Return ``(n,) bool``: True where the set does not hold exactly one class, so that no class is predicted.
 
     Example:
         >>> abstains(np.array([[True, False], [True, True]]))
@@ -140,7 +140,7 @@ def abstention(
     units: npt.ArrayLike | None = None,
     confidence: float = 0.95,
 ) -> dict[str, Any]:
-    """Return what abstaining buys: the share answered, and the accuracy among the answered and the abstained.
+    """Return what abstaining buys: the share of rows predicted, and the accuracy on these and on those held back.
 
     Args:
         correct: (n,) bool, whether the class decided on is the true one.
@@ -177,16 +177,16 @@ def abstention(
 
 
 def risk_coverage(correct: npt.ArrayLike, confidence: npt.ArrayLike) -> RiskCoverage:
-    """Return the error rate among the most confident rows, for every share of them that can be answered.
+    """Return the error rate among the most confident rows, for every share of them that can be predicted.
 
-    One point per distinct confidence, since equal ones are answered together. AURC is the mean risk over
+    One point per distinct confidence, since equal ones are predicted together. AURC is the mean risk over
     all coverages 1/n .. 1 (Geifman & El-Yaniv 2017, arXiv:1705.08500), ties in expectation over their
     orders; excess AURC takes off what a perfect ordering of the same errors leaves (Geifman, Uziel &
     El-Yaniv 2019, arXiv:1805.08206).
 
     Args:
         correct: (n,) bool.
-        confidence: (n,) score of the answer, higher is surer.
+        confidence: (n,) score of the predicted class, higher is surer.
 
     Raises:
         ValueError: malformed arrays.
@@ -202,11 +202,11 @@ def risk_coverage(correct: npt.ArrayLike, confidence: npt.ArrayLike) -> RiskCove
     distinct, code, count = np.unique(-surety, return_inverse=True, return_counts=True)
     errors = np.bincount(code, weights=wrong)
     expected = np.repeat(errors / count, count)
-    answered = count.cumsum()
+    predicted = count.cumsum()
     area = _mean_risk(expected)
     return {
-        "coverage": (answered / rows).tolist(),
-        "risk": (errors.cumsum() / answered).tolist(),
+        "coverage": (predicted / rows).tolist(),
+        "risk": (errors.cumsum() / predicted).tolist(),
         "threshold": (-distinct).tolist(),
         "aurc": area,
         "excess_aurc": max(0.0, area - _mean_risk(np.sort(wrong.astype(np.float64)))),

@@ -13,7 +13,7 @@ import dataclasses
 import math
 import statistics
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -84,6 +84,101 @@ class Intervals(dict[str, Interval]):
         """Start empty."""
         super().__init__()
         self.notes = []
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Resampled:
+    """Metrics on all rows and on resamples of their units: what intervals and paired differences are made from.
+
+    Attributes:
+        values: metric -> its value on all rows; NaN where undefined.
+        samples: metric -> (resamples,) its values on the resamples; NaN where undefined.
+        unit: what was resampled, for ``Interval.method``.
+        biased: metrics whose bootstrap is reflected (see above).
+        undefined: metric -> why it has no value, where the caller can say more than that.
+        differences: metrics that are paired differences.
+        widened: whether an interval is widened to hold its value, which percentiles need not.
+    """
+
+    values: Mapping[str, float]
+    samples: Mapping[str, arrays.Floats]
+    unit: str = "unit"
+    biased: frozenset[str] = frozenset()
+    undefined: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    differences: frozenset[str] = frozenset()
+    widened: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        prepared: Mapping[str, resampling.Statistic],
+        units: resampling.Units,
+        *,
+        resamples: int,
+        seed: int,
+        biased: frozenset[str] = frozenset(),
+        widened: bool = False,
+    ) -> "Resampled":
+        """Value every statistic on all units and on the same resamples of them.
+
+        Raises:
+            ValueError: fewer than two units.
+        """
+        samples = resampling.distribution(list(prepared.values()), units, resamples=resamples, seed=seed)
+        everything = np.ones((1, units.count))
+        return cls(
+            values={name: float(statistic(everything)[0]) for name, statistic in prepared.items()},
+            samples=dict(zip(prepared, samples, strict=True)),
+            unit=units.noun,
+            biased=biased,
+            widened=widened,
+        )
+
+    def minus(self, other: "Resampled") -> "Resampled":
+        """Return the paired differences of the metrics that both have."""
+        names = [name for name in self.values if name in other.values]
+        return dataclasses.replace(
+            self,
+            values={name: self.values[name] - other.values[name] for name in names},
+            samples={name: self.samples[name] - other.samples[name] for name in names},
+            differences=frozenset(names),
+        )
+
+    def intervals(self, names: Sequence[str] | None = None, *, confidence: float = 0.95) -> Intervals:
+        """Return the intervals of ``names``, all metrics by default; a note says why one is missing."""
+        found = Intervals()
+        for name in self.values if names is None else [name for name in names if name in self.values]:
+            problem = self._problem(name)
+            if problem:
+                found.notes.append(f"{name}: {problem}")
+            else:
+                found[name] = self._interval(name, confidence)
+        return found
+
+    def _interval(self, name: str, confidence: float) -> Interval:
+        value, samples = self.values[name], self.samples[name]
+        biased, paired = name in self.biased, name in self.differences
+        known = samples[np.isfinite(samples)]
+        low, high = ends(value, known, confidence=confidence, biased=biased, difference=paired)
+        kind = ("paired " if paired else "") + ("reflected " if biased else "")
+        undefined = len(samples) - len(known)
+        left_out = f" ({undefined} of {len(samples)} resamples undefined, left out)" if undefined else ""
+        equal = " (all resamples equal)" if low == high else ""
+        if self.widened:
+            low, high = min(low, value), max(high, value)
+        return Interval(value, low, high, confidence, f"{kind}bootstrap by {self.unit}{left_out}{equal}")
+
+    def _problem(self, name: str) -> str:
+        """Return why there is no interval, or an empty string."""
+        if not math.isfinite(self.values[name]):
+            return self.undefined.get(name, "not defined on these rows")
+        undefined = float((~np.isfinite(self.samples[name])).mean())
+        if undefined > MAXIMUM_UNDEFINED:
+            return (
+                f"expected a metric defined on at least {1 - MAXIMUM_UNDEFINED:.0%} of the resamples. "
+                f"Received: {1 - undefined:.0%}; too few units carry the rarer classes"
+            )
+        return ""
 
 
 def bootstrap(
@@ -174,21 +269,15 @@ def bootstrap_many(
     arrays.fraction(confidence, "confidence")
     truth = arrays.labels(y_true)
     grouping = resampling.units_of(units, rows=len(truth))
-    prepared = [_statistic(case, truth, grouping) for case in cases.values()]
-    sampled = resampling.distribution(prepared, grouping, resamples=resamples, seed=seed)
-    everything = np.ones((1, grouping.count))
-    found = Intervals()
-    for (name, case), statistic, values in zip(cases.items(), prepared, sampled, strict=True):
-        value = float(statistic(everything)[0])
-        problem = _problem(case, truth, value, values)
-        if problem:
-            found.notes.append(f"{name}: {problem}")
-        else:
-            kept, paired = values[np.isfinite(values)], case.reference is not None
-            low, high = ends(value, kept, confidence=confidence, biased=_biased(case), difference=paired)
-            method = _method(case, grouping, values) + (" (all resamples equal)" if low == high else "")
-            found[name] = Interval(value, low, high, confidence, method)
-    return found
+    prepared = {name: _statistic(case, truth, grouping) for name, case in cases.items()}
+    found = Resampled.of(prepared, grouping, resamples=resamples, seed=seed)
+    found = dataclasses.replace(
+        found,
+        biased=frozenset(name for name, case in cases.items() if _biased(case)),
+        differences=frozenset(name for name, case in cases.items() if case.reference is not None),
+        undefined={name: _undefined(case, truth, found.values[name]) for name, case in cases.items()},
+    )
+    return found.intervals(confidence=confidence)
 
 
 def wilson(successes: float, total: float, confidence: float = 0.95) -> Interval:
@@ -252,27 +341,11 @@ def _call(metric: MetricLike, y_true: arrays.Array, y_score: arrays.Array) -> fl
             return math.nan
 
 
-def _problem(case: Case, truth: arrays.Ints, value: float, values: arrays.Floats) -> str:
-    """Return why there is no interval, or an empty string."""
-    if not math.isfinite(value):
-        if isinstance(case.metric, weighted.Metric):
-            return case.metric.undefined(truth)
-        return f"expected a metric that is defined on these rows. Received: {value} from {case.metric!r}"
-    undefined = float((~np.isfinite(values)).mean())
-    if undefined > MAXIMUM_UNDEFINED:
-        return (
-            f"expected a metric defined on at least {1 - MAXIMUM_UNDEFINED:.0%} of the resamples. "
-            f"Received: {1 - undefined:.0%}; too few units carry the rarer classes"
-        )
-    return ""
-
-
-def _method(case: Case, units: resampling.Units, values: arrays.Floats) -> str:
-    """Return the description of a bootstrap for ``Interval.method``."""
-    kind = ("paired " if case.reference is not None else "") + ("reflected " if _biased(case) else "")
-    undefined = int((~np.isfinite(values)).sum())
-    left_out = f" ({undefined} of {len(values)} resamples undefined, left out)" if undefined else ""
-    return f"{kind}bootstrap by {units.noun}{left_out}"
+def _undefined(case: Case, truth: arrays.Ints, value: float) -> str:
+    """Return why a metric has no value."""
+    if isinstance(case.metric, weighted.Metric):
+        return case.metric.undefined(truth)
+    return f"expected a metric that is defined on these rows. Received: {value} from {case.metric!r}"
 
 
 def ends(

@@ -3,6 +3,7 @@
 A row whose label for a finding is NaN counts nothing for that finding and everything for the others.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -57,8 +58,8 @@ def summarize(
         >>> [row["accuracy"].value for row in found.findings], found.macro["accuracy"].value
         ([0.5, 0.0], 0.25)
     """
-    ours = _Said.checked(labels, scores, present)
-    return _summary(ours, None, metrics, units=units, confidence=confidence, resamples=resamples, seed=seed)
+    ours = _resampled(labels, scores, present, metrics, units=units, resamples=resamples, seed=seed)
+    return _summary(ours, confidence)
 
 
 def compare(
@@ -73,11 +74,14 @@ def compare(
     seed: int = 0,
 ) -> Summary:
     """Return the paired differences first minus second; arguments as in `summarize`, with pairs of scores."""
-    ours, theirs = (_Said.checked(labels, *pair) for pair in zip(scores, present, strict=True))
-    return _summary(ours, theirs, metrics, units=units, confidence=confidence, resamples=resamples, seed=seed)
+    ours, theirs = (
+        _resampled(labels, *pair, metrics, units=units, resamples=resamples, seed=seed)
+        for pair in zip(scores, present, strict=True)
+    )
+    return _summary([first.minus(second) for first, second in zip(ours, theirs, strict=True)], confidence)
 
 
-class _Said(NamedTuple):
+class _Checked(NamedTuple):
     """Checked arrays (n, k): truth as 0 or 1 (0 where unknown), known, scores and decisions."""
 
     truth: arrays.Ints
@@ -86,7 +90,7 @@ class _Said(NamedTuple):
     present: arrays.Floats
 
     @classmethod
-    def checked(cls, labels: npt.ArrayLike, scores: npt.ArrayLike, present: npt.ArrayLike) -> "_Said":
+    def checked(cls, labels: npt.ArrayLike, scores: npt.ArrayLike, present: npt.ArrayLike) -> "_Checked":
         table = np.asarray(labels, np.float64)
         score, decided = np.asarray(scores, np.float64), np.asarray(present, np.float64)
         if table.ndim != 2 or score.shape != table.shape or decided.shape != table.shape:
@@ -98,88 +102,72 @@ class _Said(NamedTuple):
         return cls(np.where(known, table, 0).astype(np.int64), known, score, decided)
 
 
-def _summary(
-    ours: _Said,
-    theirs: _Said | None,
+def _resampled(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    present: npt.ArrayLike,
     metrics: Mapping[str, weighted.Metric],
     *,
     units: npt.ArrayLike | None,
-    confidence: float,
     resamples: int,
     seed: int,
-) -> Summary:
-    grouping = resampling.units_of(units, rows=len(ours.truth))
-    findings = range(ours.truth.shape[1])
-    prepared = [
-        _difference(metric, ours, theirs, finding, grouping) for metric in metrics.values() for finding in findings
+) -> list[intervals.Resampled]:
+    """Return the metrics of each finding, all on the same resamples."""
+    rows = _Checked.checked(labels, scores, present)
+    grouping = resampling.units_of(units, rows=len(rows.truth))
+    findings = range(rows.truth.shape[1])
+    prepared = {
+        f"{name} {finding}": _statistic(metric, rows, finding, grouping)
+        for name, metric in metrics.items()
+        for finding in findings
+    }
+    every = intervals.Resampled.of(prepared, grouping, resamples=resamples, seed=seed)
+    return [
+        dataclasses.replace(
+            every,
+            values={name: every.values[f"{name} {finding}"] for name in metrics},
+            samples={name: every.samples[f"{name} {finding}"] for name in metrics},
+            biased=frozenset(name for name, metric in metrics.items() if metric.biased),
+            undefined={name: f"expected {metric.needs}" for name, metric in metrics.items()},
+        )
+        for finding in findings
     ]
-    shape = (len(metrics), len(findings), -1)
-    drawn = resampling.distribution(prepared, grouping, resamples=resamples, seed=seed).reshape(shape)
-    everything = np.ones((1, grouping.count))
-    values = np.array([statistic(everything)[0] for statistic in prepared]).reshape(shape)[:, :, 0]
-    method = ("" if theirs is None else "paired ") + f"bootstrap by {grouping.noun}"
-    macro, each = intervals.Intervals(), [intervals.Intervals() for _ in findings]
-    for number, (name, metric) in enumerate(metrics.items()):
-        for place in findings:
-            found = _Found(float(values[number, place]), drawn[number, place], metric, confidence, method)
-            found.add(each[place], name)
-        told = [place for place in findings if name in each[place]]
-        if told:
-            mean = float(values[number, told].mean())
-            _Found(mean, _mean_known(drawn[number, told]), metric, confidence, f"{method}, mean").add(macro, name)
-        if len(told) < len(findings):
-            macro.notes.append(f"{name}: the mean is over {len(told)} of {len(findings)} findings")
-    return Summary(macro, each)
 
 
-def _difference(
-    metric: weighted.Metric, ours: _Said, theirs: _Said | None, finding: int, units: resampling.Units
-) -> resampling.Statistic:
-    first = _statistic(metric, ours, finding, units)
-    if theirs is None:
-        return first
-    second = _statistic(metric, theirs, finding, units)
-    return lambda drawn: first(drawn) - second(drawn)
-
-
-def _statistic(metric: weighted.Metric, said: _Said, finding: int, units: resampling.Units) -> resampling.Statistic:
+def _statistic(metric: weighted.Metric, rows: _Checked, finding: int, units: resampling.Units) -> resampling.Statistic:
     """Return a metric of one finding over draws of all units; unknown rows weigh nothing."""
-    known = said.known[:, finding]
+    known = rows.known[:, finding]
     if not known.any():
         return classification.undefined
-    source = said.present if metric.reads == "labels" else said.scores
+    source = rows.present if metric.reads == "labels" else rows.scores
     # Unknown rows are cut off, not weighed 0: a binning or a class present only there would be seen otherwise.
-    rows = resampling.Units(units.code[known], units.count, units.given)
-    return metric.statistic(said.truth[known, finding], source[known, finding], units=rows)
+    own = resampling.Units(units.code[known], units.count, units.given)
+    return metric.statistic(rows.truth[known, finding], source[known, finding], units=own)
 
 
-def _mean_known(drawn: arrays.Floats) -> arrays.Floats:
+def _summary(parts: list[intervals.Resampled], confidence: float) -> Summary:
+    """Return the findings' intervals, and for each metric the mean over the findings that have one."""
+    findings = [part.intervals(confidence=confidence) for part in parts]
+    known = {name: [part for part, own in zip(parts, findings, strict=True) if name in own] for name in parts[0].values}
+    means = dataclasses.replace(
+        parts[0],
+        values={name: float(np.mean([part.values[name] for part in own])) for name, own in known.items() if own},
+        samples={name: _mean_known([part.samples[name] for part in own]) for name, own in known.items() if own},
+        unit=f"{parts[0].unit}, mean",
+    )
+    macro = means.intervals(confidence=confidence)
+    for name, own in known.items():
+        if len(own) < len(parts):
+            macro.notes.append(f"{name}: the mean is over {len(own)} of {len(parts)} findings")
+    return Summary(macro, findings)
+
+
+def _mean_known(samples: list[arrays.Floats]) -> arrays.Floats:
     """Return the mean over findings (first axis) of what is not NaN, NaN where all is.
 
     A resample may leave out a rare finding's positives: its mean is over the other findings.
     """
+    drawn = np.stack(samples)
     known = np.isfinite(drawn)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, drawn, 0.0).sum(axis=0) / known.sum(axis=0))
-
-
-class _Found(NamedTuple):
-    """A value and its resamples, on the way to an interval."""
-
-    value: float
-    drawn: arrays.Floats
-    metric: weighted.Metric
-    confidence: float
-    method: str
-
-    def add(self, found: intervals.Intervals, name: str) -> None:
-        """Add the interval, or a note where there is none to be had."""
-        kept = self.drawn[np.isfinite(self.drawn)]
-        if not np.isfinite(self.value):
-            found.notes.append(f"{name}: expected {self.metric.needs}")
-        elif len(kept) < (1 - intervals.MAXIMUM_UNDEFINED) * len(self.drawn):
-            found.notes.append(f"{name}: too few units carry the rarer class for an interval")
-        else:
-            paired, biased = self.method.startswith("paired"), self.metric.biased
-            low, high = intervals.ends(self.value, kept, confidence=self.confidence, biased=biased, difference=paired)
-            found[name] = intervals.Interval(self.value, low, high, self.confidence, self.method)

@@ -53,7 +53,7 @@ def decision_curve(
 
     Args:
         y_true: (n,) in {0, 1}.
-        y_score: (n,) or (n, 2) calibrated probabilities: a decision curve judges them as they are.
+        y_score: (n,) or (n, 2) calibrated probabilities: a decision curve takes them as they are.
         threshold_probabilities: each in (0, 1).
         units: (n,) unit of each row, or None.
         confidence: in (0, 1).

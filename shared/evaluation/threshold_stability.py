@@ -1,4 +1,4 @@
-"""How firmly validation data hold a threshold, and what happens when it stands elsewhere."""
+"""Threshold stability: its interval over validation data, and what other thresholds would do."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -71,10 +71,10 @@ def _difference_table(groups: Groups, headline: str) -> blocks.Table:
     return blocks.Table(
         columns=(
             "Model minus",
-            f"Verdict by {formatting.metric_name(headline)}",
+            f"By {formatting.metric_name(headline)}",
             *map(_with_direction, names),
         ),
-        rows=[(label, _verdict(group, headline), *_cells(group, names)) for label, group in groups.items()],
+        rows=[(label, _direction(group, headline), *_cells(group, names)) for label, group in groups.items()],
         caption="Paired differences on the same resampled units, model minus baseline. ↓: lower is better.",
         align="ll" + "r" * len(names),
         signed=True,
@@ -85,11 +85,11 @@ def _cells(group: Mapping[str, Any], names: list[str]) -> list[intervals.Interva
     return [intervals.Interval.from_json(group[name]) if name in group else None for name in names]
 
 
-def _verdict(group: Mapping[str, Any], headline: str) -> str | None:
+def _direction(group: Mapping[str, Any], headline: str) -> str | None:
     if headline not in group:
         return None
     lower_is_better = headline in formatting.LOWER_IS_BETTER
-    return formatting.verdict(intervals.Interval.from_json(group[headline]), lower_is_better=lower_is_better)
+    return formatting.direction(intervals.Interval.from_json(group[headline]), lower_is_better=lower_is_better)
 
 
 def _with_direction(name: str) -> str:

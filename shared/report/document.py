@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 import markupsafe
+import pandas as pd
 
 from shared import files
 from shared.evaluation import intervals
@@ -32,9 +33,9 @@ class Report:
     """A whole page.
 
     Attributes:
-        title: What was judged, such as "Sentiment of film reviews".
+        title: What was evaluated, such as "Sentiment of film reviews".
         subtitle: The model and its task in a line.
-        answer: The answer in one sentence, the first thing read.
+        answer: The main result in a few sentences, the first thing read.
         headline: A few tiles.
         metrics: What ``metrics.metrics_document`` returned; None for a page that explains one input.
         sections: The body, in reading order.
@@ -48,6 +49,27 @@ class Report:
     headline: Sequence[blocks.Tile] = ()
     metrics: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What the verb ``evaluate`` writes.
+
+    Attributes:
+        metrics: Content of ``metrics.json``.
+        report: The page.
+        predictions: One row per input; each app says which columns.
+    """
+
+    metrics: dict[str, Any]
+    report: Report
+    predictions: pd.DataFrame
+
+    def write(self, output_dir: pathlib.Path) -> None:
+        """Write ``metrics.json``, ``report.html`` and ``predictions.parquet``, each atomically."""
+        write(self.report, output_dir)
+        with files.atomic(output_dir / "predictions.parquet") as temporary:
+            self.predictions.to_parquet(temporary, index=False)
 
 
 def write(report: Report, output_dir: pathlib.Path) -> None:
@@ -89,7 +111,7 @@ def _closing(report: Report) -> list[Section]:
     if report.metrics is None or not report.metrics["notes"]:
         return []
     notes = [blocks.Text(note, tone="caution") for note in report.metrics["notes"]]
-    return [Section("Notes", "What a reader must know to read these numbers rightly.", notes)]
+    return [Section("Notes", "What a reader must know to read these numbers correctly.", notes)]
 
 
 def _isolator() -> Callable[[blocks.Figure], markupsafe.Markup]:

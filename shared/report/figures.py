@@ -97,7 +97,7 @@ def _bin_sizes(plot: axes.Axes, bins: Sequence[Mapping[str, float]], *, number: 
 
 @drawing.styled
 def risk_coverage(curves: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]], *, chosen: float | None = None) -> str:
-    """Draw the error rate among the answered against the share answered, the most confident first.
+    """Draw the error rate among the rows predicted against their share, the most confident first.
 
     Args:
         curves: For each labelled curve, coverage (k,) and risk (k,), both in [0, 1].
@@ -109,9 +109,9 @@ def risk_coverage(curves: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]], *, 
         _curve(plot, coverage, risk, label=label, number=number)
     if chosen is not None:
         line = plot.axvline(chosen, color=drawing.MUTED, linewidth=1, linestyle="--", label="Abstention rule")
-        canvas.tooltip(line, [f"The abstention rule answers {100 * chosen:.1f} % of the examples"])
-    plot.set_xlabel("Coverage: share of examples answered")
-    plot.set_ylabel("Error rate among the answered")
+        canvas.tooltip(line, [f"The abstention rule predicts {100 * chosen:.1f} % of the examples"])
+    plot.set_xlabel("Coverage: share of examples predicted")
+    plot.set_ylabel("Error rate among these")
     plot.set_xlim(0, 1.01)
     plot.set_ylim(bottom=0)
     plot.legend(loc="upper left")

@@ -91,6 +91,25 @@ def with_bounds(interval: intervals.Interval, *, digits: int = 3, signed: bool =
     return f"{value(interval, digits=digits, signed=signed)} ({confidence(interval)} CI {limits})"
 
 
+def percent(share: intervals.Interval) -> str:
+    """Return a share in percent with its interval.
+
+    >>> percent(intervals.Interval(0.9213, 0.91, 0.93))
+    '92.1 % (91.0–93.0)'
+    """
+    return f"{100 * share.value:.1f} % ({100 * share.low:.1f}–{100 * share.high:.1f})"
+
+
+def slice_name(name: str) -> str:
+    """Return a slice's name, ``kind=value``, as words.
+
+    >>> slice_name("device_mark=yes"), slice_name("age=60 to 74 years")
+    ('device mark: yes', 'age: 60 to 74 years')
+    """
+    kind, _, value = name.partition("=")
+    return f"{kind.replace('_', ' ')}: {value}"
+
+
 def confidence(interval: intervals.Interval) -> str:
     """Return the interval's confidence as a percentage.
 
@@ -100,12 +119,12 @@ def confidence(interval: intervals.Interval) -> str:
     return f"{100 * interval.confidence:g} %"
 
 
-def verdict(difference: intervals.Interval, *, lower_is_better: bool = False) -> str:
+def direction(difference: intervals.Interval, *, lower_is_better: bool = False) -> str:
     """Say in words what a paired difference (model minus baseline) shows.
 
-    >>> verdict(intervals.Interval(value=0.02, low=0.01, high=0.03))
+    >>> direction(intervals.Interval(value=0.02, low=0.01, high=0.03))
     'better'
-    >>> verdict(intervals.Interval(value=0.02, low=-0.01, high=0.05))
+    >>> direction(intervals.Interval(value=0.02, low=-0.01, high=0.05))
     'no clear difference'
     """
     if difference.low <= 0 <= difference.high:

@@ -23,6 +23,7 @@ def metrics_document(
     slices: Sequence[Mapping[str, object]] = (),
     calibration: Mapping[str, object] | None = None,
     notes: Sequence[str] = (),
+    more: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
     """Build the content of ``metrics.json`` as plain JSON values.
 
@@ -36,7 +37,8 @@ def metrics_document(
         operating_points: Rows; values may be numbers, strings, intervals, or nested mappings of these.
         slices: Rows as in ``operating_points``.
         calibration: Parameters and measures, as in ``operating_points``.
-        notes: What a reader must know to read the numbers rightly.
+        notes: What a reader must know to read the numbers correctly.
+        more: Further keys of the app.
 
     Raises:
         ValueError: A field or an interval is missing, or a number is not finite. The message says where.
@@ -54,6 +56,7 @@ def metrics_document(
         "slices": plain(slices, where="slices"),
         "calibration": plain(calibration or {}, where="calibration"),
         "notes": plain(notes, where="notes"),
+        **{name: plain(value, where=name) for name, value in (more or {}).items()},
     }
 
 

@@ -5,7 +5,7 @@ Those names stand in the sources because the two folders are the top of the repo
 ``apps`` too. So each module of this package gets its own ``__builtins__``, which Python documents (under ``exec``) as
 the way to control what executed code finds there, with an ``__import__`` that reads our two names as parts of this
 package. Nothing is put into ``sys.modules`` under them, and no other module imports otherwise than before.
-docs/decisions/0009-one-namespace.md says what else was weighed.
+docs/decisions/0010-one-namespace.md says what else was weighed.
 
 Only modules that Python has loaded already are imported here, so that no file of the current folder is taken for one.
 """

@@ -5,11 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.driving_perception import baselines, detections, evaluate, frames, lane, operating, scenes
+from apps.driving_perception import baselines, detections, evaluate, frames, lane, operating, report, scenes
 from apps.driving_perception import boxes as box
-from apps.driving_perception.judgement import evidence, measures
+from apps.driving_perception.metrics import detector
 from shared import errors
 from shared.report import document
+from shared.report.sections import provenance
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def perfect(part: frames.Frames) -> detections.Detections:
     return detections.Detections.build(image=chosen.image, xyxy=chosen.xyxy, label=chosen.label, score=score)
 
 
-def judged(part: frames.Frames, found: detections.Detections, prior: detections.Detections) -> evaluate.Evaluation:
+def evaluated(part: frames.Frames, found: detections.Detections, prior: detections.Detections) -> document.Evaluation:
     history = pd.DataFrame(
         {"epoch": [1, 2], "loss": [2.0, 1.0], "validation_loss": [2.0, 1.5], "validation_metric": [0.1, 0.2]}
     )
@@ -44,19 +45,23 @@ def judged(part: frames.Frames, found: detections.Detections, prior: detections.
         false_positives_per_image=0.1,
         fitted_on={"split": "validation", "n": 3},
     )
-    return evaluate.evaluate(
-        evidence.Rows(frames=part, units=np.arange(len(part)) // 2),
-        evidence.Data(source=part.name, split="test", unit="sequence", notes=part.notes),
-        evidence.Run(name="run", operating=decision, found=found, details={"Network": "made"}, history=history),
+    data = provenance.Data(
+        source=part.name, split="test", unit="sequence", sha256=part.sha256, synthetic=part.synthetic, notes=part.notes
+    )
+    results = evaluate.evaluate(
+        evaluate.Rows(frames=part, units=np.arange(len(part)) // 2),
+        data,
+        evaluate.Predictions(run="run", operating=decision, found=found, details={"Network": "made"}, history=history),
         region=lane.Region(),
         baselines={baselines.LOCATION_PRIOR: prior},
         resamples=100,
         seed=0,
     )
+    return report.evaluation(results)
 
 
 def test_a_detector_that_finds_everything_has_no_error(part: frames.Frames, prior: detections.Detections) -> None:
-    result = judged(part, perfect(part), prior)
+    result = evaluated(part, perfect(part), prior)
     metrics = result.metrics["metrics"]
     assert metrics["map_50"]["value"] == pytest.approx(1.0)
     assert next(iter(metrics)) == "map_50"
@@ -74,7 +79,7 @@ def test_a_detector_that_finds_everything_has_no_error(part: frames.Frames, prio
 
 def test_a_detector_that_finds_nothing_misses_everything(part: frames.Frames, prior: detections.Detections) -> None:
     nothing = detections.Detections.build(image=[], xyxy=np.zeros((0, 4)), label=[], score=[])
-    result = judged(part, nothing, prior)
+    result = evaluated(part, nothing, prior)
     metrics = result.metrics["metrics"]
     assert metrics["map_50"]["value"] == 0
     assert metrics["log_average_miss_rate"]["value"] == pytest.approx(1.0)
@@ -91,30 +96,26 @@ def test_false_alarms_and_decisions_are_told_for_each_image(part: frames.Frames,
         label=np.concatenate([good.label, [0]]),
         score=np.concatenate([good.score, [0.99]]),
     )
-    table = judged(part, alarm, prior).predictions
+    table = evaluated(part, alarm, prior).predictions
     assert table["false_alarms"].sum() <= 1
     assert table.loc[3, "decision"] == lane.AHEAD
     boxes = json.loads(table.loc[3, "boxes"])
     assert {"class": "car", "score": 0.99, "xyxy": [60.0, 40.0, 100.0, 95.0]} in boxes
 
 
-def test_what_cannot_be_judged_is_refused(part: frames.Frames, prior: detections.Detections) -> None:
+def test_what_cannot_be_evaluated_is_refused(part: frames.Frames, prior: detections.Detections) -> None:
     one = part.take(np.array([0, 1]))
     with pytest.raises(errors.InputError, match="at least two units"):
-        judged(one, perfect(one), prior.take(prior.image < 2))
+        evaluated(one, perfect(one), prior.take(prior.image < 2))
 
 
 def test_intervals_hold_the_value_and_narrow_with_more_units(part: frames.Frames) -> None:
     real = perfect(part)
     half = real.take(np.arange(len(real)) % 2 == 0)
-    rows = evidence.Rows(frames=part, units=np.arange(len(part)))
-    measured = measures.measure(rows, half, 0.5, resamples=200, seed=0)
-    found = measures.with_intervals(measured)
+    found = detector.evaluate(part, np.arange(len(part)), half, 0.5, resamples=200, seed=0).with_intervals
     assert found["recall"].low < found["recall"].value < found["recall"].high
     assert found["recall"].value == pytest.approx(0.5, abs=0.02)
-    wide = measures.with_intervals(
-        measures.measure(evidence.Rows(frames=part, units=np.arange(len(part)) // 10), half, 0.5, resamples=200, seed=0)
-    )
+    wide = detector.evaluate(part, np.arange(len(part)) // 10, half, 0.5, resamples=200, seed=0).with_intervals
     assert all(each.low <= each.value <= each.high for each in wide.values())
 
 
@@ -122,7 +123,7 @@ def test_several_sources_are_also_told_apart(part: frames.Frames, prior: detecti
     two = dataclasses.replace(part, sources=np.arange(len(part)) // 10, source_names=("near", "far"))
     found = perfect(two)
     # In the second source nothing is found.
-    result = judged(two, found.take(found.image < 10), prior)
+    result = evaluated(two, found.take(found.image < 10), prior)
     assert result.metrics["sources"]["near"]["map_50"]["value"] == pytest.approx(1.0)
     assert result.metrics["sources"]["far"]["map_50"]["value"] == 0
     assert 0 < result.metrics["metrics"]["map_50"]["value"] < 1

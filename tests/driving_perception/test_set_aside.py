@@ -20,7 +20,7 @@ def half_bad(folder: pathlib.Path) -> pathlib.Path:
 
 
 def test_evaluate_lists_what_it_sets_aside(tmp_path: pathlib.Path) -> None:
-    from apps.driving_perception import data, measure
+    from apps.driving_perception import data, evaluate_run
 
     own = data.load([str(roads.voc(tmp_path / "own", {"z": [("car", (1, 1, 20, 20))]}))])
     roads.picture(tmp_path / "own" / "z.jpg", seed=50)
@@ -28,23 +28,23 @@ def test_evaluate_lists_what_it_sets_aside(tmp_path: pathlib.Path) -> None:
     split = splits.Split(part=np.array(["train"]), unit=np.array([0]), unit_name="", method="", seed=0)
     run = types.SimpleNamespace(operating=types.SimpleNamespace(class_names=("car",)))
     settings = config.Config(data=(str(half_bad(tmp_path / "new")),), skip_bad=True)
-    task = measure.other_task(run, own, split, settings, "all", quarantine=tmp_path / "out" / "quarantine.csv")
-    assert task.frames.quarantined == 1
+    part = evaluate_run.other_part(run, own, split, settings, "all", quarantine=tmp_path / "out" / "quarantine.csv")
+    assert part.dataset.quarantined == 1
     lines = (tmp_path / "out" / "quarantine.csv").read_text().splitlines()
     assert lines[0] == "file,object,reason,image"
     assert lines[1].endswith('b.xml,1,"an empty box: 50, 10, 50, 40",b.jpg')
 
 
 def test_an_empty_part_is_refused_with_those_that_are_there(tmp_path: pathlib.Path) -> None:
-    from apps.driving_perception import data, measure
+    from apps.driving_perception import data, evaluate_run
     from shared import files
 
     own = data.load([str(roads.voc(tmp_path / "own", {"z": [("car", (1, 1, 20, 20))]}))])
     split = splits.Split(part=np.array(["train"]), unit=np.array([0]), unit_name="", method="", seed=0)
     run = types.SimpleNamespace(folder=files.RunFolder(tmp_path))
     files.write_json(tmp_path / "split.json", {})
-    with pytest.raises(errors.InputError, match="--split test: expected a part with images: train"):
-        measure.own_task(run, own, split, "test")
+    with pytest.raises(errors.InputError, match="--split test: expected a part with rows: train"):
+        evaluate_run.own_part(run, own, split, "test")
 
 
 def test_predict_writes_over_no_picture_that_it_reads(tmp_path: pathlib.Path) -> None:

@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import evaluate
-from apps.fraud_detection.judgement import evidence
+from apps.fraud_detection import evaluate, metrics, report
 from shared.report import document
+from shared.report.sections import provenance
 
 
-def make_rows(size: int = 1_500, *, fraud: float = 0.1) -> evidence.Rows:
+def make_rows(size: int = 1_500, *, fraud: float = 0.1) -> metrics.Rows:
     rng = np.random.default_rng(0)
     folds = np.repeat([0, 1], size // 2)
     labels = (rng.random(size) < fraud).astype(np.int64)
-    return evidence.Rows(
+    return metrics.Rows(
         ids=np.arange(size),
         folds=folds,
         days=np.sort(rng.integers(0, 7, (2, size // 2)), axis=1).ravel() + 7 * folds,
@@ -34,15 +34,15 @@ def make_rows(size: int = 1_500, *, fraud: float = 0.1) -> evidence.Rows:
     )
 
 
-def make_run(rows: evidence.Rows, *, knows: float = 0.5) -> evidence.Run:
+def make_run(rows: metrics.Rows, *, knows: float = 0.5) -> evaluate.Predictions:
     rng = np.random.default_rng(1)
     scores = np.clip(knows * rows.labels + (1 - knows) * rng.random(len(rows)), 0, 1)
-    return evidence.Run(
-        name="run",
+    return evaluate.Predictions(
+        run="run",
         scores=scores,
         thresholds=np.full(len(rows), 0.5),
         rule="budget of 20 alerts a day",
-        costs=evidence.Costs(investigation=5, recovered_share=0.8, alerts_per_day=20),
+        costs=metrics.Costs(investigation=5, recovered_share=0.8, alerts_per_day=20, currency="EUR"),
         members={"dense": scores, "sequence": rng.random(len(rows))},
         imbalance={"none": scores, "smote": rng.random(len(rows))},
         synthetic={"real": scores, "synthetic": rng.random(len(rows)), "real and synthetic": scores},
@@ -59,24 +59,23 @@ def make_run(rows: evidence.Rows, *, knows: float = 0.5) -> evidence.Run:
     )
 
 
-DATA = evidence.Data(
-    source="made up", split="test", unit="card", sha256="0" * 64, currency="EUR", protocol="Two weeks.", notes=()
-)
+DATA = provenance.Data(source="made up", split="test", unit="card", sha256="0" * 64, protocol="Two weeks.")
 
 
-def judged(rows: evidence.Rows, run: evidence.Run) -> evaluate.Evaluation:
+def evaluated(rows: metrics.Rows, run: evaluate.Predictions) -> document.Evaluation:
     rng = np.random.default_rng(2)
     others = {"logistic": 0.2 * run.scores + 0.8 * rng.random(len(rows)), "xgboost": rng.random(len(rows))}
-    return evaluate.evaluate(rows, DATA, run, baseline_scores={**others, "rule": others["logistic"]}, resamples=100)
+    every = {**others, "rule": others["logistic"]}
+    return report.evaluation(evaluate.evaluate(rows, DATA, run, baseline_scores=every, resamples=100))
 
 
 @pytest.fixture(scope="module")
-def result() -> evaluate.Evaluation:
+def result() -> document.Evaluation:
     rows = make_rows()
-    return judged(rows, make_run(rows))
+    return evaluated(rows, make_run(rows))
 
 
-def test_the_document_holds_the_metrics_of_the_field(result: evaluate.Evaluation) -> None:
+def test_the_document_holds_the_metrics_of_the_field(result: document.Evaluation) -> None:
     found = json.loads(json.dumps(result.metrics))
     assert next(iter(found["metrics"])) == "average_precision"
     expected = {
@@ -104,7 +103,7 @@ def test_the_document_holds_the_metrics_of_the_field(result: evaluate.Evaluation
 
 
 def test_the_report_says_first_what_the_budget_catches_and_whether_trees_do_as_well(
-    result: evaluate.Evaluation,
+    result: document.Evaluation,
 ) -> None:
     answer = result.report.answer
     assert answer.startswith("Looking at the 20 most suspicious transactions of each day finds")
@@ -126,22 +125,22 @@ def test_a_model_that_is_worse_is_called_worse() -> None:
     run = dataclasses.replace(make_run(rows), scores=np.random.default_rng(5).random(len(rows)))
     trees = make_run(rows).scores
     result = evaluate.evaluate(rows, DATA, run, baseline_scores={"xgboost": trees}, resamples=100)
-    assert "It is WORSE than XGBoost, which should be used instead" in result.report.answer
+    assert "It is WORSE than XGBoost, which should be used instead" in report.evaluation(result).report.answer
 
 
-def test_predictions_hold_one_row_per_transaction_with_its_fold_and_decision(result: evaluate.Evaluation) -> None:
+def test_predictions_hold_one_row_per_transaction_with_its_fold_and_decision(result: document.Evaluation) -> None:
     table = result.predictions
     assert len(table) == 1_500
     assert {"id", "fold", "day", "score", "decision", "xgboost_score", "scenario", "group"} <= set(table.columns)
     assert ((table["score"] >= 0.5) == (table["decision"] == "fraud")).all()
 
 
-def test_rows_without_cards_groups_or_kinds_are_judged_and_noted() -> None:
+def test_rows_without_cards_groups_or_kinds_are_evaluated_and_noted() -> None:
     rows = dataclasses.replace(
         make_rows(), has_payer=False, payers=np.arange(1_500), groups=None, scenarios=None, folds=np.zeros(1_500, int)
     )
     run = dataclasses.replace(make_run(rows), members={}, imbalance={}, synthetic={})
-    result = judged(rows, run)
+    result = evaluated(rows, run)
     assert "card_precision_at_100" not in result.metrics["metrics"]
     assert any("name no cards" in note for note in result.metrics["notes"])
     assert "Who gets false alarms" not in document.render(result.report)
@@ -150,7 +149,7 @@ def test_rows_without_cards_groups_or_kinds_are_judged_and_noted() -> None:
 def test_weighted_rows_are_noted_and_change_the_prevalence() -> None:
     rows = make_rows()
     rows = dataclasses.replace(rows, weights=np.where(rows.labels == 1, 1.0, 14.6))
-    result = judged(rows, make_run(rows))
+    result = evaluated(rows, make_run(rows))
     assert result.metrics["prevalence"] < 0.02
     assert any("Rows are weighted" in note for note in result.metrics["notes"])
 
@@ -158,7 +157,7 @@ def test_weighted_rows_are_noted_and_change_the_prevalence() -> None:
 def test_a_fold_without_fraud_leaves_out_what_has_no_value_there() -> None:
     rows = make_rows()
     rows = dataclasses.replace(rows, labels=np.where(rows.folds == 1, 0, rows.labels))
-    result = judged(rows, make_run(rows))
+    result = evaluated(rows, make_run(rows))
     assert "average_precision" not in result.metrics["metrics"]
     assert "precision_in_budget" in result.metrics["metrics"]
     assert any(note.startswith("model: average_precision: not defined") for note in result.metrics["notes"])

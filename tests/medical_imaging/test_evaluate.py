@@ -12,30 +12,39 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from apps.medical_imaging import evaluate
-from apps.medical_imaging.judgement import answer, evidence, folds, operating, subgroups
-from apps.medical_imaging.judgement import judge as judges
+from apps.medical_imaging import (
+    cross_validation,
+    evaluate,
+    findings,
+    report,
+    report_checks,
+    subgroups,
+    two_classes,
+)
+from apps.medical_imaging import predictions as predicted
 from shared import errors
 from shared.evaluation import intervals
 from shared.report import document
+from shared.report.sections import provenance
 from tests.medical_imaging import planted
 
 
-def judged(
-    rows: evidence.Rows, run: evidence.Run, data: evidence.Data = planted.DATA, **more: Any
-) -> evaluate.Evaluation:
+def evaluated(
+    rows: predicted.Rows, run: predicted.Predictions, data: provenance.Data = planted.DATA, **more: Any
+) -> document.Evaluation:
     scores = more.pop("baseline_scores", None) or planted.baselines(rows)
-    return evaluate.evaluate(rows, data, run, baseline_scores=scores, resamples=200, seed=1, **more)
+    compute = findings.evaluate if rows.task == "multi_label" else evaluate.evaluate
+    return report.evaluation(compute(rows, data, run, baseline_scores=scores, resamples=200, seed=1), **more)
 
 
 @pytest.fixture(scope="module")
-def rows() -> evidence.Rows:
+def rows() -> predicted.Rows:
     return planted.binary_rows(400)
 
 
 @pytest.fixture(scope="module")
-def binary(rows: evidence.Rows) -> evaluate.Evaluation:
-    return judged(rows, planted.binary_run(rows))
+def binary(rows: predicted.Rows) -> document.Evaluation:
+    return evaluated(rows, planted.binary_run(rows))
 
 
 def numbers_without_interval(content: Any, path: str = "") -> list[str]:
@@ -49,7 +58,7 @@ def numbers_without_interval(content: Any, path: str = "") -> list[str]:
 
 
 def test_the_document_has_the_contracts_keys_and_scikit_learns_numbers(
-    rows: evidence.Rows, binary: evaluate.Evaluation
+    rows: predicted.Rows, binary: document.Evaluation
 ) -> None:
     content = binary.metrics
     truth, score = rows.labels.argmax(axis=1), binary.predictions["score_pneumonia"]
@@ -63,10 +72,10 @@ def test_the_document_has_the_contracts_keys_and_scikit_learns_numbers(
     json.dumps(content, allow_nan=False)
 
 
-def test_every_rate_is_counted_at_the_frozen_threshold_and_not_at_one_half(rows: evidence.Rows) -> None:
+def test_every_rate_is_counted_at_the_frozen_threshold_and_not_at_one_half(rows: predicted.Rows) -> None:
     run = planted.binary_run(rows)
     run = dataclasses.replace(run, decision=planted.rule(threshold=0.9), operating_points=())
-    found = judged(rows, run)
+    found = evaluated(rows, run)
     called = found.predictions["score_pneumonia"] >= 0.9
     positive = rows.labels[:, 1] == 1
     point = found.metrics["operating_points"][0]
@@ -77,7 +86,7 @@ def test_every_rate_is_counted_at_the_frozen_threshold_and_not_at_one_half(rows:
     assert (point["tp"], point["fn"]) == ((called & positive).sum(), (~called & positive).sum())
 
 
-def test_declared_operating_points_are_named_for_their_purpose(binary: evaluate.Evaluation) -> None:
+def test_declared_operating_points_are_named_for_their_purpose(binary: document.Evaluation) -> None:
     names = [point["name"] for point in binary.metrics["operating_points"]]
     assert names == [
         "decision",
@@ -89,43 +98,43 @@ def test_declared_operating_points_are_named_for_their_purpose(binary: evaluate.
 
 def test_predictive_values_at_a_prevalence_equal_counts_in_an_imagined_population() -> None:
     sensitivity, specificity = intervals.Interval(0.9, 0.8, 0.95), intervals.Interval(0.8, 0.7, 0.9)
-    row = operating.at_prevalences(sensitivity, specificity, (0.1,))[0]
+    row = two_classes.at_prevalences(sensitivity, specificity, (0.1,))[0]
     # Of 1,000: 100 ill of whom 90 found, 900 well of whom 180 called ill.
     assert row["precision"].value == pytest.approx(90 / 270)
     assert row["negative_predictive_value"].value == pytest.approx(720 / 730)
     assert row["precision"].low == pytest.approx(80 / 350)
-    assert operating.at_prevalences(None, specificity) == []
+    assert two_classes.at_prevalences(None, specificity) == []
 
 
-def suspected(rows: evidence.Rows, run: evidence.Run) -> list[dict[str, Any]]:
-    judge = judges.appoint(rows, run, baselines=planted.baselines(rows), resamples=200, seed=1)
-    return [row for row in subgroups.shortcuts(judge, rows.attributes) if row["suspected"]]
+def suspected(rows: predicted.Rows, run: predicted.Predictions) -> list[dict[str, Any]]:
+    evaluator = evaluate.evaluator_of(rows, run, baselines=planted.baselines(rows), resamples=200, seed=1)
+    return [row for row in subgroups.shortcuts(evaluator, rows.attributes) if row["suspected"]]
 
 
-def test_a_planted_shortcut_is_suspected_and_an_innocent_mark_is_not(rows: evidence.Rows) -> None:
+def test_a_planted_shortcut_is_suspected_and_an_innocent_mark_is_not(rows: predicted.Rows) -> None:
     (row,) = suspected(rows, planted.binary_run(rows, mark=2.0))
     assert row["name"] == "device_mark=yes"
     assert row["conflicting"].value < row["agreeing"].value
     assert suspected(rows, planted.binary_run(rows)) == []
 
 
-def test_a_mark_that_gives_the_label_away_cannot_be_told_from_the_finding(rows: evidence.Rows) -> None:
+def test_a_mark_that_gives_the_label_away_cannot_be_told_from_the_finding(rows: predicted.Rows) -> None:
     positive = rows.labels[:, 1] == 1
     mark = positive.copy()
     mark[np.flatnonzero(positive)[:3]], mark[np.flatnonzero(~positive)[:3]] = False, True
     given_away = dataclasses.replace(rows, attributes=rows.attributes.assign(device_mark=mark))
     run = planted.binary_run(given_away)
-    judge = judges.appoint(given_away, run, baselines=planted.baselines(given_away), resamples=200, seed=1)
-    (row,) = [row for row in subgroups.shortcuts(judge, given_away.attributes) if row["untold"]]
+    evaluator = evaluate.evaluator_of(given_away, run, baselines=planted.baselines(given_away), resamples=200, seed=1)
+    (row,) = [row for row in subgroups.shortcuts(evaluator, given_away.attributes) if row["untold"]]
     assert row["name"] == "device_mark=yes"
     assert row["prevalence_with"].value == pytest.approx((positive.sum() - 3) / positive.sum())
     assert row["conflicting"] is None
-    found = judged(given_away, run)
+    found = evaluated(given_away, run)
     assert "gives the label away" in found.report.answer
 
 
 def test_a_kind_of_illness_is_judged_against_all_negatives_and_a_small_site_is_too_few(
-    rows: evidence.Rows, binary: evaluate.Evaluation
+    rows: predicted.Rows, binary: document.Evaluation
 ) -> None:
     slices = {row["name"]: row for row in binary.metrics["slices"]}
     virus = slices["subtype=virus, with all negatives"]
@@ -151,7 +160,7 @@ def test_numbers_of_many_values_are_cut_into_thirds_and_flags_read_yes_and_no() 
 
 
 def test_stability_shows_the_thresholds_interval_and_what_other_rules_would_have_done(
-    binary: evaluate.Evaluation,
+    binary: document.Evaluation,
 ) -> None:
     content = binary.metrics["threshold_stability"]
     assert content["interval"]["low"] <= content["threshold"] <= content["interval"]["high"]
@@ -172,26 +181,26 @@ def test_stability_shows_the_thresholds_interval_and_what_other_rules_would_have
 def test_the_opening_says_plainly_how_the_model_compares(low: float, high: float, words: str) -> None:
     area = {"auroc": intervals.Interval(0.9, 0.8, 0.95)}
     difference = {"pixel_logistic": {"auroc": intervals.Interval((low + high) / 2, low, high)}}
-    assert words in answer.comparison(difference, {"pixel_logistic": area}, area)
+    assert words in report_checks.comparison(difference, {"pixel_logistic": area}, area)
 
 
-def test_simulated_images_are_called_simulated_everywhere(rows: evidence.Rows) -> None:
+def test_simulated_images_are_called_simulated_everywhere(rows: predicted.Rows) -> None:
     data = dataclasses.replace(planted.DATA, synthetic=True)
-    found = judged(rows, planted.binary_run(rows, full=False), data)
+    found = evaluated(rows, planted.binary_run(rows, full=False), data)
     assert found.metrics["data"]["synthetic"] is True
     assert "SIMULATED" in found.report.answer
-    assert answer.NOT_A_DEVICE in found.report.answer
+    assert evaluate.NOT_A_DEVICE in found.report.answer
     assert "SIMULATED" in found.report.subtitle
     assert any("simulated" in note for note in found.metrics["notes"])
 
 
-def full_run(rows: evidence.Rows) -> evidence.Run:
+def full_run(rows: predicted.Rows) -> predicted.Predictions:
     worse = [planted.binary_logits(rows, margin=margin)[:200] for margin in (1.5, 0.5)]
     return dataclasses.replace(
         planted.binary_run(rows, mark=2.0),
-        corrupted=evidence.Corrupted(rows=np.arange(200), logits={"noise": worse}),
+        corrupted=predicted.Corrupted(rows=np.arange(200), logits={"noise": worse}),
         explained=[
-            evidence.Explained(
+            predicted.Explained(
                 method="Grad-CAM", images=10, randomised={"logits": 0.1}, pointing=intervals.wilson(7, 10), chance=0.1
             )
         ],
@@ -200,7 +209,7 @@ def full_run(rows: evidence.Rows) -> evidence.Run:
     )
 
 
-def test_the_page_is_complete_and_escapes_names(rows: evidence.Rows, tmp_path: pathlib.Path) -> None:
+def test_the_page_is_complete_and_escapes_names(rows: predicted.Rows, tmp_path: pathlib.Path) -> None:
     wrong = rows.names.copy()
     wrong[:] = "<script>alert(1)</script>"
     certificate = {
@@ -209,8 +218,8 @@ def test_the_page_is_complete_and_escapes_names(rows: evidence.Rows, tmp_path: p
         "counts": {"train": {"rows": 900, "units": 450, "classes": {"normal": 500, "pneumonia": 400}}},
     }
     data = dataclasses.replace(planted.DATA, certificate=certificate, quarantined=3, notes=("Two images set aside.",))
-    extra = folds.section(folds.summarize([{"auroc": 0.9}, {"auroc": 0.92}]))
-    found = judged(dataclasses.replace(rows, names=wrong), full_run(rows), data, extra_sections=[extra])
+    extra = cross_validation.section(cross_validation.summarize([{"auroc": 0.9}, {"auroc": 0.92}]))
+    found = evaluated(dataclasses.replace(rows, names=wrong), full_run(rows), data, extra_sections=[extra])
     document.write(found.report, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page
@@ -224,7 +233,7 @@ def test_the_page_is_complete_and_escapes_names(rows: evidence.Rows, tmp_path: p
     assert "learned a shortcut" in found.report.answer
 
 
-def test_the_gallery_shows_the_surest_errors_of_each_kind_first(binary: evaluate.Evaluation) -> None:
+def test_the_gallery_shows_the_surest_errors_of_each_kind_first(binary: document.Evaluation) -> None:
     section = next(section for section in binary.report.sections if section.title.startswith("Its most confident"))
     table = binary.predictions
     wrong = table[(table.label == "normal") & (table.predicted == "pneumonia")]
@@ -234,15 +243,15 @@ def test_the_gallery_shows_the_surest_errors_of_each_kind_first(binary: evaluate
     assert shown == wrong.sort_values("score_pneumonia", ascending=False).image.tolist()[: len(shown)]
 
 
-def test_without_pictures_the_gallery_is_a_table(rows: evidence.Rows) -> None:
-    found = judged(dataclasses.replace(rows, thumbnail=None), planted.binary_run(rows, full=False))
+def test_without_pictures_the_gallery_is_a_table(rows: predicted.Rows) -> None:
+    found = evaluated(dataclasses.replace(rows, thumbnail=None), planted.binary_run(rows, full=False))
     section = next(section for section in found.report.sections if section.title.startswith("Its most confident"))
     assert {block.kind for block in section.blocks} == {"table"}
 
 
-def test_a_perfect_model_gets_intervals_below_one_and_no_calibration_slope(rows: evidence.Rows) -> None:
+def test_a_perfect_model_gets_intervals_below_one_and_no_calibration_slope(rows: predicted.Rows) -> None:
     run = dataclasses.replace(planted.binary_run(rows, full=False), logits=(rows.labels - 0.5) * 8)
-    found = judged(rows, dataclasses.replace(run, decision=planted.rule(), operating_points=()))
+    found = evaluated(rows, dataclasses.replace(run, decision=planted.rule(), operating_points=()))
     for name in ("accuracy", "sensitivity", "specificity"):
         assert found.metrics["metrics"][name]["value"] == 1
         assert found.metrics["metrics"][name]["low"] < 1
@@ -250,46 +259,46 @@ def test_a_perfect_model_gets_intervals_below_one_and_no_calibration_slope(rows:
     assert "made no errors" in document.render(found.report)
 
 
-def test_one_class_only_gives_a_report_with_notes_and_no_failure(rows: evidence.Rows, tmp_path: pathlib.Path) -> None:
+def test_one_class_only_gives_a_report_with_notes_and_no_failure(rows: predicted.Rows, tmp_path: pathlib.Path) -> None:
     few = planted.rows_of(planted.one_hot(np.ones(40, np.int64), 2))
     run = dataclasses.replace(planted.binary_run(rows), logits=planted.binary_logits(few))
-    found = judged(few, run)
+    found = evaluated(few, run)
     document.write(found.report, tmp_path)
     assert "auroc" not in found.metrics["metrics"]
     assert any("auroc" in note for note in found.metrics["notes"])
-    assert any("images were judged" in note for note in found.metrics["notes"])
+    assert any("images were evaluated" in note for note in found.metrics["notes"])
 
 
-def test_one_patient_a_missing_label_or_no_baseline_is_refused(rows: evidence.Rows) -> None:
+def test_one_patient_a_missing_label_or_no_baseline_is_refused(rows: predicted.Rows) -> None:
     run = planted.binary_run(rows, full=False)
     alone = dataclasses.replace(rows, patients=np.full(len(rows), "p", object))
     with pytest.raises(errors.InputError, match="at least two patients"):
-        judged(alone, run)
+        evaluated(alone, run)
     labels = rows.labels.copy()
     labels[4] = np.nan
     with pytest.raises(errors.InputError, match="image_4"):
-        judged(dataclasses.replace(rows, labels=labels), run)
+        evaluated(dataclasses.replace(rows, labels=labels), run)
     with pytest.raises(ValueError, match="at least one plain baseline"):
         evaluate.evaluate(rows, planted.DATA, run, baseline_scores={})
     with pytest.raises(ValueError, match="expected a decision"):
-        judged(rows, dataclasses.replace(run, decision=None))
+        evaluated(rows, dataclasses.replace(run, decision=None))
 
 
-def three_classes() -> tuple[evidence.Rows, evidence.Run]:
+def three_classes() -> tuple[predicted.Rows, predicted.Predictions]:
     labels = np.arange(300) % 3
     rows = planted.rows_of(planted.one_hot(labels, 3))
     answers = labels.copy()
     answers[:30] = (labels[:30] + 1) % 3
     logits = 2.0 * np.eye(3)[answers] + np.random.default_rng(0).normal(0, 0.1, (300, 3))
-    run = evidence.Run(
-        name="run", class_names=planted.THREE, logits=logits, decision=planted.rule(planted.THREE, threshold=None)
+    run = predicted.Predictions(
+        run="run", class_names=planted.THREE, logits=logits, decision=planted.rule(planted.THREE, threshold=None)
     )
     return rows, run
 
 
 def test_three_classes_have_macro_and_per_class_numbers() -> None:
     rows, run = three_classes()
-    found = judged(rows, run, baseline_scores={"majority": np.full((300, 3), 1 / 3)})
+    found = evaluated(rows, run, baseline_scores={"majority": np.full((300, 3), 1 / 3)})
     assert found.metrics["metrics"]["accuracy"]["value"] == pytest.approx(0.9)
     assert [row["class"] for row in found.metrics["per_class"]] == list(planted.THREE)
     areas = [row["auroc"]["value"] for row in found.metrics["per_class"]]
@@ -298,14 +307,14 @@ def test_three_classes_have_macro_and_per_class_numbers() -> None:
     document.render(found.report)
 
 
-def findings() -> tuple[evidence.Rows, evidence.Run]:
+def several_findings() -> tuple[predicted.Rows, predicted.Predictions]:
     random = np.random.default_rng(0)
     labels = (random.random((300, 3)) < (0.5, 0.3, 0.2)).astype(np.float32)
     logits = 3.0 * labels - 1.5 + random.normal(0, 1.5, (300, 3))
     labels[random.random((300, 3)) < 0.2] = np.nan
-    rows = planted.rows_of(labels)
-    run = evidence.Run(
-        name="run",
+    rows = dataclasses.replace(planted.rows_of(labels), task="multi_label")
+    run = predicted.Predictions(
+        run="run",
         class_names=planted.FINDINGS,
         logits=logits,
         temperatures=(1.0, 2.0, 0.5),
@@ -315,12 +324,9 @@ def findings() -> tuple[evidence.Rows, evidence.Run]:
     return rows, run
 
 
-MANY = dataclasses.replace(planted.DATA, task="multi_label")
-
-
 def test_unknown_labels_count_for_no_number_of_their_finding() -> None:
-    rows, run = findings()
-    found = judged(rows, run, MANY, baseline_scores={"majority": np.full((300, 3), 0.3)})
+    rows, run = several_findings()
+    found = evaluated(rows, run, baseline_scores={"majority": np.full((300, 3), 0.3)})
     areas = []
     for place, row in enumerate(found.metrics["per_finding"]):
         known = ~np.isnan(rows.labels[:, place])
@@ -334,8 +340,8 @@ def test_unknown_labels_count_for_no_number_of_their_finding() -> None:
 
 
 def test_each_finding_is_called_at_its_own_threshold_and_temperature(tmp_path: pathlib.Path) -> None:
-    rows, run = findings()
-    found = judged(rows, run, MANY, baseline_scores={"majority": np.full((300, 3), 0.3)})
+    rows, run = several_findings()
+    found = evaluated(rows, run, baseline_scores={"majority": np.full((300, 3), 0.3)})
     score = 1 / (1 + np.exp(-run.logits[:, 1] / 2))
     np.testing.assert_allclose(found.predictions["score_cardiomegaly"], score)
     assert (found.predictions["present_cardiomegaly"] == (score >= 0.4)).all()
@@ -346,20 +352,20 @@ def test_each_finding_is_called_at_its_own_threshold_and_temperature(tmp_path: p
 
 
 def test_several_findings_show_robustness_and_refuse_missing_thresholds() -> None:
-    rows, run = findings()
-    corrupted = evidence.Corrupted(rows=np.arange(100), logits={"blur": [run.logits[:100] * 0.0 + 1]})
+    rows, run = several_findings()
+    corrupted = predicted.Corrupted(rows=np.arange(100), logits={"blur": [run.logits[:100] * 0.0 + 1]})
     scores = {"majority": np.full((300, 3), 0.3)}
-    found = judged(rows, dataclasses.replace(run, corrupted=corrupted), MANY, baseline_scores=scores)
+    found = evaluated(rows, dataclasses.replace(run, corrupted=corrupted), baseline_scores=scores)
     assert found.metrics["robustness"][1]["metrics"]["auroc"]["value"] == pytest.approx(0.5)
     with pytest.raises(ValueError, match="one per finding"):
-        judged(rows, dataclasses.replace(run, thresholds=()), MANY, baseline_scores=scores)
+        evaluated(rows, dataclasses.replace(run, thresholds=()), baseline_scores=scores)
 
 
 def test_folds_have_the_mean_and_spread_of_a_plain_computation() -> None:
-    row = folds.summarize([{"auroc": 0.90, "only_here": 1.0}, {"auroc": 0.94}, {"auroc": 0.95}])[0]
+    row = cross_validation.summarize([{"auroc": 0.90, "only_here": 1.0}, {"auroc": 0.94}, {"auroc": 0.95}])[0]
     assert row["mean"] == pytest.approx(0.93)
     assert row["deviation"] == pytest.approx(np.sqrt((0.03**2 + 0.01**2 + 0.02**2) / 2))
     # Student's t with two degrees of freedom at 97.5 % is 4.303.
     assert row["half_width"] == pytest.approx(4.3027 * row["deviation"] * np.sqrt(1 / 3 + 1 / 2), rel=1e-4)
     with pytest.raises(ValueError, match="at least two"):
-        folds.summarize([{"auroc": 0.9}])
+        cross_validation.summarize([{"auroc": 0.9}])

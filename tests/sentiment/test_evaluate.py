@@ -13,13 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from apps.sentiment import evaluate
+from apps.sentiment import evaluate, report
 from apps.sentiment.checklist import behaviour
-from apps.sentiment.judgement import answer, evidence, results
-from apps.sentiment.judgement import judge as judges
 from shared import decision, errors
 from shared.evaluation import classification, intervals
-from shared.report import blocks, document
+from shared.report import blocks, document, formatting
+from shared.report.sections import provenance
 
 BINARY = ("negative", "positive")
 Floats = npt.NDArray[np.float64]
@@ -38,10 +37,10 @@ def flip(labels: npt.NDArray[np.int64], share: float, *, classes: int = 2) -> np
     return answers
 
 
-def some_rows(number: int, *, classes: int = 2, per_unit: int = 2) -> evidence.Rows:
+def some_rows(number: int, *, classes: int = 2, per_unit: int = 2) -> evaluate.Rows:
     place = np.arange(number)
     texts = [f"text {row} " + "word " * (5 if row % 2 else 150) for row in place]
-    return evidence.Rows(
+    return evaluate.Rows(
         texts=np.array(texts, object),
         labels=place % classes,
         sources=np.where(place < number / 2, "imdb", "tweets").astype(object),
@@ -54,7 +53,7 @@ def some_rows(number: int, *, classes: int = 2, per_unit: int = 2) -> evidence.R
 
 def some_run(
     logits: Floats, class_names: tuple[str, ...] = BINARY, *, quantile: float = 0.5, temperature: float = 1.0
-) -> evidence.Run:
+) -> evaluate.Predictions:
     rule = decision.Decision(
         class_names=class_names,
         temperature=temperature,
@@ -64,30 +63,32 @@ def some_run(
         quantile=quantile,
         fitted_on={"split": "validation"},
     )
-    return evidence.Run(name="run", logits=logits, decision=rule)
+    return evaluate.Predictions(run="run", logits=logits, decision=rule)
 
 
-DATA = evidence.Data(source="planted", split="test", unit="pair", sha256="0" * 64)
+DATA = provenance.Data(source="planted", split="test", unit="pair", sha256="0" * 64)
 
 
-def judged(
-    rows: evidence.Rows, run: evidence.Run, baselines: Mapping[str, Floats], data: evidence.Data = DATA
-) -> evaluate.Evaluation:
-    return evaluate.evaluate(
-        rows,
-        data,
-        run,
-        baseline_scores=baselines,
-        behaviour_report=behaviour.BehaviourReport(notes=("The suite was not run.",)),
-        resamples=200,
-        seed=1,
+def evaluated(
+    rows: evaluate.Rows, run: evaluate.Predictions, baselines: Mapping[str, Floats], data: provenance.Data = DATA
+) -> document.Evaluation:
+    return report.evaluation(
+        evaluate.evaluate(
+            rows,
+            data,
+            run,
+            baseline_scores=baselines,
+            behaviour_report=behaviour.BehaviourReport(notes=("The suite was not run.",)),
+            resamples=200,
+            seed=1,
+        )
     )
 
 
-def better_model(rows: evidence.Rows) -> evaluate.Evaluation:
+def better_model(rows: evaluate.Rows) -> document.Evaluation:
     """Right in 90 %, beside a baseline that is right in 70 %."""
     scores = softmax(logits_of(flip(rows.labels, 0.3), classes=2))
-    return judged(rows, some_run(logits_of(flip(rows.labels, 0.1), classes=2)), {"tfidf_logistic": scores})
+    return evaluated(rows, some_run(logits_of(flip(rows.labels, 0.1), classes=2)), {"tfidf_logistic": scores})
 
 
 def softmax(logits: Floats) -> Floats:
@@ -172,7 +173,7 @@ def test_the_opening_says_plainly_how_the_model_compares(model_errors: float, wo
     rows = some_rows(400)
     scores = softmax(logits_of(flip(rows.labels, 0.3), classes=2))
     run = some_run(logits_of(flip(rows.labels, model_errors), classes=2))
-    assert words in judged(rows, run, {"tfidf_logistic": scores}).report.answer
+    assert words in evaluated(rows, run, {"tfidf_logistic": scores}).report.answer
 
 
 def test_the_opening_names_the_weakest_slice_and_capability() -> None:
@@ -181,14 +182,15 @@ def test_the_opening_names_the_weakest_slice_and_capability() -> None:
     def seldom_positive(texts: list[str]) -> Floats:
         return softmax(np.stack([np.ones(len(texts)), np.zeros(len(texts))], axis=1))
 
-    opening = evaluate.evaluate(
+    results = evaluate.evaluate(
         rows,
         DATA,
         some_run(logits_of(flip(rows.labels, 0.1), classes=2)),
         baseline_scores={"majority": np.full((400, 2), 0.5)},
         behaviour_report=behaviour.run(seldom_positive, BINARY, seed=0),
         resamples=200,
-    ).report.answer
+    )
+    opening = report.evaluation(results).report.answer
     assert "texts from imdb" in opening
     assert "“Negated blame”, wrong in 100.0 %" in opening
 
@@ -197,7 +199,7 @@ def test_abstention_holds_back_the_unsure_rows_and_reports_both_accuracies() -> 
     rows = some_rows(400)
     answers = flip(rows.labels, 0.1)
     margins = np.where(answers == rows.labels, 4.0, 0.2)[:, np.newaxis]
-    content = judged(
+    content = evaluated(
         rows, some_run(margins * np.eye(2)[answers], quantile=0.4), {"majority": np.full((400, 2), 0.5)}
     ).metrics
     assert content["abstention"]["coverage"]["value"] == pytest.approx(0.9)
@@ -226,25 +228,25 @@ def test_ratings_get_a_mean_absolute_error_that_counts_the_classes_between() -> 
     answers = rows.labels.copy()
     answers[rows.labels == 0] = 4
     run = some_run(logits_of(answers, classes=5), names)
-    ordinal = dataclasses.replace(DATA, ordinal=True)
-    content = judged(rows, run, {"majority": np.full((250, 5), 0.2)}, ordinal).metrics
+    ordinal = dataclasses.replace(rows, ordinal=True)
+    content = evaluated(ordinal, run, {"majority": np.full((250, 5), 0.2)}).metrics
     assert content["metrics"]["mean_absolute_error"]["value"] == pytest.approx(4 / 5)
     assert content["baselines"]["majority"]["mean_absolute_error"]["value"] == pytest.approx(2)
-    assert "mean_absolute_error" not in judged(rows, run, {"majority": np.full((250, 5), 0.2)}).metrics["metrics"]
+    assert "mean_absolute_error" not in evaluated(rows, run, {"majority": np.full((250, 5), 0.2)}).metrics["metrics"]
 
 
 def test_mean_absolute_error_equals_a_plain_loop() -> None:
     random = np.random.default_rng(0)
     labels, scores = random.integers(4, size=50), random.random((50, 4))
     expected = sum(abs(int(row.argmax()) - int(label)) for row, label in zip(scores, labels, strict=True)) / 50
-    assert judges.mean_absolute_error(labels, scores) == pytest.approx(expected)
+    assert evaluate.mean_absolute_error(labels, scores) == pytest.approx(expected)
 
 
-def test_three_classes_are_judged_like_two() -> None:
+def test_three_classes_are_evaluated_like_two() -> None:
     rows = some_rows(300, classes=3)
     names = ("negative", "neutral", "positive")
     run = some_run(logits_of(flip(rows.labels, 0.1, classes=3), classes=3), names)
-    content = judged(rows, run, {"majority": np.full((300, 3), 1 / 3)}).metrics
+    content = evaluated(rows, run, {"majority": np.full((300, 3), 1 / 3)}).metrics
     assert content["metrics"]["accuracy"]["value"] == pytest.approx(0.9)
     assert [row["class"] for row in content["per_class"]] == list(names)
     assert np.array(content["confusion"]["counts"]).trace() == 270
@@ -258,7 +260,7 @@ def test_thirty_rows_and_one_class_give_a_report_with_notes_and_no_failure(tmp_p
     ):
         found = better_model(rows)
         document.write(found.report, tmp_path)
-        assert any("texts were judged" in note for note in found.metrics["notes"])
+        assert any("texts were evaluated" in note for note in found.metrics["notes"])
     one_class = better_model(dataclasses.replace(some_rows(30), labels=np.ones(30, np.int64))).metrics
     assert "auroc" not in one_class["metrics"]
     assert any("auroc" in note for note in one_class["notes"])
@@ -266,7 +268,7 @@ def test_thirty_rows_and_one_class_give_a_report_with_notes_and_no_failure(tmp_p
 
 def test_a_perfect_model_gets_an_interval_below_one() -> None:
     rows = some_rows(60)
-    content = judged(rows, some_run(logits_of(rows.labels, classes=2)), {"majority": np.full((60, 2), 0.5)})
+    content = evaluated(rows, some_run(logits_of(rows.labels, classes=2)), {"majority": np.full((60, 2), 0.5)})
     accuracy = content.metrics["metrics"]["accuracy"]
     assert accuracy["value"] == 1
     assert accuracy["low"] < 1
@@ -286,7 +288,7 @@ def test_one_unit_or_a_row_without_label_is_refused_and_located() -> None:
 def test_without_a_linear_baseline_the_most_accurate_one_is_the_reference_and_the_notes_say_why() -> None:
     rows = some_rows(100)
     weak, strong = (softmax(logits_of(flip(rows.labels, share), classes=2)) for share in (0.4, 0.2))
-    found = judged(rows, some_run(logits_of(rows.labels, classes=2)), {"majority": weak, "vader": strong})
+    found = evaluated(rows, some_run(logits_of(rows.labels, classes=2)), {"majority": weak, "vader": strong})
     assert "better than VADER" in found.report.answer
     assert any("TF-IDF" in note for note in found.metrics["notes"])
 
@@ -311,7 +313,7 @@ def test_the_page_is_complete_and_escapes_what_reviews_contain(tmp_path: pathlib
         certificate={"method": "blocks", "counts": {"train": {"rows": 900, "units": 450}}},
         notes=("Two rows set aside.",),
     )
-    found = evaluate.evaluate(
+    results = evaluate.evaluate(
         rows,
         data,
         run,
@@ -319,11 +321,12 @@ def test_the_page_is_complete_and_escapes_what_reviews_contain(tmp_path: pathlib
         behaviour_report=behaviour.run(lambda texts: np.full((len(texts), 2), 0.5), BINARY, seed=0),
         resamples=100,
     )
+    found = report.evaluation(results)
     document.write(found.report, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page
     titles = [section.title for section in found.report.sections]
-    assert titles[0] == "Where it is right"
+    assert titles[0] == "Where it is correct"
     assert all(title in page for title in titles)
     assert "Two rows set aside." in page
     assert "[…]" in page
@@ -338,7 +341,7 @@ def test_the_surest_errors_are_found_by_file_and_read_without_markup() -> None:
     wrong[0] = 1 - wrong[0]
     majority = {"majority": np.full((60, 2), 0.5)}
     changed = dataclasses.replace(rows, texts=texts, files=files)
-    result = judged(changed, some_run(logits_of(wrong, classes=2)), majority)
+    result = evaluated(changed, some_run(logits_of(wrong, classes=2)), majority)
     quotes = next(section for section in result.report.sections if "confident errors" in section.title).blocks
     found = [(quote.text, quote.facts["From"]) for quote in quotes if isinstance(quote, blocks.Quote)]
     assert found == [("One.\nTwo.", "test/neg/7_2.txt, row 1")]
@@ -348,7 +351,7 @@ def test_the_surest_errors_are_found_by_file_and_read_without_markup() -> None:
 def test_model_numbers_are_those_of_the_calibrated_scores() -> None:
     rows = some_rows(200)
     logits = np.random.default_rng(0).normal(size=(200, 2)) + logits_of(rows.labels, classes=2)
-    content = judged(rows, some_run(logits, temperature=2.0), {"majority": np.full((200, 2), 0.5)}).metrics
+    content = evaluated(rows, some_run(logits, temperature=2.0), {"majority": np.full((200, 2), 0.5)}).metrics
     assert content["metrics"]["brier"]["value"] == pytest.approx(classification.brier(rows.labels, softmax(logits / 2)))
     before, after = (content["calibration"][stage]["brier"]["value"] for stage in ("before", "after"))
     assert before == pytest.approx(classification.brier(rows.labels, softmax(logits)))
@@ -359,12 +362,12 @@ def test_length_slices_part_the_rows_and_each_bin_holds_its_upper_edge() -> None
     rows = some_rows(4)
     lengths = (1, 25, 26, 401)
     rows = dataclasses.replace(rows, texts=np.array(["word " * length for length in lengths], object))
-    found = {name: mask for name, mask in results.groups(rows).items() if name.startswith("length=")}
+    found = {name: mask for name, mask in evaluate.slices(rows).items() if name.startswith("length=")}
     assert np.sum(list(found.values()), axis=0).tolist() == [1, 1, 1, 1]
     assert found["length=at most 25 words"].tolist() == [True, True, False, False]
     assert found["length=above 400 words"].tolist() == [False, False, False, True]
 
 
 def test_points_and_percent_read_as_a_person_writes_them() -> None:
-    assert answer.points(intervals.Interval(-0.0123, -0.02, 0.001)) == "−1.2 points (−2.0 to +0.1)"
-    assert answer.percent(intervals.Interval(1.0, 0.95, 1.0)) == "100.0 % (95.0–100.0)"
+    assert report.points(intervals.Interval(-0.0123, -0.02, 0.001)) == "−1.2 points (−2.0 to +0.1)"
+    assert formatting.percent(intervals.Interval(1.0, 0.95, 1.0)) == "100.0 % (95.0–100.0)"

@@ -1,3 +1,4 @@
+import dataclasses
 import warnings
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import special
 from sklearn import metrics as sklearn_metrics
 
-from shared.evaluation import breakdowns, classification, intervals
+from shared.evaluation import breakdowns, classification, classifier, intervals
 
 
 def brier_by_hand(y, p, w):
@@ -243,30 +244,67 @@ def test_per_class_refuses_another_number_of_names_than_classes():
         breakdowns.per_class([0, 1], [0.1, 0.9], class_names=("a", "b", "c"))
 
 
+SLICE_METRICS = {name: classification.METRICS[name] for name in ("accuracy", "f1_macro", "auroc")}
+
+
+def evaluator(y_true, scores, unit):
+    """An evaluation beside one baseline, which knows nothing."""
+    return classifier.Evaluator(
+        labels=np.asarray(y_true),
+        units=np.asarray(unit),
+        scores=scores,
+        predicted=scores.argmax(axis=1),
+        baselines={"chance": np.full(scores.shape, 0.5)},
+        class_names=("no", "yes"),
+        metrics=classification.METRICS,
+        slice_metrics=SLICE_METRICS,
+        slice_compared=SLICE_METRICS,
+        resamples=50,
+        seed=0,
+    )
+
+
 def test_a_slice_has_the_metrics_of_its_own_rows():
     y_true, scores, _ = example(classes=2, seed=15)
     inside = np.arange(120) < 50
     unit = np.arange(120) // 2
-    row = breakdowns.slices(y_true, scores, {"first": inside}, units=unit, resamples=50)[0]
-    alone = classification.summarize(
-        y_true[:50], scores[:50], units=unit[:50], metrics=breakdowns.SLICE_METRICS, resamples=50
-    )
+    row = evaluator(y_true, scores, unit).slice("first", inside)
+    alone = classification.summarize(y_true[:50], scores[:50], units=unit[:50], metrics=SLICE_METRICS, resamples=50)
     assert (row["name"], row["n"], row["n_units"], row["notes"]) == ("first", 50, 25, [])
     assert row["metrics"] == alone
+
+
+def test_a_slice_compares_model_and_baseline_as_two_separate_computations_would():
+    y_true, scores, _ = example(classes=2, seed=17)
+    inside = np.arange(120) >= 40
+    unit = np.arange(120) // 3
+    row = evaluator(y_true, scores, unit).slice("last", inside)
+    chance, arguments = np.full((80, 2), 0.5), {"units": unit[40:], "metrics": SLICE_METRICS, "resamples": 50}
+    assert row["baselines"]["chance"] == classification.summarize(y_true[40:], chance, **arguments)
+    assert row["differences"]["chance"] == classification.compare(y_true[40:], scores[40:], chance, **arguments)
 
 
 def test_small_slices_are_named_and_not_measured():
     y_true, scores, _ = example(classes=2, seed=16)
     few, one_unit = np.arange(120) < 29, np.arange(120) < 60
     unit = np.where(one_unit, 0, np.arange(120))
-    rows = breakdowns.slices(y_true, scores, {"few": few, "one": one_unit}, units=unit)
+    found = evaluator(y_true, scores, unit)
+    rows = [found.slice(name, inside) for name, inside in {"few": few, "one": one_unit}.items()]
     assert [row["metrics"] for row in rows] == [{}, {}]
     assert rows[1]["notes"] == ["too few: 60 rows of 1 units"]
 
 
 def test_a_slice_of_row_numbers_is_refused():
     with pytest.raises(ValueError, match=r"odd: expected \(2,\) bool\. Received: \(1,\) int64"):
-        breakdowns.slices([0, 1], [0.1, 0.9], {"odd": [1]})
+        evaluator([0, 1], np.array([[0.9, 0.1], [0.1, 0.9]]), [0, 1]).slice("odd", [1])
+
+
+def test_an_evaluation_without_a_baseline_or_with_one_of_another_shape_is_refused():
+    found = evaluator([0, 1], np.eye(2), [0, 1])
+    with pytest.raises(ValueError, match="at least one plain baseline"):
+        dataclasses.replace(found, baselines={})
+    with pytest.raises(ValueError, match=r"baseline_scores\.odd: expected shape \(2, 2\)"):
+        dataclasses.replace(found, baselines={"odd": np.ones((3, 2))})
 
 
 def test_no_warning_escapes_from_degenerate_resamples():

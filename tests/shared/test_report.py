@@ -219,9 +219,9 @@ def test_a_table_of_the_wrong_width_is_refused(change):
 
 def test_the_verdict_turns_round_where_lower_is_better():
     fall = intervals.Interval(-0.02, -0.03, -0.01)
-    assert formatting.verdict(fall) == "worse"
-    assert formatting.verdict(fall, lower_is_better=True) == "better"
-    assert formatting.verdict(interval(0.005), lower_is_better=True) == "no clear difference"
+    assert formatting.direction(fall) == "worse"
+    assert formatting.direction(fall, lower_is_better=True) == "better"
+    assert formatting.direction(interval(0.005), lower_is_better=True) == "no clear difference"
 
 
 def test_tints_are_relative_to_the_largest_weight():

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from apps.driving_perception.readers import entries, place
 from shared import errors
@@ -37,7 +37,7 @@ class Description:
     notes: Sequence[str] = ()
 
 
-class _Loader(yaml.BaseLoader):  # type: ignore[misc]
+class _Loader(yaml.BaseLoader):
     """Lists, mappings and text only: a class called ``no`` or ``null`` keeps its name. A key twice is an error."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:

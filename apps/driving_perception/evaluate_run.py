@@ -1,0 +1,161 @@
+"""The verb ``evaluate``: which images, what the model and the baseline find in them, results and report written."""
+
+import dataclasses
+import logging
+import pathlib
+import time
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import psutil
+
+from apps.driving_perception import (
+    baselines,
+    config,
+    data,
+    evaluate,
+    frames,
+    lane,
+    partition,
+    prepare,
+    report,
+    scoring,
+)
+from shared import files, splits
+from shared.evaluation import part as parts
+from shared.report import document
+from shared.report.sections import provenance
+
+log = logging.getLogger("fieldnets")
+TIMED_IMAGES = 60
+
+Part: TypeAlias = parts.Part[frames.Frames]
+
+
+def evaluate_run(
+    run: scoring.Run, own: frames.Frames, split: splits.Split, part: Part, *, seed: int, output: pathlib.Path
+) -> document.Evaluation:
+    """Evaluate a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
+
+    Args:
+        run: The finished run.
+        own: The run's own images: the baselines are fitted on the very part that the model was.
+        split: Their split.
+        part: The images to evaluate.
+        seed: Of the bootstrap and the baselines.
+        output: Folder for the three files.
+    """
+    log.info("predicting boxes in %d images (%s)", len(part.rows), part.name)
+    found = run.detect(part.dataset, part.rows)
+    log.info("fitting the baseline on the run's own training part")
+    fitted = baselines.fit(own, split.rows("train"), seed=run.settings.seed)
+    results = evaluate.evaluate(
+        evaluate.Rows(frames=part.dataset.take(part.rows), units=part.units[part.rows]),
+        provenance.Data(
+            source=part.dataset.name,
+            split=part.name,
+            unit=part.certificate.get("unit", partition.UNIT_NAME),
+            sha256=part.dataset.sha256,
+            synthetic=part.dataset.synthetic,
+            certificate=part.certificate,
+            notes=tuple(dict.fromkeys((*part.dataset.notes, *part.certificate.get("checks", {}).get("notes", ())))),
+        ),
+        evaluate.Predictions(
+            run=run.folder.path.name,
+            operating=run.operating,
+            found=found,
+            details=details(run),
+            history=pd.read_csv(run.folder.history),
+            speed=_speed(run, part),
+        ),
+        region=lane.Region.of(run.settings),
+        baselines={name: each.predict(part.dataset, part.rows) for name, each in fitted.items()},
+        resamples=run.settings.resamples,
+        seed=seed,
+    )
+    evaluation = report.evaluation(results)
+    evaluation.write(output)
+    return evaluation
+
+
+def details(run: scoring.Run) -> dict[str, Any]:
+    """Return what the model is."""
+    settings = run.settings
+    return {
+        "Network": f"{settings.backbone} with pyramid and anchor-free head",
+        "Started from": "published weights" if settings.fine_tunes else "nothing",
+        "Parameters": run.model.count_params(),
+        "Pixels seen": f"as many as a square of {settings.image_size}",
+        "Seed": settings.seed,
+    }
+
+
+def _speed(run: scoring.Run, part: Part) -> dict[str, Any]:
+    """Time predictions one image at a time, from the file to the decision."""
+    rows = part.rows[:TIMED_IMAGES]
+    content = [scoring.as_file(part.dataset.images.read(int(row))) for row in rows]
+    # Canvases of new shapes are traced at their first sight; that is no part of the work.
+    for each in content:
+        run.say([each])
+    seconds = []
+    for each in content:
+        started = time.perf_counter()
+        run.say([each])
+        seconds.append(time.perf_counter() - started)
+    p50, p95, p99 = np.quantile(seconds, [0.5, 0.95, 0.99]) * 1000
+    return {
+        "images timed": len(rows),
+        "images per second": round(len(rows) / sum(seconds), 1),
+        "p50, ms": round(float(p50), 1),
+        "p95, ms": round(float(p95), 1),
+        "p99, ms": round(float(p99), 1),
+        "memory of the process, MiB": round(psutil.Process().memory_info().rss / 2**20),
+        "processor cores": len(psutil.Process().cpu_affinity()),
+    }
+
+
+def own_data(run: scoring.Run) -> tuple[frames.Frames, splits.Split]:
+    """Read the run's source again and split it again, and check that both are what the certificate says.
+
+    Raises:
+        errors.GateError: The source has changed since the run.
+    """
+    collection = prepare.load_source(run.settings, class_names=run.operating.class_names)
+    split, _ = prepare.split_source(collection, run.settings)
+    hashes = data.content_hashes(collection)
+    splits.require_same(files.read_json(run.folder.split), split, content_hashes=hashes)
+    return collection, split
+
+
+def own_part(run: scoring.Run, collection: frames.Frames, split: splits.Split, name: str) -> Part:
+    """Return a part of the run's own data."""
+    return parts.of_run(collection, split, name, run.folder)
+
+
+def other_part(
+    run: scoring.Run,
+    own: frames.Frames,
+    split: splits.Split,
+    settings: config.Config,
+    name: str,
+    *,
+    quarantine: pathlib.Path,
+) -> Part:
+    """Return other data, whole or by their official part, without images that the model was trained on.
+
+    Raises:
+        errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
+    """
+    others = prepare.load_source(settings, class_names=run.operating.class_names, quarantine=quarantine)
+    rows, notes = parts.unseen_rows(
+        name,
+        source=others.name,
+        fixed_parts=others.fixed_parts,
+        content_hashes=data.content_hashes(others),
+        trained_on=data.content_hashes(own)[split.rows("train")],
+        noun="images",
+    )
+    alike = partition.near(others, settings.near_duplicate_distance)
+    units = partition.units(others, alike, block_frames=settings.block_frames)
+    return Part(dataset=dataclasses.replace(others, notes=(*others.notes, *notes)), units=units, rows=rows, name=name)

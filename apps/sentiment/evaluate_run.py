@@ -1,0 +1,165 @@
+"""The verb ``evaluate``: which texts, what the model and the baselines predict for them, results and report written."""
+
+import dataclasses
+import logging
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from apps.sentiment import baselines, config, data, evaluate, prepare, report, scoring, text
+from apps.sentiment.checklist import behaviour
+from apps.sentiment.readers import codes
+from shared import decision as decisions
+from shared import errors, files, splits
+from shared.evaluation import part as parts
+from shared.report import document
+from shared.report.sections import provenance
+
+log = logging.getLogger("fieldnets")
+
+Part = parts.Part[data.Reviews]
+
+
+def evaluate_run(
+    run: scoring.Run, own: data.Reviews, split: splits.Split, part: Part, *, seed: int, output: pathlib.Path
+) -> document.Evaluation:
+    """Evaluate a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
+
+    Args:
+        run: The finished run.
+        own: The run's own texts: the baselines are fitted on the very parts that the model was.
+        split: Their split.
+        part: The rows to evaluate.
+        seed: Of the behaviour texts and the bootstrap.
+        output: Folder for the three files.
+    """
+    log.info("evaluating %d texts (%s)", len(part.rows), part.name)
+    texts = part.dataset.texts[part.rows]
+    log.info("fitting the baselines on the run's own training part")
+    fitted = fit_baselines(own, split, run.decision, seed=run.settings.seed)
+    log.info("predicting with the baselines, and running the behavioural tests")
+    results = evaluate.evaluate(
+        _rows(run, part),
+        _data(part, split.unit_name),
+        evaluate.Predictions(
+            run=run.folder.path.name,
+            logits=run.logits(texts),
+            decision=run.decision,
+            members=run.network_scores(texts) if len(run.settings.networks) > 1 else {},
+            history=pd.read_csv(run.folder.history),
+        ),
+        baseline_scores={name: predict(texts.tolist()) for name, predict in fitted.items()},
+        behaviour_report=behaviour.run(
+            lambda strings: run.scores(np.array(strings, object)), run.decision.class_names, seed=seed
+        ),
+        resamples=run.settings.resamples,
+        seed=seed,
+    )
+    evaluation = report.evaluation(results)
+    evaluation.write(output)
+    return evaluation
+
+
+def _rows(run: scoring.Run, part: Part) -> evaluate.Rows:
+    reviews, rows = part.dataset, part.rows
+    statistics = text.statistics(run.features, reviews.texts[rows])
+    return evaluate.Rows(
+        texts=reviews.texts[rows],
+        labels=reviews.labels[rows],
+        sources=reviews.sources[rows],
+        files=reviews.files[rows],
+        lines=reviews.rows[rows],
+        units=part.units[rows],
+        out_of_vocabulary=statistics["out_of_vocabulary"].astype(np.float64),
+        ordinal=reviews.ordinal,
+    )
+
+
+def _data(part: Part, unit: str) -> provenance.Data:
+    reviews = part.dataset
+    return provenance.Data(
+        source=reviews.name,
+        split=part.name,
+        unit=unit,
+        sha256=reviews.sha256,
+        certificate=part.certificate,
+        notes=reviews.notes,
+    )
+
+
+def fit_baselines(
+    own: data.Reviews, split: splits.Split, decision: decisions.Decision, *, seed: int
+) -> dict[str, baselines.Predict]:
+    """Fit the baselines on the model's training part, tuned on its validation part."""
+    train_rows, validation_rows = split.rows("train"), split.rows("validation")
+    return baselines.fit(
+        own.texts[train_rows].tolist(),
+        own.labels[train_rows],
+        own.texts[validation_rows].tolist(),
+        own.labels[validation_rows],
+        class_names=decision.class_names,
+        seed=seed,
+    )
+
+
+def own_data(run: scoring.Run) -> tuple[data.Reviews, splits.Split]:
+    """Read the run's source again and split it again, and check that both are what the certificate says.
+
+    Raises:
+        errors.GateError: The source has changed since the run.
+    """
+    names = run.decision.class_names
+    if run.code is None:
+        reviews = prepare.load_source(run.settings, class_names=names)
+    else:
+        reviews = prepare.load_source(run.settings, code=run.code)
+        if reviews.class_names != names:
+            raise errors.GateError(
+                f"The run's data have changed: expected the classes {', '.join(names)}. "
+                f"Received: {', '.join(reviews.class_names)}"
+            )
+    split, _ = prepare.split_source(reviews, run.settings)
+    splits.require_same(files.read_json(run.folder.split), split, content_hashes=data.content_hashes(reviews))
+    return reviews, split
+
+
+def own_part(run: scoring.Run, reviews: data.Reviews, split: splits.Split, name: str) -> Part:
+    """Return a part of the run's own data."""
+    return parts.of_run(reviews, split, name, run.folder)
+
+
+def other_part(
+    run: scoring.Run,
+    own: data.Reviews,
+    split: splits.Split,
+    settings: config.Config,
+    name: str,
+    *,
+    quarantine: pathlib.Path | None = None,
+) -> Part:
+    """Return other data, whole or by their official part, without texts that the model was trained on.
+
+    Args:
+        run: The finished run.
+        own: The run's own texts.
+        split: Their split.
+        settings: Which source, and how to read it.
+        name: Which of its official parts, or ``all``.
+        quarantine: Where bad rows go with ``skip_bad``.
+
+    Raises:
+        errors.InputError: The part was named and the data have no such official part, or no unseen text is left.
+    """
+    reviews = prepare.load_source(settings, class_names=run.decision.class_names, code=own.code, quarantine=quarantine)
+    guessed = tuple(note for note in own.notes if note.startswith(codes.UNRECORDED))
+    rows, notes = parts.unseen_rows(
+        name,
+        source=reviews.name,
+        fixed_parts=reviews.fixed_parts,
+        content_hashes=data.content_hashes(reviews),
+        trained_on=data.content_hashes(own)[split.rows("train")],
+        noun="texts",
+    )
+    reviews = dataclasses.replace(reviews, notes=(*reviews.notes, *guessed, *notes))
+    return Part(dataset=reviews, units=data.group(reviews).unit, rows=rows, name=name)

@@ -1,0 +1,1 @@
+"""Report sections that several apps use."""

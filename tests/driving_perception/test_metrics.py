@@ -1,0 +1,221 @@
+import numpy as np
+import pytest
+
+from apps.driving_perception import boxes as box
+from apps.driving_perception import detections, operating
+from apps.driving_perception.metrics import (
+    coco,
+    error_kinds,
+    kitti,
+    matching,
+    recall_by_group,
+    thresholds,
+    time_to_collision,
+)
+from shared import errors
+from tests.driving_perception import roads
+
+NAMES = ("car", "person")
+SQUARE = [10.0, 10, 50, 50]
+
+
+def truth(*rows: tuple, **columns: object) -> box.Boxes:
+    """Boxes of (image, corners, label[, kind])."""
+    return box.Boxes.build(
+        image=[row[0] for row in rows],
+        xyxy=[row[1] for row in rows],
+        label=[row[2] for row in rows],
+        kind=[row[3] if len(row) > 3 else box.OBJECT for row in rows],
+        **columns,  # type: ignore[arg-type]
+    )
+
+
+def found(*rows: tuple) -> detections.Detections:
+    """Detections of (image, corners, label, score)."""
+    return detections.Detections.build(
+        image=[row[0] for row in rows],
+        xyxy=np.array([row[1] for row in rows], float).reshape(-1, 4),
+        label=[row[2] for row in rows],
+        score=[row[3] for row in rows],
+    )
+
+
+def matched(boxes: box.Boxes, guesses: detections.Detections, images: int) -> coco.Matched:
+    return coco.match(boxes, guesses, images=images, class_names=NAMES)
+
+
+def moved(dx: float) -> list[float]:
+    return [SQUARE[0] + dx, SQUARE[1], SQUARE[2] + dx, SQUARE[3]]
+
+
+def test_miss_rates_are_those_counted_by_hand() -> None:
+    boxes = truth(*((image, SQUARE, 0) for image in range(10)))
+    # Found in six images at falling scores; two false alarms between.
+    guesses = [(image, SQUARE, 0, 0.9 - 0.05 * image) for image in range(6)]
+    guesses += [(7, [60, 10, 90, 40], 0, 0.82), (8, [60, 10, 90, 40], 0, 0.72)]
+    swept = thresholds.sweep(matched(boxes, found(*guesses), 10))
+    assert thresholds.miss_rate_at(swept, 0.05) == pytest.approx(1 - 2 / 10)
+    assert thresholds.miss_rate_at(swept, 0.1) == pytest.approx(1 - 4 / 10)
+    assert thresholds.miss_rate_at(swept, 1.0) == pytest.approx(1 - 6 / 10)
+    # 0.01 to 0.056 allow no false alarm, 0.1 and 0.18 one.
+    rates = [0.8] * 4 + [0.6] * 2 + [0.4] * 3
+    assert thresholds.log_average_miss_rate(swept) == pytest.approx(float(np.exp(np.log(rates).mean())))
+    nothing = thresholds.sweep(matched(boxes, found(), 10))
+    assert thresholds.log_average_miss_rate(nothing) == pytest.approx(1.0)
+
+
+def test_the_threshold_of_the_best_f1_and_of_a_budget() -> None:
+    boxes = truth(*((image, SQUARE, 0) for image in range(4)))
+    guesses = found(
+        (0, SQUARE, 0, 0.9),
+        (1, SQUARE, 0, 0.8),
+        (2, [60, 10, 90, 40], 0, 0.6),
+        (2, SQUARE, 0, 0.5),
+        (3, [60, 10, 90, 40], 0, 0.3),
+    )
+    found_there = matched(boxes, guesses, 4)
+    judge = {"fitted_on": {"split": "validation"}, "fppi_budget": 0.1}
+    # F1 at 0.9, 0.8, 0.6, 0.5, 0.3: 0.4, 0.667, 0.571, 0.75, 0.667.
+    best = operating.fit(found_there, rule="max_f1", **judge)  # type: ignore[arg-type]
+    assert 0.3 < best.threshold < 0.5
+    assert (best.recall, best.precision, best.false_positives_per_image) == pytest.approx((0.75, 0.75, 0.25))
+    careful = operating.fit(found_there, rule="fppi", **judge)  # type: ignore[arg-type]
+    assert 0.6 < careful.threshold < 0.8
+    assert careful.false_positives_per_image == 0
+    assert operating.Operating.from_json(careful.to_json()) == careful
+    with pytest.raises(errors.InputError, match="threshold_rule"):
+        operating.fit(found_there, rule="best", **judge)  # type: ignore[arg-type]
+    with pytest.raises(errors.InputError, match="expected the fields"):
+        operating.Operating.from_json({"threshold": 0.5})
+
+
+def test_each_planted_error_is_named_and_mending_it_brings_what_it_cost() -> None:
+    boxes = truth((0, SQUARE, 0), (1, SQUARE, 0), (2, SQUARE, 0), (3, SQUARE, 0), (4, SQUARE, 0))
+    guesses = found(
+        (0, SQUARE, 0, 0.9),
+        (0, moved(2), 0, 0.85),  # a second box at one object
+        (1, SQUARE, 1, 0.8),  # the wrong class
+        (2, moved(20), 0, 0.7),  # badly placed: overlap 1/3
+        (3, moved(20), 1, 0.6),  # both
+        (4, [80, 60, 100, 80], 0, 0.5),  # nothing there
+    )
+    known = np.ones((5, 2), bool)
+    pairs = matching.pair(boxes, guesses, known_classes=known)
+    names, missed = error_kinds.kinds(boxes, guesses, pairs)
+    expected = {0.9: "", 0.85: "duplicate", 0.8: "classification", 0.7: "localisation", 0.6: "both", 0.5: "background"}
+    assert dict(zip(guesses.score.astype(float).round(2).tolist(), names.tolist(), strict=True)) == expected
+    assert missed.tolist() == [False, False, False, True, True]
+    part = roads.collection(boxes, images=5)
+    gains = error_kinds.gains(part, guesses, names, pairs, missed)
+    assert gains["classification"] > 0.1
+    assert gains["localisation"] > 0.1
+    assert gains["missed"] > 0.1
+    assert gains["duplicate"] >= 0
+    assert gains["background"] == pytest.approx(0.0, abs=0.05)
+
+
+def test_a_detection_in_a_region_or_of_an_unlabelled_class_is_neither_right_nor_wrong() -> None:
+    boxes = truth(
+        (0, [0, 0, 60, 60], box.ANY_CLASS, box.REGION), (1, SQUARE, 0, box.NEIGHBOUR), (1, [60, 10, 90, 40], 0)
+    )
+    guesses = found((0, SQUARE, 1, 0.9), (1, SQUARE, 0, 0.8), (1, [60, 10, 90, 40], 0, 0.7), (2, SQUARE, 1, 0.6))
+    known = np.ones((3, 2), bool)
+    known[2, 1] = False
+    pairs = matching.pair(boxes, guesses, known_classes=known)
+    assert pairs.outcome.tolist() == [matching.IGNORED, matching.IGNORED, matching.RIGHT, matching.IGNORED]
+    assert pairs.wanted.tolist() == [False, False, True]
+
+
+def test_kitti_levels_ask_for_size_occlusion_and_truncation() -> None:
+    tall, low = [10, 0, 60, 45], [70, 0, 110, 30]
+    boxes = truth((0, tall, 0), (0, low, 0), (1, tall, 0), occlusion=[0, 1, 2], truncation=[0.0, 0.2, 0.4])
+    guesses = found((0, tall, 0, 0.9), (0, low, 0, 0.8), (1, tall, 0, 0.7))
+    objects = {
+        level.name: kitti.match(boxes, guesses, label=0, overlap=0.7, level=level, images=2) for level in kitti.LEVELS
+    }
+    assert [objects[name].objects.sum() for name in ("easy", "moderate", "hard")] == [1, 2, 3]
+    assert [kitti.average_precision(each) for each in objects.values()] == pytest.approx([1, 1, 1])
+    # What is found and belongs to a harder level is no false alarm.
+    assert [len(each.right) for each in objects.values()] == [1, 2, 3]
+
+
+def test_kitti_forgives_small_boxes_regions_and_neighbours_and_nothing_else() -> None:
+    tall = [10, 0, 60, 45]
+    boxes = truth(
+        (0, tall, 0),
+        (0, [70, 0, 110, 60], box.ANY_CLASS, box.REGION),
+        (1, tall, 0, box.NEIGHBOUR),
+        occlusion=[0, 0, 0],
+        truncation=[0, 0, 0],
+    )
+    level = kitti.LEVELS[0]
+    rest = [(0, [75, 5, 105, 50], 0, 0.95), (1, tall, 0, 0.93), (1, [80, 60, 110, 79], 0, 0.92)]
+    kind = kitti.match(boxes, found((0, tall, 0, 0.5), *rest), label=0, overlap=0.7, level=level, images=2)
+    assert kind.right.tolist() == [True]
+    alarm = found((0, tall, 0, 0.5), (1, [70, 10, 110, 70], 0, 0.9))
+    counted = kitti.match(boxes, alarm, label=0, overlap=0.7, level=level, images=2)
+    assert counted.right.tolist() == [False, True]
+    assert kitti.average_precision(counted) == pytest.approx(0.5)
+    assert not kitti.applies(truth((0, SQUARE, 0)))
+
+
+def test_recall_is_told_by_group_with_an_interval() -> None:
+    boxes = truth(*((image, SQUARE if image % 2 else [5, 5, 25, 25], image % 2) for image in range(20)))
+    guesses = found(*((image, SQUARE, 1, 0.9) for image in range(1, 20, 2)))
+    part = roads.collection(boxes, images=20, weather=np.array(["fog", "clear"] * 10, object))
+    pairs = matching.pair(boxes, guesses, known_classes=part.known_classes)
+    rows = {
+        (row["by"], row["group"]): row
+        for row in recall_by_group.breakdown(part, pairs, np.arange(20), resamples=200, seed=0)
+    }
+    assert rows["class", "car"]["recall"].value == 0
+    assert rows["class", "person"]["recall"].value == 1
+    assert rows["weather", "fog"]["n"] == 10
+    assert rows["box height", "0 to 25 px"]["recall"].value == 0
+    assert all(row["recall"].low <= row["recall"].value <= row["recall"].high for row in rows.values())
+
+
+def test_scores_that_are_right_as_often_as_they_say_are_calibrated() -> None:
+    generator = np.random.default_rng(0)
+    score = generator.uniform(0.1, 1, 4000)
+    right = generator.random(4000) < score
+    guesses = detections.Detections(
+        image=np.arange(4000),
+        xyxy=np.zeros((4000, 4), np.float32),
+        label=np.zeros(4000, np.int64),
+        score=score.astype(np.float32),
+    )
+    nothing = np.full(4000, matching.NONE)
+    pairs = matching.Pairing(outcome=right.astype(np.int8), object_of=nothing, found_by=nothing, wanted=right)
+    assert matching.calibration_error(matching.calibration_bins(guesses, pairs, least=0.05)) < 0.03
+    sure = matching.Pairing(outcome=np.ones(4000, np.int8), object_of=nothing, found_by=nothing, wanted=right)
+    assert matching.calibration_error(matching.calibration_bins(guesses, sure, least=0.05)) == pytest.approx(
+        1 - score.mean(), abs=0.01
+    )
+    assert matching.calibration_error([]) == 0
+
+
+def test_an_approach_is_flagged_by_how_its_box_grows() -> None:
+    # 20 m and 10 m ahead half a second apart: 0.5 s to go. Through a pinhole the box doubles.
+    boxes = truth(
+        (0, [50, 40, 70, 60], 0), (1, [40, 35, 80, 75], 0), distance=[20.0, 10.0], track=[4, 4], truncation=[0.0, 0.0]
+    )
+    part = roads.collection(boxes, images=2, sequences=("a", "a"), seconds=np.array([0.0, 0.5]))
+    seen = found((0, [50, 40, 70, 60], 0, 0.9), (1, [40, 35, 80, 75], 0, 0.9))
+    assert time_to_collision.evaluate(part, seen, threshold=0.5) == {
+        "pairs": 1,
+        "approaching": 1,
+        "flagged": 1,
+        "flagged_wrongly": 0,
+    }
+    assert time_to_collision.evaluate(part, seen, threshold=0.95)["flagged"] == 0
+    still = roads.collection(
+        truth((0, SQUARE, 0), (1, SQUARE, 0), distance=[20.0, 20.0], track=[4, 4]),
+        images=2,
+        sequences=("a", "a"),
+        seconds=np.array([0.0, 0.5]),
+    )
+    assert (
+        time_to_collision.evaluate(still, found((0, SQUARE, 0, 0.9), (1, SQUARE, 0, 0.9)), threshold=0.5)["approaching"]
+        == 0
+    )
