@@ -62,7 +62,7 @@ bench: $(INSTALLED) ## benchmarks: ratios measured in one run
 
 lock: ## resolve requirements.lock anew (needs uv); UPGRADE= keeps every version that still fits
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate $(UPGRADE) \
-		--extra dev --extra dicom --extra engines --extra hub --extra pretrained --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+		--extra dev --extra dicom --extra engines --extra hub --extra pretrained --constraint .ci/constraints.txt --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
 clean: ## remove what the targets made, runs included
 	@rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
