@@ -11,6 +11,9 @@ import pytest
 
 from tests import helpers
 
+# Files whose tests take minutes.
+MINUTES = ("test_app_run.py", "test_engines.py", "test_sources_run.py", "test_installed.py")
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Derandomised: a property that holds today holds tomorrow. No deadline: this machine may be busy.
@@ -31,6 +34,22 @@ def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) 
     if collection_path.suffix != ".py" or "not tensorflow" not in config.option.markexpr:
         return None
     return "\npytestmark = pytest.mark.tensorflow\n" in collection_path.read_text("utf-8") or None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each worker whole files, and of the file that runs every app whole apps; what takes minutes begins first."""
+    for item in items:
+        app = getattr(item, "callspec", None) and item.callspec.params.get("app")
+        whole_apps = item.path.name == "test_app_run.py"
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {app}" if whole_apps else str(item.path)))
+    items.sort(key=lambda item: item.path.name not in MINUTES)
+
+
+@pytest.fixture(scope="session")
+def shared_runs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder that all test workers share, for ``helpers.smoke_run``."""
+    folder = tmp_path_factory.getbasetemp()
+    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "shared_runs"
 
 
 @pytest.fixture(scope="session")

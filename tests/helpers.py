@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import fcntl
 import importlib
 import importlib.util
 import json
@@ -15,7 +16,8 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from shared import config
+from shared import config, files
+from tests import commands
 
 ROOT = pathlib.Path(__file__).parent.parent
 APPS = sorted(path.parent.name for path in ROOT.glob("apps/*/__init__.py"))
@@ -45,20 +47,30 @@ class CommandLine:
 
     folder: pathlib.Path
 
-    def run(self, module: str, *arguments: object, code: int = 0, timeout_seconds: float = 300) -> Finished:
-        """Run ``python -m module`` and hold it to its exit code."""
-        finished = subprocess.run(
-            [sys.executable, "-m", module, *map(str, arguments)],
-            cwd=self.folder,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            timeout=timeout_seconds,
-            check=False,
+    def run(self, module: str, *arguments: object, code: int = 0, timeout_seconds: float = 600) -> Finished:
+        """Do what ``python -m module`` does, in a process of its own, and hold it to its exit code."""
+        words = [module, *map(str, arguments)]
+        exit_code, stdout, stderr = commands.run(
+            words, self.folder, environment=ENVIRONMENT, timeout_seconds=timeout_seconds
         )
-        said = f"{module} {' '.join(map(str, arguments))}\n{finished.stdout}\n{finished.stderr}"
-        assert finished.returncode == code, said
-        return Finished(finished.stdout, finished.stderr)
+        assert exit_code == code, f"{' '.join(words)}\n{stdout}\n{stderr}"
+        return Finished(stdout, stderr)
+
+
+def smoke_run(app: str, folder: pathlib.Path) -> files.RunFolder:
+    """Return the run that ``train --preset smoke`` makes in ``folder``, which test workers share: it is trained once.
+
+    Whoever uses it may add to its evaluation, and changes nothing else.
+    """
+    run = files.RunFolder(folder / app / "run")
+    run.path.parent.mkdir(parents=True, exist_ok=True)
+    with (run.path.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not run.decision.exists():
+            command_line = CommandLine(run.path.parent)
+            finished = command_line.run(f"apps.{app}", "train", "--preset", "smoke", "--run-dir", run.path, "--json")
+            assert finished.json["run_dir"] == str(run.path)
+    return run
 
 
 @contextlib.contextmanager

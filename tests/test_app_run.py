@@ -56,12 +56,9 @@ def normalised(module: str, folder: pathlib.Path, command_line: helpers.CommandL
 
 
 @pytest.fixture(scope="module")
-def run(module: str, folder: pathlib.Path, command_line: helpers.CommandLine) -> files.RunFolder:
+def run(app: str, shared_runs: pathlib.Path) -> files.RunFolder:
     """What ``train --preset smoke`` wrote."""
-    path = folder / "run"
-    finished = command_line.run(module, "train", "--preset", "smoke", "--run-dir", path, "--json")
-    assert finished.json["run_dir"] == str(path)
-    return files.RunFolder(path)
+    return helpers.smoke_run(app, shared_runs)
 
 
 @pytest.fixture(scope="module")

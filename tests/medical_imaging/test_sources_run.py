@@ -1,6 +1,7 @@
 """Whole runs on sources other than the default: several classes, several findings, tables, DICOM, synthetic images."""
 
 import pathlib
+import shutil
 from collections.abc import Callable
 
 import numpy as np
@@ -106,9 +107,11 @@ def test_every_verb_works_on_other_sources(
     assert first["decision"].tolist() == second["decision"].tolist()
 
 
-def test_the_report_says_what_synthetic_images_bring(tmp_path: pathlib.Path, command_line: helpers.CommandLine) -> None:
+def test_the_report_says_what_synthetic_images_bring(
+    tmp_path: pathlib.Path, command_line: helpers.CommandLine, shared_runs: pathlib.Path
+) -> None:
     run, synthetic = tmp_path / "run", tmp_path / "synthetic"
-    command_line.run(APP, "train", "--preset", "smoke", "--run-dir", run)
+    shutil.copytree(helpers.smoke_run("medical_imaging", shared_runs).path, run)
     flags = ("--run-dir", run, "--output-dir", synthetic, "--image-size", 32, "--epochs", 1, "--images", 12, "--json")
     said = command_line.run(APP, "augment", *flags).json
     assert said["memorisation"]["copies"]

@@ -370,9 +370,10 @@ def test_8_bits_of_nothing_are_refused() -> None:
     assert formats.chosen(["openvino", "saved-model"], int8=True) == ("openvino", "openvino-int8")
 
 
-def test_medical_imaging_exports_engines_that_answer_as_predict_does(command_line: helpers.CommandLine) -> None:
-    module, run = "apps.medical_imaging", command_line.folder / "run"
-    command_line.run(module, "train", "--preset", "smoke", "--run-dir", run, "--quiet")
+def test_medical_imaging_exports_engines_that_answer_as_predict_does(
+    command_line: helpers.CommandLine, shared_runs: pathlib.Path
+) -> None:
+    module, run = "apps.medical_imaging", helpers.smoke_run("medical_imaging", shared_runs).path
     export_run = ("export", "--run-dir", run, "--output-dir", command_line.folder / "models")
     said = command_line.run(module, *export_run, "--format", "onnx,litert", "--json").json
     loaded = bundle.load(pathlib.Path(said["bundle"]))
@@ -386,16 +387,15 @@ def test_medical_imaging_exports_engines_that_answer_as_predict_does(command_lin
     refused = command_line.run(module, *export_run, "--format", "onnx,pickle", code=2)
     assert "invalid choice: 'pickle'" in refused.stderr
     refused = command_line.run(
-        module, "predict", "--run-dir", run, run, "--output", run / "o.csv", "--engine", "onnx", code=2
+        module, "predict", "--run-dir", run, run, "--output", "o.csv", "--engine", "onnx", code=2
     )
     assert "--engine onnx: expected --model-dir. Received: --run-dir" in refused.stderr
 
 
 def test_driving_perception_exports_engines_that_find_what_the_saved_model_finds(
-    command_line: helpers.CommandLine,
+    command_line: helpers.CommandLine, shared_runs: pathlib.Path
 ) -> None:
-    module, run = "apps.driving_perception", command_line.folder / "driving"
-    command_line.run(module, "train", "--preset", "smoke", "--run-dir", run, "--quiet")
+    module, run = "apps.driving_perception", helpers.smoke_run("driving_perception", shared_runs).path
     export_run = ("export", "--run-dir", run, "--output-dir", command_line.folder / "models")
     said = command_line.run(module, *export_run, "--format", "onnx,litert", "--json").json
     loaded = bundle.load(pathlib.Path(said["bundle"]))
