@@ -1,6 +1,6 @@
 """Keep the entries of requirements.lock that hold for one version of Python: ``pins.py 3.12 <requirements.lock``.
 
-``pip install --python-version`` chooses wheels for another Python, but reads markers as its own does.
+``pip download --python-version`` chooses wheels for another Python, but reads markers as its own does.
 """
 
 import re
