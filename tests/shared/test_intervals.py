@@ -1,7 +1,4 @@
-import doctest
-import importlib
 import math
-import pkgutil
 import tracemalloc
 
 import numpy as np
@@ -11,10 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from shared import evaluation
 from shared.evaluation import classification, intervals, proportions, resampling
-
-MODULES = [module.name for module in pkgutil.iter_modules(evaluation.__path__, "shared.evaluation.")]
 
 
 def clustered(*, units, rows_per_unit, seed, effect=1.0):
@@ -24,11 +18,6 @@ def clustered(*, units, rows_per_unit, seed, effect=1.0):
     y_true = np.repeat(generator.integers(0, 2, units), rows_per_unit)
     shared_part = np.repeat(generator.normal(size=units), rows_per_unit)
     return y_true, shared_part + effect * y_true + 0.3 * generator.normal(size=len(unit)), unit
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_the_examples_in_the_documentation_hold(name):
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 def slow_bootstrap(metric, y_true, y_score, unit, *, resamples, seed):
