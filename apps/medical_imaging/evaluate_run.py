@@ -31,7 +31,7 @@ from apps.medical_imaging import (
 )
 from apps.medical_imaging import predictions as predicted
 from shared import decision as decisions
-from shared import files, splits
+from shared import splits
 from shared.evaluation import part as parts
 from shared.evaluation import thresholds
 from shared.models import pretrained
@@ -212,16 +212,10 @@ def baseline_scores(
 
 
 def own_data(run: scoring.Run) -> tuple[data.Radiographs, splits.Split]:
-    """Read the run's source again and split it again, and check that both are what the certificate says.
-
-    Raises:
-        errors.GateError: The source has changed since the run.
-    """
+    """Read the run's source and split it again; an `errors.GateError` where it has changed since the run."""
     radiographs = prepare.load_source(run.settings, class_names=run.rule.class_names)
     split, _ = prepare.split_source(radiographs, run.settings)
-    hashes = data.content_hashes(radiographs)
-    splits.require_same(files.read_json(run.folder.split), split, content_hashes=hashes)
-    return radiographs, split
+    return radiographs, parts.checked(split, data.content_hashes(radiographs), run.folder)
 
 
 def own_part(run: scoring.Run, radiographs: data.Radiographs, split: splits.Split, name: str) -> Part:

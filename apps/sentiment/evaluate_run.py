@@ -10,7 +10,7 @@ import pandas as pd
 from apps.sentiment import baselines, config, data, evaluate, prepare, report, scoring, text
 from apps.sentiment.checklist import behaviour
 from shared import decision as decisions
-from shared import files, splits
+from shared import splits
 from shared.evaluation import part as parts
 from shared.report import document
 from shared.report.sections import provenance
@@ -103,15 +103,10 @@ def fit_baselines(
 
 
 def own_data(run: scoring.Run) -> tuple[data.Reviews, splits.Split]:
-    """Read the run's source again and split it again, and check that both are what the certificate says.
-
-    Raises:
-        errors.GateError: The source has changed since the run.
-    """
+    """Read the run's source and split it again; an `errors.GateError` where it has changed since the run."""
     reviews = prepare.load_source(run.settings, class_names=run.decision.class_names)
     split, _ = prepare.split_source(reviews, run.settings)
-    splits.require_same(files.read_json(run.folder.split), split, content_hashes=data.content_hashes(reviews))
-    return reviews, split
+    return reviews, parts.checked(split, data.content_hashes(reviews), run.folder)
 
 
 def own_part(run: scoring.Run, reviews: data.Reviews, split: splits.Split, name: str) -> Part:
