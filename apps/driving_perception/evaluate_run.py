@@ -22,7 +22,7 @@ from apps.driving_perception import (
     report,
     scoring,
 )
-from shared import files, splits
+from shared import splits
 from shared.evaluation import part as parts
 from shared.report import document
 from shared.report.sections import provenance
@@ -116,16 +116,10 @@ def _speed(run: scoring.Run, part: Part) -> dict[str, Any]:
 
 
 def own_data(run: scoring.Run) -> tuple[frames.Frames, splits.Split]:
-    """Read the run's source again and split it again, and check that both are what the certificate says.
-
-    Raises:
-        errors.GateError: The source has changed since the run.
-    """
+    """Read the run's source and split it again; an `errors.GateError` where it has changed since the run."""
     collection = prepare.load_source(run.settings, class_names=run.operating.class_names)
     split, _ = prepare.split_source(collection, run.settings)
-    hashes = data.content_hashes(collection)
-    splits.require_same(files.read_json(run.folder.split), split, content_hashes=hashes)
-    return collection, split
+    return collection, parts.checked(split, data.content_hashes(collection), run.folder)
 
 
 def own_part(run: scoring.Run, collection: frames.Frames, split: splits.Split, name: str) -> Part:

@@ -31,7 +31,7 @@ from apps.medical_imaging import (
 )
 from apps.medical_imaging import predictions as predicted
 from shared import decision as decisions
-from shared import files, splits
+from shared import splits
 from shared.evaluation import part as parts
 from shared.evaluation import thresholds
 from shared.models import pretrained
@@ -229,9 +229,7 @@ def own_data(run: scoring.Run, *, quarantine: pathlib.Path | None = None) -> tup
         decodes=preprocessing.decodes,
     )
     split, _ = prepare.split_source(radiographs, run.settings)
-    hashes = data.content_hashes(radiographs)
-    splits.require_same(files.read_json(run.folder.split), split, content_hashes=hashes)
-    return radiographs, split
+    return radiographs, parts.checked(split, data.content_hashes(radiographs), run.folder)
 
 
 def own_part(run: scoring.Run, radiographs: data.Radiographs, split: splits.Split, name: str) -> Part:

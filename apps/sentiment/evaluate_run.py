@@ -11,7 +11,7 @@ from apps.sentiment import baselines, config, data, evaluate, prepare, report, s
 from apps.sentiment.checklist import behaviour
 from apps.sentiment.readers import codes
 from shared import decision as decisions
-from shared import errors, files, splits
+from shared import errors, splits
 from shared.evaluation import part as parts
 from shared.report import document
 from shared.report.sections import provenance
@@ -120,8 +120,7 @@ def own_data(run: scoring.Run) -> tuple[data.Reviews, splits.Split]:
                 f"Received: {', '.join(reviews.class_names)}"
             )
     split, _ = prepare.split_source(reviews, run.settings)
-    splits.require_same(files.read_json(run.folder.split), split, content_hashes=data.content_hashes(reviews))
-    return reviews, split
+    return reviews, parts.checked(split, data.content_hashes(reviews), run.folder)
 
 
 def own_part(run: scoring.Run, reviews: data.Reviews, split: splits.Split, name: str) -> Part:

@@ -45,6 +45,16 @@ def of_run(dataset: Dataset, split: splits.Split, name: str, folder: files.RunFo
     return Part(dataset=dataset, units=split.unit, rows=rows, name=name, certificate=files.read_json(folder.split))
 
 
+def checked(split: splits.Split, content_hashes: npt.NDArray[np.uint64], folder: files.RunFolder) -> splits.Split:
+    """Return the run's own split, made again, where it and the data are what the run's certificate says.
+
+    Raises:
+        errors.GateError: The source has changed since the run.
+    """
+    splits.require_same(files.read_json(folder.split), split, content_hashes=content_hashes)
+    return split
+
+
 def unseen_rows(
     name: str,
     *,
