@@ -111,6 +111,35 @@ def test_a_cell_that_fails_its_columns_role_is_refused_and_no_other_column_takes
     assert f"Received: {value!r} (--" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "decoy", "role"),
+    [("amount", "total_fee", "amount"), ("is_fraud", "chargeback", "label"), ("timestamp", "settled_at", "time")],
+)
+def test_no_other_column_takes_a_role_from_one_that_holds_records_or_that_a_file_lacks(
+    tmp_path: pathlib.Path, name: str, decoy: str, role: str
+) -> None:
+    whole = table()
+    content = whole.assign(**{decoy: whole[name]})
+    nested = content.assign(**{name: [{"value": value} for value in content[name]]})
+    path = write(tmp_path / "nested.parquet", nested)
+    assert refusal(path).startswith(f"{path}: column {name!r}: expected one {role} a row. Received: lists or records")
+    kept = load(path, **{role: decoy}).schema
+    assert getattr(kept, role) == decoy
+    folder = tmp_path / "parts"
+    write(folder / "a.csv", content[:30])
+    write(folder / "b.csv", content[30:].drop(columns=name))
+    assert refusal(folder).startswith(f"{folder / 'b.csv'}: expected the column {name!r} ({role}), as {folder}")
+
+
+def test_a_feature_that_a_file_lacks_is_told_with_the_file(tmp_path: pathlib.Path) -> None:
+    write(tmp_path / "a.csv", table()[:30].assign(transaction_amount=1.0))
+    write(tmp_path / "b.csv", table()[30:].drop(columns="risk"))
+    found = load(tmp_path)
+    told = dict(found.roles)
+    # Of two amounts the one that all files have is meant: no fault.
+    assert (found.schema.amount, told["risk"]) == ("amount", f"not read: {tmp_path / 'b.csv'} has no such column")
+
+
 @pytest.mark.parametrize(("value", "is_category"), [("?", False), ("-", False), ("3+", True)])
 def test_a_mark_among_few_numbers_is_no_category_but_a_word_is(
     tmp_path: pathlib.Path, value: str, is_category: bool

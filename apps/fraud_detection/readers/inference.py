@@ -177,6 +177,25 @@ def infer(table: pd.DataFrame, *, where: str = "table", given: Given = Given()) 
     )
 
 
+def likelier(role: str, among: Sequence[str], chosen: str | None) -> list[str]:
+    """Return the columns whose names can mean nothing but a role and come before the one that has it, likeliest first.
+
+    Args:
+        role: "time", "amount" or "label".
+        among: Names of columns.
+        chosen: The column that has the role.
+
+    >>> likelier("amount", ["total", "amount"], "total"), likelier("amount", ["amount_eur"], "amount")
+    (['amount'], [])
+    """
+    wanted, unwanted, is_meant = _SAID[role]
+    others = [name for name in among if name != chosen]
+    # Of names that say the role as well, the chosen one is the likelier.
+    ranked = names.ranked([*([chosen] if chosen else []), *others], wanted, unwanted)
+    before = ranked[: ranked.index(chosen)] if chosen in ranked else ranked
+    return [name for name in before if is_meant(name)]
+
+
 def is_index(name: str) -> bool:
     """Tell whether a column only numbers the rows, as pandas writes one."""
     return re.match(r"unnamed|index$|__index", name, re.IGNORECASE) is not None
@@ -330,3 +349,8 @@ def _is_category(column: Column) -> bool:
 
 
 _TIME_VOCABULARY = {*_TIME_WORDS, *_TIME_FILLERS, *_TRANSACTION_WORDS} - {"step", "at", "created", "booked"}
+_SAID: dict[str, tuple[Sequence[str], set[str], Callable[[str], bool]]] = {
+    "time": (_TIME_WORDS, _NOT_TIME, lambda name: names.consists_of(name, _TIME_VOCABULARY)),
+    "amount": (_AMOUNT_WORDS, _NOT_AMOUNT, _is_amount_name),
+    "label": (_LABEL_WORDS, _NOT_LABEL, _is_label_name),
+}
