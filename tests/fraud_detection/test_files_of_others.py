@@ -607,6 +607,40 @@ def test_a_date_and_its_time_of_day_in_two_columns_are_one(tmp_path: pathlib.Pat
         assert "row 60, column 'time': expected a time of day such as 13:05:00. Received: 'noon'" in refusal(bad)
 
 
+@pytest.mark.parametrize(("form", "option"), [("%d/%m/%Y", "day-first"), ("%Y-%m-%d", "auto"), ("%Y%m%d", "yyyymmdd")])
+@pytest.mark.parametrize("column", ["date", None])
+def test_an_option_about_the_date_keeps_the_time_of_day(
+    tmp_path: pathlib.Path, form: str, option: str, column: str | None
+) -> None:
+    plain = load(write(tmp_path / "plain.csv", table()))
+    path = write(tmp_path / "a.csv", table(timestamp=None, date=spelt_times(form), time=spelt_times("%H:%M:%S")))
+    found = load(path, time=column, time_format=option)
+    np.testing.assert_array_equal(found.time, plain.time)
+    # A run's settings and its schema say the same again.
+    reading = Reading(time=column, time_format=option)
+    again = sources.load([path], reading=reading, schema=found.schema)
+    np.testing.assert_array_equal(again.time, plain.time)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_times_of_day_as_numbers_may_have_lost_their_zeros(tmp_path: pathlib.Path, suffix: str) -> None:
+    whole = pd.to_datetime(pd.Series(table()["timestamp"])) - pd.Timedelta(hours=8)
+    plain = load(write(tmp_path / "plain.csv", table(timestamp=whole.astype(str))))
+    numbers = whole.dt.strftime("%H%M%S").astype(int)
+    assert numbers.min() < 10_000 < numbers.max()
+    path = write(tmp_path / f"a{suffix}", table(timestamp=None, date=whole.dt.strftime("%Y-%m-%d"), time=numbers))
+    np.testing.assert_array_equal(load(path).time, plain.time)
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S.000000 UTC", "%Y/%m/%d %H:%M:%S GMT"])
+def test_times_with_the_zone_in_words_as_databases_export_them_are_read(tmp_path: pathlib.Path, form: str) -> None:
+    plain = load(write(tmp_path / "plain.csv", table()))
+    found = load(write(tmp_path / "a.csv", table(timestamp=spelt_times(form))))
+    np.testing.assert_array_equal(found.time, plain.time)
+    other = spelt_times(form.replace("UTC", "CET").replace("GMT", "CET"))
+    assert "row 1, column 'timestamp'" in refusal(write(tmp_path / "b.csv", table(timestamp=other)))
+
+
 def test_times_of_day_in_types_of_parquet_join_their_dates(tmp_path: pathlib.Path) -> None:
     plain = load(write(tmp_path / "plain.csv", table()))
     whole = pd.to_datetime(table()["timestamp"])

@@ -241,20 +241,27 @@ def _fitting(
 
 def _time(table: pd.DataFrame, left: list[str], where: str, given: Given) -> time_columns.Chosen | None:
     """Take the columns of the time out of those that are left."""
+    ranked = names.ranked(left, _TIME_WORDS, _NOT_TIME)
+    strong = [name for name in ranked if names.consists_of(name, _TIME_VOCABULARY)]
     if given.time is not None:
         kind = time_columns.kind_of(table[given.time])
         chosen: time_columns.Chosen | None = time_columns.Chosen(given.time, kind)
         if given.time_format == schemas.AUTO and kind.what not in (time_columns.CALENDAR, time_columns.COUNT):
             chosen = time_columns.choose(table, [given.time], where=where, strong=[given.time])
+    elif given.time_format != schemas.AUTO and ranked:
+        # The user says how it is written: the likeliest name is meant, of those that are written so.
+        likely = [*strong, *ranked]
+        fitting = [name for name in likely if time_columns.is_written(table[name], given.time_format)]
+        meant = (fitting or likely)[0]
+        chosen = time_columns.Chosen(meant, time_columns.kind_of(table[meant]))
     else:
-        ranked = names.ranked(left, _TIME_WORDS, _NOT_TIME)
-        strong = [name for name in ranked if names.consists_of(name, _TIME_VOCABULARY)]
-        if given.time_format != schemas.AUTO and ranked:
-            # The user says how it is written: the likeliest name is meant.
-            ranked = [(strong or ranked)[0]]
-            chosen = time_columns.Chosen(ranked[0], time_columns.Kind(time_columns.CALENDAR))
-        else:
-            chosen = time_columns.choose(table, ranked, where=where, strong=strong)
+        chosen = time_columns.choose(table, ranked, where=where, strong=strong)
+    if chosen is not None and given.time_format not in schemas.UNITS:
+        others = [name for name in ranked if name != chosen.name]
+        # Whoever names the column of the time may want it without numbers of which it is not clear what they count.
+        chosen = time_columns.with_clock(
+            table, chosen, others, where=where, strong=[] if given.time else [name for name in strong if name in others]
+        )
     if chosen is None:
         return None
     left[:] = [name for name in left if name not in (chosen.name, chosen.clock)]

@@ -273,9 +273,9 @@ def _changed(schema: schemas.Schema, reading: Reading) -> schemas.Schema:
         role: tuple(name for name in getattr(schema, role) if name not in given.values())
         for role in ("numeric", "categorical")
     }
-    schema = dataclasses.replace(schema, **{**left, **given})
-    if reading.time is not None:
-        schema = dataclasses.replace(schema, clock=None)
+    # Beside another column of the time, that of its time of day means nothing.
+    clock = schema.clock if reading.time in (None, schema.time) else None
+    schema = dataclasses.replace(schema, clock=clock, **{**left, **given})
     if reading.time_format in schemas.UNITS:
         schema = dataclasses.replace(schema, time_unit=reading.time_format, time_format=schemas.AUTO)
     elif reading.time_format != schemas.AUTO:
