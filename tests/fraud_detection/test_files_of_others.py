@@ -140,6 +140,44 @@ def test_a_feature_that_a_file_lacks_is_told_with_the_file(tmp_path: pathlib.Pat
     assert (found.schema.amount, told["risk"]) == ("amount", f"not read: {tmp_path / 'b.csv'} has no such column")
 
 
+def test_negative_amounts_are_read_as_accounting_and_sap_write_them(tmp_path: pathlib.Path) -> None:
+    plain = table()["amount"].where(np.arange(ROWS) % 9 != 0, -table()["amount"])
+    for form in ("({:.2f})", "{:.2f}-"):
+        written = [form.format(-value) if value < 0 else f"{value:.2f}" for value in plain]
+        np.testing.assert_allclose(load(write(tmp_path / "a.csv", table(amount=written))).amount, plain)
+    one = ["(12.50)" if row == 4 else "12.50" for row in range(ROWS)]
+    assert "row 5, column 'amount'" in refusal(write(tmp_path / "a.csv", table(amount=one)))
+    marks = ["2-" if row % 3 else "2" for row in range(ROWS)]
+    assert load(write(tmp_path / "a.csv", table(mark=marks))).schema.categorical == ("country", "mark")
+
+
+def test_points_that_must_be_thousands_are_not_read_as_fractions(tmp_path: pathlib.Path) -> None:
+    values = [row * 137 + 5 for row in range(ROWS)]
+    path = write(tmp_path / "a.csv", table(amount=[f"{value:,}".replace(",", ".") for value in values]))
+    assert refusal(path).startswith(f"{path}: row 9, column 'amount': expected an amount whose point is told")
+    np.testing.assert_array_equal(load(path, decimal="comma").amount, values)
+    assert load(path, decimal="point").amount.max() == 964
+    # Fractions of three digits: one of them ends in a zero, or whole ones have their zeros.
+    for fractions in ([f"{value / 1000 + 1:g}" for value in values], [f"{value / 10 + 1:.3f}" for value in values]):
+        found = load(write(tmp_path / "b.csv", table(amount=fractions)))
+        np.testing.assert_allclose(found.amount, [float(each) for each in fractions])
+
+
+def test_null_of_databases_is_nothing_among_numbers_and_labels_and_a_name_among_names(tmp_path: pathlib.Path) -> None:
+    content = table(risk=[r"\N" if row == 3 else "0.5" for row in range(ROWS)]).astype({"is_fraud": object})
+    content.loc[4, "is_fraud"] = r"\N"
+    content.loc[5, "country"] = r"\N"
+    found = load(write(tmp_path / "a.tsv", content, sep="\t"))
+    assert np.flatnonzero(np.isnan(found.numeric["risk"])).tolist() == [3]
+    assert np.flatnonzero(found.labels == transactions.UNKNOWN).tolist() == [4]
+    assert found.categorical["country"][5] == r"\N"
+
+
+def test_a_column_without_a_name_is_told(tmp_path: pathlib.Path) -> None:
+    table().to_csv(tmp_path / "a.csv")
+    assert "columns not read: (no name)" in load(tmp_path / "a.csv").notes
+
+
 @pytest.mark.parametrize(("value", "is_category"), [("?", False), ("-", False), ("3+", True)])
 def test_a_mark_among_few_numbers_is_no_category_but_a_word_is(
     tmp_path: pathlib.Path, value: str, is_category: bool
@@ -918,6 +956,14 @@ def test_verdicts_meet_their_transactions_however_ids_are_written(
     assert judged.labels[[5, 7]].tolist() == [1, 0]
     recorded(tmp_path, [ids[0], type(ids[0])(1_000)], kind)
     assert feedback.apply(tmp_path, found)[1] == {"verdicts": 2, "verdicts_not_in_the_data": 1}
+
+
+def test_of_two_columns_of_verdicts_none_is_taken_by_chance(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "verdicts.csv"
+    path.write_text("id,Is_Fraud,isFraud\n7,1,0\n")
+    with pytest.raises(errors.InputError, match=r"expected one column of a verdict\. Received: Is_Fraud, isFraud"):
+        feedback.read(path, id_column="id", label_column="is_fraud")
+    assert feedback.read(path, id_column="id", label_column="isFraud")["label"].tolist() == [0]
 
 
 def test_verdicts_that_meet_nothing_are_an_error(tmp_path: pathlib.Path) -> None:

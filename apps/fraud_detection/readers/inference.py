@@ -156,6 +156,8 @@ def infer(table: pd.DataFrame, *, where: str = "table", given: Given = Given()) 
             f"--time-column, or all in a file: --schema FILE, such as\n{EXAMPLE}\nReceived: {', '.join(table.columns)} "
             f"(not recognised: {', '.join(missing)})"
         )
+    if amount is not None and given.decimal == "auto":
+        numerals.refuse_thousands(table[amount], columns.Place(where, amount))
     used = {time.name, time.clock, amount, label, given.weight}
     rest = [name for name in left if name not in used and not _is_another_time(table[name], name)]
     numeric = tuple(name for name in rest if _is_numeric(table[name], number_share))
