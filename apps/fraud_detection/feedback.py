@@ -94,10 +94,12 @@ def _as_ids(column: "pd.Series[Any]") -> npt.NDArray[np.object_]:
 
 
 def _column(table: pd.DataFrame, labels: pathlib.Path, wanted: tuple[str | None, ...], what: str) -> str:
-    own = {formats.normalised(str(name)): str(name) for name in table.columns}
-    for name in wanted:
-        if name is not None and formats.normalised(name) in own:
-            return own[formats.normalised(name)]
+    for name in filter(None, wanted):
+        own = [str(each) for each in table.columns if formats.normalised(str(each)) == formats.normalised(name)]
+        if len(own) > 1 and name not in own:
+            raise errors.InputError(f"{labels}: expected one column of {what}. Received: {', '.join(own)}")
+        if own:
+            return name if name in own else own[0]
     names = ", ".join(name for name in wanted if name)
     raise errors.InputError(
         f"{labels}: expected a column of {what} named {names}. Received: {', '.join(map(str, table.columns))}"

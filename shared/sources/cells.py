@@ -16,7 +16,8 @@ Decimal = Literal["auto", "point", "comma"]
 DECIMALS: tuple[Decimal, ...] = ("auto", "point", "comma")
 
 # Words for "no value" in columns of numbers, times and labels. In columns of names they are names: NA is Namibia.
-NOTHING = frozenset(("", "na", "n/a", "#n/a", "nan", "<na>", "null", "none", "nat"))
+# \N is what COPY of PostgreSQL and exports of MySQL write.
+NOTHING = frozenset(("", "na", "n/a", "#n/a", "nan", "<na>", "null", "none", "nat", "\\n"))
 _TRUE = frozenset(("1", "1.0", "true", "t", "yes", "y"))
 _FALSE = frozenset(("0", "0.0", "false", "f", "no", "n"))
 
@@ -29,6 +30,8 @@ _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _POINT = re.compile(rf"[+-]?[1-9]\d{{0,2}}([,{_SPACES}])\d{{3}}(\1\d{{3}})*(\.\d*)?")
 _WHOLE = re.compile(r"[+-]?\d+")
 _COMMA = re.compile(rf"[+-]?(\d*,\d+|\d+,|[1-9]\d{{0,2}}([.{_SPACES}])\d{{3}}(\2\d{{3}})*(,\d*)?)")
+# Negative numbers as accounting and SAP write them; without a fraction they may be something else: marks at school.
+_ACCOUNTING = re.compile(r"\([^()]*\.\d+\)|[^()-]*\.\d+\s*-")
 # One cell that is written in a way of its own is more likely a slip than a convention.
 _FEWEST_WITNESSES = 2
 
@@ -143,7 +146,9 @@ def convention(counts: Mapping[str, int], *, decimal: Decimal = "auto") -> Conve
     many = list(counts.values())
     chosen = _convention(["" if is_nothing(cell) else _bare(cell) for cell in counts], many, decimal)
     usual = _usual([currency_of(cell) for cell in counts], many)
-    decided = chosen.name if chosen.name in ("point", "comma") else "point" if usual and chosen.name == "plain" else ""
+    decided = chosen.name if chosen.name in ("point", "comma") else ""
+    if chosen.name == "plain" and (usual or _is_accounting(counts)):
+        decided = "point"
     return Convention(decimal=decided, currency=usual, expected=_expected(chosen.name, usual))
 
 
@@ -155,6 +160,14 @@ def currency_of(cell: object) -> str:
     """
     found = _CURRENCY.search(str(cell))
     return found[0] if found else ""
+
+
+def _is_accounting(counts: Mapping[str, int]) -> bool:
+    """Tell whether all filled cells are plain numbers, but for some negative ones with their sign behind or around."""
+    filled = {cell.strip(): count for cell, count in counts.items() if not is_nothing(cell)}
+    signed = {cell: count for cell, count in filled.items() if _ACCOUNTING.fullmatch(cell)}
+    plain = [cell for cell in filled if cell not in signed]
+    return sum(signed.values()) >= _FEWEST_WITNESSES and bool(plain) and all(map(_is_plain, plain))
 
 
 def _usual(currencies: Sequence[str], counts: Sequence[int]) -> str:

@@ -111,6 +111,73 @@ def test_a_cell_that_fails_its_columns_role_is_refused_and_no_other_column_takes
     assert f"Received: {value!r} (--" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "decoy", "role"),
+    [("amount", "total_fee", "amount"), ("is_fraud", "chargeback", "label"), ("timestamp", "settled_at", "time")],
+)
+def test_no_other_column_takes_a_role_from_one_that_holds_records_or_that_a_file_lacks(
+    tmp_path: pathlib.Path, name: str, decoy: str, role: str
+) -> None:
+    whole = table()
+    content = whole.assign(**{decoy: whole[name]})
+    nested = content.assign(**{name: [{"value": value} for value in content[name]]})
+    path = write(tmp_path / "nested.parquet", nested)
+    assert refusal(path).startswith(f"{path}: column {name!r}: expected one {role} a row. Received: lists or records")
+    kept = load(path, **{role: decoy}).schema
+    assert getattr(kept, role) == decoy
+    folder = tmp_path / "parts"
+    write(folder / "a.csv", content[:30])
+    write(folder / "b.csv", content[30:].drop(columns=name))
+    assert refusal(folder).startswith(f"{folder / 'b.csv'}: expected the column {name!r} ({role}), as {folder}")
+
+
+def test_a_feature_that_a_file_lacks_is_told_with_the_file(tmp_path: pathlib.Path) -> None:
+    write(tmp_path / "a.csv", table()[:30].assign(transaction_amount=1.0))
+    write(tmp_path / "b.csv", table()[30:].drop(columns="risk"))
+    found = load(tmp_path)
+    told = dict(found.roles)
+    # Of two amounts the one that all files have is meant: no fault.
+    assert (found.schema.amount, told["risk"]) == ("amount", f"not read: {tmp_path / 'b.csv'} has no such column")
+
+
+def test_negative_amounts_are_read_as_accounting_and_sap_write_them(tmp_path: pathlib.Path) -> None:
+    plain = table()["amount"].where(np.arange(ROWS) % 9 != 0, -table()["amount"])
+    for form in ("({:.2f})", "{:.2f}-"):
+        written = [form.format(-value) if value < 0 else f"{value:.2f}" for value in plain]
+        np.testing.assert_allclose(load(write(tmp_path / "a.csv", table(amount=written))).amount, plain)
+    one = ["(12.50)" if row == 4 else "12.50" for row in range(ROWS)]
+    assert "row 5, column 'amount'" in refusal(write(tmp_path / "a.csv", table(amount=one)))
+    marks = ["2-" if row % 3 else "2" for row in range(ROWS)]
+    assert load(write(tmp_path / "a.csv", table(mark=marks))).schema.categorical == ("country", "mark")
+
+
+def test_points_that_must_be_thousands_are_not_read_as_fractions(tmp_path: pathlib.Path) -> None:
+    values = [row * 137 + 5 for row in range(ROWS)]
+    path = write(tmp_path / "a.csv", table(amount=[f"{value:,}".replace(",", ".") for value in values]))
+    assert refusal(path).startswith(f"{path}: row 9, column 'amount': expected an amount whose point is told")
+    np.testing.assert_array_equal(load(path, decimal="comma").amount, values)
+    assert load(path, decimal="point").amount.max() == 964
+    # Fractions of three digits: one of them ends in a zero, or whole ones have their zeros.
+    for fractions in ([f"{value / 1000 + 1:g}" for value in values], [f"{value / 10 + 1:.3f}" for value in values]):
+        found = load(write(tmp_path / "b.csv", table(amount=fractions)))
+        np.testing.assert_allclose(found.amount, [float(each) for each in fractions])
+
+
+def test_null_of_databases_is_nothing_among_numbers_and_labels_and_a_name_among_names(tmp_path: pathlib.Path) -> None:
+    content = table(risk=[r"\N" if row == 3 else "0.5" for row in range(ROWS)]).astype({"is_fraud": object})
+    content.loc[4, "is_fraud"] = r"\N"
+    content.loc[5, "country"] = r"\N"
+    found = load(write(tmp_path / "a.tsv", content, sep="\t"))
+    assert np.flatnonzero(np.isnan(found.numeric["risk"])).tolist() == [3]
+    assert np.flatnonzero(found.labels == transactions.UNKNOWN).tolist() == [4]
+    assert found.categorical["country"][5] == r"\N"
+
+
+def test_a_column_without_a_name_is_told(tmp_path: pathlib.Path) -> None:
+    table().to_csv(tmp_path / "a.csv")
+    assert "columns not read: (no name)" in load(tmp_path / "a.csv").notes
+
+
 @pytest.mark.parametrize(("value", "is_category"), [("?", False), ("-", False), ("3+", True)])
 def test_a_mark_among_few_numbers_is_no_category_but_a_word_is(
     tmp_path: pathlib.Path, value: str, is_category: bool
@@ -578,6 +645,40 @@ def test_a_date_and_its_time_of_day_in_two_columns_are_one(tmp_path: pathlib.Pat
         assert "row 60, column 'time': expected a time of day such as 13:05:00. Received: 'noon'" in refusal(bad)
 
 
+@pytest.mark.parametrize(("form", "option"), [("%d/%m/%Y", "day-first"), ("%Y-%m-%d", "auto"), ("%Y%m%d", "yyyymmdd")])
+@pytest.mark.parametrize("column", ["date", None])
+def test_an_option_about_the_date_keeps_the_time_of_day(
+    tmp_path: pathlib.Path, form: str, option: str, column: str | None
+) -> None:
+    plain = load(write(tmp_path / "plain.csv", table()))
+    path = write(tmp_path / "a.csv", table(timestamp=None, date=spelt_times(form), time=spelt_times("%H:%M:%S")))
+    found = load(path, time=column, time_format=option)
+    np.testing.assert_array_equal(found.time, plain.time)
+    # A run's settings and its schema say the same again.
+    reading = Reading(time=column, time_format=option)
+    again = sources.load([path], reading=reading, schema=found.schema)
+    np.testing.assert_array_equal(again.time, plain.time)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_times_of_day_as_numbers_may_have_lost_their_zeros(tmp_path: pathlib.Path, suffix: str) -> None:
+    whole = pd.to_datetime(pd.Series(table()["timestamp"])) - pd.Timedelta(hours=8)
+    plain = load(write(tmp_path / "plain.csv", table(timestamp=whole.astype(str))))
+    numbers = whole.dt.strftime("%H%M%S").astype(int)
+    assert numbers.min() < 10_000 < numbers.max()
+    path = write(tmp_path / f"a{suffix}", table(timestamp=None, date=whole.dt.strftime("%Y-%m-%d"), time=numbers))
+    np.testing.assert_array_equal(load(path).time, plain.time)
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S.000000 UTC", "%Y/%m/%d %H:%M:%S GMT"])
+def test_times_with_the_zone_in_words_as_databases_export_them_are_read(tmp_path: pathlib.Path, form: str) -> None:
+    plain = load(write(tmp_path / "plain.csv", table()))
+    found = load(write(tmp_path / "a.csv", table(timestamp=spelt_times(form))))
+    np.testing.assert_array_equal(found.time, plain.time)
+    other = spelt_times(form.replace("UTC", "CET").replace("GMT", "CET"))
+    assert "row 1, column 'timestamp'" in refusal(write(tmp_path / "b.csv", table(timestamp=other)))
+
+
 def test_times_of_day_in_types_of_parquet_join_their_dates(tmp_path: pathlib.Path) -> None:
     plain = load(write(tmp_path / "plain.csv", table()))
     whole = pd.to_datetime(table()["timestamp"])
@@ -855,6 +956,14 @@ def test_verdicts_meet_their_transactions_however_ids_are_written(
     assert judged.labels[[5, 7]].tolist() == [1, 0]
     recorded(tmp_path, [ids[0], type(ids[0])(1_000)], kind)
     assert feedback.apply(tmp_path, found)[1] == {"verdicts": 2, "verdicts_not_in_the_data": 1}
+
+
+def test_of_two_columns_of_verdicts_none_is_taken_by_chance(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "verdicts.csv"
+    path.write_text("id,Is_Fraud,isFraud\n7,1,0\n")
+    with pytest.raises(errors.InputError, match=r"expected one column of a verdict\. Received: Is_Fraud, isFraud"):
+        feedback.read(path, id_column="id", label_column="is_fraud")
+    assert feedback.read(path, id_column="id", label_column="isFraud")["label"].tolist() == [0]
 
 
 def test_verdicts_that_meet_nothing_are_an_error(tmp_path: pathlib.Path) -> None:

@@ -169,3 +169,10 @@ def test_a_label_column_of_no_labels_is_named_with_its_first_rows(tmp_path: path
     path = table(tmp_path / "a.csv", ["joy", "fear", "rage", "calm"], "sentiment")
     with pytest.raises(errors.InputError, match=r"column 'sentiment'.*'joy' first in a.csv, row 2.*--label-column"):
         data.load([path])
+
+
+def test_scores_of_many_different_values_are_no_ratings() -> None:
+    halves = {f"{number / 2:g}": 5 for number in range(21)}
+    assert labels.read(halves, kind="rating").ordinal
+    with pytest.raises(errors.InputError, match=r"or a rating from 0 to 10\. Received: '0' \(2 rows\)"):
+        labels.read({f"{number / 50:g}": 2 for number in range(50)}, kind="rating")

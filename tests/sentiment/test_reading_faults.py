@@ -230,6 +230,43 @@ def test_a_linked_test_part_is_the_test_part(tmp_path: pathlib.Path) -> None:
     assert len(texts_of(tmp_path / "set", follow_links=True)) == 50
 
 
+def test_a_file_to_which_two_names_lead_is_not_read_twice(tmp_path: pathlib.Path) -> None:
+    for folder in ("train/neg", "train/pos", "held/neg", "held/pos"):
+        (tmp_path / "linked" / folder).mkdir(parents=True)
+        for number, text in enumerate(sentences(5, folder[:2])):
+            (tmp_path / "linked" / folder / f"{number}.txt").write_text(text)
+    (tmp_path / "linked" / "test").symlink_to("held")
+    with pytest.raises(errors.InputError, match=r"expected each file once\. Received: test/neg/0\.txt, which is held/"):
+        data.load([str(tmp_path / "linked")])
+    tables = tmp_path / "tables"
+    write(tables / "2024.csv", sentences(20))
+    (tables / "latest.csv").symlink_to("2024.csv")
+    with pytest.raises(errors.InputError, match=r"latest\.csv, which is 2024\.csv"):
+        texts_of(tables)
+    # What is not read does no harm.
+    (tables / "latest.csv").rename(tables / "latest.bin")
+    assert len(texts_of(tables)) == 20
+
+
+def test_texts_to_score_need_no_folder_of_a_class(tmp_path: pathlib.Path) -> None:
+    for name in ("a.txt", "one/b.txt", "two/c.txt", "two/d.html"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"text of {name}")
+    notes: list[str] = []
+    assert texts_of(tmp_path, tell=notes.append) == [f"text of {name}" for name in ("a.txt", "one/b.txt", "two/c.txt")]
+    assert notes == [f"{tmp_path.name}: 1 files not read: .html x1"]
+
+
+def test_a_second_label_of_a_line_is_no_part_of_its_text(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.ft.txt"
+    path.write_text("".join(f"__label__{row % 2 + 1} {text}\n" for row, text in enumerate(sentences(20))))
+    assert len(data.load([str(path)]).texts) == 20
+    path.write_text(path.read_text() + "__label__1 __label__food too sour for me\n")
+    with pytest.raises(errors.InputError, match=r"row 21: more than one label"):
+        data.load([str(path)])
+    assert texts_of(path)[-1] == "too sour for me"
+
+
 def test_archives_with_links_or_names_twice_are_refused(tmp_path: pathlib.Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         link = tarfile.TarInfo("set/test")

@@ -19,7 +19,7 @@ Names = npt.NDArray[np.object_]
 # From here on a number with a point is no longer exact to the unit.
 _EXACT = 2**53
 # What ids look like that a spreadsheet has written: their last digits are lost.
-_CUT_ID = r"^\d(\.\d+)?[eE]\+\d+$"
+_CUT_ID = r"^\d([.,]\d+)?[eE]\+\d+$"
 
 
 class UnreadableError(errors.InputError):

@@ -284,7 +284,7 @@ def adapt(frame: pd.DataFrame, wanted: Sequence[str], *, data_format: str, file:
 
 def shown(names: Collection[str]) -> str:
     """Return names for a message, not too many."""
-    ordered = list(names)
+    ordered = [name or "(no name)" for name in names]
     more = f" and {len(ordered) - 40} more" if len(ordered) > 40 else ""
     return (", ".join(ordered[:40]) or "no columns") + more
 

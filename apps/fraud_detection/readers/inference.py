@@ -156,6 +156,8 @@ def infer(table: pd.DataFrame, *, where: str = "table", given: Given = Given()) 
             f"--time-column, or all in a file: --schema FILE, such as\n{EXAMPLE}\nReceived: {', '.join(table.columns)} "
             f"(not recognised: {', '.join(missing)})"
         )
+    if amount is not None and given.decimal == "auto":
+        numerals.refuse_thousands(table[amount], columns.Place(where, amount))
     used = {time.name, time.clock, amount, label, given.weight}
     rest = [name for name in left if name not in used and not _is_another_time(table[name], name)]
     numeric = tuple(name for name in rest if _is_numeric(table[name], number_share))
@@ -175,6 +177,25 @@ def infer(table: pd.DataFrame, *, where: str = "table", given: Given = Given()) 
         weight=given.weight,
         decimal={name: how for name, how in kept.items() if how},
     )
+
+
+def likelier(role: str, among: Sequence[str], chosen: str | None) -> list[str]:
+    """Return the columns whose names can mean nothing but a role and come before the one that has it, likeliest first.
+
+    Args:
+        role: "time", "amount" or "label".
+        among: Names of columns.
+        chosen: The column that has the role.
+
+    >>> likelier("amount", ["total", "amount"], "total"), likelier("amount", ["amount_eur"], "amount")
+    (['amount'], [])
+    """
+    wanted, unwanted, is_meant = _SAID[role]
+    others = [name for name in among if name != chosen]
+    # Of names that say the role as well, the chosen one is the likelier.
+    ranked = names.ranked([*([chosen] if chosen else []), *others], wanted, unwanted)
+    before = ranked[: ranked.index(chosen)] if chosen in ranked else ranked
+    return [name for name in before if is_meant(name)]
 
 
 def is_index(name: str) -> bool:
@@ -222,20 +243,27 @@ def _fitting(
 
 def _time(table: pd.DataFrame, left: list[str], where: str, given: Given) -> time_columns.Chosen | None:
     """Take the columns of the time out of those that are left."""
+    ranked = names.ranked(left, _TIME_WORDS, _NOT_TIME)
+    strong = [name for name in ranked if names.consists_of(name, _TIME_VOCABULARY)]
     if given.time is not None:
         kind = time_columns.kind_of(table[given.time])
         chosen: time_columns.Chosen | None = time_columns.Chosen(given.time, kind)
         if given.time_format == schemas.AUTO and kind.what not in (time_columns.CALENDAR, time_columns.COUNT):
             chosen = time_columns.choose(table, [given.time], where=where, strong=[given.time])
+    elif given.time_format != schemas.AUTO and ranked:
+        # The user says how it is written: the likeliest name is meant, of those that are written so.
+        likely = [*strong, *ranked]
+        fitting = [name for name in likely if time_columns.is_written(table[name], given.time_format)]
+        meant = (fitting or likely)[0]
+        chosen = time_columns.Chosen(meant, time_columns.kind_of(table[meant]))
     else:
-        ranked = names.ranked(left, _TIME_WORDS, _NOT_TIME)
-        strong = [name for name in ranked if names.consists_of(name, _TIME_VOCABULARY)]
-        if given.time_format != schemas.AUTO and ranked:
-            # The user says how it is written: the likeliest name is meant.
-            ranked = [(strong or ranked)[0]]
-            chosen = time_columns.Chosen(ranked[0], time_columns.Kind(time_columns.CALENDAR))
-        else:
-            chosen = time_columns.choose(table, ranked, where=where, strong=strong)
+        chosen = time_columns.choose(table, ranked, where=where, strong=strong)
+    if chosen is not None and given.time_format not in schemas.UNITS:
+        others = [name for name in ranked if name != chosen.name]
+        # Whoever names the column of the time may want it without numbers of which it is not clear what they count.
+        chosen = time_columns.with_clock(
+            table, chosen, others, where=where, strong=[] if given.time else [name for name in strong if name in others]
+        )
     if chosen is None:
         return None
     left[:] = [name for name in left if name not in (chosen.name, chosen.clock)]
@@ -330,3 +358,8 @@ def _is_category(column: Column) -> bool:
 
 
 _TIME_VOCABULARY = {*_TIME_WORDS, *_TIME_FILLERS, *_TRANSACTION_WORDS} - {"step", "at", "created", "booked"}
+_SAID: dict[str, tuple[Sequence[str], set[str], Callable[[str], bool]]] = {
+    "time": (_TIME_WORDS, _NOT_TIME, lambda name: names.consists_of(name, _TIME_VOCABULARY)),
+    "amount": (_AMOUNT_WORDS, _NOT_AMOUNT, _is_amount_name),
+    "label": (_LABEL_WORDS, _NOT_LABEL, _is_label_name),
+}

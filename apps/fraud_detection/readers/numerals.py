@@ -25,6 +25,7 @@ PLAIN = ""
 _LARGEST_AMOUNT = 1e11
 _KINDS = (pyarrow.types.is_integer, pyarrow.types.is_floating, pyarrow.types.is_decimal, pyarrow.types.is_boolean)
 _NO_LABEL = -2
+_FEWEST_THOUSANDS = 20
 # The cells of a convention that can be read at once; what they leave is read cell by cell.
 _SIMPLE = {
     "point": r"^[+-]?(\d+(\.\d*)?|\.\d+|[1-9]\d{0,2}(,\d{3})+(\.\d*)?)$",
@@ -148,6 +149,30 @@ def settle(parts: Iterable["pd.Series[Any]"], *, decimal: cells.Decimal) -> str:
         bare = {shape: count for shape, count in shapes.items() if not cells.currency_of(shape)}
         return cells.convention(bare, decimal=decimal).decimal
     return f"{found.decimal} {found.currency}".strip()
+
+
+def refuse_thousands(column: "pd.Series[Any]", place: columns.Place) -> None:
+    """Refuse amounts whose points all stand before three digits, beside whole ones below 1,000: thousands, most likely.
+
+    As fractions some of them would end in a zero, which is not written.
+
+    Args:
+        column: Amounts as text; of other types there is no doubt.
+        place: Of the column.
+
+    Raises:
+        columns.UnreadableError: It names the first of them.
+    """
+    values = columns.arrow(column)
+    if not columns.is_text(values):
+        return
+    texts = columns.with_nothing(values)
+    grouped = pc.fill_null(pc.match_substring_regex(texts, r"^[+-]?[1-9]\d{0,2}(\.\d{3})+$"), False)
+    small = pc.fill_null(pc.match_substring_regex(texts, r"^[+-]?\d{1,3}$"), False)
+    others = len(texts) - texts.null_count - pc.sum(grouped).as_py() - pc.sum(small).as_py()
+    if pc.sum(grouped).as_py() >= _FEWEST_THOUSANDS and pc.any(small).as_py() and not others:
+        row = int(np.asarray(grouped).argmax())
+        place.refuse(row, "an amount whose point is told (--decimal point or comma)", values[row].as_py())
 
 
 def readable_share(column: "pd.Series[Any]", *, written: str = PLAIN) -> float:

@@ -3,9 +3,36 @@
 from collections.abc import Mapping, Sequence
 
 from apps.fraud_detection import schema as schemas
-from apps.fraud_detection.readers import formats, inference, parts, time_columns
+from apps.fraud_detection.readers import checking, formats, inference, parts, time_columns
+from shared import errors
 
 _MARKS = {"point": "a decimal point and thousands separators where there are any", "comma": "decimal commas"}
+
+
+def refuse_lost(every: Sequence[parts.Part], chosen: Mapping[str, str | None]) -> None:
+    """Refuse files of which a column that is called a time, an amount or a label is lost, in one of them or in all.
+
+    Args:
+        every: The files.
+        chosen: Role -> the column that has it, though others may be called so; None where none has.
+
+    Raises:
+        errors.InputError: The column holds lists or records, or not every file has it.
+    """
+    for role, column in chosen.items():
+        for part in every:
+            for name in inference.likelier(role, part.nested, column):
+                raise errors.InputError(
+                    f"{part.file}: column {name!r}: expected one {role} a row. Received: lists or records "
+                    f"({checking.ADVICE[role]})"
+                )
+            for name in inference.likelier(role, part.columns, column):
+                lacking = [other for other in every if name not in other.names]
+                if lacking:
+                    raise errors.InputError(
+                        f"{lacking[0].file}: expected the column {name!r} ({role}), as {part.file} has it. Received: a "
+                        f"table with {formats.shown(lacking[0].columns)} ({checking.ADVICE[role]})"
+                    )
 
 
 def named(schema: schemas.Schema) -> dict[str, str]:
@@ -49,7 +76,7 @@ def describe(every: Sequence[parts.Part], schema: schemas.Schema) -> tuple[tuple
         asked = {part.aliases.get(name, name): name for name in _read(schema, part)}
         for name in part.columns:
             meant = asked.get(name)
-            found.setdefault(name, roles[meant] if meant else f"not read: {_reason(name, part, schema)}")
+            found.setdefault(name, roles[meant] if meant else f"not read: {_reason(name, part, schema, every)}")
         found |= {name: "not read: it holds lists or records" for name in part.nested}
     return tuple(found.items())
 
@@ -80,13 +107,16 @@ def _read(schema: schemas.Schema, part: parts.Part) -> tuple[str, ...]:
     return formats.sources(schema.columns, part.names)
 
 
-def _reason(name: str, part: parts.Part, schema: schemas.Schema) -> str:
+def _reason(name: str, part: parts.Part, schema: schemas.Schema, every: Sequence[parts.Part]) -> str:
     if formats.is_leaking(name):
         return "it gives the label away, as in PaySim"
     if part.data_format != formats.TABLE:
         return f"{part.data_format} has no use for it"
     if inference.is_index(name) or not name:
         return "it numbers the rows"
+    lacking = [other.file for other in every if name not in other.names]
+    if lacking:
+        return f"{lacking[0]}{f' and {len(lacking) - 1} more' if lacking[1:] else ''} has no such column"
     if schema.label is not None and inference.is_fraud_name(name):
         return "its name says that it tells of frauds, which could give the label away"
     if inference.is_time_name(name):

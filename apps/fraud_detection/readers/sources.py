@@ -205,7 +205,7 @@ def _understand(
     name = first.data_format
     common = [column for column in first.names if all(column in part.names for part in every)]
     if name == formats.TABLE:
-        return _guess(first, common, reading, labelled=labelled)
+        return _guess(every, common, reading, labelled=labelled)
     for part in every:
         schema = formats.known(name, part.names, where=part.file)
     schema = formats.restrict(schema, common, keep=("label",) if labelled else ())
@@ -214,8 +214,9 @@ def _understand(
 
 
 def _guess(
-    part: parts.Part, common: Sequence[str], reading: Reading, *, labelled: bool
+    every: Sequence[parts.Part], common: Sequence[str], reading: Reading, *, labelled: bool
 ) -> tuple[schemas.Schema, tuple[str, ...]]:
+    part = every[0]
     sample = next(part.read(common, _SAMPLE_ROWS), None)
     if sample is None:
         raise errors.InputError(f"{part.file}: expected at least one transaction. Received: no rows")
@@ -230,7 +231,15 @@ def _guess(
     for role in ("time", "amount", "label", "weight"):
         if getattr(given, role) is not None:
             checking.require([getattr(given, role)], common, file=part.file)
-    schema = inference.infer(sample, where=part.file, given=given)
+    open_roles = [role for role in ("time", "amount", "label") if getattr(given, role) is None]
+    try:
+        schema = inference.infer(sample, where=part.file, given=given)
+    except columns.UnreadableError:
+        raise
+    except errors.InputError:
+        roles.refuse_lost(every, dict.fromkeys(open_roles))
+        raise
+    roles.refuse_lost(every, {role: getattr(schema, role) for role in open_roles if labelled or role != "label"})
     if labelled and schema.label is None:
         raise errors.InputError(
             f"{part.file}: expected a column of labels, such as is_fraud. Name it with --label-column, or in a file: "
@@ -264,9 +273,9 @@ def _changed(schema: schemas.Schema, reading: Reading) -> schemas.Schema:
         role: tuple(name for name in getattr(schema, role) if name not in given.values())
         for role in ("numeric", "categorical")
     }
-    schema = dataclasses.replace(schema, **{**left, **given})
-    if reading.time is not None:
-        schema = dataclasses.replace(schema, clock=None)
+    # Beside another column of the time, that of its time of day means nothing.
+    clock = schema.clock if reading.time in (None, schema.time) else None
+    schema = dataclasses.replace(schema, clock=clock, **{**left, **given})
     if reading.time_format in schemas.UNITS:
         schema = dataclasses.replace(schema, time_unit=reading.time_format, time_format=schemas.AUTO)
     elif reading.time_format != schemas.AUTO:

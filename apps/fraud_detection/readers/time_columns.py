@@ -71,7 +71,6 @@ def choose(table: pd.DataFrame, ranked: Sequence[str], *, where: str, strong: Se
     """
     kinds = {name: kind_of(table[name]) for name in ranked}
     usable = [name for what in (CALENDAR, COUNT) for name in ranked if kinds[name].what == what]
-    clocks = [name for name in ranked if kinds[name].what == CLOCK]
     before = ranked[: ranked.index(usable[0])] if usable else ranked
     for name in before:
         wrong = kinds[name].what == NONE or (kinds[name].what == CLOCK and not usable)
@@ -79,13 +78,40 @@ def choose(table: pd.DataFrame, ranked: Sequence[str], *, where: str, strong: Se
             _refuse(table[name], kinds[name], where)
     if not usable:
         return None
-    chosen = Chosen(usable[0], kinds[usable[0]])
+    return Chosen(usable[0], kinds[usable[0]])
+
+
+def with_clock(
+    table: pd.DataFrame, chosen: Chosen, others: Sequence[str], *, where: str, strong: Sequence[str]
+) -> Chosen:
+    """Return a column of days with that of the time of day, if there is one.
+
+    Args:
+        table: The first rows.
+        chosen: The column of the time.
+        others: Columns whose names may be those of a time.
+        where: The file, for messages.
+        strong: Those of them in which numbers must be times of day.
+
+    Raises:
+        columns.UnreadableError: Numbers in a column called time could be a time of day or something else.
+    """
     if chosen.kind.what != CALENDAR or not chosen.kind.days_only:
         return chosen
+    kinds = {name: kind_of(table[name]).what for name in others}
+    clocks = [name for name in others if kinds[name] == CLOCK]
     if clocks:
         return chosen._replace(clock=clocks[0])
-    counts = [name for name in strong if kinds[name].what == COUNT and "time" in names.words(name)]
+    counts = [name for name in strong if kinds[name] == COUNT and "time" in names.words(name)]
     return chosen._replace(clock=_numbered_clock(table[counts[0]], where)) if counts else chosen
+
+
+def is_written(column: "pd.Series[Any]", how: str) -> bool:
+    """Tell whether most filled cells of a column are times of a kind, one of ``schema.TIME_FORMATS`` or a unit."""
+    if how in (dates.DAY_FIRST, dates.MONTH_FIRST, dates.DIGITS):
+        return dates.share(times.text_of(column).drop_null().slice(0, _SAMPLE), how) >= _MOST
+    kind = kind_of(column)
+    return kind.how == how if how == dates.SPREADSHEET else kind.what == COUNT
 
 
 def kind_of(column: "pd.Series[Any]") -> Kind:
@@ -106,8 +132,7 @@ def kind_of(column: "pd.Series[Any]") -> Kind:
         return Kind(CLOCK)
     if dates.share(texts, "dated") >= _MOST:
         return Kind(CALENDAR, days_only=not pc.any(pc.match_substring(texts, ":")).as_py())
-    iso = pc.replace_substring_regex(texts, r"^(\d{4})/(\d{1,2})/(\d{1,2})", r"\1-\2-\3")
-    good = pd.to_datetime(iso.to_pandas(), format="ISO8601", utc=True, errors="coerce").notna()
+    good = pd.to_datetime(times.iso(texts).to_pandas(), format="ISO8601", utc=True, errors="coerce").notna()
     if len(good) and good.mean() >= _MOST:
         return Kind(CALENDAR, days_only=not pc.any(pc.match_substring(texts, ":")).as_py())
     return Kind(NONE)

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection.readers import columns, dates, numerals
 
+# As BigQuery and PostgreSQL write the zone behind a time.
+_UTC = r"^\s*(\d{4}[-/].*\d)\s*(?:UTC|GMT)\s*$"
 _ISO = "a time such as 2018-04-30 13:05:00"
 _MICROSECONDS = 1_000_000
 _DAY_SECONDS = 86_400
@@ -73,10 +75,14 @@ def add_clock(days: columns.Ints, column: "pd.Series[Any]", place: columns.Place
 
 
 def written_clock(column: "pd.Series[Any]") -> Any:
-    """Return times of day as Arrow text; whole numbers have six digits: 93015 is 09:30:15."""
+    """Return times of day as Arrow text; whole numbers have six digits: 93015 is 09:30:15, in text, too."""
     values = columns.arrow(column)
     if columns.is_text(values):
-        return columns.with_nothing(values)
+        texts = columns.with_nothing(values)
+        numbers = pc.all(pc.match_substring_regex(texts, r"^\d{1,6}$")).as_py()
+        # Four digits alone are hours and minutes: 0930.
+        longest = pc.max(pc.utf8_length(texts)).as_py() or 0
+        return pc.utf8_lpad(texts, 6, padding="0") if numbers and longest > 4 else texts
     whole = columns.as_text(columns.identities(column))
     return pyarrow.array([each.zfill(6) if each.isdecimal() else None for each in whole], pyarrow.string())
 
@@ -93,6 +99,12 @@ def text_of(column: "pd.Series[Any]") -> Any:
 def is_typed(values: Any) -> bool:
     """Tell whether an Arrow array holds times by its type."""
     return bool(pyarrow.types.is_timestamp(values.type) or pyarrow.types.is_date(values.type))
+
+
+def iso(texts: Any) -> Any:
+    """Return Arrow text with slashes and names of UTC as ISO 8601 has them."""
+    plain = pc.replace_substring_regex(texts, r"^(\d{4})/(\d{1,2})/(\d{1,2})", r"\1-\2-\3")
+    return pc.replace_substring_regex(plain, _UTC, r"\1Z")
 
 
 def is_iso(values: Any) -> bool:
@@ -142,7 +154,7 @@ def _calendar(values: Any, place: columns.Place) -> Any:
         except pyarrow.ArrowInvalid:
             continue
     # Zones in some rows only, slashes, or more digits than Arrow reads: slower.
-    bare = pc.replace_substring_regex(columns.with_nothing(values), r"^(\d{4})/(\d{1,2})/(\d{1,2})", r"\1-\2-\3")
+    bare = iso(columns.with_nothing(values))
     found = pd.to_datetime(bare.to_pandas(), format="ISO8601", utc=True, errors="coerce")
     bad = found.isna().to_numpy()
     if bad.any():

@@ -5,12 +5,13 @@ import contextlib
 import functools
 import gzip
 import io
+import os
 import pathlib
 import re
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, BinaryIO, NamedTuple, cast
 
 from apps.sentiment.readers import reading
@@ -19,10 +20,15 @@ from shared.sources import folders
 
 
 class Entry(NamedTuple):
-    """A file: its path within the folder or archive, and how to open it, decompressed."""
+    """A file: its path within the folder or archive, how to open it, decompressed, and where in truth it lies.
+
+    Attributes:
+        real: The path of a file, links resolved; "" in an archive.
+    """
 
     name: str
     opener: reading.Opener
+    real: str = ""
 
     @property
     def path(self) -> pathlib.PurePosixPath:
@@ -60,7 +66,10 @@ def entries(path: pathlib.Path, *, follow_links: bool = False, name: str) -> Ite
             found = folders.listing(path, follow_links=follow_links)
             ordered = sorted(found.files, key=lambda file: natural(file.relative_to(path).as_posix()))
             yield Opened(
-                [Entry(file.relative_to(path).as_posix(), _plain_opener(file)) for file in ordered],
+                [
+                    Entry(file.relative_to(path).as_posix(), _plain_opener(file), os.path.realpath(file))
+                    for file in ordered
+                ],
                 tuple(f"{path.name}: {note}" for note in found.notes),
             )
         elif _is_zip(path):
@@ -80,6 +89,20 @@ def entries(path: pathlib.Path, *, follow_links: bool = False, name: str) -> Ite
             yield Opened([Entry(each.name, _unpacking(functools.partial(tar.extractfile, each))) for each in kept])
         else:
             yield Opened([Entry(name, _plain_opener(path))])
+
+
+def refuse_twice(folder: pathlib.Path, read: Iterable[Entry]) -> None:
+    """Refuse files to which two names of a folder lead: their texts would count twice, and be of two parts.
+
+    Raises:
+        errors.InputError: It names both.
+    """
+    seen: dict[str, str] = {}
+    for entry in read:
+        if entry.real and seen.setdefault(entry.real, entry.name) != entry.name:
+            raise errors.InputError(
+                f"{folder}: expected each file once. Received: {entry.name}, which is {seen[entry.real]}: a link"
+            )
 
 
 def is_archive(path: pathlib.Path) -> bool:

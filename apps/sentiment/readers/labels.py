@@ -34,6 +34,8 @@ CODES: tuple[Mapping[str, str], ...] = (
     {"0": "negative", "2": "neutral", "4": "positive"},
 )
 _HIGHEST_RATING = 10.0
+# From 0 to 10 in halves. Of more different numbers each is no class: they are scores.
+_MOST_RATINGS = 21
 
 # A code that covers all labels is best. One that covers this share of the rows is accepted: the others are
 # unknown labels, such as a lone 7 among zeros and ones. In small files a few strays are a larger share; labels of
@@ -129,7 +131,8 @@ def read(counts: Mapping[str, int], *, kind: str = "class") -> Code:
         codes = [each for each in _possible(counts, kind) if accepted(counts, each)]
         if codes:
             return code(_only(counts, codes), kind=kind, seen=sorted(counts))
-    if sum(counts[label] for label in counts if _is_rating(label)) >= _COVERAGE * sum(counts.values()):
+    rated = [label for label in counts if _is_rating(label)]
+    if sum(counts[label] for label in rated) >= _COVERAGE * sum(counts.values()) and len(rated) <= _MOST_RATINGS:
         return ratings(counts, kind)
     if len(counts) <= _MOST_NAMES and not any(is_number(label) for label in counts):
         note = "class names are not known sentiments: ordered by alphabet"

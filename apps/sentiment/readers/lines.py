@@ -33,7 +33,7 @@ def read(name: str, opener: reading.Opener, options: reading.Options) -> reading
         with reading.text_stream(opener, encoding=encoding, newline="\n") as stream:
             for number, line in enumerate(stream, start=1):
                 if line.strip() or pattern is None:
-                    yield _line_row(number, line.rstrip("\r\n"), pattern)
+                    yield _line_row(number, line.rstrip("\r\n"), pattern, labelled=options.labelled)
 
     return reading.Table(generate(), None, notes)
 
@@ -50,15 +50,16 @@ def _split(line: str, pattern: re.Pattern[str]) -> tuple[str, str] | None:
     return match["label"], match["text"] or ""
 
 
-def _line_row(number: int, line: str, pattern: re.Pattern[str] | None) -> reading.Row:
+def _line_row(number: int, line: str, pattern: re.Pattern[str] | None, *, labelled: bool) -> reading.Row:
     if pattern is None:
         return reading.Row(number, line, None)
     found = _split(line, pattern)
-    return (
-        reading.Row(number, line, None, problem="no label")
-        if found is None
-        else reading.Row(number, found[1], found[0])
-    )
+    if found is None:
+        return reading.Row(number, line, None, problem="no label")
+    # Every label of fastText stands before the text: one more is no part of it.
+    text = re.sub(r"^(__label__\S+\s*)+", "", found[1])
+    several = labelled and text != found[1]
+    return reading.Row(number, text, found[0], problem="more than one label" if several else "")
 
 
 def _line_encoding(opener: reading.Opener) -> tuple[str, tuple[str, ...]]:

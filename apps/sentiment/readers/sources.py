@@ -241,6 +241,10 @@ def _folder(
     as_texts = not as_tables and len({_class_of(entry, top) for entry in in_classes}) > 1
     beside = path.absolute().name
     if data_format == "folders" or as_texts:
+        if not options.labelled:
+            # Without labels a text needs no folder of a class.
+            in_classes = [entry for entry in data if entry.suffix in _TEXT_SUFFIXES]
+        archives.refuse_twice(path, in_classes)
         films = texts.films(entries)
         grouped = texts.grouping(path, in_classes, films)
         found = _Files(texts.items(in_classes, films, beside=beside), (*notes, *grouped))
@@ -251,6 +255,7 @@ def _folder(
             f"{path}: expected a folder per class of .txt files, or csv, tsv, jsonl, parquet or text files. "
             f"Received: {len(entries)} files, none of these"
         )
+    archives.refuse_twice(path, chosen)
     notes = (*notes, *_unread(path, labelled, chosen))
     return _many(chosen, options, data_format, notes, beside=beside)
 
