@@ -1,6 +1,7 @@
 """Tables of known formats with columns that users joined to them: patients and official parts are kept."""
 
 import argparse
+import shutil
 
 import cv2
 import numpy as np
@@ -84,6 +85,15 @@ def test_an_array_that_training_refuses_is_invalid_in_predict_and_no_black_image
     assert "train_images, row 2: an array of" in caplog.text
 
 
+def test_a_set_that_was_unpacked_twice_is_noted(tmp_path):
+    pictures.place(tmp_path / "set", ["train/ill/a.png", "train/well/b.png", "test/ill/c.png"])
+    assert not [note for note in data.load([str(tmp_path / "set")]).notes if "same content" in note]
+    shutil.copytree(tmp_path / "set", tmp_path / "set" / "set")
+    found = data.load([str(tmp_path / "set")])
+    assert len(found.labels) == 6
+    assert "3 images hold the same content as another one, under a name of their own" in found.notes
+
+
 @pytest.mark.parametrize(("bits", "words"), [(16, "they are dark here"), (12, "read as 12 bits"), (8, "is cut off")])
 def test_predict_says_when_deep_images_use_other_bits_than_the_model(tmp_path, monkeypatch, bits, words):
     cv2.imwrite(str(tmp_path / "a.png"), np.arange(4000, 4064, dtype=np.uint16).reshape(8, 8))
@@ -91,7 +101,7 @@ def test_predict_says_when_deep_images_use_other_bits_than_the_model(tmp_path, m
     def answer(items):
         return {"labels": np.array(["x"]), "decision": np.array(["x"]), "scores": np.ones((len(items), 1))}
 
-    monkeypatch.setattr(predict, "_open", lambda arguments: (answer, ("x",), {}, bits))
+    monkeypatch.setattr(predict, "_open", lambda _arguments: (answer, ("x",), {}, bits))
     arguments = argparse.Namespace(
         input=[tmp_path], output=tmp_path.parent / f"{bits}.csv", chunk_rows=8, resume=False, overwrite=True
     )
