@@ -107,7 +107,7 @@ def load(
         names,
         multi=bool(findings),
         labelled=labelled,
-        notes=[*deep, *checking.notes(quarantined=len(bad), repeated=len(again))],
+        notes=[*deep, *checking.notes(batches, quarantined=len(bad), repeated=len(again))],
         quarantined=len(bad),
         grey_bits=bits,
     )

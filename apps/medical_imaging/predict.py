@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.medical_imaging import data, preprocessing
+from apps.medical_imaging.readers import depth
 from shared import batch, cli, files, progress
 from shared.serving import bundle, engines
 
@@ -32,7 +33,11 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     notes = [f"{source.name}: {note}" for source in listed for note in source.notes]
     for note in notes:
         log.warning("%s", note)
-    answer, class_names, identity = _open(arguments)
+    answer, class_names, identity, bits = _open(arguments)
+    dark = [depth.note(source.name, depth.used([each.item for each in source.entries]), bits=bits) for source in listed]
+    for note in filter(None, dark):
+        log.warning("%s", note)
+    notes += filter(None, dark)
     rows = min(arguments.chunk_rows, CHUNK_ROWS)
     inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
     with progress.rows("images scored", arguments.input) as advance:
@@ -108,13 +113,14 @@ def grey_bits(loaded: bundle.Bundle) -> int:
     return int(loaded.extra(preprocessing.FILE)["grey_bits"])
 
 
-def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[str, str]]:
-    """Return how to answer images, the classes, and what identifies the model to a resumed call."""
+def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[str, str], int]:
+    """Return how to answer images, the classes, what identifies the model to a resumed call, and the bits it reads."""
     if arguments.model_dir is not None:
         loaded = engines.load(arguments.model_dir, arguments.engine)
         names = tuple(loaded.extra("decision.json")["class_names"])
-        return lambda items: ask(loaded, items), names, {"model": str(loaded.path), "engine": loaded.engine.name}
+        identity = {"model": str(loaded.path), "engine": loaded.engine.name}
+        return lambda items: ask(loaded, items), names, identity, grey_bits(loaded)
     from apps.medical_imaging import scoring
 
     run = scoring.open_run(arguments.run_dir)
-    return run.say, run.rule.class_names, {"model": files.sha256(run.folder.model)}
+    return run.say, run.rule.class_names, {"model": files.sha256(run.folder.model)}, run.grey_bits

@@ -266,3 +266,9 @@ def test_two_sources_of_one_name_are_counted_apart(tmp_path: pathlib.Path) -> No
     assert sum(part["classes"]["road-1"] for part in counts) == 6
     assert sum(part["classes"]["road-2"] for part in counts) == 12
     assert all(sum(part["classes"].values()) == part["rows"] for part in counts)
+
+
+def test_coco_images_keep_the_part_that_they_say(tmp_path: pathlib.Path) -> None:
+    said = [("a", "train"), ("b", "val"), ("c", "test")]
+    images = [{"id": number, "file_name": f"{name}.png", "split": part} for number, (name, part) in enumerate(said, 1)]
+    assert load(coco(tmp_path, images=images)).fixed_parts.tolist() == ["train", "validation", "test"]

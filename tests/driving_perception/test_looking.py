@@ -57,7 +57,10 @@ def test_images_of_every_kind_are_read_and_other_files_counted(tmp_path: pathlib
         # Lossy kinds and 256 colours move values a little; inks and colours that were mixed up would move them far.
         difference = np.abs(found.images.decode(row).astype(float) - np.asarray(picture(), float))
         assert difference.mean() < 20, found.images.names[row]
-    assert found.notes == ("4 files not read: .txt x2, .mp4 x1, no suffix x1",)
+    assert found.notes == (
+        "4 files not read: .txt x2, .mp4 x1, no suffix x1",
+        "3 images hold the same content as another one, under a name of their own",
+    )
 
 
 def test_predict_takes_the_same_images_beside_videos_and_counts_the_rest(tmp_path: pathlib.Path) -> None:

@@ -91,6 +91,15 @@ def voc_sets(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
+def lists_in_the_root(make: Callable[[pathlib.Path], pathlib.Path], folder: pathlib.Path) -> pathlib.Path:
+    """Move the lists of a set to the folder itself, as MMDetection's and PaddleDetection's users have them."""
+    for path in sorted(make(folder).rglob("ImageSets/**/*.txt")):
+        if "_" not in path.stem:
+            path.rename(folder / path.name)
+    shutil.rmtree(folder / "ImageSets")
+    return folder
+
+
 def kitti_sets(folder: pathlib.Path) -> pathlib.Path:
     roads.kitti(folder / "training", {name: [roads.kitti_line("Car", "1 1 20 20")] for name in NAMES})
     (folder / "ImageSets").mkdir()
@@ -170,6 +179,8 @@ ROOTS: dict[str, Callable[[pathlib.Path], pathlib.Path]] = {
     "VOC, ImageSets": voc_sets,
     "VOC, Roboflow": voc_roboflow,
     "KITTI, ImageSets": kitti_sets,
+    "VOC, lists in the root": lambda folder: lists_in_the_root(voc_sets, folder),
+    "KITTI, lists in the root": lambda folder: lists_in_the_root(kitti_sets, folder),
     "COCO, its own layout": coco_own,
     "COCO, Roboflow": coco_roboflow,
     "tables": tables,
@@ -318,6 +329,7 @@ def test_a_copy_of_a_test_image_does_not_train(tmp_path: pathlib.Path) -> None:
     split, certificate = data.split(found, seed=0)
     assert split.part.tolist() == [splits.LEFT_OUT if name == "f001" else part for name, part in PARTS.items()]
     assert any("1 images of official parts are equal" in note for note in certificate["checks"]["notes"])
+    assert "1 images hold the same content as another one, under a name of their own" in found.notes
 
 
 def test_one_part_alone_names_no_split(tmp_path: pathlib.Path) -> None:

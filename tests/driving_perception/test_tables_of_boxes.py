@@ -260,3 +260,54 @@ def test_the_fingerprint_changes_with_pixels(tmp_path: pathlib.Path) -> None:
     roads.picture(tmp_path / "c.png", seed=77)
     assert data.load([str(tmp_path)]).sha256 != before.sha256
     assert np.array_equal(before.boxes.xyxy, data.load([str(tmp_path)]).boxes.xyxy)
+
+
+@pytest.mark.parametrize("name", ["class_id", "CategoryID", "label id"])
+def test_numbers_of_classes_are_no_reason_to_call_every_box_one_class(name: str, tmp_path: pathlib.Path) -> None:
+    text = PLAIN.replace("class", name).replace("car", "1").replace("bus", "2").replace("person", "3")
+    with pytest.raises(errors.InputError, match=r"class '1' has no meaning here .*--class-file"):
+        load(tmp_path, text)
+    meaning = tmp_path / "meaning.json"
+    meaning.write_text('{"1": "car", "2": "bus", "3": "person"}')
+    found = load(tmp_path, text, class_file=meaning)
+    assert [found.class_names[label] for label in found.boxes.label] == ["car", "bus", "person"]
+
+
+def test_boxes_without_a_column_of_classes_are_counted_as_one_class_with_a_note(tmp_path: pathlib.Path) -> None:
+    rows = lines(*(row[:-1] for row in ROWS))
+    found = load(tmp_path, f"{HEADER.removesuffix(',class')}\n{rows}")
+    assert any("no column is named class: all boxes count as 'car'" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("name", ["split", "Subset", "set", "Dataset_type", "PART"])
+def test_a_column_of_parts_is_kept_by_any_of_its_usual_names(name: str, tmp_path: pathlib.Path) -> None:
+    parts = ("TRAIN", "validate", "Test")
+    found = load(tmp_path, f"{HEADER},{name}\n{lines(*((*row, part) for row, part in zip(ROWS, parts, strict=True)))}")
+    assert found.fixed_parts.tolist() == ["train", "validation", "test"]
+    assert found.columns[name] == "official part"
+
+
+def test_a_column_called_set_that_names_no_part_is_not_read_and_says_so(tmp_path: pathlib.Path) -> None:
+    found = load(tmp_path, f"{HEADER},set\n{lines(*((*row, 'winter') for row in ROWS))}")
+    assert found.fixed_parts.tolist() == ["", "", ""]
+    assert found.columns["set"] == "not read: none of its cells is train, validation or test, such as 'winter'"
+    with pytest.raises(errors.InputError, match="part 'winter' is none of"):
+        load(tmp_path, f"{HEADER},set\n{lines((*ROWS[0], 'train'), (*ROWS[1], 'winter'), (*ROWS[2], 'test'))}")
+
+
+def test_open_images_is_read_without_suffixes_in_fractions_and_with_its_groups(tmp_path: pathlib.Path) -> None:
+    header = "ImageID,Source,LabelName,XMin,XMax,YMin,YMax,IsGroupOf"
+    rows = [("a", "x", "Car", 0.5, 0.75, 0, 0.5, 0), ("b", "x", "Car", 0.25, 0.5, 0.25, 0.75, 1)]
+    found = load(tmp_path, f"{header}\n{lines(*rows)}")
+    width, height = roads.WIDTH, roads.HEIGHT
+    assert corners(found) == [
+        [width / 2, 0, width * 3 / 4, height / 2],
+        [width / 4, height / 4, width / 2, height * 3 / 4],
+    ]
+    assert found.boxes.kind.tolist() == [box.OBJECT, box.REGION]
+
+
+def test_a_table_without_a_needed_column_names_it_and_what_is_there(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "train.csv").write_text("image_id,width,bbox\na.png,9,1 2 3 4\n")
+    with pytest.raises(errors.InputError, match="none for xmin, ymin, xmax, ymax, but 'image_id', 'width', 'bbox'"):
+        data.load([str(tmp_path / "train.csv")])

@@ -205,3 +205,10 @@ def test_padding_is_known_by_its_bits_whatever_its_sign(
 def test_values_of_8_bits_in_16_are_taken_as_they_are() -> None:
     values = np.array([[10, 20], [128, 200]])
     np.testing.assert_allclose(grey(written(values, BitsStored=8, HighBit=7)), values / 255, atol=1e-7)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_signed_values_without_a_window_do_not_overflow_their_own_type(bits):
+    values = values_of(bits, signed=True)
+    source = written(values, BitsAllocated=bits, BitsStored=bits, HighBit=bits - 1, PixelRepresentation=1)
+    np.testing.assert_allclose(grey(source), (values - values.min()) / np.ptp(values), atol=1e-6)

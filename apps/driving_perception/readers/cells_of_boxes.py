@@ -14,6 +14,7 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from apps.driving_perception.readers import entries
 from shared import errors
 from shared.sources import cells, delimited
 
@@ -24,11 +25,15 @@ ROLES = {
     "ymin": ("ymin", "y1", "top", "y_min"),
     "xmax": ("xmax", "x2", "right", "x_max"),
     "ymax": ("ymax", "y2", "bottom", "y_max"),
-    "class": ("class", "label", "name", "category", "class_name"),
+    # Numbers of classes come last: what they mean is for --class-file to say.
+    "class": (
+        *("class", "label", "name", "category", "class_name", "category_name", "label_name", "object_class", "type"),
+        *("class_id", "category_id", "label_id"),
+    ),
     "width": ("width", "image_width", "img_width", "im_width"),
     "height": ("height", "image_height", "img_height", "im_height"),
     "kind": ("kind",),
-    "ignore": ("ignore", "iscrowd", "crowd"),
+    "ignore": ("ignore", "ignored", "is_crowd", "crowd", "is_group_of"),
     "occlusion": ("occlusion", "occluded"),
     "truncation": ("truncation", "truncated"),
     "distance": ("distance", "distance_m", "depth"),
@@ -38,13 +43,15 @@ ROLES = {
     "seconds": ("seconds", "time", "timestamp"),
     "time_of_day": ("time_of_day", "timeofday"),
     "weather": ("weather",),
-    "part": ("part", "split"),
+    "part": ("part", "split", "subset", "set", "dataset_type"),
     "known_classes": ("known_classes",),
 }
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 NEEDED = ("image", *CORNERS)
 NUMBERS = (*CORNERS, "width", "height", "occlusion", "truncation", "distance", "track", "number", "seconds")
 _FLAGS = ("occlusion", "truncation")
+# What else may be meant by these names, where no cell is a part.
+_MAY_BE_OTHER = frozenset(("subset", "set", "datasettype"))
 _WORDS = {
     "image": "image",
     "xmin": "box: left edge",
@@ -96,16 +103,21 @@ class Table:
 
 
 def roles(header: Sequence[str]) -> dict[str, str]:
-    """Return the column of each role that a header has, whatever the case and the blanks around.
+    """Return the column of each role that a header has, whatever the case and separators.
 
     >>> roles([" Filename", "X1", "y1", "x2", "y2", "note"])["image"]
     ' Filename'
     """
-    lower: dict[str, str] = {}
+    known: dict[str, str] = {}
     for column in header:
-        lower.setdefault(column.strip().lower().replace(" ", "_").replace("-", "_"), column)
-    found = {role: next((lower[name] for name in names if name in lower), None) for role, names in ROLES.items()}
+        known.setdefault(_plain(column), column)
+    spelled = {role: [_plain(name) for name in names] for role, names in ROLES.items()}
+    found = {role: next((known[name] for name in names if name in known), None) for role, names in spelled.items()}
     return {role: column for role, column in found.items() if column is not None}
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def header(file: pathlib.Path) -> list[str]:
@@ -143,7 +155,7 @@ def read(file: pathlib.Path, *, decimal: cells.Decimal) -> Table:
         columns=_said(names, found),
         notes=notes,
     )
-    return _without_sizes_of_boxes(table, found)
+    return _without_other_sets(_without_sizes_of_boxes(table, found), found)
 
 
 def _check_header(file: pathlib.Path, names: Sequence[str], found: Mapping[str, str]) -> None:
@@ -153,7 +165,8 @@ def _check_header(file: pathlib.Path, names: Sequence[str], found: Mapping[str, 
     missing = [name for name in NEEDED if name not in found]
     if missing:
         raise errors.InputError(
-            f"{file}: expected the columns {', '.join(NEEDED)}. Received: none for {', '.join(missing)}"
+            f"{file}: expected the columns {', '.join(NEEDED)}. Received: none for {', '.join(missing)}, but "
+            f"{', '.join(map(repr, names))}"
         )
 
 
@@ -277,3 +290,14 @@ def _without_sizes_of_boxes(table: Table, found: Mapping[str, str]) -> Table:
     columns = {**table.columns, **{found[side]: f"not read: it is the box's {side}" for side, _, _ in sides}}
     numbers = {role: values for role, values in table.numbers.items() if role not in ("width", "height")}
     return dataclasses.replace(table, numbers=numbers, columns=columns)
+
+
+def _without_other_sets(table: Table, found: Mapping[str, str]) -> Table:
+    """Leave out a column called set or the like that names no part in any cell."""
+    column = found.get("part", "")
+    cell = next((cell for cell in table.text.get("part", ()) if cell), "")
+    if _plain(column) not in _MAY_BE_OTHER or any(cell.lower() in entries.PARTS for cell in table.text["part"]):
+        return table
+    why = f"none of its cells is train, validation or test, such as {cell!r}" if cell else "it is empty"
+    text = {role: values for role, values in table.text.items() if role != "part"}
+    return dataclasses.replace(table, text=text, columns={**table.columns, column: f"not read: {why}"})

@@ -227,7 +227,7 @@ def _entry(
         sequence="" if sequence is None else str(sequence),
         time_of_day=str(image.get("time_of_day") or ""),
         weather=str(image.get("weather") or ""),
-        part=entries.part(image.get("part")) or part,
+        part=entries.part(image.get("part", image.get("split"))) or part,
         known=None if known is None else tuple(map(str, known)),
         problem=problem or wrong,
         **said,

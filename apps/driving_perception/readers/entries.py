@@ -24,7 +24,7 @@ RENDERED = "SYNTHETIC"
 # What sources call the official parts.
 PARTS = {
     **{name: "train" for name in ("train", "training", "trainval")},
-    **{name: "validation" for name in ("validation", "valid", "val", "dev", "minival")},
+    **{name: "validation" for name in ("validation", "validate", "valid", "val", "dev", "minival")},
     **{name: "test" for name in ("test", "testing")},
 }
 

@@ -59,6 +59,7 @@ def assemble(
     number = np.repeat(np.arange(len(sources)), [len(each) for each in checked])
     boxes, dropped = _boxes(images, names)
     hashes, titles = np.array([image.digest for image in images], np.uint64), _titles(sources)
+    copies = len(hashes) - len(np.unique(hashes))
     known = [
         _known(image, sources[source], names, meanings) for image, source in zip(images, number.tolist(), strict=True)
     ]
@@ -83,7 +84,7 @@ def assemble(
         sources=number.astype(np.int64),
         source_names=tuple(titles),
         sha256="",
-        notes=tuple(_notes(notes, bad=bad, dropped=dropped)),
+        notes=tuple(_notes(notes, bad=bad, dropped=dropped, copies=copies)),
         quarantined=bad,
         synthetic=any(source.synthetic for source in sources),
         columns=_columns(sources, titles),
@@ -179,8 +180,10 @@ def _unique(
     return _objects(names)
 
 
-def _notes(given: Sequence[str], *, bad: int, dropped: int) -> list[str]:
+def _notes(given: Sequence[str], *, bad: int, dropped: int, copies: int) -> list[str]:
     notes = [*given]
+    if copies:
+        notes.append(f"{copies:,} images hold the same content as another one, under a name of their own")
     if dropped:
         notes.append(f"{dropped:,} boxes are of classes that are not to be found here: they do not count")
     if bad:

@@ -2,7 +2,7 @@
 
 import collections
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from apps.driving_perception.readers import entries, place
@@ -74,12 +74,21 @@ def settle(listed: Iterable[Listed], *, where: str) -> Parts:
 
 
 def lists(folder: pathlib.Path, below: place.Place) -> list[pathlib.Path]:
-    """Return the lists of an ImageSets folder, of Pascal VOC and of KITTI's users: train.txt, val.txt, ..."""
-    for name in ("ImageSets/Main", "ImageSets"):
+    """Return the lists of an ImageSets folder, of Pascal VOC and of KITTI's users, or those of the folder itself."""
+    for name in ("ImageSets/Main", "ImageSets", ""):
         found = [path for path in below.direct(folder / name, ".txt") if path.stem.lower() in entries.PARTS]
         if found:
             return found
     return []
+
+
+def called(found: Sequence[pathlib.Path]) -> str:
+    """Return what to call lists in words.
+
+    >>> called([pathlib.Path("v/ImageSets/Main/a.txt")]), called([pathlib.Path("v/a.txt"), pathlib.Path("v/b.txt")])
+    ('ImageSets', 'a.txt, b.txt')
+    """
+    return "ImageSets" if "ImageSets" in found[0].parts else ", ".join(path.name for path in found)
 
 
 def by_list(

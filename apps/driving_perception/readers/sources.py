@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable
 
 from apps.driving_perception import config
-from apps.driving_perception.readers import bdd100k, coco, entries, kitti, place, table, voc, yolo
+from apps.driving_perception.readers import bdd100k, cells_of_boxes, coco, entries, kitti, place, table, voc, yolo
 from shared import errors
 from shared.sources import folders
 
@@ -59,6 +59,9 @@ def _read(files: place.Place, *, options: entries.Options, data_format: str) -> 
         return _joined(files, {name: _by(each, kind, options) for name, (each, kind) in parts.items()})
     if kind:
         return _by(files, kind, options)
+    if options.labelled and files.is_file and files.path.suffix.lower() in cells_of_boxes.SUFFIXES:
+        # It says which columns are missing.
+        return table.read(files, options=options)
     if options.labelled:
         raise errors.InputError(
             f"{files.path}: expected labelled images: {', '.join(_TESTS)}. Received: a file or folder that is none of "

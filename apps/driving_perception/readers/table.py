@@ -23,7 +23,7 @@ _OURS = ("split.csv", "quarantine.csv")
 
 
 class _Images(NamedTuple):
-    """The images around a table, by their paths below the folder and by their own names."""
+    """The images around a table, by their paths below the folder, and by their own names with and without suffix."""
 
     by_path: dict[str, pathlib.Path]
     by_name: dict[str, list[str]]
@@ -59,7 +59,9 @@ def read(files: place.Place, *, options: entries.Options) -> entries.Source:
     pictures = files.pictures()
     images = _Images({files.below(path): path for path in pictures}, {})
     for name in images.by_path:
-        images.by_name.setdefault(pathlib.PurePath(name).name, []).append(name)
+        path = pathlib.PurePath(name)
+        for spelled in {path.name, entries.stem(path)}:
+            images.by_name.setdefault(spelled, []).append(name)
     parts = ["" if len(tables) == 1 else place.part_of_name(table.file.stem) for table in tables]
     listed = [
         entry for table, part in zip(tables, parts, strict=True) for entry in _entries(table, images, options, part)
@@ -85,6 +87,12 @@ def read(files: place.Place, *, options: entries.Options) -> entries.Source:
         vocabulary=list(dict.fromkeys(names)),
         notes=[
             *(note for table in tables for note in table.notes),
+            *(
+                f"{table.file.name}: no column is named class: all boxes count as {options.single_class!r} "
+                "(--single-class)"
+                for table in tables
+                if "class" not in table.text and options.labelled
+            ),
             *_notes(named, bare=len(bare), elsewhere=len(rest) - len(bare)),
             *(
                 [

@@ -52,11 +52,11 @@ def read(files: place.Place) -> entries.Source:
         known = {entries.stem(entry.item): entry.item for entry in found if isinstance(entry.item, pathlib.Path)}
         parts = official.settle(
             official.by_list(lists, lambda line, _: known.get(line) or known.get(_stem(line)), folder=files.folder),
-            where=f"{files.folder}, ImageSets",
+            where=f"{files.folder}, {official.called(lists)}",
         )
         notes += [
-            official.counted(parts, where="ImageSets"),
-            official.left_out(known.values(), parts, where="ImageSets"),
+            official.counted(parts, where=official.called(lists)),
+            official.left_out(known.values(), parts, where=official.called(lists)),
         ]
         found = [
             *(entry._replace(part=parts.of[entry.item]) for entry in found if entry.item in parts.of),

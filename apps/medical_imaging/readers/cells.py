@@ -107,6 +107,21 @@ def choose(table: pd.DataFrame, names: Sequence[str], given: str | None, *, wher
     return next((by_key[plain(name)] for name in names if plain(name) in by_key), None)
 
 
+def canonical(names: Sequence[str], meant: Sequence[str]) -> dict[str, str]:
+    """Return column -> the name that a format gives it, whatever its case and separators; the first of two.
+
+    >>> canonical(["patient id", "Patient_ID", "note"], ("Patient ID",))
+    {'patient id': 'Patient ID'}
+    """
+    known = {plain(name): name for name in meant}
+    found: dict[str, str] = {}
+    for name in names:
+        said = known.get(plain(name))
+        if said is not None and said not in found.values():
+            found[name] = said
+    return found
+
+
 def attributes(row: dict[str, str], columns: dict[str, str]) -> dict[str, object]:
     """Return the attributes that a row's cells give; what cannot be understood counts as missing."""
     found = {name: attribute(name, row[column]) for name, column in columns.items()}

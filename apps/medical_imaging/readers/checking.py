@@ -177,9 +177,13 @@ def without(batches: Iterable[Batch], gone: Container[tuple[str, int]]) -> list[
     return found
 
 
-def notes(*, quarantined: int, repeated: int) -> list[str]:
-    """Say how many rows do not count, and why."""
+def notes(batches: Iterable[Batch], *, quarantined: int, repeated: int) -> list[str]:
+    """Say how many rows do not count, and why; and how many of those that do are copies."""
     said = []
+    hashes = [digest for batch in batches for digest in batch.hashes]
+    copies = len(hashes) - len(set(hashes))
+    if copies:
+        said.append(f"{copies:,} images hold the same content as another one, under a name of their own")
     if repeated:
         said.append(f"{repeated:,} rows list an image again with the same label: each image counts once")
     if quarantined:

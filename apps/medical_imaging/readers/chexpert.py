@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, entries, findings, folders, kinds, records, tables
+from apps.medical_imaging.readers import cells, columns, entries, findings, folders, kinds, naming, records, tables
 from shared import errors
 from shared.sources import folders as listings
 
@@ -33,7 +33,7 @@ def found_in(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def is_chexpert(path: pathlib.Path) -> bool:
     """Tell a table of CheXpert by its columns."""
-    names = set(_canonical(records.header(path)).values())
+    names = set(cells.canonical(records.header(path), _COLUMNS).values())
     held = len(names & set(FINDINGS))
     return "Path" in names and (
         bool(held and names & set(_VIEWS)) or held >= _MOST or bool(held and path.name in NAMES)
@@ -54,8 +54,8 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     found = [entry for each, table, _ in read_ones for entry in _entries(each, table, chosen, options)]
     found += [entry for _, _, broken in read_ones for entry in broken]
     words: dict[str, str] = {}
-    for _, table, _ in read_ones:
-        words |= _roles(table, chosen if options.labelled else ())
+    for each, table, _ in read_ones:
+        words |= _roles(table, chosen if options.labelled else (), columns.added(table, options, where=str(each)))
     notes = [_BLANK, *_unread(path, paths, found, options)]
     missing = [name for name in FINDINGS if not options.label_columns and name not in chosen]
     if missing:
@@ -66,19 +66,7 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
 
 def _table(path: pathlib.Path) -> tuple[pd.DataFrame, list[entries.Entry]]:
     table, broken = records.read(path)
-    names = _canonical([str(column) for column in table.columns])
-    return table.rename(columns=names), broken
-
-
-def _canonical(names: Sequence[str]) -> dict[str, str]:
-    """Return column -> the name that CheXpert gives it, whatever its case and separators; the first of two."""
-    known = {cells.plain(name): name for name in _COLUMNS}
-    found: dict[str, str] = {}
-    for name in names:
-        meant = known.get(cells.plain(name))
-        if meant is not None and meant not in found.values():
-            found[name] = meant
-    return found
+    return table.rename(columns=cells.canonical([str(column) for column in table.columns], _COLUMNS)), broken
 
 
 def _chosen(read: Sequence[pd.DataFrame], options: entries.Options, *, where: str) -> tuple[str, ...]:
@@ -103,25 +91,31 @@ def _entries(
     wrong = [set(column.wrong.tolist()) for column in read]
     values = np.stack([column.values for column in read], axis=1) if read else np.zeros((len(table), 0))
     found = []
+    added = columns.added(table, options, where=str(path))
     for place, (line, row) in enumerate(records.rows(table)):
         item = _locate(row["Path"], path.parent)
         slip = next((name for name, places in zip(names, wrong, strict=True) if place in places), None)
         problem = "" if item else f"no such image: {entries.excerpt(row['Path'])!r}"
         if slip is not None and options.labelled:
             problem = tables.not_a_finding(slip, row[slip])
-        patient = _PATIENT.search(row["Path"])
         entry = entries.Entry(
             name=row["Path"],
             item=item or path,
             file=str(path),
             row=line,
-            patient=patient[0] if patient else "",
-            part=_part(path, row["Path"]),
+            patient=added.patients[place] or _patient(row["Path"]),
+            part=added.parts[place] or _part(path, row["Path"]),
             attributes=_attributes(row),
             problem=problem,
         )
         found.append(findings.labelled(entry, tuple(values[place].tolist()), chosen, options=options))
     return found
+
+
+def _patient(cell: str) -> str:
+    """Return the patient that a path says: patient00001 of CheXpert, p10000032 of MIMIC-CXR."""
+    match = _PATIENT.search(cell)
+    return match[0] if match else naming.place(pathlib.PurePosixPath(cell.strip())).patient
 
 
 def _part(table: pathlib.Path, cell: str) -> str:
@@ -141,9 +135,11 @@ def _attributes(row: dict[str, str]) -> dict[str, object]:
     return cells.attributes(given, {name: name for name in given})
 
 
-def _roles(table: pd.DataFrame, chosen: Sequence[str]) -> dict[str, str]:
+def _roles(table: pd.DataFrame, chosen: Sequence[str], added: columns.Added) -> dict[str, str]:
+    rest = [word for word, column in (("patient", added.patient), ("part", added.part)) if column is None]
     known = {
-        "Path": "image, patient and part",
+        **added.words,
+        "Path": " and ".join(filter(None, (", ".join(["image", *rest[:-1]]), *rest[-1:]))),
         "Sex": "attribute: sex",
         "Age": "attribute: age",
         **dict.fromkeys(_VIEWS, "attribute: view"),

@@ -46,6 +46,24 @@ _MOSTLY = 0.8
 _SHOWN = 5
 
 
+class Added(NamedTuple):
+    """Columns that a table of a known format has besides the format's own.
+
+    Attributes:
+        patient: That of patient ids, or None.
+        part: That of official parts, or None.
+        patients: The patient of each row, ``""`` where none is said.
+        parts: The official part of each row, likewise.
+        words: Column -> its role, in words.
+    """
+
+    patient: str | None
+    part: str | None
+    patients: list[str]
+    parts: list[str]
+    words: dict[str, str]
+
+
 class Roles(NamedTuple):
     """The columns of a table.
 
@@ -93,8 +111,27 @@ def roles(table: pd.DataFrame, options: entries.Options, *, path: pathlib.Path) 
         str(column): said.get(str(column), f"not read: {strange.get(column, 'its name says no role')}")
         for column in table.columns
     }
-    notes = (*_notes(words, chosen, where=path.name, guessed=guessed), *cells.not_understood(table, known))
+    understood = cells.with_points(table, known, decimal=options.decimal)
+    notes = (*_notes(words, chosen, where=path.name, guessed=guessed), *cells.not_understood(understood, known))
     return Roles(image, patient, part, known, chosen, guessed, words, notes)
+
+
+def added(table: pd.DataFrame, options: entries.Options, *, where: str) -> Added:
+    """Return patients and official parts that users join to a table of a known format (MIMIC-CXR: subject_id, split).
+
+    Raises:
+        errors.InputError: The column of patients that was named is missing, or a cell of a part column is no part.
+    """
+    patient = cells.choose(table, PATIENT_COLUMNS, options.patient_column, where=where, option="--patient-column")
+    part, words = _part(table, {patient: "patient"} if patient else {}, options, where=where)
+    none = [""] * len(table)
+    return Added(
+        patient=patient,
+        part=part,
+        patients=cells.patients(table[patient].tolist()) if patient else none,
+        parts=[entries.part_of(cell) for cell in table[part]] if part else none,
+        words=words,
+    )
 
 
 def _part(

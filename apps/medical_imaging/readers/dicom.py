@@ -183,7 +183,9 @@ def _shown(values: npt.NDArray[Any], dataset: pydicom.Dataset, padding: npt.NDAr
         return window(values, center=center, width=width, function=_text(dataset, "VOILUTFunction") or "LINEAR")
     inside = values[~padding] if padding.any() and not padding.all() else values
     low, high = (0, _largest(dataset)) if _is_8_bit(dataset) else (inside.min(), inside.max())
-    return np.clip((values - low) / max(float(high) - float(low), 1e-12), 0, 1)
+    # In their own type, signed values from -128 to 127 would overflow.
+    shown: Floats = np.clip((values.astype(np.float64) - float(low)) / max(float(high) - float(low), 1e-12), 0, 1)
+    return shown
 
 
 def window(values: npt.NDArray[Any], *, center: float, width: float, function: str = "LINEAR") -> Floats:

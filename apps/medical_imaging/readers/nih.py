@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import cells, entries, findings, folders, kinds, labels, records
+from apps.medical_imaging.readers import cells, columns, entries, findings, folders, kinds, labels, records
 from shared import errors
 from shared.sources import folders as listings
 
@@ -43,7 +43,7 @@ def found_in(folder: pathlib.Path) -> pathlib.Path | None:
 
 def is_nih(path: pathlib.Path) -> bool:
     """Tell a table of NIH ChestX-ray14 by its columns."""
-    return set(_COLUMNS) <= set(records.header(path))
+    return set(_COLUMNS) <= set(cells.canonical(records.header(path), _COLUMNS).values())
 
 
 def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
@@ -58,6 +58,7 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     if table_path is None:
         raise errors.InputError(f"{folder}: expected a table {PATTERN}. Received: none")
     table, found = records.read(table_path)
+    table = table.rename(columns=cells.canonical([str(column) for column in table.columns], _COLUMNS))
     findings.require(table, _COLUMNS, where=str(table_path))
     chosen = findings.chosen(options, FINDINGS, where=str(table_path))
     listed = listings.listing(folder, follow_links=options.follow_links)
@@ -67,7 +68,8 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     boxes = _boxes(folder, chosen)
     known = cells.attribute_columns(table)
     patients = cells.patients(table["Patient ID"].tolist())
-    for (line, row), name, patient in zip(records.rows(table), names, patients, strict=True):
+    added = columns.added(table, options, where=str(table_path))
+    for (line, row), name, patient, part in zip(records.rows(table), names, patients, added.parts, strict=True):
         values, problem = _values(row["Finding Labels"], chosen)
         item = places.files.get(name)
         entry = entries.Entry(
@@ -76,7 +78,7 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
             file=str(table_path),
             row=line,
             patient=patient or _patient_of(name),
-            part=parts.get(name, ""),
+            part=parts.get(name, part),
             attributes=cells.attributes(row, known),
             boxes=boxes.get(name),
             problem=(problem if options.labelled else "")
@@ -87,7 +89,7 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     others = [path for path in listed.files if not kinds.is_image(path) and path not in read_too]
     notes = [*listed.notes, *places.notes, *about_parts, *cells.not_understood(table, known)]
     notes += [*folders.unlisted([entry.item for entry in found], listed.files), *folders.left_out(others)]
-    words = findings.roles(table, _roles(known), ["Finding Labels"] if options.labelled else [])
+    words = findings.roles(table, added.words | _roles(known), ["Finding Labels"] if options.labelled else [])
     return findings.source(folder.resolve().name, found, chosen, columns=words, notes=tuple(notes))
 
 

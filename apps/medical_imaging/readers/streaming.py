@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import entries, images, kinds, sources
+from apps.medical_imaging.readers import checking, entries, images, kinds, sources
 from shared import errors
 
 log = logging.getLogger("fieldnets")
@@ -22,7 +22,8 @@ def chunks(inputs: Iterable[entries.Source], *, chunk_rows: int) -> Iterator[tup
     """Yield at most ``chunk_rows`` images at a time, with a frame of columns file (str) and row (int64, from 1).
 
     Encoded files come as they are, even where they are no image, so that each gets an answer. DICOM and arrays come as
-    (h, w, 1 or 3) float32 in [0, 1]; DICOM that cannot be decoded comes as empty bytes, with a warning.
+    (h, w, 1 or 3) float32 in [0, 1]; DICOM that cannot be decoded, and an array that training would refuse, come as
+    empty bytes, with a warning.
 
     Raises:
         errors.InputError: A table names a file that does not exist, or has a row that does not fit.
@@ -53,6 +54,10 @@ def pixels(entry: entries.Entry) -> Pixels:
     """Read one image."""
     if entry.problem and _is_listed(entry):
         raise errors.InputError(f"{entry.file}, row {entry.row}: expected an image file. Received: {entry.problem}")
+    fault = "" if isinstance(entry.item, pathlib.Path) else checking.array_problem(entry.item)
+    if fault:
+        log.warning("%s, row %d: %s", entry.file, entry.row, fault)
+        return b""
     try:
         return images.read(entry.item, name=entry.name)
     except errors.InputError as error:

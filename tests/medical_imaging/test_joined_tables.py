@@ -1,0 +1,109 @@
+"""Tables of known formats with columns that users joined to them: patients and official parts are kept."""
+
+import argparse
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from apps.medical_imaging import data, predict
+from shared import errors
+from tests.medical_imaging import pictures
+
+FINDINGS = ("No Finding", "Cardiomegaly", "Edema", "Pneumonia", "Pneumothorax", "Lung Lesion")
+SPLITS = ["train", "train", "validate", "test", "TEST", "Train"]
+
+
+def mimic(folder, *, patients=True, splits=None):
+    """Write what joining the tables of MIMIC-CXR gives: two images of each patient."""
+    paths = [f"files/p10/p1000{row // 2:04d}/s5000{row:04d}/{row}.jpg" for row in range(6)]
+    for row, path in enumerate(paths):
+        pictures.put(folder / path, pictures.encoded(row, kind="JPEG"))
+    table = pd.DataFrame({"path": paths, "ViewPosition": "PA"})
+    if patients:
+        table["subject_id"] = [f"{10_000_000 + row // 3}" for row in range(6)]
+    if splits:
+        table["split"] = splits
+    every = [*FINDINGS, "Lung Opacity", "Consolidation", "Atelectasis", "Pleural Effusion"]
+    for number, name in enumerate(every):
+        table[name] = [1.0 if (row + number) % 2 else 0.0 for row in range(6)]
+    table.to_csv(folder / "joined.csv", index=False)
+    return str(folder / "joined.csv")
+
+
+def test_parts_and_patients_joined_to_chexpert_labels_are_kept(tmp_path):
+    found = data.load([mimic(tmp_path, splits=SPLITS)])
+    assert found.fixed_parts.tolist() == ["train", "train", "validation", "test", "test", "train"]
+    assert found.patients.tolist() == ["10000000"] * 3 + ["10000001"] * 3
+    assert (found.columns["split"], found.columns["subject_id"]) == ("official part", "patient")
+    assert found.columns["Path"] == "image"
+
+
+def test_a_joined_cell_that_is_no_part_is_refused_with_its_row(tmp_path):
+    path = mimic(tmp_path, splits=[*SPLITS[:-1], "fold 3"])
+    with pytest.raises(errors.InputError, match="row 7, column 'split': expected train, validation or test"):
+        data.load([path])
+
+
+def test_folders_of_mimic_say_the_patient_where_no_column_does(tmp_path):
+    found = data.load([mimic(tmp_path, patients=False)])
+    assert found.patients.tolist() == [f"p1000{row // 2:04d}" for row in range(6)]
+    assert found.columns["Path"] == "image, patient and part"
+
+
+@pytest.mark.parametrize(
+    "header", [("image_index", "FINDING LABELS", "PatientID"), ("ImageIndex", "Findinglabels", "patient id")]
+)
+def test_nih_is_known_whatever_case_and_separators_and_keeps_a_joined_part(tmp_path, header):
+    names = [f"{row:08d}_000.png" for row in range(4)]
+    pictures.place(tmp_path, [f"images/{name}" for name in names])
+    said = [["Mass", "No Finding", "Mass|Edema", "Edema"], ["7", "7", "8", "9"], ["train", "train", "val", "test"]]
+    table = pd.DataFrame(dict(zip([*header, "Split"], [names, *said], strict=True)))
+    table.to_csv(tmp_path / "sample.csv", index=False)
+    found = data.load([str(tmp_path)])
+    assert found.fixed_parts.tolist() == ["train", "train", "validation", "test"]
+    assert found.patients.tolist() == ["7", "7", "8", "9"]
+    assert found.labels[:, found.class_names.index("Mass")].tolist() == [1, 0, 1, 0]
+
+
+def test_ages_with_decimal_commas_that_are_read_are_not_called_missing(tmp_path):
+    pictures.place(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "t.csv").write_text("image;label;age\na.png;ill;12,5\nb.png;well;63,0\n")
+    found = data.load([str(tmp_path / "t.csv")])
+    assert found.attributes["age"].tolist() == [12.5, 63.0]
+    assert not [note for note in found.notes if "missing" in note]
+
+
+@pytest.mark.parametrize("array", [np.full((2, 8, 8), 200, np.int32), np.full((2, 8, 8), 200.0)])
+def test_an_array_that_training_refuses_is_invalid_in_predict_and_no_black_image(tmp_path, array, caplog):
+    np.savez(tmp_path / "set.npz", train_images=array)
+    ((table, items),) = data.streamed([data.listed(tmp_path / "set.npz")], chunk_rows=8)
+    assert items == [b"", b""]
+    assert table["row"].tolist() == [1, 2]
+    assert "train_images, row 2: an array of" in caplog.text
+
+
+def test_a_set_that_was_unpacked_twice_is_noted(tmp_path):
+    pictures.place(tmp_path / "set", ["train/ill/a.png", "train/well/b.png", "test/ill/c.png"])
+    assert not [note for note in data.load([str(tmp_path / "set")]).notes if "same content" in note]
+    shutil.copytree(tmp_path / "set", tmp_path / "set" / "set")
+    found = data.load([str(tmp_path / "set")])
+    assert len(found.labels) == 6
+    assert "3 images hold the same content as another one, under a name of their own" in found.notes
+
+
+@pytest.mark.parametrize(("bits", "words"), [(16, "they are dark here"), (12, "read as 12 bits"), (8, "is cut off")])
+def test_predict_says_when_deep_images_use_other_bits_than_the_model(tmp_path, monkeypatch, bits, words):
+    cv2.imwrite(str(tmp_path / "a.png"), np.arange(4000, 4064, dtype=np.uint16).reshape(8, 8))
+
+    def answer(items):
+        return {"labels": np.array(["x"]), "decision": np.array(["x"]), "scores": np.ones((len(items), 1))}
+
+    monkeypatch.setattr(predict, "_open", lambda _arguments: (answer, ("x",), {}, bits))
+    arguments = argparse.Namespace(
+        input=[tmp_path], output=tmp_path.parent / f"{bits}.csv", chunk_rows=8, resume=False, overwrite=True
+    )
+    (note,) = predict.predict(arguments)["notes"]
+    assert words in note
