@@ -36,6 +36,7 @@ def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) 
     return "\npytestmark = pytest.mark.tensorflow\n" in collection_path.read_text("utf-8") or None
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each worker whole files, and of the file that runs every app whole apps; what takes minutes begins first."""
     for item in items:
