@@ -18,7 +18,7 @@ demo: $(INSTALLED) ## train, evaluate, export and serve on embedded data; APP=na
 	@$(BIN)/fieldnets demo $(if $(APP),--app $(APP))
 
 test: $(INSTALLED) ## the whole test suite but the tests marked slow
-	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 install: $(INSTALLED) ## make .venv from requirements.lock
 

@@ -12,7 +12,7 @@ import pytest
 from tests import helpers
 
 # Files whose tests take minutes.
-MINUTES = ("test_app_run.py", "test_engines.py", "test_sources_run.py", "test_installed.py")
+MINUTES = ("test_app_run.py", "test_engines.py", "test_sources_run.py", "test_installed.py", "test_server_hostile.py")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -36,14 +36,9 @@ def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) 
     return "\npytestmark = pytest.mark.tensorflow\n" in collection_path.read_text("utf-8") or None
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each worker whole files, and of the file that runs every app whole apps; what takes minutes begins first."""
-    for item in items:
-        app = getattr(item, "callspec", None) and item.callspec.params.get("app")
-        whole_apps = item.path.name == "test_app_run.py"
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {app}" if whole_apps else str(item.path)))
-    items.sort(key=lambda item: item.path.name not in MINUTES)
+    """Begin with what takes minutes, so that no worker ends with it alone."""
+    items.sort(key=lambda item: MINUTES.index(item.path.name) if item.path.name in MINUTES else len(MINUTES))
 
 
 @pytest.fixture(scope="session")
