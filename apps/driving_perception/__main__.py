@@ -85,6 +85,7 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.driving_perception import evaluate_run, scoring
+    from shared.evaluation import part as part_of
 
     run = scoring.open_run(arguments.run_dir)
     own, split = evaluate_run.own_data(run)
@@ -93,7 +94,7 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
         settings, aside = _source_settings(arguments), output / "quarantine.csv"
         part = evaluate_run.other_part(run, own, split, settings, arguments.split or "all", quarantine=aside)
     else:
-        part = evaluate_run.own_part(run, own, split, arguments.split or "test")
+        part = part_of.of_run(own, split, arguments.split or "test", run.folder)
     result = evaluate_run.evaluate_run(run, own, split, part, seed=arguments.seed, output=output)
     return {
         "metrics": result.metrics["metrics"],

@@ -1,6 +1,5 @@
 """The verb ``evaluate``: which images, what the model and the baseline find in them, results and report written."""
 
-import dataclasses
 import logging
 import pathlib
 import time
@@ -122,11 +121,6 @@ def own_data(run: scoring.Run) -> tuple[frames.Frames, splits.Split]:
     return collection, parts.checked(split, data.content_hashes(collection), run.folder)
 
 
-def own_part(run: scoring.Run, collection: frames.Frames, split: splits.Split, name: str) -> Part:
-    """Return a part of the run's own data."""
-    return parts.of_run(collection, split, name, run.folder)
-
-
 def other_part(
     run: scoring.Run,
     own: frames.Frames,
@@ -142,14 +136,13 @@ def other_part(
         errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
     """
     others = prepare.load_source(settings, class_names=run.operating.class_names, quarantine=quarantine)
-    rows, notes = parts.unseen_rows(
+    return parts.of_others(
+        others,
         name,
-        source=others.name,
-        fixed_parts=others.fixed_parts,
         content_hashes=data.content_hashes(others),
         trained_on=data.content_hashes(own)[split.rows("train")],
+        units=lambda: partition.units(
+            others, partition.near(others, settings.near_duplicate_distance), block_frames=settings.block_frames
+        ),
         noun="images",
     )
-    alike = partition.near(others, settings.near_duplicate_distance)
-    units = partition.units(others, alike, block_frames=settings.block_frames)
-    return Part(dataset=dataclasses.replace(others, notes=(*others.notes, *notes)), units=units, rows=rows, name=name)

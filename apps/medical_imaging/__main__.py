@@ -87,6 +87,7 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.medical_imaging import evaluate_run, scoring
+    from shared.evaluation import part as part_of
 
     run = scoring.open_run(arguments.run_dir)
     output = arguments.output_dir or run.folder.evaluation
@@ -96,7 +97,7 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
         settings = _source_settings(arguments)
         part = evaluate_run.other_part(run, own, split, settings, arguments.split or "all", quarantine=aside)
     else:
-        part = evaluate_run.own_part(run, own, split, arguments.split or "test")
+        part = part_of.of_run(own, split, arguments.split or "test", run.folder)
     result = evaluate_run.evaluate_run(run, own, split, part, seed=arguments.seed, output=output)
     return {
         "metrics": result.metrics["metrics"],

@@ -232,11 +232,6 @@ def own_data(run: scoring.Run, *, quarantine: pathlib.Path | None = None) -> tup
     return radiographs, parts.checked(split, data.content_hashes(radiographs), run.folder)
 
 
-def own_part(run: scoring.Run, radiographs: data.Radiographs, split: splits.Split, name: str) -> Part:
-    """Return a part of the run's own data."""
-    return parts.of_run(radiographs, split, name, run.folder)
-
-
 def other_part(
     run: scoring.Run,
     own: data.Radiographs,
@@ -260,13 +255,11 @@ def other_part(
         grey_bits=run.grey_bits,
         decodes=preprocessing.decodes,
     )
-    rows, notes = parts.unseen_rows(
+    return parts.of_others(
+        others,
         name,
-        source=others.name,
-        fixed_parts=others.fixed_parts,
         content_hashes=data.content_hashes(others),
         trained_on=data.content_hashes(own)[split.rows("train")],
+        units=lambda: np.unique(others.patients.astype(str), return_inverse=True)[1],
         noun="images",
     )
-    _, units = np.unique(others.patients.astype(str), return_inverse=True)
-    return Part(dataset=dataclasses.replace(others, notes=(*others.notes, *notes)), units=units, rows=rows, name=name)

@@ -86,6 +86,7 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.sentiment import evaluate_run, scoring
+    from shared.evaluation import part as part_of
 
     run = scoring.open_run(arguments.run_dir)
     own, split = evaluate_run.own_data(run)
@@ -94,7 +95,7 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
         settings, part, aside = _source_settings(arguments), arguments.split or "all", output / "quarantine.csv"
         chosen = evaluate_run.other_part(run, own, split, settings, part, quarantine=aside)
     else:
-        chosen = evaluate_run.own_part(run, own, split, arguments.split or "test")
+        chosen = part_of.of_run(own, split, arguments.split or "test", run.folder)
     result = evaluate_run.evaluate_run(run, own, split, chosen, seed=arguments.seed, output=output)
     return {
         "metrics": result.metrics["metrics"],

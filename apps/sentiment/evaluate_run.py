@@ -123,11 +123,6 @@ def own_data(run: scoring.Run) -> tuple[data.Reviews, splits.Split]:
     return reviews, parts.checked(split, data.content_hashes(reviews), run.folder)
 
 
-def own_part(run: scoring.Run, reviews: data.Reviews, split: splits.Split, name: str) -> Part:
-    """Return a part of the run's own data."""
-    return parts.of_run(reviews, split, name, run.folder)
-
-
 def other_part(
     run: scoring.Run,
     own: data.Reviews,
@@ -152,13 +147,11 @@ def other_part(
     """
     reviews = prepare.load_source(settings, class_names=run.decision.class_names, code=own.code, quarantine=quarantine)
     guessed = tuple(note for note in own.notes if note.startswith(codes.UNRECORDED))
-    rows, notes = parts.unseen_rows(
+    return parts.of_others(
+        dataclasses.replace(reviews, notes=(*reviews.notes, *guessed)),
         name,
-        source=reviews.name,
-        fixed_parts=reviews.fixed_parts,
         content_hashes=data.content_hashes(reviews),
         trained_on=data.content_hashes(own)[split.rows("train")],
+        units=lambda: data.group(reviews).unit,
         noun="texts",
     )
-    reviews = dataclasses.replace(reviews, notes=(*reviews.notes, *guessed, *notes))
-    return Part(dataset=reviews, units=data.group(reviews).unit, rows=rows, name=name)

@@ -1,6 +1,7 @@
 """Which rows are evaluated: a part of the run's own data, or other data without what the run was trained on."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -55,36 +56,38 @@ def checked(split: splits.Split, content_hashes: npt.NDArray[np.uint64], folder:
     return split
 
 
-def unseen_rows(
+def of_others(
+    dataset: Dataset,
     name: str,
     *,
-    source: str,
-    fixed_parts: npt.NDArray[Any],
     content_hashes: npt.NDArray[np.uint64],
     trained_on: npt.NDArray[np.uint64],
+    units: Callable[[], npt.NDArray[np.int64]],
     noun: str,
-) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """Return the rows of other data to evaluate, and a note on those left out: the model has seen their labels.
+) -> Part[Dataset]:
+    """Return other data, whole or by their official part, without rows that the model was trained on.
 
     Args:
+        dataset: A dataclass with ``name``, ``fixed_parts`` (n,) and ``notes``; a note on rows left out is added.
         name: "all", or which of the official parts of the data.
-        source: What the data are called in messages.
-        fixed_parts: (n,) official part of each row.
         content_hashes: (n,) of the rows.
         trained_on: Content hashes of the run's training part.
+        units: Returns the split unit (n,) of every row; called when there are rows to evaluate.
         noun: What rows are, such as "images".
 
     Raises:
         errors.InputError: The data have no such official part, or no unseen row is left.
     """
-    wanted = np.ones(len(content_hashes), bool) if name == "all" else np.asarray(fixed_parts == name)
+    others: Any = dataset
+    wanted = np.ones(len(content_hashes), bool) if name == "all" else np.asarray(others.fixed_parts == name)
     if not wanted.any():
         raise errors.InputError(
-            f"--split {name}: expected a source with an official {name} part, or --split all. Received: {source}"
+            f"--split {name}: expected a source with an official {name} part, or --split all. Received: {others.name}"
         )
     seen = wanted & np.isin(content_hashes, trained_on)
     if (seen == wanted).all():
-        raise errors.InputError(f"{source}: expected {noun} that this run was not trained on. Received: none")
-    left_out = int(seen.sum())
-    notes = (f"{left_out} {noun} are left out: this run was trained on them",) if left_out else ()
-    return np.flatnonzero(wanted & ~seen), notes
+        raise errors.InputError(f"{others.name}: expected {noun} that this run was not trained on. Received: none")
+    if seen.any():
+        note = f"{int(seen.sum())} {noun} are left out: this run was trained on them"
+        others = dataclasses.replace(others, notes=(*others.notes, note))
+    return Part(dataset=others, units=units(), rows=np.flatnonzero(wanted & ~seen), name=name)

@@ -13,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Decimal = Literal["auto", "point", "comma"]
-DECIMALS: tuple[Decimal, ...] = ("auto", "point", "comma")
 
 # Words for "no value" in columns of numbers, times and labels. In columns of names they are names: NA is Namibia.
 # \N is what COPY of PostgreSQL and exports of MySQL write.

@@ -36,15 +36,16 @@ def test_evaluate_lists_what_it_sets_aside(tmp_path: pathlib.Path) -> None:
 
 
 def test_an_empty_part_is_refused_with_those_that_are_there(tmp_path: pathlib.Path) -> None:
-    from apps.driving_perception import data, evaluate_run
+    from apps.driving_perception import data
     from shared import files
+    from shared.evaluation import part
 
     own = data.load([str(roads.voc(tmp_path / "own", {"z": [("car", (1, 1, 20, 20))]}))])
     split = splits.Split(part=np.array(["train"]), unit=np.array([0]), unit_name="", method="", seed=0)
     run = types.SimpleNamespace(folder=files.RunFolder(tmp_path))
     files.write_json(tmp_path / "split.json", {})
     with pytest.raises(errors.InputError, match="--split test: expected a part with rows: train"):
-        evaluate_run.own_part(run, own, split, "test")
+        part.of_run(own, split, "test", run.folder)
 
 
 def test_predict_writes_over_no_picture_that_it_reads(tmp_path: pathlib.Path) -> None:
