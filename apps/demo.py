@@ -9,7 +9,7 @@ import urllib.request
 from typing import Any
 
 from shared import errors, files, processes
-from shared.serving import bundle
+from shared.bundle import reading as bundle
 
 log = logging.getLogger("fieldnets")
 START_SECONDS = 120

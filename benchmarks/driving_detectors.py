@@ -29,14 +29,14 @@ def main() -> None:
     if importlib.util.find_spec("keras_hub") is None:
         print("keras-hub is not installed (the extra `hub`): nothing to compare.")
         return
-    from shared import runtime
+    from shared.training import runtime
 
     runtime.quiet_logs()
     if arguments.time_d_fine:
         time_d_fine(arguments.image_size)
         return
     from apps.driving_perception import config, pictures, prepare
-    from shared import optimizers
+    from shared.training import optimizers
 
     settings = config.Config.quick().replace(
         {"data": tuple(arguments.data), "image_size": arguments.image_size, "mosaic": 0.2}
@@ -70,7 +70,7 @@ def main() -> None:
 
 def batches(learned: Any, as_batch: Any, steps: int) -> Any:
     """Return the augmented batches of as many epochs as hold so many steps."""
-    from shared import datasets
+    from shared.training import datasets
 
     epochs = steps // datasets.steps(len(learned), batch_size=BATCH) + 1
     return datasets.training(learned, batch_size=BATCH, seed=0, first_epoch=0, epochs=epochs).map(as_batch)
@@ -85,7 +85,7 @@ def steps_in(learned: Any, network: Any, as_batch: Any, *, minutes: float) -> in
 
 
 def _optimizer(learning_rate: Any) -> Any:
-    from shared import optimizers
+    from shared.training import optimizers
 
     return optimizers.build_optimizer(
         "adamw", learning_rate=learning_rate, weight_decay=0.01, gradient_clip_norm=10.0, ema_momentum=0.97
@@ -240,7 +240,8 @@ def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, f
     """Return COCO's numbers on the test part."""
     import tensorflow as tf
 
-    from apps.driving_perception import decoding, preprocessing, scoring
+    from apps.driving_perception import decoding, preprocessing
+    from apps.driving_perception import run as loaded_run
     from apps.driving_perception.metrics import coco
 
     part, found = collection.take(rows), []
@@ -256,7 +257,7 @@ def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, f
         )
         factor = np.tile((sides[preprocessing.ORIGINAL] / sides[preprocessing.FILLED])[::-1], 2)
         found.append({**seen, "boxes": seen["boxes"].numpy() * factor})
-    return coco.summary(coco.match_frames(part, scoring.flat(found)))
+    return coco.summary(coco.match_frames(part, loaded_run.flat(found)))
 
 
 if __name__ == "__main__":

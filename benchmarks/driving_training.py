@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16"))
     arguments = parser.parse_args()
     from apps.driving_perception import canvas
-    from shared import runtime
+    from shared.training import runtime
 
     runtime.quiet_logs()
     runtime.configure(seed=0, deterministic=False, precision=arguments.precision)

@@ -47,8 +47,8 @@ def main() -> None:
     parser.add_argument("--folder", type=pathlib.Path, help="where runs and bundles are kept and found again")
     parser.add_argument("--threads", type=int, default=0, help="cores of a TensorFlow operation; 0: as `serve`")
     arguments = parser.parse_args()
-    from shared import runtime
     from shared.serving import verb
+    from shared.training import runtime
 
     runtime.limit_threads(verb.operation_threads(arguments.threads))
     with tempfile.TemporaryDirectory() as scratch:
@@ -76,7 +76,8 @@ def command_line(app: str, *arguments: str) -> Any:
 
 
 def measure(case: str, path: pathlib.Path) -> None:
-    from shared.serving import bundle, engines
+    from shared.bundle import engines
+    from shared.bundle import reading as bundle
 
     loaded = bundle.load(path)
     names = ["tensorflow", *engines.listed(path)]

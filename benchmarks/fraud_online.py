@@ -17,11 +17,11 @@ REPLAYED = 2_000
 
 
 def main() -> None:
-    from shared import runtime
+    from shared.training import runtime
 
     runtime.quiet_logs()
     from apps.fraud_detection import online
-    from shared.serving import bundle
+    from shared.bundle import reading as bundle
 
     settings = config.Config.smoke().replace({"customers": 1_000, "terminals": 2_000, "days": 45})
     booked = prepare.load_source(settings)

@@ -78,13 +78,14 @@ def call(arguments: list[str]) -> tuple[float, float]:
 
 def compare(run: pathlib.Path, path: pathlib.Path) -> None:
     """Time the networks and boosted trees on the same arrays in memory."""
-    from shared import runtime
+    from shared.training import runtime
 
     runtime.quiet_logs()
-    from apps.fraud_detection import baselines, inputs, scoring
+    from apps.fraud_detection import baselines, inputs
+    from apps.fraud_detection import run as loaded_run
     from apps.fraud_detection.readers import sources
 
-    scorer = scoring.open_run(run).newest
+    scorer = loaded_run.open_run(run).newest
     booked = next(sources.iterate([str(path)], scorer.inputs.schema, chunk_rows=COMPARED_ROWS))
     history = inputs.compute_history(booked, scorer.inputs.schema)
     arrays = inputs.arrays(scorer.inputs, booked, history, np.arange(len(booked)))

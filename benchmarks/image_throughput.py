@@ -20,7 +20,7 @@ BATCH, STEPS = 32, 6
 
 
 def main() -> None:
-    from shared import runtime
+    from shared.training import runtime
 
     runtime.quiet_logs()
     ours, bare = decoding()

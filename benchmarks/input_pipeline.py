@@ -1,7 +1,7 @@
 """What the input pipeline and bit-for-bit determinism cost, as ratios measured in one run.
 
 Run ``python -m benchmarks.input_pipeline`` in the repository's root; it takes some three minutes on two
-cores. The facts in `shared.datasets`, `shared.runtime` and `shared.training` come from here.
+cores. The facts in `shared.training.datasets`, `shared.training.runtime` and `shared.training.fit` come from here.
 """
 
 import json
@@ -14,14 +14,14 @@ import numpy as np
 import rich.console
 import rich.table
 
-from shared import runtime
+from shared.training import runtime
 
 runtime.quiet_logs()
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from shared import datasets  # noqa: E402
+from shared.training import datasets  # noqa: E402
 
 ROWS, FEATURES, BATCH_SIZE = 20_480, 30, 64
 TEXTS, VOCABULARY = 2_000, 20_000

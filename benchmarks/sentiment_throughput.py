@@ -52,13 +52,12 @@ def timed(step: Callable[[], object]) -> float:
 
 
 def keras_steps(tokens: np.ndarray, labels: np.ndarray) -> dict[str, Callable[[], object]]:
-    from shared import runtime
+    from shared.training import runtime
 
     runtime.quiet_logs()
     import keras
 
-    from shared import losses
-    from shared.models import cnn, rnn, sequences
+    from shared.models import cnn, losses, rnn, sequences
 
     embedding = sequences.TokenEmbedding(vocabulary_size=VOCABULARY, embedding_size=EMBEDDING)
     networks = {

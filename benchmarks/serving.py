@@ -67,10 +67,10 @@ def main() -> None:
     if shutil.which("wrk") is None:
         print("wrk is not installed: nothing is measured. Install it with `apt-get install wrk` and run this again.")
         return
-    from shared import runtime
+    from shared.training import runtime
 
     runtime.quiet_logs()
-    from shared.serving import bundle
+    from shared.bundle import reading as bundle
 
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as running:
         folder = pathlib.Path(scratch)

@@ -1,7 +1,7 @@
 """From logits to a calibrated score, a label and a decision that may abstain. Fitted on validation data only.
 
 ``decision.json`` holds one :class:`Decision`; evaluation uses it through NumPy here, the exported model carries
-the same arithmetic in its graph (``shared.export``), and export fails where the two disagree.
+the same arithmetic in its graph (``shared.bundle.export``), and export fails where the two disagree.
 """
 
 import dataclasses

@@ -59,7 +59,7 @@ def driver_gpus(field: str) -> list[str]:
 
 def tensorflow_gpus() -> list[str]:
     """Return the names of the GPUs that TensorFlow can use."""
-    from shared import runtime
+    from shared.training import runtime
 
     devices = runtime.describe()["devices"]
     return [str(device.get("model") or device["name"]) for device in devices if device["type"] == "GPU"]

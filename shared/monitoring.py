@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from shared import cli, errors, files
+from shared.bundle import reading as bundle
 from shared.evaluation import drift
 from shared.report import blocks, document
-from shared.serving import bundle
 
 # Chance of any false alarm in one comparison.
 ALPHA = 0.01

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from shared import datasets, losses, runtime, training
-from shared.models import cnn, sequences
+from shared.models import cnn, losses, sequences
+from shared.training import datasets, runtime
+from shared.training import fit as fitting
 
 ROWS = 512
 BATCH_SIZE = 64
@@ -81,14 +82,14 @@ def _trained(source: datasets.Arrays) -> bytes:
     model = _build()
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
-        training.fit(
+        fitting.fit(
             model,
             source,
             source,
-            settings=training.FitSettings(epochs=1, batch_size=BATCH_SIZE),
+            settings=fitting.FitSettings(epochs=1, batch_size=BATCH_SIZE),
             loss=losses.by_name("cross_entropy", classes=2),
             monitor=_accuracy,
-            outputs=training.Outputs(checkpoints=path, history=path / "history.csv", logs=path, progress=False),
+            outputs=fitting.Outputs(checkpoints=path, history=path / "history.csv", logs=path, progress=False),
         )
     return b"".join(weights.tobytes() for weights in model.get_weights())
 

@@ -1,6 +1,6 @@
 """The heavy libraries, imported and nothing done with them: what the fork server of ``tests.commands`` loads once."""
 
-from shared import runtime
+from shared.training import runtime
 
 runtime.quiet_logs()
 

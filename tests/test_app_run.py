@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 
 from shared import config, files
-from shared.serving import bundle
+from shared.bundle import reading as bundle
 from tests import golden, helpers
 
 pytestmark = pytest.mark.tensorflow

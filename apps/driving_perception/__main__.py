@@ -8,7 +8,8 @@ from typing import Any
 
 from apps.driving_perception import config
 from shared import cli, files
-from shared.serving import formats, verb
+from shared.bundle import formats
+from shared.serving import verb
 
 NAME = "driving-perception"
 
@@ -84,10 +85,11 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
     """Evaluate a run on its own held-out part, or on other data."""
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
-    from apps.driving_perception import evaluate_run, scoring
+    from apps.driving_perception import evaluate_run
+    from apps.driving_perception import run as loaded_run
     from shared.evaluation import part as part_of
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     own, split = evaluate_run.own_data(run)
     output = arguments.output_dir or run.folder.evaluation
     if hasattr(arguments, "data"):
@@ -114,9 +116,9 @@ def explain(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.driving_perception import explain as explaining
-    from apps.driving_perception import scoring
+    from apps.driving_perception import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     return explaining.explain_file(run, arguments)
 
 
@@ -136,10 +138,11 @@ def export(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     names = formats.chosen(arguments.format, int8=arguments.int8)
     _load_tensorflow()
-    from apps.driving_perception import evaluate_run, scoring
+    from apps.driving_perception import evaluate_run
     from apps.driving_perception import export as exporting
+    from apps.driving_perception import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     own, split = evaluate_run.own_data(run)
     exported = exporting.export_run(run, own, split, arguments.output_dir, formats=names)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
@@ -147,7 +150,7 @@ def export(arguments: argparse.Namespace) -> cli.Result:
 
 def monitor(arguments: argparse.Namespace) -> cli.Result:
     """Compare new images with the bundle's reference; exit code 3 on drift."""
-    from shared.serving import bundle
+    from shared.bundle import reading as bundle
 
     bundle.find(arguments.model_dir)
     _load_tensorflow()
@@ -196,7 +199,7 @@ def _add_options(verbs: cli.Verbs) -> None:
 
 
 def _load_tensorflow() -> None:
-    from shared import runtime
+    from shared.training import runtime
 
     runtime.quiet_logs()
 

@@ -1,7 +1,7 @@
 """How training pictures are varied: zoomed and cut, mirrored, put together of four, and seen in another light.
 
-Runs in tf.data on whole batches and draws from (seed, epoch, row) only, as ``shared.datasets`` asks, so that a resumed
-training sees the very pictures an uninterrupted one does.
+Runs in tf.data on whole batches and draws from (seed, epoch, row) only, as ``shared.training.datasets`` asks, so that
+a resumed training sees the very pictures an uninterrupted one does.
 """
 
 import functools
@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from apps.driving_perception import canvas, config, targets
-from shared import datasets
+from shared.training import datasets
 
 # What is left of an object at the edge of a cut picture is learned where it is this much of the whole; with less, and
 # where it is smaller than so many pixels, nothing is known of the place.

@@ -1,12 +1,13 @@
 """What a user must know before relying on the model: the model card that travels inside the bundle."""
 
-from apps.driving_perception import evaluate_run, scoring
+from apps.driving_perception import evaluate_run
+from apps.driving_perception import run as loaded_run
 from apps.driving_perception.readers import sources
 from shared import files
 from shared.report import model_card
 
 
-def build(run: scoring.Run) -> model_card.ModelCard:
+def build(run: loaded_run.Run) -> model_card.ModelCard:
     """Return the card of a finished run; it says so when the run has not been evaluated."""
     folder, settings = run.folder, run.settings
     split = files.read_json(folder.split)

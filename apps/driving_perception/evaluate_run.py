@@ -9,18 +9,8 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from apps.driving_perception import (
-    baselines,
-    config,
-    data,
-    evaluate,
-    frames,
-    lane,
-    partition,
-    prepare,
-    report,
-    scoring,
-)
+from apps.driving_perception import baselines, config, data, evaluate, frames, lane, partition, prepare, report
+from apps.driving_perception import run as loaded_run
 from shared import splits
 from shared.evaluation import part as parts
 from shared.report import document
@@ -33,7 +23,7 @@ Part: TypeAlias = parts.Part[frames.Frames]
 
 
 def evaluate_run(
-    run: scoring.Run, own: frames.Frames, split: splits.Split, part: Part, *, seed: int, output: pathlib.Path
+    run: loaded_run.Run, own: frames.Frames, split: splits.Split, part: Part, *, seed: int, output: pathlib.Path
 ) -> document.Evaluation:
     """Evaluate a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
 
@@ -78,7 +68,7 @@ def evaluate_run(
     return evaluation
 
 
-def details(run: scoring.Run) -> dict[str, Any]:
+def details(run: loaded_run.Run) -> dict[str, Any]:
     """Return what the model is."""
     settings = run.settings
     return {
@@ -90,10 +80,10 @@ def details(run: scoring.Run) -> dict[str, Any]:
     }
 
 
-def _speed(run: scoring.Run, part: Part) -> dict[str, Any]:
+def _speed(run: loaded_run.Run, part: Part) -> dict[str, Any]:
     """Time predictions one image at a time, from the file to the decision."""
     rows = part.rows[:TIMED_IMAGES]
-    content = [scoring.as_file(part.dataset.images.read(int(row))) for row in rows]
+    content = [loaded_run.as_file(part.dataset.images.read(int(row))) for row in rows]
     # Canvases of new shapes are traced at their first sight; that is no part of the work.
     for each in content:
         run.say([each])
@@ -114,7 +104,7 @@ def _speed(run: scoring.Run, part: Part) -> dict[str, Any]:
     }
 
 
-def own_data(run: scoring.Run) -> tuple[frames.Frames, splits.Split]:
+def own_data(run: loaded_run.Run) -> tuple[frames.Frames, splits.Split]:
     """Read the run's source and split it again; an `errors.GateError` where it has changed since the run."""
     collection = prepare.load_source(run.settings, class_names=run.operating.class_names)
     split, _ = prepare.split_source(collection, run.settings)
@@ -122,7 +112,7 @@ def own_data(run: scoring.Run) -> tuple[frames.Frames, splits.Split]:
 
 
 def other_part(
-    run: scoring.Run,
+    run: loaded_run.Run,
     own: frames.Frames,
     split: splits.Split,
     settings: config.Config,

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import decoding, drawing, frames, model, preprocessing, report_pictures, scoring
+from apps.driving_perception import decoding, drawing, frames, model, preprocessing, report_pictures
+from apps.driving_perception import run as loaded_run
 from shared import errors, files
 from shared.explain import cutting, gradients, randomization
 from shared.report import blocks, document
@@ -56,7 +57,7 @@ class Seen:
         return np.asarray(cut * factor, np.float32)
 
 
-def explain_file(run: scoring.Run, arguments: argparse.Namespace) -> dict[str, Any]:
+def explain_file(run: loaded_run.Run, arguments: argparse.Namespace) -> dict[str, Any]:
     """Explain one image file and write the page; return what the user is told.
 
     Args:
@@ -89,7 +90,7 @@ def explain_file(run: scoring.Run, arguments: argparse.Namespace) -> dict[str, A
     return {**told, "output": str(arguments.output)}
 
 
-def look(run: scoring.Run, path: pathlib.Path) -> Seen:
+def look(run: loaded_run.Run, path: pathlib.Path) -> Seen:
     """Read one image as the network does, and ask it about every place.
 
     Raises:
@@ -105,7 +106,7 @@ def look(run: scoring.Run, path: pathlib.Path) -> Seen:
     return Seen(name=path.name, image=image, canvas=inputs, geometry=geometry.numpy().astype(np.int64), places=places)
 
 
-def answered(run: scoring.Run, seen: Seen) -> list[tuple[int, int]]:
+def answered(run: loaded_run.Run, seen: Seen) -> list[tuple[int, int]]:
     """Return the place and label of each box that is answered, best first."""
     sizes = seen.geometry[np.newaxis, preprocessing.FILLED].astype(np.float32)
     settings = run.settings
@@ -127,7 +128,7 @@ def candidates(seen: Seen, truth: npt.NDArray[np.floating]) -> list[tuple[int, i
 
 
 def _map_of(
-    run: scoring.Run, seen: Seen, place: int, label: int, *, seed: int
+    run: loaded_run.Run, seen: Seen, place: int, label: int, *, seed: int
 ) -> tuple[Map, randomization.RandomizationCheck]:
     """Return where the score of one place comes from, (height, width) of the canvas in [0, 1], and its check."""
     window = _window(seen, place)
@@ -181,7 +182,7 @@ def layer_cam(network: keras.Model, canvas: Map, *, layer: str, place: int, labe
     return np.asarray(fine / max(float(fine.max()), 1e-12), np.float32)
 
 
-def _overview(run: scoring.Run, seen: Seen, chosen: list[tuple[int, int]]) -> document.Section:
+def _overview(run: loaded_run.Run, seen: Seen, chosen: list[tuple[int, int]]) -> document.Section:
     places = np.array([place for place, _ in chosen], np.int64)
     labels = np.array([label for _, label in chosen], np.int64)
     drawn = drawing.annotate(
@@ -201,7 +202,7 @@ def _overview(run: scoring.Run, seen: Seen, chosen: list[tuple[int, int]]) -> do
 
 
 def _where(
-    run: scoring.Run,
+    run: loaded_run.Run,
     seen: Seen,
     chosen: list[tuple[int, int]],
     maps: list[tuple[Map, randomization.RandomizationCheck]],
@@ -237,7 +238,7 @@ def _where(
 
 
 def _why_missed(
-    run: scoring.Run, seen: Seen, truth: npt.NDArray[np.floating], near: list[tuple[int, int]]
+    run: loaded_run.Run, seen: Seen, truth: npt.NDArray[np.floating], near: list[tuple[int, int]]
 ) -> document.Section:
     names, overlap = run.operating.class_names, box.iou(seen.xyxy, truth[np.newaxis].astype(np.float32))[:, 0]
     rows = [
@@ -267,7 +268,7 @@ def _why_missed(
     )
 
 
-def _reason(run: scoring.Run, seen: Seen, near: list[tuple[int, int]], overlap: Map) -> str:
+def _reason(run: loaded_run.Run, seen: Seen, near: list[tuple[int, int]], overlap: Map) -> str:
     """Say in a sentence what kept the best candidate from being the answer."""
     if not near:
         return "Nothing comes near: no place gives a box that touches it."
@@ -293,7 +294,7 @@ def _overlay(seen: Seen, heat: Map) -> npt.NDArray[np.uint8]:
     return np.asarray(seen.image * (1 - share) * 0.8 + colours * share, np.uint8)
 
 
-def _told(run: scoring.Run, seen: Seen, place: int, label: int) -> dict[str, Any]:
+def _told(run: loaded_run.Run, seen: Seen, place: int, label: int) -> dict[str, Any]:
     return {
         "class": run.operating.class_names[label],
         "score": round(float(seen.scores[place, label]), 4),
@@ -301,7 +302,7 @@ def _told(run: scoring.Run, seen: Seen, place: int, label: int) -> dict[str, Any
     }
 
 
-def _answer(run: scoring.Run, chosen: list[tuple[int, int]]) -> str:
+def _answer(run: loaded_run.Run, chosen: list[tuple[int, int]]) -> str:
     if not chosen:
         return f"Nothing scores {run.operating.threshold:.3f} or more: no box is answered."
     counts = {name: sum(label == i for _, label in chosen) for i, name in enumerate(run.operating.class_names)}

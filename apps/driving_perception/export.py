@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import answers, card, engines, frames, monitor, preprocessing, scoring
+from apps.driving_perception import answers, card, engines, frames, monitor, preprocessing
+from apps.driving_perception import run as loaded_run
 from apps.driving_perception.metrics import coco
 from apps.driving_perception.readers import sources
-from shared import engine_export, export, splits
+from shared import splits
+from shared.bundle import engine_export, export
 from shared.evaluation import drift
 from shared.report import model_card
 from shared.serving import display
@@ -25,7 +27,7 @@ JUDGED_ROWS = 200
 
 
 def export_run(
-    run: scoring.Run,
+    run: loaded_run.Run,
     collection: frames.Frames,
     split: splits.Split,
     repository: pathlib.Path,
@@ -45,7 +47,7 @@ def export_run(
         errors.GateError: The reloaded bundle answers otherwise than ``predict``, or an engine finds less.
     """
     chosen = np.random.default_rng(run.settings.seed).permutation(split.rows("validation"))[:REFERENCE_ROWS]
-    items = [scoring.as_file(collection.images.read(int(row))) for row in chosen]
+    items = [loaded_run.as_file(collection.images.read(int(row))) for row in chosen]
     signatures = endpoints(run)
     return export.write(
         run.model,
@@ -64,7 +66,7 @@ def export_run(
 
 
 def core(
-    run: scoring.Run, collection: frames.Frames, split: splits.Split, formats: Sequence[str]
+    run: loaded_run.Run, collection: frames.Frames, split: splits.Split, formats: Sequence[str]
 ) -> engine_export.Core:
     """Return what other engines run, and the images that they are calibrated and judged on."""
     generator = np.random.default_rng(run.settings.seed)
@@ -75,7 +77,7 @@ def core(
         names=formats,
         validation=as_files(judged),
         training=as_files(training),
-        judge=lambda found: coco.map_50(coco.match_frames(judged, scoring.flat([found]))),
+        judge=lambda found: coco.map_50(coco.match_frames(judged, loaded_run.flat([found]))),
         judged="all_boxes",
         exact=False,
         sizes="sizes",
@@ -86,11 +88,11 @@ def core(
 def as_files(collection: frames.Frames) -> dict[str, npt.NDArray[np.object_]]:
     """Return the images as the bundle takes them: ``image_bytes`` (n,)."""
     found = np.empty(len(collection), object)
-    found[:] = [scoring.as_file(collection.images.read(row)) for row in range(len(collection))]
+    found[:] = [loaded_run.as_file(collection.images.read(row)) for row in range(len(collection))]
     return {"image_bytes": found}
 
 
-def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
+def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     """Return the signatures.
 
     ``serving_default`` takes ``image_bytes`` (batch,) string: JPEG or PNG of any size; ``image`` takes (batch, height,
@@ -159,7 +161,7 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
     }
 
 
-def show(run: scoring.Run) -> display.Display:
+def show(run: loaded_run.Run) -> display.Display:
     """Return what a page says of the model."""
     return display.Display(
         title="Obstacles on the road",
@@ -172,7 +174,7 @@ def show(run: scoring.Run) -> display.Display:
     )
 
 
-def golden(run: scoring.Run, items: list[bytes]) -> export.Golden:
+def golden(run: loaded_run.Run, items: list[bytes]) -> export.Golden:
     """Return raw image files, awkward and real ones, with the answers that ``predict`` gives."""
     awkward = awkward_files(items[0])
     chosen = np.empty(GOLDEN_ROWS, object)
@@ -184,7 +186,7 @@ def awkward_files(real: bytes) -> list[bytes]:
     """Return what real traffic holds and a validation part does not: broken files, odd shapes, grey and deep images."""
     generator = np.random.default_rng(0)
     shapes = ((1, 1, 3), (3, 700, 3), (700, 3, 3), (40, 50, 3))
-    odd = [scoring.as_file(generator.integers(0, 256, shape, np.uint8)) for shape in shapes]
+    odd = [loaded_run.as_file(generator.integers(0, 256, shape, np.uint8)) for shape in shapes]
     grey = tf.io.encode_png(generator.integers(0, 256, (60, 80, 1), np.uint8)).numpy()
     deep = tf.io.encode_png(generator.integers(0, 65536, (60, 80, 3), np.uint16)).numpy()
     return [b"", b"not an image", real[: len(real) // 2], real, *odd, grey, deep]

@@ -12,9 +12,10 @@ from typing import Any
 import keras
 
 from apps.driving_perception import config
-from shared import errors, training
-from shared import phases as phase
+from shared import errors
 from shared.models import efficientnet, hub, pretrained
+from shared.training import fit as fitting
+from shared.training import phases as phase
 
 STRIDES = (8, 16, 32)
 # Columns after the class logits: left, top, right, bottom of the box, then x, y of the place and its grid's stride, all
@@ -45,9 +46,9 @@ def phases(settings: config.Config, *, images: int) -> dict[str, phase.Phase]:
     )
 
 
-def fit_settings(settings: config.Config, part: phase.Phase) -> training.FitSettings:
+def fit_settings(settings: config.Config, part: phase.Phase) -> fitting.FitSettings:
     """Return how one part of the training goes."""
-    return training.FitSettings(
+    return fitting.FitSettings(
         epochs=part.epochs,
         batch_size=settings.batch_size,
         optimizer=settings.optimizer,

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import frames, lane, preprocessing, scoring
+from apps.driving_perception import frames, lane, preprocessing
+from apps.driving_perception import run as loaded_run
 from shared import cli, monitoring
-from shared.serving import bundle
+from shared.bundle import reading as bundle
 
 COLUMNS = {
     "brightness": "mean grey value",
@@ -28,9 +29,9 @@ def monitor(loaded: bundle.Bundle, collection: frames.Frames, *, output: pathlib
     """Compare new images with the bundle's reference; see ``shared.monitoring``."""
     ask = monitoring.asking(loaded)
     parts = []
-    for start in range(0, len(collection), scoring.ROWS_AT_ONCE):
-        rows = range(start, min(start + scoring.ROWS_AT_ONCE, len(collection)))
-        parts.append(measure(ask, [scoring.as_file(collection.images.read(row)) for row in rows]))
+    for start in range(0, len(collection), loaded_run.ROWS_AT_ONCE):
+        rows = range(start, min(start + loaded_run.ROWS_AT_ONCE, len(collection)))
+        parts.append(measure(ask, [loaded_run.as_file(collection.images.read(row)) for row in rows]))
     found = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
     return monitoring.monitor(loaded, found, names=COLUMNS, things="images", output=output)
 
@@ -44,7 +45,7 @@ def measure(ask: monitoring.Ask, items: Sequence[bytes]) -> dict[str, npt.NDArra
     """
     files = np.empty(len(items), object)
     files[:] = items
-    return monitoring.in_batches(ask, {"image_bytes": files}, rows=scoring.ROWS_AT_ONCE)
+    return monitoring.in_batches(ask, {"image_bytes": files}, rows=loaded_run.ROWS_AT_ONCE)
 
 
 def columns(said: Mapping[str, Any], canvases: Any, geometry: Any, valid: Any) -> dict[str, Any]:

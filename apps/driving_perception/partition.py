@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.driving_perception import frames
-from shared import errors, near_duplicates, split_files, splits
+from shared import errors, splits
+from shared.splits import files as split_files
+from shared.splits import near_duplicates
 
 UNIT_NAME = "sequence, or block of neighbouring frames where no sequence is known, with near-duplicate images"
 OFFICIAL = "official parts as the source names them; what it leaves free is shared out by whole units"

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.driving_perception import augmentation, canvas, config, frames, preprocessing, targets
-from shared import datasets
+from shared.training import datasets
 
 # Choosing among epochs needs no more; the threshold is chosen on all of validation.
 MOST_JUDGED = 200

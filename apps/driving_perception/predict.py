@@ -16,10 +16,11 @@ import pandas as pd
 import PIL.Image
 import pyarrow.parquet
 
-from apps.driving_perception import answers_table, drawing, frames, lane, scoring, stream, video
+from apps.driving_perception import answers_table, drawing, frames, lane, stream, video
+from apps.driving_perception import run as loaded_run
 from apps.driving_perception.readers import looking
 from shared import batch, cli, errors, files, progress
-from shared.serving import engines
+from shared.bundle import engines
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
 CHUNK_ROWS = 16
@@ -232,11 +233,11 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], lane.
 
         def ask(items: Sequence[stream.Item]) -> dict[str, npt.NDArray[Any]]:
             column = np.empty(len(items), object)
-            column[:] = [scoring.as_file(item) for item in items]
+            column[:] = [loaded_run.as_file(item) for item in items]
             return loaded.run({"image_bytes": column})
 
         names = tuple(said["class_names"])
         return ask, names, lane.Region(**said["region"]), {"model": str(loaded.path), "engine": loaded.engine.name}
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     region = lane.Region.of(run.settings)
     return run.say, run.operating.class_names, region, {"model": files.sha256(run.folder.model)}

@@ -19,11 +19,13 @@ from apps.driving_perception import (
     pictures,
     prepare,
     preprocessing,
-    scoring,
     targets,
 )
+from apps.driving_perception import run as loaded_run
 from apps.driving_perception.metrics import coco
-from shared import files, phases, runtime, splits, training
+from shared import files, splits
+from shared.training import fit as fitting
+from shared.training import phases, runtime
 
 log = logging.getLogger("fieldnets")
 
@@ -70,7 +72,7 @@ def fit_network(
     histories = {}
     for name, phase in model.phases(settings, images=len(learned)).items():
         model.freeze(network, settings, backbone=phase.head_only)
-        result = training.fit(
+        result = fitting.fit(
             network,
             learned,
             judged,
@@ -85,18 +87,18 @@ def fit_network(
     return network
 
 
-def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_names: tuple[str, ...]) -> training.Monitor:
+def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_names: tuple[str, ...]) -> fitting.Monitor:
     """Return what epochs are compared by: mean average precision at an overlap of 0.5 on the validation canvases."""
 
     def judge(rows: targets.Rows, places: npt.NDArray[np.float32]) -> float:
         found = []
-        for start in range(0, len(places), scoring.ROWS_AT_ONCE):
-            part = slice(start, start + scoring.ROWS_AT_ONCE)
+        for start in range(0, len(places), loaded_run.ROWS_AT_ONCE):
+            part = slice(start, start + loaded_run.ROWS_AT_ONCE)
             sizes = geometry[part, preprocessing.FILLED].astype(np.float32)
             found.append(
                 decoding.boxes(places[part], sizes, most=settings.most_detections, overlap=settings.suppression_overlap)
             )
-        seen = scoring.flat(found)
+        seen = loaded_run.flat(found)
         return coco.map_50(coco.match(targets.boxes(rows), seen, images=len(rows), class_names=class_names))
 
     return judge
@@ -107,7 +109,7 @@ def freeze_decision(
 ) -> tuple[dict[str, Any], operating.Operating]:
     """Choose the threshold on validation; return what it gives there, and the decision."""
     part = collection.take(rows)
-    found = scoring.detect(network, settings, collection, rows)
+    found = loaded_run.detect(network, settings, collection, rows)
     matched = coco.match_frames(part, found)
     decision = operating.fit(
         matched,

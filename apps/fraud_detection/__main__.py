@@ -9,7 +9,8 @@ from typing import Any
 
 from apps.fraud_detection import config
 from shared import cli, errors, files, flags
-from shared.serving import formats, verb
+from shared.bundle import formats
+from shared.serving import verb
 
 NAME = "fraud-detection"
 log = logging.getLogger("fieldnets")
@@ -123,9 +124,10 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
     """Evaluate a run on its own held-out parts, or on other data."""
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
-    from apps.fraud_detection import data, evaluate_run, scoring
+    from apps.fraud_detection import data, evaluate_run
+    from apps.fraud_detection import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir, every_fold=True)
+    run = loaded_run.open_run(arguments.run_dir, every_fold=True)
     own = data.prepare_again(run.settings, run.folder)
     if hasattr(arguments, "data"):
         if arguments.split not in (None, "all"):
@@ -151,9 +153,9 @@ def explain(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.fraud_detection import explain as explaining
-    from apps.fraud_detection import scoring
+    from apps.fraud_detection import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     found, row = explaining.find(run, arguments.input)
     explanation = explaining.explain(run, found, row)
     explaining.write(run, explanation, arguments.output)
@@ -176,10 +178,11 @@ def export(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     names = formats.chosen(arguments.format, int8=arguments.int8)
     _load_tensorflow()
-    from apps.fraud_detection import data, scoring
+    from apps.fraud_detection import data
     from apps.fraud_detection import export as exporting
+    from apps.fraud_detection import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     own = data.prepare_again(run.settings, run.folder)
     exported = exporting.export_run(run, own, arguments.output_dir, engines=names)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
@@ -187,7 +190,7 @@ def export(arguments: argparse.Namespace) -> cli.Result:
 
 def monitor(arguments: argparse.Namespace) -> cli.Result:
     """Compare new transactions with the bundle's reference; exit code 3 on drift."""
-    from shared.serving import bundle
+    from shared.bundle import reading as bundle
 
     bundle.find(arguments.model_dir)
     _load_tensorflow()
@@ -229,9 +232,9 @@ def alerts(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.fraud_detection import alerts as queues
-    from apps.fraud_detection import scoring
+    from apps.fraud_detection import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     given = getattr(arguments, "data", None)
     day = arguments.day
     if given is not None and len(given) == 1 and queues.is_day(given[0]):
@@ -273,11 +276,11 @@ def update(arguments: argparse.Namespace) -> cli.Result:
     """Train a challenger on the newest labels; exit code 3 where the champion stays."""
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
-    from apps.fraud_detection import scoring
+    from apps.fraud_detection import run as loaded_run
     from apps.fraud_detection import update as updating
-    from shared import runtime
+    from shared.training import runtime
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     own = run.settings
     runtime.configure(seed=own.seed, deterministic=own.deterministic, precision=own.precision)
     settings = _source_settings(arguments) if hasattr(arguments, "data") else run.settings
@@ -299,7 +302,7 @@ def _is_same(path: pathlib.Path, given: str | None) -> bool:
 
 
 def _load_tensorflow() -> None:
-    from shared import runtime
+    from shared.training import runtime
 
     runtime.quiet_logs()
 

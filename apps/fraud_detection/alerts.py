@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import config, data, features, folds, inputs, prepare, reasons, schema, scoring, wording
+from apps.fraud_detection import config, data, features, folds, inputs, prepare, reasons, schema, wording
+from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import Transactions
 from shared import errors, files
 from shared.report import blocks, document
@@ -46,7 +47,7 @@ def is_day(text: str) -> bool:
 
 
 def queue(
-    run: scoring.Run, settings: config.Config, *, day: str | None, budget: int | None, rank_by: str = "score"
+    run: loaded_run.Run, settings: config.Config, *, day: str | None, budget: int | None, rank_by: str = "score"
 ) -> Queue:
     """Rank a day's transactions, each compared with those before it.
 
@@ -97,7 +98,7 @@ def rows_of_day(found: Transactions, day: str | None) -> npt.NDArray[np.int64]:
 
 
 def _table(
-    scorer: scoring.Scorer,
+    scorer: loaded_run.Scorer,
     found: Transactions,
     rows: npt.NDArray[np.int64],
     scores: npt.NDArray[np.float64],

@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import config, model, scoring, synthesis
-from shared import datasets, training
+from apps.fraud_detection import config, model, synthesis
+from apps.fraud_detection import run as loaded_run
 from shared.evaluation import calibration
+from shared.training import datasets
+from shared.training import fit as fitting
 
 if TYPE_CHECKING:
     from apps.fraud_detection.train import Job
@@ -36,7 +38,7 @@ def fit_autoencoder(name: str, job: "Job") -> keras.Model:
         genuine = job.arrays[part]["numbers"][job.labels[part] == 0]
         return datasets.Arrays(inputs={"numbers": genuine}, labels=model.standardized(network, genuine))
 
-    training.fit(
+    fitting.fit(
         network,
         examples("train"),
         examples("validation"),
@@ -51,7 +53,7 @@ def fit_autoencoder(name: str, job: "Job") -> keras.Model:
 
 def fit_score(unscaled: keras.Model, job: "Job") -> tuple[float, float]:
     """Return slope and offset that turn an anomaly score, given as log-odds, into log-odds of fraud on validation."""
-    logits = scoring.predict(unscaled, job.arrays["validation"])
+    logits = loaded_run.predict(unscaled, job.arrays["validation"])
     return calibration.fit_platt(logits[:, 1] - logits[:, 0], job.labels["validation"])
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import special
 
 from apps.fraud_detection import anomaly, baselines, model
-from shared import training
+from shared.training import fit as fitting
 
 if TYPE_CHECKING:
     from apps.fraud_detection.train import Job
@@ -45,7 +45,7 @@ def fit(name: str, job: "Job") -> keras.Model:
     targets = as_logits(teacher(drawn))
     learnt = round(rows * (1 - HELD_BACK))
     network = model.build(name, job.inputs, job.settings, train["numbers"])
-    training.fit(
+    fitting.fit(
         network,
         model.as_arrays({each: values[:learnt] for each, values in drawn.items()}, read, targets[:learnt]),
         model.as_arrays({each: values[learnt:] for each, values in drawn.items()}, read, targets[learnt:]),

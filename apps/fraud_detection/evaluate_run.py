@@ -23,9 +23,9 @@ from apps.fraud_detection import (
     model,
     prepare,
     report,
-    scoring,
     synthesis,
 )
+from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import UNKNOWN, Transactions
 from shared import errors, files
 from shared.report import document
@@ -86,7 +86,7 @@ class FoldScores:
 
 
 def evaluate_run(
-    run: scoring.Run, own: data.Prepared, part: Part, *, seed: int, output: pathlib.Path
+    run: loaded_run.Run, own: data.Prepared, part: Part, *, seed: int, output: pathlib.Path
 ) -> document.Evaluation:
     """Evaluate a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
 
@@ -120,7 +120,7 @@ def evaluate_run(
     return evaluation
 
 
-def own_part(run: scoring.Run, own: data.Prepared, name: str) -> Part:
+def own_part(run: loaded_run.Run, own: data.Prepared, name: str) -> Part:
     """Return a part of the run's own data: of every fold, or with ``all`` everything, for the newest model."""
     protocol, certificate = folds.describe(own.transactions, run.settings), files.read_json(run.folder.split)
     if name == "all":
@@ -136,7 +136,7 @@ def own_part(run: scoring.Run, own: data.Prepared, name: str) -> Part:
     return Part(folds=tuple(found), name=name, protocol=protocol, certificate=certificate)
 
 
-def other_part(run: scoring.Run, settings: config.Config, own: data.Prepared) -> Part:
+def other_part(run: loaded_run.Run, settings: config.Config, own: data.Prepared) -> Part:
     """Return other data, whole, for the newest model, without rows that it was trained on.
 
     Raises:
@@ -162,7 +162,7 @@ def other_part(run: scoring.Run, settings: config.Config, own: data.Prepared) ->
     return Part(folds=(whole,), name="all", protocol="Data of another source, evaluated whole.", certificate={})
 
 
-def _score(run: scoring.Run, own: data.Prepared, part: FoldRows, *, seed: int) -> FoldScores:
+def _score(run: loaded_run.Run, own: data.Prepared, part: FoldRows, *, seed: int) -> FoldScores:
     scorer = run.folds[min(part.fold, len(run.folds) - 1)]
     networks = model.networks(run.settings, scorer.inputs)
     fold = own.folds[part.fold if part.fold < len(own.folds) else -1]
@@ -185,7 +185,7 @@ def _score(run: scoring.Run, own: data.Prepared, part: FoldRows, *, seed: int) -
 
 
 def _synthetic(
-    run: scoring.Run,
+    run: loaded_run.Run,
     part: FoldRows,
     trained_on: tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.int64]],
     arrays: dict[str, npt.NDArray[Any]],
@@ -213,7 +213,7 @@ def _synthetic(
     return scores, memorisation.measure(drawn, train["numbers"], validation["numbers"], seed=seed)
 
 
-def _rows(run: scoring.Run, own: data.Prepared, part: Part) -> metrics.Rows:
+def _rows(run: loaded_run.Run, own: data.Prepared, part: Part) -> metrics.Rows:
     parts, first = part.folds, part.folds[0].transactions
 
     def joined(pick: Any) -> Any:
@@ -242,7 +242,7 @@ def _rows(run: scoring.Run, own: data.Prepared, part: Part) -> metrics.Rows:
     )
 
 
-def _predictions(run: scoring.Run, part: Part, scores: list[FoldScores]) -> evaluate.Predictions:
+def _predictions(run: loaded_run.Run, part: Part, scores: list[FoldScores]) -> evaluate.Predictions:
     rule = run.newest.verdict
     thresholds = [
         np.full(len(fold.rows), run.folds[min(fold.fold, len(run.folds) - 1)].verdict.threshold) for fold in part.folds

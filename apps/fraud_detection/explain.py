@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import inputs, prepare, reasons, scoring, wording
+from apps.fraud_detection import inputs, prepare, reasons, wording
+from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions, concatenate
 from shared import errors, files
@@ -45,7 +46,7 @@ class Explanation:
     numbers: npt.NDArray[np.float32]
 
 
-def find(run: scoring.Run, given: str) -> tuple[Transactions, int]:
+def find(run: loaded_run.Run, given: str) -> tuple[Transactions, int]:
     """Return transactions and the row to explain.
 
     Args:
@@ -82,7 +83,7 @@ def row_of(found: Transactions, identity: str) -> int:
     return int(rows[0])
 
 
-def explain(run: scoring.Run, found: Transactions, row: int) -> Explanation:
+def explain(run: loaded_run.Run, found: Transactions, row: int) -> Explanation:
     """Explain one transaction, compared with those before it."""
     scorer = run.newest
     history = inputs.compute_history(found, scorer.inputs.schema)
@@ -103,7 +104,7 @@ def explain(run: scoring.Run, found: Transactions, row: int) -> Explanation:
     )
 
 
-def scores_without(scorer: scoring.Scorer, arrays: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+def scores_without(scorer: loaded_run.Scorer, arrays: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
     """Return (reasons,) the probability of one transaction with each reason's columns set to the typical ones."""
     groups = wording.families(scorer.inputs).values()
     copies = {name: np.repeat(values, len(groups), axis=0) for name, values in arrays.items()}
@@ -113,7 +114,7 @@ def scores_without(scorer: scoring.Scorer, arrays: dict[str, npt.NDArray[Any]]) 
     return scorer.scores(copies)
 
 
-def write(run: scoring.Run, explanation: Explanation, output: pathlib.Path) -> None:
+def write(run: loaded_run.Run, explanation: Explanation, output: pathlib.Path) -> None:
     """Write the page."""
     files.write_text(output, document.render(report(run.inputs, explanation)))
 

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import card, data, graph, inputs, model, monitor, reasons, scoring, wording
+from apps.fraud_detection import card, data, graph, inputs, model, monitor, reasons, wording
+from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import formats
 from apps.fraud_detection.transactions import Transactions
-from shared import engine_export, export
+from shared.bundle import engine_export, export
 from shared.evaluation import classification, drift
 from shared.report import model_card
 from shared.serving import display
@@ -28,7 +29,7 @@ JUDGED_ROWS = 10_000
 
 
 def export_run(
-    run: scoring.Run, prepared: data.Prepared, repository: pathlib.Path, *, engines: Sequence[str] = ()
+    run: loaded_run.Run, prepared: data.Prepared, repository: pathlib.Path, *, engines: Sequence[str] = ()
 ) -> export.Exported:
     """Write a checked bundle.
 
@@ -63,7 +64,7 @@ def export_run(
     )
 
 
-def core(run: scoring.Run, prepared: data.Prepared, engines: Sequence[str]) -> engine_export.Core:
+def core(run: loaded_run.Run, prepared: data.Prepared, engines: Sequence[str]) -> engine_export.Core:
     """Return what other engines run, and the transactions that they are calibrated and judged on."""
     fold, network = prepared.folds[-1], run.newest.model
     training = np.random.default_rng(run.settings.seed).permutation(fold.train)[: engine_export.CALIBRATION_ROWS]
@@ -85,14 +86,14 @@ def core(run: scoring.Run, prepared: data.Prepared, engines: Sequence[str]) -> e
     )
 
 
-def reference_rows(run: scoring.Run, prepared: data.Prepared) -> tuple[dict[str, Any], dict[str, Any]]:
+def reference_rows(run: loaded_run.Run, prepared: data.Prepared) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the newest validation part: what a signature takes of it, and what the networks read."""
     rows = prepared.folds[-1].validation
     arguments: tuple[Transactions, Any, Any] = (prepared.transactions, prepared.history, rows)
     return graph.columns(run.inputs, *arguments), inputs.arrays(run.inputs, *arguments)
 
 
-def endpoints(scorer: scoring.Scorer, reader: graph.Reader) -> dict[str, export.Endpoint]:
+def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, export.Endpoint]:
     """Return the signatures.
 
     ``serving_default`` answers with reasons; ``score``, many times faster, and ``classify`` without; ``drift`` gives
@@ -135,7 +136,7 @@ def endpoints(scorer: scoring.Scorer, reader: graph.Reader) -> dict[str, export.
     }
 
 
-def show(run: scoring.Run) -> display.Display:
+def show(run: loaded_run.Run) -> display.Display:
     """Return what a page says of the model."""
     verdict = run.newest.verdict
     return display.Display(
@@ -151,7 +152,7 @@ def show(run: scoring.Run) -> display.Display:
 
 
 def golden(
-    scorer: scoring.Scorer, raw: tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]], *, seed: int
+    scorer: loaded_run.Scorer, raw: tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]], *, seed: int
 ) -> export.Golden:
     """Return raw rows, half of them the most suspicious, with the answers that ``predict`` gives.
 

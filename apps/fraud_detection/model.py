@@ -15,8 +15,10 @@ import numpy.typing as npt
 from apps.fraud_detection import config, layers
 from apps.fraud_detection.inputs import CHANNELS, Inputs
 from apps.fraud_detection.transactions import CLASS_NAMES
-from shared import datasets, errors, training
+from shared import errors
 from shared.models import averaging, heads, rnn, sequences, tabular
+from shared.training import datasets
+from shared.training import fit as fitting
 
 CLASSES = len(CLASS_NAMES)
 READS = {
@@ -195,10 +197,10 @@ def calibrated(averaged: keras.Model, *, slope: float, offset: float) -> keras.M
     return keras.Model(wanted(tensors), answer, name="fraud_detection")
 
 
-def fit_settings(network: str, settings: config.Config, *, rows: int) -> training.FitSettings:
+def fit_settings(network: str, settings: config.Config, *, rows: int) -> fitting.FitSettings:
     """Return how to train a network; what the config leaves open depends on the number of rows."""
     many = rows >= MANY_ROWS
-    return training.FitSettings(
+    return fitting.FitSettings(
         epochs=settings.epochs or (8 if many else 15),
         batch_size=settings.batch_size or (512 if many else 64),
         optimizer=settings.optimizer,
@@ -214,7 +216,7 @@ def fit_settings(network: str, settings: config.Config, *, rows: int) -> trainin
 
 def seed(network: str, settings: config.Config) -> int:
     """Return a network's seed; copies have their own."""
-    return training.seed_of_copy(settings.seed, config.copy_number(network))
+    return fitting.seed_of_copy(settings.seed, config.copy_number(network))
 
 
 def weights(labels: npt.NDArray[np.int64], settings: config.Config) -> npt.NDArray[np.float32] | None:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import features, graph, inputs, scoring
+from apps.fraud_detection import features, graph, inputs
+from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import Transactions
 from shared import cli, monitoring
-from shared.serving import bundle
+from shared.bundle import reading as bundle
 
 log = logging.getLogger("fieldnets")
 
@@ -43,7 +44,7 @@ def measure(ask: monitoring.Ask, raw: Mapping[str, npt.NDArray[Any]]) -> dict[st
         ask: The signature ``drift``.
         raw: What it takes, as from ``graph.columns``.
     """
-    return monitoring.in_batches(ask, raw, rows=scoring.BATCH_ROWS)
+    return monitoring.in_batches(ask, raw, rows=loaded_run.BATCH_ROWS)
 
 
 def settled(transactions: Transactions, found: inputs.Inputs) -> npt.NDArray[np.int64]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from apps.fraud_detection import features, graph, inputs
 from apps.fraud_detection.transactions import UNKNOWN
 from shared import errors
-from shared.serving import bundle
+from shared.bundle import reading as bundle
 
 
 class Event(NamedTuple):

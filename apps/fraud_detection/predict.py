@@ -84,7 +84,7 @@ def _table(block: stream.Block, rows: npt.NDArray[np.int64], answers: Mapping[st
 def _open(arguments: argparse.Namespace) -> tuple[Answer, inputs.Inputs, dict[str, str]]:
     """Return how to answer, which arrays are read, and what identifies the model to a resumed call."""
     if arguments.model_dir is not None:
-        from shared.serving import engines
+        from shared.bundle import engines
 
         loaded = engines.load(arguments.model_dir, arguments.engine)
         found = inputs.Inputs.from_json(loaded.extra("inputs.json"))
@@ -94,9 +94,9 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, inputs.Inputs, dict[st
             return {name: outputs[name] for name in ("score", "decision")}
 
         return ask, found, {"model": str(loaded.path), "engine": loaded.engine.name}
-    from apps.fraud_detection import scoring
+    from apps.fraud_detection import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     return with_scorer(run.newest), run.inputs, {"model": files.sha256(run.folder.model)}
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import inputs, model, scoring, wording
+from apps.fraud_detection import inputs, model, wording
+from apps.fraud_detection import run as loaded_run
 
 STEPS = 16
 # A reason that adds less than this to the log-odds is none.
@@ -43,7 +44,7 @@ class Reasons:
         ]
 
 
-def find(scorer: scoring.Scorer, arrays: Mapping[str, npt.NDArray[Any]]) -> Reasons:
+def find(scorer: loaded_run.Scorer, arrays: Mapping[str, npt.NDArray[Any]]) -> Reasons:
     """Return the reasons of every row of ``arrays``."""
     rows = len(arrays["numbers"])
     parts = []
@@ -103,7 +104,7 @@ def strongest(found: Any) -> Any:
 
 
 def passing_amount(
-    scorer: scoring.Scorer, arrays: Mapping[str, npt.NDArray[Any]], row: int, *, points: int = 60
+    scorer: loaded_run.Scorer, arrays: Mapping[str, npt.NDArray[Any]], row: int, *, points: int = 60
 ) -> float | None:
     """Return the largest amount below its own with which a transaction would not have been alerted.
 

@@ -14,8 +14,10 @@ import numpy.typing as npt
 from apps.fraud_detection import anomaly, config, layers, model
 from apps.fraud_detection.quantiles import Quantiles
 from apps.fraud_detection.transactions import CLASS_NAMES
-from shared import datasets, files, gan_training
+from shared import files
 from shared.models import gan, heads
+from shared.training import datasets
+from shared.training import gan as gan_training
 
 if TYPE_CHECKING:
     from apps.fraud_detection.train import Job

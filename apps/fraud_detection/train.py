@@ -11,12 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import anomaly, config, data, distillation, features, inputs, model, scoring, verdict
+from apps.fraud_detection import anomaly, config, data, distillation, features, inputs, model, verdict
+from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.folds import Fold
 from apps.fraud_detection.transactions import digest
-from shared import files, losses, runtime, training
+from shared import files
 from shared.evaluation import calibration, classification
-from shared.models import averaging
+from shared.models import averaging, losses
+from shared.training import fit as fitting
+from shared.training import runtime
 
 log = logging.getLogger("fieldnets")
 
@@ -57,11 +60,11 @@ class Job:
         names = model.reads(network, self.inputs)
         return model.as_arrays(self.arrays[part], names, self.labels[part])
 
-    def outputs(self, network: str) -> training.Outputs:
+    def outputs(self, network: str) -> fitting.Outputs:
         """Return where a network's training leaves its traces."""
         name = f"{self.prefix}{network}"
         checkpoints = self.folder.checkpoints / name
-        return training.Outputs(
+        return fitting.Outputs(
             checkpoints=checkpoints, history=checkpoints / "history.csv", logs=self.folder.logs / name
         )
 
@@ -87,7 +90,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
         job = prepare_job(prepared, fold, settings, folder, prefix=f"fold_{number}/" if several else "")
         with runtime.strategy(settings.strategy).scope():
             scorer = train_fold(job, prepared, fold)
-        scoring.save(scorer, folder.path if newest else scoring.fold_folder(folder, number))
+        loaded_run.save(scorer, folder.path if newest else loaded_run.fold_folder(folder, number))
         jobs.append(job)
     write_history(folder, [f"{job.prefix}{network}" for job in jobs for network in job.networks])
     return summary(folder, jobs[-1], scorer)
@@ -114,27 +117,27 @@ def prepare_job(
     )
 
 
-def train_fold(job: Job, prepared: data.Prepared, fold: Fold) -> scoring.Scorer:
+def train_fold(job: Job, prepared: data.Prepared, fold: Fold) -> loaded_run.Scorer:
     """Train the networks of a fold, average and calibrate them, and choose the threshold on its validation rows."""
     networks = {name: fit_network(name, job) for name in job.networks}
-    logits = {name: training.predict(network, job.examples(name, "validation")) for name, network in networks.items()}
+    logits = {name: fitting.predict(network, job.examples(name, "validation")) for name, network in networks.items()}
     voices = fit_voices(logits, job.labels["validation"], evenly=model.few_labels(job.inputs))
     log.info("%sshares: %s", job.prefix, {name: round(voice.share, 3) for name, voice in voices.items()})
     averaged = model.average(job.inputs, networks, voices)
     weights = prepared.transactions.weights[fold.validation]
-    raw = scoring.predict(averaged, job.arrays["validation"])
+    raw = loaded_run.predict(averaged, job.arrays["validation"])
     slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], job.labels["validation"], weight=weights)
     whole = model.calibrated(averaged, slope=slope, offset=offset)
     instants = prepared.transactions.time[fold.validation]
     validation = verdict.Validation(
-        scores=scoring.probabilities(scoring.predict(whole, job.arrays["validation"])),
+        scores=loaded_run.probabilities(loaded_run.predict(whole, job.arrays["validation"])),
         labels=job.labels["validation"],
         amounts=prepared.transactions.amount[fold.validation],
         weights=weights,
         days=covered_days(instants),
         sha256=digest(prepared.transactions.content_hashes()[fold.validation]),
     )
-    return scoring.Scorer(model=whole, inputs=job.inputs, verdict=verdict.fit(validation, job.settings))
+    return loaded_run.Scorer(model=whole, inputs=job.inputs, verdict=verdict.fit(validation, job.settings))
 
 
 def fit_voices(
@@ -198,7 +201,7 @@ def fit_network(name: str, job: Job) -> keras.Model:
         return uncompiled(distillation.fit(name, job))
     examples = job.examples(name, "train")
     network = model.build(name, job.inputs, job.settings, job.arrays["train"]["numbers"])
-    result = training.fit(
+    result = fitting.fit(
         network,
         dataclasses.replace(examples, weights=model.weights(job.labels["train"], job.settings)),
         job.examples(name, "validation"),
@@ -232,7 +235,7 @@ def write_history(folder: files.RunFolder, networks: list[str]) -> None:
     files.write_text(folder.history, joined[["network", *tables[0].columns.drop("network")]].to_csv(index=False))
 
 
-def summary(folder: files.RunFolder, job: Job, scorer: scoring.Scorer) -> dict[str, Any]:
+def summary(folder: files.RunFolder, job: Job, scorer: loaded_run.Scorer) -> dict[str, Any]:
     """Return what the command line prints after a training."""
     scores = scorer.scores(job.arrays["validation"])
     labels = job.labels["validation"]

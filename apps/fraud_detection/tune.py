@@ -6,11 +6,12 @@ from typing import Any
 import optuna
 
 from apps.fraud_detection import config, train
-from shared import cli, files, tuning
+from shared import cli, files
+from shared.training import tuning
 
 
 def tune(settings: config.Config, *, trials: int, output: pathlib.Path) -> cli.Result:
-    """Train ``trials`` configurations and keep the best; see ``shared.tuning``."""
+    """Train ``trials`` configurations and keep the best; see ``shared.training.tuning``."""
 
     def judge(tried: config.Config, folder: files.RunFolder) -> float:
         return float(train.train(tried, folder)["validation"]["average_precision"])

@@ -16,10 +16,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, model, prepare, scoring, train, verdict
+from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, model, prepare, train, verdict
+from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
-from shared import errors, files, losses, training
+from shared import errors, files
 from shared.evaluation import calibration, classification, intervals
+from shared.models import losses
+from shared.training import fit as fitting
 
 log = logging.getLogger("fieldnets")
 
@@ -43,7 +46,7 @@ class Windows:
     judge: npt.NDArray[np.int64]
 
 
-def update(run: scoring.Run, settings: config.Config, *, seed: int) -> dict[str, Any]:
+def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[str, Any]:
     """Train a challenger on the newest labels, judge both, and put the better one into the run folder.
 
     Args:
@@ -78,7 +81,7 @@ def update(run: scoring.Run, settings: config.Config, *, seed: int) -> dict[str,
     better = result["difference"]["low"] > 0
     result |= {**verdicts, "outcome": PROMOTED if better else REFUSED}
     files.write_json(run.folder.path / "update.json", result)
-    scoring.save(challenger, folder)
+    loaded_run.save(challenger, folder)
     if better:
         promote(run, folder)
     return {**result, "exit_code": 0 if better else errors.GateError.exit_code}
@@ -116,13 +119,13 @@ def cut(found: Transactions, settings: config.Config) -> Windows:
 
 
 def go_on(
-    run: scoring.Run,
+    run: loaded_run.Run,
     arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]],
     labels: Mapping[str, npt.NDArray[np.int64]],
     found: Transactions,
     windows: Windows,
     folder: pathlib.Path,
-) -> scoring.Scorer:
+) -> loaded_run.Scorer:
     """Train the champion's networks further, and average, calibrate and threshold them anew.
 
     Anomaly detectors stay as they are: they learn from genuine transactions only.
@@ -134,31 +137,31 @@ def go_on(
             network = _further(name, network, run, arrays, labels, folder / "training" / name)
         networks[name] = network
     logits = {
-        name: scoring.predict(network, {each: arrays["calibration"][each] for each in model.reads(name, run.inputs)})
+        name: loaded_run.predict(network, {each: arrays["calibration"][each] for each in model.reads(name, run.inputs)})
         for name, network in networks.items()
     }
     averaged = model.average(
         run.inputs, networks, train.fit_voices(logits, labels["calibration"], evenly=model.few_labels(run.inputs))
     )
-    raw = scoring.predict(averaged, arrays["calibration"])
+    raw = loaded_run.predict(averaged, arrays["calibration"])
     weights = found.weights[windows.calibration]
     slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], labels["calibration"], weight=weights)
     whole = model.calibrated(averaged, slope=slope, offset=offset)
     rows = verdict.Validation(
-        scores=scoring.probabilities(scoring.predict(whole, arrays["calibration"])),
+        scores=loaded_run.probabilities(loaded_run.predict(whole, arrays["calibration"])),
         labels=labels["calibration"],
         amounts=found.amount[windows.calibration],
         weights=weights,
         days=train.covered_days(found.time[windows.calibration]),
         sha256=digest(found.content_hashes()[windows.calibration]),
     )
-    return scoring.Scorer(model=whole, inputs=run.inputs, verdict=verdict.fit(rows, run.settings))
+    return loaded_run.Scorer(model=whole, inputs=run.inputs, verdict=verdict.fit(rows, run.settings))
 
 
 def _further(
     name: str,
     network: keras.Model,
-    run: scoring.Run,
+    run: loaded_run.Run,
     arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]],
     labels: Mapping[str, npt.NDArray[np.int64]],
     folder: pathlib.Path,
@@ -166,14 +169,14 @@ def _further(
     names = model.reads(name, run.inputs)
     examples = {part: model.as_arrays(arrays[part], names, labels[part]) for part in ("train", "calibration")}
     settings = model.fit_settings(name, run.settings, rows=len(examples["train"]))
-    training.fit(
+    fitting.fit(
         network,
         dataclasses.replace(examples["train"], weights=model.weights(labels["train"], run.settings)),
         examples["calibration"],
         settings=dataclasses.replace(settings, learning_rate=settings.learning_rate * STEP_SHARE),
         loss=losses.by_name(typing.cast(losses.LossName, run.settings.loss), classes=model.CLASSES),
         monitor=calibration.calibrated_log_likelihood,
-        outputs=training.Outputs(checkpoints=folder, history=folder / "history.csv", logs=folder / "logs"),
+        outputs=fitting.Outputs(checkpoints=folder, history=folder / "history.csv", logs=folder / "logs"),
     )
     return train.uncompiled(network)
 
@@ -206,11 +209,11 @@ def compare(
     }
 
 
-def promote(run: scoring.Run, challenger: pathlib.Path) -> None:
+def promote(run: loaded_run.Run, challenger: pathlib.Path) -> None:
     """Put the challenger in the champion's place; the champion is kept in ``champions/<number>``."""
     champions = run.folder.path / "champions"
     number = 1 + max((int(each.name) for each in champions.glob("*/")), default=0)
-    scoring.save(run.newest, champions / str(number))
+    loaded_run.save(run.newest, champions / str(number))
     for name in ("model.keras", inputs.FILE, "decision.json"):
         with files.atomic(run.folder.path / name) as temporary:
             shutil.copyfile(challenger / name, temporary)

@@ -8,7 +8,8 @@ from typing import Any
 
 from apps.medical_imaging import config
 from shared import cli, errors, files, flags
-from shared.serving import formats, verb
+from shared.bundle import formats
+from shared.serving import verb
 
 NAME = "medical-imaging"
 
@@ -86,10 +87,11 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
     _refuse_grey_bits(arguments)
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
-    from apps.medical_imaging import evaluate_run, scoring
+    from apps.medical_imaging import evaluate_run
+    from apps.medical_imaging import run as loaded_run
     from shared.evaluation import part as part_of
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     output = arguments.output_dir or run.folder.evaluation
     aside = output / "quarantine.csv"
     own, split = evaluate_run.own_data(run, quarantine=None if hasattr(arguments, "data") else aside)
@@ -112,9 +114,9 @@ def explain(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.medical_imaging import explain as explaining
-    from apps.medical_imaging import scoring
+    from apps.medical_imaging import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     return explaining.explain_file(run, arguments.input, arguments.output, seed=arguments.seed)
 
 
@@ -135,10 +137,11 @@ def export(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     names = formats.chosen(arguments.format, int8=arguments.int8)
     _load_tensorflow()
-    from apps.medical_imaging import evaluate_run, scoring
+    from apps.medical_imaging import evaluate_run
     from apps.medical_imaging import export as exporting
+    from apps.medical_imaging import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     own, split = evaluate_run.own_data(run)
     exported = exporting.export_run(run, own, split, arguments.output_dir, engines=names)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
@@ -146,7 +149,7 @@ def export(arguments: argparse.Namespace) -> cli.Result:
 
 def monitor(arguments: argparse.Namespace) -> cli.Result:
     """Compare new images with the bundle's reference; exit code 3 on drift."""
-    from shared.serving import bundle
+    from shared.bundle import reading as bundle
 
     _refuse_grey_bits(arguments)
     bundle.find(arguments.model_dir)
@@ -182,9 +185,10 @@ def augment(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.medical_imaging import augment as augmenting
-    from apps.medical_imaging import evaluate_run, scoring
+    from apps.medical_imaging import evaluate_run
+    from apps.medical_imaging import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     own, split = evaluate_run.own_data(run)
     return augmenting.augment(
         run,
@@ -230,7 +234,7 @@ def _set_aside(images: int, path: pathlib.Path) -> dict[str, str]:
 
 
 def _load_tensorflow() -> None:
-    from shared import runtime
+    from shared.training import runtime
 
     runtime.quiet_logs()
 

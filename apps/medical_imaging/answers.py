@@ -16,7 +16,8 @@ import tensorflow as tf
 from scipy import special
 
 from shared import decision as decisions
-from shared import decision_rule, export
+from shared import decision_rule
+from shared.bundle import export
 from shared.evaluation import calibration, conformal, thresholds
 
 NO_FINDING = "No Finding"

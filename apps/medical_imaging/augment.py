@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import config, data, memorisation, model, pixels, scoring, synthesis, synthetic_value, train
-from shared import cli, datasets, errors, files, gan_training, splits, training
+from apps.medical_imaging import config, data, memorisation, model, pixels, synthesis, synthetic_value, train
+from apps.medical_imaging import run as loaded_run
+from shared import cli, errors, files, splits
 from shared.evaluation import calibration
 from shared.report import blocks, document
+from shared.training import datasets
+from shared.training import fit as fitting
+from shared.training import gan as gan_training
 
 log = logging.getLogger("fieldnets")
 
@@ -22,7 +26,7 @@ JUDGE_FILTERS, JUDGE_EPOCHS, JUDGE_SEEDS = (16, 32, 64), 8, (0, 1)
 
 
 def augment(
-    run: scoring.Run,
+    run: loaded_run.Run,
     own: data.Radiographs,
     split: splits.Split,
     *,
@@ -62,7 +66,7 @@ def augment(
         class_names=names,
         reference=reference,
         settings=gan_training.GanSettings(epochs=epochs, seed=seed),
-        outputs=training.Outputs(
+        outputs=fitting.Outputs(
             checkpoints=folder / "checkpoints", history=folder / "history.csv", logs=folder / "logs"
         ),
     )
@@ -85,7 +89,11 @@ def augment(
 
 
 def section(
-    run: scoring.Run, own: data.Radiographs, split: splits.Split, judged: data.Radiographs, rows: npt.NDArray[np.int64]
+    run: loaded_run.Run,
+    own: data.Radiographs,
+    split: splits.Split,
+    judged: data.Radiographs,
+    rows: npt.NDArray[np.int64],
 ) -> tuple[document.Section, ...]:
     """Return the report's part on synthetic images; nothing where ``augment`` was not called for this run.
 
@@ -147,7 +155,7 @@ def _fit_small(images: Any, labels: Any, seed: int, settings: config.Config) -> 
             files.RunFolder(pathlib.Path(scratch)),
         )
     temperature = calibration.fit_temperature(
-        training.predict(network, part.take(held_out), batch_size=model.EVALUATION_ROWS), labels[held_out]
+        fitting.predict(network, part.take(held_out), batch_size=model.EVALUATION_ROWS), labels[held_out]
     )
 
     def score(new: Any) -> Any:

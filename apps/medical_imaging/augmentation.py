@@ -1,6 +1,6 @@
 """How training images are varied: as another radiographer, another tube or another detector would have made them.
 
-Runs in tf.data on whole batches and draws from (seed, epoch, row) only, as ``shared.datasets`` asks, so that a
+Runs in tf.data on whole batches and draws from (seed, epoch, row) only, as ``shared.training.datasets`` asks, so that a
 resumed training sees the very pictures an uninterrupted one does.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from apps.medical_imaging import config
-from shared import datasets
+from shared.training import datasets
 
 
 def build(settings: config.Config) -> datasets.Augment:

@@ -16,8 +16,9 @@ import keras
 import numpy as np
 
 from apps.medical_imaging import config
-from shared import errors, phases
+from shared import errors
 from shared.models import efficientnet, heads, hub, pretrained
+from shared.training import phases
 
 Shape: TypeAlias = tuple[int, int, int]
 

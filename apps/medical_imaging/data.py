@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from apps.medical_imaging import collection, partition
 from apps.medical_imaging.readers import checking, entries, images, joining, official, sources, streaming, writing
 from shared import errors, files, splits
-from shared import near_duplicates as duplicates
 from shared.sources import cells
+from shared.splits import near_duplicates as duplicates
 
 Images = images.Images
 PhantomSettings = entries.PhantomSettings

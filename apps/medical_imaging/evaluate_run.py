@@ -27,9 +27,9 @@ from apps.medical_imaging import (
     prepare,
     preprocessing,
     report,
-    scoring,
 )
 from apps.medical_imaging import predictions as predicted
+from apps.medical_imaging import run as loaded_run
 from shared import decision as decisions
 from shared import splits
 from shared.evaluation import part as parts
@@ -55,7 +55,7 @@ NO_FEATURES = (
 
 
 def evaluate_run(
-    run: scoring.Run, own: data.Radiographs, split: splits.Split, part: Part, *, seed: int, output: pathlib.Path
+    run: loaded_run.Run, own: data.Radiographs, split: splits.Split, part: Part, *, seed: int, output: pathlib.Path
 ) -> document.Evaluation:
     """Evaluate a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
 
@@ -94,7 +94,7 @@ def evaluate_run(
     return evaluation
 
 
-def _rows(run: scoring.Run, part: Part, squares: Pixels) -> predicted.Rows:
+def _rows(run: loaded_run.Run, part: Part, squares: Pixels) -> predicted.Rows:
     """Return the rows' labels, patients and attributes, with their pictures for the gallery."""
 
     def thumbnail(row: int) -> str:
@@ -113,7 +113,7 @@ def _rows(run: scoring.Run, part: Part, squares: Pixels) -> predicted.Rows:
     )
 
 
-def _data(part: Part, run: scoring.Run) -> provenance.Data:
+def _data(part: Part, run: loaded_run.Run) -> provenance.Data:
     images = part.dataset
     return provenance.Data(
         source=images.name,
@@ -132,7 +132,7 @@ def _data(part: Part, run: scoring.Run) -> provenance.Data:
 
 
 def _predictions(
-    run: scoring.Run, part: Part, squares: Pixels, validation: predicted.Validation, *, seed: int
+    run: loaded_run.Run, part: Part, squares: Pixels, validation: predicted.Validation, *, seed: int
 ) -> predicted.Predictions:
     """Return the model's logits for the rows, and for the rows made worse, and the checks of its explanations."""
     settings, rule = run.settings, run.rule
@@ -176,7 +176,7 @@ def _operating_points(
     return tuple(thresholds.select(rule, truth, scores) for rule in OPERATING_POINTS)
 
 
-def _corrupted(run: scoring.Run, squares: Pixels, *, seed: int) -> predicted.Corrupted:
+def _corrupted(run: loaded_run.Run, squares: Pixels, *, seed: int) -> predicted.Corrupted:
     """Predict some of the images again, made worse."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(squares))[:CORRUPTED_ROWS])
     levels = range(corruptions.LEVELS)
@@ -188,7 +188,7 @@ def _corrupted(run: scoring.Run, squares: Pixels, *, seed: int) -> predicted.Cor
 
 
 def baseline_scores(
-    run: scoring.Run, own: data.Radiographs, split: splits.Split, squares: Pixels
+    run: loaded_run.Run, own: data.Radiographs, split: splits.Split, squares: Pixels
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Fit the baselines on the model's training part, tuned on its validation part, and predict ``squares``.
 
@@ -211,7 +211,7 @@ def baseline_scores(
     return {name: scores[name] for name in baselines.STRONGEST_FIRST if name in scores}
 
 
-def own_data(run: scoring.Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.Radiographs, splits.Split]:
+def own_data(run: loaded_run.Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.Radiographs, splits.Split]:
     """Read the run's source again and split it again, and check that both are what the certificate says.
 
     Args:
@@ -233,7 +233,7 @@ def own_data(run: scoring.Run, *, quarantine: pathlib.Path | None = None) -> tup
 
 
 def other_part(
-    run: scoring.Run,
+    run: loaded_run.Run,
     own: data.Radiographs,
     split: splits.Split,
     settings: config.Config,

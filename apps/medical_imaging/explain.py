@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import answers, data, explanation_page, heat, scoring
+from apps.medical_imaging import answers, data, explanation_page, heat
 from apps.medical_imaging import predictions as predicted
+from apps.medical_imaging import run as loaded_run
 from shared import errors
 from shared.explain import pointing_game, randomization
 
@@ -21,7 +22,7 @@ Boxes: TypeAlias = Sequence[npt.NDArray[np.floating[Any]] | None] | npt.NDArray[
 Maps: TypeAlias = Callable[[keras.Model], heat.Floats]
 
 
-def explain_file(run: scoring.Run, argument: str, output: pathlib.Path, *, seed: int = 0) -> dict[str, Any]:
+def explain_file(run: loaded_run.Run, argument: str, output: pathlib.Path, *, seed: int = 0) -> dict[str, Any]:
     """Explain one image file and write the picture (``.png``, ``.jpg``) or the page; return what the user is told.
 
     Raises:
@@ -32,7 +33,7 @@ def explain_file(run: scoring.Run, argument: str, output: pathlib.Path, *, seed:
     return summary(explanation) | {"output": str(output)}
 
 
-def read_square(run: scoring.Run, argument: str) -> heat.Squares:
+def read_square(run: loaded_run.Run, argument: str) -> heat.Squares:
     """Read one image as the network does, (size, size, channels).
 
     Raises:
@@ -49,7 +50,7 @@ def read_square(run: scoring.Run, argument: str) -> heat.Squares:
 
 
 def explain(
-    run: scoring.Run, square: heat.Squares, *, name: str = "image", seed: int = 0
+    run: loaded_run.Run, square: heat.Squares, *, name: str = "image", seed: int = 0
 ) -> explanation_page.Explanation:
     """Explain the answer to one image (size, size, channels): the class called, or the finding it is surest of."""
     said = answers.say(run.rule, run.logits(square[np.newaxis]), np.ones(1, bool))
@@ -66,7 +67,7 @@ def explain(
     )
 
 
-def targets_of(run: scoring.Run, scores: answers.Scores) -> heat.Ints:
+def targets_of(run: loaded_run.Run, scores: answers.Scores) -> heat.Ints:
     """Return (n,) the class that each answer names, or the finding that it is surest of, for scores (n, k)."""
     if isinstance(run.rule, answers.Findings):
         return np.asarray(scores.argmax(axis=1), np.int64)
@@ -86,7 +87,7 @@ def summary(explanation: explanation_page.Explanation) -> dict[str, Any]:
 
 
 def checks(
-    run: scoring.Run,
+    run: loaded_run.Run,
     squares: heat.Squares,
     boxes: Boxes,
     *,
@@ -128,7 +129,9 @@ def checks(
     return [dataclasses.replace(found, pointing=game.rate, chance=game.chance)]
 
 
-def _by_grad_cam(run: scoring.Run, square: heat.Squares, targets: heat.Ints, *, seed: int) -> explanation_page.HeatMap:
+def _by_grad_cam(
+    run: loaded_run.Run, square: heat.Squares, targets: heat.Ints, *, seed: int
+) -> explanation_page.HeatMap:
     maps = _grad_cam(run, square[np.newaxis], targets)
     check = _randomise(run, square[np.newaxis], maps, seed=seed)
     return explanation_page.HeatMap(
@@ -136,7 +139,9 @@ def _by_grad_cam(run: scoring.Run, square: heat.Squares, targets: heat.Ints, *, 
     )
 
 
-def _by_gradients(run: scoring.Run, square: heat.Squares, targets: heat.Ints, *, seed: int) -> explanation_page.HeatMap:
+def _by_gradients(
+    run: loaded_run.Run, square: heat.Squares, targets: heat.Ints, *, seed: int
+) -> explanation_page.HeatMap:
     several, target = run.task == "multi_label", int(targets[0])
 
     def maps(network: keras.Model) -> heat.Floats:
@@ -149,17 +154,17 @@ def _by_gradients(run: scoring.Run, square: heat.Squares, targets: heat.Ints, *,
     return explanation_page.HeatMap(method=GRADIENTS, heat=mean, check=check, missed=max(part for _, part in found))
 
 
-def _mean_over_networks(run: scoring.Run, maps: Maps) -> heat.Floats:
+def _mean_over_networks(run: loaded_run.Run, maps: Maps) -> heat.Floats:
     return np.asarray(np.mean([maps(network) for network in heat.networks_of(run)], axis=0), np.float32)
 
 
-def _grad_cam(run: scoring.Run, squares: heat.Squares, targets: heat.Ints) -> Maps:
+def _grad_cam(run: loaded_run.Run, squares: heat.Squares, targets: heat.Ints) -> Maps:
     several = run.task == "multi_label"
     return lambda network: heat.grad_cam_maps(network, run.settings, squares, targets, several=several)
 
 
 def _randomise(
-    run: scoring.Run,
+    run: loaded_run.Run,
     squares: heat.Squares,
     maps: Maps,
     *,

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.medical_imaging import answers, card, data, heat_graph, monitor, preprocessing, scoring
-from shared import engine_export, export, splits
+from apps.medical_imaging import answers, card, data, heat_graph, monitor, preprocessing
+from apps.medical_imaging import run as loaded_run
+from shared import splits
+from shared.bundle import engine_export, export
 from shared.evaluation import drift
 from shared.report import model_card
 from shared.serving import display
@@ -26,7 +28,7 @@ JUDGED_ROWS = 500
 
 
 def export_run(
-    run: scoring.Run,
+    run: loaded_run.Run,
     radiographs: data.Radiographs,
     split: splits.Split,
     repository: pathlib.Path,
@@ -68,7 +70,7 @@ def export_run(
 
 
 def core(
-    run: scoring.Run, radiographs: data.Radiographs, split: splits.Split, engines: Sequence[str]
+    run: loaded_run.Run, radiographs: data.Radiographs, split: splits.Split, engines: Sequence[str]
 ) -> engine_export.Core:
     """Return what other engines run, and the images that they are calibrated and judged on."""
     generator = np.random.default_rng(run.settings.seed)
@@ -97,7 +99,7 @@ def accuracy(rule: answers.Rule, scores: npt.NDArray[Any], labels: answers.Label
     return float((rule.predicted(scores) == labels.argmax(axis=1)).mean())
 
 
-def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
+def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     """Return the signatures.
 
     ``serving_default`` takes ``image_bytes`` (batch,) string: JPEG or PNG; ``image`` takes (batch, height, width,
@@ -150,7 +152,7 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
     }
 
 
-def show(run: scoring.Run) -> display.Display:
+def show(run: loaded_run.Run) -> display.Display:
     """Return what a page says of the model."""
     several = isinstance(run.rule, answers.Findings)
     return display.Display(
@@ -164,7 +166,7 @@ def show(run: scoring.Run) -> display.Display:
     )
 
 
-def golden(run: scoring.Run, items: list[Any]) -> export.Golden:
+def golden(run: loaded_run.Run, items: list[Any]) -> export.Golden:
     """Return raw image files, awkward and real ones, with the answers that ``predict`` gives."""
     real = as_files(items).tolist()
     awkward = awkward_files(real[0])

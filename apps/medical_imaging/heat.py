@@ -10,7 +10,8 @@ import numpy.typing as npt
 import PIL.Image
 from scipy import ndimage
 
-from apps.medical_imaging import config, scoring
+from apps.medical_imaging import config
+from apps.medical_imaging import run as loaded_run
 from shared.explain import grad_cam, integrated_gradients
 from shared.models import efficientnet
 
@@ -25,7 +26,7 @@ _BLUR = 0.02
 PICTURE_PIXELS = 448
 
 
-def networks_of(run: scoring.Run) -> list[keras.Model]:
+def networks_of(run: loaded_run.Run) -> list[keras.Model]:
     """Return the networks inside the model that answers: each sees one view of the image, as it is."""
     found = {id(layer): layer for layer in run.model.layers if isinstance(layer, keras.Model)}
     return list(found.values())

@@ -6,15 +6,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from apps.medical_imaging import answers, heat, scoring
-from shared import export
+from apps.medical_imaging import answers, heat
+from apps.medical_imaging import run as loaded_run
+from shared.bundle import export
 from shared.explain import cutting, grad_cam, integrated_gradients
 
 # Side of the maps: the layers looked at have at most half as many places, and a page draws over the image what it gets.
 PIXELS = 56
 
 
-def build(run: scoring.Run, *, pixels: int = PIXELS) -> Callable[[Any, Any], Mapping[str, Any]]:
+def build(run: loaded_run.Run, *, pixels: int = PIXELS) -> Callable[[Any, Any], Mapping[str, Any]]:
     """Return the function that explains: images (n, size, size, channels) uint8, and valid (n,) bool.
 
     It returns ``heat`` (n, pixels, pixels) float32 in [0, 1], the mean over the networks of the maps that the verb
@@ -42,7 +43,7 @@ def _target(rule: answers.Rule, scores: Any) -> Any:
     return tf.cast(index, tf.int32)
 
 
-def _of_network(network: keras.Model, run: scoring.Run, pixels: int) -> Callable[[Any, Any], Any]:
+def _of_network(network: keras.Model, run: loaded_run.Run, pixels: int) -> Callable[[Any, Any], Any]:
     """Return one network's maps (n, pixels, pixels) as a function of images and classes (n,)."""
     method = heat.activation_method(run.settings)
     head, tail = cutting.cut(network, method.layer_path)

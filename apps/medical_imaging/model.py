@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.medical_imaging import backbones, config
-from shared import losses, training
-from shared import phases as phase
-from shared.models import cnn
+from shared.models import cnn, losses
+from shared.training import fit as fitting
+from shared.training import phases as phase
 
 EVALUATION_ROWS = 64
 # Scales of the views that are averaged at test time, the image itself first.
@@ -53,9 +53,9 @@ def build(settings: config.Config, *, classes: int) -> keras.Model:
     return keras.Model(image, core(scaled), name="residual_cnn")
 
 
-def fit_settings(settings: config.Config, part: phase.Phase) -> training.FitSettings:
+def fit_settings(settings: config.Config, part: phase.Phase) -> fitting.FitSettings:
     """Return how one part of the training goes."""
-    return training.FitSettings(
+    return fitting.FitSettings(
         epochs=part.epochs,
         batch_size=settings.batch_size,
         optimizer=settings.optimizer,

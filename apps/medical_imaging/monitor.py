@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from apps.medical_imaging import answers, data, predict, preprocessing
 from shared import cli, monitoring
-from shared.serving import bundle
+from shared.bundle import reading as bundle
 
 COLUMNS = {
     "brightness": "mean grey value",

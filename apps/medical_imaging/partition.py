@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import errors, split_files, splits
+from shared import errors, splits
+from shared.splits import files as split_files
 
 UNIT_NAME = "patient with near-duplicate images"
 METHOD = "whole patients with their near duplicates, stratified by class, shuffled by a keyed hash of their content"

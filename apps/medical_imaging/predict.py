@@ -13,7 +13,8 @@ import pandas as pd
 from apps.medical_imaging import data, preprocessing
 from apps.medical_imaging.readers import depth
 from shared import batch, cli, files, progress
-from shared.serving import bundle, engines
+from shared.bundle import engines
+from shared.bundle import reading as bundle
 
 log = logging.getLogger("fieldnets")
 
@@ -120,7 +121,7 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[
         names = tuple(loaded.extra("decision.json")["class_names"])
         identity = {"model": str(loaded.path), "engine": loaded.engine.name}
         return lambda items: ask(loaded, items), names, identity, grey_bits(loaded)
-    from apps.medical_imaging import scoring
+    from apps.medical_imaging import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     return run.say, run.rule.class_names, {"model": files.sha256(run.folder.model)}, run.grey_bits

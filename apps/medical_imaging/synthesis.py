@@ -14,9 +14,12 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.PngImagePlugin
 
-from shared import datasets, errors, files, gan_training, training
+from shared import errors, files
 from shared.evaluation import frechet
 from shared.models import gan
+from shared.training import datasets
+from shared.training import fit as fitting
+from shared.training import gan as gan_training
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -41,7 +44,7 @@ class Synthesiser:
 
     generator: keras.Model
     class_names: tuple[str, ...]
-    result: training.FitResult
+    result: fitting.FitResult
     floor: float
 
     def draw(self, labels: Labels, *, seed: int) -> Pixels:
@@ -58,7 +61,7 @@ def train_gan(
     class_names: Sequence[str],
     reference: tuple[Pixels, npt.ArrayLike],
     settings: gan_training.GanSettings,
-    outputs: training.Outputs,
+    outputs: fitting.Outputs,
     features: Features | None = None,
 ) -> Synthesiser:
     """Train a class-conditional WGAN-GP; called again after a kill, go on and end with the same weights.

@@ -11,20 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics, model_selection
 
-from apps.medical_imaging import (
-    answers,
-    augmentation,
-    backbones,
-    config,
-    data,
-    model,
-    pixels,
-    prepare,
-    preprocessing,
-    scoring,
-)
-from shared import datasets, files, phases, runtime, training
+from apps.medical_imaging import answers, augmentation, backbones, config, data, model, pixels, prepare, preprocessing
+from apps.medical_imaging import run as loaded_run
+from shared import files
 from shared.evaluation import calibration
+from shared.training import datasets, phases, runtime
+from shared.training import fit as fitting
 
 log = logging.getLogger("fieldnets")
 Labels: TypeAlias = npt.NDArray[np.float32]
@@ -44,7 +36,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     log.info("%s", data.describe(radiographs))
     split, certificate = prepare.split_source(radiographs, settings)
     files.write_json(folder.split, certificate)
-    scoring.write_grey_bits(folder, radiographs.images.grey_bits)
+    loaded_run.write_grey_bits(folder, radiographs.images.grey_bits)
     log.info("split: %s", json.dumps(certificate["counts"]))
 
     parts = {name: arrays(radiographs, split.rows(name), settings) for name in ("train", "validation")}
@@ -54,7 +46,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
         networks = fit_networks(parts["train"], parts["validation"], radiographs.task, settings, folder)
         trained = model.assemble(networks, settings)
 
-    logits = training.predict(trained, parts["validation"], batch_size=model.EVALUATION_ROWS)
+    logits = fitting.predict(trained, parts["validation"], batch_size=model.EVALUATION_ROWS)
     decision = answers.fit(
         logits,
         parts["validation"].labels,
@@ -95,7 +87,7 @@ def fit_networks(
     """
     networks, histories = [], []
     for number in range(1, settings.networks + 1):
-        own = dataclasses.replace(settings, seed=training.seed_of_copy(settings.seed, number))
+        own = dataclasses.replace(settings, seed=fitting.seed_of_copy(settings.seed, number))
         inner = folder if number == 1 else files.RunFolder(folder.path / "networks" / str(number))
         networks.append(fit_network(train_part, validation_part, task, own, inner))
         histories.append(pd.read_csv(inner.history).assign(network=number))
@@ -123,7 +115,7 @@ def fit_network(
     for name, phase in model.phases(settings).items():
         if settings.model == "transfer":
             backbones.freeze(network, settings, head_only=phase.head_only)
-        result = training.fit(
+        result = fitting.fit(
             network,
             train_part,
             validation_part,
@@ -144,7 +136,7 @@ def fit_network(
     return network
 
 
-def monitor(task: str) -> training.Monitor:
+def monitor(task: str) -> fitting.Monitor:
     """Return what epochs are compared by: the likelihood of the labels after calibration."""
 
     def one_label(labels: Labels, logits: Labels) -> float:
@@ -185,7 +177,7 @@ def cross_validate(
     for number, (kept, held_out) in enumerate(folds.split(key, key, groups=units), start=1):
         inner = files.RunFolder(folder.path / "folds" / str(number))
         network = fit_network(part.take(kept), part.take(held_out), task, settings, inner)
-        logits = training.predict(network, part.take(held_out), batch_size=model.EVALUATION_ROWS)
+        logits = fitting.predict(network, part.take(held_out), batch_size=model.EVALUATION_ROWS)
         aurocs.append(mean_auroc(labels[held_out], logits))
         log.info("fold %d of %d: AUROC %.4f", number, settings.folds, aurocs[-1])
     summary = {"auroc": aurocs, "mean": float(np.mean(aurocs)), "standard_deviation": float(np.std(aurocs, ddof=1))}

@@ -9,7 +9,8 @@ from typing import Any
 
 from apps.sentiment import config
 from shared import cli, errors, files
-from shared.serving import formats, verb
+from shared.bundle import formats
+from shared.serving import verb
 
 NAME = "sentiment"
 log = logging.getLogger("fieldnets")
@@ -85,10 +86,11 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
     """Evaluate a run on its own held-out part, or on other data."""
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
-    from apps.sentiment import evaluate_run, scoring
+    from apps.sentiment import evaluate_run
+    from apps.sentiment import run as loaded_run
     from shared.evaluation import part as part_of
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     own, split = evaluate_run.own_data(run)
     output = arguments.output_dir or run.folder.evaluation
     if hasattr(arguments, "data"):
@@ -112,9 +114,9 @@ def explain(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
     from apps.sentiment import explain as explaining
-    from apps.sentiment import scoring
+    from apps.sentiment import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     text = explaining.read_input(arguments.input)
     explanation = explaining.explain(run, text, seed=arguments.seed)
     explaining.write(run, text, explanation, arguments.output)
@@ -143,10 +145,11 @@ def export(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     names = formats.chosen(arguments.format, int8=arguments.int8)
     _load_tensorflow()
-    from apps.sentiment import evaluate_run, scoring
+    from apps.sentiment import evaluate_run
     from apps.sentiment import export as exporting
+    from apps.sentiment import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
     own, split = evaluate_run.own_data(run)
     exported = exporting.export_run(run, own, split, arguments.output_dir, engines=names)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
@@ -154,7 +157,7 @@ def export(arguments: argparse.Namespace) -> cli.Result:
 
 def monitor(arguments: argparse.Namespace) -> cli.Result:
     """Compare new texts with the bundle's reference; exit code 3 on drift."""
-    from shared.serving import bundle
+    from shared.bundle import reading as bundle
 
     bundle.find(arguments.model_dir)
     _load_tensorflow()
@@ -185,7 +188,7 @@ def _set_aside(rows: int, path: pathlib.Path) -> dict[str, Any]:
 
 
 def _load_tensorflow() -> None:
-    from shared import runtime
+    from shared.training import runtime
 
     runtime.quiet_logs()
 

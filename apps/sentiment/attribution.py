@@ -12,15 +12,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from apps.sentiment import model, scoring, text
-from shared import export
+from apps.sentiment import model, text
+from apps.sentiment import run as loaded_run
+from shared.bundle import export
 from shared.explain import cutting, integrated_gradients
 
 # The verb needs 32 for most texts and rarely more than 64.
 STEPS = 64
 
 
-def graph(run: scoring.Run) -> Callable[[Any], Mapping[str, Any]]:
+def graph(run: loaded_run.Run) -> Callable[[Any], Mapping[str, Any]]:
     """Return the function that explains texts (n,) string.
 
     It returns ``tokens`` (n, longest) string as the networks see them, "" from a text's end on; ``attributions`` (n,
@@ -43,7 +44,7 @@ def graph(run: scoring.Run) -> Callable[[Any], Mapping[str, Any]]:
     return explain
 
 
-def of_tokens(run: scoring.Run, tokens: Any, attribute: Callable[[str, Any], Any]) -> Any:
+def of_tokens(run: loaded_run.Run, tokens: Any, attribute: Callable[[str, Any], Any]) -> Any:
     """Return what each token of one text adds to the calibrated log-odds of a class, in a graph too.
 
     Args:
@@ -64,7 +65,7 @@ def of_tokens(run: scoring.Run, tokens: Any, attribute: Callable[[str, Any], Any
     return total
 
 
-def _halves(run: scoring.Run) -> dict[str, tuple[keras.Model, keras.Model]]:
+def _halves(run: loaded_run.Run) -> dict[str, tuple[keras.Model, keras.Model]]:
     """Return network -> what maps ids to vectors, and what maps (ids, vectors) to logits."""
     return {name: cutting.cut(run.model.get_layer(name), "embedding") for name in run.settings.networks}
 

@@ -1,11 +1,11 @@
 """What a user must know before relying on the model: the model card that travels inside the bundle."""
 
-from apps.sentiment import scoring
+from apps.sentiment import run as loaded_run
 from shared import files
 from shared.report import model_card
 
 
-def build(run: scoring.Run) -> model_card.ModelCard:
+def build(run: loaded_run.Run) -> model_card.ModelCard:
     """Return the card of a finished run; it says so when the run has not been evaluated."""
     folder, settings = run.folder, run.settings
     split = files.read_json(folder.split)

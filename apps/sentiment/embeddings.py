@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy.sparse
 from sklearn.utils import extmath
 
-from shared import datasets
+from shared.training import datasets
 
 CONTEXT_SMOOTHING = 0.75
 WINDOW_TOKENS = 8

@@ -7,7 +7,8 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from apps.sentiment import baselines, config, data, evaluate, prepare, report, scoring, text
+from apps.sentiment import baselines, config, data, evaluate, prepare, report, text
+from apps.sentiment import run as loaded_run
 from apps.sentiment.checklist import behaviour
 from apps.sentiment.readers import codes
 from shared import decision as decisions
@@ -22,7 +23,7 @@ Part = parts.Part[data.Reviews]
 
 
 def evaluate_run(
-    run: scoring.Run, own: data.Reviews, split: splits.Split, part: Part, *, seed: int, output: pathlib.Path
+    run: loaded_run.Run, own: data.Reviews, split: splits.Split, part: Part, *, seed: int, output: pathlib.Path
 ) -> document.Evaluation:
     """Evaluate a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
 
@@ -61,7 +62,7 @@ def evaluate_run(
     return evaluation
 
 
-def _rows(run: scoring.Run, part: Part) -> evaluate.Rows:
+def _rows(run: loaded_run.Run, part: Part) -> evaluate.Rows:
     reviews, rows = part.dataset, part.rows
     statistics = text.statistics(run.features, reviews.texts[rows])
     return evaluate.Rows(
@@ -103,7 +104,7 @@ def fit_baselines(
     )
 
 
-def own_data(run: scoring.Run) -> tuple[data.Reviews, splits.Split]:
+def own_data(run: loaded_run.Run) -> tuple[data.Reviews, splits.Split]:
     """Read the run's source again and split it again, and check that both are what the certificate says.
 
     Raises:
@@ -124,7 +125,7 @@ def own_data(run: scoring.Run) -> tuple[data.Reviews, splits.Split]:
 
 
 def other_part(
-    run: scoring.Run,
+    run: loaded_run.Run,
     own: data.Reviews,
     split: splits.Split,
     settings: config.Config,

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.sentiment import attribution, scoring, text
+from apps.sentiment import attribution, text
+from apps.sentiment import run as loaded_run
 from shared import errors, files
 from shared.explain import deletion, integrated_gradients
 from shared.report import blocks, document
@@ -36,7 +37,7 @@ class Explanation:
     deletion: deletion.DeletionCheck | None
 
 
-def explain(run: scoring.Run, string: str, *, seed: int = 0) -> Explanation:
+def explain(run: loaded_run.Run, string: str, *, seed: int = 0) -> Explanation:
     """Explain the label of one text.
 
     Raises:
@@ -88,7 +89,7 @@ def summary(explanation: Explanation) -> dict[str, object]:
     }
 
 
-def contributions(run: scoring.Run, tokens: npt.NDArray[np.object_], *, target: int) -> npt.NDArray[np.float64]:
+def contributions(run: loaded_run.Run, tokens: npt.NDArray[np.object_], *, target: int) -> npt.NDArray[np.float64]:
     """Return (n,) what each token adds to the calibrated log-odds of class ``target``."""
 
     def attribute(name: str, ids: tf.Tensor) -> tf.Tensor:
@@ -105,7 +106,7 @@ def contributions(run: scoring.Run, tokens: npt.NDArray[np.object_], *, target: 
 
 
 def check(
-    run: scoring.Run,
+    run: loaded_run.Run,
     tokens: npt.NDArray[np.object_],
     values: npt.NDArray[np.float64],
     logits: npt.NDArray[np.float32],
@@ -128,12 +129,12 @@ def check(
     return deletion.check(compute_logits, numbers, found, seed=seed)
 
 
-def write(run: scoring.Run, string: str, explanation: Explanation, output: pathlib.Path) -> None:
+def write(run: loaded_run.Run, string: str, explanation: Explanation, output: pathlib.Path) -> None:
     """Write the explanation as a page."""
     files.write_text(output, document.render(report(run, string, explanation)))
 
 
-def report(run: scoring.Run, string: str, explanation: Explanation) -> document.Report:
+def report(run: loaded_run.Run, string: str, explanation: Explanation) -> document.Report:
     """Return the page: the label, the highlighted text, its strongest words, and the deletion check."""
     names = run.decision.class_names
     rest = " or ".join(name for name in names if name != explanation.label)

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.sentiment import attribution, card, data, model, monitor, scoring
+from apps.sentiment import attribution, card, data, model, monitor
+from apps.sentiment import run as loaded_run
 from apps.sentiment.readers import codes
 from shared import decision as decisions
-from shared import engine_export, export, splits
+from shared import splits
+from shared.bundle import engine_export, export
 from shared.evaluation import drift
 from shared.report import model_card
 from shared.serving import display
@@ -55,7 +57,7 @@ JUDGED_ROWS = 1000
 
 
 def export_run(
-    run: scoring.Run,
+    run: loaded_run.Run,
     reviews: data.Reviews,
     split: splits.Split,
     repository: pathlib.Path,
@@ -93,7 +95,7 @@ def export_run(
     )
 
 
-def core(run: scoring.Run, reviews: data.Reviews, split: splits.Split, engines: Sequence[str]) -> engine_export.Core:
+def core(run: loaded_run.Run, reviews: data.Reviews, split: splits.Split, engines: Sequence[str]) -> engine_export.Core:
     """Return what other engines run, and the reviews that they are calibrated and judged on."""
     generator = np.random.default_rng(run.settings.seed)
     judged = generator.permutation(split.rows("validation"))[:JUDGED_ROWS]
@@ -121,12 +123,12 @@ def network_of_features(whole: keras.Model, read_features: Sequence[str]) -> ker
     return keras.Model(inputs, {"logits": average(logits)}, name="network")
 
 
-def features_read(run: scoring.Run) -> list[str]:
+def features_read(run: loaded_run.Run) -> list[str]:
     """Return the features of texts that the run's networks read, in the order of the alphabet: tokens come last."""
     return sorted({model.feature(name) for name in run.settings.networks})
 
 
-def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
+def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     """Return the signatures.
 
     ``serving_default`` and ``classify`` answer texts; ``explain`` says what each token adds to the answer; ``drift``
@@ -159,7 +161,7 @@ def endpoints(run: scoring.Run) -> dict[str, export.Endpoint]:
     }
 
 
-def show(run: scoring.Run) -> display.Display:
+def show(run: loaded_run.Run) -> display.Display:
     """Return what a page says of the model."""
     return display.Display(
         title="Sentiment of texts",
@@ -172,7 +174,7 @@ def show(run: scoring.Run) -> display.Display:
     )
 
 
-def golden(run: scoring.Run, texts: npt.NDArray[np.object_]) -> export.Golden:
+def golden(run: loaded_run.Run, texts: npt.NDArray[np.object_]) -> export.Golden:
     """Return 256 raw texts, awkward and real ones, with the answers that ``predict`` gives."""
     real = np.random.default_rng(run.settings.seed).permutation(texts)[: GOLDEN_ROWS - len(AWKWARD)]
     chosen = np.concatenate([np.array(AWKWARD, object), real])

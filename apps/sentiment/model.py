@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.sentiment import config, text
-from shared import datasets, training
 from shared.models import averaging, cnn, dense, rnn, sequences
+from shared.training import datasets
+from shared.training import fit as fitting
 
 # What each network reads: a feature of ``text.TextFeatures``.
 READS = {"ngram": "ngrams", "cnn": "tokens", "lstm": "tokens"}
@@ -126,12 +127,12 @@ def build_ngram(settings: config.Config, train: datasets.Arrays, *, classes: int
     return network
 
 
-def fit_settings(name: str, settings: config.Config, *, rows: int) -> training.FitSettings:
+def fit_settings(name: str, settings: config.Config, *, rows: int) -> fitting.FitSettings:
     """Return how one network is trained on ``rows`` texts: its own values where the config leaves them open."""
     recipe = RECIPES[kind(name)]
     batch_size = settings.batch_size or recipe.batch_size
     enough = -(-MINIMUM_STEPS // datasets.steps(rows, batch_size=batch_size))
-    return training.FitSettings(
+    return fitting.FitSettings(
         epochs=settings.epochs or max(getattr(settings, f"{kind(name)}_epochs"), enough),
         batch_size=batch_size,
         optimizer=settings.optimizer or recipe.optimizer,
@@ -162,7 +163,7 @@ def kind(name: str) -> str:
 
 def seed(name: str, settings: config.Config) -> int:
     """Return the seed of a network's weights, order and dropout: its own for every copy."""
-    return training.seed_of_copy(settings.seed, int(name.partition("_")[2] or 1))
+    return fitting.seed_of_copy(settings.seed, int(name.partition("_")[2] or 1))
 
 
 def feature(name: str) -> str:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from apps.sentiment import predict
 from shared import cli, monitoring
-from shared.serving import bundle
+from shared.bundle import reading as bundle
 
 COLUMNS = {
     "length": "tokens per text",

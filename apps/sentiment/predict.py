@@ -77,15 +77,16 @@ def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> 
 def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[str, str]]:
     """Return how to answer texts, the classes, and what identifies the model to a resumed call."""
     if arguments.model_dir is not None:
-        from shared.serving import engines
+        from shared.bundle import engines
 
         loaded = engines.load(arguments.model_dir, arguments.engine)
         names = tuple(loaded.extra("decision.json")["class_names"])
         identity = {"model": str(loaded.path), "engine": loaded.engine.name}
         return in_batches(lambda texts: loaded.run({"text": texts})), names, identity
-    from apps.sentiment import export, scoring
+    from apps.sentiment import export
+    from apps.sentiment import run as loaded_run
 
-    run = scoring.open_run(arguments.run_dir)
+    run = loaded_run.open_run(arguments.run_dir)
 
     def answer(texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
         return export.answers(run.decision, run.logits(texts))

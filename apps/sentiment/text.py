@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
-from shared import datasets
+from shared.training import datasets
 
 PADDING = 0
 UNKNOWN = 1

@@ -14,12 +14,15 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
-from apps.sentiment import config, data, embeddings, model, opinion, prepare, scoring, text
+from apps.sentiment import config, data, embeddings, model, opinion, prepare, text
+from apps.sentiment import run as loaded_run
 from apps.sentiment.readers import codes
-from shared import datasets, files, losses, runtime, training
 from shared import decision as decisions
+from shared import files
 from shared.evaluation import calibration, classification
-from shared.models import averaging
+from shared.models import averaging, losses
+from shared.training import datasets, runtime
+from shared.training import fit as fitting
 
 log = logging.getLogger("fieldnets")
 
@@ -88,7 +91,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
         trained = model.assemble(features, networks, fit_mixture(networks, parts["validation"]))
 
     validation = split.rows("validation")
-    logits = scoring.predict(trained, reviews.texts[validation])
+    logits = loaded_run.predict(trained, reviews.texts[validation])
     decision = decisions.fit(
         logits,
         reviews.labels[validation],
@@ -156,7 +159,7 @@ def fit_network(name: str, job: Job) -> keras.Model:
         hide = functools.partial(hide_words, rate=settings.word_dropout_rate)
         train_part = dataclasses.replace(train_part, augment=hide)
     network = model.build(name, settings, classes=job.classes, train=train_part, vectors=job.vectors)
-    result = training.fit(
+    result = fitting.fit(
         network,
         train_part,
         validation_part,
@@ -165,7 +168,7 @@ def fit_network(name: str, job: Job) -> keras.Model:
             typing.cast(losses.LossName, settings.loss), classes=job.classes, label_smoothing=settings.label_smoothing
         ),
         monitor=calibration.calibrated_log_likelihood,
-        outputs=training.Outputs(
+        outputs=fitting.Outputs(
             checkpoints=folder.checkpoints / name,
             history=folder.checkpoints / name / "history.csv",
             logs=folder.logs / name,
@@ -199,7 +202,7 @@ def hide_words(inputs: dict[str, Any], labels: Any, seeds: Any, *, rate: float) 
 
 def fit_mixture(networks: Mapping[str, keras.Model], validation: Part) -> dict[str, averaging.Voice]:
     """Return how loud each network speaks in the average, fitted on validation."""
-    logits = {name: training.predict(network, validation.arrays(name)) for name, network in networks.items()}
+    logits = {name: fitting.predict(network, validation.arrays(name)) for name, network in networks.items()}
     voices = averaging.fit(logits, validation.labels)
     log.info("shares in the average: %s", {name: round(voice.share, 3) for name, voice in voices.items()})
     return voices

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from shared import errors, files
-from shared.serving import batching, bundle, refusals, settings, versions
+from shared.bundle import reading as bundle
+from shared.serving import batching, refusals, settings, versions
 
 log = logging.getLogger("fieldnets")
 

@@ -9,7 +9,8 @@ import fastapi
 import fastapi.responses
 import markdown_it
 
-from shared.serving import answering, bundle, refusals, tensors, versions
+from shared.bundle import reading as bundle
+from shared.serving import answering, refusals, tensors, versions
 from shared.serving import registry as registries
 
 _FILES = importlib.resources.files(__package__) / "page"

@@ -12,8 +12,8 @@ from shared.serving import settings
 def serve(arguments: argparse.Namespace) -> cli.Result:
     """Serve bundles until interrupted."""
     options = settings.from_arguments(arguments)
-    from shared import runtime
     from shared.serving import registry
+    from shared.training import runtime
 
     registry.folders(options.model_dirs)
 

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.serving import batching, bundle, engines, refusals, replay, settings, watching
+from shared.bundle import engines, replay
+from shared.bundle import reading as bundle
+from shared.serving import batching, refusals, settings, watching
 
 DEFAULT = "serving_default"
 _ROWS_WARMED = (1, 4, 16)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shared.bundle import reading as bundle
 from shared.evaluation import drift
-from shared.serving import bundle
 
 log = logging.getLogger("fieldnets")
 

@@ -7,21 +7,11 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from apps.driving_perception import (
-    answers,
-    canvas,
-    config,
-    decoding,
-    engines,
-    frames,
-    lane,
-    model,
-    preprocessing,
-    scoring,
-)
+from apps.driving_perception import answers, canvas, config, decoding, engines, frames, lane, model, preprocessing
 from apps.driving_perception import boxes as box
+from apps.driving_perception import run as loaded_run
 from shared import image_files
-from shared.serving import padding
+from shared.bundle import padding
 
 pytestmark = pytest.mark.tensorflow
 SETTINGS = dataclasses.replace(config.Config.smoke(), image_size=96)
@@ -126,10 +116,10 @@ def test_boxes_come_back_in_pixels_of_the_original(network: object) -> None:
 
 def test_other_files_than_jpeg_and_png_are_read_and_what_is_none_stays() -> None:
     for kind in ("BMP", "WEBP"):
-        assert scoring.as_file(encoded(30, 20, kind=kind)).startswith(b"\x89PNG")
-    assert scoring.as_file(b"text") == b"text"
+        assert loaded_run.as_file(encoded(30, 20, kind=kind)).startswith(b"\x89PNG")
+    assert loaded_run.as_file(b"text") == b"text"
     image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
-    assert (np.asarray(PIL.Image.open(io.BytesIO(scoring.as_file(image)))) == image).all()
+    assert (np.asarray(PIL.Image.open(io.BytesIO(loaded_run.as_file(image)))) == image).all()
 
 
 def test_the_grids_of_the_network_give_its_places(network: object) -> None:

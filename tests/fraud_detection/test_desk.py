@@ -34,9 +34,9 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def run(run_dir: pathlib.Path) -> Any:
-    from apps.fraud_detection import scoring
+    from apps.fraud_detection import run as loaded_run
 
-    return scoring.open_run(run_dir, every_fold=True)
+    return loaded_run.open_run(run_dir, every_fold=True)
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +81,13 @@ def alerted(run: Any, own: data.Prepared) -> tuple[dict[str, Any], np.ndarray]:
 
 
 def test_contributions_add_up_to_the_change_of_the_log_odds(run: Any, own: data.Prepared) -> None:
-    from apps.fraud_detection import reasons, scoring
+    from apps.fraud_detection import reasons
+    from apps.fraud_detection import run as loaded_run
 
     arrays, _ = alerted(run, own)
     typical = dict(arrays)
     typical["numbers"] = np.tile(np.asarray(run.inputs.typical, np.float32), (20, 1))
-    odds = [(logits := scoring.predict(run.newest.model, each))[:, 1] - logits[:, 0] for each in (arrays, typical)]
+    odds = [(logits := loaded_run.predict(run.newest.model, each))[:, 1] - logits[:, 0] for each in (arrays, typical)]
     found = reasons.find(run.newest, arrays)
     assert found.contributions.sum(axis=1) == pytest.approx(odds[0] - odds[1], rel=0.25, abs=0.6)
 

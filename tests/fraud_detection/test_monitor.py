@@ -6,15 +6,16 @@ import keras
 import numpy as np
 import pytest
 
-from apps.fraud_detection import export, graph, inputs, monitor, scoring, verdict
+from apps.fraud_detection import export, graph, inputs, monitor, verdict
+from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import Transactions
-from shared import export as exporting
+from shared.bundle import export as exporting
 
 pytestmark = pytest.mark.tensorflow
 
 
 @pytest.fixture(scope="module")
-def scorer(booked: Transactions) -> scoring.Scorer:
+def scorer(booked: Transactions) -> loaded_run.Scorer:
     """A linear model whose weights were drawn."""
     found = inputs.learn(booked, np.arange(len(booked)), sequence_length=0)
     keras.utils.set_random_seed(0)
@@ -23,10 +24,10 @@ def scorer(booked: Transactions) -> scoring.Scorer:
     decide = verdict.Verdict(
         threshold=0.5, rule="given", alerts_per_day=1, investigation_cost=1.0, recovered_share=1.0, fitted_on={}
     )
-    return scoring.Scorer(model=keras.Model(numbers, logits), inputs=found, verdict=decide)
+    return loaded_run.Scorer(model=keras.Model(numbers, logits), inputs=found, verdict=decide)
 
 
-def test_the_columns_are_the_numbers_read_and_the_score(booked: Transactions, scorer: scoring.Scorer) -> None:
+def test_the_columns_are_the_numbers_read_and_the_score(booked: Transactions, scorer: loaded_run.Scorer) -> None:
     found = scorer.inputs
     history = inputs.compute_history(booked, booked.schema)
     rows = np.arange(len(booked) - 300, len(booked))
@@ -40,7 +41,7 @@ def test_the_columns_are_the_numbers_read_and_the_score(booked: Transactions, sc
     assert {values.dtype.name for values in columns.values()} == {"float64"}
 
 
-def test_a_file_that_is_too_short_for_histories_says_so(booked: Transactions, scorer: scoring.Scorer) -> None:
+def test_a_file_that_is_too_short_for_histories_says_so(booked: Transactions, scorer: loaded_run.Scorer) -> None:
     assert monitor.is_settled(booked, scorer.inputs)
     short = dataclasses.replace(booked.take(np.arange(50)), name="short")
     assert not monitor.is_settled(short, scorer.inputs)

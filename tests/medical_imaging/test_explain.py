@@ -11,7 +11,8 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from apps.medical_imaging import answers, config, data, explain, explanation_page, heat, heat_graph, model, scoring
+from apps.medical_imaging import answers, config, data, explain, explanation_page, heat, heat_graph, model
+from apps.medical_imaging import run as loaded_run
 from shared import decision as decisions
 from shared import errors, files
 from shared.explain import pointing_game, randomization
@@ -35,7 +36,7 @@ def spots(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndar
     return squares.clip(0, 255).astype(np.uint8), labels, boxes
 
 
-def run_of(network: keras.Model, *, several: bool = False, settings: config.Config = SETTINGS) -> scoring.Run:
+def run_of(network: keras.Model, *, several: bool = False, settings: config.Config = SETTINGS) -> loaded_run.Run:
     names = ("clear", "spot")
     rule: answers.Rule = decisions.Decision(
         class_names=names, temperature=1.0, threshold=0.5, rule="chosen here", alpha=0.1, quantile=0.99, fitted_on={}
@@ -50,7 +51,7 @@ def run_of(network: keras.Model, *, several: bool = False, settings: config.Conf
             quantiles=(0.9, 0.9),
             fitted_on={},
         )
-    return scoring.Run(
+    return loaded_run.Run(
         folder=files.RunFolder(pathlib.Path()),
         settings=settings,
         model=model.assemble([network], settings),
@@ -72,17 +73,17 @@ def network() -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def run(network: keras.Model) -> scoring.Run:
+def run(network: keras.Model) -> loaded_run.Run:
     return run_of(network)
 
 
 @pytest.fixture(scope="module")
-def explanation(run: scoring.Run) -> explanation_page.Explanation:
+def explanation(run: loaded_run.Run) -> explanation_page.Explanation:
     squares, _, _ = spots(2, seed=7)
     return explain.explain(run, squares[1], name="<b>spot</b>.png")
 
 
-def test_the_maps_of_a_trained_network_point_at_what_it_had_to_find(run: scoring.Run) -> None:
+def test_the_maps_of_a_trained_network_point_at_what_it_had_to_find(run: loaded_run.Run) -> None:
     squares, _, boxes = spots(80, seed=2)
     (found,) = explain.checks(run, squares, boxes, most=40, seed=0)
     assert found.method == "Grad-CAM"
@@ -95,14 +96,14 @@ def test_the_maps_of_a_trained_network_point_at_what_it_had_to_find(run: scoring
     assert abs(found.randomised["all weights"]) < 0.5
 
 
-def test_boxes_in_the_wrong_places_are_not_pointed_at(run: scoring.Run) -> None:
+def test_boxes_in_the_wrong_places_are_not_pointed_at(run: loaded_run.Run) -> None:
     squares, _, boxes = spots(80, seed=2)
     (found,) = explain.checks(run, squares, np.roll(boxes, 2), most=40, seed=0)
     assert found.pointing is not None
     assert found.pointing.value < 0.3
 
 
-def test_images_without_boxes_are_checked_for_their_weights_alone(run: scoring.Run) -> None:
+def test_images_without_boxes_are_checked_for_their_weights_alone(run: loaded_run.Run) -> None:
     squares, _, _ = spots(6, seed=3)
     (found,) = explain.checks(run, squares, np.full(6, None), most=4, seed=0)
     assert (found.images, found.pointing, found.chance) == (4, None, None)
@@ -110,7 +111,7 @@ def test_images_without_boxes_are_checked_for_their_weights_alone(run: scoring.R
 
 
 def test_an_explanation_carries_the_answer_two_maps_and_their_checks(
-    run: scoring.Run, explanation: explanation_page.Explanation
+    run: loaded_run.Run, explanation: explanation_page.Explanation
 ) -> None:
     squares, _, boxes = spots(2, seed=7)
     said = answers.say(run.rule, run.logits(squares[1:]), np.ones(1, bool))
@@ -213,7 +214,7 @@ def test_the_signature_draws_the_maps_of_the_verb(network: keras.Model, several:
     ]
 
 
-def test_a_page_gets_a_small_map_that_points_at_the_same_place(run: scoring.Run) -> None:
+def test_a_page_gets_a_small_map_that_points_at_the_same_place(run: loaded_run.Run) -> None:
     squares, _, boxes = spots(24, seed=6)
     found = tf.function(heat_graph.build(run))(tf.constant(squares), tf.ones(24, tf.bool))
     maps = found["heat"].numpy()
@@ -243,7 +244,7 @@ def encoded(square: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def test_a_file_is_explained_as_the_network_reads_it(run: scoring.Run, tmp_path: pathlib.Path) -> None:
+def test_a_file_is_explained_as_the_network_reads_it(run: loaded_run.Run, tmp_path: pathlib.Path) -> None:
     squares, _, _ = spots(2, seed=7)
     (tmp_path / "spot.png").write_bytes(encoded(squares[1]))
     np.testing.assert_array_equal(explain.read_square(run, str(tmp_path / "spot.png")), squares[1])
@@ -258,7 +259,7 @@ def test_a_file_is_explained_as_the_network_reads_it(run: scoring.Run, tmp_path:
     ],
 )
 def test_what_is_not_one_image_is_refused(
-    run: scoring.Run, monkeypatch: pytest.MonkeyPatch, items: list[bytes], message: str
+    run: loaded_run.Run, monkeypatch: pytest.MonkeyPatch, items: list[bytes], message: str
 ) -> None:
     chunk = (pd.DataFrame({"file": ["x.png"] * len(items)}), items)
     monkeypatch.setattr(data, "iterate_images", lambda *_, **__: iter([chunk]))

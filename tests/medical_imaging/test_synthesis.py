@@ -9,7 +9,10 @@ import PIL.Image
 import pytest
 
 from apps.medical_imaging import synthesis
-from shared import errors, gan_training, runtime, training
+from shared import errors
+from shared.training import fit as fitting
+from shared.training import gan as gan_training
+from shared.training import runtime
 
 pytestmark = pytest.mark.tensorflow
 
@@ -33,7 +36,7 @@ def train(folder: pathlib.Path, **changes: Any) -> synthesis.Synthesiser:
         "class_names": NAMES,
         "reference": examples(12, seed=2),
         "settings": gan_training.GanSettings(epochs=2, batch_size=8),
-        "outputs": training.Outputs(
+        "outputs": fitting.Outputs(
             checkpoints=folder / "checkpoints", history=folder / "history.csv", logs=folder / "logs", progress=False
         ),
         **changes,

@@ -9,7 +9,8 @@ import pytest
 from sklearn import metrics
 
 from apps.medical_imaging import config, model, train
-from shared import datasets, files
+from shared import files
+from shared.training import datasets
 
 pytestmark = pytest.mark.tensorflow
 

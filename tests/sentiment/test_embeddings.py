@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from apps.sentiment import embeddings
-from shared import datasets
+from shared.training import datasets
 
 TEXTS = [np.array([2, 3, 4, 2]), np.array([3, 2]), np.array([5, 1, 0, 5])]
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from apps.sentiment import __main__, attribution, config, explain, model, opinion, scoring, text
-from shared import datasets, errors, files
+from apps.sentiment import __main__, attribution, config, explain, model, opinion, text
+from apps.sentiment import run as loaded_run
 from shared import decision as decisions
+from shared import errors, files
 from shared.explain import integrated_gradients
 from shared.models import averaging
 from shared.report import blocks
+from shared.training import datasets
 
 pytestmark = pytest.mark.tensorflow
 
@@ -21,11 +23,11 @@ GOOD, BAD = "a good and great film", "a bad and awful film"
 
 
 @pytest.fixture(scope="module")
-def run() -> scoring.Run:
+def run() -> loaded_run.Run:
     return run_of("ngram", "cnn")
 
 
-def run_of(*members: str) -> scoring.Run:
+def run_of(*members: str) -> loaded_run.Run:
     """A model of some networks whose weights were drawn, so that every part of it speaks."""
     settings = config.Config.smoke().replace({"members": members, "vocabulary_size": 10, "rnn_copies": 1})
     vocabulary = ["a", "good", "great", "bad", "awful", "film", "and", "."]
@@ -64,15 +66,17 @@ def run_of(*members: str) -> scoring.Run:
         fitted_on={},
     )
     whole = model.assemble(features, networks, voices)
-    return scoring.Run(folder=files.RunFolder(pathlib.Path()), settings=settings, model=whole, decision=decision)
+    return loaded_run.Run(folder=files.RunFolder(pathlib.Path()), settings=settings, model=whole, decision=decision)
 
 
-def log_odds(run: scoring.Run, string: str) -> float:
+def log_odds(run: loaded_run.Run, string: str) -> float:
     scores = run.scores(np.array([string], object))[0]
     return float(np.log(scores[1] / scores[0]))
 
 
-def test_the_contributions_of_a_text_add_up_to_its_log_odds_beyond_a_text_that_says_nothing(run: scoring.Run) -> None:
+def test_the_contributions_of_a_text_add_up_to_its_log_odds_beyond_a_text_that_says_nothing(
+    run: loaded_run.Run,
+) -> None:
     tokens = text.tokens_of(GOOD)
     values = explain.contributions(run, tokens, target=1)
     longer = explain.contributions(run, text.tokens_of(GOOD + " ."), target=1)
@@ -84,7 +88,7 @@ def test_the_contributions_of_a_text_add_up_to_its_log_odds_beyond_a_text_that_s
     assert longer.shape == (6,)
 
 
-def test_words_that_were_cut_out_of_a_long_text_contribute_nothing_to_the_token_networks(run: scoring.Run) -> None:
+def test_words_that_were_cut_out_of_a_long_text_contribute_nothing_to_the_token_networks(run: loaded_run.Run) -> None:
     tokens = text.tokens_of("good " * 20)
     values = explain.contributions(run, tokens, target=1)
     # Eight tokens are read as n-grams, six by the convolutions: first and last half.
@@ -113,7 +117,7 @@ def test_the_signature_explains_every_text_as_the_verb_does(members: tuple[str, 
             np.testing.assert_allclose(found["attributions"][row, : len(tokens)], expected, atol=tolerance)
 
 
-def test_an_explanation_names_the_label_and_carries_its_check(run: scoring.Run) -> None:
+def test_an_explanation_names_the_label_and_carries_its_check(run: loaded_run.Run) -> None:
     found = explain.explain(run, GOOD)
     assert found.label in run.decision.class_names
     assert found.scores.sum() == pytest.approx(1)
@@ -121,7 +125,7 @@ def test_an_explanation_names_the_label_and_carries_its_check(run: scoring.Run) 
     assert len(found.tokens) == len(found.values) == 5
 
 
-def test_the_page_escapes_the_text_and_opens_offline(run: scoring.Run, tmp_path: pathlib.Path) -> None:
+def test_the_page_escapes_the_text_and_opens_offline(run: loaded_run.Run, tmp_path: pathlib.Path) -> None:
     hostile = "good <img src=http://x.y/z onerror=alert(1)> film"
     explain.write(run, hostile, explain.explain(run, hostile), tmp_path / "why.html")
     page = (tmp_path / "why.html").read_text("utf-8")
@@ -129,7 +133,7 @@ def test_the_page_escapes_the_text_and_opens_offline(run: scoring.Run, tmp_path:
     assert "onerror" in page
 
 
-def test_words_are_tinted_and_the_spaces_between_them_are_not(run: scoring.Run) -> None:
+def test_words_are_tinted_and_the_spaces_between_them_are_not(run: loaded_run.Run) -> None:
     page = explain.report(run, GOOD, explain.explain(run, GOOD))
     highlighted = page.sections[0].blocks[0]
     assert isinstance(highlighted, blocks.Highlight)
@@ -138,7 +142,7 @@ def test_words_are_tinted_and_the_spaces_between_them_are_not(run: scoring.Run) 
     assert not any(token != " " and token.strip() != token for token, _ in highlighted.tokens)
 
 
-def test_attention_over_one_step_raises_no_warning(run: scoring.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_over_one_step_raises_no_warning(run: loaded_run.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     attribute = integrated_gradients.attribute
 
     def warning(*arguments: Any, **options: Any) -> integrated_gradients.Attribution:
@@ -167,6 +171,6 @@ def test_a_name_that_is_no_page_is_refused_before_anything_is_loaded(capsys: pyt
     assert "expected a name that ends in .html. Received: why.png" in capsys.readouterr().err
 
 
-def test_a_text_without_a_word_is_refused(run: scoring.Run) -> None:
+def test_a_text_without_a_word_is_refused(run: loaded_run.Run) -> None:
     with pytest.raises(errors.InputError, match="at least one word"):
         explain.explain(run, " \n")

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.sentiment import config, model, text, train
-from shared import datasets
 from shared.models import averaging
+from shared.training import datasets
 
 pytestmark = pytest.mark.tensorflow
 

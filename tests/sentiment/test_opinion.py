@@ -5,7 +5,7 @@ import pytest
 from vaderSentiment import vaderSentiment
 
 from apps.sentiment import config, opinion, text, train
-from shared import datasets
+from shared.training import datasets
 
 
 def test_every_rating_is_the_lexicons_and_every_word_a_token_of_its_own() -> None:

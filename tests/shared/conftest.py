@@ -42,7 +42,7 @@ def tiny() -> Tiny:
     import keras
     import tensorflow as tf
 
-    from shared import export
+    from shared.bundle import export
 
     class Counts(keras.layers.Layer):
         def call(self, texts: Any) -> Any:
@@ -90,7 +90,7 @@ def tiny() -> Tiny:
 @pytest.fixture(scope="session")
 def exported(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The tiny model's first bundle."""
-    from shared import export
+    from shared.bundle import export
 
     repository = tmp_path_factory.mktemp("repository")
     return export.write(tiny.model, tiny.endpoints, tiny.golden, repository=repository, name="tiny", extras=tiny.extras)
@@ -107,7 +107,7 @@ def columns_path(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A bundle of three columns that answers with the amount doubled and the sum of the past."""
     import tensorflow as tf
 
-    from shared import export
+    from shared.bundle import export
 
     def answer(given: Any) -> Any:
         asserted = tf.debugging.assert_none_equal(given["shop"], "forbidden", message="forbidden shop")
@@ -137,7 +137,8 @@ def picture_path(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A bundle that calls images bright or dark, and shows where they are bright."""
     import tensorflow as tf
 
-    from shared import export, image_files
+    from shared import image_files
+    from shared.bundle import export
 
     def grey(given: Any) -> Any:
         return image_files.prepare(
@@ -181,7 +182,7 @@ def boxes_path(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A bundle that finds one car in the middle of every image of 64 pixels."""
     import tensorflow as tf
 
-    from shared import export
+    from shared.bundle import export
 
     def answer(given: Any) -> Any:
         rows = tf.shape(given["image_bytes"])[0]
@@ -218,7 +219,7 @@ def _written(
     """Write a bundle of functions; its network is never asked."""
     import keras
 
-    from shared import export
+    from shared.bundle import export
 
     number = keras.Input((1,))
     model = keras.Model(number, keras.layers.Dense(1)(number))

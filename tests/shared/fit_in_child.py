@@ -7,7 +7,7 @@ schedule, an average of the weights. Its embedding makes the checkpoint 12 MB: l
 import pathlib
 import sys
 
-from shared import runtime
+from shared.training import runtime
 
 runtime.quiet_logs()
 
@@ -15,7 +15,8 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from shared import datasets, training  # noqa: E402
+from shared.training import datasets  # noqa: E402
+from shared.training import fit as fitting  # noqa: E402
 
 WORDS, CLASSES = 20_000, 2
 
@@ -52,16 +53,16 @@ def main() -> None:
     runtime.configure(seed=3)
     with runtime.strategy(strategy).scope():
         model = network()
-    result = training.fit(
+    result = fitting.fit(
         model,
         examples(301, seed=1),
         examples(101, seed=2),
-        settings=training.FitSettings(
+        settings=fitting.FitSettings(
             epochs=12, batch_size=32, schedule="cosine", warmup_fraction=0.1, patience=0, ema_momentum=0.9
         ),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         monitor=accuracy,
-        outputs=training.Outputs(
+        outputs=fitting.Outputs(
             checkpoints=folder / "checkpoints", history=folder / "history.csv", logs=folder / "logs"
         ),
     )

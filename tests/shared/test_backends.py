@@ -136,7 +136,7 @@ def check_padding(model: Any, inputs: np.ndarray) -> None:
 def check_training(model: Any, inputs: np.ndarray, classes: int) -> None:
     import keras
 
-    from shared import losses
+    from shared.models import losses
 
     labels = np.arange(6) % classes
     model.compile(keras.optimizers.Adam(0.03), losses.by_name("cross_entropy", classes=classes))
@@ -168,7 +168,7 @@ def check_mixed_precision(name: str, inputs: np.ndarray) -> None:
 
 
 def check_losses() -> None:
-    from shared import losses
+    from shared.models import losses
 
     logits = np.log(np.array([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]], dtype="float32"))
     labels = np.array([0, 1])

@@ -9,7 +9,8 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from sklearn.utils import class_weight
 
-from shared import datasets, errors
+from shared import errors
+from shared.training import datasets
 
 pytestmark = pytest.mark.tensorflow
 

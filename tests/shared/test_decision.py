@@ -98,7 +98,7 @@ def graph(decision: decisions.Decision, logits: np.ndarray) -> dict[str, Any]:
     """What the exported graph answers to logits."""
     import tensorflow as tf
 
-    from shared import export
+    from shared.bundle import export
 
     def model(inputs: Any, training: bool) -> Any:
         assert training is False

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from shared import errors, files, machine
-from shared.serving import bundle, engines, formats, padding
+from shared.bundle import engines, formats, padding
+from shared.bundle import reading as bundle
 from tests import helpers
 from tests.shared import servers
 
@@ -21,7 +22,7 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from shared import decision as decisions  # noqa: E402
-from shared import engine_conversion, engine_export, export  # noqa: E402
+from shared.bundle import engine_conversion, engine_export, export  # noqa: E402
 from shared.models import cnn, dense, rnn, sequences, tabular  # noqa: E402
 
 ROWS = (1, 3, 17)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from shared import errors, files
-from shared.serving import bundle
+from shared.bundle import reading as bundle
 
 pytestmark = pytest.mark.tensorflow
 
@@ -169,8 +169,7 @@ def plant(tiny: Any, name: str, value: Any) -> Any:
 def test_the_next_export_counts_up_and_a_wrong_answer_leaves_nothing_behind(
     tiny: Any, copy: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from shared import export
-    from shared.serving import replay
+    from shared.bundle import export, replay
 
     # In this process, to save the time of two: the next test plants a fault for the real one.
     monkeypatch.setattr(export, "_replay_in_clean_process", lambda folder: replay.replay(bundle.load(folder)))
@@ -188,7 +187,7 @@ def test_the_next_export_counts_up_and_a_wrong_answer_leaves_nothing_behind(
 
 
 def test_a_first_export_that_fails_leaves_no_file(tiny: Any, tmp_path: pathlib.Path) -> None:
-    from shared import export
+    from shared.bundle import export
 
     with pytest.raises(errors.GateError, match=r"decision: 1 rows differ, first in golden row 15"):
         export.write(
@@ -203,7 +202,7 @@ def test_a_first_export_that_fails_leaves_no_file(tiny: Any, tmp_path: pathlib.P
 
 
 def test_a_golden_output_that_is_not_a_number_never_passes(bundle_path: pathlib.Path) -> None:
-    from shared.serving import replay
+    from shared.bundle import replay
 
     loaded = bundle.load(bundle_path)
 
@@ -218,7 +217,7 @@ def test_a_golden_output_that_is_not_a_number_never_passes(bundle_path: pathlib.
 def test_the_replay_command_exits_3_on_a_changed_bundle(copy: pathlib.Path, environment: dict[str, str]) -> None:
     (copy / "assets" / "notes.txt").write_text("hello")
     finished = subprocess.run(
-        [sys.executable, "-m", "shared.serving.replay", str(copy)],
+        [sys.executable, "-m", "shared.bundle.replay", str(copy)],
         env=environment,
         capture_output=True,
         text=True,

@@ -13,8 +13,11 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing import event_accumulator
 
-from shared import datasets, errors, gan_training, runtime, training
+from shared import errors
 from shared.models import gan, wasserstein
+from shared.training import datasets, runtime
+from shared.training import fit as fitting
+from shared.training import gan as gan_training
 
 pytestmark = pytest.mark.tensorflow
 
@@ -82,7 +85,7 @@ def interrupted(after: int) -> gan_training.Distance:
     return distance
 
 
-Fit = Callable[..., tuple[keras.Model, training.FitResult]]
+Fit = Callable[..., tuple[keras.Model, fitting.FitResult]]
 
 
 @pytest.fixture
@@ -96,7 +99,7 @@ def fit(tmp_path: pathlib.Path) -> Fit:
         pair: tuple[keras.Model, keras.Model] | None = None,
         distance: gan_training.Distance = mean_error,
         **settings: Any,
-    ) -> tuple[keras.Model, training.FitResult]:
+    ) -> tuple[keras.Model, fitting.FitResult]:
         path = tmp_path / folder
         generator, critic = pair or networks(8)
         result = gan_training.fit(
@@ -105,7 +108,7 @@ def fit(tmp_path: pathlib.Path) -> Fit:
             train or points(40),
             settings=gan_training.GanSettings(**{"epochs": 4, "batch_size": 8, "critic_steps": 1, **settings}),
             distance=distance,
-            outputs=training.Outputs(
+            outputs=fitting.Outputs(
                 checkpoints=path / "checkpoints", history=path / "history.csv", logs=path / "logs", progress=False
             ),
         )

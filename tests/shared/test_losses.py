@@ -8,7 +8,7 @@ import pytest
 import sklearn.metrics
 from keras import ops
 
-from shared import losses
+from shared.models import losses
 
 pytestmark = pytest.mark.tensorflow
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from shared import errors, monitoring
+from shared.bundle import reading as bundle
 from shared.evaluation import drift
-from shared.serving import bundle
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

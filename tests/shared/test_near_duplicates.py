@@ -12,7 +12,7 @@ import PIL.ImageEnhance
 import pytest
 import scipy.ndimage
 
-from shared import near_duplicates as duplicates
+from shared.splits import near_duplicates as duplicates
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from shared import errors
-from shared.serving import bundle, registry, settings
+from shared.bundle import reading as bundle
+from shared.serving import registry, settings
 from tests.shared import servers
 
 pytestmark = pytest.mark.tensorflow

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from shared import errors, runtime
+from shared import errors
+from shared.training import runtime
 
 SCRIPT = """
 import json, sys

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import errors, split_files, splits
+from shared import errors, splits
+from shared.splits import files as split_files
 
 
 def split_of(part, unit):

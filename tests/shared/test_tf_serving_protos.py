@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from shared import files
-from shared.serving import bundle
+from shared.bundle import reading as bundle
 
 pytestmark = pytest.mark.tensorflow
 

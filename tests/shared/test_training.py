@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
-from shared import callbacks, checkpoints, datasets, errors, optimizers, runtime, training
+from shared import errors
+from shared.training import callbacks, checkpoints, datasets, optimizers, runtime
+from shared.training import fit as fitting
 
 pytestmark = pytest.mark.tensorflow
 
 FEATURES = 4
-Fit = Callable[..., tuple[keras.Model, training.FitResult]]
+Fit = Callable[..., tuple[keras.Model, fitting.FitResult]]
 
 
 class StoppedError(Exception):
@@ -52,7 +54,7 @@ def accuracy(labels: np.ndarray, logits: np.ndarray) -> float:
     return float(np.mean(np.argmax(logits, axis=1) == labels))
 
 
-def interrupted(after: int, monitor: training.Monitor = accuracy) -> training.Monitor:
+def interrupted(after: int, monitor: fitting.Monitor = accuracy) -> fitting.Monitor:
     """Return a monitor that ends the process while it judges epoch ``after + 1`` of this call."""
     calls = iter(range(after))
 
@@ -64,13 +66,13 @@ def interrupted(after: int, monitor: training.Monitor = accuracy) -> training.Mo
     return judge
 
 
-def scripted(values: list[float]) -> training.Monitor:
+def scripted(values: list[float]) -> fitting.Monitor:
     left = iter(values)
     return lambda labels, logits: next(left)  # noqa: ARG005
 
 
-def outputs(folder: pathlib.Path, *, progress: bool = False) -> training.Outputs:
-    return training.Outputs(
+def outputs(folder: pathlib.Path, *, progress: bool = False) -> fitting.Outputs:
+    return fitting.Outputs(
         checkpoints=folder / "checkpoints",
         history=folder / "history.csv",
         logs=folder / "logs",
@@ -85,19 +87,19 @@ def fit(tmp_path: pathlib.Path) -> Fit:
     def run(
         folder: str = "run",
         *,
-        monitor: training.Monitor = accuracy,
+        monitor: fitting.Monitor = accuracy,
         train: datasets.Arrays = TRAIN,
         model: keras.Model | None = None,
         loss: keras.losses.Loss | None = None,
         progress: bool = False,
         **settings: Any,
-    ) -> tuple[keras.Model, training.FitResult]:
+    ) -> tuple[keras.Model, fitting.FitResult]:
         model = model or network()
-        result = training.fit(
+        result = fitting.fit(
             model,
             train,
             VALIDATION,
-            settings=training.FitSettings(**{"epochs": 5, "batch_size": 16, "patience": 0, **settings}),
+            settings=fitting.FitSettings(**{"epochs": 5, "batch_size": 16, "patience": 0, **settings}),
             loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             monitor=monitor,
             outputs=outputs(tmp_path / folder, progress=progress),
@@ -319,7 +321,7 @@ def test_predictions_come_in_the_order_of_the_rows() -> None:
     )
     tokens = keras.Input((None,), name="tokens")
     model = keras.Model(tokens, keras.layers.Lambda(lambda row: keras.ops.sum(row, 1))(tokens))
-    np.testing.assert_array_equal(training.predict(model, source, batch_size=7), lengths)
+    np.testing.assert_array_equal(fitting.predict(model, source, batch_size=7), lengths)
 
 
 def test_tensorboard_shows_each_epoch_once_after_an_interruption(fit: Fit, tmp_path: pathlib.Path) -> None:
@@ -401,7 +403,7 @@ def test_a_training_that_diverges_says_so(fit: Fit) -> None:
 def test_a_setting_out_of_range_is_refused_by_name(wrong: dict[str, Any]) -> None:
     name = next(iter(wrong))
     with pytest.raises(errors.InputError, match=f"{name}: expected .* Received: "):
-        training.FitSettings(**wrong)
+        fitting.FitSettings(**wrong)
 
 
 def test_averages_are_shown_and_the_very_weights_put_back() -> None:

@@ -1,8 +1,8 @@
 """Train a model: the only caller of ``model.fit``.
 
 One seed gives one set of weights, bit for bit, and a training that is killed at any moment and called again
-gives the same weights as one that was not: `shared.datasets` sees to the order of the rows,
-`shared.checkpoints` to the rest.
+gives the same weights as one that was not: `shared.training.datasets` sees to the order of the rows,
+`shared.training.checkpoints` to the rest.
 """
 
 import dataclasses
@@ -13,7 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from shared import callbacks, checkpoints, datasets, errors, optimizers
+from shared import errors
+from shared.training import callbacks, checkpoints, datasets, optimizers
 
 Monitor = Callable[[np.ndarray, np.ndarray], float]
 

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from shared import classify, engine_export, errors, files, processes
 from shared import decision as decisions
-from shared.serving import bundle, replay
+from shared import errors, files, processes
+from shared.bundle import classify, engine_export, replay
+from shared.bundle import reading as bundle
 
 TOLERANCE = 1e-5
 WARM_UP_ROWS = (1, 8, 32)
@@ -96,7 +97,7 @@ def compiled(endpoint: Endpoint) -> Callable[[Mapping[str, npt.ArrayLike]], dict
 
 
 def classifying(answer: Endpoint, class_names: Sequence[str]) -> Endpoint:
-    """Return the endpoint ``classify`` of what ``answer`` says; see ``shared.classify``."""
+    """Return the endpoint ``classify`` of what ``answer`` says; see ``shared.bundle.classify``."""
     return Endpoint(
         function=classify.function(answer.function, answer.inputs, class_names),
         inputs={"inputs": tf.TensorSpec([None], tf.string, "inputs")},

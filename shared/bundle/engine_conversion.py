@@ -11,8 +11,8 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
-from shared import errors, onnx_recurrent
-from shared.serving import formats
+from shared import errors
+from shared.bundle import formats, onnx_recurrent
 
 OPSET = 17
 Sample: TypeAlias = Mapping[str, npt.NDArray[Any]]

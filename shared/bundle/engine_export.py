@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from shared import engine_conversion, errors, files
-from shared.serving import bundle, engines, formats, padding
+from shared import errors, files
+from shared.bundle import engine_conversion, engines, formats, padding
+from shared.bundle import reading as bundle
 
 log = logging.getLogger("fieldnets")
 

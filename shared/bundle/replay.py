@@ -1,4 +1,4 @@
-"""Replay a bundle's golden inputs: ``python -m shared.serving.replay BUNDLE``. Export runs it in a clean process."""
+"""Replay a bundle's golden inputs: ``python -m shared.bundle.replay BUNDLE``. Export runs it in a clean process."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared import errors
-from shared.serving import bundle
+from shared.bundle import reading as bundle
 
 
 def replay(loaded: bundle.Bundle) -> dict[str, float]:

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shared import errors, files, machine
-from shared.serving import bundle, formats, padding
+from shared.bundle import formats, padding
+from shared.bundle import reading as bundle
 
 FOLDER = f"{bundle.EXTRA}/engines"
 TENSORFLOW = "tensorflow"

@@ -16,7 +16,8 @@ import scipy.sparse
 import scipy.sparse.csgraph
 from numpy.typing import ArrayLike, NDArray
 
-from shared import apportion, errors
+from shared import errors
+from shared.splits import apportion
 
 PARTS = ("train", "validation", "test")
 LEFT_OUT = ""

@@ -15,7 +15,8 @@ import rich.console
 import rich.progress
 import tensorflow as tf
 
-from shared import checkpoints, errors, files
+from shared import errors, files
+from shared.training import checkpoints
 
 Judge = Callable[[], dict[str, float]]
 _LOG = logging.getLogger(__name__)

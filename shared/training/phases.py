@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from shared import files, training
+from shared import files
+from shared.training import fit as fitting
 
 # Of a pretrained backbone, what stays of the first layers as it is: edges and textures are the same in every picture.
 FROZEN_PART = 0.4
@@ -60,10 +61,10 @@ def plan(*, epochs: int, frozen_epochs: int, learning_rate: float, head_speed: f
     return found
 
 
-def outputs(folder: files.RunFolder, name: str) -> training.Outputs:
+def outputs(folder: files.RunFolder, name: str) -> fitting.Outputs:
     """Return where one part leaves its traces."""
     checkpoints = folder.checkpoints / name
-    return training.Outputs(checkpoints=checkpoints, history=checkpoints / "history.csv", logs=folder.logs / name)
+    return fitting.Outputs(checkpoints=checkpoints, history=checkpoints / "history.csv", logs=folder.logs / name)
 
 
 def write_history(folder: files.RunFolder, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

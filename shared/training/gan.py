@@ -1,4 +1,4 @@
-"""Train a GAN with what `shared.training` promises: one seed, one set of weights, also after a kill."""
+"""Train a GAN with what `shared.training.fit` promises: one seed, one set of weights, also after a kill."""
 
 import dataclasses
 import pathlib
@@ -11,8 +11,10 @@ import numpy.typing as npt
 import PIL.Image
 import tensorflow as tf
 
-from shared import callbacks, checkpoints, datasets, errors, files, training
+from shared import errors, files
 from shared.models import wasserstein
+from shared.training import callbacks, checkpoints, datasets
+from shared.training import fit as fitting
 
 # (samples (n, ...) float32, labels (n,)) -> a distance from real samples, at least 0; the smaller the better.
 Distance = Callable[[np.ndarray, np.ndarray], float]
@@ -69,8 +71,8 @@ def fit(
     *,
     settings: GanSettings,
     distance: Distance,
-    outputs: training.Outputs,
-) -> training.FitResult:
+    outputs: fitting.Outputs,
+) -> fitting.FitResult:
     """Train the two networks and leave ``generator`` with the averaged weights of its best epoch.
 
     Call it again after a kill, with networks built from the same seed, and it goes on from the last complete epoch. A
@@ -118,7 +120,7 @@ def fit(
             _run_epochs(model, train, settings, state.epoch, [pictures, epoch_end, history, *listeners])
     model.set_weights(state.best_weights)
     generator.set_weights(model.average.get_weights())
-    return training.FitResult(
+    return fitting.FitResult(
         best_epoch=state.best_epoch,
         best_value=state.best_value,
         history=state.history,

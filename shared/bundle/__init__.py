@@ -1,0 +1,1 @@
+"""Serving bundles on disk: written and checked, with engines beside the SavedModel, and read again."""
