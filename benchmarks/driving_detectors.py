@@ -35,7 +35,7 @@ def main() -> None:
     if arguments.time_d_fine:
         time_d_fine(arguments.image_size)
         return
-    from apps.driving_perception import config, pictures, prepare
+    from apps.driving_perception import config, data, pictures
     from shared.training import optimizers
 
     settings = config.Config.quick().replace(
@@ -43,8 +43,8 @@ def main() -> None:
     )
     if arguments.memorize:
         settings = settings.replace({"mosaic": 0.0, "zoom_out": 1.0, "zoom_in": 1.0, "photometric": 0.0, "flip": False})
-    collection = prepare.load_source(settings)
-    split, _ = prepare.split_source(collection, settings)
+    collection = data.load(settings)
+    split, _ = data.split(collection, settings)
     shown = split.rows("train")[: arguments.memorize]
     learned = pictures.training(collection, shown, settings)
     rows = shown if arguments.memorize else split.rows("test")

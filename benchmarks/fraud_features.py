@@ -10,13 +10,13 @@ import time
 import numpy as np
 import pandas as pd
 
-from apps.fraud_detection import config, features, prepare
+from apps.fraud_detection import config, data, features
 
 DELAY_DAYS = 7.0
 
 
 def main() -> None:
-    booked = prepare.load_source(config.Config.default())
+    booked = data.load(config.Config.default())
     books = booked.books()
     seconds = []
     for _ in range(3):

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from apps.fraud_detection import config, prepare
+from apps.fraud_detection import config, data
 
 REPLAYED = 2_000
 
@@ -24,7 +24,7 @@ def main() -> None:
     from shared.bundle import reading as bundle
 
     settings = config.Config.smoke().replace({"customers": 1_000, "terminals": 2_000, "days": 45})
-    booked = prepare.load_source(settings)
+    booked = data.load(settings)
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         verb("train", "--preset", "smoke", "--run-dir", str(folder / "run"), "--quiet")

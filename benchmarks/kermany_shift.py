@@ -14,7 +14,7 @@ import sys
 import numpy as np
 import pandas as pd
 
-from apps.medical_imaging import data
+from apps.medical_imaging import config, data
 
 VALIDATION_FRACTION = 1 / 7
 
@@ -24,7 +24,7 @@ def main() -> None:
         print("kermany_shift: needs Kermany's folder and the file to write; see its first lines. Nothing done.")
         return
     folder, output = sys.argv[1:]
-    found = data.load([folder])
+    found = data.load(config.Config.default().replace({"data": (folder,)}))
     table = parts(found.patients, found.attributes["subtype"].to_numpy())
     table.to_csv(output, index=False)
     print(pathlib.Path(output), table["part"].value_counts().to_dict())

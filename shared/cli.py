@@ -1,11 +1,10 @@
-"""The command line that every app shares: the verbs, options and exit codes of DESIGN section 3.
+"""The command line that every app shares: what a verb returns, its common options, and the exit codes.
 
 Nothing heavy is imported here, so that ``--help`` answers at once; a command imports TensorFlow when it runs.
 """
 
 import argparse
 import contextlib
-import dataclasses
 import importlib.metadata
 import logging
 import pathlib
@@ -16,33 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from shared import config, errors, files, flags, printing
-from shared.serving import settings
 
 # What a verb returns: JSON-able; "table" is a list of rows, "exit_code" another code than 0 for a gate that failed.
 Result = Mapping[str, Any]
 Command = Callable[[argparse.Namespace], Result]
 PRESETS = ("smoke", "quick", "default")
 DEFAULT_PRESET = "default"
-SPLITS = ("train", "validation", "test", "all")
 
 Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
 
 log = logging.getLogger("fieldnets")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Commands:
-    """What an app does for each verb: parsed arguments in, a JSON-able result out."""
-
-    data: Command
-    train: Command
-    evaluate: Command
-    explain: Command
-    predict: Command
-    export: Command
-    serve: Command
-    monitor: Command
-    tune: Command
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,85 +33,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the message and leave."""
         self.exit(errors.InputError.exit_code, f"{self.prog}: {message} (`{self.prog} --help` shows the usage)\n")
-
-
-def app_parser(
-    name: str,
-    *,
-    description: str,
-    config_class: type[config.Config],
-    data_fields: Sequence[str],
-    commands: Commands,
-    formats: Sequence[str] = ("saved-model",),
-    more: Callable[[Verbs], None] = lambda _verbs: None,
-) -> argparse.ArgumentParser:
-    """Build an app's parser.
-
-    Args:
-        name: The console script, such as ``sentiment``.
-        description: One line for ``--help``.
-        config_class: The app's config; ``train`` and ``tune`` get one flag per field.
-        data_fields: Those fields that say how to read a source; every verb that reads data gets them.
-        commands: The app's functions.
-        formats: What ``export`` can write, the usual one first; where there are more, also in 8 bits.
-        more: Adds the verbs and options that only this app has.
-    """
-    parser = Parser(prog=name, description=description, allow_abbrev=False)
-    add_version(parser)
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-
-    def verb(verb_name: str, command: Command, help: str, *fields: str) -> argparse.ArgumentParser:
-        return add_verb(verbs, verb_name, command, help=help, config_class=config_class, fields=fields)
-
-    source = tuple(data_fields)
-    everything = tuple(config.field_types(config_class))
-
-    data = verb("data", commands.data, "check and describe a source; write its split and certificate", *source)
-    data.add_argument("--output-dir", type=pathlib.Path, help="where split.json and split.csv go")
-    data.add_argument("--write", type=pathlib.Path, metavar="DIR", help="also write the normalised data set")
-    data.add_argument("--overwrite", action="store_true", help="replace what stands in those folders")
-
-    train = verb("train", commands.train, "train on a source; write a run folder", *everything)
-    add_run_dir(train, name)
-    _add_preset(train)
-    _add_resume_or_overwrite(train, "run")
-
-    evaluate = verb("evaluate", commands.evaluate, "measure a run; write metrics.json and report.html", *source)
-    add_run_dir(evaluate, name)
-    evaluate.add_argument("--split", choices=SPLITS, help="part to measure (default: test; all for other data)")
-    evaluate.add_argument("--output-dir", type=pathlib.Path, help="default: RUN_DIR/evaluation")
-
-    explain = verb("explain", commands.explain, "show why the model answers as it does")
-    add_run_dir(explain, name)
-    explain.add_argument("input", metavar="INPUT", help="a raw input: a text, or a path")
-    explain.add_argument("--output", type=pathlib.Path, required=True, help="the picture or HTML file to write")
-
-    asked = _of_engine(commands.predict)
-    predict = verb("predict", asked, "score many raw inputs, streaming", *_without(source, "data"))
-    _add_model_choice(predict)
-    predict.add_argument("input", metavar="INPUT", nargs="+", type=pathlib.Path, help="files to score")
-    predict.add_argument("--output", type=pathlib.Path, required=True, help=".csv, .jsonl or .parquet")
-    _add_resume_or_overwrite(predict, "output")
-    predict.add_argument("--chunk-rows", type=flags.at_least(1), default=4096, help="rows held in memory at a time")
-
-    export = verb("export", commands.export, "write a serving bundle, checked against the run")
-    add_run_dir(export, name)
-    export.add_argument("--output-dir", type=pathlib.Path, required=True, help="the model repository")
-    _add_formats(export, formats)
-
-    serve = verb("serve", commands.serve, "serve a bundle over HTTP")
-    settings.add_options(serve)
-
-    monitor = verb("monitor", commands.monitor, "compare new inputs with the bundle's reference", *source)
-    monitor.add_argument("--model-dir", type=pathlib.Path, required=True, help="a bundle, or the folder above it")
-    monitor.add_argument("--output-dir", type=pathlib.Path, help="where drift.json and report.html go")
-
-    tune = verb("tune", commands.tune, "search hyperparameters; write the best config file", *everything)
-    tune.add_argument("--trials", type=flags.at_least(1), default=10, help="configurations to try")
-    tune.add_argument("--output-dir", type=pathlib.Path, default=pathlib.Path("runs") / f"{name}-tune")
-    _add_preset(tune)
-    more(verbs)
-    return parser
 
 
 def add_verb(
@@ -255,10 +158,6 @@ def _paths(given: Any) -> list[pathlib.Path]:
     return [pathlib.Path(each) for each in every if isinstance(each, str | pathlib.Path)]
 
 
-def _without(fields: tuple[str, ...], *dropped: str) -> tuple[str, ...]:
-    return tuple(field for field in fields if field not in dropped)
-
-
 def add_version(parser: argparse.ArgumentParser) -> None:
     """Add ``--version``, which looks the version up only when it is asked for."""
 
@@ -274,43 +173,6 @@ def add_run_dir(parser: argparse.ArgumentParser, name: str) -> None:
     """Add ``--run-dir``, whose default is the app's own."""
     default = pathlib.Path("runs") / name
     parser.add_argument("--run-dir", type=pathlib.Path, default=default, help=f"the run folder (default: {default})")
-
-
-def _add_resume_or_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
-    choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--resume", action="store_true", help=f"go on with an interrupted {what}")
-    choice.add_argument("--overwrite", action="store_true", help=f"replace an existing {what}")
-
-
-def _add_preset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", choices=PRESETS, help=f"starting point (default: {DEFAULT_PRESET})")
-    parser.add_argument("--config", type=pathlib.Path, metavar="FILE", help="JSON settings on top of the preset")
-
-
-def _add_formats(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
-    help = f"what to write, separated by commas: {', '.join(formats)} (default: {formats[0]})"
-    parser.add_argument("--format", type=flags.some_of(formats), default=(formats[0],), metavar="FORMAT", help=help)
-    if len(formats) > 1:
-        parser.add_argument("--int8", action="store_true", help="with another format: 8-bit weights and activations")
-
-
-def _add_model_choice(parser: argparse.ArgumentParser) -> None:
-    choice = parser.add_mutually_exclusive_group(required=True)
-    choice.add_argument("--run-dir", type=pathlib.Path, help="a run folder")
-    choice.add_argument("--model-dir", type=pathlib.Path, help="a bundle, or the folder above it")
-    names = settings.NETWORKS
-    parser.add_argument("--engine", choices=names, default=names[0], help="with --model-dir: what runs the network")
-
-
-def _of_engine(command: Command) -> Command:
-    """Return a command that refuses to run a run's network with an engine: only bundles hold them."""
-
-    def checked(arguments: argparse.Namespace) -> Result:
-        if arguments.model_dir is None and arguments.engine != settings.NETWORKS[0]:
-            raise errors.InputError(f"--engine {arguments.engine}: expected --model-dir. Received: --run-dir")
-        return command(arguments)
-
-    return checked
 
 
 def _set_up_logging(arguments: argparse.Namespace) -> None:

@@ -13,10 +13,10 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from shared import config, files
+from shared import config, files, verbs
 from tests import commands
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -99,6 +99,33 @@ def config_of(app: str) -> type[config.Config]:
     """Return an app's config class."""
     found: type[config.Config] = importlib.import_module(f"apps.{app}.config").Config
     return found
+
+
+def settings(config_class: type[config.Config], *, fractions: Sequence[float] | None = None, **changes: Any) -> Any:
+    """Return the default config changed; paths become text and lists tuples, as flags are.
+
+    Args:
+        config_class: The app's config.
+        fractions: Shares of train, validation and test.
+        changes: Its fields.
+    """
+    if fractions is not None:
+        changes |= {"validation_fraction": fractions[1], "test_fraction": fractions[2]}
+    plain = {
+        name: tuple(value) if isinstance(value, list) else str(value) if isinstance(value, pathlib.Path) else value
+        for name, value in changes.items()
+    }
+    return config_class.default().replace(plain)
+
+
+def predict_options(
+    inputs: Sequence[pathlib.Path], output: pathlib.Path, settings: config.Config, **more: Any
+) -> verbs.PredictOptions:
+    """Return what ``predict`` of a run is asked for without further flags, in chunks of two rows."""
+    plain: dict[str, Any] = {"engine": "saved-model", "resume": False, "overwrite": False, "chunk_rows": 2, **more}
+    return verbs.PredictOptions(
+        settings=settings, input=inputs, output=output, run_dir=pathlib.Path("run"), model_dir=None, **plain
+    )
 
 
 def samples_of(app: str) -> types.ModuleType:

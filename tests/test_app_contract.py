@@ -10,10 +10,10 @@ import tomllib
 
 import pytest
 
-from shared import cli, config
+from shared import cli, config, parser
 from tests import helpers
 
-VERBS = [field.name for field in dataclasses.fields(cli.Commands)]
+VERBS = [field.name for field in dataclasses.fields(parser.Commands)]
 HEAVY = {
     "tensorflow",
     "keras",

@@ -6,69 +6,66 @@ what must stay together in ``partition``.
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import classes, frames, partition
+from apps.driving_perception import classes, config, frames, partition
 from apps.driving_perception.readers import checking, entries, joining, repeats, sources
 from apps.driving_perception.writers import formats
 from shared import errors, splits
 from shared.sources import cells
 
 CLASS_NAMES = classes.CLASS_NAMES
-SceneSettings = entries.SceneSettings
 write = formats.write
 
 
+def locate(settings: config.Config) -> None:
+    """Raise ``errors.InputError`` where a source is not there."""
+    for spec in settings.data:
+        sources.locate(spec, data_format=settings.data_format)
+
+
 def load(
-    specs: Sequence[str],
+    settings: config.Config,
     *,
-    data_format: str = "auto",
-    class_file: pathlib.Path | None = None,
-    single_class: str = "car",
-    skip_bad: bool = False,
-    quarantine: pathlib.Path | None = None,
     class_names: Sequence[str] | None = None,
     labelled: bool = True,
-    scenes: SceneSettings | None = None,
-    follow_links: bool = False,
-    decimal: cells.Decimal = "auto",
+    quarantine: pathlib.Path | None = None,
 ) -> frames.Frames:
-    """Read and check all images and boxes of one or several sources.
+    """Read and check all images and boxes of the sources.
 
     Args:
-        specs: Built-in source names and paths.
-        data_format: One of ``sources.FORMATS``.
-        class_file: What the sources' class names mean; see ``classes``.
-        single_class: Class of boxes in a table without a class column.
-        skip_bad: Set bad boxes and images aside instead of refusing them.
-        quarantine: Where they are then listed, as csv of file, object, reason and image.
+        settings: Which sources, and how to read them.
         class_names: Classes of a trained model: only these are judged. None takes those that occur.
         labelled: Whether labels are needed.
-        scenes: Which scenes ``road-scenes`` means.
-        follow_links: Follow links that lead out of a source's folder.
-        decimal: Mark before the fraction in numbers of tables' text.
+        quarantine: Where bad boxes and images are listed with ``skip_bad``, as csv of file, object, reason and image.
 
     Raises:
         errors.InputError: Nothing can be read, a box or an image cannot be used, or there is no box at all, or none of
             a class that the trained model knows.
     """
-    if isinstance(specs, str) or not specs or len(set(specs)) < len(specs):
+    specs, data_format = settings.data, settings.data_format
+    if not specs or len(set(specs)) < len(specs):
         raise errors.InputError(f"Expected one or more sources, each once. Received: {specs!r}")
     if sources.SCENES in (*specs, data_format):
-        return _rendered(specs, scenes or SceneSettings(), class_names)
-    options = entries.Options(single_class=single_class, labelled=labelled, follow_links=follow_links, decimal=decimal)
+        return _rendered(settings, class_names)
+    options = entries.Options(
+        single_class=settings.single_class,
+        labelled=labelled,
+        follow_links=settings.follow_links,
+        decimal=cast("cells.Decimal", settings.decimal),
+    )
     read = repeats.settle([sources.read(spec, options=options, data_format=data_format) for spec in specs])
-    meanings = classes.read(class_file)
+    meanings = classes.read(None if settings.class_file is None else pathlib.Path(settings.class_file))
     found = [checking.check(source, meanings) for source in read]
     checked = [each.images for each in found]
     # Without labels bad boxes do not matter, but an image that cannot be read is never dropped silently.
     bad = [fault for each in found for fault in each.bad if labelled or not fault.object]
-    checking.settle(bad, images=sum(map(len, checked)), skip_bad=skip_bad, quarantine=quarantine)
+    checking.settle(bad, images=sum(map(len, checked)), skip_bad=settings.skip_bad, quarantine=quarantine)
     own = joining.class_names(read, checked, meanings)
     names = tuple(class_names or ()) or own
     if labelled and not names:
@@ -82,38 +79,27 @@ def load(
     return joining.assemble(read, checked, names, meanings, bad=len(bad), notes=notes)
 
 
-def _rendered(specs: Sequence[str], settings: SceneSettings, class_names: Sequence[str] | None) -> frames.Frames:
+def _rendered(settings: config.Config, class_names: Sequence[str] | None) -> frames.Frames:
     """Render road scenes; a trained model's class names only change which classes are judged.
 
     Raises:
         errors.InputError: Other sources were given too, or the model knows none of the classes.
     """
-    if len(specs) > 1:
-        raise errors.InputError(f"Expected {sources.SCENES} alone, or paths only. Received: {', '.join(specs)}")
+    if len(settings.data) > 1:
+        raise errors.InputError(f"Expected {sources.SCENES} alone, or paths only. Received: {', '.join(settings.data)}")
     from apps.driving_perception import scenes
 
-    found = scenes.render(sequences=settings.sequences, frames=settings.frames, seed=settings.seed)
+    found = scenes.render(sequences=settings.scene_sequences, frames=settings.scene_frames, seed=settings.seed)
     return found if class_names is None else joining.renamed(found, tuple(class_names))
 
 
-def split(
-    collection: frames.Frames,
-    *,
-    fractions: Sequence[float] = (0.7, 0.12, 0.18),
-    seed: int,
-    near_duplicate_distance: int = 6,
-    block_frames: int = 10,
-    split_file: pathlib.Path | None = None,
-) -> tuple[splits.Split, dict[str, Any]]:
+def split(collection: frames.Frames, settings: config.Config) -> tuple[splits.Split, dict[str, Any]]:
     """Split so that no sequence, block or copy crosses parts, and certify it.
 
     Args:
         collection: Labelled images.
-        fractions: Share of train, validation and test; official parts override them.
-        seed: Seed of the assignment.
-        near_duplicate_distance: Bits of the perceptual hash up to which images stay together.
-        block_frames: Neighbouring frames that stay together where no sequence is known.
-        split_file: The user's own parts, by image; nothing is moved.
+        settings: Shares of the parts, which official parts override, seed, and what stays together; or the user's
+            own parts, by image, of which nothing is moved.
 
     Returns:
         The split, and the certificate for ``split.json``.
@@ -122,11 +108,12 @@ def split(
         errors.InputError: There are too few units, or none to train on.
         errors.GateError: A unit is in two parts.
     """
-    alike = partition.near(collection, near_duplicate_distance)
+    split_file = None if settings.split_file is None else pathlib.Path(settings.split_file)
+    alike = partition.near(collection, settings.near_duplicate_distance)
     fixed, notes = partition.official(collection) if split_file is None else (None, [])
-    unit = partition.units(collection, alike, block_frames=block_frames, fixed=fixed)
+    unit = partition.units(collection, alike, block_frames=settings.block_frames, fixed=fixed)
     if split_file is None and fixed is not None:
-        part = partition.assign(collection, unit, fractions=fractions, seed=seed, fixed=fixed)
+        part = partition.assign(collection, unit, fractions=settings.fractions, seed=settings.seed, fixed=fixed)
         notes += _of_official(fixed, part)
     elif split_file is not None:
         part = partition.read_file(split_file, collection.images.names)
@@ -137,7 +124,7 @@ def split(
         unit=splits.name_units(unit, collection.images.content_hashes),
         unit_name=partition.UNIT_NAME,
         method=_method(fixed),
-        seed=seed,
+        seed=settings.seed,
     )
     checks = _checks(collection, made, alike, notes)
     certificate = splits.certificate(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from apps.driving_perception import baselines, config, data, evaluate, frames, lane, partition, prepare, report
+from apps.driving_perception import baselines, config, data, evaluate, frames, lane, partition, report
 from apps.driving_perception import run as loaded_run
 from shared import splits
 from shared.evaluation import part as parts
@@ -104,10 +104,15 @@ def _speed(run: loaded_run.Run, part: Part) -> dict[str, Any]:
     }
 
 
-def own_data(run: loaded_run.Run) -> tuple[frames.Frames, splits.Split]:
-    """Read the run's source and split it again; an `errors.GateError` where it has changed since the run."""
-    collection = prepare.load_source(run.settings, class_names=run.operating.class_names)
-    split, _ = prepare.split_source(collection, run.settings)
+def own_data(run: loaded_run.Run, *, quarantine: pathlib.Path | None = None) -> tuple[frames.Frames, splits.Split]:
+    """Read the run's source and split it again; an `errors.GateError` where it has changed since the run.
+
+    Args:
+        run: The finished run.
+        quarantine: Where its bad boxes and images are listed, if it sets them aside.
+    """
+    collection = data.load(run.settings, class_names=run.operating.class_names, quarantine=quarantine)
+    split, _ = data.split(collection, run.settings)
     return collection, parts.checked(split, data.content_hashes(collection), run.folder)
 
 
@@ -125,7 +130,7 @@ def other_part(
     Raises:
         errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
     """
-    others = prepare.load_source(settings, class_names=run.operating.class_names, quarantine=quarantine)
+    others = data.load(settings, class_names=run.operating.class_names, quarantine=quarantine)
     return parts.of_others(
         others,
         name,

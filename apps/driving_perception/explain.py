@@ -1,8 +1,8 @@
 """What each box was seen by, with the check that the map means something; and why an object was missed."""
 
-import argparse
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import cv2
@@ -14,7 +14,7 @@ import tensorflow as tf
 from apps.driving_perception import boxes as box
 from apps.driving_perception import decoding, drawing, frames, model, preprocessing, report_pictures
 from apps.driving_perception import run as loaded_run
-from shared import errors, files
+from shared import errors, files, verbs
 from shared.explain import cutting, gradients, randomization
 from shared.report import blocks, document
 
@@ -57,26 +57,37 @@ class Seen:
         return np.asarray(cut * factor, np.float32)
 
 
-def explain_file(run: loaded_run.Run, arguments: argparse.Namespace) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(verbs.ExplainOptions):
+    """What ``explain`` is asked for.
+
+    Attributes:
+        missed: Left, top, right and bottom of an object that should have been found [pixels].
+    """
+
+    missed: Sequence[float] | None = None
+
+
+def explain_file(run: loaded_run.Run, options: Options) -> dict[str, Any]:
     """Explain one image file and write the page; return what the user is told.
 
     Args:
         run: The finished run.
-        arguments: ``input``, ``output``, ``seed``, and ``missed``: corners of an object that should have been found.
+        options: What to explain, and where to write it.
 
     Raises:
         errors.InputError: The input is no image, or the corners are no box in it.
     """
-    seen = look(run, pathlib.Path(arguments.input))
+    seen = look(run, pathlib.Path(options.input))
     chosen = answered(run, seen)
-    maps = [_map_of(run, seen, place, label, seed=arguments.seed) for place, label in chosen[:MOST_EXPLAINED]]
+    maps = [_map_of(run, seen, place, label, seed=options.seed) for place, label in chosen[:MOST_EXPLAINED]]
     sections = [_overview(run, seen, chosen), _where(run, seen, chosen, maps)]
     told: dict[str, Any] = {
         "boxes": [_told(run, seen, place, label) for place, label in chosen],
         "checks_passed": [check.passed for _, check in maps],
     }
-    if arguments.missed is not None:
-        truth = _corners(arguments.missed, seen)
+    if options.missed is not None:
+        truth = _corners(options.missed, seen)
         near = candidates(seen, truth)
         sections.append(_why_missed(run, seen, truth, near))
         told["near_the_missed"] = [_told(run, seen, place, label) for place, label in near]
@@ -86,8 +97,8 @@ def explain_file(run: loaded_run.Run, arguments: argparse.Namespace) -> dict[str
         answer=_answer(run, chosen),
         sections=sections,
     )
-    files.write_text(arguments.output, document.render(page))
-    return {**told, "output": str(arguments.output)}
+    files.write_text(options.output, document.render(page))
+    return told
 
 
 def look(run: loaded_run.Run, path: pathlib.Path) -> Seen:
@@ -309,7 +320,7 @@ def _answer(run: loaded_run.Run, chosen: list[tuple[int, int]]) -> str:
     return "Answered: " + ", ".join(f"{count} {name}" for name, count in counts.items() if count) + "."
 
 
-def _corners(given: list[float], seen: Seen) -> npt.NDArray[np.float64]:
+def _corners(given: Sequence[float], seen: Seen) -> npt.NDArray[np.float64]:
     corners = np.array(given, np.float64)
     height, width = seen.image.shape[:2]
     if not (0 <= corners[0] < corners[2] <= width and 0 <= corners[1] < corners[3] <= height):

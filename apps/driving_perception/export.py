@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import answers, card, engines, frames, monitor, preprocessing
+from apps.driving_perception import answers, card, frames, monitor, preprocessing
+from apps.driving_perception import engines as network_engines
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.metrics import coco
 from apps.driving_perception.readers import sources
@@ -32,7 +33,7 @@ def export_run(
     split: splits.Split,
     repository: pathlib.Path,
     *,
-    formats: Sequence[str] = (),
+    engines: Sequence[str] = (),
 ) -> export.Exported:
     """Write a checked bundle.
 
@@ -41,7 +42,7 @@ def export_run(
         collection: The run's own images.
         split: Their parts: golden inputs are drawn from validation, which is also the drift reference.
         repository: The model repository.
-        formats: Engines to write beside the SavedModel, such as ``litert-int8``.
+        engines: Those to write beside the SavedModel, such as ``litert-int8``.
 
     Raises:
         errors.GateError: The reloaded bundle answers otherwise than ``predict``, or an engine finds less.
@@ -61,27 +62,27 @@ def export_run(
             display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
             "model_card.md": model_card.render(card.build(run)),
         },
-        core=core(run, collection, split, formats) if formats else None,
+        core=core(run, collection, split, engines) if engines else None,
     )
 
 
 def core(
-    run: loaded_run.Run, collection: frames.Frames, split: splits.Split, formats: Sequence[str]
+    run: loaded_run.Run, collection: frames.Frames, split: splits.Split, names: Sequence[str]
 ) -> engine_export.Core:
     """Return what other engines run, and the images that they are calibrated and judged on."""
     generator = np.random.default_rng(run.settings.seed)
     judged = collection.take(generator.permutation(split.rows("validation"))[:JUDGED_ROWS])
     training = collection.take(generator.permutation(split.rows("train"))[: engine_export.CALIBRATION_ROWS])
     return engine_export.Core(
-        network=engines.cut(run.model),
-        names=formats,
+        network=network_engines.cut(run.model),
+        names=names,
         validation=as_files(judged),
         training=as_files(training),
         judge=lambda found: coco.map_50(coco.match_frames(judged, loaded_run.flat([found]))),
         judged="all_boxes",
         exact=False,
         sizes="sizes",
-        usage=engines.usage(run.model, run.settings),
+        usage=network_engines.usage(run.model, run.settings),
     )
 
 
@@ -134,7 +135,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
         }
 
     def all_of_grids(given: Mapping[str, Any]) -> Any:
-        return look_at_grids({name: given[name] for name in engines.GRIDS}, given["geometry"], given["valid"])
+        return look_at_grids({name: given[name] for name in network_engines.GRIDS}, given["geometry"], given["valid"])
 
     def of_grids(given: Mapping[str, Any]) -> Any:
         return answers.decide(all_of_grids(given), given["geometry"], given["valid"], rule)
@@ -145,7 +146,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     grids = {
         **{
             name: tf.TensorSpec([None, None, None, widths[name.split("_")[0]]], tf.float32, name)
-            for name in engines.GRIDS
+            for name in network_engines.GRIDS
         },
         "geometry": tf.TensorSpec([None, 6], tf.int32, "geometry"),
         "valid": tf.TensorSpec([None], tf.bool, "valid"),

@@ -1,7 +1,7 @@
 """Look at images, folders and videos in bounded memory: write boxes, decisions, tracks, and annotated pictures."""
 
-import argparse
 import collections
+import dataclasses
 import functools
 import itertools
 import json
@@ -19,7 +19,7 @@ import pyarrow.parquet
 from apps.driving_perception import answers_table, drawing, frames, lane, stream, video
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.readers import looking
-from shared import batch, cli, errors, files, progress
+from shared import cli, errors, files, verbs
 from shared.bundle import engines
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
@@ -27,17 +27,33 @@ CHUNK_ROWS = 16
 _ROWS_READ = 256
 
 
-def predict(arguments: argparse.Namespace) -> cli.Result:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(verbs.PredictOptions):
+    """What ``predict`` is asked for.
+
+    Attributes:
+        frames_per_second: Rate of the clips that folders of images are; None: each image for itself.
+        annotated: Folder for pictures and videos with their boxes.
+        coco: File for the boxes as COCO results.
+        boxes: File for a table with a row for each box.
+    """
+
+    frames_per_second: float | None = None
+    annotated: pathlib.Path | None = None
+    coco: pathlib.Path | None = None
+    boxes: pathlib.Path | None = None
+
+
+def predict(options: Options) -> cli.Result:
     """Look at every picture of the inputs, with a run or with a bundle.
 
     Raises:
         errors.InputError: An input cannot be read, or the output exists.
     """
-    found = stream.find(arguments.input, follow_links=getattr(arguments, "follow_links", False))
-    _refuse_output_over_input(arguments, found.files)
-    answer, class_names, region, identity = _open(arguments)
-    chunk_rows = min(arguments.chunk_rows, CHUNK_ROWS)
-    inputs = {str(path): path.stat().st_size for path in found.files}
+    found = stream.find(options.input, follow_links=options.settings.follow_links)
+    _refuse_output_over_input(options, found.files)
+    answer, class_names, region, identity = _open(options)
+    chunk_rows = min(options.chunk_rows, CHUNK_ROWS)
     turned: collections.Counter[bool] = collections.Counter()
 
     def look(chunk: pd.DataFrame) -> pd.DataFrame:
@@ -45,48 +61,31 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
         return score(chunk, answer, class_names)
 
     started = time.monotonic()
-    with progress.rows("images looked at", arguments.input) as advance:
-        result = batch.predict(
-            (
-                _with_items(*chunk)
-                for chunk in stream.iterate(
-                    found.files, chunk_rows=chunk_rows, frames_per_second=arguments.frames_per_second
-                )
-            ),
-            look,
-            output=arguments.output,
-            plan={
-                "inputs": inputs,
-                "chunk_rows": chunk_rows,
-                "frames_per_second": arguments.frames_per_second,
-                **identity,
-            },
-            resume=arguments.resume,
-            overwrite=arguments.overwrite,
-            on_rows=advance,
-            finish=answers_table.Follower(class_names, region).follow,
-        )
+    how: dict[str, Any] = {"chunk_rows": chunk_rows, "frames_per_second": options.frames_per_second}
+    written = verbs.score_in_chunks(
+        options,
+        (_with_items(*chunk) for chunk in stream.iterate(found.files, **how)),
+        look,
+        what="images looked at",
+        plan={"inputs": verbs.input_sizes(found.files), **how, **identity},
+        finish=answers_table.Follower(class_names, region).follow,
+    )
     seconds = time.monotonic() - started
-    written: dict[str, Any] = {
-        "output": str(arguments.output),
-        "rows": result.rows,
-        "resumed_rows": result.resumed_rows,
-    }
-    written["images_per_second"] = round((result.rows - result.resumed_rows) / max(seconds, 1e-9), 1)
+    written["images_per_second"] = round((written["rows"] - written["resumed_rows"]) / max(seconds, 1e-9), 1)
     if turned[True]:
         found.notes.append(f"{turned[True]:,} images are turned by Exif: they were looked at as they are stored")
-    return written | _more(arguments, found.files, class_names, region) | {"notes": found.notes}
+    return written | _more(options, found.files, class_names, region) | {"notes": found.notes}
 
 
-def _refuse_output_over_input(arguments: argparse.Namespace, found: Sequence[pathlib.Path]) -> None:
+def _refuse_output_over_input(options: Options, found: Sequence[pathlib.Path]) -> None:
     """Refuse to write over an image or video that is read, or beside it what the next call would read.
 
     Raises:
         errors.InputError: An output is an input, or pictures would be written into a folder of inputs.
     """
-    for output in filter(None, (arguments.output, arguments.coco, arguments.boxes)):
+    for output in filter(None, (options.output, options.coco, options.boxes)):
         files.refuse_output_over_input(output, found)
-    folder = arguments.annotated
+    folder = options.annotated
     if folder is not None and any(folder.resolve() == path.parent.resolve() for path in found):
         raise errors.InputError(
             f"--annotated {folder}: expected a folder for pictures that holds no input. Received: one that does"
@@ -94,29 +93,29 @@ def _refuse_output_over_input(arguments: argparse.Namespace, found: Sequence[pat
 
 
 def _more(
-    arguments: argparse.Namespace,
+    options: Options,
     found: Sequence[pathlib.Path],
     class_names: tuple[str, ...],
     region: lane.Region,
 ) -> dict[str, str]:
     """Write what was asked for besides the output, from the output itself."""
     written = {}
-    if arguments.coco is not None:
-        answers_table.write_coco(arguments.coco, list(written_rows(arguments.output)), class_names)
-        written["coco"] = str(arguments.coco)
-    if arguments.boxes is not None:
-        with files.atomic(arguments.boxes) as temporary:
-            for number, table in enumerate(written_rows(arguments.output)):
+    if options.coco is not None:
+        answers_table.write_coco(options.coco, list(written_rows(options.output)), class_names)
+        written["coco"] = str(options.coco)
+    if options.boxes is not None:
+        with files.atomic(options.boxes) as temporary:
+            for number, table in enumerate(written_rows(options.output)):
                 answers_table.per_box(table).to_csv(temporary, mode="a", header=number == 0, index=False)
-        written["boxes"] = str(arguments.boxes)
-    if arguments.annotated is not None:
+        written["boxes"] = str(options.boxes)
+    if options.annotated is not None:
         written["annotated"] = annotate(
             found,
-            written_rows(arguments.output),
+            written_rows(options.output),
             class_names,
             region,
-            arguments.annotated,
-            frames_per_second=arguments.frames_per_second,
+            options.annotated,
+            frames_per_second=options.frames_per_second,
         )
     return written
 
@@ -225,10 +224,10 @@ def _is_turned(item: stream.Item) -> bool:
         return False
 
 
-def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], lane.Region, dict[str, str]]:
+def _open(options: Options) -> tuple[Answer, tuple[str, ...], lane.Region, dict[str, str]]:
     """Return how to answer pictures, the classes, the own way, and what identifies the model to a resumed call."""
-    if arguments.model_dir is not None:
-        loaded = engines.load(arguments.model_dir, arguments.engine)
+    if options.model_dir is not None:
+        loaded = engines.load(options.model_dir, options.engine)
         said = loaded.extra("decision.json")
 
         def ask(items: Sequence[stream.Item]) -> dict[str, npt.NDArray[Any]]:
@@ -238,6 +237,6 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], lane.
 
         names = tuple(said["class_names"])
         return ask, names, lane.Region(**said["region"]), {"model": str(loaded.path), "engine": loaded.engine.name}
-    run = loaded_run.open_run(arguments.run_dir)
+    run = loaded_run.open_run(options.run_dir)
     region = lane.Region.of(run.settings)
     return run.say, run.operating.class_names, region, {"model": files.sha256(run.folder.model)}

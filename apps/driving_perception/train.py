@@ -17,7 +17,6 @@ from apps.driving_perception import (
     model,
     operating,
     pictures,
-    prepare,
     preprocessing,
     targets,
 )
@@ -38,9 +37,9 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     """
     files.write_json(folder.config, settings.to_json())
     runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
-    collection = prepare.load_source(settings, quarantine=folder.path / "quarantine.csv")
+    collection = data.load(settings, quarantine=folder.path / "quarantine.csv")
     log.info("%s", data.describe(collection))
-    split, certificate = prepare.split_source(collection, settings)
+    split, certificate = data.split(collection, settings)
     files.write_json(folder.split, certificate)
     for note in certificate["checks"]["notes"]:
         log.info("note: %s", note)

@@ -1,33 +1,13 @@
 """Search the settings that matter, by average precision on validation."""
 
-import pathlib
 from typing import Any
 
 import optuna
 
-from apps.driving_perception import config, train
-from shared import cli, files
-from shared.training import tuning
+from apps.driving_perception import config
 
 
-def tune(settings: config.Config, *, trials: int, output: pathlib.Path) -> cli.Result:
-    """Train ``trials`` configurations and keep the best; see ``shared.training.tuning``."""
-
-    def judge(tried: config.Config, folder: files.RunFolder) -> float:
-        return float(train.train(tried, folder)["validation"]["map_50"])
-
-    return tuning.search(
-        settings,
-        suggest=suggest,
-        judge=judge,
-        metric="map_50",
-        trials=trials,
-        output=output,
-        seed=settings.seed,
-    )
-
-
-def suggest(trial: optuna.Trial) -> dict[str, Any]:
+def suggest(trial: optuna.Trial, _settings: config.Config) -> dict[str, Any]:
     """Return one configuration to try."""
     return {
         "learning_rate": trial.suggest_float("learning_rate", 3e-4, 5e-3, log=True),

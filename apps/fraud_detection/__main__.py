@@ -1,236 +1,123 @@
-"""The command line of the fraud app: ``fraud-detection VERB ...``. TensorFlow is imported inside the verbs."""
+"""The command line of the fraud app: ``fraud-detection VERB ...``; what each verb does is in ``shared.verbs``."""
 
 import argparse
-import logging
+import functools
 import pathlib
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from apps.fraud_detection import config
-from shared import cli, errors, files, flags
-from shared.bundle import formats
-from shared.serving import verb
-
-NAME = "fraud-detection"
-log = logging.getLogger("fieldnets")
+from shared import cli, errors, files, flags, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the app's command line and return its exit code."""
-    parser = cli.app_parser(
-        NAME,
-        description="Card fraud: train, measure, explain, queue alerts, learn from verdicts, export, serve.",
-        config_class=config.Config,
-        data_fields=config.DATA_FIELDS,
-        commands=cli.Commands(
-            data=describe_data,
-            train=train,
-            evaluate=evaluate,
-            explain=explain,
-            predict=predict,
-            export=export,
-            serve=verb.serve,
-            monitor=monitor,
-            tune=tune,
-        ),
-        formats=("saved-model", *formats.FILES),
-        more=_add_verbs,
+    return verbs.main(APP, argv)
+
+
+def data() -> verbs.Data:
+    """Return the steps of ``data``; no row is ever set aside."""
+    from apps.fraud_detection import data, folds
+
+    return verbs.Data(
+        locate=data.locate,
+        load=lambda settings, **_quarantine: data.load(settings),
+        split=folds.split,
+        describe=data.describe,
+        more=write_schema,
+        table=data.parts,
+        write=lambda found, _table, options: data.write(found, options.write),
     )
-    return cli.run(parser, argv)
 
 
-def _add_verbs(verbs: cli.Verbs) -> None:
-    """Add the verbs of a fraud desk, and what only this app's ``predict`` has."""
-
-    def reading(name: str, command: cli.Command, help: str) -> argparse.ArgumentParser:
-        return cli.add_verb(verbs, name, command, help=help, config_class=config.Config, fields=config.DATA_FIELDS)
-
-    predicting = verbs.choices["predict"]
-    predicting.add_argument(
-        "--history", type=pathlib.Path, action="append", help="earlier transactions, labelled if possible; not scored"
-    )
-    worlds = ("customers", "terminals", "days", "drift_day")
-    simulating = cli.add_verb(
-        verbs, "simulate", simulate, help="write simulated transactions", config_class=config.Config, fields=worlds
-    )
-    simulating.add_argument("--output", type=pathlib.Path, required=True, help="the .parquet file to write")
-    simulating.add_argument("--overwrite", action="store_true", help="replace it if it exists")
-
-    queue = reading("alerts", alerts, "rank a day's transactions for investigators")
-    cli.add_run_dir(queue, NAME)
-    queue.add_argument("--day", help="day to rank, as 2018-08-10 (default: the last of the data)")
-    queue.add_argument("--budget", type=flags.at_least(1), help="most alerts (default: the run's)")
-    queue.add_argument("--rank-by", choices=("score", "expected_loss"), default="score", help="default: score")
-    queue.add_argument("--output-dir", type=pathlib.Path, help="default: RUN_DIR/alerts/DAY")
-
-    verdicts = cli.add_verb(verbs, "feedback", feedback, help="record investigators' verdicts")
-    cli.add_run_dir(verdicts, NAME)
-    verdicts.add_argument("--labels", type=pathlib.Path, required=True, help="CSV or Parquet: ids and verdicts")
-
-    again = reading("update", update, "learn from new labels; keep the better model")
-    cli.add_run_dir(again, NAME)
-
-
-def describe_data(arguments: argparse.Namespace) -> cli.Result:
-    """Check a source, cut it in time, and write certificate, schema, parts and, if asked, the normalised data set."""
+def write_schema(found: Any, folder: pathlib.Path, options: verbs.DataOptions) -> cli.Result:
+    """Write what the columns mean, and say it; refuse to write anything over a file that is read."""
     from apps.fraud_detection import data
 
-    settings = _source_settings(arguments)
-    named = arguments.output_dir or arguments.write
-    folder = named or pathlib.Path("runs") / f"{NAME}-data"
-    # Without a name it is a look at the data, not a result to keep: the next look replaces it.
-    cli.refuse_existing(folder / "split.json", overwrite=arguments.overwrite or not named)
-    _refuse_over_inputs(settings, [folder / name for name in ("split.json", "split.csv", "transactions.parquet")])
-    prepared = data.prepare_source(settings)
-    files.write_json(folder / "split.json", prepared.certificate)
-    names = prepared.transactions.schema
+    settings = options.settings
+    refuse_over_inputs(settings, [folder / name for name in ("split.json", "split.csv", "transactions.parquet")])
     # Beside the written table stands its own schema; a schema that was given is not written over.
-    own = names if arguments.output_dir or not arguments.write else data.table_schema(names)
-    if not _is_same(folder / "schema.json", settings.schema):
-        files.write_json(folder / "schema.json", own.to_json())
-    with files.atomic(folder / "split.csv") as temporary:
-        data.parts(prepared).to_csv(temporary, index=False)
-    if arguments.write:
-        with files.atomic(arguments.write / "transactions.parquet") as temporary:
-            data.table(prepared.transactions).to_parquet(temporary, index=False)
-    return {
-        "source": data.describe(prepared.transactions),
-        "label": names.label or "none",
-        "columns": dict(prepared.transactions.roles),
-        "notes": list(prepared.transactions.notes),
-        "schema": names.to_json(),
-        "certificate": str(folder / "split.json"),
-        "split": prepared.certificate,
-    }
+    own = found.schema if options.output_dir or not options.write else data.table_schema(found.schema)
+    path, given = folder / "schema.json", settings.schema
+    if given is None or not path.exists() or not path.samefile(given):
+        files.write_json(path, own.to_json())
+    return {"label": found.schema.label or "none", "schema": found.schema.to_json()}
 
 
-def train(arguments: argparse.Namespace) -> cli.Result:
-    """Train into a run folder, or go on with an interrupted run."""
-    from apps.fraud_detection.readers import sources
+def train() -> Any:
+    """Return the training."""
+    from apps.fraud_detection import train
 
-    settings = cli.resolve_config(config.Config, arguments)
-    for spec in settings.data:
-        sources.locate(spec)  # before --overwrite deletes anything
-    folder = files.RunFolder.create(arguments.run_dir, resume=arguments.resume, overwrite=arguments.overwrite)
-    _load_tensorflow()
-    from apps.fraud_detection import train as training
-
-    with folder.taken_back_unless_begun():
-        return training.train(settings, folder)
+    return train.train
 
 
-def evaluate(arguments: argparse.Namespace) -> cli.Result:
-    """Evaluate a run on its own held-out parts, or on other data."""
-    files.RunFolder.open(arguments.run_dir)
-    _load_tensorflow()
-    from apps.fraud_detection import data, evaluate_run
-    from apps.fraud_detection import run as loaded_run
+def evaluate() -> verbs.Evaluate:
+    """Return the steps of ``evaluate``, with the models of all folds."""
+    from apps.fraud_detection import evaluate_run, run
 
-    run = loaded_run.open_run(arguments.run_dir, every_fold=True)
-    own = data.prepare_again(run.settings, run.folder)
-    if hasattr(arguments, "data"):
-        if arguments.split not in (None, "all"):
-            raise errors.InputError(
-                f"--split {arguments.split}: expected all for data that are not the run's own. Received: a part"
-            )
-        part = evaluate_run.other_part(run, _source_settings(arguments), own)
-    else:
-        part = evaluate_run.own_part(run, own, arguments.split or "test")
-    output = arguments.output_dir or run.folder.evaluation
-    result = evaluate_run.evaluate_run(run, own, part, seed=arguments.seed, output=output)
-    return {
-        "metrics": result.metrics["metrics"],
-        **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},
-        "report": str(output / "report.html"),
-    }
+    return verbs.Evaluate(
+        open_run=functools.partial(run.open_run, every_fold=True),
+        own_data=evaluate_run.own_data,
+        own_part=evaluate_run.own_part,
+        other_part=evaluate_run.other_part,
+        evaluate=evaluate_run.evaluate_run,
+    )
 
 
-def explain(arguments: argparse.Namespace) -> cli.Result:
-    """Write the page that says why a transaction is ranked where it is."""
-    if arguments.output.suffix not in (".html", ".htm"):
-        raise errors.InputError(f"--output: expected a name that ends in .html. Received: {arguments.output}")
-    files.RunFolder.open(arguments.run_dir)
-    _load_tensorflow()
-    from apps.fraud_detection import explain as explaining
-    from apps.fraud_detection import run as loaded_run
+def explain() -> verbs.Explain:
+    """Return the steps of ``explain``: why a transaction is ranked where it is."""
+    from apps.fraud_detection import explain, run
 
-    run = loaded_run.open_run(arguments.run_dir)
-    found, row = explaining.find(run, arguments.input)
-    explanation = explaining.explain(run, found, row)
-    explaining.write(run, explanation, arguments.output)
-    return explaining.summary(explanation) | {"output": str(arguments.output)}
+    return verbs.Explain(open_run=run.open_run, explain=explain.explain_input)
 
 
-def predict(arguments: argparse.Namespace) -> cli.Result:
-    """Score files of any length in bounded memory."""
-    from shared import batch
+def predict() -> verbs.Predict:
+    """Return the steps of ``predict``."""
+    from apps.fraud_detection import predict
 
-    batch.check_output(arguments.output, overwrite=arguments.overwrite)
-    _load_tensorflow()
-    from apps.fraud_detection import predict as predicting
-
-    return predicting.predict(arguments)
+    return verbs.Predict(predict=predict.predict, options=predict.Options)
 
 
-def export(arguments: argparse.Namespace) -> cli.Result:
-    """Write a checked serving bundle."""
-    files.RunFolder.open(arguments.run_dir)
-    names = formats.chosen(arguments.format, int8=arguments.int8)
-    _load_tensorflow()
-    from apps.fraud_detection import data
-    from apps.fraud_detection import export as exporting
-    from apps.fraud_detection import run as loaded_run
+def export() -> verbs.Export:
+    """Return the steps of ``export``."""
+    from apps.fraud_detection import evaluate_run, export, run
 
-    run = loaded_run.open_run(arguments.run_dir)
-    own = data.prepare_again(run.settings, run.folder)
-    exported = exporting.export_run(run, own, arguments.output_dir, engines=names)
-    return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
+    return verbs.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
 
 
-def monitor(arguments: argparse.Namespace) -> cli.Result:
-    """Compare new transactions with the bundle's reference; exit code 3 on drift."""
-    from shared.bundle import reading as bundle
+def monitor() -> verbs.Monitor:
+    """Return the steps of ``monitor``."""
+    from apps.fraud_detection import data, monitor
 
-    bundle.find(arguments.model_dir)
-    _load_tensorflow()
-    from apps.fraud_detection import data, inputs, prepare
-    from apps.fraud_detection import monitor as monitoring
-
-    loaded = bundle.load(arguments.model_dir)
-    trained_on = inputs.Inputs.from_json(loaded.extra("inputs.json")).schema
-    found = prepare.load_source(_source_settings(arguments), trained_on=trained_on, labelled=False)
-    data.tell(found)
-    return monitoring.monitor(loaded, found, output=arguments.output_dir)
+    return verbs.Monitor(load=monitor.load, describe=data.describe, monitor=monitor.monitor)
 
 
-def tune(arguments: argparse.Namespace) -> cli.Result:
-    """Search hyperparameters on validation data and write the best config file."""
-    settings = cli.resolve_config(config.Config, arguments)
-    _load_tensorflow()
-    from apps.fraud_detection import tune as tuning
+def tune() -> verbs.Tune:
+    """Return the steps of ``tune``."""
+    from apps.fraud_detection import train, tune
 
-    return tuning.tune(settings, trials=arguments.trials, output=arguments.output_dir)
+    return verbs.Tune(train=train.train, metric="average_precision", suggest=tune.suggest)
 
 
 def simulate(arguments: argparse.Namespace) -> cli.Result:
     """Write simulated transactions of any number to a Parquet file, in the memory of one day."""
-    from apps.fraud_detection import prepare, simulator
+    from apps.fraud_detection import data, simulator
     from shared import progress
 
     if arguments.output.suffix != ".parquet":
         raise errors.InputError(f"--output: expected a name that ends in .parquet. Received: {arguments.output}")
     cli.refuse_existing(arguments.output, overwrite=arguments.overwrite)
-    settings = cli.source_settings(config.Config, config.DATA_FIELDS, arguments)
+    settings = APP.source_settings(arguments)
     with progress.rows("transactions simulated") as advance:
-        rows = simulator.write(prepare.world(settings), arguments.output, on_rows=advance)
+        rows = simulator.write(data.world(settings), arguments.output, on_rows=advance)
     return {"output": str(arguments.output), "rows": rows}
 
 
 def alerts(arguments: argparse.Namespace) -> cli.Result:
     """Write the ranked queue of a day with reasons: csv, parquet and html."""
     files.RunFolder.open(arguments.run_dir)
-    _load_tensorflow()
+    verbs.quiet_tensorflow()
     from apps.fraud_detection import alerts as queues
     from apps.fraud_detection import run as loaded_run
 
@@ -240,10 +127,10 @@ def alerts(arguments: argparse.Namespace) -> cli.Result:
     if given is not None and len(given) == 1 and queues.is_day(given[0]):
         # A date in place of a source is a day of the run's own.
         day, given = given[0], None
-    settings = run.settings if given is None else _source_settings(arguments)
+    settings = run.settings if given is None else APP.source_settings(arguments)
     found = queues.queue(run, settings, day=day, budget=arguments.budget, rank_by=arguments.rank_by)
     folder = arguments.output_dir or run.folder.path / "alerts" / found.day.replace(" ", "_")
-    _refuse_over_inputs(settings, [folder / name for name in queues.WRITTEN])
+    refuse_over_inputs(settings, [folder / name for name in queues.WRITTEN])
     queues.write(found, folder)
     return {
         "day": found.day,
@@ -275,7 +162,7 @@ def feedback(arguments: argparse.Namespace) -> cli.Result:
 def update(arguments: argparse.Namespace) -> cli.Result:
     """Train a challenger on the newest labels; exit code 3 where the champion stays."""
     files.RunFolder.open(arguments.run_dir)
-    _load_tensorflow()
+    verbs.quiet_tensorflow()
     from apps.fraud_detection import run as loaded_run
     from apps.fraud_detection import update as updating
     from shared.training import runtime
@@ -283,34 +170,68 @@ def update(arguments: argparse.Namespace) -> cli.Result:
     run = loaded_run.open_run(arguments.run_dir)
     own = run.settings
     runtime.configure(seed=own.seed, deterministic=own.deterministic, precision=own.precision)
-    settings = _source_settings(arguments) if hasattr(arguments, "data") else run.settings
+    settings = APP.source_settings(arguments) if hasattr(arguments, "data") else run.settings
     return updating.update(run, settings, seed=arguments.seed)
 
 
-def _refuse_over_inputs(settings: config.Config, outputs: Sequence[pathlib.Path]) -> None:
+def refuse_over_inputs(settings: config.Config, outputs: Sequence[pathlib.Path]) -> None:
     """Refuse to write over a file of a folder that is read."""
-    from apps.fraud_detection import prepare
+    from apps.fraud_detection import data
     from apps.fraud_detection.readers import sources
 
-    inputs = sources.files_of(settings.data, prepare.reading(settings))
+    inputs = sources.files_of(settings.data, data.reading(settings))
     for output in outputs:
         files.refuse_output_over_input(output, inputs)
 
 
-def _is_same(path: pathlib.Path, given: str | None) -> bool:
-    return given is not None and path.exists() and path.samefile(given)
+def add_verbs(given: cli.Verbs) -> None:
+    """Add the verbs of a fraud desk, and what only this app's ``predict`` has."""
+
+    def reading(name: str, command: cli.Command, help: str) -> argparse.ArgumentParser:
+        return cli.add_verb(given, name, command, help=help, config_class=config.Config, fields=config.DATA_FIELDS)
+
+    predicting = given.choices["predict"]
+    predicting.add_argument(
+        "--history", type=pathlib.Path, action="append", help="earlier transactions, labelled if possible; not scored"
+    )
+    worlds = ("customers", "terminals", "days", "drift_day")
+    simulating = cli.add_verb(
+        given, "simulate", simulate, help="write simulated transactions", config_class=config.Config, fields=worlds
+    )
+    simulating.add_argument("--output", type=pathlib.Path, required=True, help="the .parquet file to write")
+    simulating.add_argument("--overwrite", action="store_true", help="replace it if it exists")
+
+    queue = reading("alerts", alerts, "rank a day's transactions for investigators")
+    cli.add_run_dir(queue, APP.name)
+    queue.add_argument("--day", help="day to rank, as 2018-08-10 (default: the last of the data)")
+    queue.add_argument("--budget", type=flags.at_least(1), help="most alerts (default: the run's)")
+    queue.add_argument("--rank-by", choices=("score", "expected_loss"), default="score", help="default: score")
+    queue.add_argument("--output-dir", type=pathlib.Path, help="default: RUN_DIR/alerts/DAY")
+
+    verdicts = cli.add_verb(given, "feedback", feedback, help="record investigators' verdicts")
+    cli.add_run_dir(verdicts, APP.name)
+    verdicts.add_argument("--labels", type=pathlib.Path, required=True, help="CSV or Parquet: ids and verdicts")
+
+    again = reading("update", update, "learn from new labels; keep the better model")
+    cli.add_run_dir(again, APP.name)
 
 
-def _load_tensorflow() -> None:
-    from shared.training import runtime
-
-    runtime.quiet_logs()
-
-
-def _source_settings(arguments: argparse.Namespace) -> Any:
-    """Return the default config changed by the flags that say how to read a source."""
-    return cli.source_settings(config.Config, config.DATA_FIELDS, arguments)
-
+APP = verbs.App(
+    name="fraud-detection",
+    description="Card fraud: train, measure, explain, queue alerts, learn from verdicts, export, serve.",
+    config=config.Config,
+    data_fields=config.DATA_FIELDS,
+    data=data,
+    train=train,
+    evaluate=evaluate,
+    explain=explain,
+    predict=predict,
+    export=export,
+    monitor=monitor,
+    tune=tune,
+    more=add_verbs,
+    page_suffixes=(".html", ".htm"),
+)
 
 if __name__ == "__main__":
     sys.exit(main())

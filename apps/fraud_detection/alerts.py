@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import config, data, features, folds, inputs, prepare, reasons, schema, wording
+from apps.fraud_detection import config, data, features, folds, inputs, reasons, schema, wording
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import Transactions
 from shared import errors, files
@@ -61,7 +61,7 @@ def queue(
     Raises:
         errors.InputError: The source has no such day.
     """
-    found = prepare.load_source(settings, trained_on=run.inputs.schema, labelled=False)
+    found = data.load(settings, trained_on=run.inputs.schema, labelled=False)
     data.tell(found)
     rows = rows_of_day(found, day)
     scorer = run.newest

@@ -6,15 +6,19 @@ Reading is in ``readers``, what transactions are in ``transactions``, the parts 
 
 import dataclasses
 import logging
-from typing import Any
+import pathlib
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import config, features, folds, inputs, prepare, transactions
+from apps.fraud_detection import config, features, folds, inputs, simulator, transactions
 from apps.fraud_detection import schema as schemas
+from apps.fraud_detection.readers import sources
 from shared import errors, files, splits
+from shared.sources import cells
 
 log = logging.getLogger("fieldnets")
 CLASS_NAMES = transactions.CLASS_NAMES
@@ -37,6 +41,62 @@ class Prepared:
     certificate: dict[str, Any]
 
 
+def locate(settings: config.Config) -> None:
+    """Find every source, downloading public sets by name; ``errors.InputError`` where one is not there."""
+    for spec in settings.data:
+        sources.locate(spec)
+
+
+def load(
+    settings: config.Config, *, trained_on: schemas.Schema | None = None, labelled: bool = True
+) -> transactions.Transactions:
+    """Read and check all transactions of the sources, in order of time.
+
+    Args:
+        settings: Which sources, and how to read them.
+        trained_on: Schema of a trained model, which the columns must fit.
+        labelled: Whether labels are needed.
+
+    Raises:
+        errors.InputError: A source is not there, or its columns or rows cannot be used.
+    """
+    return sources.load(
+        settings.data,
+        reading=reading(settings),
+        schema_path=None if settings.schema is None else pathlib.Path(settings.schema),
+        schema=trained_on,
+        labelled=labelled,
+        normal_weight=settings.normal_weight,
+        world=world(settings),
+    )
+
+
+def reading(settings: config.Config) -> sources.Reading:
+    """Return what the settings say of how tables are to be read."""
+    return sources.Reading(
+        data_format=settings.data_format,
+        follow_links=settings.follow_links,
+        decimal=cast("cells.Decimal", settings.decimal),
+        time_format=settings.time_format,
+        time=settings.time_column,
+        amount=settings.amount_column,
+        label=settings.label_column,
+        weight=settings.sample_weight_column,
+        label_delay_days=settings.label_delay_days,
+    )
+
+
+def world(settings: config.Config) -> simulator.World:
+    """Return what ``card-simulator`` simulates."""
+    return simulator.World(
+        customers=settings.customers,
+        terminals=settings.terminals,
+        days=settings.days,
+        drift_day=settings.drift_day,
+        seed=settings.seed,
+    )
+
+
 def prepare_source(settings: config.Config, *, trained_on: schemas.Schema | None = None) -> Prepared:
     """Read, cut and describe the source of ``settings``, by the schema of a trained run if there is one.
 
@@ -44,7 +104,7 @@ def prepare_source(settings: config.Config, *, trained_on: schemas.Schema | None
         errors.InputError: It cannot be read, or there is too little of it.
         errors.GateError: The split failed its own check.
     """
-    found = prepare.load_source(settings, trained_on=trained_on)
+    found = load(settings, trained_on=trained_on)
     log.info("%s", describe(found))
     made, certificate = folds.split(found, settings)
     history = inputs.compute_history(found, found.schema)
@@ -114,11 +174,11 @@ def instant_name(time: int, *, calendar: bool) -> str:
     return f"{folds.day_name(time // features.DAY, calendar=calendar)} {clock}"
 
 
-def parts(prepared: Prepared) -> pd.DataFrame:
+def parts(found: transactions.Transactions, made: Sequence[folds.Fold]) -> pd.DataFrame:
     """Return the rows of every fold: id, fold (from 1, the newest last) and part."""
     tables = [
-        pd.DataFrame({"id": prepared.transactions.ids[fold.rows(part)], "fold": number, "part": part})
-        for number, fold in enumerate(prepared.folds, start=1)
+        pd.DataFrame({"id": found.ids[fold.rows(part)], "fold": number, "part": part})
+        for number, fold in enumerate(made, start=1)
         for part in splits.PARTS
     ]
     return pd.concat(tables, ignore_index=True)
@@ -141,6 +201,12 @@ def table(found: transactions.Transactions) -> pd.DataFrame:
     if names.weight is not None:
         columns[names.weight] = found.weights
     return pd.DataFrame(columns)
+
+
+def write(found: transactions.Transactions, folder: pathlib.Path) -> None:
+    """Write the normalised data set, as ``table`` gives it, to ``transactions.parquet``."""
+    with files.atomic(folder / "transactions.parquet") as temporary:
+        table(found).to_parquet(temporary, index=False)
 
 
 def table_schema(names: schemas.Schema) -> schemas.Schema:

@@ -21,7 +21,6 @@ from apps.fraud_detection import (
     memorisation,
     metrics,
     model,
-    prepare,
     report,
     synthesis,
 )
@@ -72,6 +71,11 @@ class Part:
     protocol: str
     certificate: dict[str, Any]
 
+    @property
+    def dataset(self) -> Transactions:
+        """The source that the rows are of."""
+        return self.folds[0].transactions
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class FoldScores:
@@ -120,6 +124,16 @@ def evaluate_run(
     return evaluation
 
 
+def own_data(run: loaded_run.Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.Prepared]:
+    """Read and cut the run's own source again; no row of it is ever set aside.
+
+    Raises:
+        errors.GateError: The source has changed since the run.
+    """
+    del quarantine
+    return (data.prepare_again(run.settings, run.folder),)
+
+
 def own_part(run: loaded_run.Run, own: data.Prepared, name: str) -> Part:
     """Return a part of the run's own data: of every fold, or with ``all`` everything, for the newest model."""
     protocol, certificate = folds.describe(own.transactions, run.settings), files.read_json(run.folder.split)
@@ -136,13 +150,23 @@ def own_part(run: loaded_run.Run, own: data.Prepared, name: str) -> Part:
     return Part(folds=tuple(found), name=name, protocol=protocol, certificate=certificate)
 
 
-def other_part(run: loaded_run.Run, settings: config.Config, own: data.Prepared) -> Part:
+def other_part(
+    run: loaded_run.Run,
+    own: data.Prepared,
+    settings: config.Config,
+    name: str = "all",
+    *,
+    quarantine: pathlib.Path | None = None,
+) -> Part:
     """Return other data, whole, for the newest model, without rows that it was trained on.
 
     Raises:
-        errors.InputError: No labelled and unseen row is left.
+        errors.InputError: A part of them was named, or no labelled and unseen row is left.
     """
-    found = prepare.load_source(settings, trained_on=run.inputs.schema)
+    del quarantine
+    if name != "all":
+        raise errors.InputError(f"--split {name}: expected all for data that are not the run's own. Received: a part")
+    found = data.load(settings, trained_on=run.inputs.schema)
     data.require_labels(found)
     newest = own.folds[-1]
     seen = own.transactions.content_hashes()[np.concatenate([newest.train, newest.validation])]

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import inputs, prepare, reasons, wording
+from apps.fraud_detection import data, inputs, reasons, wording
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions, concatenate
-from shared import errors, files
+from shared import errors, files, verbs
 from shared.report import blocks, document
 
 MOST_ROWS = 20
@@ -46,6 +46,14 @@ class Explanation:
     numbers: npt.NDArray[np.float32]
 
 
+def explain_input(run: loaded_run.Run, options: verbs.ExplainOptions) -> dict[str, Any]:
+    """Explain one transaction, write the page, and return what the user is told; see ``find``."""
+    found, row = find(run, options.input)
+    explanation = explain(run, found, row)
+    write(run, explanation, options.output)
+    return summary(explanation)
+
+
 def find(run: loaded_run.Run, given: str) -> tuple[Transactions, int]:
     """Return transactions and the row to explain.
 
@@ -64,7 +72,7 @@ def find(run: loaded_run.Run, given: str) -> tuple[Transactions, int]:
         parts = list(sources.iterate([path], run.inputs.schema, chunk_rows=1_000_000))
         found = concatenate(parts)
         return found, row_of(found, identity) if identity else len(found) - 1
-    found = prepare.load_source(run.settings)
+    found = data.load(run.settings)
     return found, row_of(found, given)
 
 

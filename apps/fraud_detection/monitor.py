@@ -9,13 +9,20 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import features, graph, inputs
+from apps.fraud_detection import config, data, features, graph, inputs
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import Transactions
 from shared import cli, monitoring
 from shared.bundle import reading as bundle
 
 log = logging.getLogger("fieldnets")
+
+
+def load(settings: config.Config, loaded: bundle.Bundle, *, quarantine: pathlib.Path) -> Transactions:
+    """Read new transactions, without labels, by the schema of the bundle's model; none is ever set aside."""
+    del quarantine
+    trained_on = inputs.Inputs.from_json(loaded.extra("inputs.json")).schema
+    return data.load(settings, trained_on=trained_on, labelled=False)
 
 
 def monitor(loaded: bundle.Bundle, transactions: Transactions, *, output: pathlib.Path | None) -> cli.Result:

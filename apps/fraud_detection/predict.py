@@ -1,25 +1,35 @@
 """Score files of any length: stream transactions in, write scores and decisions out."""
 
-import argparse
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import config, graph, inputs, prepare, stream, verdict
+from apps.fraud_detection import data, graph, inputs, stream, verdict
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions
-from shared import batch, cli, files, progress
+from shared import cli, files, verbs
 
 READ_ROWS = 100_000
 Answer = Callable[[stream.Block, npt.NDArray[np.int64]], dict[str, npt.NDArray[Any]]]
 
 
-def predict(arguments: argparse.Namespace) -> cli.Result:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(verbs.PredictOptions):
+    """What ``predict`` is asked for.
+
+    Attributes:
+        history: Files of earlier transactions, labelled if possible, which are not scored.
+    """
+
+    history: Sequence[pathlib.Path] | None = None
+
+
+def predict(options: Options) -> cli.Result:
     """Score every transaction of the input files, with a run or with a bundle.
 
     The files are one stream in order of time, each transaction compared with those before it. Files of ``--history``
@@ -28,23 +38,19 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     Raises:
         errors.InputError: An input cannot be read, or the output exists.
     """
-    reading = prepare.reading(cli.source_settings(config.Config, config.DATA_FIELDS, arguments))
-    given, earlier = [str(path) for path in arguments.input], [str(path) for path in arguments.history or ()]
+    reading = data.reading(options.settings)
+    given, earlier = [str(path) for path in options.input], [str(path) for path in options.history or ()]
     sizes = [{str(path): path.stat().st_size for path in sources.files_of(each, reading)} for each in (given, earlier)]
-    files.refuse_output_over_input(arguments.output, [pathlib.Path(path) for each in sizes for path in each])
-    answer, found, identity = _open(arguments)
-    how = {"chunk_rows": arguments.chunk_rows, "reading": dataclasses.asdict(reading)}
-    with progress.rows("transactions scored", arguments.input) as advance:
-        result = batch.predict(
-            _scored(earlier, given, answer, found, chunk_rows=arguments.chunk_rows, reading=reading),
-            lambda chunk: chunk,
-            output=arguments.output,
-            plan={"inputs": sizes[0], "history": sizes[1], **how, **identity},
-            resume=arguments.resume,
-            overwrite=arguments.overwrite,
-            on_rows=advance,
-        )
-    return {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
+    files.refuse_output_over_input(options.output, [pathlib.Path(path) for each in sizes for path in each])
+    answer, found, identity = _open(options)
+    how = {"chunk_rows": options.chunk_rows, "reading": dataclasses.asdict(reading)}
+    return verbs.score_in_chunks(
+        options,
+        _scored(earlier, given, answer, found, chunk_rows=options.chunk_rows, reading=reading),
+        lambda chunk: chunk,
+        what="transactions scored",
+        plan={"inputs": sizes[0], "history": sizes[1], **how, **identity},
+    )
 
 
 def _scored(
@@ -81,12 +87,12 @@ def _table(block: stream.Block, rows: npt.NDArray[np.int64], answers: Mapping[st
     return pd.DataFrame({name: transactions.ids[rows], **answers})
 
 
-def _open(arguments: argparse.Namespace) -> tuple[Answer, inputs.Inputs, dict[str, str]]:
+def _open(options: Options) -> tuple[Answer, inputs.Inputs, dict[str, str]]:
     """Return how to answer, which arrays are read, and what identifies the model to a resumed call."""
-    if arguments.model_dir is not None:
+    if options.model_dir is not None:
         from shared.bundle import engines
 
-        loaded = engines.load(arguments.model_dir, arguments.engine)
+        loaded = engines.load(options.model_dir, options.engine)
         found = inputs.Inputs.from_json(loaded.extra("inputs.json"))
 
         def ask(block: stream.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
@@ -96,7 +102,7 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, inputs.Inputs, dict[st
         return ask, found, {"model": str(loaded.path), "engine": loaded.engine.name}
     from apps.fraud_detection import run as loaded_run
 
-    run = loaded_run.open_run(arguments.run_dir)
+    run = loaded_run.open_run(options.run_dir)
     return with_scorer(run.newest), run.inputs, {"model": files.sha256(run.folder.model)}
 
 

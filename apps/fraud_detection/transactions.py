@@ -37,6 +37,7 @@ class Transactions:
         sha256: Of the content.
         notes: What a reader of the report should know about the data.
         roles: Column of the source and its role in words, or why it is not read.
+        quarantined: Rows set aside.
     """
 
     schema: schema.Schema
@@ -55,9 +56,15 @@ class Transactions:
     sha256: str = ""
     notes: tuple[str, ...] = ()
     roles: tuple[tuple[str, str], ...] = ()
+    quarantined: int = 0
 
     def __len__(self) -> int:
         return len(self.time)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What each column of the source is read as, or why it is not."""
+        return dict(self.roles)
 
     @property
     def days(self) -> npt.NDArray[np.int64]:

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, model, prepare, train, verdict
+from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, model, train, verdict
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
 from shared import errors, files
@@ -60,7 +60,7 @@ def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[s
     Raises:
         errors.InputError: There are too few labelled days, or a window without frauds.
     """
-    found = prepare.load_source(settings, trained_on=run.inputs.schema, labelled=False)
+    found = data.load(settings, trained_on=run.inputs.schema, labelled=False)
     data.tell(found)
     found, verdicts = feedback.apply(run.folder.path, found)
     windows = cut(found, run.settings)

@@ -2,18 +2,14 @@
 
 from apps.medical_imaging import config
 from apps.medical_imaging import run as loaded_run
-from shared import files
 from shared.report import model_card
 
 
 def build(run: loaded_run.Run) -> model_card.ModelCard:
     """Return the card of a finished run; it says so when the run has not been evaluated."""
-    folder, settings = run.folder, run.settings
-    split = files.read_json(folder.split)
-    metrics = folder.evaluation / "metrics.json"
-    environment = files.read_json(folder.environment)
+    settings = run.settings
     synthetic = settings.data == ("chest-phantoms",)
-    return model_card.ModelCard(
+    said = model_card.ModelCard(
         name="medical_imaging",
         summary="Scores a chest radiograph with calibrated probabilities, and abstains. NOT A MEDICAL DEVICE."
         + (" Trained on simulated images: it knows nothing of patients." if synthetic else ""),
@@ -23,8 +19,6 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
             "parameters": f"{run.model.count_params():,}",
             "input": f"{settings.image_size} x {settings.image_size} pixels, {settings.channels} channel(s)",
             "training": _training(settings),
-            "licence": "Apache-2.0",
-            "git commit": environment.get("git_commit") or "unknown",
         },
         intended_uses=[
             "Research, teaching, and auditing of data sets and methods.",
@@ -36,10 +30,6 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
             "Images that are not frontal chest radiographs: the model answers anyway.",
         ],
         factors=["sex", "age", "view", "site", "device marks", "exposure"],
-        training_data={"source": ", ".join(settings.data), "split unit": split["unit"], "rows": split["rows"]},
-        split={"method": split["method"], "parts": split["fractions"], "overlap": split["overlap"]},
-        decision=files.read_json(folder.decision),
-        metrics=files.read_json(metrics) if metrics.exists() else None,
         ethical_considerations=[
             "Labels of public sets are mined from reports or read by one person; some are wrong.",
             "A model may read who or where a patient is from an image; the report compares subgroups.",
@@ -48,13 +38,8 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
             "Probabilities are calibrated on validation images of the same source; elsewhere they may be too sure.",
             "A heat map shows where the score comes from, not that the reason is a medical one.",
         ],
-        environment={
-            "python": environment["python"],
-            "packages": environment["packages"],
-            "devices": ", ".join(device["name"] for device in environment["devices"]),
-            "seed": environment["seed"],
-        },
     )
+    return model_card.of_run(said, run.folder, settings.data)
 
 
 def _training(settings: config.Config) -> str:

@@ -6,20 +6,19 @@ stay together in ``partition``.
 
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging import collection, partition
+from apps.medical_imaging import collection, config, partition
 from apps.medical_imaging.readers import checking, entries, images, joining, official, sources, streaming, writing
 from shared import errors, files, splits
 from shared.sources import cells
 from shared.splits import near_duplicates as duplicates
 
 Images = images.Images
-PhantomSettings = entries.PhantomSettings
 Options = entries.Options
 Source = entries.Source
 Decodes = checking.Decodes
@@ -28,63 +27,41 @@ frame = collection.frame
 describe = collection.describe
 
 
+def locate(settings: config.Config) -> None:
+    """Find every source, downloading public sets by name; ``errors.InputError`` where one is not there."""
+    for spec in settings.data:
+        sources.locate(spec, data_format=settings.data_format)
+
+
 def load(
-    specs: Sequence[str],
+    settings: config.Config,
     *,
-    data_format: str = "auto",
-    image_column: str | None = None,
-    label_columns: Sequence[str] = (),
-    patient_column: str | None = None,
-    uncertain: str = "ignore",
-    skip_bad: bool = False,
-    quarantine: pathlib.Path | None = None,
     class_names: Sequence[str] | None = None,
     labelled: bool = True,
-    phantoms: PhantomSettings | None = None,
-    follow_links: bool = False,
-    decimal: cells.Decimal = "auto",
-    parts: bool = True,
+    quarantine: pathlib.Path | None = None,
     grey_bits: int | None = None,
     decodes: checking.Decodes | None = None,
     decode: bool | None = None,
 ) -> Radiographs:
-    """Read and check all images of one or several sources.
+    """Read and check all images of the sources.
 
     Args:
-        specs: Built-in source names and paths.
-        data_format: One of ``sources.FORMATS``.
-        image_column: Column of a table that names the images, where it is not recognised.
-        label_columns: Its label columns; of NIH and CheXpert the findings to use.
-        patient_column: Its column of patient ids, where it is not recognised.
-        uncertain: What a label of -1 counts as: "zeros", "ones" or "ignore" (unknown).
-        skip_bad: Set bad images aside instead of refusing them.
-        quarantine: Where bad images are then listed, as csv of file, row, reason and image.
+        settings: Which sources, and how to read them.
         class_names: Classes of a trained model: labels must mean these.
         labelled: Whether labels are needed; without, all labels are NaN.
-        phantoms: Which phantoms ``chest-phantoms`` means.
-        follow_links: Whether to follow links that lead out of a source's folder.
-        decimal: Which mark stands before the fraction of a number.
-        parts: Whether a column of official parts must be understood.
-        grey_bits: How many bits of images of 16 bits are in use; None: as many as their values need.
+        quarantine: Where bad images are listed with ``skip_bad``, as csv of file, row, reason and image.
+        grey_bits: How many bits of images of 16 bits a trained model reads; None: what ``settings`` say, or as many
+            as their values need.
         decodes: The network's own decoder, which then decides what a bad image is.
         decode: Whether every file is decoded to see whether it is whole; None: where bad ones are to be set aside.
 
     Raises:
         errors.InputError: Nothing can be read, an image cannot be used, or there are fewer than two classes.
     """
-    if isinstance(specs, str) or not specs or len(set(specs)) < len(specs):
+    specs, skip_bad, data_format = settings.data, settings.skip_bad, settings.data_format
+    if not specs or len(set(specs)) < len(specs):
         raise errors.InputError(f"Expected one or more sources, each once. Received: {specs!r}")
-    options = entries.Options(
-        image_column=image_column,
-        label_columns=tuple(label_columns),
-        patient_column=patient_column,
-        uncertain=uncertain,
-        labelled=labelled,
-        phantoms=phantoms or PhantomSettings(),
-        follow_links=follow_links,
-        decimal=decimal,
-        parts=parts,
-    )
+    options = reading_options(settings, labelled=labelled)
     read = official.by_name([sources.read(spec, options=options, data_format=data_format) for spec in specs], specs)
     deeply = skip_bad if decode is None else decode
     batches = [checking.check(source, labelled=labelled, decode=deeply, decodes=decodes) for source in read]
@@ -101,7 +78,7 @@ def load(
     if labelled and not names:
         joining.one_way_of_labels(batches)
         names = joining.class_names(batches)
-    bits, deep = joining.grey_bits(batches, given=grey_bits)
+    bits, deep = joining.grey_bits(batches, given=grey_bits or settings.grey_bits)
     return collection.assemble(
         batches,
         names,
@@ -113,22 +90,31 @@ def load(
     )
 
 
-def split(
-    radiographs: Radiographs,
-    *,
-    fractions: Sequence[float] = (0.73, 0.12, 0.15),
-    seed: int,
-    near_duplicate_distance: int = 4,
-    split_file: pathlib.Path | None = None,
-) -> tuple[splits.Split, dict[str, Any]]:
+def reading_options(settings: config.Config, *, labelled: bool) -> entries.Options:
+    """Return what the settings say of how sources are to be read."""
+    return entries.Options(
+        image_column=settings.image_column,
+        label_columns=settings.label_columns,
+        patient_column=settings.patient_column,
+        uncertain=settings.uncertain,
+        labelled=labelled,
+        phantoms=entries.PhantomSettings(
+            patients=settings.phantom_patients, confounder=settings.phantom_confounder, seed=settings.seed
+        ),
+        follow_links=settings.follow_links,
+        decimal=cast("cells.Decimal", settings.decimal),
+        # Parts that the user lists replace a column of official ones, which then need not be understood.
+        parts=settings.split_file is None,
+    )
+
+
+def split(radiographs: Radiographs, settings: config.Config) -> tuple[splits.Split, dict[str, Any]]:
     """Split so that no patient and no duplicate crosses parts, and certify it.
 
     Args:
         radiographs: Labelled images.
-        fractions: Share of train, validation and test; official parts override them.
-        seed: Seed of the assignment.
-        near_duplicate_distance: Bits of the perceptual hash up to which images stay together.
-        split_file: The user's own parts, by image or patient; nothing is moved.
+        settings: Shares of the parts, which official parts override, seed, and what counts as a near duplicate; or
+            the user's own parts, by image or patient, of which nothing is moved.
 
     Returns:
         The split, and the certificate for ``split.json``.
@@ -140,21 +126,22 @@ def split(
     if radiographs.task == "single_label" and np.isnan(radiographs.labels).any():
         raise errors.InputError("Expected labelled images to split. Received: images without labels")
     hashes, names = content_hashes(radiographs), radiographs.images.names
-    near = near_duplicates(radiographs, near_duplicate_distance)
+    near = near_duplicates(radiographs, settings.near_duplicate_distance)
+    split_file = None if settings.split_file is None else pathlib.Path(settings.split_file)
     if split_file is None:
         groups = partition.group(radiographs.patients, near, radiographs.fixed_parts, hashes)
-        part = _assign(radiographs, groups, fractions=fractions, seed=seed)
+        part = _assign(radiographs, groups, fractions=settings.fractions, seed=settings.seed)
     else:
         groups = partition.group(radiographs.patients, near, np.full_like(radiographs.fixed_parts, ""), hashes)
         part = partition.read_file(split_file, names=names, patients=radiographs.patients)
     method = partition.METHOD if split_file is None else "the user's list of parts, checked"
-    made = splits.Split(part=part, unit=groups.unit, unit_name=partition.UNIT_NAME, method=method, seed=seed)
+    made = splits.Split(part=part, unit=groups.unit, unit_name=partition.UNIT_NAME, method=method, seed=settings.seed)
     where = str(split_file or "The split")
     partition.refuse_crossing(part, radiographs.patients, radiographs.patients, what=f"{where}: every patient")
     partition.refuse_crossing(part, near, names, what=f"{where}: every picture and its copies")
     classes = radiographs.class_names if radiographs.task == "single_label" else ()
     partition.require_train(part, radiographs.labels, classes, where=where, left_out=groups.left_out)
-    return made, _certificate(radiographs, made, groups, near, distance=near_duplicate_distance)
+    return made, _certificate(radiographs, made, groups, near, distance=settings.near_duplicate_distance)
 
 
 def near_duplicates(radiographs: Radiographs, distance: int) -> NDArray[np.int64]:
@@ -198,14 +185,16 @@ def write(radiographs: Radiographs, table: pd.DataFrame, folder: pathlib.Path) -
     writing.write(radiographs.images, table.assign(synthetic=radiographs.synthetic), folder)
 
 
-def refuse_to_write_over(radiographs: Radiographs, folder: pathlib.Path) -> None:
-    """Refuse to write a data set into a folder whose images are read.
+def refuse_to_write_over(radiographs: Radiographs, folder: pathlib.Path | None) -> dict[str, Any]:
+    """Refuse to write a data set into a folder whose images are read; say nothing of it otherwise.
 
     Raises:
         errors.InputError: An image lies in the folder, or below.
     """
     parents = {item.parent for item in radiographs.images.items if isinstance(item, pathlib.Path)}
-    files.refuse_output_over_input(folder, sorted(parents))
+    if folder is not None:
+        files.refuse_output_over_input(folder, sorted(parents))
+    return {}
 
 
 def _assign(

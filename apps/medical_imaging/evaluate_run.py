@@ -24,7 +24,6 @@ from apps.medical_imaging import (
     findings,
     frozen,
     pixels,
-    prepare,
     preprocessing,
     report,
 )
@@ -221,14 +220,14 @@ def own_data(run: loaded_run.Run, *, quarantine: pathlib.Path | None = None) -> 
     Raises:
         errors.GateError: The source has changed since the run.
     """
-    radiographs = prepare.load_source(
+    radiographs = data.load(
         run.settings,
         class_names=run.rule.class_names,
         quarantine=quarantine,
         grey_bits=run.grey_bits,
         decodes=preprocessing.decodes,
     )
-    split, _ = prepare.split_source(radiographs, run.settings)
+    split, _ = data.split(radiographs, run.settings)
     return radiographs, parts.checked(split, data.content_hashes(radiographs), run.folder)
 
 
@@ -248,7 +247,7 @@ def other_part(
     Raises:
         errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
     """
-    others = prepare.load_source(
+    others = data.load(
         settings,
         class_names=run.rule.class_names,
         quarantine=quarantine,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from apps.medical_imaging import answers, data, explanation_page, heat
 from apps.medical_imaging import predictions as predicted
 from apps.medical_imaging import run as loaded_run
-from shared import errors
+from shared import errors, verbs
 from shared.explain import pointing_game, randomization
 
 GRADIENTS = "Integrated gradients"
@@ -22,15 +22,16 @@ Boxes: TypeAlias = Sequence[npt.NDArray[np.floating[Any]] | None] | npt.NDArray[
 Maps: TypeAlias = Callable[[keras.Model], heat.Floats]
 
 
-def explain_file(run: loaded_run.Run, argument: str, output: pathlib.Path, *, seed: int = 0) -> dict[str, Any]:
+def explain_file(run: loaded_run.Run, options: verbs.ExplainOptions) -> dict[str, Any]:
     """Explain one image file and write the picture (``.png``, ``.jpg``) or the page; return what the user is told.
 
     Raises:
         errors.InputError: The input is not one image.
     """
-    explanation = explain(run, read_square(run, argument), name=pathlib.Path(argument).name, seed=seed)
-    explanation_page.write(explanation, output)
-    return summary(explanation) | {"output": str(output)}
+    name = pathlib.Path(options.input).name
+    explanation = explain(run, read_square(run, options.input), name=name, seed=options.seed)
+    explanation_page.write(explanation, options.output)
+    return summary(explanation)
 
 
 def read_square(run: loaded_run.Run, argument: str) -> heat.Squares:

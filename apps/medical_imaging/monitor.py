@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.medical_imaging import answers, data, predict, preprocessing
+from apps.medical_imaging import answers, config, data, predict, preprocessing
 from shared import cli, monitoring
 from shared.bundle import reading as bundle
 
@@ -20,6 +20,17 @@ COLUMNS = {
     "label": "label answered, or number of findings",
     "abstained": "whether the model abstained",
 }
+
+
+def load(settings: config.Config, loaded: bundle.Bundle, *, quarantine: pathlib.Path) -> data.Radiographs:
+    """Read new images, without labels, as the bundle's model reads them."""
+    return data.load(
+        settings,
+        labelled=False,
+        quarantine=quarantine,
+        grey_bits=predict.grey_bits(loaded),
+        decodes=preprocessing.decodes,
+    )
 
 
 def monitor(loaded: bundle.Bundle, radiographs: data.Radiographs, *, output: pathlib.Path | None) -> cli.Result:

@@ -1,6 +1,5 @@
 """Score image files, folders, tables and DICOM in bounded memory: write scores, label and decision."""
 
-import argparse
 import logging
 import pathlib
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ import pandas as pd
 
 from apps.medical_imaging import data, preprocessing
 from apps.medical_imaging.readers import depth
-from shared import batch, cli, files, progress
+from shared import cli, files, verbs
 from shared.bundle import engines
 from shared.bundle import reading as bundle
 
@@ -23,41 +22,32 @@ Answer: TypeAlias = Callable[[Sequence[Item]], dict[str, npt.NDArray[Any]]]
 CHUNK_ROWS = 64
 
 
-def predict(arguments: argparse.Namespace) -> cli.Result:
+def predict(options: verbs.PredictOptions) -> cli.Result:
     """Score every image of the inputs, with a run or with a bundle.
 
     Raises:
         errors.InputError: An input cannot be read, or the output exists.
     """
-    listed = [data.listed(path, _options(arguments)) for path in arguments.input]
-    _refuse_output_over_tables(arguments.output, listed)
+    reading = data.reading_options(options.settings, labelled=False)
+    listed = [data.listed(path, reading) for path in options.input]
+    _refuse_output_over_tables(options.output, listed)
     notes = [f"{source.name}: {note}" for source in listed for note in source.notes]
     for note in notes:
         log.warning("%s", note)
-    answer, class_names, identity, bits = _open(arguments)
+    answer, class_names, identity, bits = _open(options)
     dark = [depth.note(source.name, depth.used([each.item for each in source.entries]), bits=bits) for source in listed]
     for note in filter(None, dark):
         log.warning("%s", note)
     notes += filter(None, dark)
-    rows = min(arguments.chunk_rows, CHUNK_ROWS)
-    inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
-    with progress.rows("images scored", arguments.input) as advance:
-        result = batch.predict(
-            (with_items(*chunk) for chunk in data.streamed(listed, chunk_rows=rows)),
-            lambda chunk: score(chunk, answer, class_names),
-            output=arguments.output,
-            plan={"inputs": inputs, "chunk_rows": rows, **identity},
-            resume=arguments.resume,
-            overwrite=arguments.overwrite,
-            on_rows=advance,
-        )
-    return {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows, "notes": notes}
-
-
-def _options(arguments: argparse.Namespace) -> data.Options:
-    """Return what the flags say about how to read; labels are not needed."""
-    given = {name: getattr(arguments, name) for name in ("image_column", "follow_links") if hasattr(arguments, name)}
-    return data.Options(labelled=False, **given)
+    rows = min(options.chunk_rows, CHUNK_ROWS)
+    result = verbs.score_in_chunks(
+        options,
+        (with_items(*chunk) for chunk in data.streamed(listed, chunk_rows=rows)),
+        lambda chunk: score(chunk, answer, class_names),
+        what="images scored",
+        plan={"inputs": verbs.input_sizes(options.input), "chunk_rows": rows, **identity},
+    )
+    return {**result, "notes": notes}
 
 
 def _refuse_output_over_tables(output: pathlib.Path, listed: Sequence[data.Source]) -> None:
@@ -114,14 +104,14 @@ def grey_bits(loaded: bundle.Bundle) -> int:
     return int(loaded.extra(preprocessing.FILE)["grey_bits"])
 
 
-def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[str, str], int]:
+def _open(options: verbs.PredictOptions) -> tuple[Answer, tuple[str, ...], dict[str, str], int]:
     """Return how to answer images, the classes, what identifies the model to a resumed call, and the bits it reads."""
-    if arguments.model_dir is not None:
-        loaded = engines.load(arguments.model_dir, arguments.engine)
+    if options.model_dir is not None:
+        loaded = engines.load(options.model_dir, options.engine)
         names = tuple(loaded.extra("decision.json")["class_names"])
         identity = {"model": str(loaded.path), "engine": loaded.engine.name}
         return lambda items: ask(loaded, items), names, identity, grey_bits(loaded)
     from apps.medical_imaging import run as loaded_run
 
-    run = loaded_run.open_run(arguments.run_dir)
+    run = loaded_run.open_run(options.run_dir)
     return run.say, run.rule.class_names, {"model": files.sha256(run.folder.model)}, run.grey_bits

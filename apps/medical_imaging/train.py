@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics, model_selection
 
-from apps.medical_imaging import answers, augmentation, backbones, config, data, model, pixels, prepare, preprocessing
+from apps.medical_imaging import answers, augmentation, backbones, config, data, model, pixels, preprocessing
 from apps.medical_imaging import run as loaded_run
 from shared import files
 from shared.evaluation import calibration
@@ -30,11 +30,9 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     """
     files.write_json(folder.config, settings.to_json())
     runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
-    radiographs = prepare.load_source(
-        settings, quarantine=folder.path / "quarantine.csv", decodes=preprocessing.decodes
-    )
+    radiographs = data.load(settings, quarantine=folder.path / "quarantine.csv", decodes=preprocessing.decodes)
     log.info("%s", data.describe(radiographs))
-    split, certificate = prepare.split_source(radiographs, settings)
+    split, certificate = data.split(radiographs, settings)
     files.write_json(folder.split, certificate)
     loaded_run.write_grey_bits(folder, radiographs.images.grey_bits)
     log.info("split: %s", json.dumps(certificate["counts"]))

@@ -1,33 +1,13 @@
 """Search the settings that matter, by AUROC on validation."""
 
-import pathlib
 from typing import Any
 
 import optuna
 
-from apps.medical_imaging import config, train
-from shared import cli, files
-from shared.training import tuning
+from apps.medical_imaging import config
 
 
-def tune(settings: config.Config, *, trials: int, output: pathlib.Path) -> cli.Result:
-    """Train ``trials`` configurations and keep the best; see ``shared.training.tuning``."""
-
-    def judge(tried: config.Config, folder: files.RunFolder) -> float:
-        return float(train.train(tried, folder)["validation"]["auroc"])
-
-    return tuning.search(
-        settings,
-        suggest=suggest,
-        judge=judge,
-        metric="auroc",
-        trials=trials,
-        output=output,
-        seed=settings.seed,
-    )
-
-
-def suggest(trial: optuna.Trial) -> dict[str, Any]:
+def suggest(trial: optuna.Trial, _settings: config.Config) -> dict[str, Any]:
     """Return one configuration to try."""
     return {
         "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),

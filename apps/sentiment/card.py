@@ -1,17 +1,13 @@
 """What a user must know before relying on the model: the model card that travels inside the bundle."""
 
 from apps.sentiment import run as loaded_run
-from shared import files
 from shared.report import model_card
 
 
 def build(run: loaded_run.Run) -> model_card.ModelCard:
     """Return the card of a finished run; it says so when the run has not been evaluated."""
-    folder, settings = run.folder, run.settings
-    split = files.read_json(folder.split)
-    metrics = folder.evaluation / "metrics.json"
-    environment = files.read_json(folder.environment)
-    return model_card.ModelCard(
+    settings = run.settings
+    said = model_card.ModelCard(
         name="sentiment",
         summary="Scores a text as one of the classes it was trained on, with calibrated probabilities, and abstains.",
         details={
@@ -19,8 +15,6 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
             "parameters": f"{run.model.count_params():,}",
             "training": "from scratch on the training part; no pretrained vectors or models",
             "word ratings": "VADER lexicon (Hutto and Gilbert 2014), English" if settings.lexicon else "none",
-            "licence": "Apache-2.0",
-            "git commit": environment.get("git_commit") or "unknown",
         },
         intended_uses=[
             "Sorting and summarising opinions in texts like those it was trained on.",
@@ -37,10 +31,6 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
             "share of unknown words",
             "negation, typos, names (see the behaviour tests)",
         ],
-        training_data={"source": ", ".join(settings.data), "split unit": split["unit"], "rows": split["rows"]},
-        split={"method": split["method"], "parts": split["fractions"], "overlap": split["overlap"]},
-        decision=files.read_json(folder.decision),
-        metrics=files.read_json(metrics) if metrics.exists() else None,
         ethical_considerations=[
             "Texts may mention persons. The report's template test measures how much names and origins move the score.",
             "Reviews hold profanity and insults; the explanations show words as they stand.",
@@ -49,10 +39,5 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
             "Probabilities are calibrated on validation texts of the same source; elsewhere they may be overconfident.",
             "Texts longer than the reading limit are judged by their beginning and end.",
         ],
-        environment={
-            "python": environment["python"],
-            "packages": environment["packages"],
-            "devices": ", ".join(device["name"] for device in environment["devices"]),
-            "seed": environment["seed"],
-        },
     )
+    return model_card.of_run(said, run.folder, settings.data)

@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from apps.sentiment import config
 from apps.sentiment.grouping import duplicates, partition
 from apps.sentiment.readers import checking, joining, labels, reading, sources
 from apps.sentiment.readers import quarantine as quarantines
-from shared import errors, splits
+from shared import errors, files, splits
 
 # Within Reviews "labels" is an array.
 Code: TypeAlias = labels.Code
@@ -68,46 +69,44 @@ class Reviews:
     quarantined: int
 
 
+def locate(settings: config.Config) -> None:
+    """Raise ``errors.InputError`` where a source is not there."""
+    for spec in settings.data:
+        sources.locate(spec)
+
+
 def load(
-    specs: Sequence[str],
+    settings: config.Config,
     *,
-    data_format: str = "auto",
-    text_column: str | None = None,
-    label_column: str | None = None,
-    follow_links: bool = False,
-    labelled: bool = True,
-    label_code: str | None = None,
     class_names: Sequence[str] | None = None,
     code: labels.Code | None = None,
-    skip_bad: bool = False,
+    labelled: bool = True,
     quarantine: pathlib.Path | None = None,
 ) -> Reviews:
-    """Read and check all rows of one or several sources.
+    """Read and check all rows of the sources, or ``maximum_rows`` of them, drawn at random.
 
     Args:
-        specs: Built-in source names and paths.
-        data_format: One of ``sources.FORMATS``.
-        text_column: Column of the texts, where it is not recognised.
-        label_column: Column of the labels, where it is not recognised.
-        follow_links: Whether links may lead out of a folder.
-        labelled: Whether labels are needed; without, all labels are ``UNLABELLED``.
-        label_code: What labels mean, as ``--label-code`` says it.
+        settings: Which sources, and how to read them.
         class_names: Classes of a trained model: labels must mean these.
         code: What labels mean in its run; without ``class_names`` for the run's own data.
-        skip_bad: Set bad rows aside instead of refusing them.
-        quarantine: Where bad rows are then written, as csv of file, row, reason and text.
+        labelled: Whether labels are needed; without, all labels are ``UNLABELLED``.
+        quarantine: Where bad rows are written with ``skip_bad``, as csv of file, row, reason and text.
 
     Raises:
         errors.InputError: Nothing can be read, a row cannot be used, or there are fewer than two classes.
     """
-    if isinstance(specs, str) or not specs or len(set(specs)) < len(specs):
+    specs, skip_bad = settings.data, settings.skip_bad
+    if not specs or len(set(specs)) < len(specs):
         raise errors.InputError(f"Expected one or more sources, each once. Received: {specs!r}")
     options = reading.Options(
-        text_column=text_column, label_column=label_column, labelled=labelled, follow_links=follow_links
+        text_column=settings.text_column,
+        label_column=settings.label_column,
+        labelled=labelled,
+        follow_links=settings.follow_links,
     )
-    batches = checking.read_all(specs, options=options, data_format=data_format)
+    batches = checking.read_all(specs, options=options, data_format=settings.data_format)
     if labelled:
-        batches, code = joining.understood(batches, stated=label_code, class_names=class_names, code=code)
+        batches, code = joining.understood(batches, stated=settings.label_code, class_names=class_names, code=code)
     else:
         code = labels.Code(names={})
     contradictory = joining.conflicts(batches) if labelled else {}
@@ -123,7 +122,16 @@ def load(
         notes.append(joining.contradictions(contradictory, batches))
     if bad:
         notes.append(f"{len(bad)} rows could not be used and were set aside{f': {quarantine}' if quarantine else ''}")
-    return _assemble(batches, names, code, notes, quarantined=len(bad))
+    return _drawn(_assemble(batches, names, code, notes, quarantined=len(bad)), settings)
+
+
+def _drawn(reviews: Reviews, settings: config.Config) -> Reviews:
+    """Return ``maximum_rows`` of the reviews, in file order; all where there are no more."""
+    count = len(reviews.texts)
+    if settings.maximum_rows is None or count <= settings.maximum_rows:
+        return reviews
+    chosen = np.random.default_rng(settings.seed).choice(count, settings.maximum_rows, replace=False)
+    return take(reviews, np.sort(chosen))
 
 
 def take(reviews: Reviews, rows: NDArray[np.int64]) -> Reviews:
@@ -134,22 +142,13 @@ def take(reviews: Reviews, rows: NDArray[np.int64]) -> Reviews:
     return dataclasses.replace(reviews, **arrays)
 
 
-def split(
-    reviews: Reviews,
-    *,
-    fractions: Sequence[float] = (0.8, 0.1, 0.1),
-    seed: int,
-    block_rows: int = 50,
-    near_duplicate_threshold: float = 0.8,
-) -> tuple[splits.Split, dict[str, Any]]:
+def split(reviews: Reviews, settings: config.Config, *, block_rows: int = 50) -> tuple[splits.Split, dict[str, Any]]:
     """Split reviews so that no near duplicate and no film crosses parts, and certify it.
 
     Args:
         reviews: Labelled reviews.
-        fractions: Share of train, validation and test; official parts override them.
-        seed: Seed of the assignment.
+        settings: Shares of the parts, which official parts override, seed, and what counts as a near duplicate.
         block_rows: Aimed size of a block of neighbouring rows, 0 for none.
-        near_duplicate_threshold: Jaccard similarity of word pairs from which texts stay together.
 
     Returns:
         The split, and the certificate for ``split.json``.
@@ -162,7 +161,8 @@ def split(
         raise errors.InputError("Expected labelled reviews to split. Received: reviews without labels")
     partition.require_train(reviews.fixed_parts)
     hashes = content_hashes(reviews)
-    groups = group(reviews, block_rows=block_rows, near_duplicate_threshold=near_duplicate_threshold)
+    groups = group(reviews, block_rows=block_rows, near_duplicate_threshold=settings.near_duplicate_threshold)
+    fractions, seed = settings.fractions, settings.seed
     part = partition.assign(groups, reviews.labels, fractions=fractions, seed=seed, class_names=reviews.class_names)
     splits.refuse_crossing(part, groups.near, what="group of duplicate texts")
     made = splits.Split(part=part, unit=groups.unit, unit_name=partition.UNIT_NAME, method=_METHOD, seed=seed)
@@ -212,6 +212,12 @@ def frame(reviews: Reviews, parts: splits.Split) -> pd.DataFrame:
         "unit": parts.unit,
     }
     return pd.DataFrame(columns)
+
+
+def write(table: pd.DataFrame, folder: pathlib.Path) -> None:
+    """Write the normalised data set, as ``frame`` gives it, to ``reviews.parquet``."""
+    with files.atomic(folder / "reviews.parquet") as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 def describe(reviews: Reviews) -> str:

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from apps.sentiment import baselines, config, data, evaluate, prepare, report, text
+from apps.sentiment import baselines, config, data, evaluate, report, text
 from apps.sentiment import run as loaded_run
 from apps.sentiment.checklist import behaviour
 from apps.sentiment.readers import codes
@@ -104,23 +104,27 @@ def fit_baselines(
     )
 
 
-def own_data(run: loaded_run.Run) -> tuple[data.Reviews, splits.Split]:
+def own_data(run: loaded_run.Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.Reviews, splits.Split]:
     """Read the run's source again and split it again, and check that both are what the certificate says.
+
+    Args:
+        run: The finished run.
+        quarantine: Where its bad rows are listed, if it sets them aside.
 
     Raises:
         errors.GateError: The source has changed since the run.
     """
     names = run.decision.class_names
     if run.code is None:
-        reviews = prepare.load_source(run.settings, class_names=names)
+        reviews = data.load(run.settings, class_names=names, quarantine=quarantine)
     else:
-        reviews = prepare.load_source(run.settings, code=run.code)
+        reviews = data.load(run.settings, code=run.code, quarantine=quarantine)
         if reviews.class_names != names:
             raise errors.GateError(
                 f"The run's data have changed: expected the classes {', '.join(names)}. "
                 f"Received: {', '.join(reviews.class_names)}"
             )
-    split, _ = prepare.split_source(reviews, run.settings)
+    split, _ = data.split(reviews, run.settings)
     return reviews, parts.checked(split, data.content_hashes(reviews), run.folder)
 
 
@@ -146,7 +150,7 @@ def other_part(
     Raises:
         errors.InputError: The part was named and the data have no such official part, or no unseen text is left.
     """
-    reviews = prepare.load_source(settings, class_names=run.decision.class_names, code=own.code, quarantine=quarantine)
+    reviews = data.load(settings, class_names=run.decision.class_names, code=own.code, quarantine=quarantine)
     guessed = tuple(note for note in own.notes if note.startswith(codes.UNRECORDED))
     return parts.of_others(
         dataclasses.replace(reviews, notes=(*reviews.notes, *guessed)),

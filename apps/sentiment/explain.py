@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import warnings
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 from apps.sentiment import attribution, text
 from apps.sentiment import run as loaded_run
-from shared import errors, files
+from shared import errors, files, verbs
 from shared.explain import deletion, integrated_gradients
 from shared.report import blocks, document
 
@@ -58,6 +59,14 @@ def explain(run: loaded_run.Run, string: str, *, seed: int = 0) -> Explanation:
         decision=str(run.decision.decisions(scores)[0]),
         deletion=check(run, tokens, values, logits, target=target, seed=seed) if len(tokens) > 1 else None,
     )
+
+
+def explain_input(run: loaded_run.Run, options: verbs.ExplainOptions) -> dict[str, Any]:
+    """Explain one text, or the text of a file, write the page, and return what the user is told."""
+    text = read_input(options.input)
+    explanation = explain(run, text, seed=options.seed)
+    write(run, text, explanation, options.output)
+    return summary(explanation)
 
 
 def read_input(argument: str) -> str:

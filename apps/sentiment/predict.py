@@ -1,6 +1,5 @@
 """Score files of any length: stream texts in, write scores, label and decision out."""
 
-import argparse
 import logging
 import pathlib
 from collections.abc import Callable
@@ -12,57 +11,52 @@ import pandas as pd
 
 from apps.sentiment import data
 from apps.sentiment.readers import quarantine
-from shared import batch, cli, files, progress
+from shared import cli, errors, files, verbs
 
 log = logging.getLogger("fieldnets")
 
 Answer = Callable[[npt.NDArray[np.object_]], dict[str, npt.NDArray[Any]]]
 
 
-def predict(arguments: argparse.Namespace) -> cli.Result:
+def predict(options: verbs.PredictOptions) -> cli.Result:
     """Score every text of the input files, with a run or with a bundle.
 
     Raises:
-        errors.InputError: An input cannot be read, or the output exists.
+        errors.InputError: An input cannot be read, or the output exists or lies in a folder that is read.
     """
-    answer, class_names, identity = _open(arguments)
-    how = {
-        "text_column": getattr(arguments, "text_column", None),
-        "follow_links": getattr(arguments, "follow_links", False),
-        "data_format": getattr(arguments, "data_format", "auto"),
-        "chunk_rows": arguments.chunk_rows,
-    }
-    skip_bad = getattr(arguments, "skip_bad", False)
-    inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
+    _refuse_output_in_input(options)
+    answer, class_names, identity = _open(options)
+    settings = options.settings
+    how = {name: getattr(settings, name) for name in ("text_column", "follow_links", "data_format")}
+    how["chunk_rows"] = options.chunk_rows
     notes: list[str] = []
-    with quarantine.opened() as aside, progress.rows("texts scored", arguments.input) as advance:
-        result = batch.predict(
-            data.iterate_texts(
-                list(map(str, arguments.input)),
-                **how,
-                set_aside=aside.add if skip_bad else None,
-                tell=notes.append,
-            ),
+    with quarantine.opened() as aside:
+        set_aside = aside.add if settings.skip_bad else None
+        result = verbs.score_in_chunks(
+            options,
+            data.iterate_texts(list(map(str, options.input)), **how, set_aside=set_aside, tell=notes.append),
             lambda chunk: score(chunk, answer, class_names),
-            output=arguments.output,
-            plan={"inputs": inputs, "skip_bad": skip_bad, **how, **identity},
-            resume=arguments.resume,
-            overwrite=arguments.overwrite,
-            on_rows=advance,
+            what="texts scored",
+            plan={"inputs": verbs.input_sizes(options.input), "skip_bad": settings.skip_bad, **how, **identity},
         )
-        said = {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
-        said |= {"notes": notes} if notes else {}
-        return said | _set_aside(aside, arguments.output)
+        return result | ({"notes": notes} if notes else {}) | _set_aside(aside, options.output)
+
+
+def _refuse_output_in_input(options: verbs.PredictOptions) -> None:
+    for path in options.input:
+        if path.is_dir() and path.resolve() in options.output.resolve().parents:
+            raise errors.InputError(
+                f"--output: expected a file outside of the folders that are read. Received: {options.output}, in {path}"
+            )
 
 
 def _set_aside(aside: quarantine.Quarantine, output: pathlib.Path) -> dict[str, Any]:
     """Write the rows that could not be read beside the output, and say so."""
-    if not aside.rows:
-        return {}
     path = output.with_name(f"{output.stem}.quarantine.csv")
-    aside.write(path)
-    log.warning("%d rows could not be read: they are in %s", aside.rows, path)
-    return {"quarantined_rows": aside.rows, "quarantine": str(path)}
+    if aside.rows:
+        aside.write(path)
+        log.warning("%d rows could not be read: they are in %s", aside.rows, path)
+    return verbs.set_aside(aside.rows, path)
 
 
 def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> pd.DataFrame:
@@ -74,19 +68,19 @@ def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> 
     return pd.DataFrame(columns)
 
 
-def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[str, str]]:
+def _open(options: verbs.PredictOptions) -> tuple[Answer, tuple[str, ...], dict[str, str]]:
     """Return how to answer texts, the classes, and what identifies the model to a resumed call."""
-    if arguments.model_dir is not None:
+    if options.model_dir is not None:
         from shared.bundle import engines
 
-        loaded = engines.load(arguments.model_dir, arguments.engine)
+        loaded = engines.load(options.model_dir, options.engine)
         names = tuple(loaded.extra("decision.json")["class_names"])
         identity = {"model": str(loaded.path), "engine": loaded.engine.name}
         return in_batches(lambda texts: loaded.run({"text": texts})), names, identity
     from apps.sentiment import export
     from apps.sentiment import run as loaded_run
 
-    run = loaded_run.open_run(arguments.run_dir)
+    run = loaded_run.open_run(options.run_dir)
 
     def answer(texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
         return export.answers(run.decision, run.logits(texts))

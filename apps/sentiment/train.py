@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
-from apps.sentiment import config, data, embeddings, model, opinion, prepare, text
+from apps.sentiment import config, data, embeddings, model, opinion, text
 from apps.sentiment import run as loaded_run
 from apps.sentiment.readers import codes
 from shared import decision as decisions
@@ -67,9 +67,9 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     """
     files.write_json(folder.config, settings.to_json())
     runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
-    reviews = prepare.load_source(settings, quarantine=folder.path / "quarantine.csv")
+    reviews = data.load(settings, quarantine=folder.path / "quarantine.csv")
     log.info("%s", "\n".join([data.describe(reviews), *reviews.notes]))
-    split, certificate = prepare.split_source(reviews, settings)
+    split, certificate = data.split(reviews, settings)
     files.write_json(folder.path / codes.FILE, reviews.code.to_json())
     files.write_json(folder.split, certificate)
     log.info("split: %s", json.dumps(certificate["counts"]))

@@ -1,30 +1,10 @@
 """Search the settings that matter, by accuracy on validation."""
 
-import pathlib
 from typing import Any
 
 import optuna
 
-from apps.sentiment import config, train
-from shared import cli, files
-from shared.training import tuning
-
-
-def tune(settings: config.Config, *, trials: int, output: pathlib.Path) -> cli.Result:
-    """Train ``trials`` configurations and keep the best; see ``shared.training.tuning``."""
-
-    def judge(tried: config.Config, folder: files.RunFolder) -> float:
-        return float(train.train(tried, folder)["validation"]["accuracy"])
-
-    return tuning.search(
-        settings,
-        suggest=lambda trial: suggest(trial, settings),
-        judge=judge,
-        metric="accuracy",
-        trials=trials,
-        output=output,
-        seed=settings.seed,
-    )
+from apps.sentiment import config
 
 
 def suggest(trial: optuna.Trial, settings: config.Config) -> dict[str, Any]:

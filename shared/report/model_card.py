@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from shared import files
 from shared.evaluation import intervals
 from shared.report import formatting
 
@@ -43,13 +44,40 @@ class ModelCard:
     intended_uses: Sequence[str]
     out_of_scope: Sequence[str]
     factors: Sequence[str]
-    training_data: Mapping[str, object]
-    split: Mapping[str, Any]
-    decision: Mapping[str, Any]
-    metrics: Mapping[str, Any] | None
+    training_data: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    split: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    metrics: Mapping[str, Any] | None = None
     ethical_considerations: Sequence[str]
     caveats: Sequence[str]
-    environment: Mapping[str, Any]
+    environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def of_run(said: ModelCard, folder: files.RunFolder, data: Sequence[str]) -> ModelCard:
+    """Complete what a person says of a finished run with what its folder holds.
+
+    Args:
+        said: The card without split, decision, metrics and environment.
+        folder: The run's.
+        data: Sources that it was trained on.
+    """
+    split, environment = files.read_json(folder.split), files.read_json(folder.environment)
+    metrics = folder.evaluation / "metrics.json"
+    commit = environment.get("git_commit") or "unknown"
+    return dataclasses.replace(
+        said,
+        details={**said.details, "licence": "Apache-2.0", "git commit": commit},
+        training_data={"source": ", ".join(data), "split unit": split["unit"], "rows": split["rows"]},
+        split={"method": split["method"], "parts": split["fractions"], "overlap": split["overlap"]},
+        decision=files.read_json(folder.decision),
+        metrics=files.read_json(metrics) if metrics.exists() else None,
+        environment={
+            "python": environment["python"],
+            "packages": environment["packages"],
+            "devices": ", ".join(device["name"] for device in environment["devices"]),
+            "seed": environment["seed"],
+        },
+    )
 
 
 def render(card: ModelCard) -> str:

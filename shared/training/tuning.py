@@ -7,33 +7,31 @@ from typing import Any
 
 import optuna
 
-from shared import cli, config, files
+from shared import cli, files
 
 log = logging.getLogger("fieldnets")
 
 
 def search(
-    settings: config.Config,
+    settings: Any,
     *,
-    suggest: Callable[[optuna.Trial], Mapping[str, Any]],
-    judge: Callable[[Any, files.RunFolder], float],
+    train: Callable[[Any, files.RunFolder], Mapping[str, Any]],
     metric: str,
+    suggest: Callable[[optuna.Trial, Any], Mapping[str, Any]],
     trials: int,
     output: pathlib.Path,
-    seed: int,
 ) -> cli.Result:
     """Train ``trials`` configurations and keep the best on validation.
 
     An interrupted search goes on: finished trials are kept in ``search.db``, and their runs beside it.
 
     Args:
-        settings: The configuration that each trial changes.
-        suggest: Returns the changes that a trial tries.
-        judge: Trains a configuration into a run folder and returns its validation metric, the higher the better.
-        metric: Name of that metric.
+        settings: The configuration that each trial changes; its seed is the sampler's.
+        train: Trains a configuration into a run folder and returns ``{"validation": {metric: value}}``.
+        metric: Name of the metric, the higher the better.
+        suggest: Returns the changes of ``settings`` that a trial tries.
         trials: How many in all.
         output: Folder of the search.
-        seed: Of the sampler.
 
     Returns:
         The best value, its settings, and the config file for ``train --config``.
@@ -45,12 +43,12 @@ def search(
         storage=f"sqlite:///{output / 'search.db'}",
         load_if_exists=True,
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed),
+        sampler=optuna.samplers.TPESampler(seed=settings.seed),
     )
 
     def objective(trial: optuna.Trial) -> float:
-        tried = settings.replace(suggest(trial))
-        value = judge(tried, files.RunFolder.create(output / f"trial-{trial.number:03d}", overwrite=True))
+        folder = files.RunFolder.create(output / f"trial-{trial.number:03d}", overwrite=True)
+        value = float(train(settings.replace(suggest(trial, settings)), folder)["validation"][metric])
         log.info("trial %d: validation %s %.4f with %s", trial.number, metric, value, trial.params)
         return value
 

@@ -7,7 +7,7 @@ from apps.driving_perception import boxes as box
 from apps.driving_perception import data, frames, partition, scenes
 from apps.driving_perception.writers import formats
 from shared import errors, splits
-from tests.driving_perception import roads
+from tests.driving_perception import loading, roads
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +16,9 @@ def rendered() -> frames.Frames:
 
 
 def written(collection: frames.Frames, folder: pathlib.Path, name: str) -> tuple[frames.Frames, list[str]]:
-    split, _ = data.split(collection, seed=0)
+    split, _ = loading.split(collection, seed=0)
     lost = data.write(collection, data.frame(collection, split), folder, write_format=name)
-    return data.load([str(folder)]), lost
+    return loading.load([str(folder)]), lost
 
 
 def columns(collection: frames.Frames, names: tuple[str, ...], *, only_objects: bool = False) -> list[tuple]:
@@ -63,16 +63,16 @@ def test_what_a_format_cannot_hold_is_said(rendered: frames.Frames, tmp_path: pa
     _, lost = written(rendered, tmp_path / "yolo", "yolo")
     assert any(line.startswith("yolo holds no distances") for line in lost)
     with pytest.raises(errors.InputError, match="write_format: expected one of"):
-        data.write(rendered, data.frame(rendered, data.split(rendered, seed=0)[0]), tmp_path, write_format="xml")
+        data.write(rendered, data.frame(rendered, loading.split(rendered, seed=0)[0]), tmp_path, write_format="xml")
 
 
 def test_sequences_never_cross_parts_and_the_same_seed_gives_the_same_parts() -> None:
     many = scenes.render(sequences=12, frames=2, seed=0, width=96, height=64)
-    split, certificate = data.split(many, seed=1)
+    split, certificate = loading.split(many, seed=1)
     for name in np.unique(many.sequences.astype(str)):
         assert len(set(split.part[many.sequences == name].tolist())) == 1
     order = np.random.default_rng(0).permutation(len(many))
-    again, _ = data.split(many.take(order), seed=1)
+    again, _ = loading.split(many.take(order), seed=1)
     assert again.part.tolist() == split.part[order].tolist()
     assert certificate["checks"]["sequences"] == 12
     assert set(split.part.tolist()) == set(splits.PARTS)
@@ -81,7 +81,7 @@ def test_sequences_never_cross_parts_and_the_same_seed_gives_the_same_parts() ->
 def test_frames_without_a_sequence_are_cut_into_blocks_of_neighbours(tmp_path: pathlib.Path) -> None:
     names = [f"clip_{number}.png" for number in range(0, 240, 6)]
     text = "image,xmin,ymin,xmax,ymax\n" + "".join(f"{name},1,1,20,20\n" for name in names)
-    found = data.load([str(roads.table(tmp_path / "t", text, names))])
+    found = loading.load([str(roads.table(tmp_path / "t", text, names))])
     unit = partition.units(found, partition.near(found, 6), block_frames=8)
     numbers = np.array([int(name.split("_")[-1].split(".")[0]) for name in found.images.names])
     by_number = unit[np.argsort(numbers)]
@@ -92,7 +92,7 @@ def test_frames_without_a_sequence_are_cut_into_blocks_of_neighbours(tmp_path: p
 def test_equal_pictures_of_two_sources_stay_together(tmp_path: pathlib.Path) -> None:
     one = roads.voc(tmp_path / "one", {"a": [("car", (1, 1, 20, 20))], "b": [("car", (1, 1, 20, 20))]})
     two = roads.voc(tmp_path / "two", {"x": [("car", (1, 1, 20, 20))]})
-    found = data.load([str(one), str(two)])
+    found = loading.load([str(one), str(two)])
     unit = partition.units(found, partition.near(found, 6), block_frames=1)
     assert unit[0] == unit[2] != unit[1]
 
@@ -100,7 +100,7 @@ def test_equal_pictures_of_two_sources_stay_together(tmp_path: pathlib.Path) -> 
 def test_two_copies_in_one_series_stay_together_but_not_a_camera_that_stands_still(tmp_path: pathlib.Path) -> None:
     names = [f"clip_{number}.png" for number in range(8)]
     text = "image,xmin,ymin,xmax,ymax\n" + "".join(f"{name},1,1,20,20\n" for name in names)
-    found = data.load([str(roads.table(tmp_path / "t", text, names))])
+    found = loading.load([str(roads.table(tmp_path / "t", text, names))])
     apart = np.arange(8)
     assert len(np.unique(partition.units(found, apart, block_frames=2))) == 4
     copies = np.where(apart == 7, 0, apart)
@@ -118,9 +118,9 @@ def test_a_users_split_that_tears_a_sequence_apart_is_refused(tmp_path: pathlib.
     rows = [f"{name},{part}\n" for name, part in zip(many.images.names, parts, strict=True)]
     file.write_text("id,part\n" + "".join(rows))
     with pytest.raises(errors.GateError, match="in one part only"):
-        data.split(many, seed=0, split_file=file)
+        loading.split(many, seed=0, split_file=file)
     file.write_text("id,part\n" + "".join(rows[:7]) + f"{many.images.names[7]},train\n")
-    split, _ = data.split(many, seed=0, split_file=file)
+    split, _ = loading.split(many, seed=0, split_file=file)
     assert split.part.tolist() == [*parts[:7], "train"]
 
 
@@ -129,8 +129,8 @@ def test_official_parts_are_kept(tmp_path: pathlib.Path) -> None:
         f"{part}{number}x.png,1,1,20,20,{part}\n" for part in ("train", "val", "test") for number in range(2)
     )
     names = [f"{part}{number}x.png" for part in ("train", "val", "test") for number in range(2)]
-    found = data.load([str(roads.table(tmp_path / "t", text, names))])
-    split, _ = data.split(found, seed=0)
+    found = loading.load([str(roads.table(tmp_path / "t", text, names))])
+    split, _ = loading.split(found, seed=0)
     assert split.part.tolist() == found.fixed_parts.tolist()
 
 
@@ -142,7 +142,7 @@ def test_one_line_says_what_was_read(rendered: frames.Frames) -> None:
 
 
 def test_the_table_of_images_counts_their_boxes(rendered: frames.Frames) -> None:
-    split, _ = data.split(rendered, seed=0)
+    split, _ = loading.split(rendered, seed=0)
     table = data.frame(rendered, split)
     counted = sum(table[f"n_{name}"].sum() for name in rendered.class_names)
     assert counted == (rendered.boxes.kind != box.REGION).sum()

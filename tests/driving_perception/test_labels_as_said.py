@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import data, frames
+from apps.driving_perception import frames
 from shared import errors
-from tests.driving_perception import roads
+from tests.driving_perception import loading, roads
 
 CAR = "0 0.5 0.5 0.5 0.5"
 PIXELS = [30.0, 20.0, 90.0, 60.0]
@@ -40,7 +40,7 @@ def yolo(folder: pathlib.Path, *texts: str, yaml: str = "names: [car, person]\n"
 
 
 def load(folder: pathlib.Path, **more: Any) -> frames.Frames:
-    return data.load([str(folder)], **more)
+    return loading.load([str(folder)], **more)
 
 
 @pytest.mark.parametrize(("flag", "kind"), [(0, 0), ("0", 0), (False, 0), ("false", 0), (1, 2), ("1", 2), (True, 2)])
@@ -159,7 +159,7 @@ def test_a_class_number_stands_for_two_names_only_by_mistake(tmp_path: pathlib.P
 def test_class_numbers_of_two_sources_go_by_name(tmp_path: pathlib.Path) -> None:
     first = yolo(tmp_path / "first", CAR, f"1{CAR[1:]}", yaml="names: [car, person]\n")
     second = yolo(tmp_path / "second", CAR, f"1{CAR[1:]}", yaml="names: {0: person, 1: car}\n")
-    found = data.load([str(first), str(second)])
+    found = loading.load([str(first), str(second)])
     assert [found.class_names[label] for label in found.boxes.label] == ["car", "person", "person", "car"]
 
 
@@ -260,8 +260,8 @@ def test_two_sources_of_one_name_are_counted_apart(tmp_path: pathlib.Path) -> No
     sources = [yolo(tmp_path / side / "road", *[CAR] * count) for side, count in (("one", 6), ("two", 12))]
     for number, path in enumerate((tmp_path / "two").rglob("*.png")):
         roads.picture(path, seed=100 + number)
-    found = data.load(list(map(str, sources)))
-    _, certificate = data.split(found, seed=0, block_frames=1)
+    found = loading.load(list(map(str, sources)))
+    _, certificate = loading.split(found, seed=0, block_frames=1)
     counts = certificate["counts"].values()
     assert sum(part["classes"]["road-1"] for part in counts) == 6
     assert sum(part["classes"]["road-2"] for part in counts) == 12

@@ -7,9 +7,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from apps.driving_perception import data, frames, stream
+from apps.driving_perception import frames, stream
 from shared import errors
-from tests.driving_perception import roads
+from tests.driving_perception import loading, roads
 
 NAMES = ("car",)
 
@@ -26,7 +26,7 @@ def encoded(image: PIL.Image.Image, kind: str, **more: object) -> bytes:
 
 
 def load(folder: pathlib.Path, **more: object) -> frames.Frames:
-    return data.load([str(folder)], labelled=False, class_names=NAMES, **more)
+    return loading.load([str(folder)], labelled=False, class_names=NAMES, **more)
 
 
 KINDS = {
@@ -128,7 +128,7 @@ def test_labels_of_the_turned_picture_say_that_exif_turns_it(tmp_path: pathlib.P
     exif[0x0112] = 8
     PIL.Image.new("RGB", (roads.HEIGHT, roads.WIDTH)).save(folder / "a.jpg", exif=exif)
     with pytest.raises(errors.InputError, match=r"labelled for 120 x 80 pixels, but it has 80 x 120 \(Exif turns it"):
-        data.load([str(folder)])
+        loading.load([str(folder)])
 
 
 def test_of_several_pictures_the_first_is_taken_and_said(tmp_path: pathlib.Path) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from apps.driving_perception import data, frames
+from apps.driving_perception import frames
 from shared import errors, splits
-from tests.driving_perception import roads
+from tests.driving_perception import loading, roads
 
 # Of each part so many images, with names in one numbered series: blocks of neighbours would join the parts.
 COUNTS = {"train": 6, "validation": 3, "test": 3}
@@ -189,7 +189,7 @@ ROOTS: dict[str, Callable[[pathlib.Path], pathlib.Path]] = {
 
 
 def parts(found: frames.Frames) -> dict[str, str]:
-    split, certificate = data.split(found, seed=0)
+    split, certificate = loading.split(found, seed=0)
     assert set(certificate["overlap"].values()) == {0}
     names = [pathlib.PurePosixPath(name).stem for name in found.images.names]
     return dict(zip(names, split.part.tolist(), strict=True))
@@ -197,7 +197,7 @@ def parts(found: frames.Frames) -> dict[str, str]:
 
 @pytest.mark.parametrize("what", ROOTS)
 def test_official_parts_of_one_root_are_kept_image_by_image(what: str, tmp_path: pathlib.Path) -> None:
-    assert parts(data.load([str(ROOTS[what](tmp_path / "road"))])) == PARTS
+    assert parts(loading.load([str(ROOTS[what](tmp_path / "road"))])) == PARTS
 
 
 SEVERAL: dict[str, tuple[Callable[[pathlib.Path], pathlib.Path], Sequence[str]]] = {
@@ -214,9 +214,9 @@ SEVERAL: dict[str, tuple[Callable[[pathlib.Path], pathlib.Path], Sequence[str]]]
 def test_official_parts_given_one_by_one_are_kept_and_counted_apart(what: str, tmp_path: pathlib.Path) -> None:
     make, below = SEVERAL[what]
     folder = make(tmp_path / "road")
-    found = data.load([str(folder / name) for name in below])
+    found = loading.load([str(folder / name) for name in below])
     assert parts(found) == PARTS
-    _, certificate = data.split(found, seed=0)
+    _, certificate = loading.split(found, seed=0)
     for counts in certificate["counts"].values():
         assert sum(counts["classes"].values()) == counts["rows"]
     assert len(set(found.source_names)) == 3
@@ -227,7 +227,7 @@ def test_a_yaml_file_may_be_named_itself_and_lie_apart(tmp_path: pathlib.Path) -
     (tmp_path / "settings").mkdir()
     text = "path: ../road\ntrain: train/images\nval: valid/images\ntest: test/images\nnames: {0: car}\n"
     (tmp_path / "settings" / "road.yaml").write_text(text)
-    assert parts(data.load([str(tmp_path / "settings" / "road.yaml")])) == PARTS
+    assert parts(loading.load([str(tmp_path / "settings" / "road.yaml")])) == PARTS
 
 
 def test_a_linked_part_is_a_part(tmp_path: pathlib.Path) -> None:
@@ -235,7 +235,7 @@ def test_a_linked_part_is_a_part(tmp_path: pathlib.Path) -> None:
     (folder / "store").mkdir()
     (folder / "test").rename(folder / "store" / "held_out")
     (folder / "test").symlink_to("store/held_out")
-    found = data.load([str(folder)])
+    found = loading.load([str(folder)])
     assert {name: part for name, part in parts(found).items() if part == "test"}.keys() == set(of("test"))
 
 
@@ -244,8 +244,8 @@ def test_a_part_that_is_linked_to_elsewhere_is_refused_until_links_are_to_be_fol
     shutil.move(folder / "test", tmp_path / "elsewhere")
     (folder / "test").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(errors.InputError, match="--follow-links"):
-        data.load([str(folder)])
-    found = data.load([str(folder)], follow_links=True)
+        loading.load([str(folder)])
+    found = loading.load([str(folder)], follow_links=True)
     assert parts(found) == PARTS
     assert any("followed out of the folder" in note for note in found.notes)
 
@@ -255,20 +255,20 @@ def test_a_list_that_names_what_is_not_there_says_so(tmp_path: pathlib.Path) -> 
     with (folder / "val.txt").open("a") as stream:
         stream.write("./images/gone.png\n")
     with pytest.raises(errors.InputError, match=r"val\.txt, line 4 names \./images/gone\.png, of which there is no"):
-        data.load([str(folder)])
-    assert parts(data.load([str(folder)], skip_bad=True)) == PARTS
+        loading.load([str(folder)])
+    assert parts(loading.load([str(folder)], skip_bad=True)) == PARTS
     folder = voc_sets(tmp_path / "v")
     (folder / "ImageSets" / "Main" / "test.txt").write_text("f009\nghost\n")
     with pytest.raises(errors.InputError, match=r"test\.txt, line 2 names ghost"):
-        data.load([str(folder)])
+        loading.load([str(folder)])
 
 
 def test_a_part_whose_folder_is_not_there_is_refused_and_a_test_part_noted(tmp_path: pathlib.Path) -> None:
     folder = yolo_lists(tmp_path / "a", yaml="train: gone/images\nval: val.txt\n")
     with pytest.raises(errors.InputError, match=r"data\.yaml: .*exists for train\. Received: 'gone/images'"):
-        data.load([str(folder)])
+        loading.load([str(folder)])
     folder = yolo_lists(tmp_path / "b", yaml="train: train.txt\nval: val.txt\ntest: ../test/images\n")
-    found = data.load([str(folder)])
+    found = loading.load([str(folder)])
     assert any("'../test/images' for test, which is not there" in note for note in found.notes)
     assert set(parts(found).values()) == {"train", "validation"}
 
@@ -279,7 +279,7 @@ def test_an_image_in_two_lists_is_refused(make: Callable[[pathlib.Path], pathlib
     file = next(path for path in folder.rglob("val.txt"))
     file.write_text(next(path for path in folder.rglob("train.txt")).read_text())
     with pytest.raises(errors.InputError, match=r"each image in one of the parts.*6 images in several: f000.*train"):
-        data.load([str(folder)])
+        loading.load([str(folder)])
 
 
 def test_an_image_in_two_parts_of_coco_is_refused(tmp_path: pathlib.Path) -> None:
@@ -287,14 +287,14 @@ def test_an_image_in_two_parts_of_coco_is_refused(tmp_path: pathlib.Path) -> Non
     content = coco_content(["f009", "f010", "f000"])
     (folder / "annotations" / "instances_test2017.json").write_text(json.dumps(content))
     with pytest.raises(errors.InputError, match=r"listed several times.*train2017/f000\.png .*and train2017/f000"):
-        data.load([str(folder)])
+        loading.load([str(folder)])
 
 
 def test_images_in_no_list_are_left_out_and_counted(tmp_path: pathlib.Path) -> None:
     folder = voc_sets(tmp_path / "v")
     (folder / "ImageSets" / "Main" / "trainval.txt").unlink()
     (folder / "ImageSets" / "Main" / "train.txt").write_text("\n".join(of("train")[:4]))
-    found = data.load([str(folder)])
+    found = loading.load([str(folder)])
     assert len(found) == 10
     assert "2 images are in none of the parts that ImageSets names: they are not used" in found.notes
 
@@ -305,8 +305,8 @@ def test_without_an_official_validation_part_it_is_drawn_out_of_train_and_never_
     folder = voc_sets(tmp_path / "v")
     for name in ("train", "val"):
         (folder / "ImageSets" / "Main" / f"{name}.txt").unlink()
-    found = data.load([str(folder)])
-    split, certificate = data.split(found, seed=0, block_frames=1)
+    found = loading.load([str(folder)])
+    split, certificate = loading.split(found, seed=0, block_frames=1)
     names = [pathlib.PurePosixPath(name).stem for name in found.images.names]
     assert {name for name, part in zip(names, split.part, strict=True) if part == "test"} == set(of("test"))
     assert set(split.part.tolist()) == set(splits.PARTS)
@@ -316,7 +316,7 @@ def test_without_an_official_validation_part_it_is_drawn_out_of_train_and_never_
 def test_images_of_another_table_beside_are_no_background(tmp_path: pathlib.Path) -> None:
     folder = tables(tmp_path / "road")
     roads.picture(folder / "images" / "empty.png", seed=99)
-    found = data.load([str(folder / "train.csv")])
+    found = loading.load([str(folder / "train.csv")])
     names = [pathlib.PurePosixPath(name).stem for name in found.images.names]
     assert names == [*of("train"), "empty"]
     assert "6 images are in other tables (test.csv, val.csv): they are not used" in found.notes
@@ -325,8 +325,8 @@ def test_images_of_another_table_beside_are_no_background(tmp_path: pathlib.Path
 def test_a_copy_of_a_test_image_does_not_train(tmp_path: pathlib.Path) -> None:
     folder = yolo_lists(tmp_path / "y")
     shutil.copy(folder / "images" / "f011.png", folder / "images" / "f001.png")
-    found = data.load([str(folder)])
-    split, certificate = data.split(found, seed=0)
+    found = loading.load([str(folder)])
+    split, certificate = loading.split(found, seed=0)
     assert split.part.tolist() == [splits.LEFT_OUT if name == "f001" else part for name, part in PARTS.items()]
     assert any("1 images of official parts are equal" in note for note in certificate["checks"]["notes"])
     assert "1 images hold the same content as another one, under a name of their own" in found.notes
@@ -334,9 +334,9 @@ def test_a_copy_of_a_test_image_does_not_train(tmp_path: pathlib.Path) -> None:
 
 def test_one_part_alone_names_no_split(tmp_path: pathlib.Path) -> None:
     folder = yolo_folders(tmp_path / "road")
-    found = data.load([str(folder / "train")])
+    found = loading.load([str(folder / "train")])
     assert set(found.fixed_parts.tolist()) == {"train"}
-    split, certificate = data.split(found, seed=0, block_frames=1)
+    split, certificate = loading.split(found, seed=0, block_frames=1)
     assert set(split.part.tolist()) == set(splits.PARTS)
     assert any("shared out anew" in note for note in certificate["checks"]["notes"])
 
@@ -347,10 +347,10 @@ def test_kitti_keeps_testing_apart_where_it_has_labels(tmp_path: pathlib.Path) -
     roads.kitti(tmp_path / "k" / "testing", {name: [line] for name in of("test")})
     for name in of("test"):
         roads.picture(tmp_path / "k" / "testing" / "image_2" / f"{name}.png", seed=int(name[1:]))
-    found = data.load([str(tmp_path / "k")])
+    found = loading.load([str(tmp_path / "k")])
     assert np.unique(found.fixed_parts, return_counts=True)[1].tolist() == [3, 6]
     shutil.rmtree(tmp_path / "k" / "testing" / "label_2")
-    found = data.load([str(tmp_path / "k")])
+    found = loading.load([str(tmp_path / "k")])
     assert len(found) == 6
     assert "3 images are in no file of labels: they are not used" in found.notes
 
@@ -360,6 +360,6 @@ def test_links_between_folders_count_an_image_once(tmp_path: pathlib.Path) -> No
     pictures(folder / "a", NAMES[:2])
     (folder / "b").symlink_to("a")
     os.link(folder / "a" / "f000.png", folder / "copy.png")
-    found = data.load([str(folder)], labelled=False, class_names=("car",))
+    found = loading.load([str(folder)], labelled=False, class_names=("car",))
     assert len(found) == 3
     assert "2 images are files that are listed before under another name: they count once" in found.notes

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import classes, data
+from apps.driving_perception import classes
 from apps.driving_perception.readers import sources
 from shared import errors
-from tests.driving_perception import roads
+from tests.driving_perception import loading, roads
 
 
 def categories(*names: str) -> list[dict[str, object]]:
@@ -24,7 +24,7 @@ def test_kitti_keeps_what_it_says_of_every_object(tmp_path: pathlib.Path) -> Non
         roads.kitti_line("Pedestrian", "1.00 5.00 9.00 40.00"),
         "DontCare -1 -1 -10 100.00 10.00 110.00 20.00 -1 -1 -1 -1000 -1000 -1000 -10",
     ]
-    found = data.load([str(roads.kitti(tmp_path / "k", {"000000": lines}))])
+    found = loading.load([str(roads.kitti(tmp_path / "k", {"000000": lines}))])
     boxes = found.boxes
     assert found.class_names == ("car", "person")
     assert boxes.label.tolist() == [0, 0, 1, box.ANY_CLASS]
@@ -56,7 +56,7 @@ def test_every_format_is_recognised_by_its_content(tmp_path: pathlib.Path) -> No
     (tmp_path / "bdd100k" / "labels.json").write_text(json.dumps([{"name": "a.jpg", "labels": [label]}]))
     for name in ("kitti", "voc", "coco", "table", "yolo", "bdd100k"):
         assert sources.recognise(tmp_path / name) == name
-        found = data.load([str(tmp_path / name)])
+        found = loading.load([str(tmp_path / name)])
         assert found.class_names == ("car",), name
         np.testing.assert_allclose(found.boxes.xyxy, [[1, 1, 20, 20]], atol=1e-3, err_msg=name)
 
@@ -64,7 +64,7 @@ def test_every_format_is_recognised_by_its_content(tmp_path: pathlib.Path) -> No
 def test_a_source_without_boxes_of_a_class_does_not_teach_that_there_are_none(tmp_path: pathlib.Path) -> None:
     cars = roads.table(tmp_path / "cars", "image,xmin,ymin,xmax,ymax\na.png,1,1,20,20\n", ["a.png", "b.png"])
     both = roads.voc(tmp_path / "both", {"c": [("car", (1, 1, 20, 20)), ("person", (30, 1, 40, 40))]})
-    found = data.load([str(cars), str(both)])
+    found = loading.load([str(cars), str(both)])
     assert found.class_names == ("car", "person")
     assert found.known_classes.tolist() == [[True, False], [True, False], [True, True]]
     assert found.images.names.tolist() == ["cars/images/a.png", "cars/images/b.png", "both/c.jpg"]
@@ -77,7 +77,7 @@ def test_yolo_parts_and_images_without_labels(tmp_path: pathlib.Path) -> None:
     (folder / "labels" / "train").mkdir(parents=True)
     (folder / "labels" / "train" / "a.txt").write_text("1 0.5 0.5 0.5 0.5\n")
     (folder / "classes.txt").write_text("bus\nperson\n")
-    found = data.load([str(folder)])
+    found = loading.load([str(folder)])
     assert found.fixed_parts.tolist() == ["test", "train", "validation"]
     assert found.boxes.image.tolist() == [1]
     assert found.boxes.xyxy.tolist() == [[30, 20, 90, 60]]
@@ -96,8 +96,8 @@ def test_coco_crowds_and_unknown_ids(tmp_path: pathlib.Path) -> None:
     }
     folder = roads.coco(tmp_path / "c", content, ["a.png"])
     with pytest.raises(errors.InputError, match="no image has the id 9"):
-        data.load([str(folder)])
-    found = data.load([str(folder)], skip_bad=True)
+        loading.load([str(folder)])
+    found = loading.load([str(folder)], skip_bad=True)
     assert found.boxes.kind.tolist() == [box.OBJECT]
     assert any("1 boxes are of classes" in note for note in found.notes)
     assert found.sequences.tolist() == ["c/3"]
@@ -123,7 +123,7 @@ def test_bdd100k_says_light_weather_and_clip(tmp_path: pathlib.Path) -> None:
         ],
     }
     (tmp_path / "b" / "labels.json").write_text(json.dumps([image]))
-    found = data.load([str(tmp_path / "b")])
+    found = loading.load([str(tmp_path / "b")])
     assert (found.time_of_day[0], found.weather[0], found.sequences[0], found.numbers[0]) == (
         "dusk",
         "rain",
@@ -150,10 +150,10 @@ def test_a_bad_object_is_named_with_its_file_or_set_aside(what: str, tmp_path: p
     good = ("car", (1, 1, 20, 20))
     folder = roads.voc(tmp_path / "v", {"a": [good, (name, corners)], "b": [good]})
     with pytest.raises(errors.InputError, match=message) as raised:
-        data.load([str(folder)])
+        loading.load([str(folder)])
     assert "a.xml, object 2" in str(raised.value)
     quarantine = tmp_path / "quarantine.csv"
-    found = data.load([str(folder)], skip_bad=True, quarantine=quarantine)
+    found = loading.load([str(folder)], skip_bad=True, quarantine=quarantine)
     assert len(found.boxes) == 2
     assert found.quarantined == 1
     assert message.split(":")[0] in quarantine.read_text()
@@ -167,13 +167,13 @@ def test_bad_images_are_named(tmp_path: pathlib.Path) -> None:
     (folder / "annotations" / "c.xml").write_text("<annotation><object>")
     roads.picture(folder / "e.jpg", size=(60, 40))
     with pytest.raises(errors.InputError) as raised:
-        data.load([str(folder)])
+        loading.load([str(folder)])
     for part in ("a.xml: no image of this name", "cut off", "broken XML", "labelled for 120 x 80"):
         assert part in str(raised.value)
 
 
 def test_a_corner_that_is_rounded_out_of_the_image_is_cut_to_it(tmp_path: pathlib.Path) -> None:
-    found = data.load([str(roads.voc(tmp_path / "v", {"a": [("car", (-1, 10, 121, 40))]}))])
+    found = loading.load([str(roads.voc(tmp_path / "v", {"a": [("car", (-1, 10, 121, 40))]}))])
     assert found.boxes.xyxy.tolist() == [[0, 10, 120, 40]]
 
 
@@ -193,15 +193,15 @@ def test_a_class_file_maps_drops_and_ignores(tmp_path: pathlib.Path) -> None:
     file.write_text(
         json.dumps({"pick up": "car:neighbour", "deer": "animal", "sky": None, "fog": "ignore", "car": "car"})
     )
-    found = data.load([str(folder)], class_file=file)
+    found = loading.load([str(folder)], class_file=file)
     assert found.class_names == ("animal",)
     assert found.boxes.kind.tolist() == [box.OBJECT, box.REGION]
     table = tmp_path / "classes.csv"
     table.write_text("name,class\npick up,car\ndeer,animal\nsky,\nfog,ignore\n")
-    assert data.load([str(folder)], class_file=table).class_names == ("car", "animal")
+    assert loading.load([str(folder)], class_file=table).class_names == ("car", "animal")
     table.write_text("from,to\na,b\n")
     with pytest.raises(errors.InputError, match="expected the columns name and class"):
-        data.load([str(folder)], class_file=table)
+        loading.load([str(folder)], class_file=table)
     file.write_text(json.dumps({"deer": "../x"}))
     with pytest.raises(errors.InputError, match="expected the name of a class"):
         classes.read(file)
@@ -212,20 +212,20 @@ def test_broken_json_is_said_to_be_that(format_name: str, tmp_path: pathlib.Path
     roads.picture(tmp_path / "b" / "a.jpg")
     (tmp_path / "b" / "labels.json").write_text('[{"name": ')
     with pytest.raises(errors.InputError, match=r"labels\.json"):
-        data.load([str(tmp_path / "b")], data_format=format_name)
+        loading.load([str(tmp_path / "b")], data_format=format_name)
 
 
 def test_what_is_no_labelled_source_says_what_would_be(tmp_path: pathlib.Path) -> None:
     roads.picture(tmp_path / "plain" / "a.png")
     with pytest.raises(errors.InputError, match="expected labelled images"):
-        data.load([str(tmp_path / "plain")])
-    assert len(data.load([str(tmp_path / "plain")], labelled=False, class_names=("car",))) == 1
+        loading.load([str(tmp_path / "plain")])
+    assert len(loading.load([str(tmp_path / "plain")], labelled=False, class_names=("car",))) == 1
     with pytest.raises(errors.InputError, match="expected a folder or file that exists"):
-        data.load([str(tmp_path / "missing")])
+        loading.load([str(tmp_path / "missing")])
     with pytest.raises(errors.InputError, match="alone, or paths only"):
-        data.load(["road-scenes", str(tmp_path / "plain")])
+        loading.load(["road-scenes", str(tmp_path / "plain")])
     with pytest.raises(errors.InputError, match="each once"):
-        data.load([str(tmp_path), str(tmp_path)])
+        loading.load([str(tmp_path), str(tmp_path)])
 
 
 def test_a_table_with_text_among_its_numbers_names_the_row(tmp_path: pathlib.Path) -> None:
@@ -233,22 +233,22 @@ def test_a_table_with_text_among_its_numbers_names_the_row(tmp_path: pathlib.Pat
     with pytest.raises(
         errors.InputError, match=r"boxes\.csv: row 2, line 3: column 'xmin': expected a number .*Received: 'x'"
     ):
-        data.load([str(folder)])
+        loading.load([str(folder)])
     (folder / "boxes.csv").write_text("image,xmin,ymin,xmax\na.png,1,1,20\n")
     with pytest.raises(errors.InputError, match="Received: none for ymax"):
-        data.load([str(folder)], data_format="table")
+        loading.load([str(folder)], data_format="table")
 
 
 @pytest.mark.realdata
 @pytest.mark.skipif(not os.environ.get("FIELDNETS_REAL_DATA"), reason="FIELDNETS_REAL_DATA is not set")
 def test_real_samples_are_read_whole_and_joined() -> None:
     root = pathlib.Path(os.environ["FIELDNETS_REAL_DATA"]) / "driving"
-    found = data.load([str(root / name) for name in ("kitti_30", "dawn_fog_150", "roadside_cars_280")])
+    found = loading.load([str(root / name) for name in ("kitti_30", "dawn_fog_150", "roadside_cars_280")])
     assert len(found) == 460
     assert np.bincount(found.sources).tolist() == [30, 150, 280]
     # Counted by hand: 64 cars of KITTI, 817 of DAWN and 386 at the roadside.
     assert int(((found.boxes.label == 0) & (found.boxes.kind == box.OBJECT)).sum()) == 64 + 817 + 386
-    split, certificate = data.split(found, seed=0)
+    split, certificate = loading.split(found, seed=0)
     assert set(certificate["overlap"].values()) == {0}
     for source in range(3):
         assert set(split.part[found.sources == source].tolist()) == {"train", "validation", "test"}

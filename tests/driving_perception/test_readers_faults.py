@@ -13,10 +13,9 @@ import pytest
 from PIL import Image
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import data
 from apps.driving_perception.readers import entries, yolo_files
 from shared import errors
-from tests.driving_perception import roads
+from tests.driving_perception import loading, roads
 
 HEADER = "image,xmin,ymin,xmax,ymax"
 GOOD = [("car", (1, 1, 20, 20))]
@@ -157,25 +156,25 @@ def test_a_planted_fault_is_said_by_file_and_object_or_set_aside(what: str, tmp_
     make, message = FAULTS[what]
     folder = make(tmp_path / "made")
     with pytest.raises(errors.InputError, match=message):
-        data.load([str(folder)])
+        loading.load([str(folder)])
     quarantine = tmp_path / "quarantine.csv"
-    found = data.load([str(folder)], skip_bad=True, quarantine=quarantine)
+    found = loading.load([str(folder)], skip_bad=True, quarantine=quarantine)
     assert found.quarantined == len(quarantine.read_text().splitlines()) - 1 > 0
     assert len(found.boxes) >= 1
 
 
 def test_two_images_of_one_id_are_refused_because_no_box_has_one_owner(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.InputError, match="2 images have the id 2"):
-        data.load([str(coco(tmp_path / "c", image={"id": 2}))])
+        loading.load([str(coco(tmp_path / "c", image={"id": 2}))])
 
 
 def test_null_is_not_known_and_no_fault(tmp_path: pathlib.Path) -> None:
     folder = coco(tmp_path / "c", image={"frame_id": None, "video_id": None, "weather": None}, occlusion=None)
-    found = data.load([str(folder)])
+    found = loading.load([str(folder)])
     assert found.numbers.tolist() == [box.UNKNOWN, box.UNKNOWN]
     assert found.sequences.tolist() == found.weather.tolist() == ["", ""]
     assert found.boxes.occlusion.tolist() == [box.UNKNOWN, box.UNKNOWN]
-    found = data.load([str(bdd100k(tmp_path / "b", frameIndex=None, attributes=None, videoName="x"))])
+    found = loading.load([str(bdd100k(tmp_path / "b", frameIndex=None, attributes=None, videoName="x"))])
     assert found.numbers.tolist() == [box.UNKNOWN, box.UNKNOWN]
 
 
@@ -183,7 +182,7 @@ def test_labels_without_a_box_and_images_without_labels_are_counted(tmp_path: pa
     good = {"category": "car", "box2d": {"x1": 1, "y1": 1, "x2": 20, "y2": 20}}
     folder = bdd100k(tmp_path / "b", labels=[{"category": "lane", "box2d": None}, {"category": "lane"}, good])
     roads.picture(folder / "c.jpg", seed=5)
-    found = data.load([str(folder)])
+    found = loading.load([str(folder)])
     assert len(found) == len(found.boxes) == 2
     assert found.notes[0].startswith("2 labels have no box2d")
     assert found.notes[1].startswith("1 images are in no JSON file")
@@ -194,14 +193,14 @@ def test_the_folders_of_coco_itself_are_found(tmp_path: pathlib.Path) -> None:
     (tmp_path / "annotations").mkdir()
     moved = file.rename(tmp_path / "annotations" / "instances_val2017.json")
     for spec in (moved, tmp_path):
-        assert len(data.load([str(spec)])) == 2
+        assert len(loading.load([str(spec)])) == 2
 
 
 def test_images_that_nobody_looked_at_are_no_background(tmp_path: pathlib.Path) -> None:
     folder = table(tmp_path / "t", "a.png,1,1,20,20", images=("a.png", "b.png", "empty.png"))
     roads.picture(folder / "testing" / "z.png", seed=9)
     (folder / "images" / "._a.png").write_bytes(b"left by another program")
-    found = data.load([str(folder)])
+    found = loading.load([str(folder)])
     assert found.images.names.tolist() == ["images/b.png", "images/a.png", "images/empty.png"]
     assert "1 images are in folders of which boxes.csv lists no image: they are not used" in found.notes
 
@@ -209,11 +208,11 @@ def test_images_that_nobody_looked_at_are_no_background(tmp_path: pathlib.Path) 
 @pytest.mark.parametrize("rows", ["a.png,1,1,20,20,7", "a.png,1,1,20,20\nb.png,1,1,20,20,7,8"])
 def test_a_table_with_more_values_than_columns_is_refused(rows: str, tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.InputError, match=r"boxes\.csv: expected"):
-        data.load([str(roads.table(tmp_path / "t", f"{HEADER}\n{rows}\n", ["a.png", "b.png"]))], data_format="table")
+        loading.load([str(roads.table(tmp_path / "t", f"{HEADER}\n{rows}\n", ["a.png", "b.png"]))], data_format="table")
 
 
 def test_a_line_of_class_names_counts_even_if_it_is_empty(tmp_path: pathlib.Path) -> None:
-    found = data.load([str(yolo_folder(tmp_path / "y", label="2 0.5 0.5 0.5 0.5\n", names="car\n\nbus\n"))])
+    found = loading.load([str(yolo_folder(tmp_path / "y", label="2 0.5 0.5 0.5 0.5\n", names="car\n\nbus\n"))])
     assert [found.class_names[label] for label in found.boxes.label] == ["bus", "car"]
 
 
@@ -243,22 +242,22 @@ def test_names_that_cannot_be_read_are_said_to_be_that(content: bytes, tmp_path:
     folder = yolo_folder(tmp_path / "y")
     (folder / "data.yaml").write_bytes(content)
     with pytest.raises(errors.InputError, match=r"data\.yaml: expected class names"):
-        data.load([str(folder)])
+        loading.load([str(folder)])
 
 
 def test_without_labels_an_image_that_is_none_is_not_dropped_silently(tmp_path: pathlib.Path) -> None:
     roads.picture(tmp_path / "a.png")
     (tmp_path / "b.jpg").write_bytes(b"nothing")
     with pytest.raises(errors.InputError, match=r"b\.jpg: no image that can be read: it begins with b'nothing'"):
-        data.load([str(tmp_path)], labelled=False, class_names=("car",))
-    found = data.load([str(tmp_path)], labelled=False, class_names=("car",), skip_bad=True)
+        loading.load([str(tmp_path)], labelled=False, class_names=("car",))
+    found = loading.load([str(tmp_path)], labelled=False, class_names=("car",), skip_bad=True)
     assert (len(found), found.quarantined) == (1, 1)
 
 
 def test_two_sources_of_one_name_share_neither_images_nor_sequences(tmp_path: pathlib.Path) -> None:
     for side in ("one", "two"):
         table(tmp_path / side / "t", "a.png,1,1,20,20,drive", column="sequence")
-    found = data.load([str(tmp_path / side / "t") for side in ("one", "two")])
+    found = loading.load([str(tmp_path / side / "t") for side in ("one", "two")])
     assert len(set(found.images.names)) == 4
     assert set(found.sequences) == {"", "t-1/drive", "t-2/drive"}
 
@@ -266,15 +265,15 @@ def test_two_sources_of_one_name_share_neither_images_nor_sequences(tmp_path: pa
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp"])
 def test_an_image_that_is_cut_off_is_found_in_every_format(suffix: str, tmp_path: pathlib.Path) -> None:
     path = roads.picture(tmp_path / f"a{suffix}")
-    assert len(data.load([str(path)], labelled=False, class_names=("car",))) == 1
+    assert len(loading.load([str(path)], labelled=False, class_names=("car",))) == 1
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(errors.InputError, match=r"cut off|no image that can be read"):
-        data.load([str(path)], labelled=False, class_names=("car",))
+        loading.load([str(path)], labelled=False, class_names=("car",))
 
 
 def test_a_16_bit_image_counts_as_whole(tmp_path: pathlib.Path) -> None:
     Image.new("I;16", (40, 30), 900).save(tmp_path / "deep.png")
-    assert data.load([str(tmp_path)], labelled=False, class_names=("car",)).images.sizes.tolist() == [[40, 30]]
+    assert loading.load([str(tmp_path)], labelled=False, class_names=("car",)).images.sizes.tolist() == [[40, 30]]
 
 
 @hypothesis.given(st.dictionaries(st.sampled_from(sorted(entries._LIMITS)), st.text() | st.floats() | st.integers()))

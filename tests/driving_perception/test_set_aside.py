@@ -1,6 +1,5 @@
 """``--skip-bad`` lists what it sets aside, in every verb that reads images; and no verb writes over them."""
 
-import argparse
 import pathlib
 import types
 
@@ -9,7 +8,7 @@ import pytest
 
 from apps.driving_perception import config
 from shared import errors, splits
-from tests.driving_perception import roads
+from tests.driving_perception import loading, roads
 
 pytestmark = pytest.mark.tensorflow
 
@@ -20,11 +19,11 @@ def half_bad(folder: pathlib.Path) -> pathlib.Path:
 
 
 def test_evaluate_lists_what_it_sets_aside(tmp_path: pathlib.Path) -> None:
-    from apps.driving_perception import data, evaluate_run
+    from apps.driving_perception import evaluate_run
 
-    own = data.load([str(roads.voc(tmp_path / "own", {"z": [("car", (1, 1, 20, 20))]}))])
+    own = loading.load([str(roads.voc(tmp_path / "own", {"z": [("car", (1, 1, 20, 20))]}))])
     roads.picture(tmp_path / "own" / "z.jpg", seed=50)
-    own = data.load([str(tmp_path / "own")])
+    own = loading.load([str(tmp_path / "own")])
     split = splits.Split(part=np.array(["train"]), unit=np.array([0]), unit_name="", method="", seed=0)
     run = types.SimpleNamespace(operating=types.SimpleNamespace(class_names=("car",)))
     settings = config.Config(data=(str(half_bad(tmp_path / "new")),), skip_bad=True)
@@ -36,11 +35,10 @@ def test_evaluate_lists_what_it_sets_aside(tmp_path: pathlib.Path) -> None:
 
 
 def test_an_empty_part_is_refused_with_those_that_are_there(tmp_path: pathlib.Path) -> None:
-    from apps.driving_perception import data
     from shared import files
     from shared.evaluation import part
 
-    own = data.load([str(roads.voc(tmp_path / "own", {"z": [("car", (1, 1, 20, 20))]}))])
+    own = loading.load([str(roads.voc(tmp_path / "own", {"z": [("car", (1, 1, 20, 20))]}))])
     split = splits.Split(part=np.array(["train"]), unit=np.array([0]), unit_name="", method="", seed=0)
     run = types.SimpleNamespace(folder=files.RunFolder(tmp_path))
     files.write_json(tmp_path / "split.json", {})
@@ -56,4 +54,4 @@ def test_predict_writes_over_no_picture_that_it_reads(tmp_path: pathlib.Path) ->
     for name, value in {"boxes": tmp_path / "link.csv", "coco": path, "annotated": tmp_path / "road"}.items():
         given = {"output": tmp_path / "o.csv", "coco": None, "boxes": None, "annotated": None, name: value}
         with pytest.raises(errors.InputError, match=r"expected an output that|holds no input"):
-            predict._refuse_output_over_input(argparse.Namespace(**given), [path])
+            predict._refuse_output_over_input(types.SimpleNamespace(**given), [path])

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import data, frames
+from apps.driving_perception import frames
 from shared import errors
-from tests.driving_perception import roads
+from tests.driving_perception import loading, roads
 
 HEADER = "image,xmin,ymin,xmax,ymax,class"
 IMAGES = ("a.png", "b.png", "c.png")
@@ -25,7 +25,7 @@ def load(folder: pathlib.Path, text: str | bytes, *, name: str = "boxes.csv", **
         roads.picture(folder / image, seed=number)
     content = text.encode() if isinstance(text, str) else text
     (folder / name).write_bytes(content)
-    return data.load([str(folder)], **more)
+    return loading.load([str(folder)], **more)
 
 
 def lines(*rows: object) -> str:
@@ -258,8 +258,8 @@ def test_the_fingerprint_changes_with_every_cell_that_training_reads(what: str, 
 def test_the_fingerprint_changes_with_pixels(tmp_path: pathlib.Path) -> None:
     before = load(tmp_path, PLAIN)
     roads.picture(tmp_path / "c.png", seed=77)
-    assert data.load([str(tmp_path)]).sha256 != before.sha256
-    assert np.array_equal(before.boxes.xyxy, data.load([str(tmp_path)]).boxes.xyxy)
+    assert loading.load([str(tmp_path)]).sha256 != before.sha256
+    assert np.array_equal(before.boxes.xyxy, loading.load([str(tmp_path)]).boxes.xyxy)
 
 
 @pytest.mark.parametrize("name", ["class_id", "CategoryID", "label id"])
@@ -310,4 +310,4 @@ def test_open_images_is_read_without_suffixes_in_fractions_and_with_its_groups(t
 def test_a_table_without_a_needed_column_names_it_and_what_is_there(tmp_path: pathlib.Path) -> None:
     (tmp_path / "train.csv").write_text("image_id,width,bbox\na.png,9,1 2 3 4\n")
     with pytest.raises(errors.InputError, match="none for xmin, ymin, xmax, ymax, but 'image_id', 'width', 'bbox'"):
-        data.load([str(tmp_path / "train.csv")])
+        loading.load([str(tmp_path / "train.csv")])

@@ -14,7 +14,7 @@ from apps.driving_perception import boxes as box
 from apps.driving_perception import data, frames
 from apps.driving_perception.writers import formats
 from shared import splits
-from tests.driving_perception import roads
+from tests.driving_perception import loading, roads
 
 WIDTH, HEIGHT = 1242, 375
 NAMES = ("car", "bus", "person")
@@ -109,7 +109,7 @@ def rows(collection: frames.Frames, columns: tuple[str, ...], kept: set[tuple[in
 def test_what_a_format_holds_comes_back_from_it(name: str, made: frames.Frames, tmp_path: pathlib.Path) -> None:
     kept, columns, per_image, parts_held = HELD[name]
     write(made, tmp_path / "out", name, PARTS)
-    found = data.load([str(tmp_path / "out")], class_names=NAMES)
+    found = loading.load([str(tmp_path / "out")], class_names=NAMES)
     if name == "yolo":
         # What was left out stays out: its folders of parts do not name it.
         made = made.take(np.flatnonzero(np.array(PARTS) != splits.LEFT_OUT))
@@ -132,7 +132,7 @@ def test_boxes_that_a_format_has_no_place_for_are_counted(
     name: str, made: frames.Frames, tmp_path: pathlib.Path
 ) -> None:
     lost = write(made, tmp_path / "out", name, PARTS)
-    found = data.load([str(tmp_path / "out")], class_names=NAMES)
+    found = loading.load([str(tmp_path / "out")], class_names=NAMES)
     said = sum(
         int(line.split(": ")[1].split()[0]) for line in lost if line.split("no ")[1].startswith(("regions", "neighb"))
     )
@@ -146,7 +146,7 @@ def test_rendered_images_stay_marked_in_every_format(name: str, made: frames.Fra
     for synthetic in (False, True):
         folder = tmp_path / str(synthetic)
         write(dataclasses.replace(made, synthetic=synthetic), folder, name, PARTS)
-        assert data.load([str(folder)], class_names=NAMES).synthetic == synthetic
+        assert loading.load([str(folder)], class_names=NAMES).synthetic == synthetic
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
@@ -166,7 +166,7 @@ def test_a_class_of_two_words_keeps_its_columns_in_kitti(tmp_path: pathlib.Path,
         "kitti",
         PARTS,
     )
-    found = data.load([str(tmp_path / "out")], class_file=mapping)
+    found = loading.load([str(tmp_path / "out")], class_file=mapping)
     assert found.class_names == ("car", "person", "fire engine")
     assert np.bincount(found.boxes.label).tolist() == [3, 3, 3]
 
@@ -175,9 +175,9 @@ def test_a_class_of_two_words_keeps_its_columns_in_kitti(tmp_path: pathlib.Path,
 @pytest.mark.skipif(not os.environ.get("FIELDNETS_REAL_DATA"), reason="FIELDNETS_REAL_DATA is not set")
 @pytest.mark.parametrize("name", formats.FORMATS)
 def test_real_objects_survive_every_format(name: str, tmp_path: pathlib.Path) -> None:
-    real = data.load([str(pathlib.Path(os.environ["FIELDNETS_REAL_DATA"]) / "driving" / "kitti_30")])
+    real = loading.load([str(pathlib.Path(os.environ["FIELDNETS_REAL_DATA"]) / "driving" / "kitti_30")])
     write(real, tmp_path / "out", name, ("train",) * len(real))
-    found = data.load([str(tmp_path / "out")])
+    found = loading.load([str(tmp_path / "out")])
 
     def objects(collection: frames.Frames) -> np.ndarray:
         chosen = collection.boxes.take(collection.boxes.kind == box.OBJECT)

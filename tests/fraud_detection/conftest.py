@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from apps.fraud_detection import prepare, simulator, transactions
+from apps.fraud_detection import data, simulator, transactions
 from apps.fraud_detection.config import Config
 
 
@@ -14,7 +14,7 @@ def town() -> Config:
 
 @pytest.fixture(scope="session")
 def booked(town: Config) -> transactions.Transactions:
-    return prepare.load_source(town)
+    return data.load(town)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from apps.fraud_detection import folds, prepare
+from apps.fraud_detection import data, folds
 from apps.fraud_detection.config import Config
 from apps.fraud_detection.transactions import UNKNOWN, Transactions
 from shared import errors
@@ -84,6 +84,6 @@ def test_a_part_of_one_class_is_an_error_that_says_which(booked: Transactions, s
 
 
 def test_the_source_reads_alike_each_time(town: Config, booked: Transactions) -> None:
-    again = prepare.load_source(town)
+    again = data.load(town)
     assert again.sha256 == booked.sha256
     assert np.array_equal(again.content_hashes(), booked.content_hashes())

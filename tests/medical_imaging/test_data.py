@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from apps.medical_imaging import data, partition
 from apps.medical_imaging import phantoms as simulator
 from shared import errors, splits
-from tests.medical_imaging import pictures
+from tests.medical_imaging import loading, pictures
 
 
 @pytest.fixture(scope="module")
 def phantoms():
-    return data.load(["chest-phantoms"], phantoms=data.PhantomSettings(patients=40, confounder=0.5, seed=3))
+    return loading.load(["chest-phantoms"], phantom_patients=40, phantom_confounder=0.5, seed=3)
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def test_phantoms_are_read_with_all_that_is_known_of_them(phantoms):
 
 
 def test_phantoms_are_split_alike_though_a_processor_rounds_some_pixels_differently(monkeypatch):
-    wanted = data.PhantomSettings(patients=20)
-    first = data.load(["chest-phantoms"], phantoms=wanted)
+    wanted = {"phantom_patients": 20}
+    first = loading.load(["chest-phantoms"], **wanted)
     generate = simulator.generate
 
     def rounded_differently(settings):
@@ -59,17 +59,17 @@ def test_phantoms_are_split_alike_though_a_processor_rounds_some_pixels_differen
         return made
 
     monkeypatch.setattr(simulator, "generate", rounded_differently)
-    second = data.load(["chest-phantoms"], phantoms=wanted)
+    second = loading.load(["chest-phantoms"], **wanted)
     assert not np.array_equal(first.images.read(0), second.images.read(0))
     assert first.sha256 == second.sha256
-    assert np.array_equal(data.split(first, seed=0)[0].part, data.split(second, seed=0)[0].part)
-    other = data.load(["chest-phantoms"], phantoms=data.PhantomSettings(patients=20, seed=1))
+    assert np.array_equal(loading.split(first, seed=0)[0].part, loading.split(second, seed=0)[0].part)
+    other = loading.load(["chest-phantoms"], phantom_patients=20, seed=1)
     assert not set(data.content_hashes(first)) & set(data.content_hashes(other))
 
 
 def test_no_patient_is_in_two_parts_and_the_certificate_says_so(many):
-    found = data.load([many])
-    split, certificate = data.split(found, fractions=(0.6, 0.2, 0.2), seed=1)
+    found = loading.load([many])
+    split, certificate = loading.split(found, fractions=(0.6, 0.2, 0.2), seed=1)
     assert {len(parts) for parts in parts_of(split, found.patients).values()} == {1}
     assert (certificate["rows"], certificate["units"], certificate["checks"]["patients"]) == (60, 30, 30)
     assert certificate["counts"]["test"]["classes"] == {"NORMAL": 6, "SICK": 6}
@@ -77,24 +77,24 @@ def test_no_patient_is_in_two_parts_and_the_certificate_says_so(many):
 
 
 def test_the_split_depends_on_the_seed_and_not_on_names_or_order(many, tmp_path):
-    first = data.load([many])
+    first = loading.load([many])
     renamed = pictures.renamed(many, tmp_path / "renamed")
-    again = data.load([renamed])
+    again = loading.load([renamed])
     by_content = []
     for found in (first, again):
-        split, _ = data.split(found, seed=5)
+        split, _ = loading.split(found, seed=5)
         by_content.append(dict(zip(data.content_hashes(found).tolist(), split.part.tolist(), strict=True)))
     assert by_content[0] == by_content[1]
     assert first.sha256 == again.sha256
-    assert (data.split(first, seed=6)[0].part != data.split(first, seed=5)[0].part).any()
+    assert (loading.split(first, seed=6)[0].part != loading.split(first, seed=5)[0].part).any()
 
 
 def test_copies_of_a_picture_stay_together_though_patients_differ(many, tmp_path):
     content = next(iter(sorted((tmp_path / "many" / "NORMAL").iterdir()))).read_bytes()
     for number in range(5):
         pictures.put(tmp_path / "many" / "NORMAL" / f"person99{number}_virus_1.jpeg", content + b"\0" * number)
-    found = data.load([many])
-    split, certificate = data.split(found, seed=0)
+    found = loading.load([many])
+    split, certificate = loading.split(found, seed=0)
     copies = [
         name.startswith("NORMAL/person99") or name == "NORMAL/person110_bacteria_0.jpeg" for name in found.images.names
     ]
@@ -113,8 +113,8 @@ def test_official_parts_are_kept_and_a_shared_patient_leaves_train(tmp_path):
         for number in range(20)
     ]
     source = pictures.place(tmp_path, [*names, "train/ILL/person255_virus_9.jpeg"])
-    found = data.load([source])
-    split, certificate = data.split(found, fractions=(0.6, 0.2, 0.2), seed=0)
+    found = loading.load([source])
+    split, certificate = loading.split(found, fractions=(0.6, 0.2, 0.2), seed=0)
     left_out = split.part == splits.LEFT_OUT
     assert found.images.names[left_out].tolist() == ["train/ILL/person255_virus_9.jpeg"]
     assert (split.part == "test").tolist() == [name.startswith("test") for name in found.images.names]
@@ -138,16 +138,16 @@ def test_a_split_that_leaves_nothing_to_train_on_is_refused(tmp_path, shared, me
         others = first if kind in shared else first + 500
         names += [f"train/{kind}/person{first + number}_virus_1.jpeg" for number in range(20)]
         names += [f"test/{kind}/person{others + number}_virus_2.jpeg" for number in range(20)]
-    found = data.load([pictures.place(tmp_path, names)])
+    found = loading.load([pictures.place(tmp_path, names)])
     with pytest.raises(errors.InputError, match=message):
-        data.split(found, fractions=(0.6, 0.2, 0.2), seed=0)
+        loading.split(found, fractions=(0.6, 0.2, 0.2), seed=0)
 
 
 def test_a_list_of_parts_without_train_is_refused(many, tmp_path):
-    found = data.load([many])
+    found = loading.load([many])
     pd.DataFrame({"id": found.images.names, "part": "test"}).to_csv(tmp_path / "parts.csv", index=False)
     with pytest.raises(errors.InputError, match=r"parts\.csv: expected images in train\. Received: none$"):
-        data.split(found, seed=0, split_file=tmp_path / "parts.csv")
+        loading.split(found, seed=0, split_file=tmp_path / "parts.csv")
 
 
 def test_a_validation_part_of_a_handful_joins_train():
@@ -158,20 +158,20 @@ def test_a_validation_part_of_a_handful_joins_train():
 
 
 def test_a_split_file_by_image_or_by_patient_is_kept(many, tmp_path):
-    found = data.load([many])
-    split, _ = data.split(found, seed=2)
+    found = loading.load([many])
+    split, _ = loading.split(found, seed=2)
     data.frame(found, split).to_csv(tmp_path / "images.csv", index=False)
     by_patient = pd.DataFrame({"id": found.patients, "part": split.part}).drop_duplicates()
     by_patient.to_csv(tmp_path / "patients.csv", index=False)
     for name in ("images.csv", "patients.csv"):
-        kept, certificate = data.split(found, seed=9, split_file=tmp_path / name)
+        kept, certificate = loading.split(found, seed=9, split_file=tmp_path / name)
         assert kept.part.tolist() == split.part.tolist()
         assert "user" in certificate["method"]
 
 
 def test_a_split_file_that_lets_patients_cross_stops_and_names_them(many, tmp_path):
-    found = data.load([many])
-    split, _ = data.split(found, seed=2)
+    found = loading.load([many])
+    split, _ = loading.split(found, seed=2)
     table = data.frame(found, split)
     other = np.where(table["part"] == "train", "test", "train")
     rows = [0, 30]
@@ -180,21 +180,21 @@ def test_a_split_file_that_lets_patients_cross_stops_and_names_them(many, tmp_pa
     with pytest.raises(
         errors.GateError, match=r"bad\.csv: every patient.*2 in several.*person110 in .*person210 in "
     ) as caught:
-        data.split(found, seed=0, split_file=tmp_path / "bad.csv")
+        loading.split(found, seed=0, split_file=tmp_path / "bad.csv")
     assert caught.value.exit_code == 3
 
 
 def test_a_split_file_that_puts_copies_in_two_parts_stops(many, tmp_path):
     source = tmp_path / "many" / "SICK" / "person210_bacteria_0.jpeg"
     pictures.put(tmp_path / "many" / "SICK" / "person777_bacteria_0.jpeg", source.read_bytes())
-    found = data.load([many])
-    split, _ = data.split(found, seed=2)
+    found = loading.load([many])
+    split, _ = loading.split(found, seed=2)
     table = data.frame(found, split)
     alone = table["patient"] == "person777"
     table.loc[alone, "part"] = "test" if table.loc[alone, "part"].item() == "train" else "train"
     table.to_csv(tmp_path / "bad.csv", index=False)
     with pytest.raises(errors.GateError, match=r"every picture and its copies.*person777"):
-        data.split(found, seed=0, split_file=tmp_path / "bad.csv")
+        loading.split(found, seed=0, split_file=tmp_path / "bad.csv")
 
 
 def test_a_split_that_tears_patients_apart_is_stopped_by_the_check(many, monkeypatch):
@@ -203,7 +203,7 @@ def test_a_split_that_tears_patients_apart_is_stopped_by_the_check(many, monkeyp
 
     monkeypatch.setattr(partition, "assign", torn)
     with pytest.raises(errors.GateError, match="30 in several"):
-        data.split(data.load([many]), seed=0)
+        loading.split(loading.load([many]), seed=0)
 
 
 def test_several_findings_are_counted_and_spread_over_the_parts(tmp_path):
@@ -215,25 +215,25 @@ def test_several_findings_are_counted_and_spread_over_the_parts(tmp_path):
         {"image": names, "patient": [f"p{number // 2}" for number in range(90)], "a": said[:, 0], "b": said[:, 1]}
     )
     table.to_csv(tmp_path / "t.csv", index=False)
-    found = data.load([str(tmp_path / "t.csv")])
-    split, certificate = data.split(found, fractions=(0.6, 0.2, 0.2), seed=0)
+    found = loading.load([str(tmp_path / "t.csv")])
+    split, certificate = loading.split(found, fractions=(0.6, 0.2, 0.2), seed=0)
     for part in splits.PARTS:
         rows = split.rows(part)
         expected = {"a": int(said[rows, 0].sum()), "b": int(said[rows, 1].sum())}
         assert certificate["counts"][part]["classes"] == expected
         assert expected["b"] >= 2
     data.write(found, data.frame(found, split), tmp_path / "set")
-    again = data.load([str(tmp_path / "set")])
+    again = loading.load([str(tmp_path / "set")])
     assert (again.task, again.class_names) == ("multi_label", ("a", "b"))
     np.testing.assert_array_equal(again.labels, said)
     assert again.patients.tolist() == table["patient"].tolist()
 
 
 def test_what_is_written_reads_back_the_same(phantoms, tmp_path):
-    split, _ = data.split(phantoms, seed=0)
+    split, _ = loading.split(phantoms, seed=0)
     table = data.frame(phantoms, split)
     data.write(phantoms, table, tmp_path / "set")
-    again = data.load([str(tmp_path / "set")])
+    again = loading.load([str(tmp_path / "set")])
     assert again.synthetic
     assert again.patients.tolist() == phantoms.patients.tolist()
     np.testing.assert_array_equal(again.labels, phantoms.labels)
@@ -244,40 +244,40 @@ def test_what_is_written_reads_back_the_same(phantoms, tmp_path):
 
 
 def test_files_are_written_as_they_are(many, tmp_path):
-    found = data.load([many])
-    split, _ = data.split(found, seed=0)
+    found = loading.load([many])
+    split, _ = loading.split(found, seed=0)
     data.write(found, data.frame(found, split), tmp_path / "copy")
-    again = data.load([str(tmp_path / "copy")])
+    again = loading.load([str(tmp_path / "copy")])
     np.testing.assert_array_equal(data.content_hashes(found), data.content_hashes(again))
     assert again.images.names[0].startswith("NORMAL/")
     assert not again.synthetic
 
 
 def test_without_labels_all_labels_are_unknown_and_nothing_is_split(tmp_path):
-    found = data.load([pictures.place(tmp_path, ["1.png", "2.png"])], labelled=False, class_names=("a", "b"))
+    found = loading.load([pictures.place(tmp_path, ["1.png", "2.png"])], labelled=False, class_names=("a", "b"))
     assert np.isnan(found.labels).all()
     assert found.labels.shape == (2, 2)
     with pytest.raises(errors.InputError, match="without labels"):
-        data.split(found, seed=0)
+        loading.split(found, seed=0)
 
 
 def test_labels_must_be_classes_of_the_model_whatever_their_case(tmp_path):
     source = pictures.place(tmp_path, ["Normal/1.png", "Pneumonia/2.png"])
-    found = data.load([source], class_names=("PNEUMONIA", "NORMAL"))
+    found = loading.load([source], class_names=("PNEUMONIA", "NORMAL"))
     assert found.labels.tolist() == [[0, 1], [1, 0]]
     with pytest.raises(errors.InputError, match=r"unknown label 'Normal' \(expected covid, PNEUMONIA\)"):
-        data.load([source], class_names=("covid", "PNEUMONIA"))
+        loading.load([source], class_names=("covid", "PNEUMONIA"))
 
 
 def test_two_sources_are_joined_and_their_images_told_apart(tmp_path):
     one = pictures.place(tmp_path / "one", ["NORMAL/1.png", "ILL/2.png"])
     two = pictures.place(tmp_path / "two", ["normal/1.png", "ill/2.png"], first_seed=7)
-    found = data.load([one, two])
+    found = loading.load([one, two])
     assert found.name == "one+two"
     assert found.class_names == ("NORMAL", "ILL")
     assert len(set(found.images.names)) == len(set(found.patients)) == 4
     with pytest.raises(errors.InputError, match="each once"):
-        data.load([one, one])
+        loading.load([one, one])
 
 
 def test_images_are_streamed_in_chunks_from_files_folders_and_tables(tmp_path):

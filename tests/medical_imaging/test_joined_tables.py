@@ -1,6 +1,5 @@
 """Tables of known formats with columns that users joined to them: patients and official parts are kept."""
 
-import argparse
 import shutil
 
 import cv2
@@ -8,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.medical_imaging import data, predict
+from apps.medical_imaging import config, data, predict
 from shared import errors
-from tests.medical_imaging import pictures
+from tests import helpers
+from tests.medical_imaging import loading, pictures
 
 FINDINGS = ("No Finding", "Cardiomegaly", "Edema", "Pneumonia", "Pneumothorax", "Lung Lesion")
 SPLITS = ["train", "train", "validate", "test", "TEST", "Train"]
@@ -34,7 +34,7 @@ def mimic(folder, *, patients=True, splits=None):
 
 
 def test_parts_and_patients_joined_to_chexpert_labels_are_kept(tmp_path):
-    found = data.load([mimic(tmp_path, splits=SPLITS)])
+    found = loading.load([mimic(tmp_path, splits=SPLITS)])
     assert found.fixed_parts.tolist() == ["train", "train", "validation", "test", "test", "train"]
     assert found.patients.tolist() == ["10000000"] * 3 + ["10000001"] * 3
     assert (found.columns["split"], found.columns["subject_id"]) == ("official part", "patient")
@@ -44,11 +44,11 @@ def test_parts_and_patients_joined_to_chexpert_labels_are_kept(tmp_path):
 def test_a_joined_cell_that_is_no_part_is_refused_with_its_row(tmp_path):
     path = mimic(tmp_path, splits=[*SPLITS[:-1], "fold 3"])
     with pytest.raises(errors.InputError, match="row 7, column 'split': expected train, validation or test"):
-        data.load([path])
+        loading.load([path])
 
 
 def test_folders_of_mimic_say_the_patient_where_no_column_does(tmp_path):
-    found = data.load([mimic(tmp_path, patients=False)])
+    found = loading.load([mimic(tmp_path, patients=False)])
     assert found.patients.tolist() == [f"p1000{row // 2:04d}" for row in range(6)]
     assert found.columns["Path"] == "image, patient and part"
 
@@ -62,7 +62,7 @@ def test_nih_is_known_whatever_case_and_separators_and_keeps_a_joined_part(tmp_p
     said = [["Mass", "No Finding", "Mass|Edema", "Edema"], ["7", "7", "8", "9"], ["train", "train", "val", "test"]]
     table = pd.DataFrame(dict(zip([*header, "Split"], [names, *said], strict=True)))
     table.to_csv(tmp_path / "sample.csv", index=False)
-    found = data.load([str(tmp_path)])
+    found = loading.load([str(tmp_path)])
     assert found.fixed_parts.tolist() == ["train", "train", "validation", "test"]
     assert found.patients.tolist() == ["7", "7", "8", "9"]
     assert found.labels[:, found.class_names.index("Mass")].tolist() == [1, 0, 1, 0]
@@ -71,7 +71,7 @@ def test_nih_is_known_whatever_case_and_separators_and_keeps_a_joined_part(tmp_p
 def test_ages_with_decimal_commas_that_are_read_are_not_called_missing(tmp_path):
     pictures.place(tmp_path, ["a.png", "b.png"])
     (tmp_path / "t.csv").write_text("image;label;age\na.png;ill;12,5\nb.png;well;63,0\n")
-    found = data.load([str(tmp_path / "t.csv")])
+    found = loading.load([str(tmp_path / "t.csv")])
     assert found.attributes["age"].tolist() == [12.5, 63.0]
     assert not [note for note in found.notes if "missing" in note]
 
@@ -87,9 +87,9 @@ def test_an_array_that_training_refuses_is_invalid_in_predict_and_no_black_image
 
 def test_a_set_that_was_unpacked_twice_is_noted(tmp_path):
     pictures.place(tmp_path / "set", ["train/ill/a.png", "train/well/b.png", "test/ill/c.png"])
-    assert not [note for note in data.load([str(tmp_path / "set")]).notes if "same content" in note]
+    assert not [note for note in loading.load([str(tmp_path / "set")]).notes if "same content" in note]
     shutil.copytree(tmp_path / "set", tmp_path / "set" / "set")
-    found = data.load([str(tmp_path / "set")])
+    found = loading.load([str(tmp_path / "set")])
     assert len(found.labels) == 6
     assert "3 images hold the same content as another one, under a name of their own" in found.notes
 
@@ -102,8 +102,6 @@ def test_predict_says_when_deep_images_use_other_bits_than_the_model(tmp_path, m
         return {"labels": np.array(["x"]), "decision": np.array(["x"]), "scores": np.ones((len(items), 1))}
 
     monkeypatch.setattr(predict, "_open", lambda _arguments: (answer, ("x",), {}, bits))
-    arguments = argparse.Namespace(
-        input=[tmp_path], output=tmp_path.parent / f"{bits}.csv", chunk_rows=8, resume=False, overwrite=True
-    )
-    (note,) = predict.predict(arguments)["notes"]
+    options = helpers.predict_options([tmp_path], tmp_path.parent / f"{bits}.csv", config.Config(), overwrite=True)
+    (note,) = predict.predict(options)["notes"]
     assert words in note

@@ -15,7 +15,7 @@ import pytest
 from apps.medical_imaging import data
 from apps.medical_imaging.readers import cells, depth, naming, records, sources
 from shared import errors
-from tests.medical_imaging import pictures
+from tests.medical_imaging import loading, pictures
 from tests.medical_imaging.test_readers import write_dicom, write_table
 
 
@@ -44,7 +44,7 @@ def test_dicom_is_read_whatever_its_name_and_a_dicomdir_is_counted(tmp_path):
     content = (tmp_path / "DICOMDIR").read_bytes()
     content = content.replace(b"1.2.840.10008.5.1.4.1.1.1\0", b"1.2.840.10008.1.3.10\0\0\0\0\0\0")
     (tmp_path / "DICOMDIR").write_bytes(content)
-    found = data.load([str(tmp_path)])
+    found = loading.load([str(tmp_path)])
     assert sorted(found.images.names) == sorted(names)
     assert found.class_names == ("ill", "well")
     assert noted(found, "1 files not read: no suffix x1")
@@ -57,7 +57,7 @@ def test_dicom_is_read_whatever_its_name_and_a_dicomdir_is_counted(tmp_path):
 def test_jpeg_and_png_are_read_by_unusual_suffixes_or_none(tmp_path):
     for seed, name in enumerate(["a/1.jfif", "a/2.jpe", "b/3.JPG", "b/4", "b/5.PNG"]):
         pictures.put(tmp_path / name, pictures.encoded(seed, kind="PNG" if seed > 2 else "JPEG"))
-    assert len(data.load([str(tmp_path)]).labels) == 5
+    assert len(loading.load([str(tmp_path)]).labels) == 5
 
 
 def test_links_inside_are_followed_and_those_that_lead_out_are_refused_or_asked_for(tmp_path):
@@ -67,13 +67,13 @@ def test_links_inside_are_followed_and_those_that_lead_out_are_refused_or_asked_
     (tmp_path / "set" / "test").unlink()
     (tmp_path / "set" / "test").symlink_to(tmp_path / "outside")
     with pytest.raises(errors.InputError, match=r"--follow-links.*test -> "):
-        data.load([str(tmp_path / "set")])
-    found = data.load([str(tmp_path / "set")], follow_links=True)
+        loading.load([str(tmp_path / "set")])
+    found = loading.load([str(tmp_path / "set")], follow_links=True)
     assert parts_of(found) == {"train": 2, "test": 2}
     (tmp_path / "set" / "test").unlink()
     (tmp_path / "set" / "test").write_text("../outside")
     with pytest.raises(errors.InputError, match=r"test: expected the folder of a part.*'\.\./outside'"):
-        data.load([str(tmp_path / "set")])
+        loading.load([str(tmp_path / "set")])
 
 
 def test_masks_and_pictures_beside_the_folders_of_classes_are_counted_and_left_out(tmp_path):
@@ -81,7 +81,7 @@ def test_masks_and_pictures_beside_the_folders_of_classes_are_counted_and_left_o
     pictures.place(tmp_path, [f"Normal/images/{n}.png" for n in range(6)], first_seed=20)
     pictures.place(tmp_path, ["COVID/masks/0.png", "Normal/masks/0.png", "Normal/images/0_mask.png"], first_seed=40)
     pictures.place(tmp_path, ["results.jpg"], first_seed=50)
-    found = data.load([str(tmp_path)])
+    found = loading.load([str(tmp_path)])
     assert found.class_names == ("Normal", "COVID")
     assert found.labels.sum(axis=0).tolist() == [6, 6]
     assert noted(found, "3 images are left out as masks")
@@ -100,7 +100,7 @@ def test_classes_may_stand_above_the_parts_and_patients_and_studies_are_none(tmp
         for at, kind in enumerate(("ill", "well"))
         for place, part in enumerate(("train", "test"))
     ]
-    found = data.load([pictures.place(tmp_path, names)])
+    found = loading.load([pictures.place(tmp_path, names)])
     assert found.class_names == ("ill", "well")
     assert parts_of(found) == {"train": 2, "test": 2}
     assert set(found.patients) == {"patient00", "patient10", "patient01", "patient11"}
@@ -110,7 +110,7 @@ def test_an_archive_is_told_from_another_file(tmp_path):
     for name in ("set.zip", "set.tar"):
         pictures.put(tmp_path / name, b"PK\3\4")
         with pytest.raises(errors.InputError, match="an archive; unpack it"):
-            data.load([str(tmp_path / name)])
+            loading.load([str(tmp_path / name)])
         with pytest.raises(errors.InputError, match="an archive; unpack it"):
             data.listed(tmp_path / name)
 
@@ -145,14 +145,14 @@ def test_chexpert_is_known_by_its_columns_whatever_the_name_of_the_table(tmp_pat
     chexpert(tmp_path, "labels_by_chexbert.csv", rows, quoting=quoting, encoding=encoding, header=header)
     chexpert(tmp_path, "valid.csv", [("valid", 9), ("valid", 8)])
     pictures.place(tmp_path, ["train/patient00077/study1/view1_frontal.jpg"], first_seed=77)
-    found = data.load([str(tmp_path)])
+    found = loading.load([str(tmp_path)])
     assert parts_of(found) == {"train": 4, "validation": 2}
     assert len(set(found.patients)) == 5
     assert found.class_names == CHEXPERT
     assert noted(found, "1 images are in no row of a table")
     assert found.columns["Path"].startswith("image")
     assert found.columns["Edema"] == "label: finding"
-    alone = data.load([str(tmp_path / "labels_by_chexbert.csv")])
+    alone = loading.load([str(tmp_path / "labels_by_chexbert.csv")])
     assert (len(alone.labels), len(set(alone.patients))) == (4, 3)
 
 
@@ -160,7 +160,7 @@ def test_a_table_of_another_set_with_a_column_path_is_not_taken_for_chexpert(tmp
     pictures.place(tmp_path, ["1.png", "2.png"])
     path = write_table(tmp_path / "t.csv", [["1.png", 1, 0], ["2.png", 0, 1]], ["path", "Edema", "Mass"])
     assert sources.recognise(pathlib.Path(path)) == "table"
-    assert data.load([path]).class_names == ("Edema", "Mass")
+    assert loading.load([path]).class_names == ("Edema", "Mass")
 
 
 def nih(folder, names, *, table="Data_Entry_2017.csv"):
@@ -172,10 +172,10 @@ def test_one_name_of_nih_in_two_folders_is_refused_unless_the_files_are_equal(tm
     pictures.place(tmp_path, ["images_001/a.png", "images_002/b.png"])
     shutil.copy(tmp_path / "images_001" / "a.png", tmp_path / "images_002" / "a.png")
     nih(tmp_path, ["a.png", "b.png"], table="sample_labels.csv")
-    assert noted(data.load([str(tmp_path)]), "1 images lie in several folders")
+    assert noted(loading.load([str(tmp_path)]), "1 images lie in several folders")
     pictures.put(tmp_path / "images_002" / "a.png", pictures.encoded(99))
     with pytest.raises(errors.InputError, match=r"a\.png\. Received: images_001/a\.png and images_002/a\.png"):
-        data.load([str(tmp_path)])
+        loading.load([str(tmp_path)])
 
 
 def test_lists_of_nih_give_parts_are_counted_and_may_not_contradict(tmp_path):
@@ -184,13 +184,13 @@ def test_lists_of_nih_give_parts_are_counted_and_may_not_contradict(tmp_path):
     (tmp_path / "train_val_list.txt").write_text("a.png\r\nb.png\r\n")
     (tmp_path / "val_list.txt").write_text("b.png\n")
     (tmp_path / "test_list.txt").write_text("c.png\ngone.png\n")
-    found = data.load([str(tmp_path)])
+    found = loading.load([str(tmp_path)])
     assert found.fixed_parts.tolist() == ["train", "validation", "test"]
     assert noted(found, "1 images of the lists of parts are not in the table")
     assert noted(found, "1 images are in no row of a table")
     (tmp_path / "test_list.txt").write_text("c.png\na.png\n")
     with pytest.raises(errors.InputError, match=r"a\.png in one part only"):
-        data.load([str(tmp_path)])
+        loading.load([str(tmp_path)])
 
 
 # Columns.
@@ -203,8 +203,8 @@ def test_one_cell_that_fails_in_a_column_of_findings_is_refused_with_its_place(t
     said = [0, 1] * 5
     path = table_of(tmp_path, {"other": said, name: [*said[:6], slip, *said[7:]]})
     with pytest.raises(errors.InputError, match=rf"t\.csv, row 8: column '{name}': .*--label-columns.*Received: "):
-        data.load([path])
-    found = data.load([path], skip_bad=True)
+        loading.load([path])
+    found = loading.load([path], skip_bad=True)
     assert (found.class_names, len(found.labels)) == (("other", name), 9)
 
 
@@ -214,7 +214,7 @@ def test_one_cell_that_fails_in_a_column_of_findings_is_refused_with_its_place(t
 )
 def test_findings_are_read_in_every_usual_way(tmp_path, yes, no):
     path = table_of(tmp_path, {"seen": [yes, no] * 5, "portable": [0, 0, 1, 1, 0] * 2})
-    found = data.load([path])
+    found = loading.load([path])
     assert found.class_names == ("seen", "portable")
     np.testing.assert_array_equal(found.labels[:, 0], [1, 0] * 5)
     assert found.columns == {"image": "image", "seen": "label: finding", "portable": "label: finding"}
@@ -224,8 +224,8 @@ def test_findings_are_read_in_every_usual_way(tmp_path, yes, no):
 def test_a_decimal_comma_of_one_cell_is_settled_by_the_option_only(tmp_path):
     path = table_of(tmp_path, {"seen": ["1,0", *[0, 1] * 4, 1], "other": [0, 1] * 5})
     with pytest.raises(errors.InputError, match="row 2: column 'seen'"):
-        data.load([path])
-    assert data.load([path], decimal="comma").labels[0, 0] == 1
+        loading.load([path])
+    assert loading.load([path], decimal="comma").labels[0, 0] == 1
 
 
 def test_every_column_has_a_role_and_what_is_not_read_has_a_reason(tmp_path):
@@ -237,7 +237,7 @@ def test_every_column_has_a_role_and_what_is_not_read_has_a_reason(tmp_path):
         "split": ["Train"] * 6 + ["val", " TEST ", "test_set", ""],
         "Edema": [0, 1] * 5,
     }
-    found = data.load([table_of(tmp_path, columns)])
+    found = loading.load([table_of(tmp_path, columns)])
     assert found.class_names == ("0", "1")
     assert found.columns["Edema"] == "label"
     assert found.columns["split"] == "official part"
@@ -252,8 +252,8 @@ def test_every_column_has_a_role_and_what_is_not_read_has_a_reason(tmp_path):
 def test_a_cell_that_is_no_part_is_refused_unless_the_user_gives_the_parts(tmp_path):
     path = table_of(tmp_path, {"label": ["a", "b"] * 5, "split": ["train"] * 9 + ["holdout"]})
     with pytest.raises(errors.InputError, match=r"row 11, column 'split': .*--split-file.*Received: 'holdout'"):
-        data.load([path])
-    assert data.load([path], parts=False).columns["split"] == "not read: 'holdout' is no part"
+        loading.load([path])
+    assert loading.load([path], split_file="parts.csv").columns["split"] == "not read: 'holdout' is no part"
 
 
 @pytest.mark.parametrize(
@@ -262,16 +262,16 @@ def test_a_cell_that_is_no_part_is_refused_unless_the_user_gives_the_parts(tmp_p
 def test_a_slip_in_the_column_of_labels_is_no_class(tmp_path, labels, slip):
     path = table_of(tmp_path, {"label": [*labels * 4, labels[0], slip], "portable": [0, 1] * 5})
     with pytest.raises(errors.InputError, match=r"row 11: column 'label': expected .*Received: "):
-        data.load([path])
-    found = data.load([path], skip_bad=True)
+        loading.load([path])
+    found = loading.load([path], skip_bad=True)
     assert len(found.class_names) == 2
     assert found.columns["portable"] == "not read: the label is 'label'"
 
 
 def test_a_label_written_as_a_fraction_is_the_whole_number(tmp_path):
     path = table_of(tmp_path, {"label": ["0", "1", "0.0", "1.0", "1,0"] * 2})
-    assert data.load([path]).labels.sum(axis=0).tolist() == [4, 6]
-    assert data.load([path], class_names=("0.0", "1.0")).labels.sum(axis=0).tolist() == [4, 6]
+    assert loading.load([path]).labels.sum(axis=0).tolist() == [4, 6]
+    assert loading.load([path], class_names=("0.0", "1.0")).labels.sum(axis=0).tolist() == [4, 6]
 
 
 def test_names_that_are_words_for_nothing_are_the_same_in_csv_and_parquet(tmp_path):
@@ -280,7 +280,7 @@ def test_names_that_are_words_for_nothing_are_the_same_in_csv_and_parquet(tmp_pa
     text = table_of(tmp_path, columns, rows=12)
     table = pd.read_csv(text, dtype=str, keep_default_na=False)
     table.to_parquet(tmp_path / "t.parquet")
-    both = [data.load([path], skip_bad=True) for path in (text, str(tmp_path / "t.parquet"))]
+    both = [loading.load([path], skip_bad=True) for path in (text, str(tmp_path / "t.parquet"))]
     assert both[0].sha256 == both[1].sha256
     assert set(both[0].patients) == {"NA", "CD"}
     assert both[0].class_names == ("None", "mass")
@@ -305,13 +305,13 @@ def test_columns_of_any_type_of_parquet_are_read_or_refused(tmp_path):
     }
     path = tmp_path / "t.parquet"
     pyarrow.parquet.write_table(pa.table({**good, **odd}), path)
-    found = data.load([str(path)])
+    found = loading.load([str(path)])
     assert found.class_names == ("False", "True")
     assert found.patients.tolist() == ["1", "2.png", "7"]
     for name in odd:
         pyarrow.parquet.write_table(pa.table({**good, "label": odd[name]}), path)
         with pytest.raises(errors.InputError):
-            data.load([str(path)])
+            loading.load([str(path)])
 
 
 # Records.
@@ -322,7 +322,7 @@ def test_rows_that_a_quotation_mark_would_merge_are_bad_rows(tmp_path):
     text = 'image,label,remark\n0.png,a,"5 cm"\n1.png,b,"6 cm\n2.png,a,x\n3.png,b,"7 cm\n4.png,a,x\n5.png,b,"" \n'
     path = pictures.put(tmp_path / "t.csv", text.encode())
     with pytest.raises(errors.InputError, match=r"row 3: .*quotation mark"):
-        data.load([str(path)])
+        loading.load([str(path)])
     table, broken = records.read(path)
     assert len(table) + len(broken) == 6
 
@@ -331,13 +331,13 @@ def test_a_bad_image_of_a_table_is_named_beside_its_row(tmp_path):
     path = table_of(tmp_path, {"label": ["a", "b"] * 5})
     pictures.put(tmp_path / "4.png", b"")
     with pytest.raises(errors.InputError, match=r"t\.csv, row 6: empty file \(image 4\.png\)"):
-        data.load([path])
+        loading.load([path])
 
 
 def test_text_in_another_encoding_is_refused_with_its_line(tmp_path):
     path = pictures.put(tmp_path / "t.csv", "image,label\n1.png,krank\n2.png,gesund für\n".encode("cp1252"))
     with pytest.raises(errors.InputError, match=r"t\.csv: line 3, byte .*UTF-8.*Received: "):
-        data.load([str(path)])
+        loading.load([str(path)])
 
 
 # Keys and parts.
@@ -345,7 +345,7 @@ def test_text_in_another_encoding_is_refused_with_its_line(tmp_path):
 
 def test_patients_that_differ_by_case_or_zeros_are_one_and_noted(tmp_path):
     ids = ["007", "7", "P1", "p01", "12.0", "x", "y", "z", "u", "v"]
-    found = data.load([table_of(tmp_path, {"label": ["a", "b"] * 5, "patient": ids})])
+    found = loading.load([table_of(tmp_path, {"label": ["a", "b"] * 5, "patient": ids})])
     assert found.patients.tolist() == ["007", "007", "P1", "P1", "12.0", "x", "y", "z", "u", "v"]
     assert noted(found, "2 patient ids differ from others by case or zeros only")
 
@@ -355,13 +355,13 @@ def test_an_image_with_two_labels_names_both_places(tmp_path):
     pictures.place(tmp_path, names)
     shutil.copy(tmp_path / "a" / "1.png", tmp_path / "b" / "2.png")
     with pytest.raises(errors.InputError, match=r"another label, in .*b/2\.png, row 2.*another label, in .*a/1\.png"):
-        data.load([str(tmp_path)])
+        loading.load([str(tmp_path)])
 
 
 def test_two_sources_of_one_name_have_counts_of_their_own(tmp_path):
     one = pictures.place(tmp_path / "one" / "set", ["a/1.png", "b/2.png"])
     two = pictures.place(tmp_path / "two" / "set", ["a/1.png", "b/2.png", "b/3.png"], first_seed=9)
-    found = data.load([one, two])
+    found = loading.load([one, two])
     assert noted(found, "source 1, set: 2 images (1 a, 1 b)")
     assert noted(found, "source 2, set: 3 images (1 a, 2 b)")
 
@@ -370,7 +370,7 @@ def test_sources_of_which_one_numbers_its_classes_are_refused(tmp_path):
     one = table_of(tmp_path / "one", {"label": [0, 1] * 5})
     two = pictures.place(tmp_path / "two", ["ill/1.png", "well/2.png"], first_seed=50)
     with pytest.raises(errors.InputError, match="numbers in t: 0, 1; names in two: ill, well"):
-        data.load([one, two])
+        loading.load([one, two])
 
 
 @pytest.mark.parametrize("names", [("train", "test"), ("training_set", "test_set"), ("x_train", "x_test")])
@@ -379,30 +379,30 @@ def test_parts_given_as_several_sources_are_official(tmp_path, names):
     for place, name in enumerate(names):
         kinds = [f"{kind}/{row}.png" for kind in ("a", "b") for row in range(12)]
         folders.append(pictures.place(tmp_path / name, kinds, first_seed=100 * place))
-    found = data.load(folders)
+    found = loading.load(folders)
     assert parts_of(found) == {"train": 24, "test": 24}
-    split, _ = data.split(found, seed=0)
+    split, _ = loading.split(found, seed=0)
     assert (split.part[found.fixed_parts == "test"] == "test").all()
     assert noted(found, "its name says that its images are the official test part")
 
 
 def test_images_of_a_named_test_part_never_train(tmp_path):
     parts = ["test"] * 10 + [""] * 30
-    found = data.load([table_of(tmp_path, {"label": ["a", "b"] * 20, "split": parts}, rows=40)])
-    split, certificate = data.split(found, seed=0)
+    found = loading.load([table_of(tmp_path, {"label": ["a", "b"] * 20, "split": parts}, rows=40)])
+    split, certificate = loading.split(found, seed=0)
     assert (split.part[:10] == "test").all()
     assert set(split.part[10:]) == {"train", "validation"}
     assert any("none of train" in note for note in certificate["checks"]["notes"])
-    only = data.load([table_of(tmp_path / "x", {"label": ["a", "b"] * 5, "split": ["test"] * 10})])
+    only = loading.load([table_of(tmp_path / "x", {"label": ["a", "b"] * 5, "split": ["test"] * 10})])
     with pytest.raises(errors.InputError, match="expected images in train"):
-        data.split(only, seed=0)
+        loading.split(only, seed=0)
 
 
 @pytest.mark.parametrize("column", ["label", "patient", "split", "age", "pixels"])
 def test_the_hash_of_the_data_changes_with_every_cell_that_is_read(tmp_path, column):
     columns = {"label": ["a", "b"] * 5, "patient": list("pqrstuvwxy"), "split": ["train", "test"] * 5, "age": [50] * 10}
-    before = data.load([table_of(tmp_path, columns)]).sha256
-    assert data.load([str(tmp_path / "t.csv")]).sha256 == before
+    before = loading.load([table_of(tmp_path, columns)]).sha256
+    assert loading.load([str(tmp_path / "t.csv")]).sha256 == before
     if column == "pixels":
         pictures.put(tmp_path / "3.png", pictures.encoded(33))
     else:
@@ -412,7 +412,7 @@ def test_the_hash_of_the_data_changes_with_every_cell_that_is_read(tmp_path, col
             pd.DataFrame({"image": [f"{row}.png" for row in range(10)], **columns}).to_numpy(),
             ["image", *columns],
         )
-    assert data.load([str(tmp_path / "t.csv")]).sha256 != before
+    assert loading.load([str(tmp_path / "t.csv")]).sha256 != before
 
 
 # Bits in use.
@@ -429,7 +429,7 @@ def deep(folder, bits, *, first_seed=0, images=4):
 
 @pytest.mark.parametrize(("bits", "expected"), [(8, 8), (9, 10), (10, 10), (12, 12), (13, 14), (14, 14), (16, 16)])
 def test_the_bits_in_use_are_those_of_the_whole_source_and_noted(tmp_path, bits, expected):
-    found = data.load([deep(tmp_path, bits)])
+    found = loading.load([deep(tmp_path, bits)])
     assert found.images.grey_bits == expected
     assert noted(found, f"values only up to {(1 << bits) - 1:,} of 65,535 in 4 images") == (expected < 16)
 
@@ -437,17 +437,17 @@ def test_the_bits_in_use_are_those_of_the_whole_source_and_noted(tmp_path, bits,
 def test_sources_that_use_other_bits_are_refused_unless_the_number_is_given(tmp_path):
     both = [deep(tmp_path / "one", 12), deep(tmp_path / "two", 16, first_seed=9)]
     with pytest.raises(errors.InputError, match=r"--grey-bits.*1-one: 12 .*2-two: 16"):
-        data.load(both)
-    found = data.load(both, grey_bits=12)
+        loading.load(both)
+    found = loading.load(both, grey_bits=12)
     assert found.images.grey_bits == 12
     assert noted(found, "two: 16-bit images hold values up to 65,535: what is above 4,095 is cut off")
-    assert noted(data.load(both[:1], grey_bits=16), "they are dark here")
+    assert noted(loading.load(both[:1], grey_bits=16), "they are dark here")
 
 
 def test_arrays_of_16_bits_are_read_as_files_with_the_same_values(tmp_path):
     values = np.random.default_rng(0).integers(0, 4096, (4, 9, 7, 3), dtype=np.uint16)
     np.savez(tmp_path / "deep.npz", train_images=values, train_labels=[[0], [1], [0], [1]])
-    found = data.load([str(tmp_path / "deep.npz")])
+    found = loading.load([str(tmp_path / "deep.npz")])
     content = found.images.read(2)
     assert isinstance(content, bytes)
     np.testing.assert_array_equal(depth.decode(content), values[2])

@@ -11,9 +11,9 @@ import tensorflow as tf
 from PIL import Image
 
 from apps.medical_imaging import __main__ as app
-from apps.medical_imaging import data, preprocessing
+from apps.medical_imaging import preprocessing
 from apps.medical_imaging.readers import depth
-from tests.medical_imaging import pictures
+from tests.medical_imaging import loading, pictures
 
 pytestmark = pytest.mark.tensorflow
 
@@ -100,7 +100,7 @@ def test_what_data_sets_aside_is_what_training_cannot_read(tmp_path, capsys):
     aside = pd.read_csv(output / "quarantine.csv")
     assert aside["image"].tolist() == ["ill/lossless.jpg", "well/damaged.png"]
     assert aside["reason"].str.startswith("cannot be decoded: ").all()
-    found = data.load([str(source)], skip_bad=True, decodes=preprocessing.decodes)
+    found = loading.load([str(source)], skip_bad=True, decodes=preprocessing.decodes)
     _, valid = preprocessing.load([found.images.read(row) for row in range(len(found.labels))], size=8, channels=1)
     assert valid.all()
     assert len(valid) == 25

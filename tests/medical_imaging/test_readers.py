@@ -14,7 +14,7 @@ from PIL import Image
 from apps.medical_imaging import data, download
 from apps.medical_imaging.readers import cells, images, labels, naming, records, structure
 from shared import errors
-from tests.medical_imaging import pictures
+from tests.medical_imaging import loading, pictures
 
 KERMANY = {
     "NORMAL/IM-0115-0001.jpeg": "IM-0115",
@@ -38,7 +38,7 @@ def write_table(path, rows, header):
 
 
 def test_the_kermany_layout_gives_classes_patients_and_subtypes(tmp_path):
-    found = data.load([kermany(tmp_path)])
+    found = loading.load([kermany(tmp_path)])
     assert found.class_names == ("NORMAL", "PNEUMONIA")
     assert found.task == "single_label"
     assert dict(zip(found.images.names, found.patients, strict=True)) == KERMANY
@@ -52,7 +52,7 @@ def test_the_kermany_layout_gives_classes_patients_and_subtypes(tmp_path):
 @pytest.mark.parametrize("top", ["", "chest_xray/"])
 def test_folders_of_parts_above_the_classes_are_official_parts(tmp_path, top):
     names = [f"{top}{part}/{kind}/{part}.png" for part in ("train", "val", "test") for kind in ("NORMAL", "PNEUMONIA")]
-    found = data.load([pictures.place(tmp_path, names)])
+    found = loading.load([pictures.place(tmp_path, names)])
     parts = dict(zip(found.images.names, found.fixed_parts, strict=True))
     assert {name.split("/")[-3]: part for name, part in parts.items()} == {
         "train": "train",
@@ -63,7 +63,9 @@ def test_folders_of_parts_above_the_classes_are_official_parts(tmp_path, top):
 
 
 def test_a_folder_above_all_classes_is_no_class(tmp_path):
-    found = data.load([pictures.place(tmp_path, ["set/a/ill/1.png", "set/a/healthy/2.png", "set/a/ill/deeper/3.png"])])
+    found = loading.load(
+        [pictures.place(tmp_path, ["set/a/ill/1.png", "set/a/healthy/2.png", "set/a/ill/deeper/3.png"])]
+    )
     assert found.class_names == ("healthy", "ill")
     assert found.labels[:, 1].sum() == 2
 
@@ -71,21 +73,21 @@ def test_a_folder_above_all_classes_is_no_class(tmp_path):
 def test_hidden_files_and_other_kinds_of_files_are_passed_over(tmp_path):
     pictures.place(tmp_path, ["a/1.png", "b/2.png", "__MACOSX/a/3.png", "a/._1.png", ".cache/4.png"])
     pictures.put(tmp_path / "a" / "readme.txt", b"text")
-    assert data.load([str(tmp_path)]).images.names.tolist() == ["a/1.png", "b/2.png"]
+    assert loading.load([str(tmp_path)]).images.names.tolist() == ["a/1.png", "b/2.png"]
 
 
 def test_pictures_of_other_kinds_are_counted_in_a_note(tmp_path):
     pictures.place(tmp_path, ["a/1.png", "b/2.png"])
     for name in ("a/3.bmp", "a/4.BMP", "b/5.tif", "b/6.gif", "b/notes.txt"):
         pictures.put(tmp_path / name, b"x")
-    found = data.load([str(tmp_path)])
+    found = loading.load([str(tmp_path)])
     assert len(found.labels) == 2
     counted = "5 files not read: .bmp x2, .gif x1, .tif x1, .txt x1 (only JPEG, PNG and DICOM are read)"
     assert counted in found.notes
     shutil.rmtree(tmp_path / "a")
     (tmp_path / "b" / "2.png").unlink()
     with pytest.raises(errors.InputError, match=r"Received: 3 files not read: \.gif x1, \.tif x1, \.txt x1"):
-        data.load([str(tmp_path)])
+        loading.load([str(tmp_path)])
 
 
 def test_a_table_gives_patients_attributes_and_parts(tmp_path):
@@ -95,7 +97,7 @@ def test_a_table_gives_patients_attributes_and_parts(tmp_path):
         ["x/2", "No Finding", "p2", "m", "006M", "lateral", "val"],
     ]
     header = ["Image Path", "Diagnosis", "Patient ID", "Sex", "Age", "View", "Split"]
-    found = data.load([write_table(tmp_path / "t.csv", rows, header)])
+    found = loading.load([write_table(tmp_path / "t.csv", rows, header)])
     assert found.class_names == ("No Finding", "Pneumonia")
     assert found.patients.tolist() == ["p1", "p2"]
     assert found.attributes["age"].tolist() == [63, 0.5]
@@ -110,20 +112,20 @@ def test_tsv_and_parquet_say_the_same_as_csv(tmp_path):
     table.to_csv(tmp_path / "t.tsv", index=False, sep="\t")
     table.to_parquet(tmp_path / "t.parquet")
     table.to_csv(tmp_path / "t.csv", index=False)
-    hashes = {data.load([str(tmp_path / f"t.{kind}")]).sha256 for kind in ("tsv", "csv", "parquet")}
+    hashes = {loading.load([str(tmp_path / f"t.{kind}")]).sha256 for kind in ("tsv", "csv", "parquet")}
     assert len(hashes) == 1
-    assert data.load([str(tmp_path / "t.tsv")]).class_names == ("0", "1")
+    assert loading.load([str(tmp_path / "t.tsv")]).class_names == ("0", "1")
 
 
 def test_columns_named_by_the_user_win_and_missing_ones_are_refused(tmp_path):
     pictures.place(tmp_path, ["1.png", "2.png"])
     path = write_table(tmp_path / "t.csv", [["1.png", "a", "u"], ["2.png", "b", "v"]], ["where", "what", "who"])
-    found = data.load([path], image_column="where", label_columns=("what",), patient_column="who")
+    found = loading.load([path], image_column="where", label_columns=("what",), patient_column="who")
     assert found.patients.tolist() == ["u", "v"]
     with pytest.raises(errors.InputError, match=r"--image-column.*Received: where, what, who"):
-        data.load([path], image_column="nowhere")
+        loading.load([path], image_column="nowhere")
     with pytest.raises(errors.InputError, match="--image-column"):
-        data.load([path])
+        loading.load([path])
 
 
 @pytest.mark.parametrize(("uncertain", "expected"), [("zeros", 0.0), ("ones", 1.0), ("ignore", np.nan)])
@@ -131,7 +133,7 @@ def test_columns_of_ones_and_zeros_are_findings_and_uncertain_is_what_was_asked_
     pictures.place(tmp_path, ["1.png", "2.png"])
     rows = [["1.png", "p", 40, 1, -1], ["2.png", "q", 50, 0, ""]]
     path = write_table(tmp_path / "t.csv", rows, ["image", "patient", "age", "edema", "mass"])
-    found = data.load([path], uncertain=uncertain)
+    found = loading.load([path], uncertain=uncertain)
     assert (found.task, found.class_names) == ("multi_label", ("edema", "mass"))
     np.testing.assert_array_equal(found.labels, np.array([[1, expected], [0, np.nan]], np.float32))
 
@@ -151,7 +153,7 @@ def nih(folder, *, labels=("Effusion|Mass", "No Finding", "Hernia")):
 
 
 def test_nih_gives_fourteen_findings_lists_and_boxes(tmp_path):
-    found = data.load([nih(tmp_path)])
+    found = loading.load([nih(tmp_path)])
     assert (found.task, len(found.class_names)) == ("multi_label", 14)
     said = [{name for name, value in zip(found.class_names, row, strict=True) if value} for row in found.labels]
     assert said == [{"Effusion", "Mass"}, set(), {"Hernia"}]
@@ -165,7 +167,7 @@ def test_nih_tells_the_patient_by_the_file_where_the_table_does_not(tmp_path):
     pictures.place(tmp_path, ["00000013_005.png", "scan.png"])
     rows = [["00000013_005.png", "Mass", ""], ["scan.png", "No Finding", ""]]
     write_table(tmp_path / "Data_Entry_2017.csv", rows, ["Image Index", "Finding Labels", "Patient ID"])
-    assert data.load([str(tmp_path)], label_columns=("Mass",)).patients.tolist() == ["13", "scan.png"]
+    assert loading.load([str(tmp_path)], label_columns=("Mass",)).patients.tolist() == ["13", "scan.png"]
 
 
 def test_a_damaged_table_of_boxes_is_refused(tmp_path):
@@ -176,15 +178,15 @@ def test_a_damaged_table_of_boxes_is_refused(tmp_path):
     ):
         (tmp_path / "BBox_List_2017.csv").write_text(content)
         with pytest.raises(errors.InputError, match=rf"BBox_List_2017\.csv.*{message}"):
-            data.load([str(tmp_path)])
+            loading.load([str(tmp_path)])
 
 
 def test_one_finding_of_nih_makes_two_classes(tmp_path):
-    found = data.load([nih(tmp_path)], label_columns=("Mass",))
+    found = loading.load([nih(tmp_path)], label_columns=("Mass",))
     assert found.class_names == ("no Mass", "Mass")
     assert found.labels[:, 1].tolist() == [1, 0, 0]
     with pytest.raises(errors.InputError, match="Received: 'Gout'"):
-        data.load([str(tmp_path)], label_columns=("Gout",))
+        loading.load([str(tmp_path)], label_columns=("Gout",))
 
 
 def chexpert(folder):
@@ -202,7 +204,7 @@ def chexpert(folder):
 
 @pytest.mark.parametrize(("uncertain", "expected"), [("zeros", 0.0), ("ones", 1.0), ("ignore", np.nan)])
 def test_chexpert_reads_uncertain_labels_as_asked_and_blank_ones_as_absent(tmp_path, uncertain, expected):
-    found = data.load([chexpert(tmp_path)], uncertain=uncertain, label_columns=("Pneumonia", "Edema"))
+    found = loading.load([chexpert(tmp_path)], uncertain=uncertain, label_columns=("Pneumonia", "Edema"))
     np.testing.assert_array_equal(found.labels, np.array([[1, expected], [expected, 0], [0, 1]], np.float32))
     assert found.patients.tolist() == ["patient00001", "patient00002", "patient64541"]
     assert found.attributes["view"].tolist() == ["AP", "PA", "LATERAL"]
@@ -210,7 +212,7 @@ def test_chexpert_reads_uncertain_labels_as_asked_and_blank_ones_as_absent(tmp_p
 
 
 def test_one_finding_of_chexpert_leaves_out_images_that_are_uncertain(tmp_path):
-    found = data.load([chexpert(tmp_path)], label_columns=("Pneumonia",))
+    found = loading.load([chexpert(tmp_path)], label_columns=("Pneumonia",))
     assert found.labels[:, 1].tolist() == [1, 0]
     assert any("1 images are not used" in note for note in found.notes)
 
@@ -222,7 +224,7 @@ def test_medmnist_reads_gray_and_colour_with_their_parts(tmp_path):
         arrays[f"{part}_images"] = random.integers(0, 256, (rows, 28, 28, 3), dtype=np.uint8)
         arrays[f"{part}_labels"] = np.arange(rows)[:, np.newaxis] % 2
     np.savez(tmp_path / "pneumoniamnist.npz", **arrays)
-    found = data.load([str(tmp_path / "pneumoniamnist.npz")])
+    found = loading.load([str(tmp_path / "pneumoniamnist.npz")])
     assert found.class_names == ("normal", "pneumonia")
     assert found.fixed_parts.tolist() == ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
     assert found.images.names[5] == "val_images[1]"
@@ -233,7 +235,7 @@ def test_medmnist_reads_gray_and_colour_with_their_parts(tmp_path):
 def test_the_classes_of_breastmnist_are_put_in_order(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), dtype=np.uint8)
     np.savez(tmp_path / "breastmnist.npz", train_images=images, train_labels=[[0], [1]])
-    found = data.load([str(tmp_path / "breastmnist.npz")])
+    found = loading.load([str(tmp_path / "breastmnist.npz")])
     assert found.class_names == ("normal or benign", "malignant")
     assert found.labels.tolist() == [[0, 1], [1, 0]]
 
@@ -244,7 +246,7 @@ def test_chestmnist_is_read_as_fourteen_findings(tmp_path):
     np.savez(
         tmp_path / "chestmnist.npz", train_images=random.integers(0, 256, (3, 28, 28), np.uint8), train_labels=said
     )
-    found = data.load([str(tmp_path / "chestmnist.npz")])
+    found = loading.load([str(tmp_path / "chestmnist.npz")])
     assert found.task == "multi_label"
     assert (found.class_names[0], found.class_names[13]) == ("Atelectasis", "Hernia")
     np.testing.assert_array_equal(found.labels, said)
@@ -270,24 +272,24 @@ def test_labels_of_medmnist_that_are_no_class_are_refused(tmp_path, name, said, 
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
     np.savez(tmp_path / f"{name}.npz", train_images=images, train_labels=said)
     with pytest.raises(errors.InputError, match=message):
-        data.load([str(tmp_path / f"{name}.npz")])
+        loading.load([str(tmp_path / f"{name}.npz")])
 
 
 def test_medmnist_may_have_an_empty_part_and_unknown_findings(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), dtype=np.uint8)
     empty = {"val_images": images[:0], "val_labels": np.zeros((0, 1))}
     np.savez(tmp_path / "some.npz", train_images=images, train_labels=[[0, np.nan], [1, 1]], **empty)
-    found = data.load([str(tmp_path / "some.npz")])
+    found = loading.load([str(tmp_path / "some.npz")])
     np.testing.assert_array_equal(found.labels, np.array([[0, np.nan], [1, 1]], np.float32))
     np.savez(tmp_path / "flat.npz", train_images=images[0, 0], train_labels=[0])
     with pytest.raises(errors.InputError, match=r"train_images: expected \(images, height, width\).*Received: \(28,\)"):
-        data.load([str(tmp_path / "flat.npz")])
+        loading.load([str(tmp_path / "flat.npz")])
 
 
 def test_several_classes_keep_the_order_of_their_numbers(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 3), dtype=np.uint8)
     np.savez(tmp_path / "dermamnist_64.npz", train_images=images, train_labels=[[6], [2], [0]])
-    found = data.load([str(tmp_path / "dermamnist_64.npz")])
+    found = loading.load([str(tmp_path / "dermamnist_64.npz")])
     assert found.class_names == ("actinic keratosis", "benign keratosis", "vascular lesion")
 
 
@@ -295,19 +297,19 @@ def test_a_public_set_is_read_by_its_name(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), dtype=np.uint8)
     np.savez(tmp_path / "pneumoniamnist.npz", train_images=images, train_labels=[[0], [1]])
     monkeypatch.setattr(download, "fetch", lambda name: tmp_path / f"{name}.npz")
-    assert data.load(["pneumoniamnist"]).class_names == ("normal", "pneumonia")
+    assert loading.load(["pneumoniamnist"]).class_names == ("normal", "pneumonia")
 
 
 @pytest.mark.parametrize("name", ["kermany", "nih", "chexpert"])
 def test_sets_that_a_person_must_ask_for_come_with_directions(name):
     with pytest.raises(errors.InputError, match=rf"{name}: .*Get it from https://"):
-        data.load([name])
+        loading.load([name])
 
 
 def test_an_npz_of_something_else_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
     with pytest.raises(errors.InputError, match=r"train_images.*Received: weights"):
-        data.load([str(tmp_path / "other.npz")])
+        loading.load([str(tmp_path / "other.npz")])
 
 
 @pytest.mark.parametrize(
@@ -328,8 +330,8 @@ def test_a_bad_file_is_refused_by_name_or_set_aside(tmp_path, content, reason):
     kermany(tmp_path)
     pictures.put(tmp_path / "NORMAL" / "bad.png", content)
     with pytest.raises(errors.InputError, match=rf"1 of 9 images cannot be used.*NORMAL/bad.png, row \d: {reason}"):
-        data.load([str(tmp_path)])
-    found = data.load([str(tmp_path)], skip_bad=True, quarantine=tmp_path / "quarantine.csv")
+        loading.load([str(tmp_path)])
+    found = loading.load([str(tmp_path)], skip_bad=True, quarantine=tmp_path / "quarantine.csv")
     assert (len(found.labels), found.quarantined) == (8, 1)
     aside = pd.read_csv(tmp_path / "quarantine.csv")
     assert list(aside.columns) == ["file", "row", "reason", "image"]
@@ -342,7 +344,7 @@ def test_damage_inside_a_file_is_found_when_bad_files_are_to_be_set_aside(tmp_pa
     whole = pictures.encoded(0)
     middle = whole.index(b"IDAT") + 10
     pictures.put(tmp_path / "NORMAL" / "bad.png", whole[:middle] + bytes(40) + whole[middle + 40 :])
-    found = data.load([str(tmp_path)], skip_bad=True, quarantine=tmp_path / "quarantine.csv")
+    found = loading.load([str(tmp_path)], skip_bad=True, quarantine=tmp_path / "quarantine.csv")
     assert found.quarantined == 1
     assert "cannot be decoded" in pd.read_csv(tmp_path / "quarantine.csv")["reason"][0]
 
@@ -372,27 +374,27 @@ def test_dicom_gives_patient_attributes_and_pixels_from_folders_and_tables(tmp_p
     known = {"PatientID": "A7", "PatientSex": "F", "PatientAge": "061Y", "ViewPosition": "AP"}
     pixels = write_dicom(tmp_path / "ill" / "one.dcm", 1, **known)
     write_dicom(tmp_path / "normal" / "two", 2, PatientID="B8")
-    found = data.load([str(tmp_path)])
+    found = loading.load([str(tmp_path)])
     assert found.class_names == ("normal", "ill")
     assert found.patients.tolist() == ["A7", "B8"]
     assert found.attributes.iloc[0].to_dict() == {"sex": "F", "age": 61.0, "view": "AP"}
     low, high = int(pixels.min()), int(pixels.max())
     np.testing.assert_allclose(found.images.read(0)[:, :, 0], (pixels - low) / (high - low), atol=1e-6)
     path = write_table(tmp_path / "t.csv", [["ill/one.dcm", "ill"], ["normal/two", "normal"]], ["image", "label"])
-    assert data.load([path]).patients.tolist() == ["A7", "B8"]
-    split, _ = data.split(found, fractions=(1.0, 0.0, 0.0), seed=0)
+    assert loading.load([path]).patients.tolist() == ["A7", "B8"]
+    split, _ = loading.split(found, fractions=(0.98, 0.01, 0.01), seed=0)
     data.write(found, data.frame(found, split), tmp_path / "copy")
-    assert pictures.decoded(data.load([str(tmp_path / "copy")]).images.read(0)).max() == 65535
+    assert pictures.decoded(loading.load([str(tmp_path / "copy")]).images.read(0)).max() == 65535
 
 
 def test_dicom_of_several_frames_is_set_aside_or_refused_when_read(tmp_path):
     write_dicom(tmp_path / "ill" / "one.dcm", 1)
     write_dicom(tmp_path / "normal" / "two.dcm", 2)
     write_dicom(tmp_path / "normal" / "film.dcm", 3, NumberOfFrames=3)
-    found = data.load([str(tmp_path)], skip_bad=True, quarantine=tmp_path / "quarantine.csv")
+    found = loading.load([str(tmp_path)], skip_bad=True, quarantine=tmp_path / "quarantine.csv")
     assert "3 frames" in pd.read_csv(tmp_path / "quarantine.csv")["reason"][0]
     assert len(found.labels) == 2
-    whole = data.load([str(tmp_path)])
+    whole = loading.load([str(tmp_path)])
     with pytest.raises(errors.InputError, match=r"normal/film\.dcm.*3 frames"):
         whole.images.read(whole.images.names.tolist().index("normal/film.dcm"))
     streamed = [item for _, items in data.iterate_images([tmp_path], chunk_rows=2) for item in items]
@@ -401,9 +403,9 @@ def test_dicom_of_several_frames_is_set_aside_or_refused_when_read(tmp_path):
 
 def test_images_that_a_generator_drew_are_known_as_synthetic(tmp_path):
     source = pictures.place(tmp_path, ["a/1.png", "b/2.png"])
-    assert not data.load([source]).synthetic
+    assert not loading.load([source]).synthetic
     pictures.put(tmp_path / "synthetic.json", b"{}")
-    assert data.load([source]).synthetic
+    assert loading.load([source]).synthetic
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -449,7 +451,7 @@ def test_a_progressive_jpeg_with_a_comment_is_whole():
 def test_a_table_with_a_fault_is_refused_with_its_row(tmp_path, rows, message):
     pictures.place(tmp_path, ["1.png", "2.png"])
     with pytest.raises(errors.InputError, match=message):
-        data.load([write_table(tmp_path / "t.csv", rows, ["image", "label"])])
+        loading.load([write_table(tmp_path / "t.csv", rows, ["image", "label"])])
 
 
 @pytest.mark.parametrize("said", ["NA", "nan", "N/A", "<NA>", "NULL", "  "])
@@ -457,12 +459,12 @@ def test_what_programs_write_for_nothing_is_a_missing_label_and_no_class(tmp_pat
     pictures.place(tmp_path, ["1.png", "2.png", "3.png"])
     rows = [["1.png", "ill"], ["2.png", "well"], ["3.png", said]]
     with pytest.raises(errors.InputError, match=r"1 of 3 images.*row 4: missing label"):
-        data.load([write_table(tmp_path / "t.csv", rows, ["image", "label"])])
+        loading.load([write_table(tmp_path / "t.csv", rows, ["image", "label"])])
 
 
 def test_a_folder_called_nan_is_no_class(tmp_path):
     with pytest.raises(errors.InputError, match=r"1 of 3 images.*NaN/3\.png, row 1: missing label"):
-        data.load([pictures.place(tmp_path, ["ill/1.png", "well/2.png", "NaN/3.png"])])
+        loading.load([pictures.place(tmp_path, ["ill/1.png", "well/2.png", "NaN/3.png"])])
 
 
 def test_rows_of_another_width_are_bad_rows_with_their_line(tmp_path):
@@ -472,8 +474,8 @@ def test_rows_of_another_width_are_bad_rows_with_their_line(tmp_path):
     with pytest.raises(
         errors.InputError, match=r"2 of 5 .*row 3: 2 fields instead of 3.*; .*row 4: 4 fields instead of 3"
     ):
-        data.load([str(path)])
-    found = data.load([str(path)], skip_bad=True, quarantine=tmp_path / "quarantine.csv")
+        loading.load([str(path)])
+    found = loading.load([str(path)], skip_bad=True, quarantine=tmp_path / "quarantine.csv")
     assert found.rows.tolist() == [2, 6, 7]
     assert pd.read_csv(tmp_path / "quarantine.csv")["image"].tolist() == ["2.png,b", "3.png,x,b,q"]
 
@@ -485,9 +487,9 @@ def test_a_quotation_mark_that_is_not_closed_costs_its_row_and_is_said_briefly(t
     others = f"2.png,b,q,{'x' * 5000}\n3.png,c,r,\n" * 30
     path = pictures.put(tmp_path / "t.csv", f"image,label,patient,remark\n{line},\n{others}".encode())
     with pytest.raises(errors.InputError, match="row 2: ") as caught:
-        data.load([str(path)])
+        loading.load([str(path)])
     assert len(str(caught.value)) < 1000
-    found = data.load([str(path)], skip_bad=True)
+    found = loading.load([str(path)], skip_bad=True)
     assert found.images.names.tolist() == ["2.png", "3.png"]
 
 
@@ -496,13 +498,13 @@ def test_a_label_that_swallowed_rows_is_no_class(tmp_path):
     swallowed = b'image,label\n1.png,"a\n2.png,b\n"\n2.png,b\n3.png,a\n'
     path = pictures.put(tmp_path / "t.csv", swallowed)
     with pytest.raises(errors.InputError, match=r"row 2: the label 'a\.\.\.' has several lines"):
-        data.load([str(path)])
+        loading.load([str(path)])
 
 
 def test_a_name_too_long_for_the_file_system_is_a_missing_image(tmp_path):
     pictures.place(tmp_path, ["1.png"])
     with pytest.raises(errors.InputError, match=r"row 3: no such image: 'xxx.*xx\.\.\.'"):
-        data.load([write_table(tmp_path / "t.csv", [["1.png", "a"], ["x" * 5000, "b"]], ["image", "label"])])
+        loading.load([write_table(tmp_path / "t.csv", [["1.png", "a"], ["x" * 5000, "b"]], ["image", "label"])])
 
 
 def test_a_patient_that_the_table_does_not_name_is_sought_in_the_file_and_counted(tmp_path):
@@ -510,7 +512,7 @@ def test_a_patient_that_the_table_does_not_name_is_sought_in_the_file_and_counte
     pictures.place(tmp_path, names)
     write_dicom(tmp_path / "d.dcm", 1, PatientID="A7")
     rows = list(zip([*names, "d.dcm"], "abaab", ["", "p1", " ", "NaN", "unknown"], strict=True))
-    found = data.load([write_table(tmp_path / "t.csv", rows, ["image", "label", "patient"])])
+    found = loading.load([write_table(tmp_path / "t.csv", rows, ["image", "label", "patient"])])
     assert found.patients.tolist() == ["person12", "p1", "b.jpeg", "c.jpeg", "A7"]
     assert [note for note in found.notes if "patient of 2 images is not known" in note]
 
@@ -518,7 +520,7 @@ def test_a_patient_that_the_table_does_not_name_is_sought_in_the_file_and_counte
 def test_an_image_listed_twice_counts_once_and_keeps_its_patient(tmp_path):
     pictures.place(tmp_path, ["1.png", "2.png", "3.png"])
     rows = [["1.png", "a", ""], ["2.png", "b", "q"], ["./1.png", "A", "p"], ["2.png", "b", "q"], ["3.png", "b", ""]]
-    found = data.load([write_table(tmp_path / "t.csv", rows, ["image", "label", "patient"])])
+    found = loading.load([write_table(tmp_path / "t.csv", rows, ["image", "label", "patient"])])
     assert found.rows.tolist() == [3, 4, 6]
     assert found.patients.tolist() == ["q", "p", "3.png"]
     assert any("2 rows list an image again" in note for note in found.notes)
@@ -528,13 +530,13 @@ def test_an_image_listed_with_two_patients_is_refused(tmp_path):
     pictures.place(tmp_path, ["1.png", "2.png"])
     rows = [["1.png", "a", "p"], ["2.png", "b", "q"], ["1.png", "a", "r"]]
     with pytest.raises(errors.InputError, match=r"2 of 3 .*row 2: the same image also occurs with another patient"):
-        data.load([write_table(tmp_path / "t.csv", rows, ["image", "label", "patient"])])
+        loading.load([write_table(tmp_path / "t.csv", rows, ["image", "label", "patient"])])
 
 
 def test_a_finding_that_no_image_is_known_to_have_is_noted(tmp_path):
     pictures.place(tmp_path, ["1.png", "2.png"])
     rows = [["1.png", 1, 0, "NA"], ["2.png", 0, 0, 1]]
-    found = data.load([write_table(tmp_path / "t.csv", rows, ["image", "edema", "mass", "hernia"])])
+    found = loading.load([write_table(tmp_path / "t.csv", rows, ["image", "edema", "mass", "hernia"])])
     np.testing.assert_array_equal(found.labels, np.array([[1, 0, np.nan], [0, 0, 1]], np.float32))
     assert [note for note in found.notes if "no image is known to show mass:" in note]
 
@@ -554,16 +556,16 @@ def test_a_finding_that_no_image_is_known_to_have_is_noted(tmp_path):
 def test_a_table_that_cannot_be_read_is_refused(tmp_path, content):
     path = pictures.put(tmp_path / "t.csv", content)
     with pytest.raises(errors.InputError, match=r"t\.csv"):
-        data.load([str(path)])
+        loading.load([str(path)])
 
 
 def test_a_source_that_is_not_there_or_holds_nothing_is_refused(tmp_path):
     with pytest.raises(errors.InputError, match="Received: none of these"):
-        data.load([str(tmp_path / "nowhere")])
+        loading.load([str(tmp_path / "nowhere")])
     with pytest.raises(errors.InputError, match="Received: none"):
-        data.load([str(tmp_path)])
+        loading.load([str(tmp_path)])
     with pytest.raises(errors.InputError, match="Received: another file"):
-        data.load([str(pictures.put(tmp_path / "x.bin", b"12345"))])
+        loading.load([str(pictures.put(tmp_path / "x.bin", b"12345"))])
 
 
 @pytest.mark.parametrize(
@@ -612,4 +614,4 @@ def test_any_npz_is_read_or_refused(tmp_path, noise, at):
     content = (tmp_path / "any.npz").read_bytes()
     path = pictures.put(tmp_path / "any.npz", content[:at] + noise + content[at + len(noise) :])
     with contextlib.suppress(errors.InputError):
-        data.load([str(path)])
+        loading.load([str(path)])

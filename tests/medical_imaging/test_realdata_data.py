@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from apps.medical_imaging import data
+from tests.medical_imaging import loading
 
 FOLDER = os.environ.get("FIELDNETS_REAL_DATA")
 pytestmark = [
@@ -20,7 +20,7 @@ def kermany(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kermany")
     with zipfile.ZipFile(pathlib.Path(FOLDER or "") / "xray" / "kermany_train_224.zip") as archive:
         archive.extractall(folder)
-    return data.load([str(folder)])
+    return loading.load([str(folder)])
 
 
 def test_every_image_has_its_class_and_patient(kermany):
@@ -32,7 +32,7 @@ def test_every_image_has_its_class_and_patient(kermany):
 
 
 def test_the_split_keeps_patients_and_copies_apart(kermany):
-    split, certificate = data.split(kermany, fractions=(0.73, 0.12, 0.15), seed=0)
+    split, certificate = loading.split(kermany, fractions=(0.73, 0.12, 0.15), seed=0)
     parts = {}
     for patient, part in zip(kermany.patients, split.part, strict=True):
         parts.setdefault(patient, set()).add(part)

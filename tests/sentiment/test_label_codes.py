@@ -9,6 +9,7 @@ import pytest
 from apps.sentiment import __main__, data
 from apps.sentiment.readers import labels
 from shared import errors
+from tests.sentiment import loading
 
 POLAR = ("negative", "positive")
 
@@ -42,11 +43,11 @@ def names_of(reviews: data.Reviews) -> list[str]:
 def test_other_data_are_read_by_the_code_of_the_run(
     tmp_path: pathlib.Path, trained: list[str], other: list[str], expected: list[str]
 ) -> None:
-    own = data.load([table(tmp_path / "own.csv", trained)])
+    own = loading.load([table(tmp_path / "own.csv", trained)])
     recorded = labels.Code.from_json(json.loads(json.dumps(own.code.to_json())))
-    again = data.load([str(tmp_path / "own.csv")], code=recorded)
+    again = loading.load([str(tmp_path / "own.csv")], code=recorded)
     assert (names_of(again), again.class_names, again.ordinal) == (names_of(own), own.class_names, own.ordinal)
-    reviews = data.load([table(tmp_path / "other.csv", other)], code=recorded, class_names=own.class_names)
+    reviews = loading.load([table(tmp_path / "other.csv", other)], code=recorded, class_names=own.class_names)
     assert names_of(reviews) == expected
 
 
@@ -66,33 +67,33 @@ def test_other_data_are_read_by_the_code_of_the_run(
 def test_labels_that_fit_no_class_of_the_run_or_two_codes_are_refused_with_counts_and_a_way_out(
     tmp_path: pathlib.Path, trained: list[str], other: list[str], column: str
 ) -> None:
-    own = data.load([table(tmp_path / "own.csv", trained * 5)])
+    own = loading.load([table(tmp_path / "own.csv", trained * 5)])
     path = table(tmp_path / "other.csv", other * 5, column)
     for skip_bad in (False, True):
         with pytest.raises(errors.InputError, match=r"other.csv, column '\w+'.* \(\d+ rows\).*--label-code"):
-            data.load([path], code=own.code, class_names=own.class_names, skip_bad=skip_bad)
+            loading.load([path], code=own.code, class_names=own.class_names, skip_bad=skip_bad)
 
 
 def test_label_code_settles_what_labels_mean(tmp_path: pathlib.Path) -> None:
-    own = data.load([table(tmp_path / "own.csv", ["0", "1"] * 5)])
+    own = loading.load([table(tmp_path / "own.csv", ["0", "1"] * 5)])
     other = table(tmp_path / "other.csv", ["1", "2"] * 5)
     known = {"code": own.code, "class_names": own.class_names}
-    assert names_of(data.load([other], label_code="1=negative,2=positive", **known)) == ["negative", "positive"] * 5
+    assert names_of(loading.load([other], label_code="1=negative,2=positive", **known)) == ["negative", "positive"] * 5
     with pytest.raises(errors.InputError, match=r"classes of the run \(negative, positive\)\. Received: bad"):
-        data.load([other], label_code="1=bad,2=positive", **known)
+        loading.load([other], label_code="1=bad,2=positive", **known)
     stars = table(tmp_path / "stars.csv", ["1", "2", "4", "5"] * 5, "stars")
-    told = data.load([stars], label_code="1=negative,2=negative,4=positive,5=positive")
+    told = loading.load([stars], label_code="1=negative,2=negative,4=positive,5=positive")
     assert names_of(told) == ["negative", "negative", "positive", "positive"] * 5
     for wrong in ("1", "1=negative,", "=x", "1=a,1=b"):
         with pytest.raises(errors.InputError, match="--label-code: expected each label once"):
-            data.load([other], label_code=wrong)
+            loading.load([other], label_code=wrong)
 
 
 def test_a_part_of_a_code_beside_the_whole_of_it_is_read_as_the_whole(tmp_path: pathlib.Path) -> None:
     whole = table(tmp_path / "whole.csv", ["-1", "0", "1"] * 4)
     part = table(tmp_path / "part.csv", ["0", "1"] * 2)
     for order in ([whole, part], [part, whole]):
-        found = names_of(data.load(order))
+        found = names_of(loading.load(order))
         assert (found.count("negative"), found.count("neutral"), found.count("positive")) == (4, 6, 6)
 
 
@@ -104,9 +105,9 @@ def test_labels_that_fit_two_codes_are_refused_in_training_unless_said(
 ) -> None:
     paths = [table(tmp_path / f"{number}.csv", each * 3) for number, each in enumerate(values)]
     with pytest.raises(errors.InputError, match="--label-code="):
-        data.load(paths)
+        loading.load(paths)
     said = ",".join(f"{label}={label}" for label in sorted({label for each in values for label in each}))
-    assert data.load(paths, label_code=said).ordinal
+    assert loading.load(paths, label_code=said).ordinal
 
 
 @pytest.mark.parametrize(
@@ -127,18 +128,18 @@ def test_labels_that_fit_two_codes_are_refused_in_training_unless_said(
 def test_ratings_are_known_by_the_name_of_their_column_and_its_range(
     tmp_path: pathlib.Path, column: str, values: list[str], names: tuple[str, ...], ordinal: bool
 ) -> None:
-    reviews = data.load([table(tmp_path / "a.csv", values * 3, column)])
+    reviews = loading.load([table(tmp_path / "a.csv", values * 3, column)])
     assert (reviews.class_names, reviews.ordinal) == (names, ordinal)
 
 
 def test_ratings_of_two_scales_are_told(tmp_path: pathlib.Path) -> None:
     five = table(tmp_path / "five.csv", ["1", "5"] * 3, "stars")
     ten = table(tmp_path / "ten.csv", ["1", "10"] * 3, "stars")
-    assert any("column 'stars' up to 10" in note for note in data.load([five, ten]).notes)
+    assert any("column 'stars' up to 10" in note for note in loading.load([five, ten]).notes)
 
 
 def test_a_run_that_records_no_code_is_read_by_the_first_that_fits_and_says_so(tmp_path: pathlib.Path) -> None:
-    reviews = data.load([table(tmp_path / "a.csv", ["1"] * 3)], class_names=POLAR)
+    reviews = loading.load([table(tmp_path / "a.csv", ["1"] * 3)], class_names=POLAR)
     assert names_of(reviews) == ["positive"] * 3
     assert any("records no label code" in note for note in reviews.notes)
 
@@ -162,13 +163,13 @@ def test_data_says_the_role_of_every_column(tmp_path: pathlib.Path, capsys: pyte
 def test_one_cell_of_the_label_column_that_is_no_label_is_named(tmp_path: pathlib.Path, value: str) -> None:
     path = table(tmp_path / "a.csv", ["0", "1"] * 50 + [value])
     with pytest.raises(errors.InputError, match=r"a.csv, row 102: (unknown label|missing label)"):
-        data.load([path])
+        loading.load([path])
 
 
 def test_a_label_column_of_no_labels_is_named_with_its_first_rows(tmp_path: pathlib.Path) -> None:
     path = table(tmp_path / "a.csv", ["joy", "fear", "rage", "calm"], "sentiment")
     with pytest.raises(errors.InputError, match=r"column 'sentiment'.*'joy' first in a.csv, row 2.*--label-column"):
-        data.load([path])
+        loading.load([path])
 
 
 def test_scores_of_many_different_values_are_no_ratings() -> None:

@@ -1,6 +1,6 @@
 """Scoring files: no row is lost, unreadable ones are set aside, and a resumed call must be the same call."""
 
-import argparse
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from apps.sentiment import predict
-from shared import errors
+from apps.sentiment import config, predict
+from shared import errors, verbs
+from tests import helpers
 
 BROKEN = b"text,stars\nfine,1\ncaf\xe9,2\na,b,c\n,4\nlast,5\n"
 
@@ -23,25 +24,22 @@ def answer(texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
 
 
 @pytest.fixture
-def arguments(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
+def options(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> verbs.PredictOptions:
     monkeypatch.setattr(predict, "_open", lambda _: (answer, ("negative", "positive"), {"model": "toy"}))
     (tmp_path / "in.csv").write_bytes(BROKEN)
-    return argparse.Namespace(
-        input=[tmp_path / "in.csv"], output=tmp_path / "out.csv", resume=False, overwrite=False, chunk_rows=2
-    )
+    return helpers.predict_options([tmp_path / "in.csv"], tmp_path / "out.csv", config.Config(skip_bad=True))
 
 
-def test_an_unreadable_row_stops_the_call_and_is_named(arguments: argparse.Namespace) -> None:
+def test_an_unreadable_row_stops_the_call_and_is_named(options: verbs.PredictOptions) -> None:
     with pytest.raises(errors.InputError, match=r"in.csv, row 3: .*byte 0xe9.*--skip-bad"):
-        predict.predict(arguments)
-    assert not arguments.output.exists()
+        predict.predict(dataclasses.replace(options, settings=config.Config()))
+    assert not options.output.exists()
 
 
-def test_skip_bad_scores_the_other_rows_and_sets_the_unreadable_ones_aside(arguments: argparse.Namespace) -> None:
-    arguments.skip_bad = True
-    said = predict.predict(arguments)
+def test_skip_bad_scores_the_other_rows_and_sets_the_unreadable_ones_aside(options: verbs.PredictOptions) -> None:
+    said = predict.predict(options)
     assert (said["rows"], said["quarantined_rows"]) == (3, 2)
-    scores = pd.read_csv(arguments.output)
+    scores = pd.read_csv(options.output)
     assert scores["row"].tolist() == [2, 5, 6]
     assert scores["score_positive"].tolist() == [0.04, 0.0, 0.04]
     aside = pd.read_csv(said["quarantine"])
@@ -49,25 +47,23 @@ def test_skip_bad_scores_the_other_rows_and_sets_the_unreadable_ones_aside(argum
     assert aside["text"].tolist() == ["caf\\udce9", "a,b,c"]
 
 
-def test_without_bad_rows_there_is_no_quarantine_file(arguments: argparse.Namespace) -> None:
-    arguments.skip_bad = True
-    arguments.input[0].write_text("text\nfine\n")
-    assert "quarantine" not in predict.predict(arguments)
-    assert not list(arguments.output.parent.glob("*quarantine*"))
+def test_without_bad_rows_there_is_no_quarantine_file(options: verbs.PredictOptions) -> None:
+    options.input[0].write_text("text\nfine\n")
+    assert "quarantine" not in predict.predict(options)
+    assert not list(options.output.parent.glob("*quarantine*"))
 
 
 @pytest.mark.parametrize("change", [{"text_column": "stars"}, {"skip_bad": False}, {"data_format": "lines"}])
 def test_a_resumed_call_that_would_read_other_texts_is_refused(
-    arguments: argparse.Namespace, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    options: verbs.PredictOptions, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    arguments.skip_bad = True
     with monkeypatch.context() as patched:
         patched.setattr(predict, "score", killed)
         with pytest.raises(KeyboardInterrupt):
-            predict.predict(arguments)
-    vars(arguments).update(change, resume=True)
+            predict.predict(options)
+    again = dataclasses.replace(options, resume=True, settings=options.settings.replace(change))
     with pytest.raises(errors.InputError, match=f"another {next(iter(change))}"):
-        predict.predict(arguments)
+        predict.predict(again)

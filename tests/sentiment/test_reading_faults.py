@@ -1,6 +1,5 @@
 """Other people's files: nothing of them is lost, merged or called by another's name without a word."""
 
-import argparse
 import csv
 import io
 import json
@@ -16,9 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from apps.sentiment import __main__, data, predict
+from apps.sentiment import __main__, config, data, predict
 from apps.sentiment.grouping import partition
 from shared import errors
+from tests import helpers
+from tests.sentiment import loading
 
 NAMES = ["NA", "null", "None", "nan", "N/A", "NULL"]
 
@@ -66,7 +67,7 @@ def test_a_mark_that_is_not_closed_loses_no_row_of_predict_and_none_of_data(
     assert len(kept) + len(aside) in (content.count("\n") - 1, content.count("\n") - 2)
     if "label" in content:
         with pytest.raises(errors.InputError, match=r"a.csv, row \d: .*quotation mark"):
-            data.load([str(path)])
+            loading.load([str(path)])
 
 
 @pytest.mark.parametrize("header", [["text"], ["id", "text"], ["text", "label"], ["id", "title", "text", "label"]])
@@ -89,7 +90,7 @@ def test_reviews_with_line_breaks_commas_and_marks_are_read_whole(tmp_path: path
     pd.DataFrame(columns)[header].to_csv(tmp_path / "a.csv", index=False)
     assert texts_of(tmp_path / "a.csv") == texts
     if "label" in header:
-        assert data.load([str(tmp_path / "a.csv")]).texts.tolist() == texts
+        assert loading.load([str(tmp_path / "a.csv")]).texts.tolist() == texts
 
 
 def test_whether_marks_in_a_tsv_are_text_is_decided_on_all_of_it(tmp_path: pathlib.Path) -> None:
@@ -100,14 +101,14 @@ def test_whether_marks_in_a_tsv_are_text_is_decided_on_all_of_it(tmp_path: pathl
     path.write_text("label\ttext\n" + "\n".join(lines) + "\n")
     assert path.stat().st_size > 1 << 20
     assert len(texts_of(path)) == 30_000
-    reviews = data.load([str(path)])
+    reviews = loading.load([str(path)])
     assert reviews.texts[20_000:20_002].tolist() == ['"great stuff', 'is dull"']
     assert any("quotation marks are text" in note for note in reviews.notes)
 
 
 def test_a_header_may_be_quoted_and_hold_the_delimiter(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.csv").write_text('\ufeff"TEXT","label","a;b;c"\n"x, y",1,z\n"w",0,z\n', encoding="utf-8")
-    assert data.load([str(tmp_path / "a.csv")]).texts.tolist() == ["x, y", "w"]
+    assert loading.load([str(tmp_path / "a.csv")]).texts.tolist() == ["x, y", "w"]
 
 
 # Words for nothing
@@ -120,7 +121,7 @@ def test_words_for_nothing_are_texts_whatever_the_format(tmp_path: pathlib.Path)
     frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
     frame.to_parquet(tmp_path / "a.parquet")
     for name in ("a.csv", "a.tsv", "a.jsonl", "a.parquet"):
-        assert data.load([str(tmp_path / name)]).texts.tolist() == NAMES, name
+        assert loading.load([str(tmp_path / name)]).texts.tolist() == NAMES, name
         assert texts_of(tmp_path / name) == NAMES, name
 
 
@@ -142,14 +143,14 @@ def test_texts_and_labels_of_any_type_of_string_are_read(tmp_path: pathlib.Path,
     cells = pa.array(["fine café", "bad", "good"]).cast(kind)
     label = pa.array(["pos", "neg", "pos"]).cast(kind)
     pyarrow.parquet.write_table(pa.table({"text": cells, "label": label}), tmp_path / "a.parquet")
-    reviews = data.load([str(tmp_path / "a.parquet")])
+    reviews = loading.load([str(tmp_path / "a.parquet")])
     assert (reviews.texts.tolist(), reviews.labels.tolist()) == (["fine café", "bad", "good"], [1, 0, 1])
 
 
 @pytest.mark.parametrize("values", [[1, 2], [True, False], [1.5, 2.5], [["a"], ["b"]], [{"a": 1}, {"a": 2}]])
 def test_columns_of_other_types_are_no_text_and_are_named(tmp_path: pathlib.Path, values: list[Any]) -> None:
     pyarrow.parquet.write_table(pa.table({"text": values, "label": [0, 1]}), tmp_path / "a.parquet")
-    for read in (lambda path: data.load([str(path)]), texts_of):
+    for read in (lambda path: loading.load([str(path)]), texts_of):
         with pytest.raises(
             errors.InputError, match=r"a.parquet: column 'text': expected text. Received: .*--text-column"
         ):
@@ -157,7 +158,7 @@ def test_columns_of_other_types_are_no_text_and_are_named(tmp_path: pathlib.Path
     pyarrow.parquet.write_table(pa.table({"text": ["x", "y"], "label": values}), tmp_path / "b.parquet")
     if isinstance(values[0], list | dict):
         with pytest.raises(errors.InputError, match="column 'label': expected"):
-            data.load([str(tmp_path / "b.parquet")])
+            loading.load([str(tmp_path / "b.parquet")])
 
 
 def test_bytes_of_parquet_that_are_no_text_are_named_by_row(tmp_path: pathlib.Path) -> None:
@@ -166,7 +167,7 @@ def test_bytes_of_parquet_that_are_no_text_are_named_by_row(tmp_path: pathlib.Pa
         path = tmp_path / f"{number}.parquet"
         pyarrow.parquet.write_table(pa.table({"text": column, "label": [0, 1]}), path)
         with pytest.raises(errors.InputError, match="row 2: not valid UTF-8: byte 0xe9"):
-            data.load([str(path)])
+            loading.load([str(path)])
         with pytest.raises(errors.InputError, match=r"row 2: .*byte 0xe9"):
             texts_of(path)
 
@@ -187,13 +188,13 @@ def test_tables_and_json_lines_are_read_in_every_unicode_encoding(tmp_path: path
     )
     (tmp_path / "a.txt").write_bytes("1 Zoë, fine\n0 bad\n".encode(encoding))
     for name in ("A.CSV", "a.jsonl", "a.txt"):
-        assert data.load([str(tmp_path / name)]).texts.tolist() == ["Zoë, fine", "bad"], name
+        assert loading.load([str(tmp_path / name)]).texts.tolist() == ["Zoë, fine", "bad"], name
 
 
 def test_tables_from_windows_are_named_by_row_with_what_mends_them(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.csv").write_bytes("text,label\nfine,1\nZoë’s,0\n".encode("cp1252"))
     with pytest.raises(errors.InputError, match=r"iconv -f cp1252.*a.csv, row 3: not valid UTF-8: byte 0xeb"):
-        data.load([str(tmp_path / "a.csv")])
+        loading.load([str(tmp_path / "a.csv")])
     with pytest.raises(errors.InputError, match=r"a.csv, row 3: .*iconv -f cp1252"):
         texts_of(tmp_path / "a.csv")
 
@@ -212,7 +213,7 @@ def test_files_that_are_not_read_are_counted_by_kind(tmp_path: pathlib.Path) -> 
     for name in ("notes.docx", "b.pdf", "c.PDF", "README.md", ".hidden"):
         (tmp_path / "set" / name).write_text("x")
     wanted = "set: 4 files not read: .pdf x2, .docx x1, .md x1"
-    assert wanted in data.load([str(tmp_path / "set")]).notes
+    assert wanted in loading.load([str(tmp_path / "set")]).notes
     told: list[str] = []
     texts_of(tmp_path / "set", tell=told.append)
     assert told == [wanted]
@@ -222,10 +223,10 @@ def test_a_linked_test_part_is_the_test_part(tmp_path: pathlib.Path) -> None:
     write(tmp_path / "set" / "train" / "a.csv", sentences(30))
     write(tmp_path / "elsewhere" / "b.csv", sentences(20, "test"))
     os.symlink(tmp_path / "elsewhere", tmp_path / "set" / "test")
-    for read in (lambda path: data.load([str(path)]), texts_of):
+    for read in (lambda path: loading.load([str(path)]), texts_of):
         with pytest.raises(errors.InputError, match=r"--follow-links"):
             read(tmp_path / "set")
-    reviews = data.load([str(tmp_path / "set")], follow_links=True)
+    reviews = loading.load([str(tmp_path / "set")], follow_links=True)
     assert (reviews.fixed_parts == "test").sum() == 20
     assert len(texts_of(tmp_path / "set", follow_links=True)) == 50
 
@@ -237,7 +238,7 @@ def test_a_file_to_which_two_names_lead_is_not_read_twice(tmp_path: pathlib.Path
             (tmp_path / "linked" / folder / f"{number}.txt").write_text(text)
     (tmp_path / "linked" / "test").symlink_to("held")
     with pytest.raises(errors.InputError, match=r"expected each file once\. Received: test/neg/0\.txt, which is held/"):
-        data.load([str(tmp_path / "linked")])
+        loading.load([str(tmp_path / "linked")])
     tables = tmp_path / "tables"
     write(tables / "2024.csv", sentences(20))
     (tables / "latest.csv").symlink_to("2024.csv")
@@ -260,10 +261,10 @@ def test_texts_to_score_need_no_folder_of_a_class(tmp_path: pathlib.Path) -> Non
 def test_a_second_label_of_a_line_is_no_part_of_its_text(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "a.ft.txt"
     path.write_text("".join(f"__label__{row % 2 + 1} {text}\n" for row, text in enumerate(sentences(20))))
-    assert len(data.load([str(path)]).texts) == 20
+    assert len(loading.load([str(path)]).texts) == 20
     path.write_text(path.read_text() + "__label__1 __label__food too sour for me\n")
     with pytest.raises(errors.InputError, match=r"row 21: more than one label"):
-        data.load([str(path)])
+        loading.load([str(path)])
     assert texts_of(path)[-1] == "too sour for me"
 
 
@@ -277,13 +278,13 @@ def test_archives_with_links_or_names_twice_are_refused(tmp_path: pathlib.Path) 
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text))
     with pytest.raises(errors.InputError, match="1 symbolic links, the first set/test"):
-        data.load([str(tmp_path / "a.tar")])
+        loading.load([str(tmp_path / "a.tar")])
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.csv", "text,label\nx,1\n")
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("a.csv", "text,label\ny,0\n")
     with pytest.raises(errors.InputError, match=r"each name once. Received: a.csv"):
-        data.load([str(tmp_path / "a.zip")])
+        loading.load([str(tmp_path / "a.zip")])
 
 
 # Names of sources
@@ -291,13 +292,13 @@ def test_archives_with_links_or_names_twice_are_refused(tmp_path: pathlib.Path) 
 
 def test_sources_of_one_name_keep_names_and_rows_apart(tmp_path: pathlib.Path) -> None:
     paths = [str(write(tmp_path / folder / "reviews.csv", sentences(10, folder))) for folder in ("x", "y")]
-    reviews = data.load(paths)
+    reviews = loading.load(paths)
     assert reviews.name == "x/reviews.csv+y/reviews.csv"
     assert [(reviews.sources == f"{folder}/reviews.csv").sum() for folder in ("x", "y")] == [10, 10]
     assert len(set(zip(reviews.files, reviews.rows, strict=True))) == 20
     frames = list(data.iterate_texts(paths))
     assert [frame["file"].unique().tolist() for frame in frames] == [["x/reviews.csv"], ["y/reviews.csv"]]
-    both = data.load([str(tmp_path / "x"), str(tmp_path / "y")])
+    both = loading.load([str(tmp_path / "x"), str(tmp_path / "y")])
     assert set(both.files) == {"x/reviews.csv", "y/reviews.csv"}
 
 
@@ -307,7 +308,7 @@ def test_a_source_given_twice_by_other_names_or_within_another_is_refused(tmp_pa
     os.link(path, tmp_path / "hard.csv")
     for other in (tmp_path / "x" / ".." / "x" / "a.csv", tmp_path / "link.csv", tmp_path / "hard.csv", tmp_path / "x"):
         with pytest.raises(errors.InputError, match=r"read once each.*a\.csv"):
-            data.load([str(path), str(other)])
+            loading.load([str(path), str(other)])
         with pytest.raises(errors.InputError, match=r"read once each"):
             list(data.iterate_texts([str(path), str(other)]))
 
@@ -318,14 +319,14 @@ def test_copies_and_texts_with_other_labels_in_another_source_are_told(tmp_path:
     write(tmp_path / "b.csv", texts)
     assert (
         "a.csv and b.csv hold the same, which is read 2 times"
-        in data.load([str(tmp_path / name) for name in ("a.csv", "b.csv")]).notes
+        in loading.load([str(tmp_path / name) for name in ("a.csv", "b.csv")]).notes
     )
     write(tmp_path / "c.csv", texts[:4], labels="10")
-    notes = data.load([str(tmp_path / name) for name in ("a.csv", "c.csv")]).notes
+    notes = loading.load([str(tmp_path / name) for name in ("a.csv", "c.csv")]).notes
     assert any(
         "8 rows hold a text that also occurs with another label" in each and "4 in c.csv" in each for each in notes
     )
-    kept = data.load([str(tmp_path / name) for name in ("a.csv", "c.csv")], skip_bad=True)
+    kept = loading.load([str(tmp_path / name) for name in ("a.csv", "c.csv")], skip_bad=True)
     assert kept.texts.tolist() == texts[4:]
 
 
@@ -333,8 +334,8 @@ def test_copies_and_texts_with_other_labels_in_another_source_are_told(tmp_path:
 
 
 def parts(paths: list[pathlib.Path]) -> dict[str, set[str]]:
-    reviews = data.load([str(path) for path in paths])
-    split, _ = data.split(reviews, seed=0)
+    reviews = loading.load([str(path) for path in paths])
+    split, _ = loading.split(reviews, seed=0)
     return {file: set(split.part[reviews.files == file].tolist()) for file in set(reviews.files)}
 
 
@@ -354,10 +355,10 @@ def test_test_texts_never_train_however_the_parts_are_given(tmp_path: pathlib.Pa
 def test_held_out_parts_alone_are_not_trained_on(tmp_path: pathlib.Path) -> None:
     for name in ("dev.csv", "test.csv"):
         write(tmp_path / name, sentences(20, name))
-    reviews = data.load([str(tmp_path)])
+    reviews = loading.load([str(tmp_path)])
     assert (reviews.fixed_parts == "test").sum() == 20
     with pytest.raises(errors.InputError, match="Expected an official train part"):
-        data.split(reviews, seed=0)
+        loading.split(reviews, seed=0)
     alone, notes = partition.settle_official(np.array(["test", "test"]))
     assert (set(alone), len(notes)) == ({""}, 1)
 
@@ -367,19 +368,19 @@ def test_a_column_of_parts_is_the_official_parts(tmp_path: pathlib.Path) -> None
     frame.to_csv(tmp_path / "a.csv", index=False)
     frame.to_parquet(tmp_path / "a.parquet")
     for name in ("a.csv", "a.parquet"):
-        reviews = data.load([str(tmp_path / name)])
-        split, _ = data.split(reviews, seed=0)
+        reviews = loading.load([str(tmp_path / name)])
+        split, _ = loading.split(reviews, seed=0)
         assert split.part.tolist() == (["train"] * 4 + ["test", "validation"]) * 10
         assert reviews.columns["Split"] == "official part"
     frame.assign(Split=["x", "y"] * 30).to_csv(tmp_path / "b.csv", index=False)
-    other = data.load([str(tmp_path / "b.csv")])
+    other = loading.load([str(tmp_path / "b.csv")])
     assert (set(other.fixed_parts), other.columns["Split"][:8]) == ({""}, "not read")
     frame.loc[7, "Split"] = "extra"
     frame.to_csv(tmp_path / "c.csv", index=False)
     with pytest.raises(
         errors.InputError, match=r"c.csv, row 9: column 'Split' names no train, dev or test part: 'extra'"
     ):
-        data.load([str(tmp_path / "c.csv")])
+        loading.load([str(tmp_path / "c.csv")])
 
 
 # What is counted, and what is written
@@ -396,7 +397,7 @@ def test_the_hash_of_the_data_changes_with_all_that_training_reads(tmp_path: pat
         for name, value in change.items():
             changed.loc[0, name] = value
         changed.to_csv(folder / "a.csv", index=False)
-        digests.add(data.load([str(folder)]).sha256)
+        digests.add(loading.load([str(folder)]).sha256)
     assert len(digests) == 5
 
 
@@ -412,11 +413,11 @@ def film_folder(root: pathlib.Path, urls: str) -> pathlib.Path:
 
 def test_reviews_whose_film_is_known_are_counted_and_none_is_an_error(tmp_path: pathlib.Path) -> None:
     folder = film_folder(tmp_path, "http://www.imdb.com/title/tt0000001/usercomments\n" * 2)
-    notes = data.load([str(folder)]).notes
+    notes = loading.load([str(folder)]).notes
     assert "reviews of one film grouped by the urls_*.txt files: 2 of 6 reviews" in notes
     film_folder(tmp_path, "tt1\ntt2\n")
     with pytest.raises(errors.InputError, match=r"urls_\*\.txt.*name no film of the 3 reviews"):
-        data.load([str(folder)])
+        loading.load([str(folder)])
 
 
 def test_predict_refuses_an_output_within_a_folder_that_it_reads(
@@ -448,8 +449,5 @@ def test_predict_tells_what_it_did_not_read(tmp_path: pathlib.Path, monkeypatch:
     monkeypatch.setattr(predict, "_open", lambda _: (answer, ("negative", "positive"), {"model": "toy"}))
     write(tmp_path / "set" / "a.csv", sentences(3))
     (tmp_path / "set" / "b.pdf").write_text("x")
-    arguments = argparse.Namespace(
-        input=[tmp_path / "set"], output=tmp_path / "out.csv", resume=False, overwrite=False, chunk_rows=2
-    )
-    said = predict.predict(arguments)
+    said = predict.predict(helpers.predict_options([tmp_path / "set"], tmp_path / "out.csv", config.Config()))
     assert (said["rows"], said["notes"]) == (3, ["set: 1 files not read: .pdf x1"])

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from shared import cli, config, errors
+from shared import cli, config, errors, parser
 
-VERBS = [field.name for field in dataclasses.fields(cli.Commands)]
+VERBS = [field.name for field in dataclasses.fields(parser.Commands)]
 
 TOY = """
 import dataclasses, os, sys
-from shared import cli, config, errors
+from shared import cli, config, errors, parser
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Toy(config.Config):
@@ -31,9 +31,9 @@ def many(arguments):
     print("a library prints this")
     return {"rows": list(range(20_000))}
 
-commands = cli.Commands(**{field.name: many for field in dataclasses.fields(cli.Commands)})
+commands = parser.Commands(**{field.name: many for field in dataclasses.fields(parser.Commands)})
 toy = {"description": "A toy.", "config_class": Toy, "data_fields": ["data"], "commands": commands}
-sys.exit(cli.run(cli.app_parser("toy", **toy)))
+sys.exit(cli.run(parser.app_parser("toy", **toy)))
 """
 
 
@@ -58,12 +58,12 @@ class Toy(config.Config):
 
 
 def parser_of(command: cli.Command) -> argparse.ArgumentParser:
-    return cli.app_parser(
+    return parser.app_parser(
         "toy",
         description="A toy.",
         config_class=Toy,
         data_fields=["data", "label_column"],
-        commands=cli.Commands(**dict.fromkeys(VERBS, command)),
+        commands=parser.Commands(**dict.fromkeys(VERBS, command)),
     )
 
 
