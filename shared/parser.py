@@ -1,14 +1,103 @@
-"""The parser of an app's command line: the verbs and options of DESIGN section 3, the same in every app."""
+"""The parser of an app's command line: the verbs and options of DESIGN section 3, the same in every app.
+
+The classes are what a verb is asked for, once its arguments are parsed: named like the flags, and typed.
+"""
 
 import argparse
 import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from shared import cli, config, errors, flags
 from shared.serving import settings
 
 SPLITS = ("train", "validation", "test", "all")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """What ``data`` is asked for: how to read a source, and which folders its results go to."""
+
+    settings: Any
+    output_dir: pathlib.Path | None
+    write: pathlib.Path | None
+    overwrite: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What ``train`` is asked for."""
+
+    settings: Any
+    run_dir: pathlib.Path
+    resume: bool
+    overwrite: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """What ``evaluate`` is asked for; without ``data`` the run's own part is evaluated."""
+
+    settings: Any
+    run_dir: pathlib.Path
+    data: Sequence[str] | None
+    split: str | None
+    output_dir: pathlib.Path | None
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExplainOptions:
+    """What ``explain`` is asked for; an app with more flags adds fields."""
+
+    run_dir: pathlib.Path
+    input: str
+    output: pathlib.Path
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """What ``predict`` is asked for: ``model_dir``, or else ``run_dir``; an app with more flags adds fields."""
+
+    settings: Any
+    run_dir: pathlib.Path
+    model_dir: pathlib.Path | None
+    engine: str
+    input: Sequence[pathlib.Path]
+    output: pathlib.Path
+    resume: bool
+    overwrite: bool
+    chunk_rows: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What ``export`` is asked for."""
+
+    run_dir: pathlib.Path
+    output_dir: pathlib.Path
+    format: Sequence[str]
+    int8: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MonitorOptions:
+    """What ``monitor`` is asked for."""
+
+    settings: Any
+    model_dir: pathlib.Path
+    output_dir: pathlib.Path | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TuneOptions:
+    """What ``tune`` is asked for."""
+
+    settings: Any
+    trials: int
+    output_dir: pathlib.Path
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,81 +1,35 @@
-"""What every verb does, the same in all apps; an app supplies the steps that depend on its domain.
+"""What every verb does, the same in all apps; an app supplies the steps that depend on its domain, see ``steps``.
 
-Nothing heavy is imported here, so that ``--help`` answers at once: a step of an `App` is a function without arguments
-that imports what the verb needs, and returns it.
+Nothing heavy is imported here, so that ``--help`` answers at once.
 """
 
 import argparse
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, config, errors, files, parser
+from shared import cli, errors, files, parser, steps
 from shared.bundle import formats
 from shared.serving import verb as serving
 
 log = logging.getLogger("fieldnets")
-# Of datasets, splits and loaded runs only the app knows what they are.
-Step = Callable[..., Any]
 Options = TypeVar("Options")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class App:
-    """An app's name, its config, and for each verb a function that imports and returns the app's steps.
-
-    Attributes:
-        name: The console script, such as ``sentiment``.
-        description: One line for ``--help``.
-        config: The config class.
-        data_fields: Its fields that say how to read a source.
-        data: Steps of ``data``; ``train`` finds its sources with them.
-        train: Returns ``train(settings, folder) -> result``.
-        evaluate: Steps of ``evaluate``.
-        explain: Steps of ``explain``.
-        predict: Steps of ``predict``.
-        export: Steps of ``export``.
-        monitor: Steps of ``monitor``.
-        tune: Steps of ``tune``.
-        more: Adds verbs and options that only this app has.
-        page_suffixes: How the name of what ``explain`` writes may end; empty for any.
-        refuse: Raises where flags say what a finished run has decided.
-    """
-
-    name: str
-    description: str
-    config: type[config.Config]
-    data_fields: Sequence[str]
-    data: Callable[[], "Data"]
-    train: Callable[[], Callable[[Any, files.RunFolder], cli.Result]]
-    evaluate: Callable[[], "Evaluate"]
-    explain: Callable[[], "Explain"]
-    predict: Callable[[], "Predict"]
-    export: Callable[[], "Export"]
-    monitor: Callable[[], "Monitor"]
-    tune: Callable[[], "Tune"]
-    more: Callable[[cli.Verbs], None] = lambda _verbs: None
-    page_suffixes: Collection[str] = ()
-    refuse: Callable[[Any], None] = lambda _settings: None
-
-    def source_settings(self, arguments: argparse.Namespace) -> Any:
-        """Return the default config changed by the flags that say how to read a source, and by the seed."""
-        return cli.source_settings(self.config, self.data_fields, arguments)
-
-
-def main(app: App, argv: Sequence[str] | None = None) -> int:
+def main(app: steps.App, argv: Sequence[str] | None = None) -> int:
     """Run an app's command line and return its exit code."""
     commands = parser.Commands(
-        data=lambda given: describe_data(app, _typed(DataOptions, given, app.source_settings(given))),
-        train=lambda given: train(app, _typed(TrainOptions, given, cli.resolve_config(app.config, given))),
-        evaluate=lambda given: evaluate(app, _typed(EvaluateOptions, given, app.source_settings(given))),
+        data=lambda given: describe_data(app, _typed(parser.DataOptions, given, app.source_settings(given))),
+        train=lambda given: train(app, _typed(parser.TrainOptions, given, cli.resolve_config(app.config, given))),
+        evaluate=lambda given: evaluate(app, _typed(parser.EvaluateOptions, given, app.source_settings(given))),
         explain=lambda given: explain(app, given),
         predict=lambda given: predict(app, given),
-        export=lambda given: export(app, _typed(ExportOptions, given)),
+        export=lambda given: export(app, _typed(parser.ExportOptions, given)),
         serve=serving.serve,
-        monitor=lambda given: monitor(app, _typed(MonitorOptions, given, app.source_settings(given))),
-        tune=lambda given: tune(app, _typed(TuneOptions, given, cli.resolve_config(app.config, given))),
+        monitor=lambda given: monitor(app, _typed(parser.MonitorOptions, given, app.source_settings(given))),
+        tune=lambda given: tune(app, _typed(parser.TuneOptions, given, cli.resolve_config(app.config, given))),
     )
     built = parser.app_parser(
         app.name,
@@ -89,60 +43,24 @@ def main(app: App, argv: Sequence[str] | None = None) -> int:
     return cli.run(built, argv)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Data:
-    """Steps of ``data``. A dataset has ``columns``, ``notes`` and ``quarantined``.
-
-    Attributes:
-        locate: ``(settings)``: raises where a source is not there.
-        load: ``(settings, quarantine=path) -> dataset``.
-        split: ``(dataset, settings) -> (split, certificate)``.
-        describe: ``(dataset) -> str``: what was read, in a line.
-        table: ``(dataset, split) -> DataFrame`` of the rows and their parts.
-        write: ``(dataset, table, options)``: writes the normalised data set to ``options.write``; may return notes.
-        not_in_csv: Columns of the table that ``split.csv`` leaves out: the data themselves.
-        more: ``(dataset, folder, options) -> result``: what else the app checks, writes into the folder and says,
-            before anything else is written.
-    """
-
-    locate: Step
-    load: Step
-    split: Step
-    describe: Step
-    table: Step
-    write: Step
-    not_in_csv: Sequence[str] = ()
-    more: Step = lambda _dataset, _folder, _options: {}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DataOptions:
-    """What ``data`` is asked for: how to read a source, and which folders its results go to."""
-
-    settings: Any
-    output_dir: pathlib.Path | None
-    write: pathlib.Path | None
-    overwrite: bool
-
-
-def describe_data(app: App, options: DataOptions) -> cli.Result:
+def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
     """Check a source, split it, and write certificate, parts and, if asked, the normalised data set."""
     named = options.output_dir or options.write
     folder = named or pathlib.Path("runs") / f"{app.name}-data"
     # Without a name it is a look at the data, not a result to keep: the next look replaces it.
     cli.refuse_existing(folder / "split.json", overwrite=options.overwrite or not named)
-    steps = app.data()
+    step = app.data()
     aside = folder / "quarantine.csv"
-    dataset = steps.load(options.settings, quarantine=aside)
-    split, certificate = steps.split(dataset, options.settings)
-    more = steps.more(dataset, folder, options)
+    dataset = step.load(options.settings, quarantine=aside)
+    split, certificate = step.split(dataset, options.settings)
+    more = step.more(dataset, folder, options)
     files.write_json(folder / "split.json", certificate)
-    table = steps.table(dataset, split)
+    table = step.table(dataset, split)
     with files.atomic(folder / "split.csv") as temporary:
-        table.drop(columns=list(steps.not_in_csv)).to_csv(temporary, index=False)
-    lost = options.write and steps.write(dataset, table, options)
+        table.drop(columns=list(step.not_in_csv)).to_csv(temporary, index=False)
+    lost = options.write and step.write(dataset, table, options)
     return {
-        "source": steps.describe(dataset),
+        "source": step.describe(dataset),
         "columns": dict(dataset.columns),
         "notes": list(dict.fromkeys([*dataset.notes, *certificate["checks"].get("notes", ()), *(lost or ())])),
         **more,
@@ -152,17 +70,7 @@ def describe_data(app: App, options: DataOptions) -> cli.Result:
     }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """What ``train`` is asked for."""
-
-    settings: Any
-    run_dir: pathlib.Path
-    resume: bool
-    overwrite: bool
-
-
-def train(app: App, options: TrainOptions) -> cli.Result:
+def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     """Train into a run folder, or go on with an interrupted run."""
     app.data().locate(options.settings)  # before --overwrite deletes anything
     folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
@@ -172,59 +80,21 @@ def train(app: App, options: TrainOptions) -> cli.Result:
         return training(options.settings, folder)
 
 
-def own_part(run: Any, dataset: Any, split: Any, name: str) -> Any:
-    """Return a part of a run's own data."""
-    from shared.evaluation import part
-
-    return part.of_run(dataset, split, name, run.folder)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate:
-    """Steps of ``evaluate``; ``own`` is the tuple that ``own_data`` returns.
-
-    Attributes:
-        open_run: ``(path) -> run``.
-        own_data: ``(run, quarantine=path) -> own``: the run's data and their split, made again.
-        other_part: ``(run, *own, settings, name, quarantine=path) -> part`` of other data, with its ``dataset``.
-        evaluate: ``(run, *own, part, seed=, output=)``: writes the evaluation and returns it.
-        own_part: ``(run, *own, name) -> part`` of the run's own data.
-    """
-
-    open_run: Step
-    own_data: Step
-    other_part: Step
-    evaluate: Step
-    own_part: Step = own_part
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateOptions:
-    """What ``evaluate`` is asked for; without ``data`` the run's own part is evaluated."""
-
-    settings: Any
-    run_dir: pathlib.Path
-    data: Sequence[str] | None
-    split: str | None
-    output_dir: pathlib.Path | None
-    seed: int
-
-
-def evaluate(app: App, options: EvaluateOptions) -> cli.Result:
+def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
     """Evaluate a run on its own held-out part, or on other data."""
     app.refuse(options.settings)
     files.RunFolder.open(options.run_dir)
     quiet_tensorflow()
-    steps = app.evaluate()
-    run = steps.open_run(options.run_dir)
+    step = app.evaluate()
+    run = step.open_run(options.run_dir)
     output = options.output_dir or run.folder.evaluation
     aside = output / "quarantine.csv"
-    own = steps.own_data(run, quarantine=aside if options.data is None else None)
+    own = step.own_data(run, quarantine=aside if options.data is None else None)
     if options.data is None:
-        part = steps.own_part(run, *own, options.split or "test")
+        part = step.own_part(run, *own, options.split or "test")
     else:
-        part = steps.other_part(run, *own, options.settings, options.split or "all", quarantine=aside)
-    evaluation = steps.evaluate(run, *own, part, seed=options.seed, output=output)
+        part = step.other_part(run, *own, options.settings, options.split or "all", quarantine=aside)
+    evaluation = step.evaluate(run, *own, part, seed=options.seed, output=output)
     return {
         "metrics": evaluation.metrics["metrics"],
         **{f"baseline {name}": values for name, values in evaluation.metrics["baselines"].items()},
@@ -233,72 +103,19 @@ def evaluate(app: App, options: EvaluateOptions) -> cli.Result:
     }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ExplainOptions:
-    """What ``explain`` is asked for; an app with more flags adds fields."""
-
-    run_dir: pathlib.Path
-    input: str
-    output: pathlib.Path
-    seed: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Explain:
-    """Steps of ``explain``.
-
-    Attributes:
-        open_run: ``(path) -> run``.
-        explain: ``(run, options) -> result``: writes the explanation of one input.
-        options: Class of the options.
-    """
-
-    open_run: Step
-    explain: Step
-    options: type[ExplainOptions] = ExplainOptions
-
-
-def explain(app: App, arguments: argparse.Namespace) -> cli.Result:
+def explain(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
     """Write the page or picture that shows why the model answers one input as it does."""
     if app.page_suffixes and arguments.output.suffix not in app.page_suffixes:
         raise errors.InputError(f"--output: expected a name that ends in .html. Received: {arguments.output}")
     files.RunFolder.open(arguments.run_dir)
     quiet_tensorflow()
-    steps = app.explain()
-    options = _typed(steps.options, arguments)
-    told = steps.explain(steps.open_run(options.run_dir), options)
+    step = app.explain()
+    options = _typed(step.options, arguments)
+    told = step.explain(step.open_run(options.run_dir), options)
     return {**told, "output": str(options.output)}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictOptions:
-    """What ``predict`` is asked for: ``model_dir``, or else ``run_dir``; an app with more flags adds fields."""
-
-    settings: Any
-    run_dir: pathlib.Path
-    model_dir: pathlib.Path | None
-    engine: str
-    input: Sequence[pathlib.Path]
-    output: pathlib.Path
-    resume: bool
-    overwrite: bool
-    chunk_rows: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict:
-    """Steps of ``predict``.
-
-    Attributes:
-        predict: ``(options) -> result``: scores all inputs in bounded memory.
-        options: Class of the options.
-    """
-
-    predict: Step
-    options: type[PredictOptions] = PredictOptions
-
-
-def predict(app: App, arguments: argparse.Namespace) -> cli.Result:
+def predict(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
     """Score files of any length in bounded memory, with a run or with a bundle."""
     from shared import batch
 
@@ -306,19 +123,19 @@ def predict(app: App, arguments: argparse.Namespace) -> cli.Result:
     app.refuse(settings)
     batch.check_output(arguments.output, overwrite=arguments.overwrite)
     quiet_tensorflow()
-    steps = app.predict()
-    result: cli.Result = steps.predict(_typed(steps.options, arguments, settings))
+    step = app.predict()
+    result: cli.Result = step.predict(_typed(step.options, arguments, settings))
     return result
 
 
 def score_in_chunks(
-    options: PredictOptions,
+    options: parser.PredictOptions,
     chunks: Iterable[Any],
-    score: Step,
+    score: steps.Step,
     *,
     what: str,
     plan: Mapping[str, Any],
-    finish: Step | None = None,
+    finish: steps.Step | None = None,
 ) -> dict[str, Any]:
     """Score the inputs and write the output; see ``shared.batch.predict``.
 
@@ -351,119 +168,46 @@ def input_sizes(paths: Iterable[pathlib.Path]) -> dict[str, int | None]:
     return {str(path): path.stat().st_size if path.is_file() else None for path in paths}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Export:
-    """Steps of ``export``.
-
-    Attributes:
-        open_run: ``(path) -> run``.
-        own_data: As of `Evaluate`.
-        export: ``(run, *own, repository, engines=names)``: writes a checked bundle and returns what it is.
-    """
-
-    open_run: Step
-    own_data: Step
-    export: Step
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportOptions:
-    """What ``export`` is asked for."""
-
-    run_dir: pathlib.Path
-    output_dir: pathlib.Path
-    format: Sequence[str]
-    int8: bool
-
-
-def export(app: App, options: ExportOptions) -> cli.Result:
+def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
     """Write a checked serving bundle."""
     files.RunFolder.open(options.run_dir)
     engines = formats.chosen(options.format, int8=options.int8)
     quiet_tensorflow()
-    steps = app.export()
-    run = steps.open_run(options.run_dir)
-    exported = steps.export(run, *steps.own_data(run), options.output_dir, engines=engines)
+    step = app.export()
+    run = step.open_run(options.run_dir)
+    exported = step.export(run, *step.own_data(run), options.output_dir, engines=engines)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Monitor:
-    """Steps of ``monitor``.
-
-    Attributes:
-        load: ``(settings, bundle, quarantine=path) -> dataset`` without labels, as the bundle's model reads it.
-        describe: ``(dataset) -> str``: what was read, in a line.
-        monitor: ``(bundle, dataset, output=folder) -> result``; see ``shared.monitoring``.
-    """
-
-    load: Step
-    describe: Step
-    monitor: Step
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MonitorOptions:
-    """What ``monitor`` is asked for."""
-
-    settings: Any
-    model_dir: pathlib.Path
-    output_dir: pathlib.Path | None
-
-
-def monitor(app: App, options: MonitorOptions) -> cli.Result:
+def monitor(app: steps.App, options: parser.MonitorOptions) -> cli.Result:
     """Compare new inputs with the bundle's reference; exit code 3 on drift."""
     from shared.bundle import reading
 
     app.refuse(options.settings)
     reading.find(options.model_dir)
     quiet_tensorflow()
-    steps = app.monitor()
+    step = app.monitor()
     bundle = reading.load(options.model_dir)
     # Without a folder for the report bad rows still have one: they were promised a file.
     aside = (options.output_dir or pathlib.Path("runs") / f"{app.name}-monitor") / "quarantine.csv"
-    dataset = steps.load(options.settings, bundle, quarantine=aside)
-    for line in (steps.describe(dataset), *dataset.notes):
+    dataset = step.load(options.settings, bundle, quarantine=aside)
+    for line in (step.describe(dataset), *dataset.notes):
         log.info("%s", line)
-    result = steps.monitor(bundle, dataset, output=options.output_dir)
+    result = step.monitor(bundle, dataset, output=options.output_dir)
     return {**result, "notes": list(dataset.notes), **set_aside(dataset.quarantined, aside)}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Tune:
-    """Steps of ``tune``.
-
-    Attributes:
-        train: ``(settings, folder) -> result`` with the metrics of the validation part.
-        metric: Which of them is best at its highest.
-        suggest: ``(trial, settings) -> changes``: the settings that a trial tries.
-    """
-
-    train: Callable[[Any, files.RunFolder], Mapping[str, Any]]
-    metric: str
-    suggest: Callable[[Any, Any], Mapping[str, Any]]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TuneOptions:
-    """What ``tune`` is asked for."""
-
-    settings: Any
-    trials: int
-    output_dir: pathlib.Path
-
-
-def tune(app: App, options: TuneOptions) -> cli.Result:
+def tune(app: steps.App, options: parser.TuneOptions) -> cli.Result:
     """Search hyperparameters on validation data and write the best config file."""
     quiet_tensorflow()
     from shared.training import tuning
 
-    steps = app.tune()
+    step = app.tune()
     return tuning.search(
         options.settings,
-        train=steps.train,
-        metric=steps.metric,
-        suggest=steps.suggest,
+        train=step.train,
+        metric=step.metric,
+        suggest=step.suggest,
         trials=options.trials,
         output=options.output_dir,
     )

@@ -16,7 +16,7 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from shared import config, files, verbs
+from shared import config, files, parser
 from tests import commands
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -120,10 +120,10 @@ def settings(config_class: type[config.Config], *, fractions: Sequence[float] | 
 
 def predict_options(
     inputs: Sequence[pathlib.Path], output: pathlib.Path, settings: config.Config, **more: Any
-) -> verbs.PredictOptions:
+) -> parser.PredictOptions:
     """Return what ``predict`` of a run is asked for without further flags, in chunks of two rows."""
     plain: dict[str, Any] = {"engine": "saved-model", "resume": False, "overwrite": False, "chunk_rows": 2, **more}
-    return verbs.PredictOptions(
+    return parser.PredictOptions(
         settings=settings, input=inputs, output=output, run_dir=pathlib.Path("run"), model_dir=None, **plain
     )
 

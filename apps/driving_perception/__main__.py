@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.driving_perception import config
-from shared import cli, verbs
+from shared import cli, steps, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -14,11 +14,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return verbs.main(APP, argv)
 
 
-def data() -> verbs.Data:
+def data() -> steps.Data:
     """Return the steps of ``data``."""
     from apps.driving_perception import data
 
-    return verbs.Data(
+    return steps.Data(
         locate=data.locate,
         load=data.load,
         split=data.split,
@@ -37,11 +37,11 @@ def train() -> Any:
     return train.train
 
 
-def evaluate() -> verbs.Evaluate:
+def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``."""
     from apps.driving_perception import evaluate_run, run
 
-    return verbs.Evaluate(
+    return steps.Evaluate(
         open_run=run.open_run,
         own_data=evaluate_run.own_data,
         other_part=evaluate_run.other_part,
@@ -49,42 +49,43 @@ def evaluate() -> verbs.Evaluate:
     )
 
 
-def explain() -> verbs.Explain:
+def explain() -> steps.Explain:
     """Return the steps of ``explain``: what each box was seen by, and what was seen near what was missed."""
     from apps.driving_perception import explain, run
 
-    return verbs.Explain(open_run=run.open_run, explain=explain.explain_file, options=explain.Options)
+    return steps.Explain(open_run=run.open_run, explain=explain.explain_file, options=explain.Options)
 
 
-def predict() -> verbs.Predict:
+def predict() -> steps.Predict:
     """Return the steps of ``predict``."""
     from apps.driving_perception import predict
 
-    return verbs.Predict(predict=predict.predict, options=predict.Options)
+    return steps.Predict(predict=predict.predict, options=predict.Options)
 
 
-def export() -> verbs.Export:
+def export() -> steps.Export:
     """Return the steps of ``export``."""
     from apps.driving_perception import evaluate_run, export, run
 
-    return verbs.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
+    return steps.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
 
 
-def monitor() -> verbs.Monitor:
+def monitor() -> steps.Monitor:
     """Return the steps of ``monitor``."""
     from apps.driving_perception import data, monitor
 
-    def load(settings: config.Config, _bundle: Any, **quarantine: Any) -> Any:
-        return data.load(settings, labelled=False, **quarantine)
+    return steps.Monitor(
+        load=lambda settings, _bundle, **quarantine: data.load(settings, labelled=False, **quarantine),
+        describe=data.describe,
+        monitor=monitor.monitor,
+    )
 
-    return verbs.Monitor(load=load, describe=data.describe, monitor=monitor.monitor)
 
-
-def tune() -> verbs.Tune:
+def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
     from apps.driving_perception import train, tune
 
-    return verbs.Tune(train=train.train, metric="map_50", suggest=tune.suggest)
+    return steps.Tune(train=train.train, metric="map_50", suggest=tune.suggest)
 
 
 def add_options(given: cli.Verbs) -> None:
@@ -108,10 +109,10 @@ def add_options(given: cli.Verbs) -> None:
         predicting.add_argument(flag, type=pathlib.Path, metavar=metavar, help=help)
 
 
-APP = verbs.App(
+APP = steps.App(
     name="driving-perception",
-    description="Obstacle detection on the road: train, measure, explain, export, serve. Not a safety component.",
     config=config.Config,
+    description="Obstacle detection on the road: train, measure, explain, export, serve. Not a safety component.",
     data_fields=config.DATA_FIELDS,
     data=data,
     train=train,

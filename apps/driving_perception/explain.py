@@ -14,7 +14,7 @@ import tensorflow as tf
 from apps.driving_perception import boxes as box
 from apps.driving_perception import decoding, drawing, frames, model, preprocessing, report_pictures
 from apps.driving_perception import run as loaded_run
-from shared import errors, files, verbs
+from shared import errors, files, parser
 from shared.explain import cutting, gradients, randomization
 from shared.report import blocks, document
 
@@ -58,7 +58,7 @@ class Seen:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(verbs.ExplainOptions):
+class Options(parser.ExplainOptions):
     """What ``explain`` is asked for.
 
     Attributes:

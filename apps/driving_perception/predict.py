@@ -19,7 +19,7 @@ import pyarrow.parquet
 from apps.driving_perception import answers_table, drawing, frames, lane, stream, video
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.readers import looking
-from shared import cli, errors, files, verbs
+from shared import cli, errors, files, parser, verbs
 from shared.bundle import engines
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
@@ -28,7 +28,7 @@ _ROWS_READ = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(verbs.PredictOptions):
+class Options(parser.PredictOptions):
     """What ``predict`` is asked for.
 
     Attributes:

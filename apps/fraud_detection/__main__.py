@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.fraud_detection import config
-from shared import cli, errors, files, flags, verbs
+from shared import cli, errors, files, flags, parser, steps, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,11 +16,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return verbs.main(APP, argv)
 
 
-def data() -> verbs.Data:
+def data() -> steps.Data:
     """Return the steps of ``data``; no row is ever set aside."""
     from apps.fraud_detection import data, folds
 
-    return verbs.Data(
+    return steps.Data(
         locate=data.locate,
         load=lambda settings, **_quarantine: data.load(settings),
         split=folds.split,
@@ -31,7 +31,7 @@ def data() -> verbs.Data:
     )
 
 
-def write_schema(found: Any, folder: pathlib.Path, options: verbs.DataOptions) -> cli.Result:
+def write_schema(found: Any, folder: pathlib.Path, options: parser.DataOptions) -> cli.Result:
     """Write what the columns mean, and say it; refuse to write anything over a file that is read."""
     from apps.fraud_detection import data
 
@@ -52,11 +52,11 @@ def train() -> Any:
     return train.train
 
 
-def evaluate() -> verbs.Evaluate:
+def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``, with the models of all folds."""
     from apps.fraud_detection import evaluate_run, run
 
-    return verbs.Evaluate(
+    return steps.Evaluate(
         open_run=functools.partial(run.open_run, every_fold=True),
         own_data=evaluate_run.own_data,
         own_part=evaluate_run.own_part,
@@ -65,39 +65,39 @@ def evaluate() -> verbs.Evaluate:
     )
 
 
-def explain() -> verbs.Explain:
+def explain() -> steps.Explain:
     """Return the steps of ``explain``: why a transaction is ranked where it is."""
     from apps.fraud_detection import explain, run
 
-    return verbs.Explain(open_run=run.open_run, explain=explain.explain_input)
+    return steps.Explain(open_run=run.open_run, explain=explain.explain_input)
 
 
-def predict() -> verbs.Predict:
+def predict() -> steps.Predict:
     """Return the steps of ``predict``."""
     from apps.fraud_detection import predict
 
-    return verbs.Predict(predict=predict.predict, options=predict.Options)
+    return steps.Predict(predict=predict.predict, options=predict.Options)
 
 
-def export() -> verbs.Export:
+def export() -> steps.Export:
     """Return the steps of ``export``."""
     from apps.fraud_detection import evaluate_run, export, run
 
-    return verbs.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
+    return steps.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
 
 
-def monitor() -> verbs.Monitor:
+def monitor() -> steps.Monitor:
     """Return the steps of ``monitor``."""
     from apps.fraud_detection import data, monitor
 
-    return verbs.Monitor(load=monitor.load, describe=data.describe, monitor=monitor.monitor)
+    return steps.Monitor(load=monitor.load, describe=data.describe, monitor=monitor.monitor)
 
 
-def tune() -> verbs.Tune:
+def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
     from apps.fraud_detection import train, tune
 
-    return verbs.Tune(train=train.train, metric="average_precision", suggest=tune.suggest)
+    return steps.Tune(train=train.train, metric="average_precision", suggest=tune.suggest)
 
 
 def simulate(arguments: argparse.Namespace) -> cli.Result:
@@ -216,10 +216,10 @@ def add_verbs(given: cli.Verbs) -> None:
     cli.add_run_dir(again, APP.name)
 
 
-APP = verbs.App(
+APP = steps.App(
     name="fraud-detection",
-    description="Card fraud: train, measure, explain, queue alerts, learn from verdicts, export, serve.",
     config=config.Config,
+    description="Card fraud: train, measure, explain, queue alerts, learn from verdicts, export, serve.",
     data_fields=config.DATA_FIELDS,
     data=data,
     train=train,

@@ -11,7 +11,7 @@ from apps.fraud_detection import data, inputs, reasons, wording
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions, concatenate
-from shared import errors, files, verbs
+from shared import errors, files, parser
 from shared.report import blocks, document
 
 MOST_ROWS = 20
@@ -46,7 +46,7 @@ class Explanation:
     numbers: npt.NDArray[np.float32]
 
 
-def explain_input(run: loaded_run.Run, options: verbs.ExplainOptions) -> dict[str, Any]:
+def explain_input(run: loaded_run.Run, options: parser.ExplainOptions) -> dict[str, Any]:
     """Explain one transaction, write the page, and return what the user is told; see ``find``."""
     found, row = find(run, options.input)
     explanation = explain(run, found, row)

@@ -12,14 +12,14 @@ import pandas as pd
 from apps.fraud_detection import data, graph, inputs, stream, verdict
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions
-from shared import cli, files, verbs
+from shared import cli, files, parser, verbs
 
 READ_ROWS = 100_000
 Answer = Callable[[stream.Block, npt.NDArray[np.int64]], dict[str, npt.NDArray[Any]]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(verbs.PredictOptions):
+class Options(parser.PredictOptions):
     """What ``predict`` is asked for.
 
     Attributes:

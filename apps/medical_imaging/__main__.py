@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.medical_imaging import config
-from shared import cli, errors, files, flags, verbs
+from shared import cli, errors, files, flags, steps, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,11 +16,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return verbs.main(APP, argv)
 
 
-def data() -> verbs.Data:
+def data() -> steps.Data:
     """Return the steps of ``data``; the decoder of the network decides what a bad image is, here as in training."""
     from apps.medical_imaging import data
 
-    return verbs.Data(
+    return steps.Data(
         locate=data.locate,
         load=functools.partial(data.load, decodes=_decodes, decode=True),
         split=data.split,
@@ -38,11 +38,11 @@ def train() -> Any:
     return train.train
 
 
-def evaluate() -> verbs.Evaluate:
+def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``."""
     from apps.medical_imaging import evaluate_run, run
 
-    return verbs.Evaluate(
+    return steps.Evaluate(
         open_run=run.open_run,
         own_data=evaluate_run.own_data,
         other_part=evaluate_run.other_part,
@@ -50,39 +50,39 @@ def evaluate() -> verbs.Evaluate:
     )
 
 
-def explain() -> verbs.Explain:
+def explain() -> steps.Explain:
     """Return the steps of ``explain``: where in the image the model saw what it answers."""
     from apps.medical_imaging import explain, run
 
-    return verbs.Explain(open_run=run.open_run, explain=explain.explain_file)
+    return steps.Explain(open_run=run.open_run, explain=explain.explain_file)
 
 
-def predict() -> verbs.Predict:
+def predict() -> steps.Predict:
     """Return the steps of ``predict``."""
     from apps.medical_imaging import predict
 
-    return verbs.Predict(predict=predict.predict)
+    return steps.Predict(predict=predict.predict)
 
 
-def export() -> verbs.Export:
+def export() -> steps.Export:
     """Return the steps of ``export``."""
     from apps.medical_imaging import evaluate_run, export, run
 
-    return verbs.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
+    return steps.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
 
 
-def monitor() -> verbs.Monitor:
+def monitor() -> steps.Monitor:
     """Return the steps of ``monitor``."""
     from apps.medical_imaging import data, monitor
 
-    return verbs.Monitor(load=monitor.load, describe=data.describe, monitor=monitor.monitor)
+    return steps.Monitor(load=monitor.load, describe=data.describe, monitor=monitor.monitor)
 
 
-def tune() -> verbs.Tune:
+def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
     from apps.medical_imaging import train, tune
 
-    return verbs.Tune(train=train.train, metric="auroc", suggest=tune.suggest)
+    return steps.Tune(train=train.train, metric="auroc", suggest=tune.suggest)
 
 
 def augment(arguments: argparse.Namespace) -> cli.Result:
@@ -133,10 +133,10 @@ def _decodes(encoded: Sequence[bytes]) -> Sequence[bool]:
     return preprocessing.decodes(encoded)
 
 
-APP = verbs.App(
+APP = steps.App(
     name="medical-imaging",
-    description="Chest X-ray classification: train, measure, explain, export, serve. Not a medical device.",
     config=config.Config,
+    description="Chest X-ray classification: train, measure, explain, export, serve. Not a medical device.",
     data_fields=config.DATA_FIELDS,
     data=data,
     train=train,

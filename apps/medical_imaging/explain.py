@@ -12,7 +12,7 @@ import numpy.typing as npt
 from apps.medical_imaging import answers, data, explanation_page, heat
 from apps.medical_imaging import predictions as predicted
 from apps.medical_imaging import run as loaded_run
-from shared import errors, verbs
+from shared import errors, parser
 from shared.explain import pointing_game, randomization
 
 GRADIENTS = "Integrated gradients"
@@ -22,7 +22,7 @@ Boxes: TypeAlias = Sequence[npt.NDArray[np.floating[Any]] | None] | npt.NDArray[
 Maps: TypeAlias = Callable[[keras.Model], heat.Floats]
 
 
-def explain_file(run: loaded_run.Run, options: verbs.ExplainOptions) -> dict[str, Any]:
+def explain_file(run: loaded_run.Run, options: parser.ExplainOptions) -> dict[str, Any]:
     """Explain one image file and write the picture (``.png``, ``.jpg``) or the page; return what the user is told.
 
     Raises:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from apps.medical_imaging import data, preprocessing
 from apps.medical_imaging.readers import depth
-from shared import cli, files, verbs
+from shared import cli, files, parser, verbs
 from shared.bundle import engines
 from shared.bundle import reading as bundle
 
@@ -22,7 +22,7 @@ Answer: TypeAlias = Callable[[Sequence[Item]], dict[str, npt.NDArray[Any]]]
 CHUNK_ROWS = 64
 
 
-def predict(options: verbs.PredictOptions) -> cli.Result:
+def predict(options: parser.PredictOptions) -> cli.Result:
     """Score every image of the inputs, with a run or with a bundle.
 
     Raises:
@@ -104,7 +104,7 @@ def grey_bits(loaded: bundle.Bundle) -> int:
     return int(loaded.extra(preprocessing.FILE)["grey_bits"])
 
 
-def _open(options: verbs.PredictOptions) -> tuple[Answer, tuple[str, ...], dict[str, str], int]:
+def _open(options: parser.PredictOptions) -> tuple[Answer, tuple[str, ...], dict[str, str], int]:
     """Return how to answer images, the classes, what identifies the model to a resumed call, and the bits it reads."""
     if options.model_dir is not None:
         loaded = engines.load(options.model_dir, options.engine)

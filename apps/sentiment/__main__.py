@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.sentiment import config
-from shared import verbs
+from shared import steps, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -13,11 +13,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return verbs.main(APP, argv)
 
 
-def data() -> verbs.Data:
+def data() -> steps.Data:
     """Return the steps of ``data``."""
     from apps.sentiment import data
 
-    return verbs.Data(
+    return steps.Data(
         locate=data.locate,
         load=data.load,
         split=data.split,
@@ -35,11 +35,11 @@ def train() -> Any:
     return train.train
 
 
-def evaluate() -> verbs.Evaluate:
+def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``."""
     from apps.sentiment import evaluate_run, run
 
-    return verbs.Evaluate(
+    return steps.Evaluate(
         open_run=run.open_run,
         own_data=evaluate_run.own_data,
         other_part=evaluate_run.other_part,
@@ -47,48 +47,49 @@ def evaluate() -> verbs.Evaluate:
     )
 
 
-def explain() -> verbs.Explain:
+def explain() -> steps.Explain:
     """Return the steps of ``explain``: which words made the model answer so."""
     from apps.sentiment import explain, run
 
-    return verbs.Explain(open_run=run.open_run, explain=explain.explain_input)
+    return steps.Explain(open_run=run.open_run, explain=explain.explain_input)
 
 
-def predict() -> verbs.Predict:
+def predict() -> steps.Predict:
     """Return the steps of ``predict``."""
     from apps.sentiment import predict
 
-    return verbs.Predict(predict=predict.predict)
+    return steps.Predict(predict=predict.predict)
 
 
-def export() -> verbs.Export:
+def export() -> steps.Export:
     """Return the steps of ``export``."""
     from apps.sentiment import evaluate_run, export, run
 
-    return verbs.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
+    return steps.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
 
 
-def monitor() -> verbs.Monitor:
+def monitor() -> steps.Monitor:
     """Return the steps of ``monitor``."""
     from apps.sentiment import data, monitor
 
-    def load(settings: config.Config, _bundle: Any, **quarantine: Any) -> data.Reviews:
-        return data.load(settings, labelled=False, **quarantine)
+    return steps.Monitor(
+        load=lambda settings, _bundle, **quarantine: data.load(settings, labelled=False, **quarantine),
+        describe=data.describe,
+        monitor=monitor.monitor,
+    )
 
-    return verbs.Monitor(load=load, describe=data.describe, monitor=monitor.monitor)
 
-
-def tune() -> verbs.Tune:
+def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
     from apps.sentiment import train, tune
 
-    return verbs.Tune(train=train.train, metric="accuracy", suggest=tune.suggest)
+    return steps.Tune(train=train.train, metric="accuracy", suggest=tune.suggest)
 
 
-APP = verbs.App(
+APP = steps.App(
     name="sentiment",
-    description="Text sentiment: train, measure, explain, export, serve.",
     config=config.Config,
+    description="Text sentiment: train, measure, explain, export, serve.",
     data_fields=config.DATA_FIELDS,
     data=data,
     train=train,

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from apps.sentiment import attribution, text
 from apps.sentiment import run as loaded_run
-from shared import errors, files, verbs
+from shared import errors, files, parser
 from shared.explain import deletion, integrated_gradients
 from shared.report import blocks, document
 
@@ -61,7 +61,7 @@ def explain(run: loaded_run.Run, string: str, *, seed: int = 0) -> Explanation:
     )
 
 
-def explain_input(run: loaded_run.Run, options: verbs.ExplainOptions) -> dict[str, Any]:
+def explain_input(run: loaded_run.Run, options: parser.ExplainOptions) -> dict[str, Any]:
     """Explain one text, or the text of a file, write the page, and return what the user is told."""
     text = read_input(options.input)
     explanation = explain(run, text, seed=options.seed)

@@ -11,14 +11,14 @@ import pandas as pd
 
 from apps.sentiment import data
 from apps.sentiment.readers import quarantine
-from shared import cli, errors, files, verbs
+from shared import cli, errors, files, parser, verbs
 
 log = logging.getLogger("fieldnets")
 
 Answer = Callable[[npt.NDArray[np.object_]], dict[str, npt.NDArray[Any]]]
 
 
-def predict(options: verbs.PredictOptions) -> cli.Result:
+def predict(options: parser.PredictOptions) -> cli.Result:
     """Score every text of the input files, with a run or with a bundle.
 
     Raises:
@@ -42,7 +42,7 @@ def predict(options: verbs.PredictOptions) -> cli.Result:
         return result | ({"notes": notes} if notes else {}) | _set_aside(aside, options.output)
 
 
-def _refuse_output_in_input(options: verbs.PredictOptions) -> None:
+def _refuse_output_in_input(options: parser.PredictOptions) -> None:
     for path in options.input:
         if path.is_dir() and path.resolve() in options.output.resolve().parents:
             raise errors.InputError(
@@ -68,7 +68,7 @@ def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> 
     return pd.DataFrame(columns)
 
 
-def _open(options: verbs.PredictOptions) -> tuple[Answer, tuple[str, ...], dict[str, str]]:
+def _open(options: parser.PredictOptions) -> tuple[Answer, tuple[str, ...], dict[str, str]]:
     """Return how to answer texts, the classes, and what identifies the model to a resumed call."""
     if options.model_dir is not None:
         from shared.bundle import engines

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from apps.sentiment import config, predict
-from shared import errors, verbs
+from shared import errors, parser
 from tests import helpers
 
 BROKEN = b"text,stars\nfine,1\ncaf\xe9,2\na,b,c\n,4\nlast,5\n"
@@ -24,19 +24,19 @@ def answer(texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
 
 
 @pytest.fixture
-def options(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> verbs.PredictOptions:
+def options(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> parser.PredictOptions:
     monkeypatch.setattr(predict, "_open", lambda _: (answer, ("negative", "positive"), {"model": "toy"}))
     (tmp_path / "in.csv").write_bytes(BROKEN)
     return helpers.predict_options([tmp_path / "in.csv"], tmp_path / "out.csv", config.Config(skip_bad=True))
 
 
-def test_an_unreadable_row_stops_the_call_and_is_named(options: verbs.PredictOptions) -> None:
+def test_an_unreadable_row_stops_the_call_and_is_named(options: parser.PredictOptions) -> None:
     with pytest.raises(errors.InputError, match=r"in.csv, row 3: .*byte 0xe9.*--skip-bad"):
         predict.predict(dataclasses.replace(options, settings=config.Config()))
     assert not options.output.exists()
 
 
-def test_skip_bad_scores_the_other_rows_and_sets_the_unreadable_ones_aside(options: verbs.PredictOptions) -> None:
+def test_skip_bad_scores_the_other_rows_and_sets_the_unreadable_ones_aside(options: parser.PredictOptions) -> None:
     said = predict.predict(options)
     assert (said["rows"], said["quarantined_rows"]) == (3, 2)
     scores = pd.read_csv(options.output)
@@ -47,7 +47,7 @@ def test_skip_bad_scores_the_other_rows_and_sets_the_unreadable_ones_aside(optio
     assert aside["text"].tolist() == ["caf\\udce9", "a,b,c"]
 
 
-def test_without_bad_rows_there_is_no_quarantine_file(options: verbs.PredictOptions) -> None:
+def test_without_bad_rows_there_is_no_quarantine_file(options: parser.PredictOptions) -> None:
     options.input[0].write_text("text\nfine\n")
     assert "quarantine" not in predict.predict(options)
     assert not list(options.output.parent.glob("*quarantine*"))
@@ -55,7 +55,7 @@ def test_without_bad_rows_there_is_no_quarantine_file(options: verbs.PredictOpti
 
 @pytest.mark.parametrize("change", [{"text_column": "stars"}, {"skip_bad": False}, {"data_format": "lines"}])
 def test_a_resumed_call_that_would_read_other_texts_is_refused(
-    options: verbs.PredictOptions, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    options: parser.PredictOptions, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt

@@ -1,0 +1,176 @@
+"""What an app supplies to the verbs of ``shared.verbs``: an `App`, a table of its steps.
+
+A step depends on the domain: what a dataset, a split or a loaded run is only the app knows. An app's function for a
+verb imports what the verb needs and returns its steps, so that ``--help`` imports nothing heavy.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from shared import cli, config, files, parser
+
+Step = Callable[..., Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class App:
+    """An app's name, its config, and for each verb a function that imports and returns the app's steps.
+
+    Attributes:
+        name: The console script, such as ``sentiment``.
+        description: One line for ``--help``.
+        config: The config class.
+        data_fields: Its fields that say how to read a source.
+        data: Imports and returns the steps of ``data``, with which ``train`` finds its sources, too; so do the others.
+        train: Here the only step is ``(settings, folder) -> result``.
+        more: Adds verbs and options that only this app has.
+        page_suffixes: How the name of what ``explain`` writes may end; empty for any.
+        refuse: Raises where flags say what a finished run has decided.
+    """
+
+    name: str
+    description: str
+    config: type[config.Config]
+    data_fields: Sequence[str]
+    data: Callable[[], "Data"]
+    train: Callable[[], Callable[[Any, files.RunFolder], cli.Result]]
+    evaluate: Callable[[], "Evaluate"]
+    explain: Callable[[], "Explain"]
+    predict: Callable[[], "Predict"]
+    export: Callable[[], "Export"]
+    monitor: Callable[[], "Monitor"]
+    tune: Callable[[], "Tune"]
+    more: Callable[[cli.Verbs], None] = lambda _verbs: None
+    page_suffixes: Collection[str] = ()
+    refuse: Callable[[Any], None] = lambda _settings: None
+
+    def source_settings(self, arguments: argparse.Namespace) -> Any:
+        """Return the default config changed by the flags that say how to read a source, and by the seed."""
+        return cli.source_settings(self.config, self.data_fields, arguments)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Data:
+    """Steps of ``data``. A dataset has ``columns``, ``notes`` and ``quarantined``.
+
+    Attributes:
+        locate: ``(settings)``: raises where a source is not there.
+        load: ``(settings, quarantine=path) -> dataset``.
+        split: ``(dataset, settings) -> (split, certificate)``.
+        describe: ``(dataset) -> str``: what was read, in a line.
+        table: ``(dataset, split) -> DataFrame`` of the rows and their parts.
+        write: ``(dataset, table, options)``: writes the normalised data set to ``options.write``; may return notes.
+        not_in_csv: Columns of the table that ``split.csv`` leaves out: the data themselves.
+        more: ``(dataset, folder, options) -> result``: what else the app checks, writes into the folder and says,
+            before anything else is written.
+    """
+
+    locate: Step
+    load: Step
+    split: Step
+    describe: Step
+    table: Step
+    write: Step
+    not_in_csv: Sequence[str] = ()
+    more: Step = lambda _dataset, _folder, _options: {}
+
+
+def own_part(run: Any, dataset: Any, split: Any, name: str) -> Any:
+    """Return a part of a run's own data."""
+    from shared.evaluation import part
+
+    return part.of_run(dataset, split, name, run.folder)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Steps of ``evaluate``; ``own`` is the tuple that ``own_data`` returns.
+
+    Attributes:
+        open_run: ``(path) -> run``.
+        own_data: ``(run, quarantine=path) -> own``: the run's data and their split, made again.
+        other_part: ``(run, *own, settings, name, quarantine=path) -> part`` of other data, with its ``dataset``.
+        evaluate: ``(run, *own, part, seed=, output=)``: writes the evaluation and returns it.
+        own_part: ``(run, *own, name) -> part`` of the run's own data.
+    """
+
+    open_run: Step
+    own_data: Step
+    other_part: Step
+    evaluate: Step
+    own_part: Step = own_part
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Explain:
+    """Steps of ``explain``.
+
+    Attributes:
+        open_run: ``(path) -> run``.
+        explain: ``(run, options) -> result``: writes the explanation of one input.
+        options: Class of the options.
+    """
+
+    open_run: Step
+    explain: Step
+    options: type[parser.ExplainOptions] = parser.ExplainOptions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Predict:
+    """Steps of ``predict``.
+
+    Attributes:
+        predict: ``(options) -> result``: scores all inputs in bounded memory.
+        options: Class of the options.
+    """
+
+    predict: Step
+    options: type[parser.PredictOptions] = parser.PredictOptions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Export:
+    """Steps of ``export``.
+
+    Attributes:
+        open_run: ``(path) -> run``.
+        own_data: As of `Evaluate`.
+        export: ``(run, *own, repository, engines=names)``: writes a checked bundle and returns what it is.
+    """
+
+    open_run: Step
+    own_data: Step
+    export: Step
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Monitor:
+    """Steps of ``monitor``.
+
+    Attributes:
+        load: ``(settings, bundle, quarantine=path) -> dataset`` without labels, as the bundle's model reads it.
+        describe: ``(dataset) -> str``: what was read, in a line.
+        monitor: ``(bundle, dataset, output=folder) -> result``; see ``shared.monitoring``.
+    """
+
+    load: Step
+    describe: Step
+    monitor: Step
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tune:
+    """Steps of ``tune``.
+
+    Attributes:
+        train: ``(settings, folder) -> result`` with the metrics of the validation part.
+        metric: Which of them is best at its highest.
+        suggest: ``(trial, settings) -> changes``: the settings that a trial tries.
+    """
+
+    train: Callable[[Any, files.RunFolder], Mapping[str, Any]]
+    metric: str
+    suggest: Callable[[Any, Any], Mapping[str, Any]]
