@@ -298,6 +298,25 @@ def test_monitor_is_quiet_about_the_same_source_and_exits_3_on_another(
     assert "Traceback" not in drifted.stderr
 
 
+@pytest.mark.parametrize("verb", ["data", "evaluate"])
+def test_skip_bad_lists_what_it_sets_aside(
+    verb: str,
+    module: str,
+    samples: types.ModuleType,
+    normalised: pathlib.Path,
+    run: files.RunFolder,
+    tmp_path: pathlib.Path,
+    command_line: helpers.CommandLine,
+) -> None:
+    if not hasattr(samples, "with_bad"):
+        pytest.skip("every transaction counts: none is set aside")
+    source = ("--data", samples.with_bad(normalised, tmp_path), "--skip-bad", "--output-dir", tmp_path / "out")
+    of_run = ("--run-dir", run.path) if verb == "evaluate" else ()
+    said = command_line.run(module, verb, *of_run, *source, "--json").json
+    assert (said["quarantined_rows"], said["quarantine"]) == (1, str(tmp_path / "out" / "quarantine.csv"))
+    assert len(pd.read_csv(said["quarantine"])) == 1
+
+
 def test_tune_writes_a_config_file_that_train_accepts(
     module: str, app: str, folder: pathlib.Path, command_line: helpers.CommandLine
 ) -> None:

@@ -6,6 +6,8 @@ import shutil
 import numpy as np
 from PIL import Image
 
+from tests.driving_perception import roads
+
 # Flags that make ``predict`` and ``monitor`` read the folders below.
 READ_FLAGS = ()
 
@@ -32,3 +34,9 @@ def unusual(folder: pathlib.Path) -> pathlib.Path:
 def explain_input(usual: pathlib.Path) -> str:
     """Return a road to explain."""
     return str(min(usual.glob("*.jpg")))
+
+
+def with_bad(_normalised: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Write twelve labelled roads, and one whose box is empty."""
+    boxes = {f"road_{number}": [("car", (10 + number, 10, 60 + number, 40))] for number in range(12)}
+    return roads.voc(folder / "with_bad", {**boxes, "bad": [("car", (50, 10, 50, 40))]})

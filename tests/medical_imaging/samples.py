@@ -32,3 +32,13 @@ def unusual(folder: pathlib.Path) -> pathlib.Path:
 def explain_input(usual: pathlib.Path) -> str:
     """Return an image to explain."""
     return str(min(usual.glob("*.png")))
+
+
+def with_bad(normalised: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Copy 120 images of the app's own source into a folder for each class, and put beside them what is no image."""
+    target = folder / "with_bad"
+    for path in sorted(normalised.glob("*/*.png"))[::4][:120]:
+        (target / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target / path.parent.name / path.name)
+    (target / path.parent.name / "bad.png").write_bytes(b"no image")
+    return target

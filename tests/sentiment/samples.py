@@ -30,3 +30,12 @@ def unusual(folder: pathlib.Path) -> pathlib.Path:
 def explain_input(_usual: pathlib.Path) -> str:
     """Return a text to explain."""
     return "The plot is thin, but I loved every minute of it. Not a bad film at all!"
+
+
+def with_bad(normalised: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Write 60 labelled texts of the app's own source, and a row that holds none."""
+    reviews = pd.read_parquet(normalised / "reviews.parquet", columns=["text", "label", "part"])
+    chosen = reviews[reviews["part"] == "test"].sample(60, random_state=1)[["text", "label"]]
+    path = folder / "with_bad.csv"
+    pd.concat([chosen, pd.DataFrame({"text": [""], "label": chosen["label"][:1]})]).to_csv(path, index=False)
+    return path

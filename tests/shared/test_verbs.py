@@ -1,0 +1,172 @@
+"""The common body of the verbs, with a toy app whose data set has three rows, one of them bad."""
+
+import dataclasses
+import json
+import pathlib
+import types
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from shared import config, errors, files, steps, verbs
+from shared.bundle import reading
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Toy(config.Config):
+    data: tuple[str, ...] = config.setting(("built-in",), "source")
+    skip_bad: bool = config.setting(False, "set bad rows aside")
+    decided: bool = config.setting(False, "what only training decides")
+    seed: int = config.setting(0, "seed", minimum=0)
+    default = smoke = quick = classmethod(lambda cls: cls())
+
+
+def load(settings: Toy, *, quarantine: pathlib.Path | None = None) -> Any:
+    """Return a dataset; its bad row is listed where ``quarantine`` says."""
+    if settings.data == ("missing",):
+        raise errors.InputError("missing: expected a source. Received: none")
+    if not settings.skip_bad:
+        raise errors.InputError("row 2: expected a text. Received: none")
+    if quarantine is not None:
+        files.write_text(quarantine, "row\n2\n")
+    return types.SimpleNamespace(columns={"a": "text"}, notes=["said of the data"], quarantined=1)
+
+
+def evaluation(run: Any, dataset: Any, split: Any, part: Any, *, seed: int, output: pathlib.Path) -> Any:
+    del run, split, output
+    assert part.dataset is not dataset or part.name == "test"
+    return types.SimpleNamespace(metrics={"metrics": {"seed": seed, "part": part.name}, "baselines": {"prior": {}}})
+
+
+def refuse(settings: Toy) -> None:
+    if settings.decided:
+        raise errors.InputError("--decided: expected with train only. Received: True")
+
+
+def app(log: list[Any] | None = None) -> steps.App:
+    told: list[Any] = [] if log is None else log
+
+    def part_of(_run: Any, *given: Any, quarantine: pathlib.Path | None = None) -> Any:
+        settings, name = given[-2:]
+        return types.SimpleNamespace(dataset=load(settings, quarantine=quarantine), name=name)
+
+    return steps.App(
+        name="toy",
+        description="A toy.",
+        config=Toy,
+        data_fields=("data", "skip_bad", "decided"),
+        data=lambda: steps.Data(
+            locate=lambda settings: load(settings.replace({"skip_bad": True})),
+            load=load,
+            split=lambda _dataset, _settings: ("split", {"checks": {"notes": ["said of the data", "of the split"]}}),
+            describe=lambda _dataset: "three rows",
+            table=lambda _dataset, _split: pd.DataFrame({"id": [1, 3], "text": ["secret", "words"]}),
+            not_in_csv=("text",),
+            write=lambda _dataset, table, options: [f"{len(table)} rows in {options.write.name}"],
+        ),
+        train=lambda: lambda settings, folder: told.append((settings, folder.path)) or {"rows": 3},
+        evaluate=lambda: steps.Evaluate(
+            open_run=files.RunFolder.open,
+            own_data=lambda _run, quarantine=None: (load(Toy(skip_bad=True), quarantine=quarantine), "split"),
+            own_part=lambda _run, dataset, _split, name: types.SimpleNamespace(dataset=dataset, name=name),
+            other_part=part_of,
+            evaluate=evaluation,
+        ),
+        explain=lambda: pytest.fail("not asked"),
+        predict=lambda: pytest.fail("not asked"),
+        export=lambda: pytest.fail("not asked"),
+        monitor=lambda: steps.Monitor(
+            load=lambda settings, _bundle, quarantine: load(settings, quarantine=quarantine),
+            describe=lambda _dataset: "three rows",
+            monitor=lambda _bundle, _dataset, output: {"drift": False, "written": output is not None},
+        ),
+        tune=lambda: pytest.fail("not asked"),
+        page_suffixes=(".html",),
+        refuse=refuse,
+    )
+
+
+@pytest.fixture
+def told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs the toy's command line in a folder of its own and returns the result that it prints."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    for name in ("config.json", "decision.json", "model.keras"):
+        (tmp_path / "run" / name).write_text("{}")
+
+    def run(*words: str, code: int = 0, log: list[Any] | None = None) -> Any:
+        assert verbs.main(app(log), [*words, "--json", "--quiet"]) == code
+        said = capsys.readouterr()
+        return json.loads(said.out) if code == 0 else said.err
+
+    return run
+
+
+def test_data_writes_split_and_quarantine_and_says_so(told: Any, tmp_path: pathlib.Path) -> None:
+    said = told("data", "--skip-bad", "--output-dir", "out", "--write", "copy")
+    assert said["notes"] == ["said of the data", "of the split", "2 rows in copy"]
+    assert (said["columns"], said["quarantined_rows"]) == ({"a": "text"}, 1)
+    assert (tmp_path / said["quarantine"]).read_text() == "row\n2\n"
+    assert (tmp_path / "out" / "split.csv").read_text() == "id\n1\n3\n"
+    assert "row 2" in told("data", "--output-dir", "out", "--overwrite", code=2)
+
+
+def test_a_look_at_data_without_a_folder_is_replaced_by_the_next_and_a_named_one_is_not(told: Any) -> None:
+    for _ in range(2):
+        assert told("data", "--skip-bad")["certificate"] == "runs/toy-data/split.json"
+    told("data", "--skip-bad", "--output-dir", "out")
+    assert "--overwrite replaces it" in told("data", "--skip-bad", "--output-dir", "out", code=2)
+
+
+@pytest.mark.parametrize(
+    ("flags", "part"),
+    [
+        ((), "test"),
+        (("--data", "new", "--skip-bad"), "all"),
+        (("--data", "new", "--skip-bad", "--split", "test"), "test"),
+    ],
+)
+def test_evaluate_lists_what_it_sets_aside_of_own_and_of_other_data(
+    told: Any, tmp_path: pathlib.Path, flags: list[str], part: str
+) -> None:
+    said = told("evaluate", "--run-dir", "run", "--output-dir", "out", "--seed", "5", *flags)
+    assert said["metrics"] == {"seed": 5, "part": part}
+    assert said["baseline prior"] == {}
+    assert (said["quarantined_rows"], said["quarantine"]) == (1, "out/quarantine.csv")
+    assert (tmp_path / "out" / "quarantine.csv").is_file()
+
+
+@pytest.mark.parametrize("folder", ["out", None])
+def test_monitor_lists_what_it_sets_aside_with_and_without_a_folder_for_the_report(
+    told: Any, tmp_path: pathlib.Path, folder: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "find", pathlib.Path)
+    monkeypatch.setattr(reading, "load", str)
+    said = told("monitor", "--model-dir", "m", "--skip-bad", *(["--output-dir", folder] if folder else []))
+    assert said["quarantine"] == f"{folder or 'runs/toy-monitor'}/quarantine.csv"
+    assert (tmp_path / said["quarantine"]).is_file()
+    assert (said["notes"], said["quarantined_rows"]) == (["said of the data"], 1)
+
+
+def test_a_source_that_is_not_there_takes_no_run_away(told: Any, tmp_path: pathlib.Path) -> None:
+    log: list[Any] = []
+    told("train", "--data", "missing", "--run-dir", "run", "--overwrite", code=2, log=log)
+    assert (tmp_path / "run" / "config.json").exists()
+    assert not log
+    assert told("train", "--run-dir", "run", "--overwrite", "--seed", "7", log=log) == {"rows": 3}
+    assert log == [(Toy(seed=7), pathlib.Path("run"))]
+
+
+def test_flags_that_a_finished_run_decides_are_refused_before_anything_is_read(told: Any) -> None:
+    for verb in (
+        ("evaluate", "--run-dir", "gone"),
+        ("monitor", "--model-dir", "gone"),
+        ("predict", "a.csv", "--output", "b.csv", "--run-dir", "gone"),
+    ):
+        assert "--decided: expected with train only" in told(*verb, "--decided", code=2)
+
+
+def test_an_explanation_must_be_named_as_the_page_that_it_is(told: Any) -> None:
+    said = told("explain", "fine film", "--run-dir", "run", "--output", "why.png", code=2)
+    assert "--output: expected a name that ends in .html. Received: why.png" in said
