@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from shared import cli, errors, files
+from shared import errors, files
 from shared.bundle import reading as bundle
 from shared.evaluation import drift
 from shared.report import blocks, document
@@ -27,7 +27,7 @@ def monitor(
     things: str,
     output: pathlib.Path | None,
     left_out: Collection[str] = (),
-) -> cli.Result:
+) -> dict[str, Any]:
     """Compare new columns with the bundle's reference, and write ``drift.json`` and ``report.html`` if asked.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 
-from shared import cli, files
+from shared import files
 
 log = logging.getLogger("fieldnets")
 
@@ -20,7 +20,7 @@ def search(
     suggest: Callable[[optuna.Trial, Any], Mapping[str, Any]],
     trials: int,
     output: pathlib.Path,
-) -> cli.Result:
+) -> dict[str, Any]:
     """Train ``trials`` configurations and keep the best on validation.
 
     An interrupted search goes on: finished trials are kept in ``search.db``, and their runs beside it.
