@@ -13,7 +13,7 @@ from PIL import Image
 
 from apps.medical_imaging import data, download
 from apps.medical_imaging.readers import cells, images, labels, naming, records, structure
-from shared import errors
+from shared import errors, splits
 from tests.medical_imaging import loading, pictures
 
 KERMANY = {
@@ -382,7 +382,7 @@ def test_dicom_gives_patient_attributes_and_pixels_from_folders_and_tables(tmp_p
     np.testing.assert_allclose(found.images.read(0)[:, :, 0], (pixels - low) / (high - low), atol=1e-6)
     path = write_table(tmp_path / "t.csv", [["ill/one.dcm", "ill"], ["normal/two", "normal"]], ["image", "label"])
     assert loading.load([path]).patients.tolist() == ["A7", "B8"]
-    split, _ = loading.split(found, fractions=(0.98, 0.01, 0.01), seed=0)
+    split = splits.Split(part=np.array(["train"] * 2), unit=np.arange(2), unit_name="patient", method="", seed=0)
     data.write(found, data.frame(found, split), tmp_path / "copy")
     assert pictures.decoded(loading.load([str(tmp_path / "copy")]).images.read(0)).max() == 65535
 
