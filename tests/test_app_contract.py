@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import inspect
 import json
 import re
 import subprocess
@@ -10,7 +11,7 @@ import tomllib
 
 import pytest
 
-from shared import cli, config, parser
+from shared import cli, config, parser, steps
 from tests import helpers
 
 VERBS = [field.name for field in dataclasses.fields(parser.Commands)]
@@ -126,3 +127,44 @@ def test_bad_usage_exits_2_with_a_message_and_no_traceback(
     assert finished.stderr.strip()
     assert "Traceback" not in finished.stderr
     assert list(command_line.folder.iterdir()) == []
+
+
+# How ``shared.verbs`` calls each step: how many arguments, and the names of those that are named. ``own`` is as long as
+# what ``own_data`` returns.
+CALLS: dict[str, dict[str, tuple[int, str]]] = {
+    "data": {
+        "locate": (1, ""),
+        "load": (1, "quarantine"),
+        "split": (2, ""),
+        "describe": (1, ""),
+        "table": (2, ""),
+        "write": (3, ""),
+        "more": (3, ""),
+    },
+    "evaluate": {
+        "open_run": (1, ""),
+        "own_data": (1, "quarantine"),
+        "own_part": (2, "own"),
+        "other_part": (3, "own quarantine"),
+        "evaluate": (2, "own seed output"),
+    },
+    "explain": {"open_run": (1, ""), "explain": (2, "")},
+    "predict": {"predict": (1, "")},
+    "export": {"open_run": (1, ""), "own_data": (1, ""), "export": (2, "own engines")},
+    "monitor": {"load": (2, "quarantine"), "describe": (1, ""), "monitor": (2, "output")},
+    "tune": {"train": (2, ""), "suggest": (2, "")},
+}
+
+
+@pytest.mark.tensorflow
+def test_an_app_supplies_every_step_as_the_verbs_call_it(app: str) -> None:
+    table: steps.App = importlib.import_module(f"apps.{app}.__main__").APP
+    own = 1 if app == "fraud_detection" else 2
+    inspect.signature(table.train()).bind(0, 0)
+    for verb, calls in CALLS.items():
+        supplied = getattr(table, verb)()
+        for name, (count, named) in calls.items():
+            names = named.split()
+            arguments = [0] * (count + own * ("own" in names))
+            keywords = dict.fromkeys((each for each in names if each != "own"), 0)
+            inspect.signature(getattr(supplied, name)).bind(*arguments, **keywords)

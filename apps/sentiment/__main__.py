@@ -75,7 +75,7 @@ def monitor() -> steps.Monitor:
     return steps.Monitor(
         load=lambda settings, _bundle, **quarantine: data.load(settings, labelled=False, **quarantine),
         describe=data.describe,
-        monitor=monitor.monitor,
+        monitor=lambda bundle, reviews, output: monitor.monitor(bundle, reviews.texts, output=output),
     )
 
 
