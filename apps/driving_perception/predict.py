@@ -19,7 +19,7 @@ import pyarrow.parquet
 from apps.driving_perception import answers_table, drawing, frames, lane, stream, video
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.readers import looking
-from shared import batch, cli, errors, files, progress
+from shared import batch, cli, errors, files, progress, resuming
 from shared.bundle import engines
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
@@ -37,7 +37,6 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     _refuse_output_over_input(arguments, found.files)
     answer, class_names, region, identity = _open(arguments)
     chunk_rows = min(arguments.chunk_rows, CHUNK_ROWS)
-    inputs = {str(path): path.stat().st_size for path in found.files}
     turned: collections.Counter[bool] = collections.Counter()
 
     def look(chunk: pd.DataFrame) -> pd.DataFrame:
@@ -56,7 +55,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
             look,
             output=arguments.output,
             plan={
-                "inputs": inputs,
+                "inputs": resuming.inputs(found.files),
                 "chunk_rows": chunk_rows,
                 "frames_per_second": arguments.frames_per_second,
                 **identity,
@@ -128,7 +127,10 @@ def written_rows(output: pathlib.Path) -> Iterator[pd.DataFrame]:
             for batch_of_rows in file.iter_batches(_ROWS_READ):
                 yield batch_of_rows.to_pandas()
         return
-    read = pd.read_csv if output.suffix == ".csv" else functools.partial(pd.read_json, lines=True)
+    # Names stay as they are: a folder called 007 is no number, and one called NA is not missing.
+    texts = {"file": str, "clip": str}
+    as_csv = functools.partial(pd.read_csv, dtype=texts, keep_default_na=False, na_values=[""])
+    read = as_csv if output.suffix == ".csv" else functools.partial(pd.read_json, lines=True, dtype=texts)
     with read(output, chunksize=_ROWS_READ) as reader:
         for table in reader:
             yield table.assign(clip=table["clip"].fillna("").astype(str))
@@ -151,24 +153,26 @@ def annotate(
 ) -> str:
     """Write each picture, and each video, again with its boxes; return the folder."""
     rows = (row for table in tables for row in table.to_dict("records"))
+    paths = {files.printable(path): path for path in inputs}
     pictures = (
         (row, item)
         for row, item in zip(rows, _items(inputs, frames_per_second), strict=True)
         if row["decision"] != lane.INVALID
     )
     for number, (name, group) in enumerate(itertools.groupby(pictures, key=lambda pair: str(pair[0]["file"]))):
-        source = pathlib.Path(name)
+        source = paths[name]
+        target = folder / f"{number:05d}"
         drawn = (
             _drawn({str(key): value for key, value in row.items()}, item, class_names, region) for row, item in group
         )
         if source.suffix.lower() in video.SUFFIXES:
             with video.Writer(
-                folder / f"{number:05d}-{source.stem}.mp4", frames_per_second=video.rate(source)
+                files.beside(target, ".mp4", stem=f"{target.name}-{source.stem}"), frames_per_second=video.rate(source)
             ) as writer:
                 for picture in drawn:
                     writer.write(picture)
         else:
-            _save(next(drawn), folder / f"{number:05d}-{source.stem}.jpg")
+            _save(next(drawn), files.beside(target, ".jpg", stem=f"{target.name}-{source.stem}"))
     return str(folder)
 
 
@@ -237,7 +241,7 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], lane.
             return loaded.run({"image_bytes": column})
 
         names = tuple(said["class_names"])
-        return ask, names, lane.Region(**said["region"]), {"model": str(loaded.path), "engine": loaded.engine.name}
+        return ask, names, lane.Region(**said["region"]), {"model": loaded.digest, "engine": loaded.engine.name}
     run = loaded_run.open_run(arguments.run_dir)
     region = lane.Region.of(run.settings)
-    return run.say, run.operating.class_names, region, {"model": files.sha256(run.folder.model)}
+    return run.say, run.operating.class_names, region, {"model": resuming.run_digest(run.folder.path)}

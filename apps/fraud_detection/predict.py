@@ -1,9 +1,9 @@
 """Score files of any length: stream transactions in, write scores and decisions out."""
 
 import argparse
+import collections
 import dataclasses
-import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 from apps.fraud_detection import config, graph, inputs, prepare, stream, verdict
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions
-from shared import batch, cli, files, progress
+from shared import batch, cli, files, progress, resuming
 
 READ_ROWS = 100_000
 Answer = Callable[[stream.Block, npt.NDArray[np.int64]], dict[str, npt.NDArray[Any]]]
@@ -30,21 +30,32 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     """
     reading = prepare.reading(cli.source_settings(config.Config, config.DATA_FIELDS, arguments))
     given, earlier = [str(path) for path in arguments.input], [str(path) for path in arguments.history or ()]
-    sizes = [{str(path): path.stat().st_size for path in sources.files_of(each, reading)} for each in (given, earlier)]
-    files.refuse_output_over_input(arguments.output, [pathlib.Path(path) for each in sizes for path in each])
+    listed = [sources.files_of(each, reading) for each in (given, earlier)]
+    files.refuse_output_over_input(arguments.output, [path for each in listed for path in each])
     answer, found, identity = _open(arguments)
+    notes: list[str] = []
+
+    def read(paths: list[str]) -> Iterator[Transactions]:
+        return sources.iterate(paths, found.schema, chunk_rows=READ_ROWS, reading=reading, tell=notes.append)
+
     how = {"chunk_rows": arguments.chunk_rows, "reading": dataclasses.asdict(reading)}
     with progress.rows("transactions scored", arguments.input) as advance:
         result = batch.predict(
-            _scored(earlier, given, answer, found, chunk_rows=arguments.chunk_rows, reading=reading),
+            _scored(earlier, given, answer, found, chunk_rows=arguments.chunk_rows, read=read),
             lambda chunk: chunk,
             output=arguments.output,
-            plan={"inputs": sizes[0], "history": sizes[1], **how, **identity},
+            plan={
+                "inputs": resuming.inputs(listed[0]),
+                "history": resuming.inputs(listed[1]),
+                **how,
+                **identity,
+            },
             resume=arguments.resume,
             overwrite=arguments.overwrite,
             on_rows=advance,
         )
-    return {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
+    said = {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
+    return said | ({"notes": list(dict.fromkeys(notes))} if notes else {})
 
 
 def _scored(
@@ -54,31 +65,43 @@ def _scored(
     found: inputs.Inputs,
     *,
     chunk_rows: int,
-    reading: sources.Reading,
+    read: Callable[[list[str]], Iterator[Transactions]],
 ) -> Iterator[pd.DataFrame]:
     """Yield the output rows, in chunks of at most ``chunk_rows`` or of the size in which files are read."""
-
-    def read(paths: list[str]) -> Iterator[Transactions]:
-        return sources.iterate(paths, found.schema, chunk_rows=READ_ROWS, reading=reading)
-
     unscored = sum(len(part) for part in read(earlier)) if earlier else 0
-    parts = read([*earlier, *given])
-    needed = (dataclasses.replace(part, groups=None, scenarios=None) for part in parts)
-    for block in stream.blocks(needed, found):
-        new = len(block.transactions) - block.first
-        skipped = min(unscored, new)
+    places: list[pd.DataFrame] = []
+    for block in stream.blocks(_placed(read([*earlier, *given]), places), found):
+        # The new rows of a block are those of the parts that were read since the one before.
+        where = pd.concat(places, ignore_index=True)
+        places.clear()
+        skipped = min(unscored, len(where))
         unscored -= skipped
         size = max(chunk_rows, READ_ROWS)
         for start in range(block.first + skipped, len(block.transactions), size):
             rows = np.arange(start, min(start + size, len(block.transactions)))
-            yield _table(block, rows, answer(block, rows))
+            yield _table(block, rows, where.iloc[rows - block.first], answer(block, rows))
         del block
 
 
-def _table(block: stream.Block, rows: npt.NDArray[np.int64], answers: Mapping[str, npt.NDArray[Any]]) -> pd.DataFrame:
+def _placed(parts: Iterable[Transactions], places: list[pd.DataFrame]) -> Iterator[Transactions]:
+    """Yield the parts without what is not needed, and add file and row (from 1) of their transactions to ``places``."""
+    before: collections.Counter[str] = collections.Counter()
+    for part in parts:
+        rows = np.arange(1, len(part) + 1) + before[part.name]
+        places.append(pd.DataFrame({"file": files.printable(part.name), "row": rows}))
+        before[part.name] += len(part)
+        yield dataclasses.replace(part, groups=None, scenarios=None)
+
+
+def _table(
+    block: stream.Block, rows: npt.NDArray[np.int64], where: pd.DataFrame, answers: Mapping[str, npt.NDArray[Any]]
+) -> pd.DataFrame:
+    """Return file, row, the id where the data has one (under another name where that is one of ours), and the answers."""
     transactions = block.transactions
-    name = transactions.schema.id or "row"
-    return pd.DataFrame({name: transactions.ids[rows], **answers})
+    table = where.reset_index(drop=True)
+    if (name := transactions.schema.id) is not None:
+        table["id" if name in (*table, *answers) else name] = transactions.ids[rows]
+    return table.assign(**answers)
 
 
 def _open(arguments: argparse.Namespace) -> tuple[Answer, inputs.Inputs, dict[str, str]]:
@@ -93,11 +116,11 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, inputs.Inputs, dict[st
             outputs = loaded.run(graph.columns(found, block.transactions, block.history, rows), signature="score")
             return {name: outputs[name] for name in ("score", "decision")}
 
-        return ask, found, {"model": str(loaded.path), "engine": loaded.engine.name}
+        return ask, found, {"model": loaded.digest, "engine": loaded.engine.name}
     from apps.fraud_detection import run as loaded_run
 
     run = loaded_run.open_run(arguments.run_dir)
-    return with_scorer(run.newest), run.inputs, {"model": files.sha256(run.folder.model)}
+    return with_scorer(run.newest), run.inputs, {"model": resuming.run_digest(run.folder.path)}
 
 
 def with_scorer(scorer: Any) -> Answer:

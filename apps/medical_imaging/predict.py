@@ -1,6 +1,7 @@
 """Score image files, folders, tables and DICOM in bounded memory: write scores, label and decision."""
 
 import argparse
+import dataclasses
 import logging
 import pathlib
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ import pandas as pd
 
 from apps.medical_imaging import data, preprocessing
 from apps.medical_imaging.readers import depth
-from shared import batch, cli, files, progress
+from shared import batch, cli, files, progress, resuming
 from shared.bundle import engines
 from shared.bundle import reading as bundle
 
@@ -30,6 +31,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
         errors.InputError: An input cannot be read, or the output exists.
     """
     listed = [data.listed(path, _options(arguments)) for path in arguments.input]
+    how = dataclasses.asdict(_options(arguments))
     _refuse_output_over_tables(arguments.output, listed)
     notes = [f"{source.name}: {note}" for source in listed for note in source.notes]
     for note in notes:
@@ -40,13 +42,12 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
         log.warning("%s", note)
     notes += filter(None, dark)
     rows = min(arguments.chunk_rows, CHUNK_ROWS)
-    inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
     with progress.rows("images scored", arguments.input) as advance:
         result = batch.predict(
             (with_items(*chunk) for chunk in data.streamed(listed, chunk_rows=rows)),
             lambda chunk: score(chunk, answer, class_names),
             output=arguments.output,
-            plan={"inputs": inputs, "chunk_rows": rows, **identity},
+            plan={"inputs": resuming.inputs(_files(arguments.input, listed)), **how, "chunk_rows": rows, **identity},
             resume=arguments.resume,
             overwrite=arguments.overwrite,
             on_rows=advance,
@@ -58,6 +59,16 @@ def _options(arguments: argparse.Namespace) -> data.Options:
     """Return what the flags say about how to read; labels are not needed."""
     given = {name: getattr(arguments, name) for name in ("image_column", "follow_links") if hasattr(arguments, name)}
     return data.Options(labelled=False, **given)
+
+
+def _files(given: Sequence[pathlib.Path], listed: Sequence[data.Source]) -> list[pathlib.Path]:
+    """Return every file that is read, once for each time: given ones, tables of folders, images that a table names."""
+    found: list[pathlib.Path] = []
+    for path, source in zip(given, listed, strict=True):
+        named = [each for entry in source.entries for each in (entry.file, entry.item) if not isinstance(each, bytes)]
+        paths = [pathlib.Path(each) for each in (path, *named) if isinstance(each, str | pathlib.Path)]
+        found += dict.fromkeys(each for each in paths if each.is_file())
+    return found
 
 
 def _refuse_output_over_tables(output: pathlib.Path, listed: Sequence[data.Source]) -> None:
@@ -119,9 +130,9 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[
     if arguments.model_dir is not None:
         loaded = engines.load(arguments.model_dir, arguments.engine)
         names = tuple(loaded.extra("decision.json")["class_names"])
-        identity = {"model": str(loaded.path), "engine": loaded.engine.name}
+        identity = {"model": loaded.digest, "engine": loaded.engine.name}
         return lambda items: ask(loaded, items), names, identity, grey_bits(loaded)
     from apps.medical_imaging import run as loaded_run
 
     run = loaded_run.open_run(arguments.run_dir)
-    return run.say, run.rule.class_names, {"model": files.sha256(run.folder.model)}, run.grey_bits
+    return run.say, run.rule.class_names, {"model": resuming.run_digest(run.folder.path)}, run.grey_bits

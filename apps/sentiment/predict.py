@@ -12,7 +12,7 @@ import pandas as pd
 
 from apps.sentiment import data
 from apps.sentiment.readers import quarantine
-from shared import batch, cli, files, progress
+from shared import batch, cli, files, progress, resuming
 
 log = logging.getLogger("fieldnets")
 
@@ -33,7 +33,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
         "chunk_rows": arguments.chunk_rows,
     }
     skip_bad = getattr(arguments, "skip_bad", False)
-    inputs = {str(path): path.stat().st_size if path.is_file() else None for path in arguments.input}
+    inputs = resuming.inputs(each for path in arguments.input for each in resuming.files_below(path))
     notes: list[str] = []
     with quarantine.opened() as aside, progress.rows("texts scored", arguments.input) as advance:
         result = batch.predict(
@@ -59,7 +59,7 @@ def _set_aside(aside: quarantine.Quarantine, output: pathlib.Path) -> dict[str, 
     """Write the rows that could not be read beside the output, and say so."""
     if not aside.rows:
         return {}
-    path = output.with_name(f"{output.stem}.quarantine.csv")
+    path = files.beside(output, ".quarantine.csv", stem=output.stem)
     aside.write(path)
     log.warning("%d rows could not be read: they are in %s", aside.rows, path)
     return {"quarantined_rows": aside.rows, "quarantine": str(path)}
@@ -81,7 +81,7 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[
 
         loaded = engines.load(arguments.model_dir, arguments.engine)
         names = tuple(loaded.extra("decision.json")["class_names"])
-        identity = {"model": str(loaded.path), "engine": loaded.engine.name}
+        identity = {"model": loaded.digest, "engine": loaded.engine.name}
         return in_batches(lambda texts: loaded.run({"text": texts})), names, identity
     from apps.sentiment import export
     from apps.sentiment import run as loaded_run
@@ -91,7 +91,7 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[
     def answer(texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
         return export.answers(run.decision, run.logits(texts))
 
-    return answer, run.decision.class_names, {"model": files.sha256(run.folder.model)}
+    return answer, run.decision.class_names, {"model": resuming.run_digest(run.folder.path)}
 
 
 def in_batches(answer: Answer, rows: int = 256) -> Answer:

@@ -36,6 +36,11 @@ class Bundle:
         return files.read_json(self.path / EXTRA / filename)
 
     @property
+    def digest(self) -> str:
+        """The SHA-256 of the manifest, which holds those of all other files."""
+        return files.sha256(self.path / MANIFEST)
+
+    @property
     def signatures(self) -> list[str]:
         """The signatures' names."""
         return sorted(self.loaded.signatures)
