@@ -108,8 +108,7 @@ def _score(
         if part.exists() and _fits(part, chunk):
             resumed_rows += len(chunk)
         else:
-            with files.atomic(part) as temporary:
-                score(chunk).to_parquet(temporary, index=False)
+            _write(score(chunk), part)
         rows += len(chunk)
         on_rows(len(chunk))
     return parts, rows, resumed_rows
@@ -118,7 +117,7 @@ def _score(
 def _fits(part: pathlib.Path, chunk: pd.DataFrame) -> bool:
     """Tell whether a finished part is whole and of these rows; another is scored again, with a warning."""
     try:
-        found = pd.read_parquet(part)
+        found = _read(part).to_pandas()
     except (OSError, pyarrow.ArrowException) as error:
         log.warning("%s: this part cannot be read and is made again: %s", part, error)
         return False
@@ -182,18 +181,34 @@ def _finish(parts: list[pathlib.Path], finish: Callable[[pd.DataFrame], pd.DataF
     """Write the final rows of each chunk beside it; an interrupted call does so again from the first on."""
     finished = [part.with_name(f"finished-{part.name}") for part in parts]
     for part, path in zip(parts, finished, strict=True):
-        with files.atomic(path) as temporary:
-            finish(pd.read_parquet(part)).to_parquet(temporary, index=False)
+        _write(finish(_read(part).to_pandas()), path)
     return finished
 
 
 def _join(parts: list[pathlib.Path], output: pathlib.Path) -> None:
     # One schema for all: a column that is empty in one chunk has no type there.
-    found = [pyarrow.parquet.read_schema(part) for part in parts]
-    schema = pyarrow.unify_schemas(found, promote_options="permissive")
+    schema = pyarrow.unify_schemas([_schema(part) for part in parts], promote_options="permissive")
     with files.atomic(output) as temporary, contextlib.closing(_open_writer(temporary, schema)) as writer:
         for part in parts:
-            writer.write(pyarrow.parquet.read_table(part, schema=schema))
+            writer.write(_read(part, schema=schema))
+
+
+# Streams, since Arrow takes no path that is not UTF-8.
+
+
+def _write(table: pd.DataFrame, part: pathlib.Path) -> None:
+    with files.atomic(part) as temporary, temporary.open("wb") as stream:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pandas(table, preserve_index=False), stream)
+
+
+def _read(part: pathlib.Path, schema: pyarrow.Schema | None = None) -> pyarrow.Table:
+    with part.open("rb") as stream:
+        return pyarrow.parquet.read_table(stream, schema=schema)
+
+
+def _schema(part: pathlib.Path) -> pyarrow.Schema:
+    with part.open("rb") as stream:
+        return pyarrow.parquet.read_schema(stream)
 
 
 def _open_writer(path: pathlib.Path, schema: pyarrow.Schema) -> _Writer:
@@ -201,7 +216,7 @@ def _open_writer(path: pathlib.Path, schema: pyarrow.Schema) -> _Writer:
 
 
 class _ArrowWriter:
-    """Write Parquet or CSV; into a stream, since Arrow takes no path that is not UTF-8."""
+    """Write Parquet or CSV."""
 
     def __init__(self, path: pathlib.Path, schema: pyarrow.Schema) -> None:
         self._stream = path.open("wb")

@@ -25,9 +25,9 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yield a temporary path beside ``path`` that takes its name only when the block succeeds.
 
     A reader, or a process killed at any moment, sees the old file or the whole new one. Otherwise the file is what
-    ``open(path, "w")`` would have given: a new one has the mode that the umask leaves, a replaced one keeps its own, of a
-    symbolic link the target is written, and a device or a pipe stays one. The temporary name keeps the suffix, because
-    Keras and pandas choose a format by it.
+    ``open(path, "w")`` would have given: a new one has the mode that the umask leaves, a replaced one keeps its own,
+    of a symbolic link the target is written, and a device or a pipe stays one. The temporary name keeps the suffix,
+    because Keras and pandas choose a format by it.
 
     Raises:
         OSError: The file cannot be written there.
@@ -68,7 +68,7 @@ def _give_mode_and_owner(path: pathlib.Path, before: os.stat_result) -> None:
 
 
 def beside(path: pathlib.Path, ending: str, *, stem: str | None = None) -> pathlib.Path:
-    """Return a path beside ``path``, named ``stem`` (default: its name) and ``ending``, or a hash where that is too long.
+    """Return a path beside ``path``, named ``stem`` (default: its name) and ``ending``; a hash where that is too long.
 
     >>> beside(pathlib.Path("a/scores.csv"), ".partial").as_posix()
     'a/scores.csv.partial'

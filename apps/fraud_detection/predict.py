@@ -96,7 +96,7 @@ def _placed(parts: Iterable[Transactions], places: list[pd.DataFrame]) -> Iterat
 def _table(
     block: stream.Block, rows: npt.NDArray[np.int64], where: pd.DataFrame, answers: Mapping[str, npt.NDArray[Any]]
 ) -> pd.DataFrame:
-    """Return file, row, the id where the data has one (under another name where that is one of ours), and the answers."""
+    """Return file, row, the id where the data has one (as ``id`` where it is called as ours are), and the answers."""
     transactions = block.transactions
     table = where.reset_index(drop=True)
     if (name := transactions.schema.id) is not None:
