@@ -209,10 +209,9 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> i
         arguments = parser.parse_args(argv)
         _set_up_logging(arguments)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        code, result = _carry_out(parser.prog, arguments)
+        code, said = _carry_out(parser.prog, arguments)
         try:
-            if result is not None:
-                printing.print_result(result, as_json=arguments.json)
+            printing.print_text(said)
         except BrokenPipeError:
             pass
         except OSError as error:
@@ -221,26 +220,26 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> i
         return code
 
 
-def _carry_out(program: str, arguments: argparse.Namespace) -> tuple[int, Result | None]:
-    """Return the exit code and what the verb returned; None where it failed, which is said on standard error."""
+def _carry_out(program: str, arguments: argparse.Namespace) -> tuple[int, str]:
+    """Return the exit code and the text of what the verb returned; "" where it failed, as standard error then says."""
     try:
         _refuse_output_over_input(arguments)
         with contextlib.redirect_stdout(sys.stderr):
             result = arguments.command(arguments)
-        return int(result.get("exit_code", 0)), result
+        return int(result.get("exit_code", 0)), printing.text_of(result, as_json=arguments.json)
     except errors.FieldnetsError as error:
         print(f"{program}: {error}", file=sys.stderr)
-        return error.exit_code, None
+        return error.exit_code, ""
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
-        return 130, None
+        return 130, ""
     except Exception as error:
         if (said := _said_of_system(error)) is not None:
             print(f"{program}: {said}. Received: {error}", file=sys.stderr)
-            return errors.InputError.exit_code, None
+            return errors.InputError.exit_code, ""
         traceback.print_exc()
         print(f"{program}: this is a fault of the program, not of the input; please report it", file=sys.stderr)
-        return 1, None
+        return 1, ""
 
 
 def _said_of_system(error: Exception) -> str | None:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import pathlib
-import secrets
 import shutil
 import stat
 import tempfile
@@ -55,7 +54,7 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _new_temporary(target: pathlib.Path, *, private: bool) -> pathlib.Path:
     """Create an empty file beside ``target``; one that is to get another mode can be read by nobody else meanwhile."""
-    name = beside(target, f"-{secrets.token_hex(4)}{target.suffix}", stem=f".{target.stem}")
+    name = beside(target, f"-{os.urandom(4).hex()}{target.suffix}", stem=f".{target.stem}")
     os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666))
     return name
 

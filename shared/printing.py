@@ -79,34 +79,38 @@ def _settle(stream: TextIO) -> None:
             os.close(nowhere)
 
 
-def print_result(result: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print what a verb returned on standard output.
+def print_text(text: str) -> None:
+    """Print on standard output, at once.
 
     Raises:
-        ValueError: It holds NaN or infinity and JSON was asked for.
-        OSError: Standard output cannot be written; BrokenPipeError where its reader is gone.
+        OSError: It cannot be written; BrokenPipeError where its reader is gone.
     """
-    if as_json:
-        # Where the encoding lacks a character, JSON has an escape for it.
-        escaped = str(sys.stdout.encoding).lower().replace("-", "") != "utf8"
-        text = json.dumps(result, indent=2, ensure_ascii=escaped, allow_nan=False) + "\n"
-    else:
-        text = _rendered(result)
     sys.stdout.write(text)
     sys.stdout.flush()
 
 
-def _rendered(result: Mapping[str, Any]) -> str:
-    """Return lines, lists and tables; rich itself would end the process where the reader is gone."""
+def text_of(result: Mapping[str, Any], *, as_json: bool) -> str:
+    """Return what a verb returned as the lines that standard output shows.
+
+    Raises:
+        ValueError: It holds NaN or infinity and JSON was asked for.
+    """
+    if as_json:
+        # Where the encoding lacks a character, JSON has an escape for it.
+        escaped = str(sys.stdout.encoding).lower().replace("-", "") != "utf8"
+        return json.dumps(result, indent=2, ensure_ascii=escaped, allow_nan=False) + "\n"
     import rich.console
 
     # Where nobody looks (a file, a log) lines may be long; in a terminal, long cells are folded, never cut off.
-    console = rich.console.Console(width=None if sys.stdout.isatty() else 200)
-    with console.capture() as captured:
+    shown, encoding = sys.stdout.isatty(), sys.stdout.encoding or "utf-8"
+    # Not into standard output: rich ends the process where the reader is gone.
+    with io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace") as text:
+        console = rich.console.Console(file=text, force_terminal=shown, width=None if shown else 200)
         for key, value in result.items():
             if key != "exit_code" and value != []:
                 _show(console, key, value)
-    return captured.get()
+        text.flush()
+        return cast(io.BytesIO, text.buffer).getvalue().decode(encoding)
 
 
 def _show(console: Any, key: str, value: Any, indent: str = "") -> None:

