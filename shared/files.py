@@ -17,6 +17,7 @@ from shared import errors
 
 # Of a file system; and what is longer than this behind a dot is no format's suffix.
 _LONGEST_NAME, _LONGEST_SUFFIX = 255, 32
+_PATTERN = frozenset("*?[]{}\\")
 
 
 @contextlib.contextmanager
@@ -153,6 +154,21 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name}, which is no number in JSON")
+
+
+@contextlib.contextmanager
+def plainly_named(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yield a path that leads to a folder and is no pattern: TensorFlow takes brackets and asterisks in paths for one.
+
+    It is a link in a temporary folder where the folder's own path has such characters.
+    """
+    if _PATTERN.isdisjoint(os.fspath(folder.absolute())):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        link = pathlib.Path(scratch) / "folder"
+        link.symlink_to(folder.absolute(), target_is_directory=True)
+        yield link
 
 
 def refuse_output_over_input(output: pathlib.Path, inputs: Iterable[pathlib.Path]) -> None:

@@ -104,13 +104,14 @@ def text_of(result: Mapping[str, Any], *, as_json: bool) -> str:
     # Where nobody looks (a file, a log) lines may be long; in a terminal, long cells are folded, never cut off.
     shown, encoding = sys.stdout.isatty(), sys.stdout.encoding or "utf-8"
     # Not into standard output: rich ends the process where the reader is gone.
-    with io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace") as text:
+    held = io.BytesIO()
+    with io.TextIOWrapper(held, encoding=encoding, errors="backslashreplace") as text:
         console = rich.console.Console(file=text, force_terminal=shown, width=None if shown else 200)
         for key, value in result.items():
             if key != "exit_code" and value != []:
                 _show(console, key, value)
         text.flush()
-        return cast(io.BytesIO, text.buffer).getvalue().decode(encoding)
+        return held.getvalue().decode(encoding)
 
 
 def _show(console: Any, key: str, value: Any, indent: str = "") -> None:

@@ -65,7 +65,7 @@ def _files(given: Sequence[pathlib.Path], listed: Sequence[data.Source]) -> list
     """Return every file that is read, once for each time: given ones, tables of folders, images that a table names."""
     found: list[pathlib.Path] = []
     for path, source in zip(given, listed, strict=True):
-        named = [each for entry in source.entries for each in (entry.file, entry.item) if not isinstance(each, bytes)]
+        named = [each for entry in source.entries for each in (entry.file, entry.item)]
         paths = [pathlib.Path(each) for each in (path, *named) if isinstance(each, str | pathlib.Path)]
         found += dict.fromkeys(each for each in paths if each.is_file())
     return found

@@ -89,9 +89,9 @@ def load(path: pathlib.Path) -> Bundle:
     check_manifest(folder)
     import tensorflow as tf
 
-    return Bundle(
-        path=folder, name=folder.parent.name, version=int(folder.name), loaded=tf.saved_model.load(str(folder))
-    )
+    with files.plainly_named(folder) as plain:
+        loaded = tf.saved_model.load(str(plain))
+    return Bundle(path=folder, name=folder.parent.name, version=int(folder.name), loaded=loaded)
 
 
 def find(path: pathlib.Path) -> pathlib.Path:
