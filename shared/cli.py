@@ -234,24 +234,24 @@ def _carry_out(program: str, arguments: argparse.Namespace) -> tuple[int, str]:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130, ""
     except Exception as error:
-        if (said := _said_of_system(error)) is not None:
-            print(f"{program}: {said}. Received: {error}", file=sys.stderr)
+        if said := _said_of_system(error):
+            print(f"{program}: {said}", file=sys.stderr)
             return errors.InputError.exit_code, ""
         traceback.print_exc()
         print(f"{program}: this is a fault of the program, not of the input; please report it", file=sys.stderr)
         return 1, ""
 
 
-def _said_of_system(error: Exception) -> str | None:
-    """Return what was expected where an error is of a path, a disk or a text from the command line, not of the code."""
+def _said_of_system(error: Exception) -> str:
+    """Return what to say of an error that is of a path, a disk or a name that was given; "" where it is of the code."""
     paths = PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
     if isinstance(error, paths) or (isinstance(error, OSError) and error.errno in _OF_PATHS):
-        return "expected a path that can be used"
+        return f"expected a path that can be used. Received: {error}"
     if isinstance(error, OSError) and error.errno in _OF_DISKS:
-        return "expected room to write"
+        return f"expected room to write. Received: {error}"
     if isinstance(error, UnicodeEncodeError) and any("\ud800" <= letter <= "\udfff" for letter in error.object):
-        return f"expected names and texts in UTF-8, such as not {files.printable(error.object)!r}"
-    return None
+        return f"expected names and texts in UTF-8. Received: {files.printable(error.object)}"
+    return ""
 
 
 # Options that name what is written, and those that name what is read.

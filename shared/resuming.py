@@ -17,8 +17,8 @@ LOCK = ".lock"
 _SHOWN = 3
 # What is written into a run folder and decides no prediction.
 _NO_PART_OF_A_MODEL = ("evaluation", "checkpoints", "logs")
-_MODEL_SUFFIXES = (".json", ".keras", ".npz", ".parquet")
-_NO_MODEL_FILES = ("environment.json", "feedback.parquet")
+_MODEL_SUFFIXES = (".json", ".keras", ".npz")
+_NO_MODEL_FILE = "environment.json"
 
 
 def version() -> dict[str, str]:
@@ -51,7 +51,7 @@ def run_digest(folder: pathlib.Path) -> str:
         for name, each in found
         if each.suffix in _MODEL_SUFFIXES
         and name.parts[0] not in _NO_PART_OF_A_MODEL
-        and each.name not in _NO_MODEL_FILES
+        and each.name != _NO_MODEL_FILE
     )
 
 

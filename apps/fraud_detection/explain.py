@@ -1,7 +1,6 @@
 """Why a transaction is ranked where it is: a page with its reasons, what would have passed, and a check of them."""
 
 import dataclasses
-import os
 import pathlib
 from typing import Any
 
@@ -58,23 +57,15 @@ def find(run: loaded_run.Run, given: str) -> tuple[Transactions, int]:
     Raises:
         errors.InputError: There is no such file or transaction.
     """
-    path, identity = _file_and_id(given)
-    if path:
+    path, _, identity = given.rpartition(":")
+    if pathlib.Path(given).exists():
+        path, identity = given, ""
+    if path and pathlib.Path(path).exists():
         parts = list(sources.iterate([path], run.inputs.schema, chunk_rows=1_000_000))
         found = concatenate(parts)
         return found, row_of(found, identity) if identity else len(found) - 1
     found = prepare.load_source(run.settings)
     return found, row_of(found, given)
-
-
-def _file_and_id(given: str) -> tuple[str, str]:
-    """Return the file that ``given`` names and the id behind its colon, "" for none; both may hold colons themselves.
-
-    >>> _file_and_id("no such file:17")
-    ('', 'no such file:17')
-    """
-    ends = [len(given), *(place for place in range(len(given) - 1, 0, -1) if given[place] == ":")]
-    return next(((given[:end], given[end + 1 :]) for end in ends if os.path.exists(given[:end])), ("", given))
 
 
 def row_of(found: Transactions, identity: str) -> int:
