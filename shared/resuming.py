@@ -49,9 +49,7 @@ def run_digest(folder: pathlib.Path) -> str:
     return _joined(
         (name, each)
         for name, each in found
-        if each.suffix in _MODEL_SUFFIXES
-        and name.parts[0] not in _NO_PART_OF_A_MODEL
-        and each.name != _NO_MODEL_FILE
+        if each.suffix in _MODEL_SUFFIXES and name.parts[0] not in _NO_PART_OF_A_MODEL and each.name != _NO_MODEL_FILE
     )
 
 
