@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import shutil
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -19,6 +20,7 @@ from apps.fraud_detection.readers import sources
 from apps.medical_imaging import data as radiographs
 from apps.sentiment import data as reviews
 from shared import batch, files, resuming
+from tests import helpers
 
 ODD = [
     *(
@@ -106,3 +108,29 @@ def test_names_that_differ_are_shown_differently_and_can_be_written(tmp_path: pa
     for name in names:
         files.write_json(tmp_path / name, {"name": name})
         assert files.read_json(tmp_path / name) == {"name": name}
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("app", helpers.APPS)
+def test_every_verb_takes_folders_of_odd_names(
+    app: str, shared_runs: pathlib.Path, tmp_path: pathlib.Path, command_line: helpers.CommandLine
+) -> None:
+    module, samples = f"apps.{app}", helpers.samples_of(app)
+    odd = tmp_path / "it's [1] a?b*c #100% {0}"
+    run = shutil.copytree(helpers.smoke_run(app, shared_runs).path, odd / "run 007")
+    command_line.run(module, "data", "--write", odd / "data", "--json")
+    command_line.run(module, "evaluate", "--run-dir", run, "--output-dir", odd / "evaluation")
+    usual = samples.usual(odd / "data", odd)
+    command_line.run(module, "explain", "--run-dir", run, samples.explain_input(usual), "--output", odd / "why.html")
+    exported = command_line.run(module, "export", "--run-dir", run, "--output-dir", odd / "models", "--json").json
+    assert (odd / "models") in pathlib.Path(exported["bundle"]).parents
+    tables = []
+    for number, model in enumerate((("--run-dir", run), ("--model-dir", odd / "models"))):
+        output = odd / f"{number}.csv"
+        command_line.run(module, "predict", *model, usual, *samples.READ_FLAGS, "--output", output)
+        tables.append(pd.read_csv(output))
+    assert tables[0]["file"].tolist() == tables[1]["file"].tolist()
+    assert all(name.startswith(str(odd)) for name in tables[0]["file"])
+    command_line.run(module, "monitor", "--model-dir", odd / "models", *samples.READ_FLAGS, "--data", usual)
+    command_line.run(module, "tune", "--preset", "smoke", "--trials", "1", "--output-dir", odd / "search")
