@@ -66,6 +66,8 @@ def _lead_nowhere(number: int) -> None:
         if opened != number:
             os.dup2(opened, number)
             os.close(opened)
+        # Processes that are started have it, too.
+        os.set_inheritable(number, True)
 
 
 def _settle(stream: TextIO) -> None:

@@ -59,7 +59,8 @@ def _hold_back_standard_error() -> Iterator[None]:
             yield
         except BaseException:
             held.seek(0)
-            os.write(original, held.read())
+            with contextlib.suppress(OSError):
+                os.write(original, held.read())
             raise
         finally:
             os.dup2(original, 2)
