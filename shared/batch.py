@@ -7,19 +7,27 @@ there. At the end the chunks are streamed into the output file, which appears in
 import contextlib
 import dataclasses
 import json
+import logging
 import pathlib
+import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow.csv
 import pyarrow.parquet
 
-from shared import errors, files
+from shared import errors, files, resuming
+
+log = logging.getLogger("fieldnets")
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 _PLAN = "plan.json"
+# What lies in the folder of finished chunks, and what a killed call leaves there.
+_OURS = re.compile(r"\.lock|\.?plan(-\w+)?\.json|\.?(finished-)?\d{8}(-\w+)?\.parquet")
+# What tells input rows from each other; an output has both, or none.
+_IDENTITY = ["file", "row"]
 
 
 class _Writer(Protocol):
@@ -57,7 +65,8 @@ def predict(
         chunks: The input rows; the same sequence each time it is made for the same plan.
         score: Turns a chunk into its output rows.
         output: ``.csv``, ``.jsonl`` or ``.parquet``.
-        plan: What decides the output (inputs, model, chunk size); a resumed call must have the same.
+        plan: What decides the output: ``inputs`` as ``resuming.inputs`` gives them, the model by its hash, options; a
+            resumed call must have the same.
         resume: Keep the chunks that an interrupted call finished.
         overwrite: Replace an existing output.
         on_rows: Called with the number of rows after each chunk.
@@ -65,30 +74,59 @@ def predict(
             depends on the rows before, such as tracks.
 
     Raises:
-        errors.InputError: The output exists, its suffix is unknown, or the interrupted call had another plan.
+        errors.InputError: The output exists, its suffix is unknown, the interrupted call had another plan, another
+            process writes this output, or what stands in the place of the parts is not ours.
     """
     check_output(output, overwrite=overwrite)
-    partial = _partial(output)
-    _prepare(partial, plan, resume=resume)
-    rows = resumed_rows = number = 0
+    partial = files.beside(output, ".partial")
+    _refuse_foreign(partial)
+    with resuming.locked(partial, what="`predict` into one output"):
+        _prepare(partial, plan, resume=resume)
+        parts, rows, resumed_rows = _score(chunks, score, partial=partial, on_rows=on_rows)
+        if rows == 0:
+            shutil.rmtree(partial)
+            raise errors.InputError("expected at least one row to score. Received: none")
+        if finish is not None:
+            parts = _finish(parts, finish)
+        _join(parts, output)
+        shutil.rmtree(partial)
+    return Result(rows=rows, resumed_rows=resumed_rows)
+
+
+def _score(
+    chunks: Iterable[pd.DataFrame],
+    score: Callable[[pd.DataFrame], pd.DataFrame],
+    *,
+    partial: pathlib.Path,
+    on_rows: Callable[[int], None],
+) -> tuple[list[pathlib.Path], int, int]:
+    """Return the parts, one for each chunk, how many rows they have, and how many of these were there before."""
+    parts: list[pathlib.Path] = []
+    rows = resumed_rows = 0
     for number, chunk in enumerate(chunks, start=1):
-        part = partial / f"{number:08d}.parquet"
-        if part.exists():
+        parts.append(part := partial / f"{number:08d}.parquet")
+        if part.exists() and _fits(part, chunk):
             resumed_rows += len(chunk)
         else:
-            with files.atomic(part) as temporary:
-                score(chunk).to_parquet(temporary, index=False)
+            _write(score(chunk), part)
         rows += len(chunk)
         on_rows(len(chunk))
-    if rows == 0:
-        shutil.rmtree(partial)
-        raise errors.InputError("expected at least one row to score. Received: none")
-    parts = [partial / f"{part:08d}.parquet" for part in range(1, number + 1)]
-    if finish is not None:
-        parts = _finish(parts, finish)
-    _join(parts, output)
-    shutil.rmtree(partial)
-    return Result(rows=rows, resumed_rows=resumed_rows)
+    return parts, rows, resumed_rows
+
+
+def _fits(part: pathlib.Path, chunk: pd.DataFrame) -> bool:
+    """Tell whether a finished part is whole and of these rows; another is scored again, with a warning."""
+    try:
+        found = _read(part).to_pandas()
+    except (OSError, pyarrow.ArrowException) as error:
+        log.warning("%s: this part cannot be read and is made again: %s", part, error)
+        return False
+    known = [name for name in _IDENTITY if name in found and name in chunk]
+    expected = chunk[known].reset_index(drop=True)
+    if len(found) == len(chunk) and (not known or found[known].astype(str).equals(expected.astype(str))):
+        return True
+    log.warning("%s: this part is of other rows and is made again", part)
+    return False
 
 
 def check_output(output: pathlib.Path, *, overwrite: bool) -> None:
@@ -105,71 +143,92 @@ def check_output(output: pathlib.Path, *, overwrite: bool) -> None:
         )
 
 
-def _partial(output: pathlib.Path) -> pathlib.Path:
-    return output.with_name(output.name + ".partial")
+def _refuse_foreign(partial: pathlib.Path) -> None:
+    """Refuse to use, and later to delete, a folder of the name that is not ours.
+
+    Raises:
+        errors.InputError: Something that no call of ``predict`` wrote stands there.
+    """
+    if not partial.exists() and not partial.is_symlink():
+        return
+    names = [each.name for each in partial.iterdir()] if partial.is_dir() and not partial.is_symlink() else [None]
+    foreign = [name for name in names if name is None or not _OURS.fullmatch(name)]
+    if foreign or (set(names) - {resuming.LOCK} and not _is_plan(partial / _PLAN, names)):
+        raise errors.InputError(
+            f"{partial}: expected a place for the parts of an unfinished output. Received: "
+            f"{'a folder' if partial.is_dir() else 'a file'} that `predict` did not write; move it, or write elsewhere"
+        )
+
+
+def _is_plan(path: pathlib.Path, names: Sequence[str | None]) -> bool:
+    """Tell whether a plan of ours is there; a call that was killed at once has left the beginning of one."""
+    if not path.exists():
+        return all(name is None or name.startswith((".plan-", resuming.LOCK)) for name in names)
+    with contextlib.suppress(errors.InputError):
+        return "inputs" in files.read_json(path)
+    return False
 
 
 def _prepare(partial: pathlib.Path, plan: Mapping[str, Any], *, resume: bool) -> None:
-    """Make the folder of finished chunks, or check that it belongs to this plan."""
-    wanted = json.loads(json.dumps(plan))
-    if partial.exists() and resume and (partial / _PLAN).exists():
-        found = files.read_json(partial / _PLAN)
-        changed = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
-        if changed:
-            raise errors.InputError(
-                f"{partial}: --resume expects the same call as the interrupted one. Received: another "
-                f"{', '.join(changed)}"
-            )
-        return
-    if partial.exists():
-        shutil.rmtree(partial)
-    files.write_json(partial / _PLAN, wanted)
+    """Keep the plan in the folder of finished chunks, or check that these are of this plan."""
+    if not resume:
+        for each in (each for each in partial.iterdir() if each.name != resuming.LOCK):
+            each.unlink()
+    resuming.begin(partial / _PLAN, {"inputs": [], **plan, **resuming.version()}, what="call of `predict`")
 
 
 def _finish(parts: list[pathlib.Path], finish: Callable[[pd.DataFrame], pd.DataFrame]) -> list[pathlib.Path]:
     """Write the final rows of each chunk beside it; an interrupted call does so again from the first on."""
     finished = [part.with_name(f"finished-{part.name}") for part in parts]
     for part, path in zip(parts, finished, strict=True):
-        with files.atomic(path) as temporary:
-            finish(pd.read_parquet(part)).to_parquet(temporary, index=False)
+        _write(finish(_read(part).to_pandas()), path)
     return finished
 
 
 def _join(parts: list[pathlib.Path], output: pathlib.Path) -> None:
     # One schema for all: a column that is empty in one chunk has no type there.
-    found = [pyarrow.parquet.read_schema(part) for part in parts]
-    schema = pyarrow.unify_schemas(found, promote_options="permissive")
+    schema = pyarrow.unify_schemas([_schema(part) for part in parts], promote_options="permissive")
     with files.atomic(output) as temporary, contextlib.closing(_open_writer(temporary, schema)) as writer:
         for part in parts:
-            writer.write(pyarrow.parquet.read_table(part, schema=schema))
+            writer.write(_read(part, schema=schema))
+
+
+# Streams, since Arrow takes no path that is not UTF-8.
+
+
+def _write(table: pd.DataFrame, part: pathlib.Path) -> None:
+    with files.atomic(part) as temporary, temporary.open("wb") as stream:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pandas(table, preserve_index=False), stream)
+
+
+def _read(part: pathlib.Path, schema: pyarrow.Schema | None = None) -> pyarrow.Table:
+    with part.open("rb") as stream:
+        return pyarrow.parquet.read_table(stream, schema=schema)
+
+
+def _schema(part: pathlib.Path) -> pyarrow.Schema:
+    with part.open("rb") as stream:
+        return pyarrow.parquet.read_schema(stream)
 
 
 def _open_writer(path: pathlib.Path, schema: pyarrow.Schema) -> _Writer:
-    if path.suffix == ".parquet":
-        return _ParquetWriter(path, schema)
-    return _CsvWriter(path, schema) if path.suffix == ".csv" else _JsonLinesWriter(path)
+    return _JsonLinesWriter(path) if path.suffix == ".jsonl" else _ArrowWriter(path, schema)
 
 
-class _ParquetWriter:
+class _ArrowWriter:
+    """Write Parquet or CSV."""
+
     def __init__(self, path: pathlib.Path, schema: pyarrow.Schema) -> None:
-        self._writer = pyarrow.parquet.ParquetWriter(path, schema)
+        self._stream = path.open("wb")
+        made = pyarrow.parquet.ParquetWriter if path.suffix == ".parquet" else pyarrow.csv.CSVWriter
+        self._writer = made(self._stream, schema)
 
     def write(self, table: pyarrow.Table) -> None:
         self._writer.write_table(table)
 
     def close(self) -> None:
         self._writer.close()
-
-
-class _CsvWriter:
-    def __init__(self, path: pathlib.Path, schema: pyarrow.Schema) -> None:
-        self._writer = pyarrow.csv.CSVWriter(path, schema)
-
-    def write(self, table: pyarrow.Table) -> None:
-        self._writer.write_table(table)
-
-    def close(self) -> None:
-        self._writer.close()
+        self._stream.close()
 
 
 class _JsonLinesWriter:

@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that ``--help`` answers at once; a command im
 
 import argparse
 import contextlib
+import errno
 import importlib.metadata
 import logging
 import pathlib
@@ -25,6 +26,10 @@ DEFAULT_PRESET = "default"
 Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
 
 log = logging.getLogger("fieldnets")
+
+# Errors of the system that are of what was asked for.
+_OF_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Parser(argparse.ArgumentParser):
@@ -99,31 +104,57 @@ def _starting_point(config_class: type[config.Config], arguments: argparse.Names
 
 
 def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
-    """Parse, run the verb, print its result, and return the exit code: 0 done, 1 our fault, 2 input, 3 gate."""
-    arguments = parser.parse_args(argv)
-    _set_up_logging(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Parse, run the verb, print its result, and return the exit code: 0 done, 1 our fault, 2 input, 3 gate.
+
+    The code is the work's own, whoever reads what is printed; where that cannot be written at all, 0 becomes 2.
+    """
+    with printing.streams():
+        arguments = parser.parse_args(argv)
+        _set_up_logging(arguments)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        code, said = _carry_out(parser.prog, arguments)
+        try:
+            printing.print_text(said)
+        except BrokenPipeError:
+            pass
+        except OSError as error:
+            print(f"{parser.prog}: the work is done; its result cannot be printed: {error.strerror}", file=sys.stderr)
+            return code or errors.InputError.exit_code
+        return code
+
+
+def _carry_out(program: str, arguments: argparse.Namespace) -> tuple[int, str]:
+    """Return the exit code and the text of what the verb returned; "" where it failed, as standard error then says."""
     try:
         _refuse_output_over_input(arguments)
         with contextlib.redirect_stdout(sys.stderr):
             result = arguments.command(arguments)
-        printing.print_result(result, as_json=arguments.json)
-        return int(result.get("exit_code", 0))
+        return int(result.get("exit_code", 0)), printing.text_of(result, as_json=arguments.json)
     except errors.FieldnetsError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return error.exit_code
+        print(f"{program}: {error}", file=sys.stderr)
+        return error.exit_code, ""
     except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        return 0
-    except (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
-        print(f"{parser.prog}: expected a path that can be used. Received: {error}", file=sys.stderr)
-        return errors.InputError.exit_code
-    except Exception:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 130, ""
+    except Exception as error:
+        if said := _said_of_system(error):
+            print(f"{program}: {said}", file=sys.stderr)
+            return errors.InputError.exit_code, ""
         traceback.print_exc()
-        print(f"{parser.prog}: this is a fault of the program, not of the input; please report it", file=sys.stderr)
-        return 1
+        print(f"{program}: this is a fault of the program, not of the input; please report it", file=sys.stderr)
+        return 1, ""
+
+
+def _said_of_system(error: Exception) -> str:
+    """Return what to say of an error that is of a path, a disk or a name that was given; "" where it is of the code."""
+    paths = PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
+    if isinstance(error, paths) or (isinstance(error, OSError) and error.errno in _OF_PATHS):
+        return f"expected a path that can be used. Received: {error}"
+    if isinstance(error, OSError) and error.errno in _OF_DISKS:
+        return f"expected room to write. Received: {error}"
+    if isinstance(error, UnicodeEncodeError) and any("\ud800" <= letter <= "\udfff" for letter in error.object):
+        return f"expected names and texts in UTF-8. Received: {files.printable(error.object)}"
+    return ""
 
 
 # Options that name what is written, and those that name what is read.

@@ -14,6 +14,7 @@ import dataclasses
 import difflib
 import math
 import pathlib
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -217,7 +218,8 @@ def _from_json_value(value: Any, declared: Any) -> Any:
     if _is_sequence(declared) and isinstance(value, list):
         return tuple(value)
     if isinstance(value, int) and not isinstance(value, bool) and declared is float:
-        return float(value)
+        # No float is that large: the check of the field says so.
+        return float(value) if abs(value) <= sys.float_info.max else math.inf
     return value
 
 
@@ -236,7 +238,7 @@ def _check_one(field: dataclasses.Field[Any], value: Any, declared: Any) -> None
     choices, minimum, maximum = limits["choices"], limits["minimum"], limits["maximum"]
     check(not choices or value in choices, name, f"one of {', '.join(map(_plain, choices))}", value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        check(math.isfinite(value), name, "a finite number", value)
+        check(isinstance(value, int) or math.isfinite(value), name, "a finite number", value)
         check(minimum is None or value >= minimum, name, f"at least {minimum}", value)
         check(maximum is None or value <= maximum, name, f"at most {maximum}", value)
 

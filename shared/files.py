@@ -2,36 +2,85 @@
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
 import pathlib
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from shared import errors
 
+# Of a file system; and what is longer than this behind a dot is no format's suffix.
+_LONGEST_NAME, _LONGEST_SUFFIX = 255, 32
+_PATTERN = frozenset("*?[]{}\\")
+
 
 @contextlib.contextmanager
 def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yield a temporary path beside ``path`` that takes its name only when the block succeeds.
 
-    A reader, or a process killed at any moment, sees the old file or the whole new one.
-    The temporary name keeps the suffix, because Keras and pandas choose a format by it.
+    A reader, or a process killed at any moment, sees the old file or the whole new one. Otherwise the file is what
+    ``open(path, "w")`` would have given: a new one has the mode that the umask leaves, a replaced one keeps its own,
+    of a symbolic link the target is written, and a device or a pipe stays one. The temporary name keeps the suffix,
+    because Keras and pandas choose a format by it.
+
+    Raises:
+        OSError: The file cannot be written there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = pathlib.Path(name)
+    target = pathlib.Path(os.path.realpath(path)) if path.is_symlink() else path
+    before = target.stat() if target.exists() else None
+    if before is not None and stat.S_ISDIR(before.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if before is not None and not stat.S_ISREG(before.st_mode):
+        with tempfile.TemporaryDirectory() as folder:
+            yield (collected := pathlib.Path(folder) / target.name)
+            target.write_bytes(collected.read_bytes())
+        return
+    temporary = _new_temporary(target, private=before is not None)
     try:
         yield temporary
         _flush_to_disk(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        if before is not None:
+            _give_mode_and_owner(temporary, before)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _new_temporary(target: pathlib.Path, *, private: bool) -> pathlib.Path:
+    """Create an empty file beside ``target``; one that is to get another mode can be read by nobody else meanwhile."""
+    name = beside(target, f"-{os.urandom(4).hex()}{target.suffix}", stem=f".{target.stem}")
+    os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666))
+    return name
+
+
+def _give_mode_and_owner(path: pathlib.Path, before: os.stat_result) -> None:
+    with contextlib.suppress(PermissionError):
+        # Only the superuser may do so; without, the file belongs to whoever replaced it.
+        os.chown(path, before.st_uid, before.st_gid)
+    path.chmod(stat.S_IMODE(before.st_mode))
+
+
+def beside(path: pathlib.Path, ending: str, *, stem: str | None = None) -> pathlib.Path:
+    """Return a path beside ``path``, named ``stem`` (default: its name) and ``ending``; a hash where that is too long.
+
+    >>> beside(pathlib.Path("a/scores.csv"), ".partial").as_posix()
+    'a/scores.csv.partial'
+    >>> beside(pathlib.Path("a") / ("x" * 250), ".partial").name
+    'e58940386bfeb020039828ce.partial'
+    """
+    stem = path.name if stem is None else stem
+    if len(os.fsencode(stem + ending)) > _LONGEST_NAME:
+        # What is too long for a suffix is none that says a format.
+        ending = ending if len(ending) < _LONGEST_SUFFIX else ""
+        stem = ("." if stem.startswith(".") else "") + hashlib.sha256(os.fsencode(stem + ending)).hexdigest()[:24]
+    return path.with_name(stem + ending)
 
 
 def _flush_to_disk(path: pathlib.Path) -> None:
@@ -39,10 +88,23 @@ def _flush_to_disk(path: pathlib.Path) -> None:
         os.fsync(stream.fileno())
 
 
+def printable(text: str | os.PathLike[str]) -> str:
+    r"""Return a text that every format can hold: bytes of a file name that are not UTF-8 are escaped.
+
+    >>> printable(os.fsdecode(b"d/b\xff.png")), printable("\ud800"), printable("né")
+    ('d/b\\xff.png', '\\ud800', 'né')
+    """
+    given = os.fspath(text)
+    try:
+        return given.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return given.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Write ``text`` as UTF-8, atomically."""
+    r"""Write ``text`` as UTF-8, atomically; what UTF-8 cannot hold is escaped as JSON does, such as ``\udcff``."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
@@ -51,22 +113,62 @@ def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Read a JSON object.
+    """Read a JSON object as RFC 8259 has it; a byte order mark before it is passed over.
 
     Raises:
-        errors.InputError: The file is missing, unreadable, is not JSON, or holds no object.
+        errors.InputError: The file is missing, unreadable, is not JSON, holds no object, or an object has a name twice.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise errors.InputError(f"Expected a JSON file. Received: {path}, which does not exist") from None
     except OSError as error:
         raise errors.InputError(f"{path}: expected a JSON file. Received: {error.strerror}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:
         raise errors.InputError(f"{path}: expected valid JSON. Received: {error}") from None
     if not isinstance(content, dict):
         raise errors.InputError(f"{path}: expected a JSON object. Received: {type(content).__name__}")
     return content
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON strictly.
+
+    Raises:
+        ValueError: It is no JSON, has NaN or infinity, a name twice in an object, or is nested too deeply to be read.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("lists or objects in each other, too deep to be read") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} twice in one object")
+    return content
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name}, which is no number in JSON")
+
+
+@contextlib.contextmanager
+def plainly_named(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yield a path that leads to a folder and is no pattern: TensorFlow takes brackets and asterisks in paths for one.
+
+    It is a link in a temporary folder where the folder's own path has such characters.
+    """
+    if _PATTERN.isdisjoint(os.fspath(folder.absolute())):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        link = pathlib.Path(scratch) / "folder"
+        link.symlink_to(folder.absolute(), target_is_directory=True)
+        yield link
 
 
 def refuse_output_over_input(output: pathlib.Path, inputs: Iterable[pathlib.Path]) -> None:

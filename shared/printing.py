@@ -1,30 +1,119 @@
-"""What a verb returns, shown to a person as lines, lists and tables, or printed as JSON."""
+"""What a verb returns, shown to a person as lines, lists and tables, or printed as JSON; and where it is shown."""
 
+import contextlib
+import io
 import itertools
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TextIO, cast
 
 _LINE_CHARACTERS = 100
+_STREAMS = ("stdin", "stdout", "stderr")
 
 
-def print_result(result: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print what a verb returned on standard output.
+class _Tolerant:
+    """A stream that nobody needs to read: where writing fails, the work that is told of goes on."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write if that can be."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush if that can be."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def streams() -> Iterator[None]:
+    """Give the block standard streams that can be written: closed ones lead nowhere, and what is lost fails nothing.
+
+    A daemon's streams may be None, their numbers those of the next files that are opened; a pipe's reader may be gone;
+    a disk behind a log may be full.
+    """
+    for number, name in enumerate(_STREAMS):
+        if getattr(sys, name) is None:
+            _lead_nowhere(number)
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w" if number else "r"), encoding="utf-8"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names and texts hold characters that the encoding of a terminal may lack.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with contextlib.redirect_stderr(cast(TextIO, _Tolerant(sys.stderr))):
+            yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _settle(stream)
+
+
+def _lead_nowhere(number: int) -> None:
+    """Let a closed file descriptor lead to the null device; else the next file would get its number."""
+    try:
+        os.fstat(number)
+    except OSError:
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened != number:
+            os.dup2(opened, number)
+            os.close(opened)
+        # Processes that are started have it, too.
+        os.set_inheritable(number, True)
+
+
+def _settle(stream: TextIO) -> None:
+    """Flush; where that fails, let the rest lead nowhere, or the end of the process would fail on it again."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
+def print_text(text: str) -> None:
+    """Print on standard output, at once.
+
+    Raises:
+        OSError: It cannot be written; BrokenPipeError where its reader is gone.
+    """
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def text_of(result: Mapping[str, Any], *, as_json: bool) -> str:
+    """Return what a verb returned as the lines that standard output shows.
 
     Raises:
         ValueError: It holds NaN or infinity and JSON was asked for.
     """
     if as_json:
-        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
-        return
+        # Where the encoding lacks a character, JSON has an escape for it.
+        escaped = str(sys.stdout.encoding).lower().replace("-", "") != "utf8"
+        return json.dumps(result, indent=2, ensure_ascii=escaped, allow_nan=False) + "\n"
     import rich.console
 
     # Where nobody looks (a file, a log) lines may be long; in a terminal, long cells are folded, never cut off.
-    console = rich.console.Console(width=None if sys.stdout.isatty() else 200)
-    for key, value in result.items():
-        if key != "exit_code" and value != []:
-            _show(console, key, value)
+    shown, encoding = sys.stdout.isatty(), sys.stdout.encoding or "utf-8"
+    # Not into standard output: rich ends the process where the reader is gone.
+    held = io.BytesIO()
+    with io.TextIOWrapper(held, encoding=encoding, errors="backslashreplace") as text:
+        console = rich.console.Console(file=text, force_terminal=shown, width=None if shown else 200)
+        for key, value in result.items():
+            if key != "exit_code" and value != []:
+                _show(console, key, value)
+        text.flush()
+        return held.getvalue().decode(encoding)
 
 
 def _show(console: Any, key: str, value: Any, indent: str = "") -> None:

@@ -67,7 +67,7 @@ def _count(path: pathlib.Path) -> int | None:
             return int(pyarrow.parquet.read_metadata(path).num_rows)
         if suffix in _LINES:
             return _lines(path) - (suffix in (".csv", ".tsv"))
-    except (OSError, pyarrow.ArrowInvalid):
+    except (OSError, ValueError, pyarrow.ArrowInvalid):
         return None
     return None
 

@@ -163,11 +163,6 @@ def score_in_chunks(
     return {"output": str(options.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
 
 
-def input_sizes(paths: Iterable[pathlib.Path]) -> dict[str, int | None]:
-    """Return the size of each input file, and None for a folder: what a resumed ``predict`` must find again."""
-    return {str(path): path.stat().st_size if path.is_file() else None for path in paths}
-
-
 def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
     """Write a checked serving bundle."""
     files.RunFolder.open(options.run_dir)

@@ -19,7 +19,7 @@ import pyarrow.parquet
 from apps.driving_perception import answers_table, drawing, frames, lane, stream, video
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.readers import looking
-from shared import cli, errors, files, parser, verbs
+from shared import cli, errors, files, parser, resuming, verbs
 from shared.bundle import engines
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
@@ -67,7 +67,7 @@ def predict(options: Options) -> cli.Result:
         (_with_items(*chunk) for chunk in stream.iterate(found.files, **how)),
         look,
         what="images looked at",
-        plan={"inputs": verbs.input_sizes(found.files), **how, **identity},
+        plan={"inputs": resuming.inputs(found.files), **how, **identity},
         finish=answers_table.Follower(class_names, region).follow,
     )
     seconds = time.monotonic() - started
@@ -127,7 +127,10 @@ def written_rows(output: pathlib.Path) -> Iterator[pd.DataFrame]:
             for batch_of_rows in file.iter_batches(_ROWS_READ):
                 yield batch_of_rows.to_pandas()
         return
-    read = pd.read_csv if output.suffix == ".csv" else functools.partial(pd.read_json, lines=True)
+    # Names stay as they are: a folder called 007 is no number, and one called NA is not missing.
+    texts = {"file": str, "clip": str}
+    as_csv = functools.partial(pd.read_csv, dtype=texts, keep_default_na=False, na_values=[""])
+    read = as_csv if output.suffix == ".csv" else functools.partial(pd.read_json, lines=True, dtype=texts)
     with read(output, chunksize=_ROWS_READ) as reader:
         for table in reader:
             yield table.assign(clip=table["clip"].fillna("").astype(str))
@@ -150,24 +153,26 @@ def annotate(
 ) -> str:
     """Write each picture, and each video, again with its boxes; return the folder."""
     rows = (row for table in tables for row in table.to_dict("records"))
+    paths = {files.printable(path): path for path in inputs}
     pictures = (
         (row, item)
         for row, item in zip(rows, _items(inputs, frames_per_second), strict=True)
         if row["decision"] != lane.INVALID
     )
     for number, (name, group) in enumerate(itertools.groupby(pictures, key=lambda pair: str(pair[0]["file"]))):
-        source = pathlib.Path(name)
+        source = paths[name]
+        target = folder / f"{number:05d}"
         drawn = (
             _drawn({str(key): value for key, value in row.items()}, item, class_names, region) for row, item in group
         )
         if source.suffix.lower() in video.SUFFIXES:
             with video.Writer(
-                folder / f"{number:05d}-{source.stem}.mp4", frames_per_second=video.rate(source)
+                files.beside(target, ".mp4", stem=f"{target.name}-{source.stem}"), frames_per_second=video.rate(source)
             ) as writer:
                 for picture in drawn:
                     writer.write(picture)
         else:
-            _save(next(drawn), folder / f"{number:05d}-{source.stem}.jpg")
+            _save(next(drawn), files.beside(target, ".jpg", stem=f"{target.name}-{source.stem}"))
     return str(folder)
 
 
@@ -236,7 +241,7 @@ def _open(options: Options) -> tuple[Answer, tuple[str, ...], lane.Region, dict[
             return loaded.run({"image_bytes": column})
 
         names = tuple(said["class_names"])
-        return ask, names, lane.Region(**said["region"]), {"model": str(loaded.path), "engine": loaded.engine.name}
+        return ask, names, lane.Region(**said["region"]), {"model": loaded.digest, "engine": loaded.engine.name}
     run = loaded_run.open_run(options.run_dir)
     region = lane.Region.of(run.settings)
-    return run.say, run.operating.class_names, region, {"model": files.sha256(run.folder.model)}
+    return run.say, run.operating.class_names, region, {"model": resuming.run_digest(run.folder.path)}

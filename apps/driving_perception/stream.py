@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from apps.driving_perception import video
 from apps.driving_perception.readers import entries
-from shared import errors
+from shared import errors, files
 from shared.sources import folders
 
 Item: TypeAlias = bytes | NDArray[np.uint8]
@@ -62,16 +62,17 @@ def _pictures(found: Sequence[pathlib.Path], rate: float | None) -> Iterator[_Pi
         if file.suffix.lower() in video.SUFFIXES:
             yield from _frames(file)
         elif rate is None:
-            yield {"file": str(file), "frame": 0, "seconds": math.nan, "clip": ""}, _bytes(file)
+            yield {"file": files.printable(file), "frame": 0, "seconds": math.nan, "clip": ""}, _bytes(file)
         else:
-            clip = str(file.parent)
+            clip = files.printable(file.parent)
             frame = seen[clip] = seen.get(clip, -1) + 1
-            yield {"file": str(file), "frame": frame, "seconds": frame / rate, "clip": clip}, _bytes(file)
+            yield {"file": files.printable(file), "frame": frame, "seconds": frame / rate, "clip": clip}, _bytes(file)
 
 
 def _frames(file: pathlib.Path) -> Iterator[_Picture]:
     for number, (seconds, picture) in enumerate(video.read(file)):
-        yield {"file": str(file), "frame": number, "seconds": seconds, "clip": str(file)}, picture
+        name = files.printable(file)
+        yield {"file": name, "frame": number, "seconds": seconds, "clip": name}, picture
 
 
 class Found(NamedTuple):

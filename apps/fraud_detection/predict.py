@@ -1,8 +1,9 @@
 """Score files of any length: stream transactions in, write scores and decisions out."""
 
+import collections
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from apps.fraud_detection import data, graph, inputs, stream, verdict
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions
-from shared import cli, files, parser, verbs
+from shared import cli, files, parser, resuming, verbs
 
 READ_ROWS = 100_000
 Answer = Callable[[stream.Block, npt.NDArray[np.int64]], dict[str, npt.NDArray[Any]]]
@@ -40,17 +41,23 @@ def predict(options: Options) -> cli.Result:
     """
     reading = data.reading(options.settings)
     given, earlier = [str(path) for path in options.input], [str(path) for path in options.history or ()]
-    sizes = [{str(path): path.stat().st_size for path in sources.files_of(each, reading)} for each in (given, earlier)]
-    files.refuse_output_over_input(options.output, [pathlib.Path(path) for each in sizes for path in each])
+    listed = [sources.files_of(each, reading) for each in (given, earlier)]
+    files.refuse_output_over_input(options.output, [path for each in listed for path in each])
     answer, found, identity = _open(options)
+    notes: list[str] = []
+
+    def read(paths: list[str]) -> Iterator[Transactions]:
+        return sources.iterate(paths, found.schema, chunk_rows=READ_ROWS, reading=reading, tell=notes.append)
+
     how = {"chunk_rows": options.chunk_rows, "reading": dataclasses.asdict(reading)}
-    return verbs.score_in_chunks(
+    written = verbs.score_in_chunks(
         options,
-        _scored(earlier, given, answer, found, chunk_rows=options.chunk_rows, reading=reading),
+        _scored(earlier, given, answer, found, chunk_rows=options.chunk_rows, read=read),
         lambda chunk: chunk,
         what="transactions scored",
-        plan={"inputs": sizes[0], "history": sizes[1], **how, **identity},
+        plan={"inputs": resuming.inputs(listed[0]), "history": resuming.inputs(listed[1]), **how, **identity},
     )
+    return written | ({"notes": list(dict.fromkeys(notes))} if notes else {})
 
 
 def _scored(
@@ -60,31 +67,43 @@ def _scored(
     found: inputs.Inputs,
     *,
     chunk_rows: int,
-    reading: sources.Reading,
+    read: Callable[[list[str]], Iterator[Transactions]],
 ) -> Iterator[pd.DataFrame]:
     """Yield the output rows, in chunks of at most ``chunk_rows`` or of the size in which files are read."""
-
-    def read(paths: list[str]) -> Iterator[Transactions]:
-        return sources.iterate(paths, found.schema, chunk_rows=READ_ROWS, reading=reading)
-
     unscored = sum(len(part) for part in read(earlier)) if earlier else 0
-    parts = read([*earlier, *given])
-    needed = (dataclasses.replace(part, groups=None, scenarios=None) for part in parts)
-    for block in stream.blocks(needed, found):
-        new = len(block.transactions) - block.first
-        skipped = min(unscored, new)
+    places: list[pd.DataFrame] = []
+    for block in stream.blocks(_placed(read([*earlier, *given]), places), found):
+        # The new rows of a block are those of the parts that were read since the one before.
+        where = pd.concat(places, ignore_index=True)
+        places.clear()
+        skipped = min(unscored, len(where))
         unscored -= skipped
         size = max(chunk_rows, READ_ROWS)
         for start in range(block.first + skipped, len(block.transactions), size):
             rows = np.arange(start, min(start + size, len(block.transactions)))
-            yield _table(block, rows, answer(block, rows))
+            yield _table(block, rows, where.iloc[rows - block.first], answer(block, rows))
         del block
 
 
-def _table(block: stream.Block, rows: npt.NDArray[np.int64], answers: Mapping[str, npt.NDArray[Any]]) -> pd.DataFrame:
+def _placed(parts: Iterable[Transactions], places: list[pd.DataFrame]) -> Iterator[Transactions]:
+    """Yield the parts without what is not needed, and add file and row (from 1) of their transactions to ``places``."""
+    before: collections.Counter[str] = collections.Counter()
+    for part in parts:
+        rows = np.arange(1, len(part) + 1) + before[part.name]
+        places.append(pd.DataFrame({"file": files.printable(part.name), "row": rows}))
+        before[part.name] += len(part)
+        yield dataclasses.replace(part, groups=None, scenarios=None)
+
+
+def _table(
+    block: stream.Block, rows: npt.NDArray[np.int64], where: pd.DataFrame, answers: Mapping[str, npt.NDArray[Any]]
+) -> pd.DataFrame:
+    """Return file, row, the id where the data has one (as ``id`` where it is called as ours are), and the answers."""
     transactions = block.transactions
-    name = transactions.schema.id or "row"
-    return pd.DataFrame({name: transactions.ids[rows], **answers})
+    table = where.reset_index(drop=True)
+    if (name := transactions.schema.id) is not None:
+        table["id" if name in (*table, *answers) else name] = transactions.ids[rows]
+    return table.assign(**answers)
 
 
 def _open(options: Options) -> tuple[Answer, inputs.Inputs, dict[str, str]]:
@@ -99,11 +118,11 @@ def _open(options: Options) -> tuple[Answer, inputs.Inputs, dict[str, str]]:
             outputs = loaded.run(graph.columns(found, block.transactions, block.history, rows), signature="score")
             return {name: outputs[name] for name in ("score", "decision")}
 
-        return ask, found, {"model": str(loaded.path), "engine": loaded.engine.name}
+        return ask, found, {"model": loaded.digest, "engine": loaded.engine.name}
     from apps.fraud_detection import run as loaded_run
 
     run = loaded_run.open_run(options.run_dir)
-    return with_scorer(run.newest), run.inputs, {"model": files.sha256(run.folder.model)}
+    return with_scorer(run.newest), run.inputs, {"model": resuming.run_digest(run.folder.path)}
 
 
 def with_scorer(scorer: Any) -> Answer:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from apps.medical_imaging.readers import checking, entries, images, joining
-from shared import splits
+from shared import files, splits
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def assemble(
         grey_bits: How many bits of images of 16 bits are in use.
     """
     found = [entry for batch in batches for entry in batch.entries]
-    names = joining.unique_names(batches)
+    names = list(map(files.printable, joining.unique_names(batches)))
     labels = joining.label_rows(batches, class_names, multi=multi, labelled=labelled)
     hashes = np.array([digest for batch in batches for digest in batch.hashes], dtype=np.uint64)
     said = [note for batch in batches for note in batch.source.notes]
@@ -89,12 +89,14 @@ def assemble(
         labels=labels,
         task="multi_label" if multi else "single_label",
         class_names=class_names,
-        patients=joining.objects([patient or name for patient, name in zip(patients, names, strict=True)]),
+        patients=joining.objects(
+            [files.printable(patient or name) for patient, name in zip(patients, names, strict=True)]
+        ),
         attributes=joining.attributes(found),
         boxes=joining.objects([entry.boxes for entry in found]),
         fixed_parts=np.array([entry.part for entry in found], dtype="<U10"),
         rows=np.array([entry.row for entry in found], dtype=np.int64),
-        name="+".join(batch.source.name for batch in batches),
+        name=files.printable("+".join(batch.source.name for batch in batches)),
         sha256=joining.fingerprint(found, hashes, labels),
         notes=(
             *said,

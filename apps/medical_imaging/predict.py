@@ -1,5 +1,6 @@
 """Score image files, folders, tables and DICOM in bounded memory: write scores, label and decision."""
 
+import dataclasses
 import logging
 import pathlib
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ import pandas as pd
 
 from apps.medical_imaging import data, preprocessing
 from apps.medical_imaging.readers import depth
-from shared import cli, files, parser, verbs
+from shared import cli, files, parser, resuming, verbs
 from shared.bundle import engines
 from shared.bundle import reading as bundle
 
@@ -40,14 +41,25 @@ def predict(options: parser.PredictOptions) -> cli.Result:
         log.warning("%s", note)
     notes += filter(None, dark)
     rows = min(options.chunk_rows, CHUNK_ROWS)
+    how = dataclasses.asdict(reading)
     result = verbs.score_in_chunks(
         options,
         (with_items(*chunk) for chunk in data.streamed(listed, chunk_rows=rows)),
         lambda chunk: score(chunk, answer, class_names),
         what="images scored",
-        plan={"inputs": verbs.input_sizes(options.input), "chunk_rows": rows, **identity},
+        plan={"inputs": resuming.inputs(_files(options.input, listed)), **how, "chunk_rows": rows, **identity},
     )
     return {**result, "notes": notes}
+
+
+def _files(given: Sequence[pathlib.Path], listed: Sequence[data.Source]) -> list[pathlib.Path]:
+    """Return every file that is read, once for each time: given ones, tables of folders, images that a table names."""
+    found: list[pathlib.Path] = []
+    for path, source in zip(given, listed, strict=True):
+        named = [each for entry in source.entries for each in (entry.file, entry.item)]
+        paths = [pathlib.Path(each) for each in (path, *named) if isinstance(each, str | pathlib.Path)]
+        found += dict.fromkeys(each for each in paths if each.is_file())
+    return found
 
 
 def _refuse_output_over_tables(output: pathlib.Path, listed: Sequence[data.Source]) -> None:
@@ -109,7 +121,7 @@ def _open(options: parser.PredictOptions) -> tuple[Answer, tuple[str, ...], dict
     if options.model_dir is not None:
         loaded = engines.load(options.model_dir, options.engine)
         names = tuple(loaded.extra("decision.json")["class_names"])
-        identity = {"model": str(loaded.path), "engine": loaded.engine.name}
+        identity = {"model": loaded.digest, "engine": loaded.engine.name}
         return lambda items: ask(loaded, items), names, identity, grey_bits(loaded)
     from apps.medical_imaging import run as loaded_run
 

@@ -249,7 +249,7 @@ def iterate_texts(
     """Stream texts of any length of file in bounded memory, for ``predict``.
 
     Args:
-        paths: Files, folders or archives.
+        paths: Files, folders or archives, as the user wrote them.
         text_column: Column of the texts, where it is not recognised.
         follow_links: Whether links may lead out of a folder.
         chunk_rows: Most rows of a frame.
@@ -258,17 +258,17 @@ def iterate_texts(
         tell: Takes notes on how files are read, and which are not.
 
     Yields:
-        Frames of at most ``chunk_rows`` rows with columns file (str), row (int64, from 1) and text (str).
+        Frames of at most ``chunk_rows`` rows with columns file (str, with the path as given), row (int64, from 1) and
+        text (str).
         Empty texts are kept, so that every readable row gets a prediction.
 
     Raises:
         errors.InputError: A row cannot be read; its file and number are named. Or two paths are the same.
     """
     options = reading.Options(text_column=text_column, labelled=False, follow_links=follow_links)
-    names = sources.distinct_names(paths)
-    prefixed = sum(map(sources.holds_files, paths)) > 1
-    for path, name in zip(paths, names, strict=True):
-        with sources.opened(path, options=options, data_format=data_format, name=name, prefixed=prefixed) as source:
+    sources.refuse_twice(paths)
+    for path in paths:
+        with sources.opened(path, options=options, data_format=data_format, name=path, prefixed=True) as source:
             for note in source.notes:
                 tell(note)
             texts = _streamed(source.items, set_aside)
@@ -283,7 +283,7 @@ def _streamed(
         text = item.row.text or ""
         fault = item.row.problem or checking.encoding_problem(text)
         if not fault:
-            yield item.file, item.row.number, text
+            yield files.printable(item.file), item.row.number, text
         elif set_aside is not None:
             set_aside(checking.bad_row(item, fault))
         else:
@@ -308,8 +308,8 @@ def _assemble(
     return Reviews(
         texts=_objects([item.row.text for item in items]),
         labels=np.array([number.get(item.row.label or "", UNLABELLED) for item in items], dtype=np.int64),
-        sources=_objects([item.row.source or batch.name for batch in batches for item in batch.items]),
-        files=_objects([item.file for item in items]),
+        sources=_objects([files.printable(item.row.source or batch.name) for batch in batches for item in batch.items]),
+        files=_objects([files.printable(item.file) for item in items]),
         rows=np.array([item.row.number for item in items], dtype=np.int64),
         films=_number_films([item.film for item in items]),
         fixed_parts=official,
@@ -317,7 +317,7 @@ def _assemble(
         ordinal=code.ordinal,
         code=code,
         columns=joining.roles(batches),
-        name="+".join(batch.name for batch in batches),
+        name=files.printable("+".join(batch.name for batch in batches)),
         sha256=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
         notes=(*(note for batch in batches for note in batch.notes), *official_notes, *notes),
         quarantined=quarantined,

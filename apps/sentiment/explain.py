@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from apps.sentiment import attribution, text
 from apps.sentiment import run as loaded_run
+from apps.sentiment.readers import checking
 from shared import errors, files, parser
 from shared.explain import deletion, integrated_gradients
 from shared.report import blocks, document
@@ -75,6 +76,8 @@ def read_input(argument: str) -> str:
     Raises:
         errors.InputError: The file does not exist or is not UTF-8 text.
     """
+    if fault := checking.encoding_problem(argument):
+        raise errors.InputError(f"INPUT: expected a text in UTF-8. Received: {files.printable(argument)!r}, {fault}")
     path = pathlib.Path(argument)
     if path.suffix != ".txt":
         return argument

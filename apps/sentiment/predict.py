@@ -11,7 +11,7 @@ import pandas as pd
 
 from apps.sentiment import data
 from apps.sentiment.readers import quarantine
-from shared import cli, errors, files, parser, verbs
+from shared import cli, errors, files, parser, resuming, verbs
 
 log = logging.getLogger("fieldnets")
 
@@ -29,6 +29,7 @@ def predict(options: parser.PredictOptions) -> cli.Result:
     settings = options.settings
     how = {name: getattr(settings, name) for name in ("text_column", "follow_links", "data_format")}
     how["chunk_rows"] = options.chunk_rows
+    inputs = resuming.inputs(each for path in options.input for each in resuming.files_below(path))
     notes: list[str] = []
     with quarantine.opened() as aside:
         set_aside = aside.add if settings.skip_bad else None
@@ -37,7 +38,7 @@ def predict(options: parser.PredictOptions) -> cli.Result:
             data.iterate_texts(list(map(str, options.input)), **how, set_aside=set_aside, tell=notes.append),
             lambda chunk: score(chunk, answer, class_names),
             what="texts scored",
-            plan={"inputs": verbs.input_sizes(options.input), "skip_bad": settings.skip_bad, **how, **identity},
+            plan={"inputs": inputs, "skip_bad": settings.skip_bad, **how, **identity},
         )
         return result | ({"notes": notes} if notes else {}) | _set_aside(aside, options.output)
 
@@ -52,7 +53,7 @@ def _refuse_output_in_input(options: parser.PredictOptions) -> None:
 
 def _set_aside(aside: quarantine.Quarantine, output: pathlib.Path) -> dict[str, Any]:
     """Write the rows that could not be read beside the output, and say so."""
-    path = output.with_name(f"{output.stem}.quarantine.csv")
+    path = files.beside(output, ".quarantine.csv", stem=output.stem)
     if aside.rows:
         aside.write(path)
         log.warning("%d rows could not be read: they are in %s", aside.rows, path)
@@ -75,7 +76,7 @@ def _open(options: parser.PredictOptions) -> tuple[Answer, tuple[str, ...], dict
 
         loaded = engines.load(options.model_dir, options.engine)
         names = tuple(loaded.extra("decision.json")["class_names"])
-        identity = {"model": str(loaded.path), "engine": loaded.engine.name}
+        identity = {"model": loaded.digest, "engine": loaded.engine.name}
         return in_batches(lambda texts: loaded.run({"text": texts})), names, identity
     from apps.sentiment import export
     from apps.sentiment import run as loaded_run
@@ -85,7 +86,7 @@ def _open(options: parser.PredictOptions) -> tuple[Answer, tuple[str, ...], dict
     def answer(texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
         return export.answers(run.decision, run.logits(texts))
 
-    return answer, run.decision.class_names, {"model": files.sha256(run.folder.model)}
+    return answer, run.decision.class_names, {"model": resuming.run_digest(run.folder.path)}
 
 
 def in_batches(answer: Answer, rows: int = 256) -> Answer:

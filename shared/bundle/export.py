@@ -132,8 +132,11 @@ def write(
     existing = bundle.versions(model_folder)
     version = int(existing[-1].name) + 1 if existing else 1
     model_folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=model_folder, prefix=".export-") as scratch:
-        folder = pathlib.Path(scratch) / str(version)
+    with (
+        tempfile.TemporaryDirectory(dir=model_folder, prefix=".export-") as scratch,
+        files.plainly_named(pathlib.Path(scratch)) as plain,
+    ):
+        folder = plain / str(version)
         _save(model, endpoints, folder)
         for filename, content in extras.items():
             _write_extra(folder / bundle.EXTRA / filename, content)
@@ -143,7 +146,7 @@ def write(
             engine_export.write_all(folder, core, golden.inputs)
         bundle.write_manifest(folder, {"name": name, "version": version})
         parity = _replay_in_clean_process(folder)
-        folder.rename(model_folder / str(version))
+        (pathlib.Path(scratch) / str(version)).rename(model_folder / str(version))
     return Exported(path=model_folder / str(version), version=version, parity=parity)
 
 

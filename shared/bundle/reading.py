@@ -36,6 +36,11 @@ class Bundle:
         return files.read_json(self.path / EXTRA / filename)
 
     @property
+    def digest(self) -> str:
+        """The SHA-256 of the manifest, which holds those of all other files."""
+        return files.sha256(self.path / MANIFEST)
+
+    @property
     def signatures(self) -> list[str]:
         """The signatures' names."""
         return sorted(self.loaded.signatures)
@@ -84,9 +89,9 @@ def load(path: pathlib.Path) -> Bundle:
     check_manifest(folder)
     import tensorflow as tf
 
-    return Bundle(
-        path=folder, name=folder.parent.name, version=int(folder.name), loaded=tf.saved_model.load(str(folder))
-    )
+    with files.plainly_named(folder) as plain:
+        loaded = tf.saved_model.load(str(plain))
+    return Bundle(path=folder, name=folder.parent.name, version=int(folder.name), loaded=loaded)
 
 
 def find(path: pathlib.Path) -> pathlib.Path:

@@ -29,6 +29,8 @@ class _Links(NamedTuple):
 def listing(folder: pathlib.Path, *, follow_links: bool = False) -> Listing:
     """List the files below a folder, but for those whose name, or whose folder's, begins with a dot or is __MACOSX.
 
+    What an unfinished ``predict`` keeps beside its output (``<output>.partial``) is passed over, too.
+
     Symbolic links are followed where they lead to something inside the folder.
 
     Args:
@@ -83,11 +85,15 @@ def _walk(
         path = folder / entry.name
         if entry.name.startswith(".") or entry.name == "__MACOSX" or not _followed(path, entry, root, above, links):
             continue
-        if entry.is_dir():
+        if entry.is_dir() and not _is_unfinished(path):
             inner = (*above, pathlib.Path(os.path.realpath(path)))
             _walk(path, root=root, above=inner, found=found, links=links)
         elif entry.is_file():
             found.append(path)
+
+
+def _is_unfinished(folder: pathlib.Path) -> bool:
+    return folder.suffix == ".partial" and (folder / "plan.json").is_file()
 
 
 def _followed(

@@ -45,15 +45,22 @@ def quiet_logs() -> None:
 @contextlib.contextmanager
 def _hold_back_standard_error() -> Iterator[None]:
     """Catch what native code writes to file descriptor 2, and show it only when the block fails."""
-    sys.stderr.flush()
-    original = os.dup(2)
+    try:
+        original = os.dup(2)
+    except OSError:
+        # A process without standard error: there is nothing to hold back.
+        yield
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
             yield
         except BaseException:
             held.seek(0)
-            os.write(original, held.read())
+            with contextlib.suppress(OSError):
+                os.write(original, held.read())
             raise
         finally:
             os.dup2(original, 2)

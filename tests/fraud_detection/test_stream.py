@@ -1,9 +1,15 @@
 """Files read in pieces have the features of files read whole."""
 
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import pytest
 
-from apps.fraud_detection import inputs, stream
+from apps.fraud_detection import inputs, predict, stream
 from apps.fraud_detection.transactions import Transactions
 
 
@@ -27,3 +33,39 @@ def test_blocks_have_the_features_of_the_whole(
         assert np.array_equal(mine, sequences[place : place + new])
         place += new
     assert place == len(booked)
+
+
+def test_each_output_row_has_the_file_as_given_its_row_there_and_its_id(
+    booked: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "SMALLEST_BLOCK", 300)
+    monkeypatch.setattr(predict, "READ_ROWS", 70)
+    found = inputs.learn(booked, np.arange(len(booked)), sequence_length=5)
+    ends = {"old/day.csv": 150, "jan/day.csv": 500, "feb/day.csv": 1_000}
+
+    def read(paths: list[str]) -> Iterator[Transactions]:
+        starts = dict(zip(ends, [0, 150, 500], strict=True))
+        for path in paths:
+            for start in range(starts[path], ends[path], 90):
+                yield dataclasses.replace(booked.take(np.arange(start, min(start + 90, ends[path]))), name=path)
+
+    def answer(block: stream.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        return {"score": block.transactions.amount[rows], "decision": np.full(len(rows), "genuine", object)}
+
+    given = ["jan/day.csv", "feb/day.csv"]
+    table = pd.concat(list(predict._scored(["old/day.csv"], given, answer, found, chunk_rows=64, read=read)))
+    assert table["file"].tolist() == ["jan/day.csv"] * 350 + ["feb/day.csv"] * 500
+    assert table["row"].tolist() == [*range(1, 351), *range(1, 501)]
+    assert table["score"].tolist() == booked.amount[150:1_000].tolist()
+    if booked.schema.id is not None:
+        assert table[booked.schema.id].tolist() == booked.ids[150:1_000].tolist()
+
+
+@pytest.mark.parametrize("name", ["file", "row", "score", "decision"])
+def test_a_column_of_ids_that_is_called_as_one_of_ours_takes_the_place_of_none(name: str, booked: Transactions) -> None:
+    called = dataclasses.replace(booked, schema=dataclasses.replace(booked.schema, id=name)).take(np.arange(3))
+    block = stream.Block(transactions=called, history={}, first=0)
+    where = pd.DataFrame({"file": ["a.csv"] * 3, "row": [1, 2, 3]})
+    table = predict._table(block, np.arange(3), where, {"score": np.zeros(3), "decision": np.zeros(3, object)})
+    assert list(table) == ["file", "row", "id", "score", "decision"]
+    assert table["id"].tolist() == booked.ids[:3].tolist()

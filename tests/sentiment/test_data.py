@@ -640,7 +640,7 @@ def test_streamed_texts_keep_empty_ones_and_name_their_rows(tmp_path):
     paths = [str(tmp_path / name) for name in ("plain.txt", "table.csv")]
     frame = pd.concat(data.iterate_texts(paths, chunk_rows=2), ignore_index=True)
     assert frame.to_dict("list") == {
-        "file": ["plain.txt"] * 3 + ["table.csv"] * 2,
+        "file": paths[:1] * 3 + paths[1:] * 2,
         "row": [1, 2, 3, 2, 3],
         "text": ["first", "", "third", "a", ""],
     }

@@ -297,7 +297,7 @@ def test_sources_of_one_name_keep_names_and_rows_apart(tmp_path: pathlib.Path) -
     assert [(reviews.sources == f"{folder}/reviews.csv").sum() for folder in ("x", "y")] == [10, 10]
     assert len(set(zip(reviews.files, reviews.rows, strict=True))) == 20
     frames = list(data.iterate_texts(paths))
-    assert [frame["file"].unique().tolist() for frame in frames] == [["x/reviews.csv"], ["y/reviews.csv"]]
+    assert [frame["file"].unique().tolist() for frame in frames] == [[path] for path in paths]
     both = loading.load([str(tmp_path / "x"), str(tmp_path / "y")])
     assert set(both.files) == {"x/reviews.csv", "y/reviews.csv"}
 

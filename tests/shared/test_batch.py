@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import batch, errors
+from shared import batch, errors, resuming
 
 # Scores 20 chunks of 5 rows, 30 ms each; every score is appended to a log, so that work done twice is seen.
 CHILD = """
@@ -209,3 +209,122 @@ def test_a_missing_number_is_null_in_json_and_not_the_invalid_word_nan(tmp_path:
     output = tmp_path / "scores.jsonl"
     batch.predict([pd.DataFrame({"score": [0.5, float("nan")]})], lambda chunk: chunk, output=output, plan={})
     assert output.read_text() == '{"score": 0.5}\n{"score": null}\n'
+
+
+def folder_of(output: pathlib.Path) -> pathlib.Path:
+    return output.with_name(output.name + ".partial")
+
+
+def predict_files(paths: list[pathlib.Path], output: pathlib.Path, *, fail_at: str = "", resume: bool = False) -> None:
+    """Score one file after another; what is scored is its content."""
+
+    def content(chunk: pd.DataFrame) -> pd.DataFrame:
+        if fail_at in chunk["file"].tolist():
+            raise OSError("killed")
+        return chunk.assign(content=[pathlib.Path(name).read_text() for name in chunk["file"]])
+
+    chunks = (pd.DataFrame({"file": [str(path)], "row": [1]}) for path in paths)
+    batch.predict(chunks, content, output=output, plan={"inputs": resuming.inputs(paths)}, resume=resume)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("one more", r"another inputs \(new: .*b0\.txt\)"),
+        ("one less", r"another inputs \(missing: .*b\.txt\)"),
+        ("same size", r"another inputs \(changed: .*a\.txt\)"),
+        ("another order", r"another inputs \(in another order\)"),
+        ("twice", r"another inputs \(in another order\)"),
+    ],
+)
+def test_a_resume_with_other_inputs_is_refused_and_names_them(tmp_path: pathlib.Path, change: str, said: str) -> None:
+    paths, output = [tmp_path / f"{name}.txt" for name in "abc"], tmp_path / "o.csv"
+    for path in paths:
+        path.write_text(path.stem)
+    with pytest.raises(OSError, match="killed"):
+        predict_files(paths, output, fail_at=str(paths[2]))
+    if change == "one more":
+        (tmp_path / "b0.txt").write_text("new")
+        paths.insert(1, tmp_path / "b0.txt")
+    elif change == "same size":
+        paths[0].write_text("X")
+    else:
+        paths = {"one less": [paths[0], paths[2]], "another order": paths[::-1], "twice": [*paths, paths[0]]}[change]
+    with pytest.raises(errors.InputError, match=said):
+        predict_files(paths, output, resume=True)
+
+
+def test_a_file_given_twice_is_answered_twice(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    predict_files([tmp_path / "a.txt"] * 2, tmp_path / "o.csv")
+    assert read(tmp_path / "o.csv")["content"].tolist() == ["a", "a"]
+
+
+@pytest.mark.parametrize("damage", ["of other rows", "of fewer rows", "no parquet"])
+def test_a_part_that_is_not_of_its_rows_is_made_again(
+    tmp_path: pathlib.Path, damage: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch.log, "propagate", True)
+    paths, output = [tmp_path / f"{name}.txt" for name in "abc"], tmp_path / "o.csv"
+    for path in paths:
+        path.write_text(path.stem)
+    with pytest.raises(OSError, match="killed"):
+        predict_files(paths, output, fail_at=str(paths[2]))
+    first, second = (folder_of(output) / f"0000000{number}.parquet" for number in (1, 2))
+    if damage == "of other rows":
+        first.write_bytes(second.read_bytes())
+    elif damage == "of fewer rows":
+        pd.read_parquet(first).iloc[:0].to_parquet(first)
+    else:
+        first.write_bytes(b"PAR1")
+    predict_files(paths, output, resume=True)
+    assert read(output)["content"].tolist() == ["a", "b", "c"]
+    assert "is made again" in caplog.text
+    assert first.name in caplog.text
+
+
+@pytest.mark.parametrize("theirs", ["photo.jpg", "plan.json", "00000001.parquet", ""])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_of_somebody_else_in_the_place_of_the_parts_is_never_touched(
+    tmp_path: pathlib.Path, theirs: str, resume: bool
+) -> None:
+    output = tmp_path / "scores.csv"
+    place = folder_of(output)
+    if theirs:
+        place.mkdir()
+        (place / theirs).write_text("precious")
+    else:
+        place.write_text("precious")
+    with pytest.raises(errors.InputError, match="did not write"):
+        run(output, resume=resume)
+    assert (place / theirs).read_text() == "precious"
+
+
+def test_a_call_killed_before_its_plan_was_whole_is_begun_again(tmp_path: pathlib.Path) -> None:
+    output = tmp_path / "scores.csv"
+    folder_of(output).mkdir()
+    (folder_of(output) / ".plan-0a1b2c3d.json").write_text("{")
+    assert run(output, resume=True).rows == 40
+
+
+def test_two_processes_do_not_write_one_output_at_once(tmp_path: pathlib.Path, environment: dict[str, str]) -> None:
+    output, log = tmp_path / "scores.csv", tmp_path / "log"
+    command = [sys.executable, "-c", CHILD, str(output), str(log), "start"]
+    with subprocess.Popen(command, env=environment) as child:
+        until(log.exists)
+        with pytest.raises(errors.InputError, match="by one process at a time"):
+            run(output)
+        assert child.wait() == 0
+    assert pd.read_csv(output)["row"].tolist() == list(range(100))
+    run(output, overwrite=True)
+
+
+@pytest.mark.parametrize("suffix", batch.FORMATS)
+@pytest.mark.parametrize("stem", ["x" * 240, os.fsdecode(b"scores \xff"), "שלום [1]?#%"])
+def test_the_output_may_have_any_name_of_the_file_system(tmp_path: pathlib.Path, suffix: str, stem: str) -> None:
+    output = tmp_path / (stem + suffix)
+    interrupt(output, after=2, plan={"rows": 40, "chunk_rows": 7})
+    assert run(output, resume=True).resumed_rows == 14
+    assert [each.name for each in tmp_path.iterdir()] == [output.name]
+    shown = output.rename(tmp_path / f"o{suffix}")
+    assert read(shown)["row"].tolist() == list(range(40))

@@ -2,9 +2,11 @@
 
 import argparse
 import dataclasses
+import errno
 import importlib.metadata
 import json
 import logging
+import os
 import pathlib
 import subprocess
 import sys
@@ -275,6 +277,92 @@ def test_a_reader_that_goes_away_early_is_no_error(environment: dict[str, str]) 
         said = process.stderr.read().decode()
     assert process.returncode == 0, said
     assert said == "a library prints this\n"
+
+
+# Called as a shell does: the exit code is that of the toy, not of what reads it.
+READERS = {
+    "| true": "{toy} {options} | true; exit ${PIPESTATUS[0]}",
+    "| head -c 1": "{toy} {options} | head -c 1 >&2; exit ${PIPESTATUS[0]}",
+    ">&-": "{toy} {options} >&-",
+    "2>&-": "{toy} {options} 2>&-",
+    "<&- >&- 2>&-": "{toy} {options} <&- >&- 2>&-",
+    "2>/dev/full": "{toy} {options} 2>/dev/full",
+    "2>&1 | true": "{toy} {options} 2>&1 | true; exit ${PIPESTATUS[0]}",
+    ">/dev/null": "{toy} {options} >/dev/null",
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(("code", "options"), [(3, ""), (3, "--json"), (0, "")])
+def test_the_exit_code_is_the_works_own_whoever_reads(
+    tmp_path: pathlib.Path, environment: dict[str, str], reader: str, code: int, options: str
+) -> None:
+    done = "def done():\n    open('done', 'w').write('all of it')\n    print('x' * 100_000, file=sys.stderr)\n"
+    (tmp_path / "toy.py").write_text(
+        done + TOY.replace("20_000))}", f"20_000)), 'done': done(), 'exit_code': {code}}}")
+    )
+    script = READERS[reader].replace("{toy}", f"{sys.executable} toy.py data").replace("{options}", options)
+    finished = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == code, finished.stderr[-500:]
+    assert (tmp_path / "done").read_text() == "all of it"
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 2), (3, 3)])
+def test_a_full_standard_output_is_said_and_never_hides_the_code_of_a_gate(
+    tmp_path: pathlib.Path, environment: dict[str, str], code: int, expected: int
+) -> None:
+    (tmp_path / "toy.py").write_text(TOY.replace("20_000))}", f"20_000)), 'exit_code': {code}}}"))
+    for options in ("", " --json"):
+        script = f"{sys.executable} toy.py data{options} >/dev/full"
+        finished = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert finished.returncode == expected
+        assert finished.stderr.splitlines()[-1] == (
+            "toy: the work is done; its result cannot be printed: No space left on device"
+        )
+
+
+def test_no_file_of_the_work_gets_the_number_of_a_closed_stream(
+    tmp_path: pathlib.Path, environment: dict[str, str]
+) -> None:
+    opening = TOY.replace('print("a library prints this")', 'print(open("table", "w").fileno(), file=open("n", "w"))')
+    script = 'exec "$0" -c "$1" data <&- >&- 2>&-'
+    subprocess.run(["bash", "-c", script, sys.executable, opening], cwd=tmp_path, env=environment, check=True)
+    assert int((tmp_path / "n").read_text()) > 2
+    assert (tmp_path / "table").read_text() == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_result_is_printed_whatever_the_encoding_of_the_stream(environment: dict[str, str], encoding: str) -> None:
+    odd = "né😀" + os.fsdecode(b"\xff")
+    toy = TOY.replace("list(range(20_000))", repr(odd))
+    for options in ([], ["--json"]):
+        finished = subprocess.run(
+            [sys.executable, "-c", toy, "data", *options],
+            env={**environment, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+            capture_output=True,
+            check=True,
+        )
+    assert json.loads(finished.stdout.decode(encoding)) == {"rows": odd}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "expected room to write"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x"), "expected a path that can be used"),
+        (UnicodeEncodeError("utf-8", "d/b\udcff.png", 3, 4, "surrogates not allowed"), r"Received: d/b\xff.png"),
+    ],
+)
+def test_a_full_disk_or_an_odd_name_is_no_fault_of_the_program(
+    error: Exception, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(raising(error), ["train"]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_help_imports_nothing_heavy(environment: dict[str, str]) -> None:

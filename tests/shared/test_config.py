@@ -179,3 +179,29 @@ def test_no_choice_is_written_as_a_flag_takes_it() -> None:
     assert found.optimizer is None
     with pytest.raises(errors.InputError, match="expected one of none, sgd"):
         Optional(optimizer="adam")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'\xef\xbb\xbf{"epochs": 7}', ""),
+        (b'{"epochs": 7, "epochs": 8}', "'epochs' twice"),
+        (b'{"epochs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "too deep to be read"),
+        (b'{"rate": NaN}', "NaN, which is no number"),
+        (b'{"rate": 1e999}', "rate: expected a finite number"),
+        (b'{"rate": 1' + b"0" * 400 + b"}", "rate: expected a finite number"),
+        (b'{"epochs": 1' + b"0" * 400 + b"}", "epochs: expected at most 100"),
+        (b'{"epochs": 1' + b"0" * 5_000 + b"}", "expected valid JSON"),
+        (b"[]", "expected a JSON object"),
+        (b"\xff\xfe{\x00}\x00", "expected valid JSON"),
+    ],
+)
+def test_a_config_file_is_read_strictly_but_for_a_byte_order_mark(
+    tmp_path: pathlib.Path, content: bytes, said: str
+) -> None:
+    (tmp_path / "settings.json").write_bytes(content)
+    if not said:
+        assert config.load(Settings, tmp_path / "settings.json").epochs == 7
+        return
+    with pytest.raises(errors.InputError, match=said):
+        config.load(Settings, tmp_path / "settings.json")

@@ -226,3 +226,20 @@ def test_the_replay_command_exits_3_on_a_changed_bundle(copy: pathlib.Path, envi
     assert finished.returncode == 3
     assert "notes.txt was added" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("name", ["m[1]", "a?b*c", "x\\y {z}", '100%d #1 it\'s "q"', "שלום", "x" * 250])
+def test_a_bundle_can_be_written_to_a_folder_of_any_name_and_read_from_it(
+    tmp_path: pathlib.Path, tiny: Any, name: str
+) -> None:
+    from shared.bundle import export
+
+    written = export.write(
+        tiny.model, tiny.endpoints, tiny.golden, repository=tmp_path / name, name="tiny", extras=tiny.extras
+    )
+    assert written.path == tmp_path / name / "tiny" / "1"
+    found = bundle.load(tmp_path / name).run({"text": np.array(["good"], object)})
+    assert found["labels"].tolist() == [
+        tiny.golden.outputs["labels"][tiny.golden.inputs["text"].tolist().index("good")]
+    ]
+    assert [each.name for each in (tmp_path / name / "tiny").iterdir()] == ["1"]

@@ -1,8 +1,10 @@
 import hashlib
 import os
 import pathlib
+import stat
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -55,10 +57,95 @@ def test_a_process_killed_while_writing_leaves_the_old_file_whole(
     assert path.read_text() == "old"
 
 
-def test_a_written_file_can_be_read_by_everyone(tmp_path: pathlib.Path) -> None:
-    files.write_text(tmp_path / "a.txt", "grüße\n")
-    assert oct(os.stat(tmp_path / "a.txt").st_mode & 0o777) == "0o644"
-    assert (tmp_path / "a.txt").read_bytes() == "grüße\n".encode()
+@pytest.fixture
+def umask() -> Iterator[Callable[[int], int]]:
+    """``os.umask``, taken back after the test."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+def mode(path: pathlib.Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002, 0o027, 0])
+def test_a_new_file_and_its_folder_have_the_modes_that_open_and_mkdir_give(
+    tmp_path: pathlib.Path, umask: Callable[[int], int], mask: int
+) -> None:
+    umask(mask)
+    files.write_text(tmp_path / "new" / "a.txt", "grüße\n")
+    (tmp_path / "plain").mkdir()
+    with (tmp_path / "plain" / "a.txt").open("w") as stream:
+        stream.write("x")
+    for name in ("", "a.txt"):
+        assert mode(tmp_path / "new" / name) == mode(tmp_path / "plain" / name)
+    assert (tmp_path / "new" / "a.txt").read_bytes() == "grüße\n".encode()
+
+
+@pytest.mark.parametrize("kept", [0o600, 0o640, 0o660, 0o666, 0o400, 0o755])
+def test_a_replaced_file_keeps_its_mode_and_nobody_else_reads_it_meanwhile(tmp_path: pathlib.Path, kept: int) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("old")
+    path.chmod(kept)
+    with files.atomic(path) as temporary:
+        temporary.write_text("new")
+        assert mode(temporary) & ~kept & 0o077 == 0
+    assert (mode(path), path.read_text()) == (kept, "new")
+
+
+def test_the_target_of_a_symbolic_link_is_written_and_the_link_stays(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "disk").mkdir()
+    for name in ("there", "new"):
+        link = tmp_path / f"{name}.csv"
+        link.symlink_to(pathlib.Path("disk") / f"{name}.csv")
+        if name == "there":
+            (tmp_path / "disk" / "there.csv").write_text("old")
+        files.write_text(link, "new")
+        assert link.is_symlink()
+        assert (tmp_path / "disk" / f"{name}.csv").read_text() == "new"
+    assert names(tmp_path / "disk") == ["new.csv", "there.csv"]
+
+
+def test_a_pipe_gets_what_is_written_and_stays_a_pipe(tmp_path: pathlib.Path) -> None:
+    pipe = tmp_path / "page.html"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        files.write_text(pipe, "through")
+        assert reader.communicate()[0] == b"through"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused_before_the_work(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(IsADirectoryError, match="here"), files.atomic(tmp_path / "here" / ".."):
+        pytest.fail("the block began")
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 251 + ".csv", "x" * 255, "y." + "z" * 253, "ä" * 125 + ".csv", os.fsdecode(b"\xff" * 251) + ".csv"]
+)
+def test_every_name_that_the_file_system_takes_can_be_written_twice(tmp_path: pathlib.Path, name: str) -> None:
+    for text in ("first", "second"):
+        with files.atomic(tmp_path / name) as temporary:
+            temporary.write_text(text)
+            assert temporary.suffix == pathlib.Path(name).suffix or len(pathlib.Path(name).suffix) > 32
+    assert (tmp_path / name).read_text() == "second"
+    assert names(tmp_path) == [name]
+    assert len(os.fsencode(files.beside(tmp_path / name, ".partial").name)) <= 255
+
+
+def test_two_names_that_are_too_long_get_two_names_beside_them(tmp_path: pathlib.Path) -> None:
+    first, second = (files.beside(tmp_path / ("x" * 250 + end), ".partial").name for end in "ab")
+    assert first != second
+
+
+def test_text_that_utf_8_cannot_hold_is_escaped_and_json_brings_it_back(tmp_path: pathlib.Path) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    files.write_json(tmp_path / "a.json", {"name": odd})
+    assert files.read_json(tmp_path / "a.json") == {"name": odd}
+    files.write_text(tmp_path / "a.txt", odd)
+    assert (tmp_path / "a.txt").read_text("utf-8") == r"caf\udce9"
+    assert files.printable(odd) == r"caf\xe9"
 
 
 def test_json_comes_back_as_it_was_written_in_its_own_order(tmp_path: pathlib.Path) -> None:
@@ -85,6 +172,13 @@ def test_json_without_a_number_for_nan_is_refused_before_anything_is_written(
         (b"", "expected valid JSON"),
         (b"[1]", "expected a JSON object. Received: list"),
         (b"\xff\xfe{", "expected valid JSON"),
+        (b'{"seed": 1, "seed": 2}', "Received: 'seed' twice in one object"),
+        (b'{"a": [{"b": 1, "b": 1}]}', "'b' twice in one object"),
+        (b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "too deep to be read"),
+        (b'{"a": ' * 200_000 + b"1" + b"}" * 200_000, "too deep to be read"),
+        (b'{"rate": NaN}', "NaN, which is no number in JSON"),
+        (b'{"rate": -Infinity}', "-Infinity, which is no number in JSON"),
+        (b'{"rate": ' + b"1" * 5_000 + b"}", "expected valid JSON"),
     ],
 )
 def test_a_broken_json_file_is_named(tmp_path: pathlib.Path, content: bytes, message: str) -> None:
@@ -92,6 +186,11 @@ def test_a_broken_json_file_is_named(tmp_path: pathlib.Path, content: bytes, mes
     with pytest.raises(errors.InputError, match=message) as caught:
         files.read_json(tmp_path / "a.json")
     assert "a.json" in str(caught.value)
+
+
+def test_a_byte_order_mark_before_json_is_passed_over(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"seed": 3}')
+    assert files.read_json(tmp_path / "a.json") == {"seed": 3}
 
 
 def test_a_json_path_without_a_readable_file_is_bad_input(tmp_path: pathlib.Path) -> None:

@@ -8,7 +8,7 @@ from shared import printing
 
 
 def shown(capsys: pytest.CaptureFixture[str], **result: object) -> list[str]:
-    printing.print_result(result, as_json=False)
+    printing.print_text(printing.text_of(result, as_json=False))
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
 
@@ -19,7 +19,7 @@ def cells(lines: list[str]) -> list[list[str]]:
 
 def test_json_is_the_result_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     result = {"rows": [{"a": None, "b": 0.123456789}], "exit_code": 3, "notes": []}
-    printing.print_result(result, as_json=True)
+    printing.print_text(printing.text_of(result, as_json=True))
     assert json.loads(capsys.readouterr().out) == result
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from apps.driving_perception import boxes as box
 from apps.driving_perception import classes, frames
 from apps.driving_perception.readers import checking, entries
+from shared import files
 
 
 def class_names(
@@ -74,7 +75,10 @@ def assemble(
         class_names=names,
         known_classes=np.array(known, bool).reshape(len(images), len(names)),
         sequences=_objects(
-            [_sequence(image, titles[source]) for image, source in zip(images, number.tolist(), strict=True)]
+            [
+                files.printable(_sequence(image, titles[source]))
+                for image, source in zip(images, number.tolist(), strict=True)
+            ]
         ),
         numbers=np.array([image.entry.number for image in images], np.int64),
         seconds=np.array([image.entry.seconds for image in images], np.float64),
@@ -82,7 +86,7 @@ def assemble(
         weather=_objects([image.entry.weather for image in images]),
         fixed_parts=np.array([image.entry.part for image in images], dtype="<U10"),
         sources=number.astype(np.int64),
-        source_names=tuple(titles),
+        source_names=tuple(map(files.printable, titles)),
         sha256="",
         notes=tuple(_notes(notes, bad=bad, dropped=dropped, copies=copies)),
         quarantined=bad,
@@ -177,7 +181,7 @@ def _unique(
             (pathlib.PurePosixPath(titles[source]) / name).as_posix()
             for name, source in zip(names, number, strict=True)
         ]
-    return _objects(names)
+    return _objects(list(map(files.printable, names)))
 
 
 def _notes(given: Sequence[str], *, bad: int, dropped: int, copies: int) -> list[str]:

@@ -1,10 +1,11 @@
 """Where transactions come from: the simulator, a file or folder of tables, a public set by its name."""
 
 import dataclasses
+import functools
 import logging
 import math
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,12 @@ def load(
 
 
 def iterate(
-    paths: Sequence[str], schema: schemas.Schema, *, chunk_rows: int = CHUNK_ROWS, reading: Reading = Reading()
+    paths: Sequence[str],
+    schema: schemas.Schema,
+    *,
+    chunk_rows: int = CHUNK_ROWS,
+    reading: Reading = Reading(),
+    tell: Callable[[str], None] | None = None,
 ) -> Iterator[transactions.Transactions]:
     """Yield the transactions of files in pieces: bounded memory for any number of rows.
 
@@ -151,15 +157,17 @@ def iterate(
         schema: That of the run.
         chunk_rows: Rows of a piece.
         reading: What the user says of the tables.
+        tell: Takes notes on what is read, and which files are not; None: they are logged.
 
     Raises:
         errors.InputError: A source is not there, a row cannot be used, or it is older than the one before it.
     """
+    tell = tell or functools.partial(log.info, "%s")
     found = _found(paths, reading)
     every = [part for each in found.values() for part in each.parts]
     fitting, absent = _fitting(_changed(schema, reading), every)
     for note in (*(note for each in found.values() for note in each.notes), *absent):
-        log.info("%s", note)
+        tell(note)
     for part in every:
         checking.require(fitting.needed, part.names, file=part.file)
     if reading.decimal != "auto":
@@ -169,7 +177,7 @@ def iterate(
         before = checking.following(piece, before)
         yield dataclasses.replace(before.rows, name=piece.file)
     for note in (note for part in every for note in part.said.values()):
-        log.info("%s", note)
+        tell(note)
     if before is None:
         raise errors.InputError(f"{', '.join(paths)}: expected at least one transaction. Received: no rows")
 

@@ -106,7 +106,14 @@ def decoding_problem(content: bytes) -> str:
         else:
             with PIL.Image.open(io.BytesIO(content)) as image:
                 image.load()
-    except (errors.InputError, OSError, SyntaxError, ValueError, struct.error) as error:
+    except (
+        errors.InputError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        struct.error,
+        PIL.Image.DecompressionBombError,
+    ) as error:
         return f"cannot be decoded: {error}"
     return ""
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from apps.medical_imaging.readers import checking, entries, images, kinds, sources
-from shared import errors
+from shared import errors, files
 
 log = logging.getLogger("fieldnets")
 
@@ -31,7 +31,7 @@ def chunks(inputs: Iterable[entries.Source], *, chunk_rows: int) -> Iterator[tup
     for source in inputs:
         found = iter(source.entries)
         while part := list(itertools.islice(found, chunk_rows)):
-            table = pd.DataFrame([(entry.file, entry.row) for entry in part], columns=["file", "row"])
+            table = pd.DataFrame([(files.printable(entry.file), entry.row) for entry in part], columns=["file", "row"])
             yield table, [pixels(entry) for entry in part]
 
 

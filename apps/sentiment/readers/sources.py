@@ -108,14 +108,11 @@ def _prefixed(found: _Files, name: str) -> _Files:
     return found._replace(items=items, columns={f"{name}/{file}": each for file, each in found.columns.items()})
 
 
-def distinct_names(specs: Sequence[str]) -> list[str]:
-    """Return a name for each source, with as many of the folders above it as tell it from the others.
+def refuse_twice(specs: Sequence[str]) -> None:
+    """Refuse sources of which two are the same file or folder, or one lies in another.
 
     Raises:
-        errors.InputError: Two of them are the same file or folder, or one lies in another.
-
-    >>> distinct_names(["movie-reviews"])
-    ['movie-reviews']
+        errors.InputError: It names both.
     """
     paths = [locate(spec).absolute() for spec in specs]
     for (spec, path), (other, beside) in itertools.combinations(zip(specs, paths, strict=True), 2):
@@ -125,6 +122,19 @@ def distinct_names(specs: Sequence[str]) -> list[str]:
                 f"Expected sources that are read once each. Received: {spec!r} and {other!r}, "
                 f"{'one of which holds the other' if inside else 'which are the same'}"
             )
+
+
+def distinct_names(specs: Sequence[str]) -> list[str]:
+    """Return a name for each source, with as many of the folders above it as tell it from the others.
+
+    Raises:
+        errors.InputError: Two of them are the same file or folder, or one lies in another.
+
+    >>> distinct_names(["movie-reviews"])
+    ['movie-reviews']
+    """
+    refuse_twice(specs)
+    paths = [locate(spec).absolute() for spec in specs]
     kept = [1] * len(paths)
     names = _last_parts(paths, kept)
     while len(set(names)) < len(names):
