@@ -70,10 +70,11 @@ def main() -> None:
 
 def batches(learned: Any, as_batch: Any, steps: int) -> Any:
     """Return the augmented batches of as many epochs as hold so many steps."""
+    from shared.training import batches as batching
     from shared.training import datasets
 
     epochs = steps // datasets.steps(len(learned), batch_size=BATCH) + 1
-    return datasets.training(learned, batch_size=BATCH, seed=0, first_epoch=0, epochs=epochs).map(as_batch)
+    return batching.training(learned, batch_size=BATCH, seed=0, first_epoch=0, epochs=epochs).map(as_batch)
 
 
 def steps_in(learned: Any, network: Any, as_batch: Any, *, minutes: float) -> int:

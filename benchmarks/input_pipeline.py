@@ -21,6 +21,7 @@ runtime.quiet_logs()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from shared.training import batches as batching  # noqa: E402
 from shared.training import datasets  # noqa: E402
 
 ROWS, FEATURES, BATCH_SIZE = 20_480, 30, 64
@@ -72,7 +73,7 @@ def compiled(model: keras.Model, *, steps_per_execution: int = 1) -> keras.Model
 
 def ours(model: keras.Model, source: datasets.Arrays, *, bucket_by_length: bool = True) -> Callable[[], object]:
     """Return a function that trains through our pipeline."""
-    batches = datasets.training(
+    batches = batching.training(
         source, batch_size=BATCH_SIZE, seed=0, first_epoch=0, epochs=EPOCHS, bucket_by_length=bucket_by_length
     )
     steps = datasets.steps(len(source), batch_size=BATCH_SIZE)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.models import cnn, losses, sequences
+from shared.training import batches as batching
 from shared.training import datasets, runtime
 from shared.training import fit as fitting
 
@@ -42,7 +43,7 @@ def time_a_batch(*, rows: int = ROWS, batches: int = TIMED_BATCHES) -> Timing:
     The step's first call, which traces the graph, is not counted.
     """
     source = _texts(rows)
-    stream = iter(datasets.training(source, batch_size=BATCH_SIZE, seed=0, first_epoch=0, epochs=1000))
+    stream = iter(batching.training(source, batch_size=BATCH_SIZE, seed=0, first_epoch=0, epochs=1000))
     inputs, labels = next(stream)
     model = _build()
     model.compile(optimizer="adam", loss=losses.by_name("cross_entropy", classes=2))

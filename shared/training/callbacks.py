@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 import rich.console
 import rich.progress
-import tensorflow as tf
+from tensorboard.compat.proto import event_pb2
+from tensorboard.plugins.scalar import summary_v2
+from tensorboard.summary.writer import event_file_writer
 
 from shared import errors, files
-from shared.training import checkpoints
+from shared.training import checkpoints, runtime
 
 Judge = Callable[[], dict[str, float]]
 _LOG = logging.getLogger(__name__)
@@ -101,6 +103,9 @@ class AveragedWeights:
         variables = self._model.trainable_variables
         self._weights = [keras.ops.convert_to_numpy(variable) for variable in variables]
         self._model.optimizer.finalize_variable_values(variables)
+        for variable in variables:
+            # JAX gives the memory of a model's variables away when it predicts: the optimizer must not share it.
+            variable.assign(keras.ops.convert_to_numpy(variable))
 
     def __exit__(self, *_: object) -> None:
         """Put the weights back."""
@@ -128,7 +133,7 @@ class History(keras.callbacks.Callback):  # type: ignore[misc]
         checkpoints.remove_leftovers(self._table)
         for events in self._logs.glob("events.out.tfevents.*"):
             events.unlink()
-        self._writer = tf.summary.create_file_writer(str(self._logs))
+        self._writer = event_file_writer.EventFileWriter(str(self._logs))
         for row in self._rows:
             self._write_events(row)
         if self._rows:
@@ -145,9 +150,9 @@ class History(keras.callbacks.Callback):  # type: ignore[misc]
         self._write_table()
 
     def _write_events(self, row: Mapping[str, float]) -> None:
-        with self._writer.as_default(step=int(row["epoch"])):
-            for name, value in row.items():
-                tf.summary.scalar(name, value)
+        for name, value in row.items():
+            summary = summary_v2.scalar_pb(name, value)
+            self._writer.add_event(event_pb2.Event(step=int(row["epoch"]), wall_time=time.time(), summary=summary))
         self._writer.flush()
 
     def _write_table(self) -> None:
@@ -216,7 +221,7 @@ def _make_replicas_agree(model: keras.Model) -> None:
 
     Keras lets each replica keep its own, and then a validation after a kill would not be the one without it.
     """
-    if model.distribute_strategy.num_replicas_in_sync > 1:
+    if runtime.replicas_of(model) > 1:
         for variable in model.non_trainable_variables:
             variable.assign(keras.ops.convert_to_numpy(variable))
 

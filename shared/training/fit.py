@@ -14,7 +14,8 @@ import keras
 import numpy as np
 
 from shared import errors
-from shared.training import callbacks, checkpoints, datasets, optimizers
+from shared.training import batches as batching
+from shared.training import callbacks, checkpoints, datasets, optimizers, runtime
 
 Monitor = Callable[[np.ndarray, np.ndarray], float]
 
@@ -189,7 +190,7 @@ def predict(model: keras.Model, source: datasets.Arrays, *, batch_size: int = 25
     Rows are run through in the order of their length, which spares padding, and put back.
     """
     order = np.arange(len(source)) if source.lengths is None else np.argsort(source.lengths, kind="stable")
-    batches = datasets.evaluation(source, batch_size=batch_size, order=order)
+    batches = batching.evaluation(source, batch_size=batch_size, order=order)
     outputs = np.asarray(model.predict(batches, verbose=0))
     restored = np.empty_like(outputs)
     restored[order] = outputs
@@ -209,7 +210,7 @@ def seed_of_copy(seed: int, number: int) -> int:
 
 def _compile(model: keras.Model, settings: FitSettings, *, loss: keras.losses.Loss, steps: int) -> None:
     """Give the model its optimizer, with all variables, so that a checkpoint can fill them."""
-    with model.distribute_strategy.scope():
+    with runtime.scope_of(model):
         learning_rate = optimizers.build_schedule(
             settings.schedule,
             peak=settings.learning_rate,
@@ -226,13 +227,15 @@ def _compile(model: keras.Model, settings: FitSettings, *, loss: keras.losses.Lo
         model.compile(
             optimizer=optimizer,
             loss=loss,
-            jit_compile=settings.jit_compile,
+            # Only TensorFlow is faster without it: JAX would run each operation alone.
+            jit_compile=settings.jit_compile if runtime.on_tensorflow() else "auto",
             steps_per_execution=_greatest_divisor(steps, settings.steps_per_execution),
         )
         model.optimizer.build(model.trainable_variables)
-    # Under a strategy Keras would average the replicas' first batches, to learn shapes that are known
-    # already. That fails for replicas with different numbers of rows.
-    model._maybe_symbolic_build = lambda **_: None
+    if runtime.on_tensorflow():
+        # Under a strategy Keras would average the replicas' first batches, to learn shapes that are known
+        # already. That fails for replicas with different numbers of rows.
+        model._maybe_symbolic_build = lambda **_: None
 
 
 def _run_epochs(
@@ -242,7 +245,7 @@ def _run_epochs(
     first_epoch: int,
     listeners: Sequence[keras.callbacks.Callback],
 ) -> None:
-    batches = datasets.training(
+    batches = batching.training(
         train,
         batch_size=settings.batch_size,
         seed=settings.seed,

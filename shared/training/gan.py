@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from shared import errors, files
 from shared.models import wasserstein
+from shared.training import batches as batching
 from shared.training import callbacks, checkpoints, datasets
 from shared.training import fit as fitting
 
@@ -244,7 +245,7 @@ def _run_epochs(
     first_epoch: int,
     listeners: Sequence[keras.callbacks.Callback],
 ) -> None:
-    batches = datasets.training(
+    batches = batching.training(
         train, batch_size=settings.rows_per_step, seed=settings.seed, first_epoch=first_epoch, epochs=settings.epochs
     )
     model.fit(

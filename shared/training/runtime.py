@@ -6,6 +6,7 @@ before the import, which is the only time when it can.
 
 import contextlib
 import importlib.metadata
+import importlib.util
 import os
 import pathlib
 import platform
@@ -32,7 +33,7 @@ def quiet_logs() -> None:
     the environment shows everything.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "tensorflow" in sys.modules:
+    if "tensorflow" in sys.modules or importlib.util.find_spec("tensorflow") is None:
         return
     wanted = os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
     with contextlib.nullcontext() if wanted else _hold_back_standard_error():
@@ -77,6 +78,8 @@ def configure(
 ) -> None:
     """Set the process up; call it once, before the model is built.
 
+    On another Keras backend than TensorFlow only the seed and the precision are set.
+
     Determinism is nearly free on a CPU: with it, training took 0.9 to 1.2 times the processor time for
     Embedding + LSTM and Embedding + CNN, no more than the noise of a busy machine
     (benchmarks/input_pipeline.py).
@@ -97,6 +100,14 @@ def configure(
         raise errors.InputError(f"precision: expected one of {PRECISIONS}. Received: {precision!r}")
     quiet_logs()
     import keras
+
+    if on_tensorflow():
+        _configure_tensorflow(deterministic=deterministic, memory_growth=memory_growth, threads=threads)
+    keras.config.set_dtype_policy(precision)
+    keras.utils.set_random_seed(seed)
+
+
+def _configure_tensorflow(*, deterministic: bool, memory_growth: bool, threads: int | None) -> None:
     import tensorflow as tf
 
     with _before_any_operation("configure"):
@@ -106,8 +117,6 @@ def configure(
             tf.config.experimental.set_memory_growth(gpu, memory_growth)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    keras.config.set_dtype_policy(precision)
-    keras.utils.set_random_seed(seed)
 
 
 def limit_threads(threads: int) -> None:
@@ -131,6 +140,26 @@ def _before_any_operation(function: str) -> Iterator[None]:
         raise errors.FieldnetsError(
             f"Expected runtime.{function}() before the first TensorFlow operation. Received: {error}"
         ) from error
+
+
+def on_tensorflow() -> bool:
+    """Tell whether Keras runs on TensorFlow."""
+    import keras
+
+    return bool(keras.backend.backend() == "tensorflow")
+
+
+def scope_of(model: Any) -> contextlib.AbstractContextManager[Any]:
+    """Return the scope in which the model's variables were made; other backends than TensorFlow have none."""
+    scope: contextlib.AbstractContextManager[Any] = (
+        model.distribute_strategy.scope() if on_tensorflow() else contextlib.nullcontext()
+    )
+    return scope
+
+
+def replicas_of(model: Any) -> int:
+    """Return on how many devices the model is trained at once."""
+    return model.distribute_strategy.num_replicas_in_sync if on_tensorflow() else 1
 
 
 def strategy(name: str = "auto") -> Any:

@@ -20,6 +20,7 @@ BUILDERS = (
     "dense", "bag_linear", "bag_deep", "cnn_image", "cnn_signal_residual", "text_cnn", "rnn_attention",
     "rnn_simple_last", "text_rnn_lstm", "text_rnn_gru_downsampled",
 )  # fmt: skip
+OTHERS = ("losses", "integrated_gradients", "interrupted_training")
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -44,10 +45,10 @@ def outcomes(request: pytest.FixtureRequest, environment: dict[str, str]) -> dic
 
 
 def test_each_builder_is_held_to_the_contract(outcomes: dict[str, str]) -> None:
-    assert set(outcomes) == {*BUILDERS, "losses", "integrated_gradients"}
+    assert set(outcomes) == {*BUILDERS, *OTHERS}
 
 
-@pytest.mark.parametrize("name", [*BUILDERS, "losses", "integrated_gradients"])
+@pytest.mark.parametrize("name", [*BUILDERS, *OTHERS])
 def test_contract_is_kept(outcomes: dict[str, str], name: str) -> None:
     assert outcomes[name] == "", outcomes[name]
 
@@ -188,12 +189,60 @@ def check_integrated_gradients() -> None:
     assert (found.values[1, 5:] == 0).all()
 
 
+class StoppedError(Exception):
+    """Stands for whatever ends a process."""
+
+
+def check_interrupted_training() -> None:
+    """A training that stops after two epochs and goes on ends in the weights of one that did not stop."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole = trained(pathlib.Path(folder, "whole"), stops_after=None)
+        with pytest.raises(StoppedError):
+            trained(pathlib.Path(folder, "parts"), stops_after=2)
+        resumed = trained(pathlib.Path(folder, "parts"), stops_after=None)
+    for expected, received in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(received, expected)
+
+
+def trained(folder: pathlib.Path, *, stops_after: int | None) -> Any:
+    """Train on ragged rows with the average of the weights, and stop where the monitor is called once too often."""
+    import keras
+
+    from shared.models import losses, rnn, sequences
+    from shared.training import datasets
+    from shared.training import fit as fitting
+
+    keras.utils.set_random_seed(5)
+    generator = np.random.default_rng(2)
+    rows = [generator.integers(1, 20, length).astype(np.int32) for length in generator.integers(1, 9, 40)]
+    labels = np.array([int(row[0] > 9) for row in rows])
+    source = datasets.Arrays(inputs={"tokens": datasets.Ragged.from_rows(rows)}, labels=labels)
+    calls = iter(range(10 if stops_after is None else stops_after))
+
+    def monitor(labels: np.ndarray, logits: np.ndarray) -> float:
+        if next(calls, None) is None:
+            raise StoppedError
+        return float(np.mean(np.argmax(logits, axis=1) == labels))
+
+    model = rnn.build_text_rnn(
+        tokens=sequences.TokenEmbedding(vocabulary_size=20, embedding_size=6),
+        classes=2,
+        recurrence=rnn.Recurrence(units=(4,)),
+    )
+    outputs = fitting.Outputs(checkpoints=folder, history=folder / "history.csv", logs=folder / "logs", progress=False)
+    settings = fitting.FitSettings(epochs=4, batch_size=8, patience=0, ema_momentum=0.9)
+    loss = losses.by_name("cross_entropy", classes=2)
+    fitting.fit(model, source, source, settings=settings, loss=loss, monitor=monitor, outputs=outputs)
+    return model
+
+
 def main() -> None:
     """Print {check: "" or traceback} for the backend that KERAS_BACKEND names."""
     checks: dict[str, Callable[[], None]] = {
         **{name: lambda name=name: check_builder(name) for name in BUILDERS},  # type: ignore[misc]
         "losses": check_losses,
         "integrated_gradients": check_integrated_gradients,
+        "interrupted_training": check_interrupted_training,
     }
     report = {"backend": os.environ["KERAS_BACKEND"]}
     for name, check in checks.items():

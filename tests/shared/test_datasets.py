@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.utils import class_weight
 
 from shared import errors
+from shared.training import batches as batching
 from shared.training import datasets
 
 pytestmark = pytest.mark.tensorflow
@@ -33,7 +34,7 @@ def examples(*, augment: datasets.Augment | None = None) -> datasets.Arrays:
 
 
 def stream(source: datasets.Arrays, *, first_epoch: int, epochs: int = 4) -> list[tuple[Any, ...]]:
-    batches = datasets.training(source, batch_size=4, seed=5, first_epoch=first_epoch, epochs=epochs)
+    batches = batching.training(source, batch_size=4, seed=5, first_epoch=first_epoch, epochs=epochs)
     return list(batches.as_numpy_iterator())
 
 
@@ -100,9 +101,9 @@ def test_evaluation_drops_no_row_keeps_the_order_and_does_not_augment() -> None:
     def spoil(inputs: dict[str, Any], labels: tf.Tensor, _seeds: tf.Tensor) -> tuple[dict[str, Any], tf.Tensor]:
         return inputs, labels * 0
 
-    batches = datasets.evaluation(examples(augment=spoil), batch_size=4).as_numpy_iterator()
+    batches = batching.evaluation(examples(augment=spoil), batch_size=4).as_numpy_iterator()
     assert np.concatenate([labels for _, labels, _ in batches]).tolist() == list(range(11))
-    backwards = datasets.evaluation(examples(), batch_size=4, order=np.arange(11)[::-1]).as_numpy_iterator()
+    backwards = batching.evaluation(examples(), batch_size=4, order=np.arange(11)[::-1]).as_numpy_iterator()
     assert np.concatenate([labels for _, labels, _ in backwards]).tolist() == list(range(10, -1, -1))
 
 
@@ -113,7 +114,7 @@ def test_augmentation_depends_on_seed_epoch_and_row_only() -> None:
 
     def noise(first_epoch: int, *, batch_size: int) -> dict[int, float]:
         source = examples(augment=jitter)
-        batches = datasets.training(
+        batches = batching.training(
             source, batch_size=batch_size, seed=5, first_epoch=first_epoch, epochs=first_epoch + 1
         )
         return {
