@@ -18,14 +18,13 @@ from apps.fraud_detection import (
     folds,
     imbalance,
     inputs,
-    memorisation,
     metrics,
     model,
     prepare,
     report,
-    synthesis,
 )
 from apps.fraud_detection import run as loaded_run
+from apps.fraud_detection.synthesis import gan, memorisation
 from apps.fraud_detection.transactions import UNKNOWN, Transactions
 from shared import errors, files
 from shared.report import document
@@ -198,9 +197,9 @@ def _synthetic(
         return {}, {}
     train, labels = trained_on
     several = len(run.folds) > 1
-    folder = synthesis.generator_folder(run.folder, f"fold_{part.fold + 1}/" if several else "")
+    folder = gan.generator_folder(run.folder, f"fold_{part.fold + 1}/" if several else "")
     log.info("fold %d: drawing as many synthetic transactions as there are real ones", part.fold + 1)
-    drawn = synthesis.draw(folder, labels, seed=seed)
+    drawn = gan.draw(folder, labels, seed=seed)
     sets = {
         "real": (train["numbers"], labels),
         "synthetic": (drawn, labels),
