@@ -23,8 +23,9 @@ import pyarrow.parquet
 import pytest
 
 from apps.fraud_detection import __main__, config, data, feedback, folds, schema, transactions
-from apps.fraud_detection.readers import columns, formats, inference, numerals, openers, sources, tables
+from apps.fraud_detection.readers import formats, inference, parts, sources
 from shared import errors
+from shared.sources import columns, compression, numerals, tables
 
 ROWS = 60
 Reading = sources.Reading
@@ -191,7 +192,7 @@ def test_a_mark_among_few_numbers_is_no_category_but_a_word_is(
 
 def test_a_bad_cell_far_behind_the_sample_has_its_row(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_SAMPLE_ROWS", 20)
-    monkeypatch.setattr(sources, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(parts, "CHUNK_ROWS", 16)
     for name in ("amount", "risk"):
         assert f"row 55, column {name!r}" in refusal(write(tmp_path / "a.csv", changed(name, 55, "?")))
 
@@ -485,7 +486,7 @@ def packed(path: pathlib.Path, content: bytes) -> None:
         path.write_bytes({".gz": gzip, ".bz2": bz2, ".xz": lzma}[path.suffix].compress(content))  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("suffix", [each for each in openers.PACKED_SUFFIXES if each])
+@pytest.mark.parametrize("suffix", [each for each in compression.PACKED_SUFFIXES if each])
 def test_packed_tables_are_read_and_broken_ones_refused(tmp_path: pathlib.Path, suffix: str) -> None:
     content = table().to_csv(index=False).encode()
     (tmp_path / "a.csv").write_bytes(content)
@@ -925,7 +926,7 @@ def test_what_streams_leave_out_is_logged(tmp_path: pathlib.Path, caplog: pytest
 
 def test_recoded_text_is_a_stream_of_python(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.csv").write_bytes("a,ß\n".encode("utf-16"))
-    with openers.opener(tmp_path / "a.csv")() as stream:
+    with compression.opener(tmp_path / "a.csv")() as stream:
         assert isinstance(stream, io.BufferedReader)
         assert stream.read(2) + stream.read() == "a,ß\n".encode()
 

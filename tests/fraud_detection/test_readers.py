@@ -17,8 +17,9 @@ import pytest
 
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection import simulator, transactions
-from apps.fraud_detection.readers import columns, formats, inference, numerals, sources, tables, times
+from apps.fraud_detection.readers import checking, formats, inference, parts, sources, times
 from shared import errors
+from shared.sources import columns, tables
 
 WORLD = simulator.World(customers=40, terminals=60, days=12)
 UNKNOWN = transactions.UNKNOWN
@@ -457,7 +458,7 @@ def test_a_bad_count_of_hours_is_named(tmp_path: pathlib.Path, value: str) -> No
 def test_a_bad_cell_of_a_later_piece_has_the_row_of_the_file(
     tmp_path: pathlib.Path, payments: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "CHUNK_ROWS", 50)
+    monkeypatch.setattr(parts, "CHUNK_ROWS", 50)
     table = payments.astype({"TX_AMOUNT": object})
     table.loc[123, "TX_AMOUNT"] = "x"
     with pytest.raises(errors.InputError, match=r"a\.csv: row 124, column 'TX_AMOUNT': .*Received: 'x'"):
@@ -602,7 +603,7 @@ def test_a_number_that_is_no_count_since_1970_is_refused(small: Any) -> None:
     ],
 )
 def test_labels_are_read_however_they_are_written(written: Any, meaning: list[int]) -> None:
-    np.testing.assert_array_equal(numerals.labels(pd.Series(written), columns.Place("", "")), meaning)
+    np.testing.assert_array_equal(checking.labels(pd.Series(written), columns.Place("", "")), meaning)
 
 
 @pytest.mark.parametrize(

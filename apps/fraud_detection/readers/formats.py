@@ -9,8 +9,8 @@ import pandas as pd
 
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection import simulator
-from apps.fraud_detection.readers import columns, numerals
 from shared import errors
+from shared.sources import columns, numerals
 
 TABLE = "table"
 SIMULATOR = "card-simulator"

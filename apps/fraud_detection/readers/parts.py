@@ -8,11 +8,13 @@ from typing import NamedTuple, TypeAlias
 import pandas as pd
 
 from apps.fraud_detection import simulator
-from apps.fraud_detection.readers import formats, identities, tables
+from apps.fraud_detection.readers import formats, ieee_cis
 from shared import errors
-from shared.sources import folders
+from shared.sources import folders, tables
 
 Reader: TypeAlias = Callable[[Sequence[str], int], Iterator[pd.DataFrame]]
+
+CHUNK_ROWS = 1 << 18
 
 _PARQUET = "parquet"
 # What ``fraud-detection data --write`` puts beside a table, which is no part of it.
@@ -93,7 +95,7 @@ def of_path(path: pathlib.Path, *, follow_links: bool = False) -> Found:
     if not path.is_dir():
         return Found([_table(path)])
     listing = folders.listing(path, follow_links=follow_links)
-    joined = identities.find(listing.files)
+    joined = ieee_cis.find(listing.files)
     read = list(joined) or _tables(path, listing.files)
     parts = [_with_identities(*joined)] if len(joined) == 2 else [_table(each) for each in read]
     unread = [each for each in listing.files if each not in read]
@@ -108,7 +110,7 @@ def files_of(path: pathlib.Path, *, follow_links: bool = False) -> list[pathlib.
     if not path.is_dir():
         return [path]
     found = folders.listing(path, follow_links=follow_links).files
-    return list(identities.find(found)) or _tables(path, found)
+    return list(ieee_cis.find(found)) or _tables(path, found)
 
 
 def _tables(folder: pathlib.Path, visible: Sequence[pathlib.Path]) -> list[pathlib.Path]:
@@ -143,6 +145,6 @@ def _table(path: pathlib.Path) -> Part:
 def _with_identities(path: pathlib.Path, identity: pathlib.Path) -> Part:
     """Return the transactions of IEEE-CIS with what is known of the device; about a quarter has a row there."""
     table = _table(path)
-    join = identities.Join(transactions=path, identity=identity, columns=table.columns, aliases=table.aliases)
+    join = ieee_cis.Join(transactions=path, identity=identity, columns=table.columns, aliases=table.aliases)
     part = dataclasses.replace(table, columns=(*table.columns, *join.extra), chunks=join.chunks, said=join.said)
     return part.as_format(table.data_format)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from apps.fraud_detection import schema as schemas
-from apps.fraud_detection.readers import checking, formats, inference, parts, time_columns
+from apps.fraud_detection.readers import checking, formats, names, parts, time_columns
 from shared import errors
 
 _MARKS = {"point": "a decimal point and thousands separators where there are any", "comma": "decimal commas"}
@@ -21,12 +21,12 @@ def refuse_lost(every: Sequence[parts.Part], chosen: Mapping[str, str | None]) -
     """
     for role, column in chosen.items():
         for part in every:
-            for name in inference.likelier(role, part.nested, column):
+            for name in names.ROLES[role].likelier(part.nested, column):
                 raise errors.InputError(
                     f"{part.file}: column {name!r}: expected one {role} a row. Received: lists or records "
                     f"({checking.ADVICE[role]})"
                 )
-            for name in inference.likelier(role, part.columns, column):
+            for name in names.ROLES[role].likelier(part.columns, column):
                 lacking = [other for other in every if name not in other.names]
                 if lacking:
                     raise errors.InputError(
@@ -112,13 +112,13 @@ def _reason(name: str, part: parts.Part, schema: schemas.Schema, every: Sequence
         return "it gives the label away, as in PaySim"
     if part.data_format != formats.TABLE:
         return f"{part.data_format} has no use for it"
-    if inference.is_index(name) or not name:
+    if names.is_index(name) or not name:
         return "it numbers the rows"
     lacking = [other.file for other in every if name not in other.names]
     if lacking:
         return f"{lacking[0]}{f' and {len(lacking) - 1} more' if lacking[1:] else ''} has no such column"
-    if schema.label is not None and inference.is_fraud_name(name):
+    if schema.label is not None and names.is_of_fraud(name):
         return "its name says that it tells of frauds, which could give the label away"
-    if inference.is_time_name(name):
+    if names.is_time(name):
         return "another time"
     return "empty, or too many different names to learn from; or --schema FILE does not name it"

@@ -9,7 +9,8 @@ import pyarrow
 import pyarrow.compute as pc
 
 from apps.fraud_detection import schema as schemas
-from apps.fraud_detection.readers import columns, dates, names, numerals, times
+from apps.fraud_detection.readers import names, times
+from shared.sources import columns, dates, numerals
 
 # Columns whose names say that they hold dates: counts in them do not begin with the file.
 _CALENDAR_WORDS = frozenset(("date", "datetime", "timestamp", "created", "booked", "at", "when", "dt", "ts"))

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.compute as pc
 
 from apps.fraud_detection import schema as schemas
-from apps.fraud_detection.readers import columns, dates, numerals
+from shared.sources import columns, dates, numerals
 
 # As BigQuery and PostgreSQL write the zone behind a time.
 _UTC = r"^\s*(\d{4}[-/].*\d)\s*(?:UTC|GMT)\s*$"

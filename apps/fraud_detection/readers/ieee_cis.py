@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from apps.fraud_detection.readers import columns, formats, tables
+from apps.fraud_detection.readers import formats
 from shared import errors
+from shared.sources import columns, tables
 
 _KEY = "TransactionID"
 _NOTE = "identities"

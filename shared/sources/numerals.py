@@ -1,10 +1,9 @@
-"""Columns of numbers, amounts, weights and labels, and how people write them. A column has one convention, all through.
+"""Columns of numbers, amounts and weights, and how people write them. A column has one convention, all through.
 
 A convention is written as ``point`` (thousands separators), ``comma`` (decimal commas) or ``""`` (plainly), with the
 sign of the currency that cells bear behind a space: ``"comma €"``.
 """
 
-import re
 import typing
 from collections.abc import Iterable
 from typing import Any
@@ -14,17 +13,12 @@ import pandas as pd
 import pyarrow
 import pyarrow.compute as pc
 
-from apps.fraud_detection import transactions
-from apps.fraud_detection.readers import columns
-from shared.sources import cells
+from shared.sources import cells, columns
 
-FRAUD_WORDS = ("1", "true", "t", "yes", "y", "fraud", "fraudulent")
-GENUINE_WORDS = ("0", "false", "f", "no", "n", "genuine", "legit", "legitimate")
 PLAIN = ""
 
 _LARGEST_AMOUNT = 1e11
 _KINDS = (pyarrow.types.is_integer, pyarrow.types.is_floating, pyarrow.types.is_decimal, pyarrow.types.is_boolean)
-_NO_LABEL = -2
 _FEWEST_THOUSANDS = 20
 # The cells of a convention that can be read at once; what they leave is read cell by cell.
 _SIMPLE = {
@@ -88,42 +82,6 @@ def weights(column: "pd.Series[Any]", place: columns.Place, *, written: str = PL
     if bad.any():
         place.refuse(int(bad.argmax()), "a weight above 0", found[bad.argmax()].item())
     return found
-
-
-def labels(column: "pd.Series[Any]", place: columns.Place) -> columns.Ints:
-    """Return (n,) int64: 1 fraud, 0 genuine, ``UNKNOWN`` where the cell is empty.
-
-    Raises:
-        columns.UnreadableError: A cell holds neither.
-    """
-    encoded = columns.arrow(column).dictionary_encode()
-    words = encoded.dictionary.to_pylist()
-    meaning = np.array([*(label(word) for word in words), transactions.UNKNOWN], np.int64)
-    where = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
-    found: columns.Ints = meaning[where]
-    bad = found == _NO_LABEL
-    if bad.any():
-        row = int(bad.argmax())
-        expected = f"a label (fraud: {', '.join(FRAUD_WORDS)}; genuine: {', '.join(GENUINE_WORDS)}; or empty)"
-        place.refuse(row, expected, words[where[row]])
-    given = {_word(word) for word in words}
-    if "f" in given and given & {"n", "g", "l", "no"}:
-        # Beside t, f is false; beside n or g it is a fraud as likely.
-        row = int(np.argmax([word is not None and _word(word) == "f" for word in [*words, None]]))
-        place.refuse(int((where == row).argmax()), "a label that is told (t and f, or fraud and genuine)", words[row])
-    return found
-
-
-def is_label(word: Any) -> bool:
-    """Tell whether a cell says fraud or genuine, or nothing."""
-    return label(word) != _NO_LABEL
-
-
-def label(word: Any) -> int:
-    """Return 1, 0, ``UNKNOWN`` for an empty cell, or another number for what is no label."""
-    if word is None or word != word or cells.is_nothing(_word(word)):
-        return transactions.UNKNOWN
-    return 1 if _word(word) in FRAUD_WORDS else 0 if _word(word) in GENUINE_WORDS else _NO_LABEL
 
 
 def settle(parts: Iterable["pd.Series[Any]"], *, decimal: cells.Decimal) -> str:
@@ -269,7 +227,3 @@ def _bare(values: Any, written: str) -> Any:
     if not currency:
         return found
     return pc.utf8_trim_whitespace(pc.replace_substring(found, currency, "", max_replacements=1))
-
-
-def _word(value: Any) -> str:
-    return re.sub(r"\.0$", "", str(value).strip(" '\"").casefold())
