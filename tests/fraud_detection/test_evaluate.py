@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import evaluate, metrics, report
+from apps.fraud_detection import evaluate, metrics, report, results
 from shared.report import document
 from shared.report.sections import provenance
 
@@ -34,10 +34,10 @@ def make_rows(size: int = 1_500, *, fraud: float = 0.1) -> metrics.Rows:
     )
 
 
-def make_run(rows: metrics.Rows, *, knows: float = 0.5) -> evaluate.Predictions:
+def make_run(rows: metrics.Rows, *, knows: float = 0.5) -> results.Predictions:
     rng = np.random.default_rng(1)
     scores = np.clip(knows * rows.labels + (1 - knows) * rng.random(len(rows)), 0, 1)
-    return evaluate.Predictions(
+    return results.Predictions(
         run="run",
         scores=scores,
         thresholds=np.full(len(rows), 0.5),
@@ -62,7 +62,7 @@ def make_run(rows: metrics.Rows, *, knows: float = 0.5) -> evaluate.Predictions:
 DATA = provenance.Data(source="made up", split="test", unit="card", sha256="0" * 64, protocol="Two weeks.")
 
 
-def evaluated(rows: metrics.Rows, run: evaluate.Predictions) -> document.Evaluation:
+def evaluated(rows: metrics.Rows, run: results.Predictions) -> document.Evaluation:
     rng = np.random.default_rng(2)
     others = {"logistic": 0.2 * run.scores + 0.8 * rng.random(len(rows)), "xgboost": rng.random(len(rows))}
     every = {**others, "rule": others["logistic"]}
