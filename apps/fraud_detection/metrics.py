@@ -203,7 +203,8 @@ def card_precision(part: Scored, *, cards: int) -> resampling.Statistic:
     """Return the share of compromised cards among the ``cards`` most suspicious of each day, mean over the days.
 
     A card's score is the highest of its day, and it is compromised if one of its transactions of the day is a fraud.
-    Of equal scores the card that comes first stands before; cards found are not looked at again (Le Borgne et al. 2022, chapter "Precision top-k metrics").
+    Of equal scores the earlier transaction's card comes first. Cards found are not looked at again (Le Borgne et al.
+    2022, chapter "Precision top-k metrics").
     """
     days = [_cards_of_day(part, day) for day in np.unique(part.days)]
 
