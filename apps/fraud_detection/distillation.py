@@ -21,7 +21,7 @@ Teacher: TypeAlias = Callable[[Arrays], npt.NDArray[np.float64]]
 
 KIND = "distilled"
 TEACHERS = 5
-# Recombined rows per training row, and at most; of these, the share that only says when to stop.
+# Recombined rows per training row, and at most; of these, the share that only decides when to stop.
 TIMES, MOST_ROWS, HELD_BACK = 10, 100_000, 0.1
 # Half of the rows start from a fraud. Up to this share of a row's columns comes from another row; half of the rows are
 # blurred by this much of a column's standard deviation.

@@ -1,6 +1,6 @@
 """Evaluate predictions on labelled transactions: metrics beside baselines, budgets, folds, savings, drift.
 
-``results`` beside this file says what comes out, and ``report`` shows it. No TensorFlow here.
+``results`` beside this file holds what comes out, and ``report`` shows it. No TensorFlow here.
 """
 
 import dataclasses

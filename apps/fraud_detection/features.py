@@ -1,7 +1,7 @@
 """What a transaction is compared with: one definition of every feature, for batches and for the online path.
 
 A feature of a transaction is made of itself and of what stood in the books at its instant: earlier transactions of
-the same card or terminal, and verdicts that had arrived, which is ``label_delay`` after the transaction they judge. Of
+the same card or terminal, and labels that had arrived, which is ``label_delay`` after their transaction. Of
 transactions of one instant the earlier in the books come first. Amounts are summed as integers, so that the
 same rows give the same bits whether they come from a file of years or from the few rows of a state store.
 
@@ -42,7 +42,7 @@ class Books:
         time: (n,) int64 microseconds since 1970, not falling.
         amount: (n,) int64 in ten-thousandths of the currency.
         entities: Name of an entity, such as ``customer``, to (n,) int64 codes; below 0 where it is not known.
-        label: (n,) int64 1 fraud, 0 genuine, ``UNKNOWN`` no verdict.
+        label: (n,) int64 1 fraud, 0 genuine, ``UNKNOWN`` not known.
     """
 
     time: Ints
@@ -67,14 +67,14 @@ def compute(books: Books, *, label_delay_days: float, first: int = 0) -> dict[st
     """Return every feature of every transaction from ``first`` on: name -> (n - first,) float32.
 
     For each entity: ``count_<w>d`` transactions, ``mean_amount_<w>d`` and ``risk_<w>d``, the share of fraud among the
-    transactions judged in a window that ends ``label_delay_days`` ago; ``judged_30d``, how many those were;
+    labelled transactions of a window that ends ``label_delay_days`` ago; ``judged_30d``, how many those were;
     ``hours_since_last``; and of its earlier transactions in 30 days ``usual_amount``, their mean, ``amount_ratio`` and
     ``maximum_ratio``, this amount divided by their mean and by their largest. Where there is nothing to
     compare with, a ratio is 1 and the rest 0; ``hours_since_last`` is then the longest it can be, 30 days.
 
     Args:
         books: The transactions.
-        label_delay_days: After how many days a verdict is in the books.
+        label_delay_days: After how many days a label is in the books.
         first: Row number; what was booked before is history only.
     """
     delay = round(label_delay_days * DAY)
@@ -112,7 +112,7 @@ def _of_entity(codes: Ints, books: Books, delay: int, first: int) -> dict[str, F
     code, time, amount, label = (each[order] for each in (codes, books.time, books.amount, books.label))
     starts = np.diff(code, prepend=code[:1] - 1) != 0
     lengths = np.array([days * DAY for days in WINDOW_DAYS])
-    since, paid, judged, frauds = windows(starts, time, amount, label, lengths, delay)
+    since, paid, labelled, frauds = windows(starts, time, amount, label, lengths, delay)
     wanted = np.flatnonzero(order >= first) if first else slice(None)
     rows, unknown = order[wanted] - first, code[wanted] < 0
     columns: dict[str, Floats] = {}
@@ -129,8 +129,8 @@ def _of_entity(codes: Ints, books: Books, delay: int, first: int) -> dict[str, F
         count = place - since[window] + 1
         put(f"count_{days}d", count)
         put(f"mean_amount_{days}d", paid[window] / (count * AMOUNT_SCALE))
-        put(f"risk_{days}d", _divided(frauds[window], judged[window], 0.0))
-    put(f"judged_{days}d", judged[-1])
+        put(f"risk_{days}d", _divided(frauds[window], labelled[window], 0.0))
+    put(f"judged_{days}d", labelled[-1])
     # The last window is the longest, and what is usual is what stood in it before.
     before = place - since[-1]
     usual = _divided(paid[-1] - amount, before * AMOUNT_SCALE, 0.0)

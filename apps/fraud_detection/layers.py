@@ -103,7 +103,7 @@ class AsGenuine(keras.layers.Layer):  # type: ignore[misc]
         self.critic = critic
 
     def call(self, places: Any) -> Any:
-        """Ask the critic."""
+        """Score rows as genuine ones."""
         label = ops.full((ops.shape(places)[0],), _GENUINE, dtype="int32")
         return -self.critic({"sample": places, "label": label}, training=False)
 

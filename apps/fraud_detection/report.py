@@ -27,7 +27,7 @@ def evaluation(results: outcome.Results) -> document.Evaluation:
             title="Card fraud",
             subtitle=f"Run {results.predictions.run} on {data.source}, part {data.split}: {len(rows):,} transactions, "
             f"{int(rows.labels.sum()):,} frauds",
-            answer=" ".join(filter(None, _answer(results))),
+            answer=" ".join(filter(None, _summary(results))),
             headline=_tiles(results),
             metrics=content,
             labels=baselines.LABELS,
@@ -48,8 +48,8 @@ def evaluation(results: outcome.Results) -> document.Evaluation:
     )
 
 
-def _answer(results: outcome.Results) -> list[str]:
-    """Say what matters first, in sentences; where the rows cannot show it, say why."""
+def _summary(results: outcome.Results) -> list[str]:
+    """Return what matters first, in sentences; or why the rows cannot show it."""
     if not results.limits:
         return [_caught(results), _ranked(results), _comparison(results), _money(results)]
     ranked = (
@@ -59,7 +59,7 @@ def _answer(results: outcome.Results) -> list[str]:
 
 
 def _caught(results: outcome.Results) -> str:
-    """Say how much is caught within the budget."""
+    """Return how much is caught within the budget."""
     recall = results.metrics.get("recall_in_budget")
     if recall is None:
         rows = results.rows
@@ -76,7 +76,7 @@ def _caught(results: outcome.Results) -> str:
 
 
 def _ranked(results: outcome.Results) -> str:
-    """Say how well it ranks, beside chance."""
+    """Return how well it ranks, beside chance."""
     found = results.metrics.get("average_precision")
     if found is None:
         return ""
@@ -84,7 +84,7 @@ def _ranked(results: outcome.Results) -> str:
 
 
 def _comparison(results: outcome.Results) -> str:
-    """Say whether the model is better than the baseline to beat."""
+    """Return whether the model is better than the baseline to beat."""
     name, label = results.baseline, baselines.label(results.baseline)
     difference = results.differences[name].get("average_precision")
     if difference is None:
@@ -95,7 +95,7 @@ def _comparison(results: outcome.Results) -> str:
 
 
 def _money(results: outcome.Results) -> str:
-    """Say what the frozen threshold saves."""
+    """Return what the frozen threshold saves."""
     found = results.metrics.get("net_savings_per_day")
     if found is None:
         return ""

@@ -148,7 +148,7 @@ def slices(results: outcome.Results) -> document.Section:
     tables = []
     for kind, title in kinds.items():
         rows = [row for row in results.slices if row["name"].startswith(f"{kind}=")]
-        # Rows of a kind of fraud are all frauds: precision says nothing there.
+        # Rows of a kind of fraud are all frauds: precision is 1 there.
         columns = (
             dict(SLICED) if kind == "amount" else {name: SLICED[name] for name in ("recall_in_budget", "sensitivity")}
         )
@@ -234,7 +234,7 @@ def compared(results: outcome.Results) -> list[document.Section]:
 
 
 def _lowering(found: Mapping[str, tuple[Any, Any]]) -> str:
-    """Say which methods lower average precision."""
+    """Return which methods lower average precision."""
     if not any("average_precision" in less for _, less in found.values()):
         return "Whether a method lowers average precision cannot be told on these transactions."
     lower = [name for name, (_, less) in found.items() if _below(less)]

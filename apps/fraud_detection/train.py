@@ -86,12 +86,12 @@ def fit_ensemble_weights(
 ) -> dict[str, averaging.Voice]:
     """Return temperature and weight of each network: weights of the kinds are fitted, copies of a kind weigh alike.
 
-    A few hundred frauds do not tell copies apart, which differ by chance only.
+    A few hundred frauds do not distinguish copies, which differ by chance only.
 
     Args:
         logits: Network -> (n, 2).
         labels: (n,) int64.
-        evenly: Whether the weights are fixed: where labels are few, validation does not tell them either.
+        evenly: Whether the weights are fixed: where labels are few, validation does not show them either.
     """
     kinds: dict[str, list[str]] = {}
     for name in logits:

@@ -84,12 +84,12 @@ def weights(column: "pd.Series[Any]", place: columns.Place, *, written: str = PL
     return found
 
 
-def settle(parts: Iterable["pd.Series[Any]"], *, decimal: cells.Decimal) -> str:
+def find_convention(parts: Iterable["pd.Series[Any]"], *, decimal: cells.Decimal) -> str:
     """Return the convention of a column, from all of its rows.
 
     Args:
         parts: The column, piece after piece.
-        decimal: What the user says of it.
+        decimal: The mark that the user states.
     """
     shapes: dict[str, int] = {}
     for part in parts:
@@ -130,7 +130,7 @@ def refuse_thousands(column: "pd.Series[Any]", place: columns.Place) -> None:
     others = len(texts) - texts.null_count - pc.sum(grouped).as_py() - pc.sum(small).as_py()
     if pc.sum(grouped).as_py() >= _FEWEST_THOUSANDS and pc.any(small).as_py() and not others:
         row = int(np.asarray(grouped).argmax())
-        place.refuse(row, "an amount whose point is told (--decimal point or comma)", values[row].as_py())
+        place.refuse(row, "an amount whose point is stated (--decimal point or comma)", values[row].as_py())
 
 
 def readable_share(column: "pd.Series[Any]", *, written: str = PLAIN) -> float:
@@ -156,7 +156,7 @@ def readable_share(column: "pd.Series[Any]", *, written: str = PLAIN) -> float:
 
 
 def looks_numeric(column: "pd.Series[Any]") -> bool:
-    """Tell whether most filled cells of a text hold digits and no letters but those of a currency."""
+    """Return whether most filled cells of a text hold digits and no letters but those of a currency."""
     values = columns.arrow(column)
     if not columns.is_text(values):
         return False
@@ -167,7 +167,7 @@ def looks_numeric(column: "pd.Series[Any]") -> bool:
 
 
 def has_words(column: "pd.Series[Any]") -> bool:
-    """Tell whether any cell of a text that is no number has a letter or a digit: a question mark has none."""
+    """Return whether any cell of a text that is no number has a letter or a digit: a question mark has none."""
     found = pd.Series(list(columns.counts(columns.with_nothing(columns.arrow(column)))), dtype=object)
     words = found[pd.to_numeric(found, errors="coerce").isna()]
     return bool(words.str.contains(r"\w", regex=True).any())
@@ -216,8 +216,8 @@ def _simple(bare: Any, decimal: str, currency: str) -> columns.Floats:
 
 
 def _words(decimal: str, currency: str) -> str:
-    said = "with a decimal comma" if decimal == "comma" else "with thousands separators or none"
-    return f"{said}{f' in {currency}' if currency else ''}, as the others"
+    words = "with a decimal comma" if decimal == "comma" else "with thousands separators or none"
+    return f"{words}{f' in {currency}' if currency else ''}, as the others"
 
 
 def _bare(values: Any, written: str) -> Any:

@@ -38,7 +38,7 @@ class Header(NamedTuple):
 
 
 def is_table(path: pathlib.Path) -> bool:
-    """Tell by its name whether a file is a table; hidden files are none."""
+    """Return by its name whether a file is a table; hidden files are none."""
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
 
 
@@ -197,7 +197,7 @@ def _even(batches: Iterator[Any], rows: int) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _complaining(path: pathlib.Path) -> Iterator[None]:
-    """Turn what is said of a broken file into a message with the row, or with the bytes that are no text."""
+    """Turn what is raised for a broken file into a message with the row, or with the bytes that are no text."""
     try:
         yield
     except compression.FAILURES as error:

@@ -38,7 +38,7 @@ FRAUD_WORDS = ("1", "true", "t", "yes", "y", "fraud", "fraudulent")
 GENUINE_WORDS = ("0", "false", "f", "no", "n", "genuine", "legit", "legitimate")
 
 _NO_LABEL = -2
-# What to do about a cell that does not say what its column's role needs.
+# What to do about a cell that does not hold what its column's role needs.
 ADVICE = {
     "amount": "--decimal says how numbers are written, --amount-column names another column",
     "time": "--time-format says how times are written, --time-column names another column",
@@ -73,7 +73,7 @@ def piece(
     """Check the rows of a frame.
 
     Args:
-        frame: Rows of a file, as ``formats.adapt`` returns them; labels, groups, scenarios, weights, ids are optional.
+        frame: Rows of a file, as ``computed.adapt`` returns them; labels, groups, scenarios, weights, ids are optional.
         schema: What its columns mean.
         file: For messages.
         before: Rows of the file before these.
@@ -139,12 +139,12 @@ def labels(column: "pd.Series[Any]", place: columns.Place) -> columns.Ints:
     if "f" in given and given & {"n", "g", "l", "no"}:
         # Beside t, f is false; beside n or g it is a fraud as likely.
         row = int(np.argmax([word is not None and _word(word) == "f" for word in [*words, None]]))
-        place.refuse(int((where == row).argmax()), "a label that is told (t and f, or fraud and genuine)", words[row])
+        place.refuse(int((where == row).argmax()), "a clear label (t and f, or fraud and genuine)", words[row])
     return found
 
 
 def is_label(word: Any) -> bool:
-    """Tell whether a cell says fraud or genuine, or nothing."""
+    """Return whether a cell is a label, or empty."""
     return label(word) != _NO_LABEL
 
 

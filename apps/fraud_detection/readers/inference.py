@@ -1,6 +1,6 @@
-"""What the columns of a table of one's own mean: the name says the role, and what the cells hold must fit it.
+"""What the columns of a table of one's own mean: the name gives the role, and what the cells hold must fit it.
 
-A column whose name says a role and whose cells do not fit is an error, never a reason to give the role to another one.
+A column whose name gives a role and whose cells do not fit is an error, never a reason to give the role to another one.
 """
 
 import dataclasses
@@ -32,14 +32,14 @@ _NEARLY_ALL = 0.9
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a user says of how tables are to be read.
+    """How a user wants tables to be read.
 
     Attributes:
         data_format: One of ``sources.FORMATS``; ``auto`` decides by the names of the columns.
         follow_links: Whether links may lead out of a folder.
         decimal: The mark before the fraction in numbers of text.
         time_format: One of ``schema.TIME_FORMATS``, or a unit of ``schema.UNITS``.
-        time: The column of the time; None: as the schema says.
+        time: The column of the time; None: as in the schema.
         amount: That of the amount.
         label: That of the label.
         weight: That of the weights.
@@ -64,12 +64,12 @@ class Reading:
 
 
 def infer(table: pd.DataFrame, *, where: str = "table", reading: Reading = Reading()) -> schemas.Schema:
-    """Return what the columns of a table mean, as far as their names and contents tell.
+    """Return what the columns of a table mean, as far as their names and contents show.
 
     Args:
         table: Its first rows, a sample large enough to show how many distinct values a column has.
         where: The file, for the message.
-        reading: What the user says.
+        reading: What the user states.
 
     Raises:
         errors.InputError: No column is recognised as the time, or one that is called a time, an amount or a label holds
@@ -78,8 +78,8 @@ def infer(table: pd.DataFrame, *, where: str = "table", reading: Reading = Readi
     wanted = [name for name in table.columns if name and not names.is_index(name) and not formats.is_leaking(name)]
     left = [name for name in wanted if name not in reading.named.values()]
     label = reading.label or _take(left, _fitting(table, left, names.LABEL, _label_share))
-    # Another column that tells of frauds would give the label away.
-    left = [name for name in left if not tells_of_fraud(table[name])]
+    # Another column about frauds would give the label away.
+    left = [name for name in left if not is_of_fraud(table[name])]
     number = _take(left, [name for name in left if names.is_transaction_id(name) and _differs(table[name])])
     entities = _entities(table, left)
     time = _time(table, left, where, reading)
@@ -119,8 +119,8 @@ def infer(table: pd.DataFrame, *, where: str = "table", reading: Reading = Readi
     )
 
 
-def tells_of_fraud(column: Column) -> bool:
-    """Tell whether a column is another label, or says of what kind or when a fraud was."""
+def is_of_fraud(column: Column) -> bool:
+    """Return whether a column is another label, or the kind or time of a fraud."""
     name = str(column.name)
     return names.is_of_fraud(name) and (not names.is_label(name) or _label_share(column) == 1.0)
 
@@ -153,7 +153,7 @@ def _time(table: pd.DataFrame, left: list[str], where: str, reading: Reading) ->
         if reading.time_format == schemas.AUTO and kind.what not in (time_columns.CALENDAR, time_columns.COUNT):
             chosen = time_columns.choose(table, [reading.time], where=where, strong=[reading.time])
     elif reading.time_format != schemas.AUTO and ranked:
-        # The user says how it is written: the likeliest name is meant, of those that are written so.
+        # The user states how it is written: the likeliest name is meant, of those that are written so.
         likely = [*strong, *ranked]
         fitting = [name for name in likely if time_columns.is_written(table[name], reading.time_format)]
         meant = (fitting or likely)[0]
@@ -181,7 +181,7 @@ def _time(table: pd.DataFrame, left: list[str], where: str, reading: Reading) ->
 
 
 def _is_another_time(column: Column, name: str) -> bool:
-    """Tell whether a column that is called a time holds times, or counts that could be some."""
+    """Return whether a column that is called a time holds times, or counts that could be some."""
     if not names.is_time(name):
         return False
     numbers = numerals.readable_share(column) == 1.0 and not columns.is_bool(columns.arrow(column))
@@ -198,7 +198,7 @@ def _entities(table: pd.DataFrame, left: list[str]) -> dict[str, str]:
 
 
 def _names_entity(table: pd.DataFrame, name: str, role_words: Collection[str]) -> bool:
-    """Tell whether a column says which card, customer, ... it was: not ``device_type``, nor a ``card`` of two kinds."""
+    """Return whether a column names the card, customer, ...: not ``device_type``, nor a ``card`` of two kinds."""
     words = names.words(name)
     parts = {"".join(words)} & set(role_words) or set(words)
     if not parts & set(role_words) or parts - set(role_words) - names.ID - names.TRANSACTION:
@@ -208,7 +208,7 @@ def _names_entity(table: pd.DataFrame, name: str, role_words: Collection[str]) -
 
 
 def _differs(column: Column) -> bool:
-    """Tell whether a column of ids names transactions: each its own, or nearly, so that the others are errors."""
+    """Return whether a column of ids names transactions: each its own, or nearly, so that the others are errors."""
     parts = set(names.words(str(column.name)))
     share = columns.distinct(column) / len(column)
     return share == 1.0 or bool(parts & names.TRANSACTION and share >= _NEARLY_ALL)
@@ -225,11 +225,15 @@ def _label_share(column: Column) -> float:
 def _written(column: Column, decimal: cells.Decimal) -> str:
     """Return the convention of a column, as far as the sample shows; plain for one of names."""
     plain = decimal == "auto" and numerals.readable_share(column) == 1.0
-    return numerals.PLAIN if plain or not numerals.looks_numeric(column) else numerals.settle([column], decimal=decimal)
+    return (
+        numerals.PLAIN
+        if plain or not numerals.looks_numeric(column)
+        else numerals.find_convention([column], decimal=decimal)
+    )
 
 
 def _is_numeric(column: Column, share: Callable[[Column], float]) -> bool:
-    """Tell whether a column holds numbers: all of its cells, or nearly all, where the others can be no names."""
+    """Return whether a column holds numbers: all of its cells, or nearly all, where the others can be no names."""
     values = columns.arrow(column)
     if columns.is_bool(values):
         return False  # In a csv they are words.
@@ -242,6 +246,6 @@ def _is_numeric(column: Column, share: Callable[[Column], float]) -> bool:
 
 
 def _is_category(column: Column) -> bool:
-    """Tell whether a column of text has few enough names to learn something about each."""
+    """Return whether a column of text has few enough names to learn something about each."""
     distinct = columns.distinct(column)
     return distinct > 0 and (distinct <= _FEW or distinct <= min(_MOST_NAMES, _DISTINCT_SHARE * len(column)))

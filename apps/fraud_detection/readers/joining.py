@@ -59,7 +59,7 @@ def source_names(specs: Sequence[str]) -> list[str]:
 
 
 def refuse_copies(pieces: Sequence[checking.Piece]) -> list[str]:
-    """Return notes on rows that stand in more than one file, where no column of ids tells them apart.
+    """Return notes on rows that stand in more than one file, where no column of ids keeps them apart.
 
     Args:
         pieces: Of all files, those of a file one after another.
@@ -93,9 +93,9 @@ def named_parts(files: Sequence[str]) -> list[str]:
     'files are named for parts (train: fraudTrain.csv; test: fraudTes'
     """
     paths = [pathlib.Path(file) for file in files]
-    said = [{*names.words(path.name.partition(".")[0]), *names.words(path.parent.name)} for path in paths]
+    found_words = [{*names.words(path.name.partition(".")[0]), *names.words(path.parent.name)} for path in paths]
     named = {
-        part: [path.name for path, words in zip(paths, said, strict=True) if words & set(spellings)]
+        part: [path.name for path, words in zip(paths, found_words, strict=True) if words & set(spellings)]
         for part, spellings in _PARTS.items()
     }
     found = {part: each for part, each in named.items() if each}

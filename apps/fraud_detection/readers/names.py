@@ -15,7 +15,7 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def consists_of(name: str, vocabulary: Collection[str]) -> bool:
-    """Tell whether a name has no other words than those of a vocabulary.
+    """Return whether a name has no other words than those of a vocabulary.
 
     >>> consists_of("tx_amount", {"tx", "amount"}), consists_of("amount_band", {"amount"})
     (True, False)
@@ -25,17 +25,17 @@ def consists_of(name: str, vocabulary: Collection[str]) -> bool:
 
 
 def is_index(name: str) -> bool:
-    """Tell whether a column only numbers the rows, as pandas writes one."""
+    """Return whether a column only numbers the rows, as pandas writes one."""
     return re.match(r"unnamed|index$|__index", name, re.IGNORECASE) is not None
 
 
 def is_time(name: str) -> bool:
-    """Tell whether a column's name may be that of a time."""
+    """Return whether a column's name may be that of a time."""
     return bool(TIME.ranked([name]))
 
 
 def is_label(name: str) -> bool:
-    """Tell whether a column's name can mean nothing but a label."""
+    """Return whether a column's name can mean nothing but a label."""
     parts = _parts(name)
     return consists_of(name, {*LABEL.wanted, *_LABEL_FILLERS, *TRANSACTION}) and (
         bool(parts & _FRAUD) or len(parts) == 1
@@ -43,13 +43,13 @@ def is_label(name: str) -> bool:
 
 
 def is_of_fraud(name: str) -> bool:
-    """Tell whether a column's name is that of a label, or says of what kind or when a fraud was."""
+    """Return whether a column's name is that of a label, or of the kind or time of a fraud."""
     parts = _parts(name)
     return bool(parts & _FRAUD and parts & (LABEL.unwanted - {"score", "count"})) or is_label(name)
 
 
 def is_transaction_id(name: str) -> bool:
-    """Tell whether a column's name can be that of an id of transactions."""
+    """Return whether a column's name can be that of an id of transactions."""
     parts = set(words(name))
     return bool(parts & ID and parts <= ID | TRANSACTION)
 
@@ -60,7 +60,7 @@ class Role(NamedTuple):
     Attributes:
         wanted: Words of which a name has one, the likeliest first.
         unwanted: Words of which it has none.
-        is_meant: Tells whether a name can mean nothing else.
+        is_meant: Whether a name can mean nothing else.
     """
 
     wanted: tuple[str, ...]
@@ -87,7 +87,7 @@ class Role(NamedTuple):
         >>> AMOUNT.likelier(["total", "amount"], "total"), AMOUNT.likelier(["amount_eur"], "amount")
         (['amount'], [])
         """
-        # Of names that say the role as well, the chosen one is the likelier.
+        # Of names that fit the role as well, the chosen one is the likelier.
         ranked = self.ranked([*([chosen] if chosen else []), *(name for name in among if name != chosen)])
         before = ranked[: ranked.index(chosen)] if chosen in ranked else ranked
         return [name for name in before if self.is_meant(name)]

@@ -29,10 +29,10 @@ class Part:
         file: For messages.
         columns: Of the file, as it calls them.
         chunks: (columns, rows) -> frames of up to so many rows.
-        data_format: What the columns tell; one of ``formats.KNOWN``, ``TABLE`` or ``SIMULATOR``.
+        data_format: Recognised by the columns; one of ``formats.KNOWN``, ``TABLE`` or ``SIMULATOR``.
         aliases: Column as the format calls it -> as the file does, where they differ.
         nested: Columns that hold lists or records, which are not read.
-        said: What a whole reading found out, for notes.
+        notes: What a whole reading found out.
     """
 
     file: str
@@ -41,7 +41,7 @@ class Part:
     data_format: str
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
     nested: tuple[str, ...] = ()
-    said: dict[str, str] = dataclasses.field(default_factory=dict)
+    notes: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,8 +101,8 @@ def of_path(path: pathlib.Path, *, follow_links: bool = False) -> Found:
     unread = [each for each in listing.files if each not in read]
     note = folders.unread(unread)
     shown = [str(each.relative_to(path)) for each in unread if tables.is_table(each)]
-    told = f"{path}: {note}{f' ({formats.shown(shown)})' if shown else ''}"
-    return Found(parts, (*listing.notes, *([told] if note else [])))
+    shown_note = f"{path}: {note}{f' ({formats.shown(shown)})' if shown else ''}"
+    return Found(parts, (*listing.notes, *([shown_note] if note else [])))
 
 
 def files_of(path: pathlib.Path, *, follow_links: bool = False) -> list[pathlib.Path]:
@@ -146,5 +146,5 @@ def _with_identities(path: pathlib.Path, identity: pathlib.Path) -> Part:
     """Return the transactions of IEEE-CIS with what is known of the device; about a quarter has a row there."""
     table = _table(path)
     join = ieee_cis.Join(transactions=path, identity=identity, columns=table.columns, aliases=table.aliases)
-    part = dataclasses.replace(table, columns=(*table.columns, *join.extra), chunks=join.chunks, said=join.said)
+    part = dataclasses.replace(table, columns=(*table.columns, *join.extra), chunks=join.chunks, notes=join.notes)
     return part.as_format(table.data_format)

@@ -9,7 +9,7 @@ from shared import errors
 _MARKS = {"point": "a decimal point and thousands separators where there are any", "comma": "decimal commas"}
 
 
-def refuse_lost(every: Sequence[parts.Part], chosen: Mapping[str, str | None]) -> None:
+def refuse_missing(every: Sequence[parts.Part], chosen: Mapping[str, str | None]) -> None:
     """Refuse files of which a column that is called a time, an amount or a label is lost, in one of them or in all.
 
     Args:
@@ -118,7 +118,7 @@ def _reason(name: str, part: parts.Part, schema: schemas.Schema, every: Sequence
     if lacking:
         return f"{lacking[0]}{f' and {len(lacking) - 1} more' if lacking[1:] else ''} has no such column"
     if schema.label is not None and names.is_of_fraud(name):
-        return "its name says that it tells of frauds, which could give the label away"
+        return "its name is about frauds, which could give the label away"
     if names.is_time(name):
         return "another time"
     return "empty, or too many different names to learn from; or --schema FILE does not name it"

@@ -18,7 +18,7 @@ _SAMPLE_ROWS = 100_000
 _OPTIONAL = ("label", "id", "group", "scenario", "weight")
 
 
-def understand(
+def choose(
     every: Sequence[parts.Part], schema_path: pathlib.Path | None, reading: inference.Reading, *, labelled: bool
 ) -> tuple[schemas.Schema, tuple[str, ...]]:
     """Return what the columns mean, and notes on it: from a file, by a known format, or by guessing."""
@@ -32,7 +32,7 @@ def understand(
     for part in every:
         schema = formats.known(name, part.names, where=part.file)
     schema = formats.restrict(schema, common, keep=("label",) if labelled else ())
-    known = formats.KNOWN["handbook" if name == formats.SIMULATOR else name]
+    known = formats.of(name)
     return changed(schema, reading), known.notes
 
 
@@ -50,9 +50,9 @@ def _guess(
     except columns.UnreadableError:
         raise
     except errors.InputError:
-        roles.refuse_lost(every, dict.fromkeys(open_roles))
+        roles.refuse_missing(every, dict.fromkeys(open_roles))
         raise
-    roles.refuse_lost(every, {role: getattr(schema, role) for role in open_roles if labelled or role != "label"})
+    roles.refuse_missing(every, {role: getattr(schema, role) for role in open_roles if labelled or role != "label"})
     if labelled and schema.label is None:
         raise errors.InputError(
             f"{part.file}: expected a column of labels, such as is_fraud. Name it with --label-column, or in a file: "
@@ -79,7 +79,7 @@ def fitting(schema: schemas.Schema, every: Sequence[parts.Part]) -> tuple[schema
 
 
 def changed(schema: schemas.Schema, reading: inference.Reading) -> schemas.Schema:
-    """Return a schema with what the user says instead."""
+    """Return a schema with the columns and conventions that the user states instead."""
     given: dict[str, Any] = dict(reading.named)
     left = {
         role: tuple(name for name in getattr(schema, role) if name not in given.values())
@@ -103,7 +103,7 @@ def with_convention(
     if column in number_columns(schema):
         return with_decimals(schema, every, reading, [column])
     if column == schema.time and schema.time_unit == "datetime" and schema.time_format == schemas.AUTO:
-        how = time_columns.settle(_columns(every, column), where=every[0].file, column=column)
+        how = time_columns.date_order(_columns(every, column), where=every[0].file, column=column)
         return dataclasses.replace(schema, time_format=how)
     return schema
 
@@ -112,7 +112,7 @@ def with_decimals(
     schema: schemas.Schema, every: Sequence[parts.Part], reading: inference.Reading, wanted: Sequence[str]
 ) -> schemas.Schema:
     """Return a schema with the conventions of columns of numbers, from all rows of all parts."""
-    settled = {name: numerals.settle(_columns(every, name), decimal=reading.decimal) for name in wanted}
+    settled = {name: numerals.find_convention(_columns(every, name), decimal=reading.decimal) for name in wanted}
     kept = {name: written for name, written in schema.decimal.items() if name not in settled}
     return dataclasses.replace(schema, decimal={**kept, **{name: each for name, each in settled.items() if each}})
 

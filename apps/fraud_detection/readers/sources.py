@@ -10,13 +10,13 @@ import numpy as np
 
 from apps.fraud_detection import download, simulator, transactions
 from apps.fraud_detection import schema as schemas
-from apps.fraud_detection.readers import checking, formats, inference, joining, parts, roles, schema_choice
+from apps.fraud_detection.readers import checking, computed, formats, inference, joining, parts, roles, schema_choice
 from shared import errors
 from shared.sources import columns
 
 log = logging.getLogger("fieldnets")
 FORMATS = ("auto", formats.SIMULATOR, *formats.KNOWN, formats.TABLE)
-# What a user says of how tables are to be read.
+# How a user wants tables to be read.
 Reading = inference.Reading
 
 _AS_IT_COMES = Reading()
@@ -55,8 +55,8 @@ def load(
 
     Args:
         specs: ``card-simulator``, paths of files or folders, names of public sets; several are joined.
-        reading: What the user says of the tables.
-        schema_path: A file that says what the columns mean.
+        reading: How the user wants tables to be read.
+        schema_path: A file with the roles of the columns.
         schema: That of a trained run: its columns must be there, but for labels, ids, groups, scenarios and weights.
         labelled: Whether genuine transactions and frauds are demanded; otherwise labels may be missing.
         normal_weight: How many transactions each row that is no fraud stands for; a fraud stands for 1.
@@ -78,7 +78,7 @@ def load(
     if schema is None:
         if schema_path is None and reading.data_format == "auto":
             formats.refuse_almost(every[0].names, where=every[0].file)
-        schema, more = schema_choice.understand(every, schema_path, reading, labelled=labelled)
+        schema, more = schema_choice.choose(every, schema_path, reading, labelled=labelled)
         demanded = [name for name in schema.columns if labelled or name != schema.label]
         learning = True
     else:
@@ -86,7 +86,7 @@ def load(
         demanded, learning = list(schema.needed), False
     for part in every:
         checking.require(demanded, part.names, file=part.file)
-    joined = _settled(found, schema, reading, learning=learning)
+    joined = _with_conventions(found, schema, reading, learning=learning)
     if labelled:
         joining.refuse_unlearnable(joined)
     if normal_weight is not None:
@@ -111,7 +111,7 @@ def iterate(
         paths: As the ``specs`` of ``load``, in order of time.
         schema: That of the run.
         chunk_rows: Rows of a piece.
-        reading: What the user says of the tables.
+        reading: How the user wants tables to be read.
 
     Raises:
         errors.InputError: A source is not there, a row cannot be used, or it is older than the one before it.
@@ -129,7 +129,7 @@ def iterate(
     for piece in _pieces(every, fitting, chunk_rows):
         before = joining.following(piece, before)
         yield dataclasses.replace(before.rows, name=piece.file)
-    for note in (note for part in every for note in part.said.values()):
+    for note in (note for part in every for note in part.notes.values()):
         log.info("%s", note)
     if before is None:
         raise errors.InputError(f"{', '.join(paths)}: expected at least one transaction. Received: no rows")
@@ -168,7 +168,7 @@ def _check_weight(normal_weight: float | None, column: str | None) -> None:
         )
 
 
-def _settled(
+def _with_conventions(
     found: dict[str, parts.Found], schema: schemas.Schema, reading: Reading, *, learning: bool
 ) -> transactions.Transactions:
     """Read all rows; where a column is not written plainly, by the one convention that all of its rows show.
@@ -205,10 +205,10 @@ def _joined(found: dict[str, parts.Found], schema: schemas.Schema) -> transactio
         numbered += sum(len(piece.rows) for piece in pieces[spec])
     every = [part for each in found.values() for part in each.parts]
     joined = joining.join(list(pieces.values()), names=joining.source_names(list(found)))
-    said = [note for part in every for note in part.said.values()]
-    said += joining.refuse_copies([piece for each in pieces.values() for piece in each])
-    said += joining.named_parts([part.file for part in every])
-    return dataclasses.replace(joined, notes=(*said, *joined.notes))
+    notes = [note for part in every for note in part.notes.values()]
+    notes += joining.refuse_copies([piece for each in pieces.values() for piece in each])
+    notes += joining.named_parts([part.file for part in every])
+    return dataclasses.replace(joined, notes=(*notes, *joined.notes))
 
 
 def _pieces(
@@ -221,7 +221,7 @@ def _pieces(
         for frame in part.read(formats.sources(wanted, part.names), chunk_rows):
             if not len(frame):
                 continue
-            plain = formats.adapt(frame, wanted, data_format=part.data_format, file=part.file, before=before)
+            plain = computed.adapt(frame, wanted, data_format=part.data_format, file=part.file, before=before)
             yield checking.piece(
                 plain, schema, file=part.file, before=before, numbered=numbered, own_names=part.aliases
             )
