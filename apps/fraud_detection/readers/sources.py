@@ -10,7 +10,7 @@ import numpy as np
 
 from apps.fraud_detection import download, simulator, transactions
 from apps.fraud_detection import schema as schemas
-from apps.fraud_detection.readers import checking, computed, formats, inference, joining, parts, roles, schema_choice
+from apps.fraud_detection.readers import checking, formats, inference, joining, parts, schema_choice
 from shared import errors
 from shared.sources import columns
 
@@ -94,8 +94,8 @@ def load(
     return dataclasses.replace(
         joined,
         sha256=transactions.digest(joined.cell_hashes()),
-        notes=(*notes, *more, *roles.left_out(every, joined.schema), *joined.notes),
-        roles=roles.describe(every, joined.schema),
+        notes=(*notes, *more, *schema_choice.left_out(every, joined.schema), *joined.notes),
+        roles=schema_choice.describe(every, joined.schema),
     )
 
 
@@ -192,7 +192,7 @@ def _with_conventions(
             asked.add(names[0])
             schema = settled
         else:
-            written = roles.conventions(schema)
+            written = schema_choice.conventions(schema)
             return dataclasses.replace(joined, notes=(*written, *joined.notes))
 
 
@@ -221,7 +221,7 @@ def _pieces(
         for frame in part.read(formats.sources(wanted, part.names), chunk_rows):
             if not len(frame):
                 continue
-            plain = computed.adapt(frame, wanted, data_format=part.data_format, file=part.file, before=before)
+            plain = checking.adapt(frame, wanted, data_format=part.data_format, file=part.file, before=before)
             yield checking.piece(
                 plain, schema, file=part.file, before=before, numbered=numbered, own_names=part.aliases
             )
