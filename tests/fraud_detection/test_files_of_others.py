@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import decimal
 import gzip
-import io
 import logging
 import lzma
 import os
@@ -25,7 +24,7 @@ import pytest
 from apps.fraud_detection import __main__, config, data, feedback, folds, schema, transactions
 from apps.fraud_detection.readers import formats, inference, parts, schema_choice, sources
 from shared import errors
-from shared.sources import columns, compression, numerals, tables
+from shared.sources import columns, compression, tables
 
 ROWS = 60
 Reading = sources.Reading
@@ -922,19 +921,6 @@ def test_what_streams_leave_out_is_logged(tmp_path: pathlib.Path, caplog: pytest
         list(sources.iterate([str(folder)], run))
     assert "1 files not read: .txt x1" in caplog.text
     assert "1 of 1 identities belong to a transaction" in caplog.text
-
-
-def test_recoded_text_is_a_stream_of_python(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "a.csv").write_bytes("a,ß\n".encode("utf-16"))
-    with compression.opener(tmp_path / "a.csv")() as stream:
-        assert isinstance(stream, io.BufferedReader)
-        assert stream.read(2) + stream.read() == "a,ß\n".encode()
-
-
-def test_shares_of_numbers_follow_the_convention() -> None:
-    assert numerals.readable_share(pd.Series(["1,5", "2,5", "x", None])) == 0
-    assert numerals.readable_share(pd.Series(["1,5", "2,5", "x", None]), written="comma") == pytest.approx(2 / 3)
-    assert numerals.readable_share(pd.Series([None, "NA"])) == 0
 
 
 # Verdicts, and rows of a later day

@@ -70,7 +70,7 @@ def card_precision_by_loops(rows: metrics.Rows, scores: np.ndarray, *, cards: in
     return float(np.mean(daily))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), cards=st.integers(1, 12), levels=st.sampled_from([120, 8, 2, 1]))
 def test_card_precision_is_its_definition_also_on_resampled_cards_and_ties(seed: int, cards: int, levels: int) -> None:
     rows = make_rows(120, seed)

@@ -606,28 +606,6 @@ def test_labels_are_read_however_they_are_written(written: Any, meaning: list[in
     np.testing.assert_array_equal(checking.labels(pd.Series(written), columns.Place("", "")), meaning)
 
 
-@pytest.mark.parametrize(
-    ("written", "meaning"),
-    [
-        (["1", "22"], [1, 22]),
-        (["1.0", None], [1, -1]),
-        ([1.0, None], [1, -1]),
-        (["007", "7"], ["007", "7"]),
-        (["1", "0x10"], ["1", "0x10"]),
-        (["1", "-1"], ["1", "-1"]),
-        ([5, -7], ["5", "-7"]),
-        (["7", "C1", None], ["7", "C1", ""]),
-        ([1.5, 2.0], ["1.5", "2"]),
-        (["99999999999999999999", "1"], ["99999999999999999999", "1"]),
-        ([None, None], ["", ""]),
-    ],
-)
-def test_names_are_numbers_only_where_nothing_is_lost(written: Any, meaning: list[Any]) -> None:
-    found = columns.identities(pd.Series(written))
-    assert found.tolist() == meaning
-    assert found.dtype == (np.int64 if isinstance(meaning[0], int) else object)
-
-
 def test_spaces_around_numbers_and_semicolons_between_them_are_fine(tmp_path: pathlib.Path) -> None:
     lines = ["time;amount;is_fraud", "2024-01-01; 1.5;0", "2024-01-02;+2 ;1"]
     (tmp_path / "a.csv").write_text("\ufeff" + "\n".join(lines), encoding="utf-8")
@@ -858,10 +836,6 @@ def test_tables_come_whole_or_in_pieces(tmp_path: pathlib.Path, payments: pd.Dat
     assert [len(frame) for frame in tables.chunks(path, 300)][:1] == [300]
     empty = pathlib.Path(write(tmp_path / "b.csv", payments[:0]))
     assert tables.read(empty).columns.tolist() == list(simulator.COLUMNS)
-
-
-def test_nobody_is_an_empty_name_among_text() -> None:
-    assert columns.as_text(np.array([3, -1])).tolist() == ["3", ""]
 
 
 @pytest.mark.realdata
