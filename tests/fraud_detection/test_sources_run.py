@@ -135,7 +135,7 @@ def test_only_a_sequence_network_without_cards_is_refused(
 def test_a_gan_is_evaluated_by_what_its_transactions_teach(tmp_path: pathlib.Path) -> None:
     run = tmp_path / "run"
     flags = ("--preset", "smoke", "--model", "gan", "--gan-epochs", 3, "--compare-imbalance")
-    verb("train", *flags, "--run-dir", run)
+    verb("train", *flags, "--data", cards_without_names(tmp_path), "--run-dir", run)
     verb("evaluate", "--run-dir", run)
     metrics = files.read_json(run / "evaluation" / "metrics.json")
     assert set(metrics["synthetic"]) == {"real", "synthetic", "real and synthetic"}
