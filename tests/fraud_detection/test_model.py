@@ -1,5 +1,6 @@
 """The networks are built by Keras alone: another backend than TensorFlow will do."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -44,6 +45,32 @@ np.testing.assert_allclose(both[:, 1], 2 * (odds[:, 1] - odds[:, 0]) + 1, rtol=1
 import keras
 print(keras.backend.backend(), "tensorflow" in sys.modules)
 """
+
+
+def imported(module: str) -> set[str]:
+    """Return the names of the modules, or of what is in them, that a module of ours imports anywhere in its code."""
+    path = helpers.ROOT / module.replace(".", "/")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))) if path.is_file() else ():
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_no_module_that_building_networks_reaches_imports_tensorflow() -> None:
+    reached: set[str] = set()
+    waiting = ["apps.fraud_detection.model", "apps.fraud_detection.layers"]
+    while waiting:
+        module = waiting.pop()
+        if module not in reached:
+            reached.add(module)
+            assert not any(name.partition(".")[0] == "tensorflow" for name in imported(module)), module
+            waiting += [name for name in imported(module) if name.startswith(("apps.", "shared."))]
+    assert "shared.models.tabular" in reached
+    assert "shared.training.datasets" not in reached
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
