@@ -107,9 +107,9 @@ def test_a_module_is_one_under_the_one_name(tmp_path: pathlib.Path) -> None:
 
 def test_what_numba_kept_under_one_name_is_not_read_under_the_other(broken: pathlib.Path) -> None:
     program = (
-        "import numpy as np\nfrom {}apps.fraud_detection import rolling\n"
+        "import numpy as np\nfrom {}apps.fraud_detection import features\n"
         "ones = np.ones(2, np.int64)\n"
-        "print(rolling.windows(ones < 2, ones, ones, ones, ones, 1)[1].tolist())"
+        "print(features.windows(ones < 2, ones, ones, ones, ones, 1)[1].tolist())"
     )
     for prefix, folder in (("", helpers.ROOT), ("fieldnets.", broken), ("", helpers.ROOT)):
         path = {} if prefix else {"PYTHONPATH": str(helpers.ROOT)}

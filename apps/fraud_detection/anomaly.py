@@ -1,60 +1,74 @@
 """Networks that learn what genuine transactions look like: anomaly scores without labels of fraud."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import config, model, synthesis
-from apps.fraud_detection import run as loaded_run
-from shared.evaluation import calibration
+from apps.fraud_detection import config, inputs, jobs, layers, model
+from shared.models import tabular
 from shared.training import datasets
 from shared.training import fit as fitting
-
-if TYPE_CHECKING:
-    from apps.fraud_detection.train import Job
 
 KINDS = ("autoencoder", "gan")
 
 
-def fit(name: str, job: "Job") -> keras.Model:
-    """Train an anomaly detector on the genuine training rows and return it as a classifier, to logits (batch, 2)."""
-    if config.kind(name) == "gan":
-        return synthesis.fit_classifier(name, job)
-    return fit_autoencoder(name, job)
-
-
-def fit_autoencoder(name: str, job: "Job") -> keras.Model:
+def fit(name: str, job: jobs.Job) -> keras.Model:
     """Train on genuine rows to restore what it sees; the worse it restores a row, the likelier a fraud.
 
     How the logarithm of the error becomes log-odds is fitted on validation. Sakurada and Yairi 2014, "Anomaly
     Detection Using Autoencoders with Nonlinear Dimensionality Reduction".
     """
     numbers, labels = job.arrays["train"]["numbers"], job.labels["train"]
-    network = model.build_autoencoder(job.inputs, job.settings, numbers)
+    network = build(job.inputs, job.settings, numbers)
 
     def examples(part: str) -> datasets.Arrays:
         genuine = job.arrays[part]["numbers"][job.labels[part] == 0]
-        return datasets.Arrays(inputs={"numbers": genuine}, labels=model.standardized(network, genuine))
+        return datasets.Arrays(inputs={"numbers": genuine}, labels=standardized(network, genuine))
 
     fitting.fit(
         network,
         examples("train"),
         examples("validation"),
-        settings=model.fit_settings(name, job.settings, rows=len(labels)),
+        settings=jobs.fit_settings(name, job.settings, rows=len(labels)),
         loss=keras.losses.MeanSquaredError(),
         monitor=minus_squared_error,
         outputs=job.outputs(name),
     )
-    slope, offset = fit_score(model.anomaly_classifier(network, slope=1.0, offset=0.0), job)
-    return model.anomaly_classifier(network, slope=slope, offset=offset)
+    slope, offset = jobs.fit_score(as_classifier(network, slope=1.0, offset=0.0), job)
+    return as_classifier(network, slope=slope, offset=offset)
 
 
-def fit_score(unscaled: keras.Model, job: "Job") -> tuple[float, float]:
-    """Return slope and offset that turn an anomaly score, given as log-odds, into log-odds of fraud on validation."""
-    logits = loaded_run.predict(unscaled, job.arrays["validation"])
-    return calibration.fit_platt(logits[:, 1] - logits[:, 0], job.labels["validation"])
+def build(found: inputs.Inputs, settings: config.Config, numbers: npt.NDArray[np.float32]) -> keras.Model:
+    """Build a network that squeezes standardized numbers through a narrow layer and restores them.
+
+    Returns:
+        An uncompiled model from ``numbers`` to (batch, columns) float32; compare with its layer ``standardized``.
+    """
+    tensors = model.keras_inputs(found, ("numbers",))
+    x = tabular.Standardize(*tabular.standard_scale(numbers), name="standardized")(tensors["numbers"])
+    wide = max(settings.hidden_units)
+    for number, units in enumerate((wide, settings.code_units, wide), start=1):
+        x = keras.layers.Dense(units, activation="elu", name=f"hidden_{number}")(x)
+    return keras.Model(
+        model.wanted(tensors), keras.layers.Dense(len(found.numbers), name="restored")(x), name="autoencoder"
+    )
+
+
+def standardized(network: keras.Model, numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return what a network's layer ``standardized`` makes of ``numbers`` (n, columns)."""
+    return np.asarray(network.get_layer("standardized")(numbers), np.float32)
+
+
+def as_classifier(restoring: keras.Model, *, slope: float, offset: float) -> keras.Model:
+    """Turn an autoencoder into a classifier: logits from the logarithm of its error."""
+    tensors = {tensor.name: tensor for tensor in restoring.inputs}
+    target = restoring.get_layer("standardized").output
+    logits = layers.PlattLogits(slope, offset, name="logits")(
+        layers.SquaredError(name="error")([target, restoring.output])
+    )
+    return keras.Model(model.wanted(tensors), logits, name=model.layer_name("autoencoder"))
 
 
 def minus_squared_error(wanted: npt.NDArray[Any], restored: npt.NDArray[Any]) -> float:

@@ -6,7 +6,7 @@ from shared.report import model_card
 
 
 def build(run: loaded_run.Run) -> model_card.ModelCard:
-    """Return the card of a finished run; it says so when the run has not been evaluated."""
+    """Return the card of a finished run; with a note when the run has not been evaluated."""
     settings = run.settings
     found = run.inputs
     said = model_card.ModelCard(
@@ -24,7 +24,7 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
         ],
         out_of_scope=[
             "Refusing a payment or blocking a person without a human decision.",
-            "Sources other than those of the training data: monitor drift and measure first.",
+            "Sources other than those of the training data: monitor drift and evaluate first.",
             "Kinds of fraud that the training weeks do not hold.",
         ],
         factors=["kind of fraud", "amount", "length of the card's history", "delay of the labels", "day"],
@@ -33,8 +33,8 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
             "Identities of cards and terminals are not features; their histories are.",
         ],
         caveats=[
-            "Fraud changes: update with investigators' verdicts, and keep the champion unless a challenger is better.",
-            "Verdicts exist mostly for what was alerted: estimates from them are biased towards the model.",
+            "Fraud changes: update with investigators' labels, and keep the champion unless a challenger is better.",
+            "Labels exist mostly for what was alerted: estimates from them are biased towards the model.",
         ],
     )
     return model_card.of_run(said, run.folder, settings.data)

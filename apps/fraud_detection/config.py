@@ -39,7 +39,7 @@ class Config(config.Config):
         "how to read the source",
         choices=("auto", "card-simulator", "handbook", "ulb", "paysim", "ieee-cis", "baf", "table"),
     )
-    schema: str | None = config.setting(None, "JSON file that says what the columns mean (default: recognised)")
+    schema: str | None = config.setting(None, "JSON file with the roles of the columns (default: recognised)")
     time_column: str | None = config.setting(None, "column of the time (default: recognised by its name)")
     amount_column: str | None = config.setting(None, "column of the amount (default: recognised by its name)")
     label_column: str | None = config.setting(None, "column of the label (default: recognised by its name)")
@@ -74,7 +74,7 @@ class Config(config.Config):
     )
     folds: int = config.setting(4, "prequential folds, each a test window later", minimum=1, maximum=52)
     train_days: int = config.setting(7, "days of labelled transactions to learn from", unit="days", minimum=1)
-    test_days: int = config.setting(7, "days judged, and between folds", unit="days", minimum=1)
+    test_days: int = config.setting(7, "days of a test part, and between folds", unit="days", minimum=1)
     validation_days: int = config.setting(7, "days for calibration, before the training days", unit="days", minimum=1)
     validation_fraction: float = config.setting(0.1, "share of validation (chronological)", minimum=0.01, maximum=0.5)
     test_fraction: float = config.setting(0.2, "share of the test part (chronological)", minimum=0.01, maximum=0.5)

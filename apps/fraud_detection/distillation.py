@@ -1,4 +1,4 @@
-"""A network that boosted trees teach: it learns their log-odds on recombined transactions, without using any label.
+"""A network distilled from boosted trees: it learns their log-odds on recombined transactions, without any label.
 
 Where frauds are few, trees find thresholds that a network does not find from the labels alone; a network that imitates
 them keeps what they found, and unlike them has gradients for reasons and is part of the exported graph. Bucila, Caruana
@@ -6,25 +6,22 @@ and Niculescu-Mizil 2006, "Model Compression".
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from apps.fraud_detection import anomaly, baselines, model
+from apps.fraud_detection import anomaly, baselines, jobs, model
 from shared.training import fit as fitting
-
-if TYPE_CHECKING:
-    from apps.fraud_detection.train import Job
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 Teacher: TypeAlias = Callable[[Arrays], npt.NDArray[np.float64]]
 
 KIND = "distilled"
 TEACHERS = 5
-# Recombined rows per training row, and at most; of these, the share that only says when to stop.
+# Recombined rows per training row, and at most; of these, the share that only decides when to stop.
 TIMES, MOST_ROWS, HELD_BACK = 10, 100_000, 0.1
 # Half of the rows start from a fraud. Up to this share of a row's columns comes from another row; half of the rows are
 # blurred by this much of a column's standard deviation.
@@ -33,23 +30,23 @@ FRAUDS, MOST_SWAPPED, BLUR = 0.5, 0.8, 0.1
 MOST_LOG_ODDS = 9.0
 
 
-def fit(name: str, job: "Job") -> keras.Model:
-    """Train the teachers on the training rows, and a network to logits (batch, 2) on what they say."""
+def fit(name: str, job: jobs.Job) -> keras.Model:
+    """Train the teachers on the training rows, and a network to logits (batch, 2) on their log-odds."""
     train, labels = job.arrays["train"], job.labels["train"]
     teacher = fit_teacher(job)
     rows = min(TIMES * len(labels), MOST_ROWS)
     read = model.reads(name, job.inputs)
     drawn = recombined(
-        {each: train[each] for each in read}, labels, rows, np.random.default_rng(model.seed(name, job.settings))
+        {each: train[each] for each in read}, labels, rows, np.random.default_rng(jobs.seed(name, job.settings))
     )
     targets = as_logits(teacher(drawn))
     learnt = round(rows * (1 - HELD_BACK))
     network = model.build(name, job.inputs, job.settings, train["numbers"])
     fitting.fit(
         network,
-        model.as_arrays({each: values[:learnt] for each, values in drawn.items()}, read, targets[:learnt]),
-        model.as_arrays({each: values[learnt:] for each, values in drawn.items()}, read, targets[learnt:]),
-        settings=model.fit_settings(name, job.settings, rows=rows),
+        jobs.as_arrays({each: values[:learnt] for each, values in drawn.items()}, read, targets[:learnt]),
+        jobs.as_arrays({each: values[learnt:] for each, values in drawn.items()}, read, targets[learnt:]),
+        settings=jobs.fit_settings(name, job.settings, rows=rows),
         loss=keras.losses.MeanSquaredError(),
         monitor=anomaly.minus_squared_error,
         outputs=job.outputs(name),
@@ -57,7 +54,7 @@ def fit(name: str, job: "Job") -> keras.Model:
     return network
 
 
-def fit_teacher(job: "Job") -> Teacher:
+def fit_teacher(job: jobs.Job) -> Teacher:
     """Return a function from arrays to the mean log-odds (n,) of several boosted trees that differ in their seeds."""
     fitted = [
         baselines.fit_trees(

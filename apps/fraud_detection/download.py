@@ -107,10 +107,10 @@ def _placed(name: str) -> pathlib.Path:
 
 def _download(name: str, address: str, target: pathlib.Path) -> None:
     try:
-        with files.atomic(target) as part, urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as answer:
+        with files.atomic(target) as part, urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as response:
             with part.open("wb") as stream:
-                shutil.copyfileobj(answer, stream)
-            _refuse_short(part, int(answer.headers.get("Content-Length") or 0))
+                shutil.copyfileobj(response, stream)
+            _refuse_short(part, int(response.headers.get("Content-Length") or 0))
     except _FAILURES as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()

@@ -1,6 +1,6 @@
-"""Evaluate a run on labelled transactions: metrics beside baselines, budgets, folds, savings, drift.
+"""Evaluate predictions on labelled transactions: metrics beside baselines, budgets, folds, savings, drift.
 
-``evaluate`` computes the results; ``report`` beside this file shows them. No TensorFlow here.
+``results`` beside this file holds what comes out, and ``report`` shows it. No TensorFlow here.
 """
 
 import dataclasses
@@ -8,110 +8,26 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from apps.fraud_detection import baselines, breakdowns, metrics
+from apps.fraud_detection import results as outcome
 from apps.fraud_detection.transactions import CLASS_NAMES
+from shared import errors
 from shared.evaluation import calibration, drift, intervals, resampling
-from shared.report import metrics as documents
 from shared.report.sections import provenance
 
-APP = "fraud_detection"
-FEW_FRAUDS = 50
 PSI_ACT = 0.25
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """What the model predicts for the rows.
-
-    Attributes:
-        run: Name of the run.
-        scores: (n,) calibrated probability of fraud.
-        thresholds: (n,) the threshold of each row's fold, frozen on validation data.
-        rule: How the thresholds were chosen.
-        costs: The cost matrix and the breakdowns.
-        members: Scores (n,) of each network of an ensemble; empty otherwise.
-        imbalance: Method against imbalance -> scores (n,) of the same learner trained with it; "none" is plain.
-        synthetic: Training set ("real", "synthetic", "real and synthetic") -> scores (n,); empty without a GAN.
-        memorisation: What the memorisation check of the GAN found, name -> number; empty without a GAN.
-        history: One row per network, fold and epoch, as in ``history.csv``.
-    """
-
-    run: str
-    scores: metrics.Floats
-    thresholds: metrics.Floats
-    rule: str
-    costs: metrics.Costs
-    members: Mapping[str, metrics.Floats] = dataclasses.field(default_factory=dict)
-    imbalance: Mapping[str, metrics.Floats] = dataclasses.field(default_factory=dict)
-    synthetic: Mapping[str, metrics.Floats] = dataclasses.field(default_factory=dict)
-    memorisation: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    history: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
-
-
-Compared = dict[str, tuple[intervals.Intervals, intervals.Intervals]]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Results:
-    """What was evaluated, and the numbers.
-
-    Attributes:
-        rows: The transactions.
-        data: What they are.
-        predictions: Of the model.
-        baseline_scores: Scores (n,) of each baseline.
-        metrics: The model's metrics, average precision first.
-        baselines: The same metrics of each baseline, where they have a meaning.
-        differences: Model minus baseline, paired.
-        members: Headline metrics of each network of an ensemble.
-        compared: "imbalance" and "synthetic" -> method -> headline metrics, and differences to the first method.
-        folds: Rows with fold, and the value of each headline metric of the model and the baseline to beat.
-        by_day: Rows with day, n, frauds, caught in the budget, of the model.
-        budgets: Rows with alerts, precision and recall of the model and the baseline to beat.
-        slices: Rows with name, n, positives, metrics.
-        savings: As ``breakdowns.savings`` returns them.
-        calibration: How the scores were calibrated, and the reliability diagram.
-        drift: Rows with column, psi and whether it is above ``PSI_ACT``.
-        equality: Rows with group, n and false_positive_rate, and the ratio of the smallest to the largest.
-        prevalence: Weighted share of frauds.
-    """
-
-    rows: metrics.Rows
-    data: provenance.Data
-    predictions: Predictions
-    baseline_scores: Mapping[str, metrics.Floats]
-    metrics: intervals.Intervals
-    baselines: Mapping[str, intervals.Intervals]
-    differences: Mapping[str, intervals.Intervals]
-    members: Mapping[str, intervals.Intervals]
-    compared: Mapping[str, Compared]
-    folds: list[dict[str, Any]]
-    by_day: list[dict[str, Any]]
-    budgets: list[dict[str, Any]]
-    slices: list[dict[str, Any]]
-    savings: dict[str, Any]
-    calibration: dict[str, Any]
-    drift: list[dict[str, Any]]
-    equality: dict[str, Any]
-    prevalence: float
-
-    @property
-    def baseline(self) -> str:
-        """The baseline to beat."""
-        return baselines.reference(self.baseline_scores)
 
 
 def evaluate(
     rows: metrics.Rows,
     data: provenance.Data,
-    predictions: Predictions,
+    predictions: outcome.Predictions,
     *,
     baseline_scores: Mapping[str, metrics.Floats],
     resamples: int = 1000,
     seed: int = 0,
-) -> Results:
+) -> outcome.Results:
     """Evaluate ``predictions`` on ``rows``.
 
     Args:
@@ -123,8 +39,12 @@ def evaluate(
         seed: Of the resamples.
 
     Raises:
-        ValueError: There is no baseline, or the rows hold one card only.
+        ValueError: There is no baseline.
+        errors.InputError: There are fewer than two transactions, or a score is not finite.
     """
+    for name, each in {"the model": predictions.scores, **baseline_scores}.items():
+        _check_scores(each, rows, name)
+    limits = limits_of(rows, predictions.scores)
     evaluator = Evaluator(rows=rows, costs=predictions.costs, resamples=resamples, seed=seed)
     scores, thresholds = predictions.scores, predictions.thresholds
     model = evaluator.resampled(scores, thresholds=thresholds, calibrated=True)
@@ -137,14 +57,18 @@ def evaluate(
     rival = baselines.reference(baseline_scores)
     beside = {"model": scores, rival: baseline_scores[rival]}
     frauds = rows.weights[rows.labels == 1].sum()
-    return Results(
+    return outcome.Results(
         rows=rows,
         data=data,
         predictions=predictions,
         baseline_scores=baseline_scores,
         metrics=model.intervals(),
         baselines={name: other.intervals() for name, other in others.items()},
-        differences={name: unreflected.minus(other).intervals() for name, other in others.items()},
+        # Where a ranking cannot show, a difference of rankings must not look as if it did.
+        differences={
+            name: intervals.Intervals() if limits else unreflected.minus(other).intervals()
+            for name, other in others.items()
+        },
         members={
             name: evaluator.resampled(each, only=metrics.HEADLINE).intervals()
             for name, each in predictions.members.items()
@@ -162,7 +86,40 @@ def evaluate(
         drift=_drift(rows, scores),
         equality=breakdowns.equality(rows, scores, thresholds),
         prevalence=float(frauds / rows.weights.sum()),
+        limits=limits,
     )
+
+
+def limits_of(rows: metrics.Rows, scores: metrics.Floats) -> str:
+    """Return why rows cannot show whether a model ranks better than another one, in a sentence; "" where they can."""
+    kinds = [name for number, name in enumerate(CLASS_NAMES) if (rows.labels == number).any()]
+    if len(kinds) == 1:
+        return (
+            f"All {len(rows):,} transactions are of one class, {kinds[0]}: how well the model ranks, and whether it "
+            f"does so better than a baseline, cannot be told here."
+        )
+    if np.ptp(scores) == 0:
+        return (
+            f"All {len(rows):,} scores are equal: the model ranks nothing here, and which transactions fill the budget "
+            f"is chance."
+        )
+    if rows.has_payer and not rows.several_cards:
+        return (
+            "All transactions are of one card: they are resampled one by one, and whether the model is better than a "
+            "baseline on other cards cannot be told here."
+        )
+    return ""
+
+
+def _check_scores(scores: metrics.Floats, rows: metrics.Rows, name: str) -> None:
+    if len(rows) < 2:
+        raise errors.InputError(f"Expected at least two labelled transactions to evaluate. Received: {len(rows)}")
+    broken = np.flatnonzero(~np.isfinite(scores))
+    if len(broken):
+        raise errors.InputError(
+            f"Expected a finite score of {name} for every transaction. Received: {scores[broken[0]]} for "
+            f"{len(broken):,} of {len(rows):,}, the first {rows.ids[broken[0]]!s}"
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -183,8 +140,8 @@ class Evaluator:
 
     @property
     def units(self) -> resampling.Units:
-        """The card of each row; a row is its own unit where no card is named."""
-        return resampling.units_of(self.rows.payers, rows=len(self.rows))
+        """The card of each row; a row is its own unit where no card is named, or one only."""
+        return resampling.units_of(self.rows.payers if self.rows.several_cards else None, rows=len(self.rows))
 
     def resampled(
         self,
@@ -209,7 +166,7 @@ class Evaluator:
         )
 
 
-def _compare(evaluator: Evaluator, scores: Mapping[str, metrics.Floats]) -> Compared:
+def _compare(evaluator: Evaluator, scores: Mapping[str, metrics.Floats]) -> outcome.Compared:
     """Return each method's headline metrics, and their paired differences to the first method's."""
     found = {name: evaluator.resampled(each, only=metrics.HEADLINE) for name, each in scores.items()}
     first = next(iter(found.values()), None)
@@ -222,16 +179,10 @@ def _by_fold(evaluator: Evaluator, scores: Mapping[str, metrics.Floats]) -> list
     table: list[dict[str, Any]] = [{"fold": number + 1} for number in range(len(np.unique(rows.folds)))]
     for name, each in scores.items():
         for row, part in zip(table, metrics.fold_parts(rows, each, None, units), strict=True):
-            found = dict(metrics.ranking(part, evaluator.costs, cards=rows.has_payer))
+            found = dict(metrics.ranking(part, evaluator.costs, cards=rows.several_cards))
             values = {key: float(found[key](everything)[0]) for key in metrics.HEADLINE if key in found}
             row[name] = {key: value for key, value in values.items() if np.isfinite(value)}
     return table
-
-
-def mean_and_deviation(folds: list[dict[str, Any]], who: str, metric: str) -> tuple[float, float] | None:
-    """Return mean and standard deviation of a metric over the folds, as the Handbook's tables give them."""
-    values = [fold[who][metric] for fold in folds if metric in fold[who]]
-    return (float(np.mean(values)), float(np.std(values))) if values else None
 
 
 def _calibration(rows: metrics.Rows, scores: metrics.Floats) -> dict[str, Any]:
@@ -252,112 +203,3 @@ def _drift(rows: metrics.Rows, scores: metrics.Floats) -> list[dict[str, Any]]:
         drift.reference({name: reference[name] for name in known}), {name: columns[name] for name in known}
     )
     return [{"column": row["name"], "psi": row["psi"], "large": row["psi"] > PSI_ACT} for row in compared]
-
-
-def _operating_points(results: Results) -> list[dict[str, Any]]:
-    """Return the frozen threshold, the budget, and recall at fixed false positive rates."""
-    found, predictions = results.metrics, results.predictions
-    at_threshold = ("precision", "sensitivity", "alerts_per_day", "net_savings_per_day")
-    in_budget = ("precision_in_budget", "recall_in_budget", "value_recall_in_budget")
-    return [
-        {
-            "name": "frozen threshold",
-            "rule": predictions.rule,
-            "threshold": float(predictions.thresholds[-1]),
-            **{name: found.get(name) for name in at_threshold},
-        },
-        {
-            "name": "budget",
-            "rule": f"the {predictions.costs.alerts_per_day} most suspicious transactions of each day",
-            **{name: found.get(name) for name in in_budget},
-        },
-        *(
-            {"name": f"false positive rate {rate:g}", "recall": found.get(f"recall_at_fpr_{rate:g}")}
-            for rate in metrics.FALSE_POSITIVE_RATES
-        ),
-    ]
-
-
-def metrics_document(results: Results) -> dict[str, Any]:
-    """Return the content of ``metrics.json``."""
-    rows = results.rows
-    return documents.metrics_document(
-        app=APP,
-        run=results.predictions.run,
-        data=results.data.content(n=len(rows), n_units=len(np.unique(rows.payers))),
-        metrics=results.metrics,
-        baselines=results.baselines,
-        differences=results.differences,
-        operating_points=_operating_points(results),
-        slices=results.slices,
-        calibration=results.calibration,
-        notes=_notes(results),
-        more={
-            "prevalence": results.prevalence,
-            "prequential": _prequential(results.folds),
-            "by_day": results.by_day,
-            "budgets": results.budgets,
-            "savings": results.savings,
-            "drift": results.drift,
-            "predictive_equality": results.equality,
-            "members": results.members,
-            **{
-                kind: {name: {"metrics": own, "differences": less} for name, (own, less) in found.items()}
-                for kind, found in results.compared.items()
-            },
-            "memorisation": dict(results.predictions.memorisation),
-        },
-    )
-
-
-def _prequential(folds: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return each fold's headline metrics, and their mean and standard deviation over the folds."""
-    summary = {
-        name: {
-            metric: {"mean": found[0], "sd": found[1]}
-            for metric in metrics.HEADLINE
-            if (found := mean_and_deviation(folds, name, metric)) is not None
-        }
-        for name in folds[0]
-        if name != "fold"
-    }
-    return {"folds": folds, "summary": summary}
-
-
-def _notes(results: Results) -> list[str]:
-    rows = results.rows
-    groups = {"model": results.metrics, **results.baselines}
-    notes = [*results.data.notes, *(f"{name}: {note}" for name, found in groups.items() for note in found.notes)]
-    frauds = int(rows.labels.sum())
-    if frauds < FEW_FRAUDS:
-        notes.append(f"Only {frauds} frauds were evaluated: most differences cannot show on so few.")
-    if not rows.has_payer:
-        notes.append("The data name no cards: transactions are resampled one by one, and nothing is counted by card.")
-    if not np.allclose(rows.weights, 1.0):
-        notes.append("Rows are weighted by how many transactions of the population they stand for.")
-    return [*notes, "These numbers hold for fraud like that of these weeks: fraudsters change what they do."]
-
-
-def predictions_table(results: Results) -> pd.DataFrame:
-    """Return one row per transaction.
-
-    Columns: id, fold, day, amount, payer, label, weight, score, threshold, decision, the scenario and group where they
-    are known, and ``<baseline>_score``.
-    """
-    rows, predictions = results.rows, results.predictions
-    columns: dict[str, Any] = {
-        "id": rows.ids,
-        "fold": rows.folds + 1,
-        "day": [rows.day_names[int(day)] for day in rows.days],
-        "amount": rows.amounts,
-        "payer": rows.payers,
-        "label": np.array(CLASS_NAMES, object)[rows.labels],
-        "weight": rows.weights,
-        "score": predictions.scores,
-        "threshold": predictions.thresholds,
-        "decision": np.array(CLASS_NAMES, object)[(predictions.scores >= predictions.thresholds).astype(int)],
-    }
-    for name, values in (("scenario", rows.scenarios), ("group", rows.groups)):
-        if values is not None:
-            columns[name] = values
-    return pd.DataFrame(columns | {f"{name}_score": scores for name, scores in results.baseline_scores.items()})

@@ -18,13 +18,13 @@ from apps.fraud_detection import (
     folds,
     imbalance,
     inputs,
-    memorisation,
     metrics,
     model,
     report,
-    synthesis,
 )
+from apps.fraud_detection import results as outcome
 from apps.fraud_detection import run as loaded_run
+from apps.fraud_detection.synthesis import checks, gan
 from apps.fraud_detection.transactions import UNKNOWN, Transactions
 from shared import errors, files
 from shared.report import document
@@ -32,6 +32,8 @@ from shared.report.sections import provenance
 
 log = logging.getLogger("fieldnets")
 Floats = npt.NDArray[np.float64]
+Arrays = Mapping[str, npt.NDArray[Any]]
+Training = tuple[Arrays, npt.NDArray[np.int64]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -197,7 +199,7 @@ def _score(run: loaded_run.Run, own: data.Prepared, part: FoldRows, *, seed: int
     log.info("fold %d: %d transactions; fitting the baselines on its training rows", part.fold + 1, len(part.rows))
     fitted = baselines.fit(train, labels, validation, validation_labels, names=scorer.inputs.numbers, seed=seed)
     arrays = part.arrays(scorer.inputs)
-    synthetic, copied = _synthetic(run, part, (train, labels), arrays, validation, seed=seed)
+    synthetic, copied = _synthetic(run, part.fold, (train, labels), arrays, validation, seed=seed)
     return FoldScores(
         scores=scorer.scores(arrays),
         members=scorer.network_scores(networks, arrays) if len(networks) > 1 else {},
@@ -209,32 +211,17 @@ def _score(run: loaded_run.Run, own: data.Prepared, part: FoldRows, *, seed: int
 
 
 def _synthetic(
-    run: loaded_run.Run,
-    part: FoldRows,
-    trained_on: tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.int64]],
-    arrays: dict[str, npt.NDArray[Any]],
-    validation: dict[str, npt.NDArray[Any]],
-    *,
-    seed: int,
+    run: loaded_run.Run, number: int, train: Training, test: Arrays, holdout: Arrays, *, seed: int
 ) -> tuple[dict[str, Floats], dict[str, float]]:
-    """Train the same trees on real, on synthetic and on both kinds of rows, and score the part with each."""
+    """Compare what trees learn from rows that the GAN of a fold draws, and check these for copies."""
     if "gan" not in run.settings.networks:
         return {}, {}
-    train, labels = trained_on
-    several = len(run.folds) > 1
-    folder = synthesis.generator_folder(run.folder, f"fold_{part.fold + 1}/" if several else "")
-    log.info("fold %d: drawing as many synthetic transactions as there are real ones", part.fold + 1)
-    drawn = synthesis.draw(folder, labels, seed=seed)
-    sets = {
-        "real": (train["numbers"], labels),
-        "synthetic": (drawn, labels),
-        "real and synthetic": (np.concatenate([train["numbers"], drawn]), np.concatenate([labels, labels])),
-    }
-    scores = {
-        name: baselines.fit_trees({"numbers": numbers}, kinds, seed=seed)({"numbers": arrays["numbers"]})
-        for name, (numbers, kinds) in sets.items()
-    }
-    return scores, memorisation.measure(drawn, train["numbers"], validation["numbers"], seed=seed)
+    folder = gan.generator_folder(run.folder, f"fold_{number + 1}/" if len(run.folds) > 1 else "")
+    log.info("fold %d: drawing as many synthetic transactions as there are real ones", number + 1)
+    arrays, labels = train
+    drawn = gan.draw(folder, labels, seed=seed)
+    copied = checks.memorisation(drawn, arrays["numbers"], holdout["numbers"], seed=seed)
+    return checks.compare(drawn, arrays["numbers"], labels, test["numbers"], seed=seed), copied
 
 
 def _rows(run: loaded_run.Run, own: data.Prepared, part: Part) -> metrics.Rows:
@@ -266,13 +253,13 @@ def _rows(run: loaded_run.Run, own: data.Prepared, part: Part) -> metrics.Rows:
     )
 
 
-def _predictions(run: loaded_run.Run, part: Part, scores: list[FoldScores]) -> evaluate.Predictions:
+def _predictions(run: loaded_run.Run, part: Part, scores: list[FoldScores]) -> outcome.Predictions:
     rule = run.newest.verdict
     thresholds = [
         np.full(len(fold.rows), run.folds[min(fold.fold, len(run.folds) - 1)].verdict.threshold) for fold in part.folds
     ]
     copied = [each.memorisation for each in scores if each.memorisation]
-    return evaluate.Predictions(
+    return outcome.Predictions(
         run=run.folder.path.name,
         scores=np.concatenate([each.scores for each in scores]),
         thresholds=np.concatenate(thresholds),

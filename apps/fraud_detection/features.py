@@ -1,7 +1,7 @@
 """What a transaction is compared with: one definition of every feature, for batches and for the online path.
 
 A feature of a transaction is made of itself and of what stood in the books at its instant: earlier transactions of
-the same card or terminal, and verdicts that had arrived, which is ``label_delay`` after the transaction they judge. Of
+the same card or terminal, and labels that had arrived, which is ``label_delay`` after their transaction. Of
 transactions of one instant the earlier in the books come first. Amounts are summed as integers, so that the
 same rows give the same bits whether they come from a file of years or from the few rows of a state store.
 
@@ -15,10 +15,9 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numba
 import numpy as np
 import numpy.typing as npt
-
-from apps.fraud_detection import rolling
 
 MICROSECONDS = 1_000_000
 HOUR = 3_600 * MICROSECONDS
@@ -27,7 +26,7 @@ WINDOW_DAYS = (1, 7, 30)
 USUAL_DAYS = WINDOW_DAYS[-1]
 # Amounts are kept as whole ten-thousandths: exact for cents, and for currencies with three decimals.
 AMOUNT_SCALE = 10_000
-UNKNOWN = rolling.UNKNOWN
+UNKNOWN = -1
 # Below this many rows a pool of threads costs more than it spares.
 FEW_ROWS = 20_000
 
@@ -43,7 +42,7 @@ class Books:
         time: (n,) int64 microseconds since 1970, not falling.
         amount: (n,) int64 in ten-thousandths of the currency.
         entities: Name of an entity, such as ``customer``, to (n,) int64 codes; below 0 where it is not known.
-        label: (n,) int64 1 fraud, 0 genuine, ``UNKNOWN`` no verdict.
+        label: (n,) int64 1 fraud, 0 genuine, ``UNKNOWN`` not known.
     """
 
     time: Ints
@@ -68,14 +67,14 @@ def compute(books: Books, *, label_delay_days: float, first: int = 0) -> dict[st
     """Return every feature of every transaction from ``first`` on: name -> (n - first,) float32.
 
     For each entity: ``count_<w>d`` transactions, ``mean_amount_<w>d`` and ``risk_<w>d``, the share of fraud among the
-    transactions judged in a window that ends ``label_delay_days`` ago; ``judged_30d``, how many those were;
+    labelled transactions of a window that ends ``label_delay_days`` ago; ``judged_30d``, how many those were;
     ``hours_since_last``; and of its earlier transactions in 30 days ``usual_amount``, their mean, ``amount_ratio`` and
     ``maximum_ratio``, this amount divided by their mean and by their largest. Where there is nothing to
     compare with, a ratio is 1 and the rest 0; ``hours_since_last`` is then the longest it can be, 30 days.
 
     Args:
         books: The transactions.
-        label_delay_days: After how many days a verdict is in the books.
+        label_delay_days: After how many days a label is in the books.
         first: Row number; what was booked before is history only.
     """
     delay = round(label_delay_days * DAY)
@@ -113,7 +112,7 @@ def _of_entity(codes: Ints, books: Books, delay: int, first: int) -> dict[str, F
     code, time, amount, label = (each[order] for each in (codes, books.time, books.amount, books.label))
     starts = np.diff(code, prepend=code[:1] - 1) != 0
     lengths = np.array([days * DAY for days in WINDOW_DAYS])
-    since, paid, judged, frauds = rolling.windows(starts, time, amount, label, lengths, delay)
+    since, paid, labelled, frauds = windows(starts, time, amount, label, lengths, delay)
     wanted = np.flatnonzero(order >= first) if first else slice(None)
     rows, unknown = order[wanted] - first, code[wanted] < 0
     columns: dict[str, Floats] = {}
@@ -130,14 +129,14 @@ def _of_entity(codes: Ints, books: Books, delay: int, first: int) -> dict[str, F
         count = place - since[window] + 1
         put(f"count_{days}d", count)
         put(f"mean_amount_{days}d", paid[window] / (count * AMOUNT_SCALE))
-        put(f"risk_{days}d", _divided(frauds[window], judged[window], 0.0))
-    put(f"judged_{days}d", judged[-1])
+        put(f"risk_{days}d", _divided(frauds[window], labelled[window], 0.0))
+    put(f"judged_{days}d", labelled[-1])
     # The last window is the longest, and what is usual is what stood in it before.
     before = place - since[-1]
     usual = _divided(paid[-1] - amount, before * AMOUNT_SCALE, 0.0)
     put("usual_amount", usual)
     put("amount_ratio", _divided(amount / AMOUNT_SCALE, usual, 1.0), 1.0)
-    put("maximum_ratio", _divided(amount, rolling.largest_before(since[-1], amount), 1.0), 1.0)
+    put("maximum_ratio", _divided(amount, largest_before(since[-1], amount), 1.0), 1.0)
     put("hours_since_last", np.where(before > 0, np.diff(time, prepend=time[:1]), USUAL_DAYS * DAY) / HOUR)
     return columns
 
@@ -154,4 +153,83 @@ def _stable_order(codes: Ints) -> Ints:
 def _divided(above: npt.NDArray[Any], below: npt.NDArray[Any], otherwise: float) -> npt.NDArray[np.float64]:
     found: npt.NDArray[np.float64] = np.full(len(above), otherwise)
     np.divide(above, below, out=found, where=below > 0)
+    return found
+
+
+def compiled(function: Any) -> Any:
+    """Compile ``function`` at its first call, and keep that for the next process where a folder can be written to."""
+    # Numba keeps the module's name in its file. Installed code has another name than a checkout's: a file for each.
+    function.__qualname__ = f"{__name__}.{function.__qualname__}"
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        return numba.njit(nogil=True)(function)
+
+
+@compiled
+def windows(
+    starts: npt.NDArray[np.bool_], time: Ints, amount: Ints, label: Ints, lengths: Ints, delay: int
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """Count and sum the transactions in ``(t - length, t]`` and the labels in ``(t - delay - length, t - delay]``.
+
+    A transaction at ``t`` sees itself and those booked before it, and labels only on those booked before it.
+
+    Args:
+        starts: (n,) whether another entity begins here; rows are by entity, and within one as they were booked.
+        time: (n,) microseconds, not falling within an entity.
+        amount: (n,) integers.
+        label: (n,) 1 fraud, 0 genuine, ``UNKNOWN`` not known.
+        lengths: (windows,) microseconds, above 0.
+        delay: Microseconds until a label is known, at least 0.
+
+    Returns:
+        (windows, n) int64 each: the row of the first transaction, the sum of the amounts, labels, frauds among them.
+    """
+    shape = (len(lengths), len(time))
+    first, paid = np.empty(shape, np.int64), np.empty(shape, np.int64)
+    known_labels, frauds = np.empty(shape, np.int64), np.empty(shape, np.int64)
+    for window in range(len(lengths)):
+        oldest, forgotten, known, total, labels, found = 0, 0, 0, 0, 0, 0
+        for i in range(len(time)):
+            if starts[i]:
+                oldest, forgotten, known, total, labels, found = i, i, i, 0, 0, 0
+            total += amount[i]
+            since = time[i] - lengths[window]
+            while time[oldest] <= since:
+                total -= amount[oldest]
+                oldest += 1
+            while known < i and time[known] <= time[i] - delay:
+                labels += label[known] != UNKNOWN
+                found += label[known] == 1
+                known += 1
+            while forgotten < known and time[forgotten] <= since - delay:
+                labels -= label[forgotten] != UNKNOWN
+                found -= label[forgotten] == 1
+                forgotten += 1
+            first[window, i], paid[window, i], known_labels[window, i], frauds[window, i] = oldest, total, labels, found
+    return first, paid, known_labels, frauds
+
+
+@compiled
+def largest_before(first: Ints, values: Ints) -> Ints:
+    """Return (n,) the largest of ``values[first[i]:i]``, 0 where there is none.
+
+    A queue of falling values (Lemire 2006, "Streaming maximum-minimum filter using no more than three comparisons per
+    element").
+
+    Args:
+        first: (n,) at most their own place each; not falling.
+        values: (n,) of at least 0.
+    """
+    found, queue = np.zeros(len(values), np.int64), np.empty(len(values), np.int64)
+    head, tail = 0, 0
+    for i in range(len(values)):
+        while head < tail and queue[head] < first[i]:
+            head += 1
+        if head < tail:
+            found[i] = values[queue[head]]
+        while head < tail and values[queue[tail - 1]] <= values[i]:
+            tail -= 1
+        queue[tail] = i
+        tail += 1
     return found

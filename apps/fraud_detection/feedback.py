@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection.readers import columns, formats, numerals, tables
+from apps.fraud_detection.readers import checking, formats
 from apps.fraud_detection.transactions import Transactions
 from shared import errors, files
+from shared.sources import columns, tables
 
 NAME = "feedback.parquet"
 ID_COLUMNS = ("id", "transaction_id", "row")
@@ -70,7 +71,7 @@ def read(labels: pathlib.Path, *, id_column: str | None, label_column: str | Non
         for wanted, what in (((id_column, *ID_COLUMNS), "an id"), ((label_column, *LABEL_COLUMNS), "a verdict"))
     )
     place = columns.Place(str(labels), verdicts)
-    values = numerals.labels(table[verdicts], place)
+    values = checking.labels(table[verdicts], place)
     if (values < 0).any():
         place.refuse(int(np.flatnonzero(values < 0)[0]), "a verdict", None)
     found = pd.Series(_as_ids(table[ids]))

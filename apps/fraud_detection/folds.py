@@ -1,9 +1,9 @@
 """Parts in time: prequential weeks with a label delay, or chronological shares. No TensorFlow here.
 
 Prequential (Le Borgne et al. 2022, chapter "Validation strategies"): learn from the transactions of some days, wait
-until their labels would be known, judge the days after that; then move on. Calibration uses the days before the
-training days, as far off as the judged ones: their labels are known as well, and none of them is judged. Payers
-whose card is known to be compromised are blocked in practice, and so are not judged.
+until their labels would be known, test on the days after that; then move on. Calibration uses the days before the
+training days, as far off as the tested ones: their labels are known as well, and none of them is tested on. Payers
+whose card is known to be compromised are blocked in practice, and so are left out.
 """
 
 import dataclasses
@@ -25,9 +25,9 @@ class Fold:
     """Row numbers, ascending.
 
     Attributes:
-        train: Learnt from.
+        train: Trained on.
         validation: Calibrated on.
-        test: Judged.
+        test: Evaluated on.
     """
 
     train: Ints
@@ -91,32 +91,32 @@ def delay_days(transactions: Transactions) -> int:
 
 
 def describe(transactions: Transactions, settings: config.Config) -> str:
-    """Say how the parts are made, in a sentence."""
+    """Return how the parts are made, in a sentence."""
     if not first_days(transactions, settings):
         shares = (1 - settings.validation_fraction - settings.test_fraction, settings.validation_fraction)
         return (
             f"Chronological: the first {shares[0]:.0%} of the rows to learn from, the next {shares[1]:.0%} to "
-            f"calibrate on, the last {settings.test_fraction:.0%} judged."
+            f"calibrate on, the last {settings.test_fraction:.0%} tested."
         )
     delay = delay_days(transactions)
     return (
         f"Prequential, {settings.folds} folds: {settings.train_days} days to learn from, {delay} days until their "
-        f"labels are known, {settings.test_days} days judged without cards known to be compromised; calibrated on "
+        f"labels are known, {settings.test_days} days tested without cards known to be compromised; calibrated on "
         f"{settings.validation_days} days that end {delay} days before the training days."
     )
 
 
 def _prequential(transactions: Transactions, settings: config.Config, start: int) -> Fold:
     delay = delay_days(transactions)
-    learnt = start + settings.train_days
-    judged = _window(transactions, learnt + delay, settings.test_days)
-    blocked = compromised(transactions, judged, since=start, delay=delay)
+    trained = start + settings.train_days
+    tested = _window(transactions, trained + delay, settings.test_days)
+    blocked = compromised(transactions, tested, since=start, delay=delay)
     return Fold(
         train=_known(transactions, _window(transactions, start, settings.train_days)),
         validation=_known(
             transactions, _window(transactions, start - delay - settings.validation_days, settings.validation_days)
         ),
-        test=_known(transactions, judged[~blocked]),
+        test=_known(transactions, tested[~blocked]),
     )
 
 

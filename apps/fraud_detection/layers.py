@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from apps.fraud_detection.quantiles import Quantiles
+from apps.fraud_detection.synthesis.quantiles import Quantiles
 from apps.fraud_detection.transactions import CLASS_NAMES
 
 _GENUINE = CLASS_NAMES.index("genuine")
@@ -103,7 +103,7 @@ class AsGenuine(keras.layers.Layer):  # type: ignore[misc]
         self.critic = critic
 
     def call(self, places: Any) -> Any:
-        """Ask the critic."""
+        """Score rows as genuine ones."""
         label = ops.full((ops.shape(places)[0],), _GENUINE, dtype="int32")
         return -self.critic({"sample": places, "label": label}, training=False)
 

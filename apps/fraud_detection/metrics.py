@@ -64,6 +64,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def several_cards(self) -> bool:
+        """Whether there are cards to resample and to count by."""
+        return self.has_payer and bool((self.payers != self.payers[:1]).any())
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Costs:
@@ -135,7 +140,7 @@ def statistics(
     """
     found: dict[str, list[resampling.Statistic]] = {}
     for part in fold_parts(rows, scores, thresholds, units):
-        for name, statistic in ranking(part, costs, cards=rows.has_payer):
+        for name, statistic in ranking(part, costs, cards=rows.several_cards):
             found.setdefault(name, []).append(statistic)
         for name, statistic in _at_threshold(part, costs) if thresholds is not None else ():
             found.setdefault(name, []).append(statistic)
@@ -198,7 +203,8 @@ def card_precision(part: Scored, *, cards: int) -> resampling.Statistic:
     """Return the share of compromised cards among the ``cards`` most suspicious of each day, mean over the days.
 
     A card's score is the highest of its day, and it is compromised if one of its transactions of the day is a fraud.
-    Cards found are not looked at again (Le Borgne et al. 2022, chapter "Precision top-k metrics").
+    Of equal scores the earlier transaction's card comes first. Cards found are not looked at again (Le Borgne et al.
+    2022, chapter "Precision top-k metrics").
     """
     days = [_cards_of_day(part, day) for day in np.unique(part.days)]
 
@@ -229,7 +235,7 @@ def _cards_of_day(part: Scored, day: int) -> tuple[Ints, Bools]:
 
 
 class Budget:
-    """What is caught among the ``alerts`` most suspicious transactions of each day."""
+    """What is caught among the ``alerts`` most suspicious transactions of each day; of equal scores the earlier."""
 
     def __init__(self, part: Scored, alerts: int) -> None:
         """Rank each day."""
@@ -242,7 +248,7 @@ class Budget:
 
     def statistics(self) -> Iterator[tuple[str, resampling.Statistic]]:
         """Yield precision, recall, and recall of money."""
-        yield "precision_in_budget", lambda drawn: self._caught(drawn)[0] / self._caught(drawn)[2]
+        yield "precision_in_budget", lambda drawn: _share(self._caught(drawn)[0], self._caught(drawn)[2])
         yield "recall_in_budget", lambda drawn: _share(self._caught(drawn)[0], self._totals(drawn)[:, 0])
         yield "value_recall_in_budget", lambda drawn: _share(self._caught(drawn)[1], self._totals(drawn)[:, 1])
 

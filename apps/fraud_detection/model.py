@@ -4,7 +4,6 @@ All scaling is inside, learnt from training rows. Each network reads some of ``n
 for missing, ``categories`` (batch, columns) int32 and ``sequence`` (batch, length, channels) float32, see ``inputs``.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,8 +16,6 @@ from apps.fraud_detection.inputs import CHANNELS, Inputs
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import errors
 from shared.models import averaging, heads, rnn, sequences, tabular
-from shared.training import datasets
-from shared.training import fit as fitting
 
 CLASSES = len(CLASS_NAMES)
 READS = {
@@ -151,87 +148,18 @@ def _read_sequence(sequence: Any, settings: config.Config) -> Any:
     return rnn.recur(sequence, mask, rnn.Recurrence(cell=cell, units=(units,), bidirectional=False))
 
 
-def build_autoencoder(inputs: Inputs, settings: config.Config, numbers: npt.NDArray[np.float32]) -> keras.Model:
-    """Build a network that squeezes standardized numbers through a narrow layer and restores them.
-
-    Returns:
-        An uncompiled model from ``numbers`` to (batch, columns) float32; compare with its layer ``standardized``.
-    """
-    tensors = keras_inputs(inputs, ("numbers",))
-    x = tabular.Standardize(*tabular.standard_scale(numbers), name="standardized")(tensors["numbers"])
-    wide = max(settings.hidden_units)
-    for number, units in enumerate((wide, settings.code_units, wide), start=1):
-        x = keras.layers.Dense(units, activation="elu", name=f"hidden_{number}")(x)
-    return keras.Model(wanted(tensors), keras.layers.Dense(len(inputs.numbers), name="restored")(x), name="autoencoder")
-
-
-def standardized(network: keras.Model, numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return what a network's layer ``standardized`` makes of ``numbers`` (n, columns)."""
-    return np.asarray(network.get_layer("standardized")(numbers), np.float32)
-
-
-def anomaly_classifier(restoring: keras.Model, *, slope: float, offset: float) -> keras.Model:
-    """Turn an autoencoder into a classifier: logits from the logarithm of its error."""
-    tensors = {tensor.name: tensor for tensor in restoring.inputs}
-    target = restoring.get_layer("standardized").output
-    answer = layers.PlattLogits(slope, offset, name="logits")(
-        layers.SquaredError(name="error")([target, restoring.output])
-    )
-    return keras.Model(wanted(tensors), answer, name=layer_name("autoencoder"))
-
-
-def average(inputs: Inputs, networks: Mapping[str, keras.Model], voices: Mapping[str, averaging.Voice]) -> keras.Model:
+def average(inputs: Inputs, networks: Mapping[str, keras.Model], weights: Mapping[str, averaging.Voice]) -> keras.Model:
     """Join trained networks: {array name: tensor} to ``average`` (batch, 2), not yet calibrated for prevalence."""
     names = dict.fromkeys(name for network in networks for name in reads(network, inputs))
     tensors = keras_inputs(inputs, tuple(names))
     logits = [
         network(wanted({name: tensors[name] for name in reads(each, inputs)})) for each, network in networks.items()
     ]
-    return keras.Model(wanted(tensors), averaging.average(networks, voices)(logits), name="average")
+    return keras.Model(wanted(tensors), averaging.average(networks, weights)(logits), name="average")
 
 
 def calibrated(averaged: keras.Model, *, slope: float, offset: float) -> keras.Model:
     """Return the whole model: {array name: tensor} to ``logits`` (batch, 2), whose softmax is a probability."""
     tensors = {tensor.name: tensor for tensor in averaged.inputs}
-    answer = layers.PlattLogits(slope, offset, name="calibrated")(layers.LogOdds(name="log_odds")(averaged.output))
-    return keras.Model(wanted(tensors), answer, name="fraud_detection")
-
-
-def fit_settings(network: str, settings: config.Config, *, rows: int) -> fitting.FitSettings:
-    """Return how to train a network; what the config leaves open depends on the number of rows."""
-    many = rows >= MANY_ROWS
-    return fitting.FitSettings(
-        epochs=settings.epochs or (8 if many else 15),
-        batch_size=settings.batch_size or (512 if many else 64),
-        optimizer=settings.optimizer,
-        learning_rate=settings.learning_rate if many else settings.learning_rate / 2,
-        schedule=settings.schedule,
-        weight_decay=settings.weight_decay if settings.optimizer == "adamw" else 0.0,
-        patience=settings.patience,
-        seed=seed(network, settings),
-        evaluation_batch_size=8_192,
-        steps_per_execution=8,
-    )
-
-
-def seed(network: str, settings: config.Config) -> int:
-    """Return a network's seed; copies have their own."""
-    return fitting.seed_of_copy(settings.seed, config.copy_number(network))
-
-
-def weights(labels: npt.NDArray[np.int64], settings: config.Config) -> npt.NDArray[np.float32] | None:
-    """Return what each row counts in the loss; None: all the same.
-
-    What a row stands for in the population does not count here: a network that sees the sample as it is ranked
-    better on every fold tried, and probabilities are mended by the weighted calibration.
-    """
-    if math.isclose(settings.fraud_weight, 1.0):
-        return None
-    return np.where(labels == 1, settings.fraud_weight, 1.0).astype(np.float32)
-
-
-def as_arrays(
-    given: Mapping[str, npt.NDArray[Any]], names: tuple[str, ...], labels: npt.NDArray[Any]
-) -> datasets.Arrays:
-    """Return the named arrays as a network's examples."""
-    return datasets.Arrays(inputs={name: given[name] for name in names}, labels=labels)
+    logits = layers.PlattLogits(slope, offset, name="calibrated")(layers.LogOdds(name="log_odds")(averaged.output))
+    return keras.Model(wanted(tensors), logits, name="fraud_detection")

@@ -6,25 +6,28 @@ No TensorFlow here.
 from collections.abc import Mapping
 from typing import Any
 
-from apps.fraud_detection import baselines, evaluate, metrics
+import numpy as np
+
+from apps.fraud_detection import baselines, metrics
 from apps.fraud_detection import report_sections as own
+from apps.fraud_detection import results as outcome
 from shared.report import blocks, document, formatting
 from shared.report.sections import classifier, provenance
 
 MOST_CURVES = 6
 
 
-def evaluation(results: evaluate.Results) -> document.Evaluation:
+def evaluation(results: outcome.Results) -> document.Evaluation:
     """Return the metrics, the page and the predictions of an evaluation."""
-    content, data, rows = evaluate.metrics_document(results), results.data, results.rows
+    content, data, rows = outcome.metrics_document(results), results.data, results.rows
     return document.Evaluation(
         metrics=content,
-        predictions=evaluate.predictions_table(results),
+        predictions=outcome.predictions_table(results),
         report=document.Report(
             title="Card fraud",
             subtitle=f"Run {results.predictions.run} on {data.source}, part {data.split}: {len(rows):,} transactions, "
             f"{int(rows.labels.sum()):,} frauds",
-            answer=" ".join([_caught(results), _ranked(results), _comparison(results), _money(results)]),
+            answer=" ".join(filter(None, _summary(results))),
             headline=_tiles(results),
             metrics=content,
             labels=baselines.LABELS,
@@ -45,10 +48,23 @@ def evaluation(results: evaluate.Results) -> document.Evaluation:
     )
 
 
-def _caught(results: evaluate.Results) -> str:
-    """Say how much is caught within the budget."""
+def _summary(results: outcome.Results) -> list[str]:
+    """Return what matters first, in sentences; or why the rows cannot show it."""
+    if not results.limits:
+        return [_caught(results), _ranked(results), _comparison(results), _money(results)]
+    ranked = (
+        results.rows.has_payer and "average_precision" in results.metrics and np.ptp(results.predictions.scores) > 0
+    )
+    return [results.limits, *([_caught(results), _ranked(results)] if ranked else []), _money(results)]
+
+
+def _caught(results: outcome.Results) -> str:
+    """Return how much is caught within the budget."""
     recall = results.metrics.get("recall_in_budget")
     if recall is None:
+        rows = results.rows
+        if all((rows.labels[rows.folds == fold] == 1).any() for fold in np.unique(rows.folds)):
+            return "There are too few cards with frauds to say how many are caught."
         return "A fold without frauds has nothing to be caught."
     value = results.metrics.get("value_recall_in_budget")
     worth = "" if value is None else f", {formatting.percent(value)} of the money"
@@ -59,16 +75,16 @@ def _caught(results: evaluate.Results) -> str:
     )
 
 
-def _ranked(results: evaluate.Results) -> str:
-    """Say how well it ranks, beside chance."""
+def _ranked(results: outcome.Results) -> str:
+    """Return how well it ranks, beside chance."""
     found = results.metrics.get("average_precision")
     if found is None:
         return ""
     return f"Average precision is {formatting.with_bounds(found)}, where chance has {results.prevalence:.4f}."
 
 
-def _comparison(results: evaluate.Results) -> str:
-    """Say whether the model is better than the baseline to beat."""
+def _comparison(results: outcome.Results) -> str:
+    """Return whether the model is better than the baseline to beat."""
     name, label = results.baseline, baselines.label(results.baseline)
     difference = results.differences[name].get("average_precision")
     if difference is None:
@@ -78,8 +94,8 @@ def _comparison(results: evaluate.Results) -> str:
     return f"{classifier.better_than(label, difference)}: that one has {rival}, a difference of {bounds}."
 
 
-def _money(results: evaluate.Results) -> str:
-    """Say what the frozen threshold saves."""
+def _money(results: outcome.Results) -> str:
+    """Return what the frozen threshold saves."""
     found = results.metrics.get("net_savings_per_day")
     if found is None:
         return ""
@@ -87,7 +103,7 @@ def _money(results: evaluate.Results) -> str:
     return f"At the frozen threshold it saves {found.value:,.0f} ({found.low:,.0f} to {found.high:,.0f}){unit} a day."
 
 
-def _tiles(results: evaluate.Results) -> list[blocks.Tile]:
+def _tiles(results: outcome.Results) -> list[blocks.Tile]:
     """Return the headline numbers."""
     notes = {
         "average_precision": f"chance: {results.prevalence:.4f}",
@@ -109,7 +125,7 @@ def _tiles(results: evaluate.Results) -> list[blocks.Tile]:
     return found
 
 
-def _training(results: evaluate.Results) -> document.Section:
+def _training(results: outcome.Results) -> document.Section:
     """Show the networks of an ensemble and how the newest were trained."""
     shown = [name for name in metrics.HEADLINE if name in results.metrics]
     return document.Section(
@@ -122,7 +138,7 @@ def _training(results: evaluate.Results) -> document.Section:
     )
 
 
-def _origin(results: evaluate.Results) -> document.Section:
+def _origin(results: outcome.Results) -> document.Section:
     """Show what was evaluated and what keeps it apart from training."""
     rows, data = results.rows, results.data
     counts: dict[str, blocks.Cell] = {

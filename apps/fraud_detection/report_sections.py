@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.fraud_detection import baselines, evaluate, metrics
+from apps.fraud_detection import results as outcome
 from shared.report import blocks, curves, document, figures, formatting
 from shared.report.sections import classifier
 
@@ -17,7 +18,7 @@ MOST_COLUMNS = 8
 EQUAL_ENOUGH = 0.8
 
 
-def folds(results: evaluate.Results) -> document.Section:
+def folds(results: outcome.Results) -> document.Section:
     """Show each fold, and mean and standard deviation as the Handbook gives them."""
     rival = results.baseline
     who = {"model": "model", rival: baselines.label(rival)}
@@ -25,7 +26,7 @@ def folds(results: evaluate.Results) -> document.Section:
     rows: list[tuple[blocks.Cell, ...]] = [
         (str(fold["fold"]), *(fold[each].get(name) for name in shown for each in who)) for fold in results.folds
     ]
-    spread = [evaluate.mean_and_deviation(results.folds, each, name) for name in shown for each in who]
+    spread = [outcome.mean_and_deviation(results.folds, each, name) for name in shown for each in who]
     if len(rows) > 1:
         rows.append(("mean ± SD", *(f"{each[0]:.3f} ± {each[1]:.3f}" if each else None for each in spread)))
     table = blocks.Table(
@@ -37,7 +38,7 @@ def folds(results: evaluate.Results) -> document.Section:
     return document.Section("Week by week", "How much it depends on the weeks.", [table, _days(results)])
 
 
-def _days(results: evaluate.Results) -> blocks.Figure:
+def _days(results: outcome.Results) -> blocks.Figure:
     days = list(range(1, len(results.by_day) + 1))
     frauds = [float(row["frauds"]) for row in results.by_day]
     caught = [float(row["caught_in_budget"]) for row in results.by_day]
@@ -52,7 +53,7 @@ def _days(results: evaluate.Results) -> blocks.Figure:
     )
 
 
-def budget(results: evaluate.Results) -> document.Section:
+def budget(results: outcome.Results) -> document.Section:
     """Show precision and recall against the number of alerts a day."""
     rival = results.baseline
     figure = blocks.Row([_against_alerts(results, rival, what) for what in ("recall", "precision")])
@@ -74,7 +75,7 @@ def budget(results: evaluate.Results) -> document.Section:
     return document.Section("The alert budget", "A queue that is longer finds more and wastes more.", [figure, table])
 
 
-def _against_alerts(results: evaluate.Results, rival: str, what: str) -> blocks.Figure:
+def _against_alerts(results: outcome.Results, rival: str, what: str) -> blocks.Figure:
     return blocks.Figure(
         svg=curves.lines(
             [float(row["alerts"]) for row in results.budgets],
@@ -94,7 +95,7 @@ def _against_alerts(results: evaluate.Results, rival: str, what: str) -> blocks.
     )
 
 
-def ranking(results: evaluate.Results) -> document.Section:
+def ranking(results: outcome.Results) -> document.Section:
     """Show the precision-recall curves."""
     rows, rival = results.rows, results.baseline
     title, lead = "Precision and recall", "All folds together; the dotted line is chance, the share of frauds."
@@ -110,7 +111,7 @@ def ranking(results: evaluate.Results) -> document.Section:
     return document.Section(title, lead, [figure])
 
 
-def money(results: evaluate.Results) -> document.Section:
+def money(results: outcome.Results) -> document.Section:
     """Show what alerts save."""
     found, unit = results.savings, results.predictions.costs.currency or "money"
     figure = blocks.Figure(
@@ -141,13 +142,13 @@ def money(results: evaluate.Results) -> document.Section:
     return document.Section("What it saves", "", [figure, table])
 
 
-def slices(results: evaluate.Results) -> document.Section:
+def slices(results: outcome.Results) -> document.Section:
     """Show which frauds are caught: by kind and by amount."""
     kinds = {"scenario": "Kind of fraud", "amount": "Amount"}
     tables = []
     for kind, title in kinds.items():
         rows = [row for row in results.slices if row["name"].startswith(f"{kind}=")]
-        # Rows of a kind of fraud are all frauds: precision says nothing there.
+        # Rows of a kind of fraud are all frauds: precision is 1 there.
         columns = (
             dict(SLICED) if kind == "amount" else {name: SLICED[name] for name in ("recall_in_budget", "sensitivity")}
         )
@@ -168,7 +169,7 @@ def _slices(rows: list[dict[str, Any]], title: str, columns: Mapping[str, str]) 
     )
 
 
-def calibration(results: evaluate.Results) -> document.Section:
+def calibration(results: outcome.Results) -> document.Section:
     """Show whether a probability of 1 % means one fraud in a hundred."""
     found = results.metrics
     cells = {formatting.metric_name(name): found[name] for name in ("ece", "brier", "log_loss") if name in found}
@@ -218,23 +219,26 @@ def fairness(found: Mapping[str, Any]) -> list[document.Section]:
     return [document.Section("Who gets false alarms", lead, [table])]
 
 
-def compared(results: evaluate.Results) -> list[document.Section]:
+def compared(results: outcome.Results) -> list[document.Section]:
     """Show what methods against imbalance and synthetic transactions do to one learner."""
     sections = []
     imbalance, synthetic = (results.compared[name] for name in ("imbalance", "synthetic"))
     if imbalance:
-        lower = [name for name, (_, less) in imbalance.items() if _below(less)]
-        lead = (
-            f"Average precision is lower with {', '.join(lower)}."
-            if lower
-            else "None clearly lowers average precision."
-        )
+        lead = _lowering(imbalance)
         sections.append(document.Section("Methods against imbalance", lead, [_methods(imbalance, "none")]))
     if synthetic:
         table = blocks.facts("Memorisation check of the GAN", dict(results.predictions.memorisation))
         lead = "The same trees trained on real, on synthetic and on both kinds of transactions, evaluated on real ones."
         sections.append(document.Section("Synthetic transactions", lead, [_methods(synthetic, "real"), table]))
     return sections
+
+
+def _lowering(found: Mapping[str, tuple[Any, Any]]) -> str:
+    """Return which methods lower average precision."""
+    if not any("average_precision" in less for _, less in found.values()):
+        return "Whether a method lowers average precision cannot be told on these transactions."
+    lower = [name for name, (_, less) in found.items() if _below(less)]
+    return f"Average precision is lower with {', '.join(lower)}." if lower else "None clearly lowers average precision."
 
 
 def _below(less: Mapping[str, Any]) -> bool:

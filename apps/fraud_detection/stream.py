@@ -39,7 +39,7 @@ def blocks(parts: Iterable[Transactions], found: inputs.Inputs) -> Iterator[Bloc
 
     Args:
         parts: Transactions in order of time.
-        found: What the model reads, which says how far it looks back.
+        found: What the model reads, and so how far it looks back.
     """
     names = found.schema
     looks_back = max(features.needed_days(names.label_delay_days), inputs.SEQUENCE_DAYS) if names.entities else 0

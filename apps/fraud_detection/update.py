@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, model, train, verdict
+from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, jobs, model, train, verdict
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
 from shared import errors, files
@@ -141,7 +141,9 @@ def go_on(
         for name, network in networks.items()
     }
     averaged = model.average(
-        run.inputs, networks, train.fit_voices(logits, labels["calibration"], evenly=model.few_labels(run.inputs))
+        run.inputs,
+        networks,
+        train.fit_ensemble_weights(logits, labels["calibration"], evenly=model.few_labels(run.inputs)),
     )
     raw = loaded_run.predict(averaged, arrays["calibration"])
     weights = found.weights[windows.calibration]
@@ -167,11 +169,11 @@ def _further(
     folder: pathlib.Path,
 ) -> keras.Model:
     names = model.reads(name, run.inputs)
-    examples = {part: model.as_arrays(arrays[part], names, labels[part]) for part in ("train", "calibration")}
-    settings = model.fit_settings(name, run.settings, rows=len(examples["train"]))
+    examples = {part: jobs.as_arrays(arrays[part], names, labels[part]) for part in ("train", "calibration")}
+    settings = jobs.fit_settings(name, run.settings, rows=len(examples["train"]))
     fitting.fit(
         network,
-        dataclasses.replace(examples["train"], weights=model.weights(labels["train"], run.settings)),
+        dataclasses.replace(examples["train"], weights=jobs.weights(labels["train"], run.settings)),
         examples["calibration"],
         settings=dataclasses.replace(settings, learning_rate=settings.learning_rate * STEP_SHARE),
         loss=losses.by_name(typing.cast(losses.LossName, run.settings.loss), classes=model.CLASSES),

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from apps.fraud_detection import config, distillation, inputs, model, schema, train
+from apps.fraud_detection import config, distillation, inputs, jobs, model, schema, train
 from shared import files
 
 COLUMNS = 4
@@ -73,7 +73,7 @@ def test_it_is_trained_only_where_labels_are_few_and_no_histories_are_kept(rng: 
 def test_the_network_says_of_unseen_rows_what_the_trees_say(rng: np.random.Generator, tmp_path: pathlib.Path) -> None:
     parts = {name: world(rng, rows) for name, rows in (("train", 2_000), ("validation", 600), ("test", 1_000))}
     labels = parts["train"][1]
-    job = train.Job(
+    job = jobs.Job(
         inputs=learnt(labels),
         arrays={name: arrays for name, (arrays, _) in parts.items()},
         labels={name: kinds for name, (_, kinds) in parts.items()},

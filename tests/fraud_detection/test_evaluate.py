@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import evaluate, metrics, report
+from apps.fraud_detection import evaluate, metrics, report, results
+from shared import errors
 from shared.report import document
 from shared.report.sections import provenance
 
@@ -34,10 +35,10 @@ def make_rows(size: int = 1_500, *, fraud: float = 0.1) -> metrics.Rows:
     )
 
 
-def make_run(rows: metrics.Rows, *, knows: float = 0.5) -> evaluate.Predictions:
+def make_run(rows: metrics.Rows, *, knows: float = 0.5) -> results.Predictions:
     rng = np.random.default_rng(1)
     scores = np.clip(knows * rows.labels + (1 - knows) * rng.random(len(rows)), 0, 1)
-    return evaluate.Predictions(
+    return results.Predictions(
         run="run",
         scores=scores,
         thresholds=np.full(len(rows), 0.5),
@@ -62,7 +63,7 @@ def make_run(rows: metrics.Rows, *, knows: float = 0.5) -> evaluate.Predictions:
 DATA = provenance.Data(source="made up", split="test", unit="card", sha256="0" * 64, protocol="Two weeks.")
 
 
-def evaluated(rows: metrics.Rows, run: evaluate.Predictions) -> document.Evaluation:
+def evaluated(rows: metrics.Rows, run: results.Predictions) -> document.Evaluation:
     rng = np.random.default_rng(2)
     others = {"logistic": 0.2 * run.scores + 0.8 * rng.random(len(rows)), "xgboost": rng.random(len(rows))}
     every = {**others, "rule": others["logistic"]}
@@ -162,3 +163,56 @@ def test_a_fold_without_fraud_leaves_out_what_has_no_value_there() -> None:
     assert "precision_in_budget" in result.metrics["metrics"]
     assert any(note.startswith("model: average_precision: not defined") for note in result.metrics["notes"])
     assert result.report.answer.startswith("A fold without frauds has nothing to be caught.")
+
+
+@pytest.mark.parametrize(("label", "name"), [(0, "genuine"), (1, "fraud")])
+def test_transactions_of_one_class_are_said_to_be_so_and_compared_with_nothing(label: int, name: str) -> None:
+    rows = dataclasses.replace(make_rows(), labels=np.full(1_500, label))
+    found = evaluated(rows, make_run(rows))
+    assert found.report.answer.startswith(f"All 1,500 transactions are of one class, {name}:")
+    assert "WORSE" not in document.render(found.report)
+    assert "NOT shown" not in found.report.answer
+    assert found.metrics["notes"][0].startswith("All 1,500 transactions are of one class")
+    assert not any(found.metrics.get("differences", {}).values())
+
+
+def test_transactions_of_one_card_are_resampled_one_by_one_and_no_model_is_called_better() -> None:
+    rows = dataclasses.replace(make_rows(), payers=np.full(1_500, 7))
+    found = evaluated(rows, make_run(rows))
+    assert found.report.answer.startswith("All transactions are of one card:")
+    assert "better than XGBoost" not in found.report.answer
+    assert "card_precision_at_100" not in found.metrics["metrics"]
+    alone = dataclasses.replace(rows, payers=np.arange(1_500), has_payer=False)
+    again = evaluated(alone, make_run(alone)).metrics["metrics"]
+    assert found.metrics["metrics"]["auroc"] == again["auroc"]
+
+
+def test_equal_scores_are_said_to_rank_nothing() -> None:
+    rows = make_rows()
+    found = evaluated(rows, dataclasses.replace(make_run(rows), scores=np.full(1_500, 0.3)))
+    assert found.report.answer.startswith("All 1,500 scores are equal: the model ranks nothing here")
+    assert "WORSE" not in document.render(found.report)
+    assert "of the frauds" not in found.report.answer
+
+
+def test_a_score_that_is_no_number_is_named_and_so_is_a_single_transaction() -> None:
+    rows = make_rows()
+    run = make_run(rows)
+    scores = np.where(np.arange(1_500) == 3, np.nan, run.scores)
+    with pytest.raises(
+        errors.InputError, match=r"finite score of the model .* Received: nan for 1 of 1,500, the first"
+    ):
+        evaluated(rows, dataclasses.replace(run, scores=scores))
+    short = {
+        name: getattr(rows, name)[:1] for name in ("ids", "folds", "days", "amounts", "labels", "payers", "weights")
+    }
+    one = dataclasses.replace(rows, **short, columns={}, groups=None, scenarios=None)
+    with pytest.raises(errors.InputError, match="at least two labelled transactions"):
+        evaluated(one, make_run(one))
+
+
+@pytest.mark.filterwarnings("error")
+def test_two_cards_of_which_one_has_all_frauds_are_too_few_and_no_warning_is_shown() -> None:
+    rows = dataclasses.replace(make_rows(), payers=(np.arange(1_500) > 1_490).astype(int))
+    answer = evaluated(rows, make_run(rows)).report.answer
+    assert answer.startswith("There are too few cards with frauds to say how many are caught.")

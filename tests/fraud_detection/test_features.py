@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.fraud_detection import features, inputs, rolling
+from apps.fraud_detection import features, inputs
 from apps.fraud_detection.transactions import Transactions
 
 DELAY = 7.0
@@ -126,8 +126,8 @@ def test_where_nothing_can_be_kept_it_is_compiled_anew(monkeypatch: pytest.Monke
 
     def plain() -> None: ...
 
-    monkeypatch.setattr(rolling.numba, "njit", njit)
-    assert rolling.compiled(plain) is plain
+    monkeypatch.setattr(features.numba, "njit", njit)
+    assert features.compiled(plain) is plain
     assert asked == [{"cache": True, "nogil": True}, {"nogil": True}]
 
 

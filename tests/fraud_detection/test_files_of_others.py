@@ -1,4 +1,4 @@
-"""Tables as other people's programs write them: what is read, what is refused with its row, and what is told."""
+"""Tables as other people's programs write them: what is read, what is refused with its row, and what is noted."""
 
 import bz2
 import contextlib
@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import decimal
 import gzip
-import io
 import logging
 import lzma
 import os
@@ -23,8 +22,9 @@ import pyarrow.parquet
 import pytest
 
 from apps.fraud_detection import __main__, config, data, feedback, folds, schema, transactions
-from apps.fraud_detection.readers import columns, formats, inference, numerals, openers, sources, tables
+from apps.fraud_detection.readers import formats, inference, parts, schema_choice, sources
 from shared import errors
+from shared.sources import columns, compression, tables
 
 ROWS = 60
 Reading = sources.Reading
@@ -154,7 +154,7 @@ def test_negative_amounts_are_read_as_accounting_and_sap_write_them(tmp_path: pa
 def test_points_that_must_be_thousands_are_not_read_as_fractions(tmp_path: pathlib.Path) -> None:
     values = [row * 137 + 5 for row in range(ROWS)]
     path = write(tmp_path / "a.csv", table(amount=[f"{value:,}".replace(",", ".") for value in values]))
-    assert refusal(path).startswith(f"{path}: row 9, column 'amount': expected an amount whose point is told")
+    assert refusal(path).startswith(f"{path}: row 9, column 'amount': expected an amount whose point is stated")
     np.testing.assert_array_equal(load(path, decimal="comma").amount, values)
     assert load(path, decimal="point").amount.max() == 964
     # Fractions of three digits: one of them ends in a zero, or whole ones have their zeros.
@@ -190,8 +190,8 @@ def test_a_mark_among_few_numbers_is_no_category_but_a_word_is(
 
 
 def test_a_bad_cell_far_behind_the_sample_has_its_row(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_SAMPLE_ROWS", 20)
-    monkeypatch.setattr(sources, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(schema_choice, "_SAMPLE_ROWS", 20)
+    monkeypatch.setattr(parts, "CHUNK_ROWS", 16)
     for name in ("amount", "risk"):
         assert f"row 55, column {name!r}" in refusal(write(tmp_path / "a.csv", changed(name, 55, "?")))
 
@@ -208,7 +208,7 @@ def test_yes_and_no_are_labels_in_every_spelling(tmp_path: pathlib.Path, words: 
 
 def test_f_beside_n_could_be_a_fraud_and_is_refused(tmp_path: pathlib.Path) -> None:
     spelt = ["f", "n", "f", *["n"] * (ROWS - 3)]
-    assert "row 1, column 'is_fraud': expected a label that is told" in refusal(
+    assert "row 1, column 'is_fraud': expected a clear label" in refusal(
         write(tmp_path / "a.csv", table(is_fraud=spelt))
     )
 
@@ -251,7 +251,7 @@ def test_numbers_that_all_rows_write_alike_are_read_and_told(
 def test_a_convention_is_decided_over_all_rows_and_files(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_SAMPLE_ROWS", 10)
+    monkeypatch.setattr(schema_choice, "_SAMPLE_ROWS", 10)
     content = table()
     spelt = content.assign(amount=[f"{value:,.2f}" for value in content["amount"].where(content.index < 50, 5000.5)])
     write(tmp_path / "a" / "1.csv", spelt[:30])
@@ -485,7 +485,7 @@ def packed(path: pathlib.Path, content: bytes) -> None:
         path.write_bytes({".gz": gzip, ".bz2": bz2, ".xz": lzma}[path.suffix].compress(content))  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("suffix", [each for each in openers.PACKED_SUFFIXES if each])
+@pytest.mark.parametrize("suffix", [each for each in compression.PACKED_SUFFIXES if each])
 def test_packed_tables_are_read_and_broken_ones_refused(tmp_path: pathlib.Path, suffix: str) -> None:
     content = table().to_csv(index=False).encode()
     (tmp_path / "a.csv").write_bytes(content)
@@ -588,7 +588,7 @@ def test_calendar_times_are_read_by_the_one_rule_that_all_rows_show(
 def test_the_rows_that_tell_the_day_may_stand_behind_the_sample(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_SAMPLE_ROWS", 10)
+    monkeypatch.setattr(schema_choice, "_SAMPLE_ROWS", 10)
     path = write(tmp_path / "a.csv", table(timestamp=spelt_times("%d/%m/%Y %H:%M:%S")))
     assert load(path).schema.time_format == "day-first"
     slip = spelt_times("%d/%m/%Y %H:%M:%S")
@@ -601,7 +601,7 @@ def test_dates_that_do_not_tell_the_day_need_an_option(tmp_path: pathlib.Path) -
     spelt = [f"0{1 + row // 12}/02/2023 {row % 12:02d}:00" for row in range(ROWS)]
     path = write(tmp_path / "a.csv", table(timestamp=spelt))
     message = refusal(path)
-    assert "column 'timestamp': expected dates of which one tells the day from the month (--time-format" in message
+    assert "column 'timestamp': expected dates of which one shows the day and the month (--time-format" in message
     assert "Received: '01/02/2023 00:00'" in message
     assert data.describe(load(path, time_format="day-first")).count("2023-02-05 11:00:00")
     assert data.describe(load(path, time_format="month-first")).count("2023-05-02 11:00:00")
@@ -626,7 +626,7 @@ def test_numbers_in_a_column_of_dates_that_are_none_are_refused(tmp_path: pathli
     assert "row 1, column 'timestamp': expected a calendar time" in refusal(path)
     assert load(path, time_format="hours").time[-1] == 59 * 3_600_000_000
     unclear = write(tmp_path / "b.csv", table(timestamp=None, time=range(40_000, 40_000 + ROWS)))
-    assert "row 1, column 'time': expected a time that is told" in refusal(unclear)
+    assert "row 1, column 'time': expected a time of a stated unit" in refusal(unclear)
     assert data.describe(load(unclear, time_format="excel")).count("2009-07-06 00:00:00")
 
 
@@ -921,19 +921,6 @@ def test_what_streams_leave_out_is_logged(tmp_path: pathlib.Path, caplog: pytest
         list(sources.iterate([str(folder)], run))
     assert "1 files not read: .txt x1" in caplog.text
     assert "1 of 1 identities belong to a transaction" in caplog.text
-
-
-def test_recoded_text_is_a_stream_of_python(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "a.csv").write_bytes("a,ß\n".encode("utf-16"))
-    with openers.opener(tmp_path / "a.csv")() as stream:
-        assert isinstance(stream, io.BufferedReader)
-        assert stream.read(2) + stream.read() == "a,ß\n".encode()
-
-
-def test_shares_of_numbers_follow_the_convention() -> None:
-    assert numerals.readable_share(pd.Series(["1,5", "2,5", "x", None])) == 0
-    assert numerals.readable_share(pd.Series(["1,5", "2,5", "x", None]), written="comma") == pytest.approx(2 / 3)
-    assert numerals.readable_share(pd.Series([None, "NA"])) == 0
 
 
 # Verdicts, and rows of a later day

@@ -36,11 +36,11 @@ def test_nothing_is_learnt_or_calibrated_on_whose_label_is_not_known_yet(
     booked: Transactions, made: list[folds.Fold]
 ) -> None:
     for fold in made:
-        judged = booked.days[fold.test].min()
-        assert booked.days[np.concatenate([fold.train, fold.validation])].max() <= judged - 8
+        tested = booked.days[fold.test].min()
+        assert booked.days[np.concatenate([fold.train, fold.validation])].max() <= tested - 8
 
 
-def test_blocked_cards_are_not_judged_and_others_are(booked: Transactions, made: list[folds.Fold]) -> None:
+def test_blocked_cards_are_not_tested_and_others_are(booked: Transactions, made: list[folds.Fold]) -> None:
     fold = made[0]
     days, payers = booked.days, booked.entities["customer"]
     for row in np.flatnonzero((days >= START + 14) & (days < START + 21)):

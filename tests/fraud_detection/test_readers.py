@@ -17,8 +17,9 @@ import pytest
 
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection import simulator, transactions
-from apps.fraud_detection.readers import columns, formats, inference, numerals, sources, tables, times
+from apps.fraud_detection.readers import checking, formats, inference, parts, sources, times
 from shared import errors
+from shared.sources import columns, tables
 
 WORLD = simulator.World(customers=40, terminals=60, days=12)
 UNKNOWN = transactions.UNKNOWN
@@ -457,7 +458,7 @@ def test_a_bad_count_of_hours_is_named(tmp_path: pathlib.Path, value: str) -> No
 def test_a_bad_cell_of_a_later_piece_has_the_row_of_the_file(
     tmp_path: pathlib.Path, payments: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "CHUNK_ROWS", 50)
+    monkeypatch.setattr(parts, "CHUNK_ROWS", 50)
     table = payments.astype({"TX_AMOUNT": object})
     table.loc[123, "TX_AMOUNT"] = "x"
     with pytest.raises(errors.InputError, match=r"a\.csv: row 124, column 'TX_AMOUNT': .*Received: 'x'"):
@@ -602,29 +603,7 @@ def test_a_number_that_is_no_count_since_1970_is_refused(small: Any) -> None:
     ],
 )
 def test_labels_are_read_however_they_are_written(written: Any, meaning: list[int]) -> None:
-    np.testing.assert_array_equal(numerals.labels(pd.Series(written), columns.Place("", "")), meaning)
-
-
-@pytest.mark.parametrize(
-    ("written", "meaning"),
-    [
-        (["1", "22"], [1, 22]),
-        (["1.0", None], [1, -1]),
-        ([1.0, None], [1, -1]),
-        (["007", "7"], ["007", "7"]),
-        (["1", "0x10"], ["1", "0x10"]),
-        (["1", "-1"], ["1", "-1"]),
-        ([5, -7], ["5", "-7"]),
-        (["7", "C1", None], ["7", "C1", ""]),
-        ([1.5, 2.0], ["1.5", "2"]),
-        (["99999999999999999999", "1"], ["99999999999999999999", "1"]),
-        ([None, None], ["", ""]),
-    ],
-)
-def test_names_are_numbers_only_where_nothing_is_lost(written: Any, meaning: list[Any]) -> None:
-    found = columns.identities(pd.Series(written))
-    assert found.tolist() == meaning
-    assert found.dtype == (np.int64 if isinstance(meaning[0], int) else object)
+    np.testing.assert_array_equal(checking.labels(pd.Series(written), columns.Place("", "")), meaning)
 
 
 def test_spaces_around_numbers_and_semicolons_between_them_are_fine(tmp_path: pathlib.Path) -> None:
@@ -857,10 +836,6 @@ def test_tables_come_whole_or_in_pieces(tmp_path: pathlib.Path, payments: pd.Dat
     assert [len(frame) for frame in tables.chunks(path, 300)][:1] == [300]
     empty = pathlib.Path(write(tmp_path / "b.csv", payments[:0]))
     assert tables.read(empty).columns.tolist() == list(simulator.COLUMNS)
-
-
-def test_nobody_is_an_empty_name_among_text() -> None:
-    assert columns.as_text(np.array([3, -1])).tolist() == ["3", ""]
 
 
 @pytest.mark.realdata

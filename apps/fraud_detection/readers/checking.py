@@ -1,10 +1,14 @@
-"""Every row checked: frames and the roles of their columns become transactions, or one error that names the row."""
+"""Every row of a frame checked: by the roles of its columns it becomes transactions, or an error that names the row.
+
+Before that ``adapt`` computes columns that a schema names and a file lacks, and rewrites cells of single formats.
+"""
 
 import contextlib
 import dataclasses
+import re
 import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +16,10 @@ import pandas as pd
 import pyarrow
 
 from apps.fraud_detection import schema as schemas
-from apps.fraud_detection import transactions
-from apps.fraud_detection.readers import columns, formats, numerals, times
+from apps.fraud_detection import simulator, transactions
+from apps.fraud_detection.readers import formats, times
 from shared import errors
+from shared.sources import cells, columns, numerals
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +37,11 @@ class Piece:
     rows: transactions.Transactions
 
 
-# What to do about a cell that does not say what its column's role needs.
+FRAUD_WORDS = ("1", "true", "t", "yes", "y", "fraud", "fraudulent")
+GENUINE_WORDS = ("0", "false", "f", "no", "n", "genuine", "legit", "legitimate")
+
+_NO_LABEL = -2
+# What to do about a cell that does not hold what its column's role needs.
 ADVICE = {
     "amount": "--decimal says how numbers are written, --amount-column names another column",
     "time": "--time-format says how times are written, --time-column names another column",
@@ -67,7 +76,7 @@ def piece(
     """Check the rows of a frame.
 
     Args:
-        frame: Rows of a file, as ``formats.adapt`` returns them; labels, groups, scenarios, weights, ids are optional.
+        frame: Rows of a file, as ``adapt`` returns them; labels, groups, scenarios, weights, ids are optional.
         schema: What its columns mean.
         file: For messages.
         before: Rows of the file before these.
@@ -88,7 +97,7 @@ def piece(
     def written(column: str) -> str:
         return schema.decimal.get(column, numerals.PLAIN)
 
-    label, weight, amount = optional(schema.label), optional(schema.weight), schema.amount
+    label_column, weight, amount = optional(schema.label), optional(schema.weight), schema.amount
     with _reading(file):
         rows = transactions.Transactions(
             schema=schema,
@@ -102,8 +111,8 @@ def piece(
             numeric={name: _features(frame[name], place(name, "numeric"), written(name)) for name in schema.numeric},
             categorical={name: columns.text(frame[name]) for name in schema.categorical},
             labels=np.full(count, transactions.UNKNOWN)
-            if label is None
-            else numerals.labels(frame[label], place(label, "label")),
+            if label_column is None
+            else labels(frame[label_column], place(label_column, "label")),
             weights=np.ones(count)
             if weight is None
             else numerals.weights(frame[weight], place(weight, "amount"), written=written(weight)),
@@ -113,140 +122,40 @@ def piece(
     return Piece(file=file, before=before, rows=rows)
 
 
-def join(sources: Sequence[Sequence[Piece]], *, names: Sequence[str]) -> transactions.Transactions:
-    """Join the pieces of sources, sorted by time, rows of one instant in the order of the sources and files.
+def labels(column: "pd.Series[Any]", place: columns.Place) -> columns.Ints:
+    """Return (n,) int64: 1 fraud, 0 genuine, ``UNKNOWN`` where the cell is empty.
 
     Raises:
-        errors.InputError: A source has no row, or an id occurs twice.
+        columns.UnreadableError: A cell holds neither.
     """
-    notes: list[str] = []
-    for source, name in zip(sources, names, strict=True):
-        if not source:
-            raise errors.InputError(f"{name}: expected at least one transaction. Received: no rows")
-        time = np.concatenate([each.rows.time for each in source])
-        late = int((time < np.maximum.accumulate(time)).sum())
-        if late:
-            column = source[0].rows.schema.time
-            notes.append(f"{name}: {late:,} of {len(time):,} rows stood after a later one: sorted by {column}")
-    pieces = [each for source in sources for each in source]
-    joined = transactions.concatenate(agreeing([each.rows for each in pieces]))
-    refuse_repeated_ids(joined.ids, pieces)
-    joined = dataclasses.replace(joined, name=" + ".join(names), notes=tuple(notes))
-    if (np.diff(joined.time) >= 0).all():
-        return joined
-    return joined.take(np.argsort(joined.time, kind="stable"))
+    encoded = columns.arrow(column).dictionary_encode()
+    words = encoded.dictionary.to_pylist()
+    meaning = np.array([*(label(word) for word in words), transactions.UNKNOWN], np.int64)
+    where = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+    found: columns.Ints = meaning[where]
+    bad = found == _NO_LABEL
+    if bad.any():
+        row = int(bad.argmax())
+        expected = f"a label (fraud: {', '.join(FRAUD_WORDS)}; genuine: {', '.join(GENUINE_WORDS)}; or empty)"
+        place.refuse(row, expected, words[where[row]])
+    given = {_word(word) for word in words}
+    if "f" in given and given & {"n", "g", "l", "no"}:
+        # Beside t, f is false; beside n or g it is a fraud as likely.
+        row = int(np.argmax([word is not None and _word(word) == "f" for word in [*words, None]]))
+        place.refuse(int((where == row).argmax()), "a clear label (t and f, or fraud and genuine)", words[row])
+    return found
 
 
-def following(piece: Piece, before: Piece | None) -> Piece:
-    """Return a piece of a stream, its names written as in the piece before it, which it must not be older than.
-
-    Raises:
-        errors.InputError: A row is older than the one before, an id occurs twice, or numbers turn into text.
-    """
-    time = piece.rows.time
-    last = time[:1] if before is None else before.rows.time[-1:]
-    older = np.diff(time, prepend=last) < 0
-    if older.any():
-        column = columns.Place(piece.file, piece.rows.schema.time, piece.before)
-        row = int(older.argmax())
-        column.refuse(
-            row, "a time not before that of the row before it; sort the rows by time", _instant(piece.rows, row)
-        )
-    if before is None:
-        refuse_repeated_ids(piece.rows.ids, [piece])
-        return piece
-    roles = piece.rows.schema.entities
-    like = {
-        role: _like(piece, name, piece.rows.entities[role], before.rows.entities[role]) for role, name in roles.items()
-    }
-    ids = _like(piece, piece.rows.schema.id or "", piece.rows.ids, before.rows.ids)
-    refuse_repeated_ids(np.concatenate([before.rows.ids, ids]), [before, piece])
-    return dataclasses.replace(piece, rows=dataclasses.replace(piece.rows, entities=like, ids=ids))
+def is_label(word: Any) -> bool:
+    """Return whether a cell is a label, or empty."""
+    return label(word) != _NO_LABEL
 
 
-def agreeing(parts: Sequence[transactions.Transactions]) -> list[transactions.Transactions]:
-    """Write ids and names of entities as text in every part where they are text in one."""
-    entities = [role for role in parts[0].entities if len({part.entities[role].dtype == object for part in parts}) > 1]
-    ids = len({part.ids.dtype == object for part in parts}) > 1
-    if not entities and not ids:
-        return list(parts)
-    return [
-        dataclasses.replace(
-            part,
-            ids=columns.as_text(part.ids) if ids else part.ids,
-            entities={**part.entities, **{role: columns.as_text(part.entities[role]) for role in entities}},
-        )
-        for part in parts
-    ]
-
-
-def refuse_repeated_ids(ids: npt.NDArray[Any], pieces: Sequence[Piece]) -> None:
-    """Refuse an id that occurs twice.
-
-    Args:
-        ids: (n,) of the rows of ``pieces``, one after another.
-        pieces: Where those rows stand.
-
-    Raises:
-        errors.InputError: Names both rows.
-    """
-    if ids.dtype != object and (len(ids) < 2 or (np.diff(ids) > 0).all()):
-        return
-    repeated = pd.Series(ids).duplicated().to_numpy()
-    if not repeated.any():
-        return
-    second = int(repeated.argmax())
-    first = int((ids == ids[second]).argmax())
-    column = pieces[0].rows.schema.id
-    raise errors.InputError(
-        f"{_where(second, pieces)}, column {column!r}: expected an id that occurs once. Received: {ids[second]!s}, "
-        f"which also stands in {_where(first, pieces)}"
-    )
-
-
-def refuse_unlearnable(found: transactions.Transactions) -> None:
-    """Refuse labelled data of one class.
-
-    Raises:
-        errors.InputError: There are no labels, no frauds or no genuine transactions.
-    """
-    counts = {name: int((found.labels == number).sum()) for number, name in enumerate(transactions.CLASS_NAMES)}
-    if all(counts.values()):
-        return
-    column = f"column {found.schema.label!r}" if found.schema.label else "a column of labels"
-    received = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    raise errors.InputError(
-        f"{found.name}: expected genuine transactions and frauds in {column}. Received: {received}, "
-        f"{int((found.labels == transactions.UNKNOWN).sum()):,} without a label"
-    )
-
-
-def _instant(rows: transactions.Transactions, row: int) -> str:
-    when = int(rows.time[row])
-    return str(np.datetime64(when, "us")) if rows.calendar else f"{when / 1e6:g} s"
-
-
-def _like(piece: Piece, column: str, values: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return names as text where they were text before; once they were numbers, they must stay numbers."""
-    if before.dtype == object:
-        return columns.as_text(values)
-    if values.dtype == object and not (values == "").all():
-        _refuse_text(piece, column, values)
-    return values if values.dtype != object else np.full(len(values), -1)
-
-
-def _refuse_text(piece: Piece, column: str, values: npt.NDArray[Any]) -> NoReturn:
-    other = np.array([not value.isdecimal() and value != "" for value in values])
-    expected = "a whole number as in the rows before; give all rows in one type, as parquet has"
-    columns.Place(piece.file, column, piece.before).refuse(int(other.argmax()), expected, values[other.argmax()])
-
-
-def _where(row: int, pieces: Sequence[Piece]) -> str:
-    for each in pieces:
-        if row < len(each.rows):
-            return f"{each.file}: row {each.before + row + 1}"
-        row -= len(each.rows)
-    raise IndexError(row)
+def label(word: Any) -> int:
+    """Return 1, 0, ``UNKNOWN`` for an empty cell, or another number for what is no label."""
+    if word is None or word != word or cells.is_nothing(_word(word)):
+        return transactions.UNKNOWN
+    return 1 if _word(word) in FRAUD_WORDS else 0 if _word(word) in GENUINE_WORDS else _NO_LABEL
 
 
 def _ids(frame: pd.DataFrame, column: str | None, place: Any, numbered: int) -> npt.NDArray[Any]:
@@ -288,3 +197,49 @@ def _names(frame: pd.DataFrame, column: str | None) -> columns.Names | None:
     if column is None:
         return None
     return columns.text(frame[column]) if column in frame else np.full(len(frame), "", object)
+
+
+def _word(value: Any) -> str:
+    return re.sub(r"\.0$", "", str(value).strip(" '\"").casefold())
+
+
+def adapt(frame: pd.DataFrame, wanted: Sequence[str], *, data_format: str, file: str, before: int) -> pd.DataFrame:
+    """Return a frame with computed columns, and with what a format writes in a way of its own written plainly.
+
+    Args:
+        frame: Rows of a file.
+        wanted: The columns that a schema names.
+        data_format: As ``recognise`` returns it.
+        file: For messages.
+        before: Rows of the file before these.
+    """
+    changed: dict[str, Any] = {}
+    if "card_key" in wanted and "card_key" not in frame:
+        changed["card_key"] = _card_key(frame)
+    if "age_group" in wanted and "age_group" not in frame and "customer_age" in frame:
+        age = numerals.numbers(frame["customer_age"], columns.Place(file, "customer_age", before))
+        changed["age_group"] = np.select(
+            [age > formats.AGE_LIMIT, age <= formats.AGE_LIMIT], ["age > 50", "age <= 50"], ""
+        )
+    if data_format == "baf":
+        for name in set(formats.BAF_MISSING) & set(frame):
+            values = numerals.numbers(frame[name], columns.Place(file, name, before))
+            changed[name] = np.where(values < 0, np.nan, values)
+    if data_format in ("handbook", formats.SIMULATOR) and "TX_FRAUD_SCENARIO" in frame:
+        changed["TX_FRAUD_SCENARIO"] = _scenario(frame["TX_FRAUD_SCENARIO"])
+    return frame.assign(**changed) if changed else frame
+
+
+def _card_key(frame: pd.DataFrame) -> columns.Names:
+    """Return (n,) object: the fields of a card joined; ``""`` where even the first is missing."""
+    parts = [columns.text(frame[name]) for name in formats.CARD if name in frame]
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = joined + "|" + part
+    return np.where(parts[0] == "", "", joined)
+
+
+def _scenario(column: pd.Series) -> columns.Names:
+    names = {str(number): name for number, name in enumerate(simulator.SCENARIOS)}
+    found, distinct = pd.factorize(columns.text(column))
+    return np.array([names.get(value, value) for value in distinct] or [""], object)[found]

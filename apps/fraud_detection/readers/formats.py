@@ -2,14 +2,9 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
-import pandas as pd
+from typing import NamedTuple
 
 from apps.fraud_detection import schema as schemas
-from apps.fraud_detection import simulator
-from apps.fraud_detection.readers import columns, numerals
 from shared import errors
 
 TABLE = "table"
@@ -34,7 +29,7 @@ def _numbered(prefix: str, first: int, last: int, *, width: int = 0) -> tuple[st
     return tuple(f"{prefix}{number:0{width}d}" for number in range(first, last + 1))
 
 
-_CARD = (*_numbered("card", 1, 6), "addr1")
+CARD = (*_numbered("card", 1, 6), "addr1")
 _HANDBOOK = Format(
     identifying=("TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT"),
     schema=schemas.Schema(
@@ -75,9 +70,9 @@ _PAYSIM = Format(
         label="isFraud",
     ),
     notes=(
-        "PaySim is simulated: its results say nothing about real money",
+        "PaySim is simulated: its results do not carry over to real money",
         "PaySim: oldbalanceOrg, newbalanceOrig, oldbalanceDest and newbalanceDest are left out, as its authors demand: "
-        "frauds are annulled, so that the balances give the label away; isFlaggedFraud is another system's verdict",
+        "frauds are annulled, so that the balances give the label away; isFlaggedFraud is another system's decision",
     ),
 )
 _IEEE_CIS = Format(
@@ -106,7 +101,7 @@ _IEEE_CIS = Format(
     notes=("IEEE-CIS names no card: card1 to card6 and addr1 together stand for one",),
 )
 # Numbers in which -1, or for the amount any negative one, means missing (Jesus et al. 2022, datasheet).
-_BAF_MISSING = (
+BAF_MISSING = (
     "prev_address_months_count",
     "current_address_months_count",
     "intended_balcon_amount",
@@ -121,7 +116,7 @@ _BAF = Format(
         time_unit="months",
         amount="proposed_credit_limit",
         numeric=(
-            *_BAF_MISSING,
+            *BAF_MISSING,
             *("income", "name_email_similarity", "days_since_request", "zip_count_4w"),
             *("velocity_6h", "velocity_24h", "velocity_4w", "bank_branch_count_8w", "date_of_birth_distinct_emails_4w"),
             *("credit_risk_score", "email_is_free", "phone_home_valid", "phone_mobile_valid", "has_other_cards"),
@@ -142,11 +137,11 @@ KNOWN: Mapping[str, Format] = {
     "baf": _BAF,
 }
 # Columns that are computed from others while reading.
-SYNTHETIC: Mapping[str, tuple[str, ...]] = {"card_key": _CARD, "age_group": ("customer_age",)}
+SYNTHETIC: Mapping[str, tuple[str, ...]] = {"card_key": CARD, "age_group": ("customer_age",)}
 AGE_LIMIT = 50
 
 
-# What PaySim's frauds, which are annulled, show in the balances, and another system's verdict: no table's features.
+# What PaySim's frauds, which are annulled, show in the balances, and another system's decision: no table's features.
 LEAKING = ("oldbalanceOrg", "oldbalanceOrig", "newbalanceOrig", "oldbalanceDest", "newbalanceDest", "isFlaggedFraud")
 
 
@@ -171,6 +166,11 @@ def recognise(names: Collection[str]) -> str:
     return next((name for name, known in KNOWN.items() if set(map(normalised, known.identifying)) <= there), TABLE)
 
 
+def of(name: str) -> Format:
+    """Return a known format by its name, one of ``KNOWN``, or ``SIMULATOR``, which has the columns of the handbook."""
+    return KNOWN["handbook" if name == SIMULATOR else name]
+
+
 def aliases(name: str, names: Collection[str]) -> dict[str, str]:
     """Return what a file of a known format calls columns otherwise than the format does: name of the format -> own.
 
@@ -179,7 +179,7 @@ def aliases(name: str, names: Collection[str]) -> dict[str, str]:
     """
     if name not in (*KNOWN, SIMULATOR):
         return {}
-    schema = KNOWN["handbook" if name == SIMULATOR else name].schema
+    schema = of(name).schema
     wanted = [column for each in schema.columns for column in SYNTHETIC.get(each, (each,))]
     own: dict[str, list[str]] = {}
     for column in names:
@@ -189,7 +189,7 @@ def aliases(name: str, names: Collection[str]) -> dict[str, str]:
 
 
 def is_leaking(name: str) -> bool:
-    """Tell whether a column is one of PaySim's that give the label away, whatever the table."""
+    """Return whether a column is one of PaySim's that give the label away, whatever the table."""
     return normalised(name) in set(map(normalised, LEAKING))
 
 
@@ -222,7 +222,7 @@ def known(name: str, names: Collection[str], *, where: str) -> schemas.Schema:
     Raises:
         errors.InputError: The file lacks columns that make the format.
     """
-    found = KNOWN["handbook" if name == SIMULATOR else name]
+    found = of(name)
     missing = [column for column in found.identifying if column not in names]
     if missing:
         raise errors.InputError(
@@ -245,7 +245,7 @@ def restrict(schema: schemas.Schema, names: Collection[str], *, keep: Sequence[s
 
 
 def has(column: str, names: Collection[str]) -> bool:
-    """Tell whether a file with these columns gives a column, as it stands or computed."""
+    """Return whether a file with these columns gives a column, as it stands or computed."""
     return column in names or (column in SYNTHETIC and SYNTHETIC[column][0] in names)
 
 
@@ -257,48 +257,8 @@ def sources(wanted: Sequence[str], names: Collection[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def adapt(frame: pd.DataFrame, wanted: Sequence[str], *, data_format: str, file: str, before: int) -> pd.DataFrame:
-    """Return a frame with computed columns, and with what a format writes in a way of its own written plainly.
-
-    Args:
-        frame: Rows of a file.
-        wanted: The columns that a schema names.
-        data_format: As ``recognise`` returns it.
-        file: For messages.
-        before: Rows of the file before these.
-    """
-    changed: dict[str, Any] = {}
-    if "card_key" in wanted and "card_key" not in frame:
-        changed["card_key"] = _card_key(frame)
-    if "age_group" in wanted and "age_group" not in frame and "customer_age" in frame:
-        age = numerals.numbers(frame["customer_age"], columns.Place(file, "customer_age", before))
-        changed["age_group"] = np.select([age > AGE_LIMIT, age <= AGE_LIMIT], ["age > 50", "age <= 50"], "")
-    if data_format == "baf":
-        for name in set(_BAF_MISSING) & set(frame):
-            values = numerals.numbers(frame[name], columns.Place(file, name, before))
-            changed[name] = np.where(values < 0, np.nan, values)
-    if data_format in ("handbook", SIMULATOR) and "TX_FRAUD_SCENARIO" in frame:
-        changed["TX_FRAUD_SCENARIO"] = _scenario(frame["TX_FRAUD_SCENARIO"])
-    return frame.assign(**changed) if changed else frame
-
-
 def shown(names: Collection[str]) -> str:
     """Return names for a message, not too many."""
     ordered = [name or "(no name)" for name in names]
     more = f" and {len(ordered) - 40} more" if len(ordered) > 40 else ""
     return (", ".join(ordered[:40]) or "no columns") + more
-
-
-def _card_key(frame: pd.DataFrame) -> columns.Names:
-    """Return (n,) object: the fields of a card joined; ``""`` where even the first is missing."""
-    parts = [columns.text(frame[name]) for name in _CARD if name in frame]
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = joined + "|" + part
-    return np.where(parts[0] == "", "", joined)
-
-
-def _scenario(column: pd.Series) -> columns.Names:
-    names = {str(number): name for number, name in enumerate(simulator.SCENARIOS)}
-    found, distinct = pd.factorize(columns.text(column))
-    return np.array([names.get(value, value) for value in distinct] or [""], object)[found]

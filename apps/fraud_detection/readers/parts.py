@@ -8,11 +8,13 @@ from typing import NamedTuple, TypeAlias
 import pandas as pd
 
 from apps.fraud_detection import simulator
-from apps.fraud_detection.readers import formats, identities, tables
+from apps.fraud_detection.readers import formats, ieee_cis
 from shared import errors
-from shared.sources import folders
+from shared.sources import folders, tables
 
 Reader: TypeAlias = Callable[[Sequence[str], int], Iterator[pd.DataFrame]]
+
+CHUNK_ROWS = 1 << 18
 
 _PARQUET = "parquet"
 # What ``fraud-detection data --write`` puts beside a table, which is no part of it.
@@ -27,10 +29,10 @@ class Part:
         file: For messages.
         columns: Of the file, as it calls them.
         chunks: (columns, rows) -> frames of up to so many rows.
-        data_format: What the columns tell; one of ``formats.KNOWN``, ``TABLE`` or ``SIMULATOR``.
+        data_format: Recognised by the columns; one of ``formats.KNOWN``, ``TABLE`` or ``SIMULATOR``.
         aliases: Column as the format calls it -> as the file does, where they differ.
         nested: Columns that hold lists or records, which are not read.
-        said: What a whole reading found out, for notes.
+        notes: What a whole reading found out.
     """
 
     file: str
@@ -39,7 +41,7 @@ class Part:
     data_format: str
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
     nested: tuple[str, ...] = ()
-    said: dict[str, str] = dataclasses.field(default_factory=dict)
+    notes: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,14 +95,14 @@ def of_path(path: pathlib.Path, *, follow_links: bool = False) -> Found:
     if not path.is_dir():
         return Found([_table(path)])
     listing = folders.listing(path, follow_links=follow_links)
-    joined = identities.find(listing.files)
+    joined = ieee_cis.find(listing.files)
     read = list(joined) or _tables(path, listing.files)
     parts = [_with_identities(*joined)] if len(joined) == 2 else [_table(each) for each in read]
     unread = [each for each in listing.files if each not in read]
     note = folders.unread(unread)
     shown = [str(each.relative_to(path)) for each in unread if tables.is_table(each)]
-    told = f"{path}: {note}{f' ({formats.shown(shown)})' if shown else ''}"
-    return Found(parts, (*listing.notes, *([told] if note else [])))
+    shown_note = f"{path}: {note}{f' ({formats.shown(shown)})' if shown else ''}"
+    return Found(parts, (*listing.notes, *([shown_note] if note else [])))
 
 
 def files_of(path: pathlib.Path, *, follow_links: bool = False) -> list[pathlib.Path]:
@@ -108,7 +110,7 @@ def files_of(path: pathlib.Path, *, follow_links: bool = False) -> list[pathlib.
     if not path.is_dir():
         return [path]
     found = folders.listing(path, follow_links=follow_links).files
-    return list(identities.find(found)) or _tables(path, found)
+    return list(ieee_cis.find(found)) or _tables(path, found)
 
 
 def _tables(folder: pathlib.Path, visible: Sequence[pathlib.Path]) -> list[pathlib.Path]:
@@ -143,6 +145,6 @@ def _table(path: pathlib.Path) -> Part:
 def _with_identities(path: pathlib.Path, identity: pathlib.Path) -> Part:
     """Return the transactions of IEEE-CIS with what is known of the device; about a quarter has a row there."""
     table = _table(path)
-    join = identities.Join(transactions=path, identity=identity, columns=table.columns, aliases=table.aliases)
-    part = dataclasses.replace(table, columns=(*table.columns, *join.extra), chunks=join.chunks, said=join.said)
+    join = ieee_cis.Join(transactions=path, identity=identity, columns=table.columns, aliases=table.aliases)
+    part = dataclasses.replace(table, columns=(*table.columns, *join.extra), chunks=join.chunks, notes=join.notes)
     return part.as_format(table.data_format)

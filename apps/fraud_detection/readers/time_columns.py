@@ -9,9 +9,10 @@ import pyarrow
 import pyarrow.compute as pc
 
 from apps.fraud_detection import schema as schemas
-from apps.fraud_detection.readers import columns, dates, names, numerals, times
+from apps.fraud_detection.readers import names, times
+from shared.sources import columns, dates, numerals
 
-# Columns whose names say that they hold dates: counts in them do not begin with the file.
+# Columns whose names are those of dates: counts in them do not begin with the file.
 _CALENDAR_WORDS = frozenset(("date", "datetime", "timestamp", "created", "booked", "at", "when", "dt", "ts"))
 _UNIT_WORDS = {"step": "hours", "hour": "hours", "hours": "hours", "minute": "minutes", "minutes": "minutes"}
 _UNIT_WORDS |= {"day": "days", "days": "days", "month": "months", "months": "months"}
@@ -107,7 +108,7 @@ def with_clock(
 
 
 def is_written(column: "pd.Series[Any]", how: str) -> bool:
-    """Tell whether most filled cells of a column are times of a kind, one of ``schema.TIME_FORMATS`` or a unit."""
+    """Return whether most filled cells of a column are times of a kind, one of ``schema.TIME_FORMATS`` or a unit."""
     if how in (dates.DAY_FIRST, dates.MONTH_FIRST, dates.DIGITS):
         return dates.share(times.text_of(column).drop_null().slice(0, _SAMPLE), how) >= _MOST
     kind = kind_of(column)
@@ -115,7 +116,7 @@ def is_written(column: "pd.Series[Any]", how: str) -> bool:
 
 
 def kind_of(column: "pd.Series[Any]") -> Kind:
-    """Tell what most filled cells of a column are."""
+    """Return what most filled cells of a column are."""
     values = columns.arrow(column).drop_null()
     if not len(values):
         return Kind(NONE)
@@ -138,7 +139,7 @@ def kind_of(column: "pd.Series[Any]") -> Kind:
     return Kind(NONE)
 
 
-def settle(parts: "Iterable[pd.Series[Any]]", *, where: str, column: str) -> str:
+def date_order(parts: "Iterable[pd.Series[Any]]", *, where: str, column: str) -> str:
     """Return how a column of dates with the year last is written, from all of its rows.
 
     Args:
@@ -150,7 +151,7 @@ def settle(parts: "Iterable[pd.Series[Any]]", *, where: str, column: str) -> str
         The order that most rows show which can show one; those that contradict it are refused when they are read.
 
     Raises:
-        columns.UnreadableError: No row tells the day from the month.
+        columns.UnreadableError: No row shows which is the day and which the month.
     """
     days, months, example = 0, 0, ""
     for part in parts:
@@ -166,7 +167,7 @@ def settle(parts: "Iterable[pd.Series[Any]]", *, where: str, column: str) -> str
         return schemas.AUTO
     if not days and not months:
         raise columns.UnreadableError(
-            f"{where}: column {column!r}: expected dates of which one tells the day from the month (--time-format "
+            f"{where}: column {column!r}: expected dates of which one shows the day and the month (--time-format "
             f"{dates.DAY_FIRST} or {dates.MONTH_FIRST} does). Received: {example!r} and others whose day and month are "
             f"both at most 12",
             column,
@@ -195,7 +196,7 @@ def _number_kind(column: "pd.Series[Any]") -> Kind:
             return Kind(CALENDAR, how=dates.SPREADSHEET, days_only=not (numbers % 1).any())
         return Kind(NONE, expected="a calendar time, or seconds or finer since 1970, in a column of this name")
     if ((numbers >= _LIKELY_SERIALS[0]) & (numbers <= _LIKELY_SERIALS[1])).all():
-        return Kind(NONE, expected="a time that is told: this could be days as spreadsheets count them, or seconds")
+        return Kind(NONE, expected="a time of a stated unit: this could be days as spreadsheets count them, or seconds")
     return Kind(COUNT, unit="seconds")
 
 
@@ -228,7 +229,7 @@ def _refuse(column: "pd.Series[Any]", kind: Kind, where: str) -> None:
 
 
 def described(schema: schemas.Schema) -> Mapping[str, str]:
-    """Return what is said of the columns of the time."""
+    """Return the roles of the columns of the time, in words."""
     how = {
         schemas.AUTO: schema.time_unit,
         dates.SPREADSHEET: "datetime, days as spreadsheets count them from 1900",

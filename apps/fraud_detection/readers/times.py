@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.compute as pc
 
 from apps.fraud_detection import schema as schemas
-from apps.fraud_detection.readers import columns, dates, numerals
+from shared.sources import columns, dates, numerals
 
 # As BigQuery and PostgreSQL write the zone behind a time.
 _UTC = r"^\s*(\d{4}[-/].*\d)\s*(?:UTC|GMT)\s*$"
@@ -88,7 +88,7 @@ def written_clock(column: "pd.Series[Any]") -> Any:
 
 
 def text_of(column: "pd.Series[Any]") -> Any:
-    """Return a column that is no typed time as Arrow text, numbers as their digits, null where nothing is said."""
+    """Return a column that is no typed time as Arrow text, numbers as their digits, null where empty."""
     values = columns.arrow(column)
     if not columns.is_text(values):
         names = columns.text(column)
@@ -97,7 +97,7 @@ def text_of(column: "pd.Series[Any]") -> Any:
 
 
 def is_typed(values: Any) -> bool:
-    """Tell whether an Arrow array holds times by its type."""
+    """Return whether an Arrow array holds times by its type."""
     return bool(pyarrow.types.is_timestamp(values.type) or pyarrow.types.is_date(values.type))
 
 
@@ -108,7 +108,7 @@ def iso(texts: Any) -> Any:
 
 
 def is_iso(values: Any) -> bool:
-    """Tell whether the first cell of a text is written year first, with something between year and month."""
+    """Return whether the first cell of a text is written year first, with something between year and month."""
     if not columns.is_text(values):
         return False
     return bool(pc.match_substring_regex(pyarrow.scalar(columns.first(values) or ""), r"^\s*\d{4}[/-]\d").as_py())
@@ -135,7 +135,7 @@ def _counted(values: columns.Floats, place: columns.Place, seconds: float, unit:
 
 
 def _since_1970(values: columns.Floats, place: columns.Place) -> columns.Ints:
-    """Return counts since 1970 in microseconds; the first one tells the unit by its size."""
+    """Return counts since 1970 in microseconds; the size of the first one gives the unit."""
     known = values[np.isfinite(values)]
     first = abs(known[0]) if len(known) else 0.0
     unit = next((name for name in reversed(EPOCHS) if first >= EPOCHS[name][0]), "seconds")

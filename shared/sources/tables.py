@@ -16,11 +16,10 @@ import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
 
-from apps.fraud_detection.readers import openers
 from shared import errors
-from shared.sources import delimited
+from shared.sources import compression, delimited
 
-CSV_SUFFIXES = openers.CSV_SUFFIXES
+CSV_SUFFIXES = compression.CSV_SUFFIXES
 PARQUET_SUFFIXES = (".parquet", ".pq")
 SUFFIXES = (*CSV_SUFFIXES, *PARQUET_SUFFIXES)
 # For messages: what they may be packed with goes without a list.
@@ -39,7 +38,7 @@ class Header(NamedTuple):
 
 
 def is_table(path: pathlib.Path) -> bool:
-    """Tell by its name whether a file is a table; hidden files are none."""
+    """Return by its name whether a file is a table; hidden files are none."""
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
 
 
@@ -123,8 +122,8 @@ def _count(path: pathlib.Path, size: int, changed: int) -> int:
     del size, changed
     if _is_parquet(path):
         return int(pyarrow.parquet.read_metadata(path).num_rows)
-    opener = openers.opener(path)
-    return delimited.prove(opener, delimiter=openers.delimiter(opener), encoding=delimited.UTF8, where=str(path))
+    opener = compression.opener(path)
+    return delimited.prove(opener, delimiter=compression.delimiter(opener), encoding=delimited.UTF8, where=str(path))
 
 
 def _is_parquet(path: pathlib.Path) -> bool:
@@ -156,14 +155,14 @@ def _csv(path: pathlib.Path, names: list[str]) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _opened(path: pathlib.Path, names: list[str] | None, *, threads: bool = True) -> Iterator[Any]:
-    opener = openers.opener(path)
+    opener = compression.opener(path)
     # Only an empty cell is nothing: NA may be a country, and what null means in numbers is decided with the numbers.
     with (
         opener() as stream,
         pyarrow.csv.open_csv(
             stream,
             read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=threads),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=openers.delimiter(opener), newlines_in_values=True),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=compression.delimiter(opener), newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types={name: pyarrow.string() for name in names or ()},
                 include_columns=names,
@@ -198,10 +197,10 @@ def _even(batches: Iterator[Any], rows: int) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _complaining(path: pathlib.Path) -> Iterator[None]:
-    """Turn what is said of a broken file into a message with the row, or with the bytes that are no text."""
+    """Turn what is raised for a broken file into a message with the row, or with the bytes that are no text."""
     try:
         yield
-    except openers.FAILURES as error:
+    except compression.FAILURES as error:
         kind = "parquet" if _is_parquet(path) else "csv"
         if isinstance(error, pyarrow.ArrowInvalid) and kind == "csv":
             # A mark that is not closed names the row where it stands, not one where cells come out wrong.
@@ -218,14 +217,14 @@ def _with_row(path: pathlib.Path, error: Exception) -> str:
     if "UTF8" in reason or isinstance(error, UnicodeError):
         # Of another encoding than UTF-8 the reason already names the bytes.
         with contextlib.suppress(UnicodeError):
-            delimited.check_encoding(openers.opener(path), encoding=delimited.UTF8, where=str(path))
+            delimited.check_encoding(compression.opener(path), encoding=delimited.UTF8, where=str(path))
     if not reason.startswith("CSV parse error: Expected"):
         return reason
     try:
         with _opened(path, None, threads=False) as reader:
             for _ in reader:
                 pass
-    except openers.FAILURES as again:
+    except compression.FAILURES as again:
         found = re.search(r"Row #(\d+): (.*)", str(again), re.DOTALL)
         return f"row {int(found[1]) - 1}: {found[2]}" if found else reason
     return reason

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from apps.fraud_detection.readers import columns, formats, tables
+from apps.fraud_detection.readers import formats
 from shared import errors
+from shared.sources import columns, tables
 
 _KEY = "TransactionID"
 _NOTE = "identities"
@@ -33,7 +34,7 @@ class Join:
 
     Attributes:
         extra: Columns that only the identities have.
-        said: After a whole reading, how many rows met.
+        notes: After a whole reading, how many rows met.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Join:
             raise errors.InputError(f"{identity}: expected a column {_KEY}. Received: {formats.shown(own)}")
         self._identity_key = keys[0]
         self.extra = tuple(name for name in own if name not in (*columns, self._identity_key))
-        self.said: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
 
     def chunks(self, wanted: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
         """Yield the transactions in pieces, with the wanted columns.
@@ -75,7 +76,7 @@ class Join:
             found = details[asked].reindex(place).reset_index(drop=True)
             matched, count = matched + int((place >= 0).sum()), count + len(frame)
             yield pd.concat([frame, found], axis=1)[list(wanted)]
-        self._say(matched, len(details), count)
+        self._note(matched, len(details), count)
 
     def _known(self, keys: "pd.Series[Any]") -> "pd.Index[Any]":
         """Return the ids of the identities as text, however they are written."""
@@ -89,13 +90,13 @@ class Join:
             )
         return found
 
-    def _say(self, matched: int, identities: int, count: int) -> None:
+    def _note(self, matched: int, identities: int, count: int) -> None:
         if identities and count and not matched:
             raise errors.InputError(
                 f"{self._identity}: expected identities of transactions in {self._path.name}. Received: "
                 f"{identities:,} rows, none of whose {self._identity_key} is one of its {count:,}"
             )
-        self.said[_NOTE] = (
+        self.notes[_NOTE] = (
             f"{self._identity.name}: {matched:,} of {identities:,} identities belong to a transaction; "
             f"{count - matched:,} of {count:,} transactions have none"
         )

@@ -1,10 +1,9 @@
-"""Columns of numbers, amounts, weights and labels, and how people write them. A column has one convention, all through.
+"""Columns of numbers, amounts and weights, and how people write them. A column has one convention, all through.
 
 A convention is written as ``point`` (thousands separators), ``comma`` (decimal commas) or ``""`` (plainly), with the
 sign of the currency that cells bear behind a space: ``"comma €"``.
 """
 
-import re
 import typing
 from collections.abc import Iterable
 from typing import Any
@@ -14,17 +13,12 @@ import pandas as pd
 import pyarrow
 import pyarrow.compute as pc
 
-from apps.fraud_detection import transactions
-from apps.fraud_detection.readers import columns
-from shared.sources import cells
+from shared.sources import cells, columns
 
-FRAUD_WORDS = ("1", "true", "t", "yes", "y", "fraud", "fraudulent")
-GENUINE_WORDS = ("0", "false", "f", "no", "n", "genuine", "legit", "legitimate")
 PLAIN = ""
 
 _LARGEST_AMOUNT = 1e11
 _KINDS = (pyarrow.types.is_integer, pyarrow.types.is_floating, pyarrow.types.is_decimal, pyarrow.types.is_boolean)
-_NO_LABEL = -2
 _FEWEST_THOUSANDS = 20
 # The cells of a convention that can be read at once; what they leave is read cell by cell.
 _SIMPLE = {
@@ -90,48 +84,12 @@ def weights(column: "pd.Series[Any]", place: columns.Place, *, written: str = PL
     return found
 
 
-def labels(column: "pd.Series[Any]", place: columns.Place) -> columns.Ints:
-    """Return (n,) int64: 1 fraud, 0 genuine, ``UNKNOWN`` where the cell is empty.
-
-    Raises:
-        columns.UnreadableError: A cell holds neither.
-    """
-    encoded = columns.arrow(column).dictionary_encode()
-    words = encoded.dictionary.to_pylist()
-    meaning = np.array([*(label(word) for word in words), transactions.UNKNOWN], np.int64)
-    where = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
-    found: columns.Ints = meaning[where]
-    bad = found == _NO_LABEL
-    if bad.any():
-        row = int(bad.argmax())
-        expected = f"a label (fraud: {', '.join(FRAUD_WORDS)}; genuine: {', '.join(GENUINE_WORDS)}; or empty)"
-        place.refuse(row, expected, words[where[row]])
-    given = {_word(word) for word in words}
-    if "f" in given and given & {"n", "g", "l", "no"}:
-        # Beside t, f is false; beside n or g it is a fraud as likely.
-        row = int(np.argmax([word is not None and _word(word) == "f" for word in [*words, None]]))
-        place.refuse(int((where == row).argmax()), "a label that is told (t and f, or fraud and genuine)", words[row])
-    return found
-
-
-def is_label(word: Any) -> bool:
-    """Tell whether a cell says fraud or genuine, or nothing."""
-    return label(word) != _NO_LABEL
-
-
-def label(word: Any) -> int:
-    """Return 1, 0, ``UNKNOWN`` for an empty cell, or another number for what is no label."""
-    if word is None or word != word or cells.is_nothing(_word(word)):
-        return transactions.UNKNOWN
-    return 1 if _word(word) in FRAUD_WORDS else 0 if _word(word) in GENUINE_WORDS else _NO_LABEL
-
-
-def settle(parts: Iterable["pd.Series[Any]"], *, decimal: cells.Decimal) -> str:
+def find_convention(parts: Iterable["pd.Series[Any]"], *, decimal: cells.Decimal) -> str:
     """Return the convention of a column, from all of its rows.
 
     Args:
         parts: The column, piece after piece.
-        decimal: What the user says of it.
+        decimal: The mark that the user states.
     """
     shapes: dict[str, int] = {}
     for part in parts:
@@ -172,7 +130,7 @@ def refuse_thousands(column: "pd.Series[Any]", place: columns.Place) -> None:
     others = len(texts) - texts.null_count - pc.sum(grouped).as_py() - pc.sum(small).as_py()
     if pc.sum(grouped).as_py() >= _FEWEST_THOUSANDS and pc.any(small).as_py() and not others:
         row = int(np.asarray(grouped).argmax())
-        place.refuse(row, "an amount whose point is told (--decimal point or comma)", values[row].as_py())
+        place.refuse(row, "an amount whose point is stated (--decimal point or comma)", values[row].as_py())
 
 
 def readable_share(column: "pd.Series[Any]", *, written: str = PLAIN) -> float:
@@ -198,7 +156,7 @@ def readable_share(column: "pd.Series[Any]", *, written: str = PLAIN) -> float:
 
 
 def looks_numeric(column: "pd.Series[Any]") -> bool:
-    """Tell whether most filled cells of a text hold digits and no letters but those of a currency."""
+    """Return whether most filled cells of a text hold digits and no letters but those of a currency."""
     values = columns.arrow(column)
     if not columns.is_text(values):
         return False
@@ -209,7 +167,7 @@ def looks_numeric(column: "pd.Series[Any]") -> bool:
 
 
 def has_words(column: "pd.Series[Any]") -> bool:
-    """Tell whether any cell of a text that is no number has a letter or a digit: a question mark has none."""
+    """Return whether any cell of a text that is no number has a letter or a digit: a question mark has none."""
     found = pd.Series(list(columns.counts(columns.with_nothing(columns.arrow(column)))), dtype=object)
     words = found[pd.to_numeric(found, errors="coerce").isna()]
     return bool(words.str.contains(r"\w", regex=True).any())
@@ -258,8 +216,8 @@ def _simple(bare: Any, decimal: str, currency: str) -> columns.Floats:
 
 
 def _words(decimal: str, currency: str) -> str:
-    said = "with a decimal comma" if decimal == "comma" else "with thousands separators or none"
-    return f"{said}{f' in {currency}' if currency else ''}, as the others"
+    words = "with a decimal comma" if decimal == "comma" else "with thousands separators or none"
+    return f"{words}{f' in {currency}' if currency else ''}, as the others"
 
 
 def _bare(values: Any, written: str) -> Any:
@@ -269,7 +227,3 @@ def _bare(values: Any, written: str) -> Any:
     if not currency:
         return found
     return pc.utf8_trim_whitespace(pc.replace_substring(found, currency, "", max_replacements=1))
-
-
-def _word(value: Any) -> str:
-    return re.sub(r"\.0$", "", str(value).strip(" '\"").casefold())

@@ -35,7 +35,7 @@ def opener(path: pathlib.Path) -> delimited.Opener:
         encoding = delimited.encoding_of(stream.read(512))
     if encoding == delimited.UTF8:
         return unpacked
-    return lambda: io.BufferedReader(_Recoded(unpacked(), encoding), _HEAD_BYTES)
+    return lambda: _buffered(pyarrow.transcoding_input_stream(pyarrow.PythonFile(unpacked(), "r"), encoding, "utf-8"))
 
 
 def delimiter(open_table: delimited.Opener) -> str:
@@ -51,11 +51,15 @@ def _unpacked(path: pathlib.Path) -> BinaryIO:
         ".gz": gzip.GzipFile,
         ".bz2": bz2.BZ2File,
         ".xz": lzma.LZMAFile,
-        ".zst": _Unzipped,
+        ".zst": functools.partial(pyarrow.input_stream, compression="zstd"),
     }
     if suffix in packed:
-        return io.BufferedReader(packed[suffix](path), _HEAD_BYTES)
+        return _buffered(packed[suffix](path))
     return _member(path) if suffix == ".zip" else path.open("rb")
+
+
+def _buffered(stream: typing.Any) -> BinaryIO:
+    return io.BufferedReader(stream, _HEAD_BYTES)
 
 
 def _member(path: pathlib.Path) -> BinaryIO:
@@ -68,58 +72,3 @@ def _member(path: pathlib.Path) -> BinaryIO:
                 f"{', '.join(names[:5]) or 'nothing'}{' ...' if len(names) > 5 else ''}"
             )
         return typing.cast(BinaryIO, archive.open(names[0]))
-
-
-class _Raw(io.RawIOBase):
-    """A stream of bytes that come in pieces of any size."""
-
-    def __init__(self) -> None:
-        self._held = b""
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
-        """Fill a buffer as far as the piece at hand goes."""
-        size = len(buffer)
-        if not self._held:
-            self._held = self._more(size)
-        piece, self._held = self._held[:size], self._held[size:]
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def _more(self, size: int) -> bytes:
-        raise NotImplementedError
-
-
-class _Unzipped(_Raw):
-    """A file packed by Zstandard, which Python itself does not read."""
-
-    def __init__(self, path: pathlib.Path) -> None:
-        super().__init__()
-        self._stream = pyarrow.input_stream(str(path), compression="zstd")
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
-        super().close()
-
-    def _more(self, size: int) -> bytes:
-        return bytes(self._stream.read(size))
-
-
-class _Recoded(_Raw):
-    """Text of another encoding in UTF-8."""
-
-    def __init__(self, stream: BinaryIO, encoding: str) -> None:
-        super().__init__()
-        self._text = io.TextIOWrapper(stream, encoding=encoding, newline="")
-
-    def close(self) -> None:
-        """Close the file."""
-        self._text.close()
-        super().close()
-
-    def _more(self, size: int) -> bytes:
-        return self._text.read(size).encode()

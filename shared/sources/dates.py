@@ -110,8 +110,8 @@ def _instants(
     # The 30th of February is in March.
     good &= days.astype("datetime64[D]").astype("datetime64[M]") == first
     without = np.isnan(parts["hour"])
-    of_day, told = _time_of_day(parts)
-    return days * _DAY + np.where(without, 0, of_day), good & (without | told)
+    of_day, valid = _time_of_day(parts)
+    return days * _DAY + np.where(without, 0, of_day), good & (without | valid)
 
 
 def _time_of_day(parts: dict[str, npt.NDArray[np.float64]]) -> tuple[Ints, Flags]:

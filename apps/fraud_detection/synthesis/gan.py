@@ -5,22 +5,19 @@ networks; names (categorical columns) are not drawn. Trained on training rows on
 """
 
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import anomaly, config, layers, model
-from apps.fraud_detection.quantiles import Quantiles
+from apps.fraud_detection import config, jobs, layers, model
+from apps.fraud_detection.synthesis.quantiles import Quantiles
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import files
 from shared.models import gan, heads
 from shared.training import datasets
 from shared.training import gan as gan_training
-
-if TYPE_CHECKING:
-    from apps.fraud_detection.train import Job
 
 UNITS = (128, 128)
 # The networks see both kinds about equally often; rows beyond this many teach little more.
@@ -28,7 +25,7 @@ MOST_GENUINE = 12_000
 GENUINE, FRAUD = range(len(CLASS_NAMES))
 
 
-def fit_classifier(name: str, job: "Job") -> keras.Model:
+def fit_classifier(name: str, job: jobs.Job) -> keras.Model:
     """Train the GAN, keep its generator in the run folder, and return the critic as a classifier.
 
     Samples that the critic finds unlike genuine ones are anomalies: the discriminator half of the score of Schlegl et
@@ -51,7 +48,7 @@ def fit_classifier(name: str, job: "Job") -> keras.Model:
         outputs=job.outputs(name),
     )
     save(generator, quantiles, generator_folder(job.folder, job.prefix))
-    slope, offset = anomaly.fit_score(classifier(critic, quantiles, job, slope=1.0, offset=0.0), job)
+    slope, offset = jobs.fit_score(classifier(critic, quantiles, job, slope=1.0, offset=0.0), job)
     return classifier(critic, quantiles, job, slope=slope, offset=offset)
 
 
@@ -110,7 +107,7 @@ def _correlation(places: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return np.asarray(scaled.T @ scaled / len(places), np.float64)
 
 
-def classifier(critic: keras.Model, quantiles: Quantiles, job: "Job", *, slope: float, offset: float) -> keras.Model:
+def classifier(critic: keras.Model, quantiles: Quantiles, job: jobs.Job, *, slope: float, offset: float) -> keras.Model:
     """Return ``numbers`` (batch, columns) -> logits (batch, 2): how little the critic takes a row for a genuine one."""
     tensors = model.keras_inputs(job.inputs, ("numbers",))
     places = layers.Places(quantiles.to_json(), name="places")(tensors["numbers"])

@@ -23,7 +23,7 @@ _CUT_ID = r"^\d([.,]\d+)?[eE]\+\d+$"
 
 
 class UnreadableError(errors.InputError):
-    """A cell does not say what its column's role needs."""
+    """A cell does not hold what its column's role needs."""
 
     def __init__(self, message: str, column: str) -> None:
         super().__init__(message)
@@ -117,7 +117,7 @@ def as_text(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def is_text(values: Any) -> bool:
-    """Tell whether an Arrow array holds text."""
+    """Return whether an Arrow array holds text."""
     return bool(
         pyarrow.types.is_string(values.type)
         or pyarrow.types.is_large_string(values.type)
@@ -126,12 +126,12 @@ def is_text(values: Any) -> bool:
 
 
 def is_bool(values: Any) -> bool:
-    """Tell whether an Arrow array holds truth values."""
+    """Return whether an Arrow array holds truth values."""
     return bool(pyarrow.types.is_boolean(values.type))
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value, or a text, is a number."""
+    """Return whether a value, or a text, is a number."""
     try:
         float(value)
     except (TypeError, ValueError):
@@ -146,7 +146,7 @@ def first(values: Any) -> Any:
 
 
 def with_nothing(values: Any) -> Any:
-    """Return Arrow text without spaces around it, null where a word says that there is nothing: NA, null, ...
+    """Return Arrow text without spaces around it, null where a word means that there is nothing: NA, null, ...
 
     For columns of numbers, times and labels only: in one of names, NA is a name.
     """
@@ -177,7 +177,7 @@ def _is_bytes(kind: Any) -> bool:
 
 
 def _as_text(content: bytes | None) -> str | None:
-    """Return what bytes say; the same bytes say the same, whatever else stands in the column."""
+    """Return bytes as text; the same bytes give the same text, whatever else stands in the column."""
     if content is None:
         return None
     try:
