@@ -72,7 +72,7 @@ def queue(
     history = inputs.compute_history(recent, scorer.inputs.schema)
     scores = scorer.scores(inputs.arrays(scorer.inputs, recent, history, rows))
     value = scores * recent.amount[rows] if rank_by == "expected_loss" else scores
-    chosen = np.argsort(-value, kind="stable")[: budget or scorer.verdict.alerts_per_day]
+    chosen = np.argsort(-value, kind="stable")[: budget or scorer.decision_rule.alerts_per_day]
     arrays = inputs.arrays(scorer.inputs, recent, history, rows[chosen])
     return Queue(
         day=folds.day_name(int(recent.days[rows[0]]), calendar=recent.calendar),
@@ -112,7 +112,7 @@ def _table(
         columns[names.amount] = found.amount[rows]
     columns |= {column: found.entities[role][rows] for role, column in names.entities.items()}
     columns["score"] = scores
-    columns["alerted"] = scores >= scorer.verdict.threshold
+    columns["alerted"] = scores >= scorer.decision_rule.threshold
     columns["expected_loss"] = np.round(scores * found.amount[rows], 2)
     for number in range(wording.REASONS):
         columns[f"reason_{number + 1}"] = [each[number] if number < len(each) else "" for each in said]

@@ -19,7 +19,7 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
         details={
             "networks": ", ".join(model.networks(settings, found)),
             "parameters": f"{run.newest.model.count_params():,}",
-            "reads": ", ".join((*found.numbers, *found.vocabularies)),
+            "reads": ", ".join((*found.shown, *found.vocabularies)),
             "label delay": f"{found.schema.label_delay_days:g} days",
             "licence": "Apache-2.0",
             "git commit": environment.get("git_commit") or "unknown",

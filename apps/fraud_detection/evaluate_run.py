@@ -223,7 +223,7 @@ def _rows(run: loaded_run.Run, own: data.Prepared, part: Part) -> metrics.Rows:
     numbers = joined(lambda part: inputs.numbers(run.inputs, part.transactions, part.history, part.rows))
     reference = own.folds[-1].validation
     arrays = inputs.arrays(run.inputs, own.transactions, own.history, reference)
-    names = run.inputs.numbers
+    names = run.inputs.shown
     return metrics.Rows(
         ids=joined(lambda part: part.transactions.ids[part.rows]),
         folds=joined(lambda part: np.full(len(part.rows), part.fold if len(parts) > 1 else 0, np.int64)),
@@ -243,9 +243,10 @@ def _rows(run: loaded_run.Run, own: data.Prepared, part: Part) -> metrics.Rows:
 
 
 def _predictions(run: loaded_run.Run, part: Part, scores: list[FoldScores]) -> evaluate.Predictions:
-    rule = run.newest.verdict
+    rule = run.newest.decision_rule
     thresholds = [
-        np.full(len(fold.rows), run.folds[min(fold.fold, len(run.folds) - 1)].verdict.threshold) for fold in part.folds
+        np.full(len(fold.rows), run.folds[min(fold.fold, len(run.folds) - 1)].decision_rule.threshold)
+        for fold in part.folds
     ]
     copied = [each.memorisation for each in scores if each.memorisation]
     return evaluate.Predictions(

@@ -93,8 +93,8 @@ def explain(run: loaded_run.Run, found: Transactions, row: int) -> Explanation:
     return Explanation(
         identity=str(found.ids[row]),
         score=float(score[0]),
-        decision=str(scorer.verdict.decisions(score)[0]),
-        threshold=scorer.verdict.threshold,
+        decision=str(scorer.decision_rule.decisions(score)[0]),
+        threshold=scorer.decision_rule.threshold,
         names=why.names,
         contributions=why.contributions[0],
         said=why.said(scorer.inputs, arrays["numbers"])[0],

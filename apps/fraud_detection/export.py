@@ -54,7 +54,7 @@ def export_run(
         repository=repository,
         name=NAME,
         extras={
-            "decision.json": {**scorer.verdict.to_json(), "reasons": list(reasons.names(scorer.inputs))},
+            "decision.json": {**scorer.decision_rule.to_json(), "reasons": list(reasons.names(scorer.inputs))},
             "inputs.json": scorer.inputs.to_json(),
             "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), raw[0])),
             display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
@@ -100,8 +100,8 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
     what drift is judged on; ``preprocess`` and ``answer`` are what comes before and after the network in ``score``, for
     engines that run only that.
     """
-    threshold = np.float64(scorer.verdict.threshold)
-    names = tf.constant(scorer.verdict.class_names)
+    threshold = np.float64(scorer.decision_rule.threshold)
+    names = tf.constant(scorer.decision_rule.class_names)
 
     def preprocess(raw: Mapping[str, Any]) -> dict[str, Any]:
         arrays = reader(raw)
@@ -126,7 +126,7 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
     return {
         "serving_default": export.Endpoint(function=explain, inputs=specs),
         "score": fast,
-        "classify": export.classifying(fast, scorer.verdict.class_names),
+        "classify": export.classifying(fast, scorer.decision_rule.class_names),
         "drift": export.Endpoint(function=columns, inputs=specs),
         "preprocess": export.Endpoint(function=preprocess, inputs=specs),
         "answer": export.Endpoint(
@@ -138,7 +138,7 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
 
 def show(run: loaded_run.Run) -> display.Display:
     """Return what a page says of the model."""
-    verdict = run.newest.verdict
+    verdict = run.newest.decision_rule
     return display.Display(
         title="Fraud in card transactions",
         input="columns",
@@ -160,7 +160,9 @@ def golden(
     """
     columns, arrays = raw
     scores = scorer.scores(arrays)
-    complete = np.isfinite(arrays["numbers"]).all(axis=1) & (np.abs(scores - scorer.verdict.threshold) > CLEARANCE / 10)
+    complete = np.isfinite(arrays["numbers"]).all(axis=1) & (
+        np.abs(scores - scorer.decision_rule.threshold) > CLEARANCE / 10
+    )
     order = np.argsort(np.where(complete, -scores, np.inf), kind="stable")[: int(complete.sum())]
     some = np.random.default_rng(seed).permutation(order[GOLDEN_ROWS // 2 :])
     chosen = np.concatenate([order[: GOLDEN_ROWS // 2], some])[: 2 * GOLDEN_ROWS]
@@ -169,7 +171,7 @@ def golden(
     rows = np.resize(np.flatnonzero(_clear(found)), GOLDEN_ROWS)
     outputs = {
         "score": scores[chosen][rows],
-        "decision": scorer.verdict.decisions(scores[chosen][rows]),
+        "decision": scorer.decision_rule.decisions(scores[chosen][rows]),
         "reasons": found.indices[rows],
     }
     return export.Golden(inputs={name: values[chosen][rows] for name, values in columns.items()}, outputs=outputs)

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import config, graph, inputs, prepare, stream, verdict
+from apps.fraud_detection import config, graph, inputs, prepare, stream
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions
 from shared import batch, cli, files, progress
@@ -102,7 +103,7 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, inputs.Inputs, dict[st
 
 def with_scorer(scorer: Any) -> Answer:
     """Return how a run's own model answers."""
-    decide: verdict.Verdict = scorer.verdict
+    decide: decision_rule.DecisionRule = scorer.decision_rule
 
     def answer(block: stream.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         scores = scorer.scores(inputs.arrays(scorer.inputs, block.transactions, block.history, rows))

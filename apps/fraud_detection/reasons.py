@@ -115,10 +115,10 @@ def passing_amount(
         return None
     single = {name: values[row : row + 1] for name, values in arrays.items()}
     own = float(single["numbers"][0, found.numbers.index(inputs.AMOUNT)])
-    if own <= 0 or scorer.scores(single)[0] < scorer.verdict.threshold:
+    if own <= 0 or scorer.scores(single)[0] < scorer.decision_rule.threshold:
         return None
     amounts = own * np.linspace(1, 0, points + 1)[1:-1]
     copies = {name: np.repeat(values, len(amounts), axis=0) for name, values in single.items()}
     copies["numbers"] = wording.with_amount(found, single["numbers"][0], amounts)
-    passing = amounts[scorer.scores(copies) < scorer.verdict.threshold]
+    passing = amounts[scorer.scores(copies) < scorer.decision_rule.threshold]
     return float(np.floor(100 * passing[0]) / 100) if len(passing) else None

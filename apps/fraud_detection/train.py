@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import anomaly, config, data, distillation, features, inputs, model, verdict
+from apps.fraud_detection import anomaly, config, data, distillation, features, inputs, model
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.folds import Fold
 from apps.fraud_detection.transactions import digest
@@ -108,7 +109,7 @@ def prepare_job(
     }
     labels = {part: prepared.transactions.labels[fold.rows(part)] for part in ("train", "validation")}
     return Job(
-        inputs=inputs.with_typical(learnt, arrays["train"]["numbers"], labels["train"]),
+        inputs=inputs.with_typical(learnt, arrays["train"], labels["train"]),
         arrays=arrays,
         labels=labels,
         settings=settings,
@@ -129,7 +130,7 @@ def train_fold(job: Job, prepared: data.Prepared, fold: Fold) -> loaded_run.Scor
     slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], job.labels["validation"], weight=weights)
     whole = model.calibrated(averaged, slope=slope, offset=offset)
     instants = prepared.transactions.time[fold.validation]
-    validation = verdict.Validation(
+    validation = decision_rule.Validation(
         scores=loaded_run.probabilities(loaded_run.predict(whole, job.arrays["validation"])),
         labels=job.labels["validation"],
         amounts=prepared.transactions.amount[fold.validation],
@@ -137,7 +138,7 @@ def train_fold(job: Job, prepared: data.Prepared, fold: Fold) -> loaded_run.Scor
         days=covered_days(instants),
         sha256=digest(prepared.transactions.content_hashes()[fold.validation]),
     )
-    return loaded_run.Scorer(model=whole, inputs=job.inputs, verdict=verdict.fit(validation, job.settings))
+    return loaded_run.Scorer(model=whole, inputs=job.inputs, decision_rule=decision_rule.fit(validation, job.settings))
 
 
 def fit_voices(
@@ -246,6 +247,6 @@ def summary(folder: files.RunFolder, job: Job, scorer: loaded_run.Scorer) -> dic
             "auroc": classification.auroc(labels, scores),
             "n": len(labels),
         },
-        "threshold": scorer.verdict.threshold,
+        "threshold": scorer.decision_rule.threshold,
         "next": f"fraud-detection evaluate --run-dir {folder.path}",
     }

@@ -16,7 +16,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, model, prepare, train, verdict
+from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, model, prepare, train
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
 from shared import errors, files
@@ -147,7 +148,7 @@ def go_on(
     weights = found.weights[windows.calibration]
     slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], labels["calibration"], weight=weights)
     whole = model.calibrated(averaged, slope=slope, offset=offset)
-    rows = verdict.Validation(
+    rows = decision_rule.Validation(
         scores=loaded_run.probabilities(loaded_run.predict(whole, arrays["calibration"])),
         labels=labels["calibration"],
         amounts=found.amount[windows.calibration],
@@ -155,7 +156,7 @@ def go_on(
         days=train.covered_days(found.time[windows.calibration]),
         sha256=digest(found.content_hashes()[windows.calibration]),
     )
-    return loaded_run.Scorer(model=whole, inputs=run.inputs, verdict=verdict.fit(rows, run.settings))
+    return loaded_run.Scorer(model=whole, inputs=run.inputs, decision_rule=decision_rule.fit(rows, run.settings))
 
 
 def _further(

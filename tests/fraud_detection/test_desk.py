@@ -119,7 +119,7 @@ def test_the_passing_amount_passes_and_its_neighbour_does_not(run: Any, own: dat
         assert 0 < amount < arrays["numbers"][row, place]
         single = {name: values[row : row + 1] for name, values in arrays.items()}
         changed = {**single, "numbers": wording.with_amount(run.inputs, single["numbers"][0], np.array([amount]))}
-        assert run.newest.scores(changed)[0] < run.newest.verdict.threshold + 1e-3
+        assert run.newest.scores(changed)[0] < run.newest.decision_rule.threshold + 1e-3
     assert checked
 
 

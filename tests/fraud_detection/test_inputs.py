@@ -78,7 +78,8 @@ def test_rare_and_unseen_names_share_an_id(booked: Transactions) -> None:
 def test_inputs_survive_their_file(booked: Transactions, found: inputs.Inputs, history: dict[str, np.ndarray]) -> None:
     numbers = inputs.numbers(found, booked, history, slice(None))
     numbers[:, 3] = np.nan
-    learnt = inputs.with_typical(found, numbers, booked.labels)
+    arrays = {**inputs.arrays(found, booked, history, slice(None)), "numbers": numbers}
+    learnt = inputs.with_typical(found, arrays, booked.labels)
     again = inputs.Inputs.from_json(json.loads(json.dumps(learnt.to_json())))
     assert np.isnan(again.typical[3])
     assert dataclasses.replace(again, typical=()) == dataclasses.replace(learnt, typical=())

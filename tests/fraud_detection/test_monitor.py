@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from apps.fraud_detection import export, graph, inputs, monitor, verdict
+from apps.fraud_detection import decision as decision_rule
+from apps.fraud_detection import export, graph, inputs, monitor
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import Transactions
 from shared.bundle import export as exporting
@@ -21,7 +22,7 @@ def scorer(booked: Transactions) -> loaded_run.Scorer:
     keras.utils.set_random_seed(0)
     numbers = keras.Input((len(found.numbers),), name="numbers")
     logits = keras.layers.Dense(2, name="logits")(keras.layers.Rescaling(1e-3)(numbers))
-    decide = verdict.Verdict(
+    decide = decision_rule.DecisionRule(
         threshold=0.5, rule="given", alerts_per_day=1, investigation_cost=1.0, recovered_share=1.0, fitted_on={}
     )
     return loaded_run.Scorer(model=keras.Model(numbers, logits), inputs=found, verdict=decide)
