@@ -20,7 +20,7 @@ from shared.serving import display
 
 NAME = "fraud_detection"
 GOLDEN_ROWS = 256
-# Rows whose answer hangs on the last bits tell nothing about parity.
+# Rows whose outputs depend on the last bits tell nothing about parity.
 CLEARANCE = 1e-3
 
 
@@ -115,7 +115,7 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
         return {"score": found, "decision": tf.gather(names, tf.cast(found >= threshold, tf.int32))}
 
     def columns(raw: Mapping[str, Any]) -> dict[str, Any]:
-        return monitor.columns(scorer.inputs, reader(raw)["numbers"], score(raw)["score"])
+        return monitor.columns(scorer.inputs, reader(raw), reader.known_names(raw), score(raw)["score"])
 
     def explain(raw: Mapping[str, Any]) -> dict[str, Any]:
         found = reasons.contributions(scorer.model, scorer.inputs, reader(raw))
@@ -138,13 +138,13 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
 
 def show(run: loaded_run.Run) -> display.Display:
     """Return what a page says of the model."""
-    verdict = run.newest.decision_rule
+    rule = run.newest.decision_rule
     return display.Display(
         title="Fraud in card transactions",
         input="columns",
-        threshold=verdict.threshold,
-        threshold_rule=verdict.rule,
-        class_names=verdict.class_names,
+        threshold=rule.threshold,
+        threshold_rule=rule.rule,
+        class_names=rule.class_names,
         reason_names=reasons.names(run.inputs),
         not_for="Not for refusing a payment or blocking a person without a human decision.",
         synthetic=run.settings.data == (formats.SIMULATOR,),

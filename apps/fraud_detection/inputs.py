@@ -192,6 +192,27 @@ def _typical_sequence(sequences: Floats) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(step.tolist()) for step in found)
 
 
+def typical_arrays(found: Inputs) -> dict[str, npt.NDArray[Any]]:
+    """Return what the networks read of the typical genuine transaction: array name -> (...), without a batch."""
+    ids = [
+        words.index(name) + 1 if (name := found.typical_categories.get(column, "")) in words else 0
+        for column, words in found.vocabularies.items()
+    ]
+    sequence = np.zeros((found.sequence_length, len(CHANNELS)), np.float32)
+    if found.typical_sequence:
+        sequence[:] = found.typical_sequence
+    else:
+        # Earlier runs kept none: the transaction alone, of the typical amount and at the typical hour.
+        place = {name: value for name, value in zip(found.numbers, found.typical, strict=True) if np.isfinite(value)}
+        amount, hour = place.get(AMOUNT, 0.0), place.get(HOUR, 12.0)
+        sequence[:1] = [np.log1p(max(amount, 0.0)) / 5, 0.0, hour / 24, 0.0, 1.0, 1.0]
+    return {
+        "numbers": np.asarray(found.typical, np.float32),
+        "categories": np.asarray(ids, np.int32),
+        "sequence": sequence,
+    }
+
+
 def history_names(found: schema.Schema) -> tuple[str, ...]:
     """Return the features of the schema's entities. A payer with known frauds is blocked: his risk is no feature."""
     blocked = {f"{found.payer}_{what}" for what in ("judged_30d", *(f"risk_{days}d" for days in features.WINDOW_DAYS))}

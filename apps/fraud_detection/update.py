@@ -1,6 +1,6 @@
 """Go on learning from new labels, and keep the new model only where it is better: champion against challenger.
 
-The newest labelled days are the judge. The challenger starts from the champion's weights and learns from the labelled
+The newest labelled days compare the two. The challenger starts from the champion's weights and learns from the labelled
 days before them, a label delay apart; the last of those days are for its early stopping and calibration.
 """
 
@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, model, prepare, train
+from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, learned, model, prepare, train
 from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
@@ -64,7 +64,7 @@ def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[s
     found = prepare.load_source(settings, trained_on=run.inputs.schema, labelled=False)
     data.tell(found)
     found, verdicts = feedback.apply(run.folder.path, found)
-    windows = cut(found, run.settings)
+    windows = cut(found, run.settings, seen=learned.among(run.folder.path, found))
     history = inputs.compute_history(found, run.inputs.schema)
     arrays = {
         name: inputs.arrays(run.inputs, found, history, rows) for name, rows in dataclasses.asdict(windows).items()
@@ -84,12 +84,18 @@ def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[s
     files.write_json(run.folder.path / "update.json", result)
     loaded_run.save(challenger, folder)
     if better:
+        learned.add(run.folder.path, found.row_hashes()[np.concatenate([windows.train, windows.calibration])])
         promote(run, folder)
     return {**result, "exit_code": 0 if better else errors.GateError.exit_code}
 
 
-def cut(found: Transactions, settings: config.Config) -> Windows:
+def cut(found: Transactions, settings: config.Config, *, seen: npt.NDArray[np.bool_] | None = None) -> Windows:
     """Cut the labelled rows: the newest ``test_days`` judge, ``train_days`` a label delay before them are learnt from.
+
+    Args:
+        found: The transactions.
+        settings: Of the run.
+        seen: (n,) those that the champion has learned from in an update; none of them judges.
 
     Raises:
         errors.InputError: A window lacks frauds or genuine transactions.
@@ -108,7 +114,8 @@ def cut(found: Transactions, settings: config.Config) -> Windows:
         share = round(learnt.sum() * (1 - CALIBRATION_SHARE))
         rows = known[learnt]
         parts = [rows[:share], rows[share:], known[judged]]
-    windows = Windows(train=parts[0], calibration=parts[1], judge=parts[2])
+    fresh = parts[2] if seen is None else parts[2][~seen[parts[2]]]
+    windows = Windows(train=parts[0], calibration=parts[1], judge=fresh)
     for name, rows in dataclasses.asdict(windows).items():
         frauds = int((found.labels[rows] == 1).sum())
         if frauds in (0, len(rows)):
@@ -211,10 +218,13 @@ def compare(
 
 
 def promote(run: loaded_run.Run, challenger: pathlib.Path) -> None:
-    """Put the challenger in the champion's place; the champion is kept in ``champions/<number>``."""
-    champions = run.folder.path / "champions"
+    """Put the challenger in the champion's place; the champion and its figures are kept in ``champions/<number>``."""
+    champions = run.folder.path / learned.CHAMPIONS
     number = 1 + max((int(each.name) for each in champions.glob("*/")), default=0)
     loaded_run.save(run.newest, champions / str(number))
+    if run.folder.evaluation.is_dir():
+        # No figure of a model stands beside the weights of another.
+        run.folder.evaluation.replace(champions / str(number) / run.folder.evaluation.name)
     for name in ("model.keras", inputs.FILE, "decision.json"):
         with files.atomic(run.folder.path / name) as temporary:
             shutil.copyfile(challenger / name, temporary)
