@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import card, data, graph, inputs, model, monitor, reasons, wording
+from apps.fraud_detection import card, data, graph, inputs, model, monitor, reasons, tensor_names, wording
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import formats
 from apps.fraud_detection.transactions import Transactions
@@ -60,6 +60,7 @@ def export_run(
             display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
             "model_card.md": model_card.render(card.build(run)),
         },
+        input_names=tensor_names.originals(scorer.inputs),
         core=core(run, prepared, engines) if engines else None,
     )
 

@@ -37,6 +37,7 @@ class Version:
         self.name, self.number = loaded.name, loaded.version
         self.signatures = {name: (loaded.inputs(name), loaded.outputs(name)) for name in loaded.signatures}
         self.decision = loaded.extra("decision.json")
+        self._inputs = {given: name for name, given in loaded.extra("manifest.json").get("input_names", {}).items()}
         golden = loaded.extra("golden.json")["inputs"]
         self.example = {name: values[-1] for name, values in golden.items()}
         found = engines.with_engine(loaded, options.engine)
@@ -67,6 +68,19 @@ class Version:
     def class_names(self) -> list[str]:
         """The names of the classes, in the order of the scores; none where the bundle names none."""
         return list(self.decision.get("class_names", []))
+
+    def renamed(self, given: Any) -> Any:
+        """Return rows, or columns, under the names of the inputs where they have those that the source gives them.
+
+        A name that is an input's own is left as it is.
+        """
+        if isinstance(given, list):
+            return [self.renamed(row) for row in given] if self._inputs else given
+        if not isinstance(given, dict):
+            return given
+        own = self.signatures[DEFAULT][0]
+        pairs = ((name if name in own else self._inputs.get(name, name), value) for name, value in given.items())
+        return dict(pairs)
 
     def specs(self, signature: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Return a signature's inputs and outputs.
