@@ -25,7 +25,7 @@ CLEARANCE = 1e-3
 
 
 # Rows that engines are compared on: the rarest class decides, so many.
-JUDGED_ROWS = 10_000
+COMPARED_ROWS = 10_000
 
 
 def export_run(
@@ -66,13 +66,13 @@ def export_run(
 
 
 def core(run: loaded_run.Run, prepared: data.Prepared, engines: Sequence[str]) -> engine_export.Core:
-    """Return what other engines run, and the transactions that they are calibrated and judged on."""
+    """Return what other engines run, and the transactions that they are calibrated and compared on."""
     fold, network = prepared.folds[-1], run.newest.model
     training = np.random.default_rng(run.settings.seed).permutation(fold.train)[: engine_export.CALIBRATION_ROWS]
     labels = prepared.transactions.labels
-    judged = fold.validation[labels[fold.validation] >= 0]
+    compared = fold.validation[labels[fold.validation] >= 0]
     # All frauds, and the newest of the rest.
-    judged = judged[np.argsort(labels[judged] == 1, kind="stable")][-JUDGED_ROWS:]
+    compared = compared[np.argsort(labels[compared] == 1, kind="stable")][-COMPARED_ROWS:]
 
     def columns(rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         return graph.columns(run.inputs, prepared.transactions, prepared.history, rows)
@@ -80,9 +80,9 @@ def core(run: loaded_run.Run, prepared: data.Prepared, engines: Sequence[str]) -
     return engine_export.Core(
         network=keras.Model(network.input, {"logits": network.output}, name="network"),
         names=engines,
-        validation=columns(judged),
+        validation=columns(compared),
         training=columns(training),
-        judge=lambda outputs: classification.average_precision(labels[judged], outputs["score"]),
+        judge=lambda outputs: classification.average_precision(labels[compared], outputs["score"]),
         signature="score",
     )
 
@@ -98,7 +98,7 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
     """Return the signatures.
 
     ``serving_default`` answers with reasons; ``score``, many times faster, and ``classify`` without; ``drift`` gives
-    what drift is judged on; ``preprocess`` and ``answer`` are what comes before and after the network in ``score``, for
+    the columns of drift; ``preprocess`` and ``answer`` are what comes before and after the network in ``score``, for
     engines that run only that.
     """
     threshold = np.float64(scorer.decision_rule.threshold)

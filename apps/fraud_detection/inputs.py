@@ -282,10 +282,10 @@ def weekends(time: Ints) -> npt.NDArray[np.float64]:
 
 
 def sequences(inputs: Inputs, transactions: Transactions, history: Mapping[str, Floats], rows: Ints | slice) -> Floats:
-    """Return the payer's last transactions, oldest first, the one to judge last: (n, length, channels) float32.
+    """Return the payer's last transactions, oldest first, the newest last: (n, length, channels) float32.
 
-    Channels: the logarithm of the amount, the logarithm of the hours before the transaction judged, the hour of its
-    day, the risk of the payee at its instant, whether its payee is the one of the transaction judged, and 1. Rows with
+    Channels: the logarithm of the amount, the logarithm of the hours before the newest, the hour of its
+    day, the risk of the payee at its instant, whether its payee is that of the newest, and 1. Rows with
     fewer transactions end in zeros.
     """
     places = previous(transactions, inputs, rows)
@@ -316,9 +316,9 @@ def channels(
     Args:
         amount: (...) in the currency.
         time: (...) their instants in microseconds.
-        now: Instant of the transaction judged; broadcast to them.
+        now: Instant of the newest; broadcast to them.
         payee_risk: (...) share of fraud at their payees in 30 days, as known at their instants.
-        same_payee: (...) whether their payee is the one of the transaction judged.
+        same_payee: (...) whether their payee is that of the newest.
     """
     before = (now - time) / features.HOUR
     found = (

@@ -1,4 +1,4 @@
-"""What drift of transactions is judged on: what the networks read, and what they say."""
+"""The columns in which drift of transactions is looked for: what the networks read, and the score."""
 
 import logging
 import pathlib
@@ -38,7 +38,7 @@ def monitor(loaded: bundle.Bundle, transactions: Transactions, *, output: pathli
 
 
 def measure(ask: monitoring.Ask, raw: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Return what drift is judged on, each (n,).
+    """Return the columns of the signature ``drift``, each (n,).
 
     Args:
         ask: The signature ``drift``.

@@ -49,7 +49,7 @@ class Store(Protocol):
     def between(self, role: str, party: str, after: int, until: int) -> list[Event]:
         """Return the transactions of a party in (after, until], of one instant in the order of adding."""
 
-    def judge(self, identity: str, label: int) -> bool:
+    def record_label(self, identity: str, label: int) -> bool:
         """Record a verdict; return whether the transaction is known."""
 
     def forget(self, time: int) -> None:
@@ -95,7 +95,7 @@ class SqliteStore:
         )
         return [Event(*row) for row in found]
 
-    def judge(self, identity: str, label: int) -> bool:
+    def record_label(self, identity: str, label: int) -> bool:
         """Record a verdict."""
         changed = self._connection.execute("UPDATE event SET label = ? WHERE identity = ?", (label, identity))
         return changed.rowcount > 0
@@ -152,7 +152,7 @@ class RedisStore:
             for part, each, label in zip(parts, about, labels, strict=True)
         ]
 
-    def judge(self, identity: str, label: int) -> bool:
+    def record_label(self, identity: str, label: int) -> bool:
         """Record a verdict."""
         if not self._client.hexists(f"{self._prefix}:times", identity):
             return False
@@ -244,9 +244,9 @@ class Scorer:
     def _risk_name(self) -> str:
         return f"{self._payee}_risk_{features.WINDOW_DAYS[-1]}d"
 
-    def judge(self, identity: str, label: int) -> bool:
+    def record_label(self, identity: str, label: int) -> bool:
         """Record a verdict: 1 fraud, 0 genuine; return whether the transaction is known."""
-        return self._store.judge(identity, label)
+        return self._store.record_label(identity, label)
 
     def forget(self, now: int) -> None:
         """Drop what no transaction from ``now`` (microseconds) on is compared with."""

@@ -12,7 +12,7 @@ from scipy import special
 
 from apps.fraud_detection import config, inputs, model
 from apps.fraud_detection import decision as decision_rule
-from shared import files
+from shared import errors, files
 from shared.models import averaging
 
 BATCH_ROWS = 8_192
@@ -33,8 +33,19 @@ class Scorer:
     decision_rule: decision_rule.DecisionRule
 
     def scores(self, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
-        """Return (n,) calibrated probabilities of fraud of ``inputs.arrays``."""
-        return probabilities(predict(self.model, arrays))
+        """Return (n,) calibrated probabilities of fraud of ``inputs.arrays``.
+
+        Raises:
+            errors.InputError: One is no number: the model is broken.
+        """
+        found = probabilities(predict(self.model, arrays))
+        broken = int(np.isnan(found).sum())
+        if broken:
+            raise errors.InputError(
+                f"the model: expected a probability for each transaction. Received: NaN for {broken:,} of "
+                f"{len(found):,}; train it again"
+            )
+        return found
 
     def network_scores(
         self, networks: Sequence[str], arrays: Mapping[str, npt.NDArray[Any]]

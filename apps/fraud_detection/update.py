@@ -39,16 +39,16 @@ class Windows:
     Attributes:
         train: Learnt from.
         calibration: Stops the training and calibrates.
-        judge: The newest labelled days.
+        comparison: The newest labelled days.
     """
 
     train: npt.NDArray[np.int64]
     calibration: npt.NDArray[np.int64]
-    judge: npt.NDArray[np.int64]
+    comparison: npt.NDArray[np.int64]
 
 
 def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[str, Any]:
-    """Train a challenger on the newest labels, judge both, and put the better one into the run folder.
+    """Train a challenger on the newest labels, compare both, and put the better one into the run folder.
 
     Args:
         run: The finished run, whose newest model is the champion.
@@ -75,10 +75,10 @@ def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[s
     shutil.rmtree(folder, ignore_errors=True)
     challenger = go_on(run, arrays, labels, found, windows, folder)
     scores = {
-        "champion": run.newest.scores(arrays["judge"]),
-        "challenger": challenger.scores(arrays["judge"]),
+        "champion": run.newest.scores(arrays["comparison"]),
+        "challenger": challenger.scores(arrays["comparison"]),
     }
-    result = compare(scores, labels["judge"], found, windows, resamples=run.settings.resamples, seed=seed)
+    result = compare(scores, labels["comparison"], found, windows, resamples=run.settings.resamples, seed=seed)
     better = result["difference"]["low"] > 0
     result |= {**verdicts, "outcome": PROMOTED if better else REFUSED}
     files.write_json(run.folder.path / "update.json", result)
@@ -90,15 +90,15 @@ def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[s
 
 
 def cut(found: Transactions, settings: config.Config, *, seen: npt.NDArray[np.bool_] | None = None) -> Windows:
-    """Cut the labelled rows: the newest ``test_days`` judge, ``train_days`` a label delay before them are learnt from.
+    """Cut the labelled rows: the newest ``test_days`` compare, ``train_days`` a label delay before them train.
 
     Args:
         found: The transactions.
         settings: Of the run.
-        seen: (n,) those that the champion has learned from in an update; none of them judges.
+        seen: (n,) those that the champion has learned from in an update; none of them compares.
 
     Raises:
-        errors.InputError: A window lacks frauds or genuine transactions.
+        errors.InputError: A window lacks frauds or genuine transactions, or the newest days are of one payer.
     """
     known = np.flatnonzero(found.labels != UNKNOWN)
     if not len(known):
@@ -108,14 +108,14 @@ def cut(found: Transactions, settings: config.Config, *, seen: npt.NDArray[np.bo
         cuts = np.quantile(np.arange(len(known)), [0.6, 0.8]).astype(int)
         parts = np.split(known, cuts)
     else:
-        judged = days > days[-1] - settings.test_days
+        newest = days > days[-1] - settings.test_days
         end = days[-1] - settings.test_days - folds.delay_days(found)
         learnt = (days <= end) & (days > end - settings.train_days)
         share = round(learnt.sum() * (1 - CALIBRATION_SHARE))
         rows = known[learnt]
-        parts = [rows[:share], rows[share:], known[judged]]
+        parts = [rows[:share], rows[share:], known[newest]]
     fresh = parts[2] if seen is None else parts[2][~seen[parts[2]]]
-    windows = Windows(train=parts[0], calibration=parts[1], judge=fresh)
+    windows = Windows(train=parts[0], calibration=parts[1], comparison=fresh)
     for name, rows in dataclasses.asdict(windows).items():
         frauds = int((found.labels[rows] == 1).sum())
         if frauds in (0, len(rows)):
@@ -123,6 +123,11 @@ def cut(found: Transactions, settings: config.Config, *, seen: npt.NDArray[np.bo
                 f"{found.name}: expected frauds and genuine transactions in the {name} window of the update. "
                 f"Received: {frauds} frauds in {len(rows)} transactions"
             )
+    if len(np.unique(found.payers[windows.comparison])) < 2:
+        raise errors.InputError(
+            f"{found.name}: expected transactions of two payers or more in the comparison window of the update, for an "
+            f"interval. Received: those of one"
+        )
     return windows
 
 
@@ -207,9 +212,14 @@ def compare(
         "difference": intervals.Case(metric, challenger, champion),
     }
     measured = intervals.bootstrap_many(
-        cases, labels, units=found.payers[windows.judge], resamples=resamples, seed=seed
+        cases, labels, units=found.payers[windows.comparison], resamples=resamples, seed=seed
     )
-    days = [folds.day_name(int(found.days[row]), calendar=found.calendar) for row in windows.judge[[0, -1]]]
+    if len(measured) < len(cases):
+        raise errors.InputError(
+            f"{found.name}: expected enough frauds in the comparison window of the update for an interval. Received: "
+            f"{measured.notes[0]}"
+        )
+    days = [folds.day_name(int(found.days[row]), calendar=found.calendar) for row in windows.comparison[[0, -1]]]
     return {
         "metric": "average_precision",
         "judged": {"first_day": days[0], "last_day": days[1], "n": len(labels), "frauds": int(labels.sum())},

@@ -244,5 +244,5 @@ def test_the_windows_of_an_update_do_not_touch(own: data.Prepared) -> None:
     settings = config.Config.smoke()
     windows = update.cut(own.transactions, settings)
     days = {name: own.transactions.days[rows] for name, rows in dataclasses.asdict(windows).items()}
-    assert days["judge"].min() - days["calibration"].max() == folds.delay_days(own.transactions) + 1
+    assert days["comparison"].min() - days["calibration"].max() == folds.delay_days(own.transactions) + 1
     assert windows.train.max() < windows.calibration.min()

@@ -1,4 +1,4 @@
-"""What drift is judged on: the graph reads the numbers that NumPy reads, and says what the scorer says."""
+"""The columns of drift: the graph reads what NumPy reads, and gives the score that the scorer gives."""
 
 import dataclasses
 

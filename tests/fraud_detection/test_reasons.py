@@ -154,7 +154,9 @@ def test_a_score_that_does_not_rise_with_the_amount_gives_a_range_or_nothing() -
     assert reasons.passing_amounts(always, one(200, 0, 2), 0) is None
     cheap = scorer(found_inputs(), lambda given: ops.where(given["numbers"][:, 0] < 50, -1.0, 1.0))
     passing = reasons.passing_amounts(cheap, one(200, 0, 2), 0)
-    assert passing is not None and passing.every and passing.low == 0.01
+    assert passing is not None
+    assert passing.every
+    assert passing.low == 0.01
 
 
 def test_reasons_whose_names_meet_are_told_apart() -> None:
