@@ -1,6 +1,7 @@
 """Why a transaction is ranked where it is: a page with its reasons, what would have passed, and a check of them."""
 
 import dataclasses
+import os
 import pathlib
 from typing import Any
 
@@ -69,7 +70,8 @@ def find(run: loaded_run.Run, given: str) -> tuple[Transactions, int]:
     Raises:
         errors.InputError: There is no such file or transaction.
     """
-    for path, identity in _as_file(given):
+    path, identity = _file_and_id(given)
+    if path:
         parts = list(sources.iterate([path], run.inputs.schema, chunk_rows=1_000_000))
         found = concatenate(parts)
         return found, row_of(found, identity) if identity else len(found) - 1
@@ -77,11 +79,14 @@ def find(run: loaded_run.Run, given: str) -> tuple[Transactions, int]:
     return found, row_of(found, given)
 
 
-def _as_file(given: str) -> list[tuple[str, str]]:
-    """Return the file and the id that ``given`` names, if there is such a file; both may have colons."""
-    places = [len(given), *(place for place, letter in enumerate(given) if letter == ":")]
-    found = [(given[:place], given[place + 1 :]) for place in sorted(places, reverse=True) if place]
-    return [(path, identity) for path, identity in found if pathlib.Path(path).exists()][:1]
+def _file_and_id(given: str) -> tuple[str, str]:
+    """Return the file that ``given`` names and the id behind its colon, "" for none; both may hold colons themselves.
+
+    >>> _file_and_id("no such file:17")
+    ('', 'no such file:17')
+    """
+    ends = [len(given), *(place for place in range(len(given) - 1, 0, -1) if given[place] == ":")]
+    return next(((given[:end], given[end + 1 :]) for end in ends if os.path.exists(given[:end])), ("", given))
 
 
 def row_of(found: Transactions, identity: str) -> int:
