@@ -28,7 +28,7 @@ def scorer(booked: Transactions) -> loaded_run.Scorer:
     decide = decision_rule.DecisionRule(
         threshold=0.5, rule="given", alerts_per_day=1, investigation_cost=1.0, recovered_share=1.0, fitted_on={}
     )
-    return loaded_run.Scorer(model=keras.Model(numbers, logits), inputs=found, verdict=decide)
+    return loaded_run.Scorer(model=keras.Model(numbers, logits), inputs=found, decision_rule=decide)
 
 
 def test_the_columns_are_the_numbers_read_and_the_score(booked: Transactions, scorer: loaded_run.Scorer) -> None:
