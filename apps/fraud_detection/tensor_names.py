@@ -12,6 +12,8 @@ from typing import NamedTuple
 from apps.fraud_detection import inputs
 
 SCORE, SEQUENCE = "score", "sequence"
+# Arguments that TensorFlow's own functions have beside a signature's.
+_TAKEN = ("self", "args", "kwargs")
 
 
 class Source(NamedTuple):
@@ -80,7 +82,7 @@ def _plain(column: str) -> str:
     name = re.sub(r"\W", "_", in_ascii, flags=re.ASCII)
     if not re.match("[A-Za-z]", name):
         name = f"column_{name.lstrip('_')}"
-    return f"{name}_" if keyword.iskeyword(name) else name
+    return f"{name}_" if keyword.iskeyword(name) or name in _TAKEN else name
 
 
 def _free(name: str, taken: set[str], key: Callable[[str], str]) -> str:
