@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
-from apps.fraud_detection import inputs, prepare, reasons, wording
+from apps.fraud_detection import inputs, prepare, reasons, typical, wording
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import columns, sources
 from apps.fraud_detection.transactions import Transactions, concatenate
@@ -112,14 +112,14 @@ def explain(run: loaded_run.Run, found: Transactions, row: int) -> Explanation:
     arrays = inputs.arrays(scorer.inputs, found, history, np.array([row]))
     why = reasons.find(scorer, arrays)
     (described,) = reasons.rows(scorer.inputs, arrays, found, np.array([row]))
-    typical = {name: values[np.newaxis] for name, values in inputs.typical_arrays(scorer.inputs).items()}
+    usual = {name: values[np.newaxis] for name, values in typical.arrays(scorer.inputs).items()}
     score = scorer.scores(arrays)
     return Explanation(
         identity=str(found.ids[row]),
         score=float(score[0]),
         decision=str(scorer.decision_rule.decisions(score)[0]),
         threshold=scorer.decision_rule.threshold,
-        typical_score=float(scorer.scores({name: typical[name] for name in arrays})[0]),
+        typical_score=float(scorer.scores({name: usual[name] for name in arrays})[0]),
         names=why.names,
         contributions=why.contributions[0],
         in_words=[wording.say(name, scorer.inputs, described) for name in why.names],

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import inputs, model, wording
+from apps.fraud_detection import inputs, model, typical, wording
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import Transactions
 
@@ -139,13 +139,13 @@ def exchanged(found: inputs.Inputs, arrays: Mapping[str, Any], own: Any) -> dict
     Returns:
         Array name -> (batch * variants, ...), the variants of a transaction one after the other.
     """
-    typical, reasons = inputs.typical_arrays(found), list(wording.families(found).values())
+    usual, reasons = typical.arrays(found), list(wording.families(found).values())
     result = {}
     for name, values in arrays.items():
         place = {column: i for i, reason in enumerate(reasons) if reason.array == name for column in reason.columns}
         mask = tf.gather(own, [place[column] for column in range(len(place))], axis=1)
         mask = tf.reshape(mask, (1, *mask.shape, *[1] * (len(values.shape) - 2)))
-        mixed = tf.where(mask, tf.expand_dims(values, 1), typical[name][np.newaxis, np.newaxis])
+        mixed = tf.where(mask, tf.expand_dims(values, 1), usual[name][np.newaxis, np.newaxis])
         result[name] = tf.reshape(mixed, (-1, *values.shape[1:]))
     return result
 

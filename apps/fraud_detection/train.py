@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import anomaly, config, data, distillation, features, inputs, model
+from apps.fraud_detection import anomaly, config, data, distillation, features, inputs, model, typical
 from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.folds import Fold
@@ -109,7 +109,7 @@ def prepare_job(
     }
     labels = {part: prepared.transactions.labels[fold.rows(part)] for part in ("train", "validation")}
     return Job(
-        inputs=inputs.with_typical(learnt, arrays["train"], labels["train"]),
+        inputs=typical.learn(learnt, arrays["train"], labels["train"]),
         arrays=arrays,
         labels=labels,
         settings=settings,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import __main__, config, data, folds, inputs, wording
+from apps.fraud_detection import __main__, config, data, folds, inputs, typical, wording
 from shared import files
 
 pytestmark = pytest.mark.tensorflow
@@ -85,8 +85,8 @@ def test_contributions_add_up_to_the_change_of_the_log_odds(run: Any, own: data.
     from apps.fraud_detection import run as loaded_run
 
     arrays, _ = alerted(run, own)
-    typical = {name: np.stack([values] * 20) for name, values in inputs.typical_arrays(run.inputs).items()}
-    both = (arrays, {name: typical[name] for name in arrays})
+    usual = {name: np.stack([values] * 20) for name, values in typical.arrays(run.inputs).items()}
+    both = (arrays, {name: usual[name] for name in arrays})
     odds = [(logits := loaded_run.predict(run.newest.model, each))[:, 1] - logits[:, 0] for each in both]
     found = reasons.find(run.newest, arrays)
     assert found.contributions.sum(axis=1) == pytest.approx(odds[0] - odds[1], abs=1e-3)
@@ -160,7 +160,7 @@ def test_reasons_are_said_in_words(run: Any) -> None:
     values |= {"customer_maximum_ratio": 2.0, "customer_count_30d": 36.0, "terminal_risk_1d": 0.75, "hour": 3.5}
     for name, value in values.items():
         row[found.numbers.index(f"{inputs.COMPUTED}{name}")] = value
-    described = wording.Row(row, {}, inputs.typical_arrays(found)["sequence"])
+    described = wording.Row(row, {}, typical.arrays(found)["sequence"])
     assert wording.say("amount", found, described) == (
         "amount 412.00 EUR, 5.2 times the customer's usual 80.00 EUR, 2.0 times the largest"
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import features, inputs
+from apps.fraud_detection import features, inputs, typical
 from apps.fraud_detection.transactions import Transactions
 from shared import errors
 
@@ -80,7 +80,7 @@ def test_inputs_survive_their_file(booked: Transactions, found: inputs.Inputs, h
     numbers = inputs.numbers(found, booked, history, slice(None))
     numbers[:, 3] = np.nan
     arrays = {**inputs.arrays(found, booked, history, slice(None)), "numbers": numbers}
-    learnt = inputs.with_typical(found, arrays, booked.labels)
+    learnt = typical.learn(found, arrays, booked.labels)
     again = inputs.Inputs.from_json(json.loads(json.dumps(learnt.to_json())))
     assert np.isnan(again.typical[3])
     assert dataclasses.replace(again, typical=()) == dataclasses.replace(learnt, typical=())
@@ -121,7 +121,7 @@ def test_inputs_of_earlier_runs_are_read_or_the_run_is_to_be_trained_anew(found:
     content["numbers"] = [name.removeprefix(inputs.COMPUTED) for name in content["numbers"]]
     again = inputs.Inputs.from_json(content)
     assert again.numbers == found.numbers
-    assert inputs.typical_arrays(again)["sequence"][:, -1].tolist() == [1, 0, 0, 0, 0]
+    assert typical.arrays(again)["sequence"][:, -1].tolist() == [1, 0, 0, 0, 0]
     content["schema"]["numeric"] = ["hour"]
     content["numbers"] = ["amount", "hour", "hour", *content["numbers"][3:]]
     with pytest.raises(errors.InputError, match=r"train anew\. Received: hour of the source"):
@@ -136,12 +136,12 @@ def test_the_typical_transaction_is_made_of_medians_and_the_most_common_names(
     named = dataclasses.replace(booked, categorical={"channel": words}, schema=schema)
     learnt = inputs.learn(named, np.arange(len(named)), sequence_length=LENGTH)
     arrays = inputs.arrays(learnt, named, history, slice(None))
-    typical = inputs.typical_arrays(inputs.with_typical(learnt, arrays, named.labels))
-    assert typical["categories"].tolist() == [1]
+    usual = typical.arrays(typical.learn(learnt, arrays, named.labels))
+    assert usual["categories"].tolist() == [1]
     genuine = {name: values[named.labels == 0] for name, values in arrays.items()}
-    assert typical["numbers"] == pytest.approx(np.median(genuine["numbers"], axis=0))
+    assert usual["numbers"] == pytest.approx(np.median(genuine["numbers"], axis=0))
     lengths = genuine["sequence"][:, :, -1].sum(axis=1)
     length = int(np.median(lengths))
-    assert typical["sequence"][:, -1].sum() == length
+    assert usual["sequence"][:, -1].sum() == length
     last = [sequence[int(n) - 1] for sequence, n in zip(genuine["sequence"], lengths, strict=True)]
-    assert typical["sequence"][length - 1] == pytest.approx(np.median(last, axis=0))
+    assert usual["sequence"][length - 1] == pytest.approx(np.median(last, axis=0))

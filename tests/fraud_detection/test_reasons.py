@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import ops
 
 from apps.fraud_detection import decision as decision_rule
-from apps.fraud_detection import inputs, reasons, schema, wording
+from apps.fraud_detection import inputs, reasons, schema, typical, wording
 from apps.fraud_detection import run as loaded_run
 
 pytestmark = pytest.mark.tensorflow
@@ -81,11 +81,11 @@ def test_contributions_are_the_shapley_values_of_what_interacts_in_pairs() -> No
         return amount * risk + 3 * risk * is_atm(given) - amount * is_atm(given) + 0.5 * amount
 
     model, arrays = scorer(found_inputs(), log_odds), one(300, 2.0, 1)
-    typical = {name: values[np.newaxis] for name, values in inputs.typical_arrays(model.inputs).items()}
+    usual = {name: values[np.newaxis] for name, values in typical.arrays(model.inputs).items()}
     players = (("numbers", 0), ("numbers", 1), ("categories", 0))
 
     def value(own: tuple[int, ...]) -> float:
-        mixed = {name: typical[name].copy() for name in arrays}
+        mixed = {name: usual[name].copy() for name in arrays}
         for player in own:
             name, column = players[player]
             mixed[name][0, column] = arrays[name][0, column]
