@@ -157,9 +157,12 @@ def golden(
 ) -> export.Golden:
     """Return raw rows, half of them the most suspicious, with the answers that ``predict`` gives.
 
-    Left out are rows with a missing number, which JSON cannot hold, and rows on a border.
+    Left out are rows on a border, and rows with a missing number, which JSON cannot hold; where every row has one, zeros
+    stand for missing numbers.
     """
     columns, arrays = raw
+    if not np.isfinite(arrays["numbers"]).all(axis=1).any():
+        columns, arrays = _filled(columns), _filled(arrays)
     scores = scorer.scores(arrays)
     complete = np.isfinite(arrays["numbers"]).all(axis=1) & (
         np.abs(scores - scorer.decision_rule.threshold) > CLEARANCE / 10
@@ -178,9 +181,14 @@ def golden(
     return export.Golden(inputs={name: values[chosen][rows] for name, values in columns.items()}, outputs=outputs)
 
 
+def _filled(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    return {name: np.nan_to_num(values) if values.dtype.kind == "f" else values for name, values in arrays.items()}
+
+
 def _clear(found: reasons.Reasons) -> npt.NDArray[np.bool_]:
     """Return (n,) whether neither the order of the reasons nor their number hangs on the last bits."""
     ranked: npt.NDArray[np.float64] = -np.sort(-found.contributions, axis=1)
     ranked = ranked[:, : wording.REASONS + 1]
-    apart = (np.abs(np.diff(ranked, axis=1)) > CLEARANCE).all(axis=1)
-    return np.asarray(apart & (np.abs(ranked - reasons.SMALLEST) > CLEARANCE).all(axis=1))
+    # What adds too little is no reason: its order does not matter.
+    apart = (np.abs(np.diff(ranked, axis=1)) > CLEARANCE) | (ranked[:, :-1] < reasons.SMALLEST)
+    return np.asarray(apart.all(axis=1) & (np.abs(ranked - reasons.SMALLEST) > CLEARANCE).all(axis=1))

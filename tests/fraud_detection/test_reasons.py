@@ -177,3 +177,11 @@ def test_reasons_whose_names_meet_are_told_apart() -> None:
     ]
     covered = [(reason.array, column) for reason in called.values() for column in reason.columns]
     assert len(set(covered)) == len(covered) == 5 + 1 + 2
+
+
+def test_rows_whose_weakest_reasons_are_equal_are_good_enough_for_parity() -> None:
+    from apps.fraud_detection import export
+
+    contributions = np.array([[2.0, 0, 0, 0], [2.0, 2.0, 0, 0], [0, 0, 0, 0], [2.0, 1.0, reasons.SMALLEST, 0]])
+    found = reasons.Reasons(names=tuple("abcd"), contributions=contributions, indices=np.zeros((4, 3), np.int64))
+    assert export._clear(found).tolist() == [True, False, True, False]
