@@ -157,8 +157,8 @@ def golden(
 ) -> export.Golden:
     """Return raw rows, half of them the most suspicious, with the answers that ``predict`` gives.
 
-    Left out are rows on a border, and rows with a missing number, which JSON cannot hold; where every row has one, zeros
-    stand for missing numbers.
+    Left out are rows on a border, and rows with a missing number, which JSON cannot hold.
+    Where every row has one, zeros stand for missing numbers.
     """
     columns, arrays = raw
     if not np.isfinite(arrays["numbers"]).all(axis=1).any():
