@@ -155,6 +155,7 @@ def feedback(arguments: argparse.Namespace) -> cli.Result:
         "verdicts": done.verdicts,
         "changed": done.changed,
         "on_record": done.total,
+        "on_record_not_in_the_data": verdicts.check(folder, names)["verdicts_not_in_the_data"],
         "next": f"fraud-detection update --run-dir {folder.path}",
     }
 

@@ -3,13 +3,25 @@
 import dataclasses
 import datetime
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import config, data, features, folds, inputs, reasons, schema, wording
+from apps.fraud_detection import (
+    config,
+    data,
+    explain,
+    features,
+    feedback,
+    folds,
+    inputs,
+    reasons,
+    schema,
+    wording,
+)
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import Transactions
 from shared import errors, files
@@ -17,6 +29,19 @@ from shared.report import blocks, document
 
 WRITTEN = ("queue.csv", "queue.parquet", "queue.html")
 RANKINGS = ("score", "expected_loss")
+# Columns that we add to those of the source; ``transaction_id`` only where the source has no ids.
+OWN = (
+    "rank",
+    "row",
+    "transaction_id",
+    "score",
+    "alerted",
+    "expected_loss",
+    *(f"reason_{number}" for number in range(1, wording.REASONS + 1)),
+    "passing_amount",
+    "passing_low",
+    "passing_high",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,16 +50,17 @@ class Queue:
 
     Attributes:
         day: How the day is written.
-        table: One row per alert: rank, id, time, amount, the parties, score, expected_loss, reason_1 to reason_3,
-            passing_amount; the source's own names for its columns.
+        table: One row per alert: ``OWN`` and between them the source's columns, ``source_columns`` as they are called.
         transactions: How many the day had.
         schema: What the columns of the source mean.
+        source_columns: Column of the source -> its name in the table, which no column of ours has.
     """
 
     day: str
     table: pd.DataFrame
     transactions: int
     schema: schema.Schema
+    source_columns: Mapping[str, str]
 
 
 def is_day(text: str) -> bool:
@@ -59,11 +85,13 @@ def queue(
         rank_by: One of ``RANKINGS``; ``expected_loss`` is the score times the amount.
 
     Raises:
-        errors.InputError: The source has no such day.
+        errors.InputError: The source has no such day, or no amounts to rank by.
     """
     found = data.load(settings, trained_on=run.inputs.schema, labelled=False)
     data.tell(found)
     rows = rows_of_day(found, day)
+    if rank_by == "expected_loss" and found.schema.amount is None:
+        raise errors.InputError(f"{found.name}: expected amounts, to rank by expected_loss. Received: data without any")
     scorer = run.newest
     # Of the past only what features look at: a day is ranked in seconds, whatever the length of the file.
     needed = inputs.needed_days(scorer.inputs) * features.DAY
@@ -71,14 +99,15 @@ def queue(
     recent, rows = found.take(np.arange(first, rows[-1] + 1)), rows - first
     history = inputs.compute_history(recent, scorer.inputs.schema)
     scores = scorer.scores(inputs.arrays(scorer.inputs, recent, history, rows))
-    value = scores * recent.amount[rows] if rank_by == "expected_loss" else scores
-    chosen = np.argsort(-value, kind="stable")[: budget or scorer.verdict.alerts_per_day]
+    value = scores * np.nan_to_num(recent.amount[rows]) if rank_by == "expected_loss" else scores
+    chosen = np.argsort(-value, kind="stable")[: budget or scorer.decision_rule.alerts_per_day]
     arrays = inputs.arrays(scorer.inputs, recent, history, rows[chosen])
     return Queue(
         day=folds.day_name(int(recent.days[rows[0]]), calendar=recent.calendar),
         table=_table(scorer, recent, rows[chosen], scores[chosen], arrays),
         transactions=len(rows),
         schema=recent.schema,
+        source_columns=_source_columns(recent.schema),
     )
 
 
@@ -104,20 +133,38 @@ def _table(
     scores: npt.NDArray[np.float64],
     arrays: dict[str, npt.NDArray[Any]],
 ) -> pd.DataFrame:
-    names = found.schema
-    said = reasons.find(scorer, arrays).said(scorer.inputs, arrays["numbers"])
-    columns: dict[str, Any] = {"rank": np.arange(1, len(rows) + 1), names.id or "row": found.ids[rows]}
-    columns[names.time] = data.times(found)[rows]
+    names, called, found_ids = found.schema, _source_columns(found.schema), found.ids[rows]
+    described = reasons.rows(scorer.inputs, arrays, found, rows)
+    why = reasons.find(scorer, arrays).in_words(scorer.inputs, described)
+    columns: dict[str, Any] = {"rank": np.arange(1, len(rows) + 1), called.get(names.id or "", "row"): found_ids}
+    if names.id is None:
+        columns["transaction_id"] = feedback.identities(found)[rows]
+    columns[called[names.time]] = data.times(found)[rows]
     if names.amount is not None:
-        columns[names.amount] = found.amount[rows]
-    columns |= {column: found.entities[role][rows] for role, column in names.entities.items()}
+        columns[called[names.amount]] = found.amount[rows]
+    columns |= {called[column]: found.entities[role][rows] for role, column in names.entities.items()}
     columns["score"] = scores
-    columns["alerted"] = scores >= scorer.verdict.threshold
-    columns["expected_loss"] = np.round(scores * found.amount[rows], 2)
+    columns["alerted"] = scores >= scorer.decision_rule.threshold
+    columns["expected_loss"] = np.round(scores * np.nan_to_num(found.amount[rows]), 2)
     for number in range(wording.REASONS):
-        columns[f"reason_{number + 1}"] = [each[number] if number < len(each) else "" for each in said]
-    columns["passing_amount"] = [reasons.passing_amount(scorer, arrays, row) for row in range(len(rows))]
+        columns[f"reason_{number + 1}"] = [each[number] if number < len(each) else "" for each in why]
+    passing = [reasons.passing_amounts(scorer, arrays, row) for row in range(len(rows))]
+    columns["passing_amount"] = [each.high if each and each.every else np.nan for each in passing]
+    columns["passing_low"] = [each.low if each else np.nan for each in passing]
+    columns["passing_high"] = [each.high if each else np.nan for each in passing]
     return pd.DataFrame(columns)
+
+
+def _source_columns(names: schema.Schema) -> dict[str, str]:
+    """Return what the source's columns are called in the table; one with a name of ours gets ``source_`` before it."""
+    given = dict.fromkeys((names.id, names.time, names.amount, *names.entities.values()))
+    called: dict[str, str] = {}
+    for column in filter(None, given):
+        name = column
+        while name in (*OWN, *called.values()):
+            name = f"source_{name}"
+        called[column] = name
+    return called
 
 
 def write(found: Queue, folder: pathlib.Path) -> None:
@@ -153,17 +200,18 @@ def report(found: Queue) -> document.Report:
 
 def _row(found: Queue, row: dict[Any, Any]) -> tuple[blocks.Cell, ...]:
     names = found.schema
-    moment = row[names.time]
-    parties = " → ".join(str(row[column]) for column in names.entities.values())
-    said = [row[f"reason_{number}"] for number in range(1, wording.REASONS + 1) if row[f"reason_{number}"]]
-    passing = row["passing_amount"]
-    if passing is not None and not np.isnan(passing):
-        said.append(f"would pass below {passing:,.2f} {names.currency}".rstrip())
+    called = found.source_columns
+    moment = row[called[names.time]]
+    parties = " → ".join(str(row[called[column]]) for column in names.entities.values())
+    why = [row[f"reason_{number}"] for number in range(1, wording.REASONS + 1) if row[f"reason_{number}"]]
+    if not np.isnan(row["passing_low"]):
+        passing = reasons.Passing(low=row["passing_low"], high=row["passing_high"], every=False)
+        why.append(f"would pass {explain.between(passing, names.currency)}")
     return (
-        f"{row['rank']}. {row[names.id or 'row']}",
+        f"{row['rank']}. {row[called.get(names.id or '', 'row')]}",
         moment.strftime("%H:%M:%S") if isinstance(moment, pd.Timestamp) else f"{moment:g}",
-        "" if names.amount is None else f"{row[names.amount]:,.2f}",
+        "" if names.amount is None else f"{row[called[names.amount]]:,.2f}",
         parties,
         f"{row['score']:.3f}",
-        "; ".join(said),
+        "; ".join(why),
     )

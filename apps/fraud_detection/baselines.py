@@ -131,7 +131,8 @@ def fit_forest(train: Arrays, *, seed: int) -> Predict:
 
 def fit_rule(train: Arrays, names: tuple[str, ...]) -> Predict:
     """Rank by the larger of two ranks: of the amount, and of the payer's transactions in a day."""
-    watched = [i for i, name in enumerate(names) if name == inputs.AMOUNT or name.endswith("_count_1d")][:2] or [0]
+    counts = [name for name in names if name.startswith(inputs.COMPUTED) and name.endswith("_count_1d")]
+    watched = [i for i, name in enumerate(names) if name in (inputs.AMOUNT, *counts)][:2] or [0]
     ranked = [np.sort(train["numbers"][:, column]) for column in watched]
 
     def predict(arrays: Arrays) -> Floats:

@@ -15,7 +15,7 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
         details={
             "networks": ", ".join(model.networks(settings, found)),
             "parameters": f"{run.newest.model.count_params():,}",
-            "reads": ", ".join((*found.numbers, *found.vocabularies)),
+            "reads": ", ".join((*found.shown, *found.vocabularies)),
             "label delay": f"{found.schema.label_delay_days:g} days",
         },
         intended_uses=[

@@ -18,6 +18,7 @@ from apps.fraud_detection import (
     folds,
     imbalance,
     inputs,
+    learned,
     metrics,
     model,
     report,
@@ -143,10 +144,26 @@ def own_part(run: loaded_run.Run, own: data.Prepared, name: str) -> Part:
         labelled = np.flatnonzero(own.transactions.labels != UNKNOWN)
         whole = FoldRows(fold=len(own.folds) - 1, transactions=own.transactions, history=own.history, rows=labelled)
         return Part(folds=(whole,), name=name, protocol=protocol, certificate=certificate)
+    # An update changes the newest fold's model only.
+    seen = learned.among(run.folder.path, own.transactions)
+    newest = len(own.folds) - 1
     found = [
-        FoldRows(fold=number, transactions=own.transactions, history=own.history, rows=fold.rows(name))
+        FoldRows(
+            fold=number,
+            transactions=own.transactions,
+            history=own.history,
+            rows=fold.rows(name) if number < newest or name == "train" else fold.rows(name)[~seen[fold.rows(name)]],
+        )
         for number, fold in enumerate(own.folds)
     ]
+    used = int(seen[own.folds[-1].rows(name)].sum())
+    if used and not len(found[-1].rows):
+        raise errors.InputError(
+            f"--split {name}: expected transactions that the model has not learned from. Received: none; `update` has "
+            f"used up this part: give newer data with --data"
+        )
+    if used:
+        protocol += f" {used} rows of the newest part, from which updates learned since, are left out."
     if not all(len(each.rows) for each in found):
         raise errors.InputError(f"--split {name}: expected rows in every fold. Received: a fold without any")
     return Part(folds=tuple(found), name=name, protocol=protocol, certificate=certificate)
@@ -171,8 +188,8 @@ def other_part(
     found = data.load(settings, trained_on=run.inputs.schema)
     data.require_labels(found)
     newest = own.folds[-1]
-    seen = own.transactions.content_hashes()[np.concatenate([newest.train, newest.validation])]
-    fresh = (found.labels != UNKNOWN) & ~np.isin(found.content_hashes(), seen)
+    seen = own.transactions.row_hashes()[np.concatenate([newest.train, newest.validation])]
+    fresh = (found.labels != UNKNOWN) & ~np.isin(found.row_hashes(), seen) & ~learned.among(run.folder.path, found)
     if not fresh.any():
         raise errors.InputError(f"{found.name}: expected transactions that this run was not trained on. Received: none")
     left_out = int((~fresh).sum())
@@ -234,7 +251,7 @@ def _rows(run: loaded_run.Run, own: data.Prepared, part: Part) -> metrics.Rows:
     numbers = joined(lambda part: inputs.numbers(run.inputs, part.transactions, part.history, part.rows))
     reference = own.folds[-1].validation
     arrays = inputs.arrays(run.inputs, own.transactions, own.history, reference)
-    names = run.inputs.numbers
+    names = run.inputs.shown
     return metrics.Rows(
         ids=joined(lambda part: part.transactions.ids[part.rows]),
         folds=joined(lambda part: np.full(len(part.rows), part.fold if len(parts) > 1 else 0, np.int64)),
@@ -254,9 +271,10 @@ def _rows(run: loaded_run.Run, own: data.Prepared, part: Part) -> metrics.Rows:
 
 
 def _predictions(run: loaded_run.Run, part: Part, scores: list[FoldScores]) -> outcome.Predictions:
-    rule = run.newest.verdict
+    rule = run.newest.decision_rule
     thresholds = [
-        np.full(len(fold.rows), run.folds[min(fold.fold, len(run.folds) - 1)].verdict.threshold) for fold in part.folds
+        np.full(len(fold.rows), run.folds[min(fold.fold, len(run.folds) - 1)].decision_rule.threshold)
+        for fold in part.folds
     ]
     copied = [each.memorisation for each in scores if each.memorisation]
     return outcome.Predictions(

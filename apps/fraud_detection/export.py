@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import card, data, graph, inputs, model, monitor, reasons, wording
+from apps.fraud_detection import card, data, graph, inputs, model, monitor, reasons, tensor_names, wording
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import formats
 from apps.fraud_detection.transactions import Transactions
@@ -20,12 +20,12 @@ from shared.serving import display
 
 NAME = "fraud_detection"
 GOLDEN_ROWS = 256
-# Rows whose answer hangs on the last bits tell nothing about parity.
+# Rows whose outputs depend on the last bits tell nothing about parity.
 CLEARANCE = 1e-3
 
 
 # Rows that engines are compared on: the rarest class decides, so many.
-JUDGED_ROWS = 10_000
+COMPARED_ROWS = 10_000
 
 
 def export_run(
@@ -54,24 +54,25 @@ def export_run(
         repository=repository,
         name=NAME,
         extras={
-            "decision.json": {**scorer.verdict.to_json(), "reasons": list(reasons.names(scorer.inputs))},
+            "decision.json": {**scorer.decision_rule.to_json(), "reasons": list(reasons.names(scorer.inputs))},
             "inputs.json": scorer.inputs.to_json(),
             "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), raw[0])),
             display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
             "model_card.md": model_card.render(card.build(run)),
         },
+        input_names=tensor_names.originals(scorer.inputs),
         core=core(run, prepared, engines) if engines else None,
     )
 
 
 def core(run: loaded_run.Run, prepared: data.Prepared, engines: Sequence[str]) -> engine_export.Core:
-    """Return what other engines run, and the transactions that they are calibrated and judged on."""
+    """Return what other engines run, and the transactions that they are calibrated and compared on."""
     fold, network = prepared.folds[-1], run.newest.model
     training = np.random.default_rng(run.settings.seed).permutation(fold.train)[: engine_export.CALIBRATION_ROWS]
     labels = prepared.transactions.labels
-    judged = fold.validation[labels[fold.validation] >= 0]
+    compared = fold.validation[labels[fold.validation] >= 0]
     # All frauds, and the newest of the rest.
-    judged = judged[np.argsort(labels[judged] == 1, kind="stable")][-JUDGED_ROWS:]
+    compared = compared[np.argsort(labels[compared] == 1, kind="stable")][-COMPARED_ROWS:]
 
     def columns(rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         return graph.columns(run.inputs, prepared.transactions, prepared.history, rows)
@@ -79,9 +80,9 @@ def core(run: loaded_run.Run, prepared: data.Prepared, engines: Sequence[str]) -
     return engine_export.Core(
         network=keras.Model(network.input, {"logits": network.output}, name="network"),
         names=engines,
-        validation=columns(judged),
+        validation=columns(compared),
         training=columns(training),
-        judge=lambda outputs: classification.average_precision(labels[judged], outputs["score"]),
+        judge=lambda outputs: classification.average_precision(labels[compared], outputs["score"]),
         signature="score",
     )
 
@@ -97,11 +98,11 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
     """Return the signatures.
 
     ``serving_default`` answers with reasons; ``score``, many times faster, and ``classify`` without; ``drift`` gives
-    what drift is judged on; ``preprocess`` and ``answer`` are what comes before and after the network in ``score``, for
+    the columns of drift; ``preprocess`` and ``answer`` are what comes before and after the network in ``score``, for
     engines that run only that.
     """
-    threshold = np.float64(scorer.verdict.threshold)
-    names = tf.constant(scorer.verdict.class_names)
+    threshold = np.float64(scorer.decision_rule.threshold)
+    names = tf.constant(scorer.decision_rule.class_names)
 
     def preprocess(raw: Mapping[str, Any]) -> dict[str, Any]:
         arrays = reader(raw)
@@ -115,7 +116,7 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
         return {"score": found, "decision": tf.gather(names, tf.cast(found >= threshold, tf.int32))}
 
     def columns(raw: Mapping[str, Any]) -> dict[str, Any]:
-        return monitor.columns(scorer.inputs, reader(raw)["numbers"], score(raw)["score"])
+        return monitor.columns(scorer.inputs, reader(raw), reader.known_names(raw), score(raw)["score"])
 
     def explain(raw: Mapping[str, Any]) -> dict[str, Any]:
         found = reasons.contributions(scorer.model, scorer.inputs, reader(raw))
@@ -126,7 +127,7 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
     return {
         "serving_default": export.Endpoint(function=explain, inputs=specs),
         "score": fast,
-        "classify": export.classifying(fast, scorer.verdict.class_names),
+        "classify": export.classifying(fast, scorer.decision_rule.class_names),
         "drift": export.Endpoint(function=columns, inputs=specs),
         "preprocess": export.Endpoint(function=preprocess, inputs=specs),
         "answer": export.Endpoint(
@@ -138,13 +139,13 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
 
 def show(run: loaded_run.Run) -> display.Display:
     """Return what a page says of the model."""
-    verdict = run.newest.verdict
+    rule = run.newest.decision_rule
     return display.Display(
         title="Fraud in card transactions",
         input="columns",
-        threshold=verdict.threshold,
-        threshold_rule=verdict.rule,
-        class_names=verdict.class_names,
+        threshold=rule.threshold,
+        threshold_rule=rule.rule,
+        class_names=rule.class_names,
         reason_names=reasons.names(run.inputs),
         not_for="Not for refusing a payment or blocking a person without a human decision.",
         synthetic=run.settings.data == (formats.SIMULATOR,),
@@ -156,11 +157,16 @@ def golden(
 ) -> export.Golden:
     """Return raw rows, half of them the most suspicious, with the answers that ``predict`` gives.
 
-    Left out are rows with a missing number, which JSON cannot hold, and rows on a border.
+    Left out are rows on a border, and rows with a missing number, which JSON cannot hold.
+    Where every row has one, zeros stand for missing numbers.
     """
     columns, arrays = raw
+    if not np.isfinite(arrays["numbers"]).all(axis=1).any():
+        columns, arrays = _filled(columns), _filled(arrays)
     scores = scorer.scores(arrays)
-    complete = np.isfinite(arrays["numbers"]).all(axis=1) & (np.abs(scores - scorer.verdict.threshold) > CLEARANCE / 10)
+    complete = np.isfinite(arrays["numbers"]).all(axis=1) & (
+        np.abs(scores - scorer.decision_rule.threshold) > CLEARANCE / 10
+    )
     order = np.argsort(np.where(complete, -scores, np.inf), kind="stable")[: int(complete.sum())]
     some = np.random.default_rng(seed).permutation(order[GOLDEN_ROWS // 2 :])
     chosen = np.concatenate([order[: GOLDEN_ROWS // 2], some])[: 2 * GOLDEN_ROWS]
@@ -169,15 +175,20 @@ def golden(
     rows = np.resize(np.flatnonzero(_clear(found)), GOLDEN_ROWS)
     outputs = {
         "score": scores[chosen][rows],
-        "decision": scorer.verdict.decisions(scores[chosen][rows]),
+        "decision": scorer.decision_rule.decisions(scores[chosen][rows]),
         "reasons": found.indices[rows],
     }
     return export.Golden(inputs={name: values[chosen][rows] for name, values in columns.items()}, outputs=outputs)
+
+
+def _filled(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    return {name: np.nan_to_num(values) if values.dtype.kind == "f" else values for name, values in arrays.items()}
 
 
 def _clear(found: reasons.Reasons) -> npt.NDArray[np.bool_]:
     """Return (n,) whether neither the order of the reasons nor their number hangs on the last bits."""
     ranked: npt.NDArray[np.float64] = -np.sort(-found.contributions, axis=1)
     ranked = ranked[:, : wording.REASONS + 1]
-    apart = (np.abs(np.diff(ranked, axis=1)) > CLEARANCE).all(axis=1)
-    return np.asarray(apart & (np.abs(ranked - reasons.SMALLEST) > CLEARANCE).all(axis=1))
+    # What adds too little is no reason: its order does not matter.
+    apart = (np.abs(np.diff(ranked, axis=1)) > CLEARANCE) | (ranked[:, :-1] < reasons.SMALLEST)
+    return np.asarray(apart.all(axis=1) & (np.abs(ranked - reasons.SMALLEST) > CLEARANCE).all(axis=1))

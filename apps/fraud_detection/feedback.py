@@ -1,22 +1,32 @@
 """Investigators' verdicts: kept in the run folder, and read by ``update``. No TensorFlow here."""
 
+import contextlib
 import dataclasses
 import datetime
+import fcntl
+import logging
 import pathlib
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from apps.fraud_detection import config, data, schema
 from apps.fraud_detection.readers import checking, formats
 from apps.fraud_detection.transactions import Transactions
 from shared import errors, files
 from shared.sources import columns, tables
 
+log = logging.getLogger("fieldnets")
+
 NAME = "feedback.parquet"
 ID_COLUMNS = ("id", "transaction_id", "row")
 LABEL_COLUMNS = ("label", "verdict", "is_fraud", "fraud")
+# What a transaction without an id is called: ``t`` and the hash of its content.
+_CONTENT = re.compile("t[0-9a-f]{16}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +35,7 @@ class Recorded:
 
     Attributes:
         verdicts: In the file.
-        changed: Of them, how many replace an earlier verdict that said otherwise.
+        changed: Of them, how many replace an earlier verdict with another label.
         total: Verdicts on record now.
     """
 
@@ -39,25 +49,77 @@ def record(
 ) -> Recorded:
     """Add the verdicts of a file to those of a run; the newest verdict on a transaction counts.
 
+    Calls at the same time wait for each other.
+
     Args:
         run_folder: The run.
         labels: CSV or Parquet with a column of ids and one of verdicts: 1, true, yes, fraud, or 0, false, no, genuine.
-        id_column: The run's own name for ids, beside ``ID_COLUMNS``.
+        id_column: The run's own name for ids, beside ``ID_COLUMNS``; None where its transactions have none.
         label_column: The run's own name for labels, beside ``LABEL_COLUMNS``.
 
     Raises:
-        errors.InputError: The file cannot be read, lacks a column, names a transaction twice, or holds another verdict.
+        errors.InputError: The file cannot be read, lacks a column, names a transaction twice or by the number of its
+            row, or holds another verdict.
     """
     table = read(labels, id_column=id_column, label_column=label_column)
+    if id_column is None:
+        _refuse_positions(table, labels)
     table["recorded_at"] = datetime.datetime.now(datetime.UTC)
-    before = load(run_folder)
-    known = before.set_index("id")["label"].reindex(table["id"])
-    changed = int((known.notna().to_numpy() & (known.to_numpy() != table["label"].to_numpy())).sum())
-    joined = pd.concat([before, table]) if len(before) else table
-    kept = joined.drop_duplicates("id", keep="last")
-    with files.atomic(run_folder / NAME) as temporary:
-        kept.to_parquet(temporary, index=False)
+    with _locked(run_folder):
+        before = load(run_folder)
+        known = before.set_index("id")["label"].reindex(table["id"])
+        changed = int((known.notna().to_numpy() & (known.to_numpy() != table["label"].to_numpy())).sum())
+        joined = pd.concat([before, table]) if len(before) else table
+        kept = joined.drop_duplicates("id", keep="last")
+        with files.atomic(run_folder / NAME) as temporary:
+            kept.to_parquet(temporary, index=False)
     return Recorded(verdicts=len(table), changed=changed, total=len(kept))
+
+
+@contextlib.contextmanager
+def _locked(run_folder: pathlib.Path) -> Iterator[None]:
+    """Hold the run's verdicts for one process at a time."""
+    with (run_folder / f".{NAME}.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _refuse_positions(table: pd.DataFrame, labels: pathlib.Path) -> None:
+    """Refuse verdicts on numbers of rows, which in another file are other transactions."""
+    other = [identity for identity in table["id"] if not _CONTENT.fullmatch(identity)]
+    if other:
+        raise errors.InputError(
+            f"{labels}: expected the transaction_id that `alerts` writes into its queue: the transactions of this run "
+            f"have no ids, and the number of a row is another transaction in another file. Received: {other[0]!r}"
+        )
+
+
+def check(folder: files.RunFolder, names: schema.Schema) -> dict[str, int]:
+    """Return how many verdicts on record are on transactions of the queues of alerts, or of the run's own data.
+
+    The others may be on newer transactions, which only ``update`` is given.
+    """
+    verdicts = load(folder.path)["id"]
+    queues = [pd.read_parquet(path) for path in sorted((folder.path / "alerts").glob("*/queue.parquet"))]
+    known = [_as_ids(each[column]) for each in queues for column in (names.id, "transaction_id") if column in each]
+    if not verdicts.isin(np.concatenate([[], *known])).all():
+        known.append(identities(_own(folder, names)))
+    return met(verdicts, np.concatenate([[], *known]))
+
+
+def _own(folder: files.RunFolder, names: schema.Schema) -> Transactions:
+    settings = config.Config.from_json(files.read_json(folder.config), where=str(folder.config))
+    return data.load(settings, trained_on=names, labelled=False)
+
+
+def identities(found: Transactions) -> npt.NDArray[np.object_]:
+    """Return (n,) what verdicts call transactions: their ids as text, or else the hashes of their content.
+
+    Transactions that are alike in every cell have one hash, and one verdict.
+    """
+    if found.schema.id is not None:
+        return columns.as_text(found.ids)
+    return np.array([f"t{value:016x}" for value in found.row_hashes().tolist()], object)
 
 
 def read(labels: pathlib.Path, *, id_column: str | None, label_column: str | None) -> pd.DataFrame:
@@ -126,15 +188,23 @@ def apply(run_folder: pathlib.Path, found: Transactions) -> tuple[Transactions, 
     verdicts = load(run_folder)
     if not len(verdicts):
         return found, {"verdicts": 0, "verdicts_not_in_the_data": 0}
-    known = verdicts.set_index("id")["label"].reindex(columns.as_text(found.ids))
+    own = identities(found)
+    known = verdicts.set_index("id")["label"].reindex(own)
     has = known.notna().to_numpy()
     if not has.any():
         raise errors.InputError(
             f"{found.name}: expected transactions on which verdicts are on record ({run_folder / NAME}). "
-            f"Received: none; a verdict is on {verdicts['id'].iloc[0]!r}, the first transaction is {found.ids[0]!s}"
+            f"Received: none; a verdict is on {verdicts['id'].iloc[0]!r}, the first transaction is {own[0]!s}"
         )
     labels = found.labels.copy()
     labels[has] = known.to_numpy()[has].astype(np.int64)
-    matched = int(has.sum())
-    counts = {"verdicts": matched, "verdicts_not_in_the_data": len(verdicts) - matched}
-    return dataclasses.replace(found, labels=labels), counts
+    return dataclasses.replace(found, labels=labels), met(verdicts["id"], own)
+
+
+def met(verdicts: "pd.Series[str]", own: npt.NDArray[np.object_]) -> dict[str, int]:
+    """Return how many verdicts are on transactions called ``own`` (n,), and how many are not; the latter are logged."""
+    absent = verdicts[~verdicts.isin(own)]
+    if len(absent):
+        some = ", ".join(absent.head(3))
+        log.warning("%d of %d verdicts are on no transaction of the data, such as %s", len(absent), len(verdicts), some)
+    return {"verdicts": len(verdicts) - len(absent), "verdicts_not_in_the_data": len(absent)}

@@ -1,6 +1,5 @@
 """Raw columns -> what the networks read, as a part of the exported graph: the counterpart of ``inputs.arrays``."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,37 +7,24 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import features, inputs
+from apps.fraud_detection import features, inputs, tensor_names
 from apps.fraud_detection.transactions import Transactions
+from shared.evaluation import drift
 
 DAY_SECONDS = 86_400.0
 
 
-def plain(column: str) -> str:
-    """Return a column's name as a name of a tensor.
-
-    >>> plain("Transaction Amount (EUR)")
-    'Transaction_Amount__EUR_'
-    """
-    return re.sub(r"\W", "_", column)
-
-
 def specs(found: inputs.Inputs) -> dict[str, tf.TensorSpec]:
-    """Return the inputs of a signature: raw columns by their names, and the history of the entities.
+    """Return the inputs of a signature: raw columns and the history of the entities, by ``tensor_names``.
 
     The time is float64 seconds, since 1970 for calendar times and else since the beginning of the data.
     """
-    names = found.schema
-    result: dict[str, tuple[list[int | None], Any]] = {}
-    if {inputs.HOUR, inputs.WEEKEND} & set(found.numbers):
-        result[plain(names.time)] = ([None], tf.float64)
-    if names.amount is not None:
-        result[plain(names.amount)] = ([None], tf.float32)
-    result |= {plain(name): ([None], tf.float32) for name in (*names.numeric, *found.history)}
-    result |= {plain(name): ([None], tf.string) for name in found.vocabularies}
-    if found.sequence_length:
-        result["sequence"] = ([None, found.sequence_length, len(inputs.CHANNELS)], tf.float32)
-    return {name: tf.TensorSpec(shape, kind, name) for name, (shape, kind) in result.items()}
+    kinds = {"time": tf.float64, "text": tf.string}
+    sequence = [None, found.sequence_length, len(inputs.CHANNELS)]
+    return {
+        name: tf.TensorSpec(sequence if source.kind == "sequence" else [None], kinds.get(source.kind, tf.float32), name)
+        for source, name in tensor_names.of_inputs(found).items()
+    }
 
 
 def columns(
@@ -48,18 +34,21 @@ def columns(
     rows: npt.NDArray[np.int64] | slice,
 ) -> dict[str, npt.NDArray[Any]]:
     """Return what a signature takes, from transactions: input name -> (n, ...)."""
-    names = found.schema
-    result: dict[str, npt.NDArray[Any]] = {}
-    if {inputs.HOUR, inputs.WEEKEND} & set(found.numbers):
-        result[plain(names.time)] = transactions.time[rows] / features.MICROSECONDS
-    if names.amount is not None:
-        result[plain(names.amount)] = transactions.amount[rows].astype(np.float32)
-    result |= {plain(name): transactions.numeric[name][rows] for name in names.numeric}
-    result |= {plain(name): history[name][rows] for name in found.history}
-    result |= {plain(name): transactions.categorical[name][rows] for name in found.vocabularies}
-    if found.sequence_length:
-        result["sequence"] = inputs.sequences(found, transactions, history, rows)
-    return result
+
+    def values(source: tensor_names.Source) -> npt.NDArray[Any]:
+        if source.kind == "time":
+            return transactions.time[rows] / features.MICROSECONDS
+        if source.kind == "history":
+            return history[source.name][rows]
+        if source.kind == "text":
+            return transactions.categorical[source.name][rows]
+        if source.kind == "sequence":
+            return inputs.sequences(found, transactions, history, rows)
+        if source.name == found.schema.amount:
+            return transactions.amount[rows].astype(np.float32)
+        return transactions.numeric[source.name][rows]
+
+    return {name: values(source) for source, name in tensor_names.of_inputs(found).items()}
 
 
 class Reader(tf.Module):  # type: ignore[misc]
@@ -68,6 +57,7 @@ class Reader(tf.Module):  # type: ignore[misc]
     def __init__(self, found: inputs.Inputs) -> None:
         super().__init__()
         self._found = found
+        self._names = {tuple(source): name for source, name in tensor_names.of_inputs(found).items()}
         self._tables = {name: _table(words) for name, words in found.vocabularies.items() if words}
 
     def __call__(self, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,19 +65,34 @@ class Reader(tf.Module):  # type: ignore[misc]
         result = {"numbers": tf.stack([self._number(name, raw) for name in self._found.numbers], axis=1)}
         if self._found.vocabularies:
             result["categories"] = tf.stack(
-                [self._ids(name, raw[plain(name)]) for name in self._found.vocabularies], axis=1
+                [self._ids(name, self._raw(raw, "text", name)) for name in self._found.vocabularies], axis=1
             )
         if self._found.sequence_length:
-            result["sequence"] = raw["sequence"]
+            result["sequence"] = self._raw(raw, "sequence", tensor_names.SEQUENCE)
         return result
+
+    def known_names(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Return each categorical column (n,) as the networks tell names apart: ``drift.OTHER`` for any other."""
+        return {
+            name: self._known(name, self._raw(raw, "text", name), words)
+            for name, words in self._found.vocabularies.items()
+        }
+
+    def _raw(self, raw: Mapping[str, Any], kind: str, name: str) -> Any:
+        return raw[self._names[kind, name]]
+
+    def _known(self, name: str, values: Any, words: tuple[str, ...]) -> Any:
+        found = tf.gather(tf.constant([drift.OTHER, *words]), self._ids(name, values))
+        return tf.where(tf.equal(values, ""), values, found)
 
     def _number(self, name: str, raw: Mapping[str, Any]) -> Any:
         names = self._found.schema
-        if name in names.numeric or name in self._found.history:
-            return raw[plain(name)]
         if name == inputs.AMOUNT:
-            return raw[plain(names.amount or "")]
-        seconds = raw[plain(names.time)]
+            return self._raw(raw, "number", names.amount or "")
+        if name not in (inputs.HOUR, inputs.WEEKEND):
+            computed = name.startswith(inputs.COMPUTED)
+            return self._raw(raw, "history" if computed else "number", name.removeprefix(inputs.COMPUTED))
+        seconds = self._raw(raw, "time", names.time)
         if name == inputs.HOUR:
             return tf.cast(tf.math.floormod(seconds, tf.constant(DAY_SECONDS, tf.float64)) / 3_600.0, tf.float32)
         day = tf.math.floor(seconds / DAY_SECONDS)

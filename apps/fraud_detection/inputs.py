@@ -5,7 +5,7 @@ bundle computes the same columns from raw ones in its graph (``graph.py``). No T
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -13,12 +13,15 @@ import numpy.typing as npt
 
 from apps.fraud_detection import features, schema
 from apps.fraud_detection.transactions import Transactions
+from shared import errors
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 FILE = "inputs.json"
-AMOUNT, HOUR, WEEKEND = "amount", "hour", "weekend"
+# Begins the names of columns that are computed; no column of a source may begin so (``schema``).
+COMPUTED = schema.COMPUTED
+AMOUNT, HOUR, WEEKEND = (f"{COMPUTED}{name}" for name in ("amount", "hour", "weekend"))
 SATURDAY = 5
 # 1970-01-01 was a Thursday, the fourth day of a week that begins on Monday.
 FIRST_WEEKDAY = 3
@@ -36,12 +39,14 @@ class Inputs:
     Attributes:
         schema: What the columns of the source mean.
         calendar: Whether times are calendar times.
-        numbers: Names of the columns of ``numbers``: ``amount``, ``hour``, ``weekend``, the schema's numeric ones and
-            the features of its entities.
+        numbers: Names of the columns of ``numbers``: ``AMOUNT``, ``HOUR``, ``WEEKEND``, the schema's numeric ones and
+            the features of its entities behind ``COMPUTED``.
         vocabularies: Categorical column -> the names that have an id of their own, from 1.
         typical: One number per column of ``numbers``: the median of genuine training transactions; NaN if missing.
         frauds: Among the training rows.
         sequence_length: Transactions of the payer in ``sequence``; 0 without a payer or a network that reads them.
+        typical_categories: Categorical column -> its most common name among genuine training transactions.
+        typical_sequence: (sequence_length, channels): the medians of their sequences; empty without sequences.
     """
 
     schema: schema.Schema
@@ -51,6 +56,8 @@ class Inputs:
     typical: tuple[float, ...]
     frauds: int
     sequence_length: int
+    typical_categories: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    typical_sequence: tuple[tuple[float, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able mapping; a missing typical number is None."""
@@ -62,26 +69,54 @@ class Inputs:
             "typical": [None if np.isnan(value) else value for value in self.typical],
             "frauds": self.frauds,
             "sequence_length": self.sequence_length,
+            "typical_categories": dict(self.typical_categories),
+            "typical_sequence": [list(step) for step in self.typical_sequence],
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote."""
+        """Read what ``to_json`` wrote, now or before computed columns had names of their own.
+
+        Raises:
+            errors.InputError: A column of the source had the name of a computed one, and was read in its place.
+        """
+        named = schema.Schema.from_json(content["schema"])
         return cls(
-            schema=schema.Schema.from_json(content["schema"]),
+            schema=named,
             calendar=content["calendar"],
-            numbers=tuple(content["numbers"]),
+            numbers=_with_prefix(content["numbers"], named),
             vocabularies={name: tuple(words) for name, words in content["vocabularies"].items()},
             typical=tuple(np.nan if value is None else float(value) for value in content["typical"]),
             frauds=content["frauds"],
             sequence_length=content["sequence_length"],
+            typical_categories=content.get("typical_categories", {}),
+            typical_sequence=tuple(tuple(step) for step in content.get("typical_sequence", ())),
         )
 
     @property
     def history(self) -> tuple[str, ...]:
-        """The columns of ``numbers`` that a state store knows and a raw row does not hold."""
+        """The features of entities, which a state store knows and a raw row does not hold."""
         own = {AMOUNT, HOUR, WEEKEND, *self.schema.numeric}
-        return tuple(name for name in self.numbers if name not in own)
+        return tuple(name.removeprefix(COMPUTED) for name in self.numbers if name not in own)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What reports call the columns of ``numbers``: without the prefix, unless the source has such a column."""
+        source = {*self.schema.numeric, *self.vocabularies}
+        return tuple(name if (bare := name.removeprefix(COMPUTED)) in source else bare for name in self.numbers)
+
+
+def _with_prefix(names: Sequence[str], found: schema.Schema) -> tuple[str, ...]:
+    """Return the names of numbers as they are now; earlier runs wrote computed ones without the prefix."""
+    if any(name.startswith(COMPUTED) for name in names) or set(names) == set(found.numeric):
+        return tuple(names)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise errors.InputError(
+            f"{FILE}: expected columns of different names; train anew. Received: {', '.join(twice)} of the source, "
+            f"which this run read in place of what is computed under that name"
+        )
+    return tuple(name if name in found.numeric else f"{COMPUTED}{name}" for name in names)
 
 
 def needed_days(found: Inputs) -> float:
@@ -100,7 +135,7 @@ def learn(transactions: Transactions, rows: Ints, *, sequence_length: int) -> In
         names += [HOUR]
     if transactions.calendar:
         names += [WEEKEND]
-    names += [*found.numeric, *history_names(found)]
+    names += [*found.numeric, *(f"{COMPUTED}{name}" for name in history_names(found))]
     vocabularies = {}
     for column, values in transactions.categorical.items():
         words, counts = np.unique(values[rows].astype(str), return_counts=True)
@@ -115,13 +150,6 @@ def learn(transactions: Transactions, rows: Ints, *, sequence_length: int) -> In
         frauds=int((transactions.labels[rows] == 1).sum()),
         sequence_length=sequence_length if found.payer is not None else 0,
     )
-
-
-def with_typical(inputs: Inputs, numbers: Floats, labels: Ints) -> Inputs:
-    """Return ``inputs`` with the medians of the genuine rows of ``numbers`` (n, columns)."""
-    genuine = numbers[labels == 0]
-    medians = [float(np.median(column)) if len(column := each[np.isfinite(each)]) else np.nan for each in genuine.T]
-    return dataclasses.replace(inputs, typical=tuple(medians))
 
 
 def history_names(found: schema.Schema) -> tuple[str, ...]:
@@ -166,17 +194,18 @@ def arrays(
 def numbers(inputs: Inputs, transactions: Transactions, history: Mapping[str, Floats], rows: Ints | slice) -> Floats:
     """Return (n, columns) float32, in the order of ``inputs.numbers``."""
     time = transactions.time[rows]
-    own = {
+    computed = {
         AMOUNT: lambda: transactions.amount[rows],
         HOUR: lambda: hours(time),
         WEEKEND: lambda: weekends(time),
     }
 
     def column(name: str) -> npt.NDArray[Any]:
-        if name in own and name not in inputs.schema.numeric:
-            return own[name]()
-        source = transactions.numeric if name in inputs.schema.numeric else history
-        return source[name][rows]
+        if name in computed:
+            return computed[name]()
+        if name.startswith(COMPUTED):
+            return history[name.removeprefix(COMPUTED)][rows]
+        return transactions.numeric[name][rows]
 
     return np.stack([np.asarray(column(name), np.float32) for name in inputs.numbers], axis=1)
 
@@ -192,10 +221,10 @@ def weekends(time: Ints) -> npt.NDArray[np.float64]:
 
 
 def sequences(inputs: Inputs, transactions: Transactions, history: Mapping[str, Floats], rows: Ints | slice) -> Floats:
-    """Return the payer's last transactions, oldest first, the one to judge last: (n, length, channels) float32.
+    """Return the payer's last transactions, oldest first, the newest last: (n, length, channels) float32.
 
-    Channels: the logarithm of the amount, the logarithm of the hours before the transaction judged, the hour of its
-    day, the risk of the payee at its instant, whether its payee is the one of the transaction judged, and 1. Rows with
+    Channels: the logarithm of the amount, the logarithm of the hours before the newest, the hour of its
+    day, the risk of the payee at its instant, whether its payee is that of the newest, and 1. Rows with
     fewer transactions end in zeros.
     """
     places = previous(transactions, inputs, rows)
@@ -226,9 +255,9 @@ def channels(
     Args:
         amount: (...) in the currency.
         time: (...) their instants in microseconds.
-        now: Instant of the transaction judged; broadcast to them.
+        now: Instant of the newest; broadcast to them.
         payee_risk: (...) share of fraud at their payees in 30 days, as known at their instants.
-        same_payee: (...) whether their payee is the one of the transaction judged.
+        same_payee: (...) whether their payee is that of the newest.
     """
     before = (now - time) / features.HOUR
     found = (

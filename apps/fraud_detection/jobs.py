@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import config, data, inputs, model
+from apps.fraud_detection import config, data, inputs, model, typical
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.folds import Fold
 from shared import files
@@ -68,7 +68,7 @@ def prepare(
     }
     labels = {part: prepared.transactions.labels[fold.rows(part)] for part in ("train", "validation")}
     return Job(
-        inputs=inputs.with_typical(learnt, arrays["train"]["numbers"], labels["train"]),
+        inputs=typical.learn(learnt, arrays["train"], labels["train"]),
         arrays=arrays,
         labels=labels,
         settings=settings,

@@ -1,4 +1,4 @@
-"""What drift of transactions is judged on: what the networks read, and what they say."""
+"""The columns in which drift of transactions is looked for: what the networks read, and the score."""
 
 import logging
 import pathlib
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import config, data, features, graph, inputs
+from apps.fraud_detection import config, data, features, graph, inputs, tensor_names
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import Transactions
 from shared import cli, monitoring
@@ -36,7 +36,7 @@ def monitor(loaded: bundle.Bundle, transactions: Transactions, *, output: pathli
     rows = settled(transactions, found)
     measured = measure(monitoring.asking(loaded), graph.columns(found, transactions, history, rows))
     names = {name: name.replace("_", " ") for name in measured}
-    left_out = () if is_settled(transactions, found) else (*found.history, "score")
+    left_out = () if is_settled(transactions, found) else (*made_of_history(found), tensor_names.SCORE)
     if left_out:
         log.warning(
             "%s is too short for the histories of cards: they and the score are not compared", transactions.name
@@ -45,7 +45,7 @@ def monitor(loaded: bundle.Bundle, transactions: Transactions, *, output: pathli
 
 
 def measure(ask: monitoring.Ask, raw: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Return what drift is judged on, each (n,).
+    """Return the columns of the signature ``drift``, each (n,).
 
     Args:
         ask: The signature ``drift``.
@@ -66,13 +66,35 @@ def is_settled(transactions: Transactions, found: inputs.Inputs) -> bool:
     return bool(transactions.time[-1] - transactions.time[0] >= inputs.needed_days(found) * features.DAY)
 
 
-def columns(found: inputs.Inputs, numbers: Any, score: Any) -> dict[str, Any]:
-    """Return the drift columns, each (n,) float64, in a graph.
+def made_of_history(found: inputs.Inputs) -> list[str]:
+    """Return the drift columns that are made of earlier transactions."""
+    called = tensor_names.of_drift(found)
+    pairs = zip(found.numbers, called["numbers"], strict=True)
+    made = {f"{inputs.COMPUTED}{name}" for name in found.history}
+    return [*(name for column, name in pairs if column in made), *called.get("sequence", ())]
+
+
+def columns(
+    found: inputs.Inputs, arrays: Mapping[str, Any], categories: Mapping[str, Any], score: Any
+) -> dict[str, Any]:
+    """Return the drift columns, each (n,), in a graph: everything that the networks read, and what they give.
+
+    Of a sequence, the mean of each channel over the transactions in it, and how many there are.
 
     Args:
         found: Which columns the networks read.
-        numbers: (n, columns) float32 that they read.
+        arrays: What they read, array name -> (n, ...).
+        categories: Categorical column -> (n,) string, as ``graph.Reader.known_names`` returns it.
         score: (n,) float64 that they give.
     """
-    own = {name: tf.cast(numbers[:, index], tf.float64) for index, name in enumerate(found.numbers)}
-    return {**own, "score": score}
+    called = tensor_names.of_drift(found)
+    numbers = tf.cast(arrays["numbers"], tf.float64)
+    result = {name: numbers[:, index] for index, name in enumerate(called["numbers"])}
+    result |= dict(zip(called["categories"], categories.values(), strict=True))
+    if "sequence" in called:
+        steps = tf.cast(arrays["sequence"], tf.float64)
+        count = tf.reduce_sum(steps[:, :, -1:], axis=1)
+        means = tf.math.divide_no_nan(tf.reduce_sum(steps, axis=1), count)
+        means = tf.concat([means[:, :-1], count], axis=1)
+        result |= {name: means[:, index] for index, name in enumerate(called["sequence"])}
+    return {**result, tensor_names.SCORE: score}

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import features, graph, inputs
+from apps.fraud_detection import features, inputs, tensor_names
 from apps.fraud_detection.transactions import UNKNOWN
 from shared import errors
 from shared.bundle import reading as bundle
@@ -49,7 +49,7 @@ class Store(Protocol):
     def between(self, role: str, party: str, after: int, until: int) -> list[Event]:
         """Return the transactions of a party in (after, until], of one instant in the order of adding."""
 
-    def judge(self, identity: str, label: int) -> bool:
+    def record_label(self, identity: str, label: int) -> bool:
         """Record a verdict; return whether the transaction is known."""
 
     def forget(self, time: int) -> None:
@@ -95,7 +95,7 @@ class SqliteStore:
         )
         return [Event(*row) for row in found]
 
-    def judge(self, identity: str, label: int) -> bool:
+    def record_label(self, identity: str, label: int) -> bool:
         """Record a verdict."""
         changed = self._connection.execute("UPDATE event SET label = ? WHERE identity = ?", (label, identity))
         return changed.rowcount > 0
@@ -152,7 +152,7 @@ class RedisStore:
             for part, each, label in zip(parts, about, labels, strict=True)
         ]
 
-    def judge(self, identity: str, label: int) -> bool:
+    def record_label(self, identity: str, label: int) -> bool:
         """Record a verdict."""
         if not self._client.hexists(f"{self._prefix}:times", identity):
             return False
@@ -205,6 +205,7 @@ class Scorer:
         """Join a bundle and a store."""
         self._bundle, self._store = loaded, store
         self.inputs = inputs.Inputs.from_json(loaded.extra("inputs.json"))
+        self._tensors, self._history = tensor_names.of_inputs(self.inputs), frozenset(self.inputs.history)
         self._delay = self.inputs.schema.label_delay_days
         self._needed = round(features.needed_days(self._delay) * features.DAY)
         self._payee = next(iter(list(self.inputs.schema.entities)[1:]), None)
@@ -243,9 +244,9 @@ class Scorer:
     def _risk_name(self) -> str:
         return f"{self._payee}_risk_{features.WINDOW_DAYS[-1]}d"
 
-    def judge(self, identity: str, label: int) -> bool:
+    def record_label(self, identity: str, label: int) -> bool:
         """Record a verdict: 1 fraud, 0 genuine; return whether the transaction is known."""
-        return self._store.judge(identity, label)
+        return self._store.record_label(identity, label)
 
     def forget(self, now: int) -> None:
         """Drop what no transaction from ``now`` (microseconds) on is compared with."""
@@ -258,7 +259,7 @@ class Scorer:
             if role not in transaction.parties:
                 raise errors.InputError(f"transaction {transaction.identity}: expected a {role}. Received: none")
             columns = features.compute(self._books(role, transaction), label_delay_days=self._delay)
-            found |= {name: values[-1] for name, values in columns.items() if name in self.inputs.numbers}
+            found |= {name: values[-1] for name, values in columns.items() if name in self._history}
         return found
 
     def sequence(self, transaction: Transaction, history: Mapping[str, np.float32]) -> npt.NDArray[np.float32]:
@@ -298,13 +299,17 @@ class Scorer:
         return self._store.between(role, party, time - self._needed, time) if party else []
 
     def _columns(self, transaction: Transaction, history: Mapping[str, np.float32]) -> dict[str, npt.NDArray[Any]]:
-        names = self.inputs.schema
-        values: dict[str, Any] = {graph.plain(name): history[name] for name in self.inputs.history}
-        values |= {graph.plain(name): transaction.numeric[name] for name in names.numeric}
-        values |= {graph.plain(name): transaction.categorical[name] for name in self.inputs.vocabularies}
-        if self.inputs.sequence_length:
-            values["sequence"] = self.sequence(transaction, history)
-        values[graph.plain(names.time)] = transaction.time / features.MICROSECONDS
-        if names.amount is not None:
-            values[graph.plain(names.amount)] = transaction.amount
-        return {name: np.array([values[name]]) for name in graph.specs(self.inputs)}
+        def value(source: tensor_names.Source) -> Any:
+            if source.kind == "time":
+                return transaction.time / features.MICROSECONDS
+            if source.kind == "history":
+                return history[source.name]
+            if source.kind == "text":
+                return transaction.categorical[source.name]
+            if source.kind == "sequence":
+                return self.sequence(transaction, history)
+            if source.name == self.inputs.schema.amount:
+                return transaction.amount
+            return transaction.numeric[source.name]
+
+        return {name: np.array([value(source)]) for source, name in self._tensors.items()}

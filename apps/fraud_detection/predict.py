@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import data, graph, inputs, stream, verdict
+from apps.fraud_detection import data, graph, inputs, stream
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions
 from shared import cli, files, parser, resuming, verbs
@@ -127,7 +128,7 @@ def _open(options: Options) -> tuple[Answer, inputs.Inputs, dict[str, str]]:
 
 def with_scorer(scorer: Any) -> Answer:
     """Return how a run's own model answers."""
-    decide: verdict.Verdict = scorer.verdict
+    decide: decision_rule.DecisionRule = scorer.decision_rule
 
     def answer(block: stream.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         scores = scorer.scores(inputs.arrays(scorer.inputs, block.transactions, block.history, rows))

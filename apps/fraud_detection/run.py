@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from apps.fraud_detection import config, inputs, model, verdict
-from shared import files
+from apps.fraud_detection import config, inputs, model
+from apps.fraud_detection import decision as decision_rule
+from shared import errors, files
 from shared.models import averaging
 
 BATCH_ROWS = 8_192
@@ -24,16 +25,27 @@ class Scorer:
     Attributes:
         model: {array name: (batch, ...)} to logits (batch, 2).
         inputs: Which arrays those are.
-        verdict: The threshold, frozen on validation data.
+        decision_rule: The threshold, frozen on validation data.
     """
 
     model: keras.Model
     inputs: inputs.Inputs
-    verdict: verdict.Verdict
+    decision_rule: decision_rule.DecisionRule
 
     def scores(self, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
-        """Return (n,) calibrated probabilities of fraud of ``inputs.arrays``."""
-        return probabilities(predict(self.model, arrays))
+        """Return (n,) calibrated probabilities of fraud of ``inputs.arrays``.
+
+        Raises:
+            errors.InputError: One is no number: the model is broken.
+        """
+        found = probabilities(predict(self.model, arrays))
+        broken = int(np.isnan(found).sum())
+        if broken:
+            raise errors.InputError(
+                f"the model: expected a probability for each transaction. Received: NaN for {broken:,} of "
+                f"{len(found):,}; train it again"
+            )
+        return found
 
     def network_scores(
         self, networks: Sequence[str], arrays: Mapping[str, npt.NDArray[Any]]
@@ -83,7 +95,7 @@ def save(scorer: Scorer, path: pathlib.Path) -> None:
     with files.atomic(path / "model.keras") as temporary:
         scorer.model.save(temporary)
     files.write_json(path / inputs.FILE, scorer.inputs.to_json())
-    files.write_json(path / "decision.json", scorer.verdict.to_json())
+    files.write_json(path / "decision.json", scorer.decision_rule.to_json())
 
 
 def load(path: pathlib.Path) -> Scorer:
@@ -91,7 +103,7 @@ def load(path: pathlib.Path) -> Scorer:
     return Scorer(
         model=keras.models.load_model(path / "model.keras", compile=False),
         inputs=inputs.Inputs.from_json(files.read_json(path / inputs.FILE)),
-        verdict=verdict.Verdict.from_json(files.read_json(path / "decision.json")),
+        decision_rule=decision_rule.DecisionRule.from_json(files.read_json(path / "decision.json")),
     )
 
 

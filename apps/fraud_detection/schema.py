@@ -8,6 +8,8 @@ from typing import Any, Self
 from shared import errors, files
 
 AUTO = "auto"
+# Begins the names of columns that are computed from others (``inputs``).
+COMPUTED = "computed:"
 TIME_FORMATS = (AUTO, "day-first", "month-first", "yyyymmdd", "excel")
 # What one unit of a time column is, in seconds; "datetime" is a calendar time.
 UNITS = {
@@ -83,6 +85,11 @@ class Schema:
         if not 0 <= self.label_delay_days < 3_650:
             raise errors.InputError(
                 f"schema: expected label_delay_days from 0 to 3650. Received: {self.label_delay_days!r}"
+            )
+        reserved = sorted(name for name in (*self.numeric, *self.categorical) if name.startswith(COMPUTED))
+        if reserved:
+            raise errors.InputError(
+                f"schema: expected columns whose names do not begin with {COMPUTED!r}. Received: {', '.join(reserved)}"
             )
         features = [*self.numeric, *self.categorical, *([self.label] if self.label else [])]
         twice = sorted({name for name in features if features.count(name) > 1})

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import anomaly, config, data, distillation, features, jobs, model, verdict
+from apps.fraud_detection import anomaly, config, data, distillation, features, jobs, model
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.folds import Fold
 from apps.fraud_detection.synthesis import gan
@@ -70,7 +71,7 @@ def train_fold(job: jobs.Job, prepared: data.Prepared, fold: Fold) -> loaded_run
     slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], job.labels["validation"], weight=weights)
     whole = model.calibrated(averaged, slope=slope, offset=offset)
     instants = prepared.transactions.time[fold.validation]
-    validation = verdict.Validation(
+    validation = decision_rule.Validation(
         scores=loaded_run.probabilities(loaded_run.predict(whole, job.arrays["validation"])),
         labels=job.labels["validation"],
         amounts=prepared.transactions.amount[fold.validation],
@@ -78,7 +79,7 @@ def train_fold(job: jobs.Job, prepared: data.Prepared, fold: Fold) -> loaded_run
         days=covered_days(instants),
         sha256=digest(prepared.transactions.content_hashes()[fold.validation]),
     )
-    return loaded_run.Scorer(model=whole, inputs=job.inputs, verdict=verdict.fit(validation, job.settings))
+    return loaded_run.Scorer(model=whole, inputs=job.inputs, decision_rule=decision_rule.fit(validation, job.settings))
 
 
 def fit_ensemble_weights(
@@ -189,6 +190,6 @@ def summary(folder: files.RunFolder, job: jobs.Job, scorer: loaded_run.Scorer) -
             "auroc": classification.auroc(labels, scores),
             "n": len(labels),
         },
-        "threshold": scorer.verdict.threshold,
+        "threshold": scorer.decision_rule.threshold,
         "next": f"fraud-detection evaluate --run-dir {folder.path}",
     }

@@ -117,6 +117,27 @@ class Transactions:
         table = {"id": self.ids, "time": self.time, "amount": self.amount, "label": self.labels, **self.entities}
         return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(table), index=False), np.uint64)
 
+    def row_hashes(self) -> npt.NDArray[np.uint64]:
+        """Return (n,) uint64 hash of what is known of each row before its label: the same in whatever file it stands.
+
+        Ids do not count: where a source has none, they are numbers of rows.
+        """
+        bare = dataclasses.replace(
+            self,
+            # Names of a file are numbers only where all of them are: as text they are the same in every file.
+            entities={
+                role: np.where(values == -1, "", values.astype(str)).astype(object)
+                if values.dtype != object
+                else values
+                for role, values in self.entities.items()
+            },
+            labels=np.full(len(self), UNKNOWN),
+            schema=dataclasses.replace(self.schema, weight=None),
+            groups=None,
+            scenarios=None,
+        )
+        return bare.cell_hashes(with_ids=False)
+
     def cell_hashes(self, *, with_ids: bool = True) -> npt.NDArray[np.uint64]:
         """Return (n,) uint64 hash of every cell of each row that was read; equal content, equal hash.
 

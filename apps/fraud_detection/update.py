@@ -1,6 +1,6 @@
 """Go on learning from new labels, and keep the new model only where it is better: champion against challenger.
 
-The newest labelled days are the judge. The challenger starts from the champion's weights and learns from the labelled
+The newest labelled days compare the two. The challenger starts from the champion's weights and learns from the labelled
 days before them, a label delay apart; the last of those days are for its early stopping and calibration.
 """
 
@@ -16,7 +16,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, jobs, model, train, verdict
+from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, jobs, learned, model, train
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
 from shared import errors, files
@@ -38,16 +39,16 @@ class Windows:
     Attributes:
         train: Learnt from.
         calibration: Stops the training and calibrates.
-        judge: The newest labelled days.
+        comparison: The newest labelled days.
     """
 
     train: npt.NDArray[np.int64]
     calibration: npt.NDArray[np.int64]
-    judge: npt.NDArray[np.int64]
+    comparison: npt.NDArray[np.int64]
 
 
 def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[str, Any]:
-    """Train a challenger on the newest labels, judge both, and put the better one into the run folder.
+    """Train a challenger on the newest labels, compare both, and put the better one into the run folder.
 
     Args:
         run: The finished run, whose newest model is the champion.
@@ -63,7 +64,7 @@ def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[s
     found = data.load(settings, trained_on=run.inputs.schema, labelled=False)
     data.tell(found)
     found, verdicts = feedback.apply(run.folder.path, found)
-    windows = cut(found, run.settings)
+    windows = cut(found, run.settings, seen=learned.among(run.folder.path, found))
     history = inputs.compute_history(found, run.inputs.schema)
     arrays = {
         name: inputs.arrays(run.inputs, found, history, rows) for name, rows in dataclasses.asdict(windows).items()
@@ -74,24 +75,30 @@ def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[s
     shutil.rmtree(folder, ignore_errors=True)
     challenger = go_on(run, arrays, labels, found, windows, folder)
     scores = {
-        "champion": run.newest.scores(arrays["judge"]),
-        "challenger": challenger.scores(arrays["judge"]),
+        "champion": run.newest.scores(arrays["comparison"]),
+        "challenger": challenger.scores(arrays["comparison"]),
     }
-    result = compare(scores, labels["judge"], found, windows, resamples=run.settings.resamples, seed=seed)
+    result = compare(scores, labels["comparison"], found, windows, resamples=run.settings.resamples, seed=seed)
     better = result["difference"]["low"] > 0
     result |= {**verdicts, "outcome": PROMOTED if better else REFUSED}
     files.write_json(run.folder.path / "update.json", result)
     loaded_run.save(challenger, folder)
     if better:
+        learned.add(run.folder.path, found.row_hashes()[np.concatenate([windows.train, windows.calibration])])
         promote(run, folder)
     return {**result, "exit_code": 0 if better else errors.GateError.exit_code}
 
 
-def cut(found: Transactions, settings: config.Config) -> Windows:
-    """Cut the labelled rows: the newest ``test_days`` judge, ``train_days`` a label delay before them are learnt from.
+def cut(found: Transactions, settings: config.Config, *, seen: npt.NDArray[np.bool_] | None = None) -> Windows:
+    """Cut the labelled rows: the newest ``test_days`` compare, ``train_days`` a label delay before them train.
+
+    Args:
+        found: The transactions.
+        settings: Of the run.
+        seen: (n,) those that the champion has learned from in an update; none of them compares.
 
     Raises:
-        errors.InputError: A window lacks frauds or genuine transactions.
+        errors.InputError: A window lacks frauds or genuine transactions, or the newest days are of one payer.
     """
     known = np.flatnonzero(found.labels != UNKNOWN)
     if not len(known):
@@ -101,13 +108,14 @@ def cut(found: Transactions, settings: config.Config) -> Windows:
         cuts = np.quantile(np.arange(len(known)), [0.6, 0.8]).astype(int)
         parts = np.split(known, cuts)
     else:
-        judged = days > days[-1] - settings.test_days
+        newest = days > days[-1] - settings.test_days
         end = days[-1] - settings.test_days - folds.delay_days(found)
         learnt = (days <= end) & (days > end - settings.train_days)
         share = round(learnt.sum() * (1 - CALIBRATION_SHARE))
         rows = known[learnt]
-        parts = [rows[:share], rows[share:], known[judged]]
-    windows = Windows(train=parts[0], calibration=parts[1], judge=parts[2])
+        parts = [rows[:share], rows[share:], known[newest]]
+    fresh = parts[2] if seen is None else parts[2][~seen[parts[2]]]
+    windows = Windows(train=parts[0], calibration=parts[1], comparison=fresh)
     for name, rows in dataclasses.asdict(windows).items():
         frauds = int((found.labels[rows] == 1).sum())
         if frauds in (0, len(rows)):
@@ -115,6 +123,11 @@ def cut(found: Transactions, settings: config.Config) -> Windows:
                 f"{found.name}: expected frauds and genuine transactions in the {name} window of the update. "
                 f"Received: {frauds} frauds in {len(rows)} transactions"
             )
+    if len(np.unique(found.payers[windows.comparison])) < 2:
+        raise errors.InputError(
+            f"{found.name}: expected transactions of two payers or more in the comparison window of the update, for an "
+            f"interval. Received: those of one"
+        )
     return windows
 
 
@@ -149,7 +162,7 @@ def go_on(
     weights = found.weights[windows.calibration]
     slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], labels["calibration"], weight=weights)
     whole = model.calibrated(averaged, slope=slope, offset=offset)
-    rows = verdict.Validation(
+    rows = decision_rule.Validation(
         scores=loaded_run.probabilities(loaded_run.predict(whole, arrays["calibration"])),
         labels=labels["calibration"],
         amounts=found.amount[windows.calibration],
@@ -157,7 +170,7 @@ def go_on(
         days=train.covered_days(found.time[windows.calibration]),
         sha256=digest(found.content_hashes()[windows.calibration]),
     )
-    return loaded_run.Scorer(model=whole, inputs=run.inputs, verdict=verdict.fit(rows, run.settings))
+    return loaded_run.Scorer(model=whole, inputs=run.inputs, decision_rule=decision_rule.fit(rows, run.settings))
 
 
 def _further(
@@ -201,9 +214,14 @@ def compare(
         "difference": intervals.Case(metric, challenger, champion),
     }
     measured = intervals.bootstrap_many(
-        cases, labels, units=found.payers[windows.judge], resamples=resamples, seed=seed
+        cases, labels, units=found.payers[windows.comparison], resamples=resamples, seed=seed
     )
-    days = [folds.day_name(int(found.days[row]), calendar=found.calendar) for row in windows.judge[[0, -1]]]
+    if len(measured) < len(cases):
+        raise errors.InputError(
+            f"{found.name}: expected enough frauds in the comparison window of the update for an interval. Received: "
+            f"{measured.notes[0]}"
+        )
+    days = [folds.day_name(int(found.days[row]), calendar=found.calendar) for row in windows.comparison[[0, -1]]]
     return {
         "metric": "average_precision",
         "judged": {"first_day": days[0], "last_day": days[1], "n": len(labels), "frauds": int(labels.sum())},
@@ -212,10 +230,13 @@ def compare(
 
 
 def promote(run: loaded_run.Run, challenger: pathlib.Path) -> None:
-    """Put the challenger in the champion's place; the champion is kept in ``champions/<number>``."""
-    champions = run.folder.path / "champions"
+    """Put the challenger in the champion's place; the champion and its figures are kept in ``champions/<number>``."""
+    champions = run.folder.path / learned.CHAMPIONS
     number = 1 + max((int(each.name) for each in champions.glob("*/")), default=0)
     loaded_run.save(run.newest, champions / str(number))
+    if run.folder.evaluation.is_dir():
+        # No figure of a model stands beside the weights of another.
+        run.folder.evaluation.replace(champions / str(number) / run.folder.evaluation.name)
     for name in ("model.keras", inputs.FILE, "decision.json"):
         with files.atomic(run.folder.path / name) as temporary:
             shutil.copyfile(challenger / name, temporary)

@@ -112,6 +112,7 @@ def write(
     repository: pathlib.Path,
     name: str,
     extras: Mapping[str, str | Mapping[str, Any]],
+    input_names: Mapping[str, str] | None = None,
     core: engine_export.Core | None = None,
 ) -> Exported:
     """Write ``<repository>/<name>/<next version>`` after proving that it answers as ``golden`` says.
@@ -123,6 +124,7 @@ def write(
         repository: The model repository.
         name: The model's name.
         extras: Files for ``assets.extra``: text as it is, mappings as JSON.
+        input_names: Input -> what the source calls it, where no tensor can have that name; kept in the manifest.
         core: What lies between the endpoints ``preprocess`` and ``answer``, and the engines to write of it.
 
     Raises:
@@ -144,7 +146,7 @@ def write(
         _write_warm_up(folder / bundle.EXTRA / "tf_serving_warmup_requests", golden, name)
         if core is not None:
             engine_export.write_all(folder, core, golden.inputs)
-        bundle.write_manifest(folder, {"name": name, "version": version})
+        bundle.write_manifest(folder, {"name": name, "version": version, "input_names": dict(input_names or {})})
         parity = _replay_in_clean_process(folder)
         (pathlib.Path(scratch) / str(version)).rename(model_folder / str(version))
     return Exported(path=model_folder / str(version), version=version, parity=parity)

@@ -32,7 +32,7 @@ def reference(columns: Mapping[str, npt.ArrayLike], *, categories: int = 50) -> 
 
     Args:
         columns: for each name (n,) values. Numbers are kept as a distribution, NaN counting as missing; all
-            else, bool too, as counts of categories, None and NaN counting as missing.
+            else, bool too, as counts of categories, None, NaN and empty text counting as missing.
         categories: how many of the most frequent categories to keep; the rest is counted as one.
 
     Raises:
@@ -146,8 +146,9 @@ def _present(column: arrays.Array) -> arrays.Array:
     """Return the values that are not missing: sorted numbers, or categories as text."""
     if column.dtype == np.float64:
         return np.sort(column[~np.isnan(column)])
-    # NaN, which stands for missing text in data frames, is the only value unequal to itself.
-    return np.array([str(value) for value in column if value is not None and value == value], dtype=object)
+    # NaN, which stands for missing text in data frames, is the only value unequal to itself; tensors hold "".
+    present = (value for value in column if value is not None and value == value)
+    return np.array([text for text in map(str, present) if text], dtype=object)
 
 
 def _describe(column: arrays.Array, categories: int) -> dict[str, Any]:

@@ -94,9 +94,9 @@ def question(body: Mapping[str, Any], version: versions.Version, limits: setting
     specs, _ = version.specs(signature)
     columnar = "inputs" in body
     if columnar:
-        columns = _columns(body["inputs"], list(specs))
+        columns = _columns(versions.renamed(body["inputs"], version.input_names), list(specs))
     else:
-        columns = transposed(body["instances"], list(specs), "instances")
+        columns = transposed(versions.renamed(body["instances"], version.input_names), list(specs), "instances")
     arrays = {name: tensors.array(name, values, specs[name], limits) for name, values in columns.items()}
     if len({len(values) for values in arrays.values()}) > 1:
         raise refusals.Refusal("expected as many rows in each input. Received: different numbers")

@@ -18,6 +18,17 @@ DEFAULT = "serving_default"
 _ROWS_WARMED = (1, 4, 16)
 
 
+def renamed(given: Any, names: Mapping[str, str]) -> Any:
+    """Return rows, or columns, whose inputs have the names that the signature gives them.
+
+    >>> renamed([{"risk-a": 1, "amount": 2}], {"risk-a": "risk_a_2"})
+    [{'risk_a_2': 1, 'amount': 2}]
+    """
+    if isinstance(given, list):
+        return [renamed(row, names) for row in given] if names else given
+    return {names.get(name, name): value for name, value in given.items()} if isinstance(given, dict) else given
+
+
 class Version:
     """A version that answers.
 
@@ -37,6 +48,10 @@ class Version:
         self.name, self.number = loaded.name, loaded.version
         self.signatures = {name: (loaded.inputs(name), loaded.outputs(name)) for name in loaded.signatures}
         self.decision = loaded.extra("decision.json")
+        own = self.signatures[DEFAULT][0]
+        originals = loaded.extra("manifest.json").get("input_names", {})
+        # What the source calls an input; a name that is an input's own means that one.
+        self.input_names = {given: name for name, given in originals.items() if given not in own}
         golden = loaded.extra("golden.json")["inputs"]
         self.example = {name: values[-1] for name, values in golden.items()}
         found = engines.with_engine(loaded, options.engine)

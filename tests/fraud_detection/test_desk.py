@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import __main__, config, data, folds, inputs, wording
+from apps.fraud_detection import __main__, config, data, folds, inputs, typical, wording
 from shared import files
 
 pytestmark = pytest.mark.tensorflow
@@ -85,11 +85,11 @@ def test_contributions_add_up_to_the_change_of_the_log_odds(run: Any, own: data.
     from apps.fraud_detection import run as loaded_run
 
     arrays, _ = alerted(run, own)
-    typical = dict(arrays)
-    typical["numbers"] = np.tile(np.asarray(run.inputs.typical, np.float32), (20, 1))
-    odds = [(logits := loaded_run.predict(run.newest.model, each))[:, 1] - logits[:, 0] for each in (arrays, typical)]
+    usual = {name: np.stack([values] * 20) for name, values in typical.arrays(run.inputs).items()}
+    both = (arrays, {name: usual[name] for name in arrays})
+    odds = [(logits := loaded_run.predict(run.newest.model, each))[:, 1] - logits[:, 0] for each in both]
     found = reasons.find(run.newest, arrays)
-    assert found.contributions.sum(axis=1) == pytest.approx(odds[0] - odds[1], rel=0.25, abs=0.6)
+    assert found.contributions.sum(axis=1) == pytest.approx(odds[0] - odds[1], abs=1e-3)
 
 
 def test_without_its_first_reason_an_alert_is_less_suspicious(run: Any, own: data.Prepared) -> None:
@@ -105,21 +105,28 @@ def test_without_its_first_reason_an_alert_is_less_suspicious(run: Any, own: dat
     assert fell >= 8
 
 
-def test_the_passing_amount_passes_and_its_neighbour_does_not(run: Any, own: data.Prepared) -> None:
+def test_amounts_inside_the_passing_range_pass_when_the_model_scores_them(run: Any, own: data.Prepared) -> None:
     from apps.fraud_detection import reasons
 
-    arrays, _ = alerted(run, own)
-    place = run.inputs.numbers.index("amount")
-    checked = 0
-    for row in range(20):
-        amount = reasons.passing_amount(run.newest, arrays, row)
-        if amount is None:
+    arrays, rows = alerted(run, own)
+    place, rng, checked = run.inputs.numbers.index(inputs.AMOUNT), np.random.default_rng(0), 0
+    for index, row in enumerate(rows):
+        passing = reasons.passing_amounts(run.newest, arrays, index)
+        if passing is None:
             continue
         checked += 1
-        assert 0 < amount < arrays["numbers"][row, place]
-        single = {name: values[row : row + 1] for name, values in arrays.items()}
-        changed = {**single, "numbers": wording.with_amount(run.inputs, single["numbers"][0], np.array([amount]))}
-        assert run.newest.scores(changed)[0] < run.newest.verdict.threshold + 1e-3
+        assert 0 < passing.low < passing.high < arrays["numbers"][index, place]
+        # As if the file had held the amount: the whole way from the transactions on.
+        for amount in (passing.low, passing.high, round(rng.uniform(passing.low, passing.high), 2)):
+            until = own.transactions.take(np.arange(row + 1))
+            amounts = until.amount.copy()
+            amounts[-1] = amount
+            other = dataclasses.replace(until, amount=amounts)
+            history = inputs.compute_history(other, other.schema)
+            read = inputs.arrays(run.inputs, other, history, np.array([row]))
+            assert run.newest.scores(read)[0] < run.newest.decision_rule.threshold
+        if checked == 6:
+            break
     assert checked
 
 
@@ -152,13 +159,16 @@ def test_reasons_are_said_in_words(run: Any) -> None:
     values = {"amount": 412.0, "customer_usual_amount": 80.0, "customer_amount_ratio": 5.15, "customer_count_1d": 7.0}
     values |= {"customer_maximum_ratio": 2.0, "customer_count_30d": 36.0, "terminal_risk_1d": 0.75, "hour": 3.5}
     for name, value in values.items():
-        row[found.numbers.index(name)] = value
-    assert wording.say("amount", found, row) == (
+        row[found.numbers.index(f"{inputs.COMPUTED}{name}")] = value
+    described = wording.Row(row, {}, typical.arrays(found)["sequence"])
+    assert wording.say("amount", found, described) == (
         "amount 412.00 EUR, 5.2 times the customer's usual 80.00 EUR, 2.0 times the largest"
     )
-    assert wording.say("frequency", found, row) == "7 transactions of the customer in 24 h, usual 1.2 a day"
-    assert wording.say("terminal", found, row).startswith("terminal with 75 % fraud among its transactions of 1 d")
-    assert wording.say("time of day", found, row).startswith("at 03:30")
+    assert wording.say("frequency", found, described) == "7 transactions of the customer in 24 h, usual 1.2 a day"
+    assert wording.say("terminal", found, described).startswith(
+        "terminal with 75 % fraud among its transactions of 1 d"
+    )
+    assert wording.say("time of day", found, described).startswith("at 03:30")
 
 
 def test_verdicts_are_recorded_and_a_newer_one_counts(
@@ -234,5 +244,5 @@ def test_the_windows_of_an_update_do_not_touch(own: data.Prepared) -> None:
     settings = config.Config.smoke()
     windows = update.cut(own.transactions, settings)
     days = {name: own.transactions.days[rows] for name, rows in dataclasses.asdict(windows).items()}
-    assert days["judge"].min() - days["calibration"].max() == folds.delay_days(own.transactions) + 1
+    assert days["comparison"].min() - days["calibration"].max() == folds.delay_days(own.transactions) + 1
     assert windows.train.max() < windows.calibration.min()

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import features, inputs
+from apps.fraud_detection import features, inputs, typical
 from apps.fraud_detection.transactions import Transactions
+from shared import errors
 
 LENGTH = 5
 
@@ -78,7 +79,8 @@ def test_rare_and_unseen_names_share_an_id(booked: Transactions) -> None:
 def test_inputs_survive_their_file(booked: Transactions, found: inputs.Inputs, history: dict[str, np.ndarray]) -> None:
     numbers = inputs.numbers(found, booked, history, slice(None))
     numbers[:, 3] = np.nan
-    learnt = inputs.with_typical(found, numbers, booked.labels)
+    arrays = {**inputs.arrays(found, booked, history, slice(None)), "numbers": numbers}
+    learnt = typical.learn(found, arrays, booked.labels)
     again = inputs.Inputs.from_json(json.loads(json.dumps(learnt.to_json())))
     assert np.isnan(again.typical[3])
     assert dataclasses.replace(again, typical=()) == dataclasses.replace(learnt, typical=())
@@ -89,3 +91,57 @@ def test_nobodys_transactions_are_no_sequence(booked: Transactions, found: input
     places = inputs.previous(nobody, found, np.arange(50, 60))
     assert places[:, 0].tolist() == list(range(50, 60))
     assert (places[:, 1:] == -1).all()
+
+
+def test_a_column_named_as_a_computed_one_takes_nothing_from_it(
+    booked: Transactions, history: dict[str, np.ndarray], rng: np.random.Generator
+) -> None:
+    names = ("hour", "weekend", "amount", "customer_count_1d")
+    own = {name: rng.normal(size=len(booked)).astype(np.float32) for name in names}
+    named = dataclasses.replace(booked, numeric=own, schema=dataclasses.replace(booked.schema, numeric=names))
+    found = inputs.learn(named, np.arange(len(named)), sequence_length=0)
+    assert len(set(found.numbers)) == len(found.numbers)
+    read = dict(zip(found.numbers, inputs.numbers(found, named, history, slice(None)).T, strict=True))
+    for name in names:
+        assert np.array_equal(read[name], own[name])
+    assert read[inputs.HOUR] == pytest.approx(inputs.hours(booked.time), rel=1e-6)
+    assert read[inputs.AMOUNT] == pytest.approx(booked.amount, rel=1e-6)
+    assert np.array_equal(read[f"{inputs.COMPUTED}customer_count_1d"], history["customer_count_1d"])
+    assert len(set(found.shown)) == len(found.shown)
+
+
+def test_names_that_begin_like_computed_ones_are_refused(booked: Transactions) -> None:
+    with pytest.raises(errors.InputError, match=r"do not begin with 'computed:'\. Received: computed:hour"):
+        dataclasses.replace(booked.schema, numeric=("computed:hour",))
+
+
+def test_inputs_of_earlier_runs_are_read_or_the_run_is_to_be_trained_anew(found: inputs.Inputs) -> None:
+    content = json.loads(json.dumps(found.to_json()))
+    del content["typical_categories"], content["typical_sequence"]
+    content["numbers"] = [name.removeprefix(inputs.COMPUTED) for name in content["numbers"]]
+    again = inputs.Inputs.from_json(content)
+    assert again.numbers == found.numbers
+    assert typical.arrays(again)["sequence"][:, -1].tolist() == [1, 0, 0, 0, 0]
+    content["schema"]["numeric"] = ["hour"]
+    content["numbers"] = ["amount", "hour", "hour", *content["numbers"][3:]]
+    with pytest.raises(errors.InputError, match=r"train anew\. Received: hour of the source"):
+        inputs.Inputs.from_json(content)
+
+
+def test_the_typical_transaction_is_made_of_medians_and_the_most_common_names(
+    booked: Transactions, history: dict[str, np.ndarray]
+) -> None:
+    words = np.where(np.arange(len(booked)) % 3 == 0, "web", "shop").astype(object)
+    schema = dataclasses.replace(booked.schema, categorical=("channel",))
+    named = dataclasses.replace(booked, categorical={"channel": words}, schema=schema)
+    learnt = inputs.learn(named, np.arange(len(named)), sequence_length=LENGTH)
+    arrays = inputs.arrays(learnt, named, history, slice(None))
+    usual = typical.arrays(typical.learn(learnt, arrays, named.labels))
+    assert usual["categories"].tolist() == [1]
+    genuine = {name: values[named.labels == 0] for name, values in arrays.items()}
+    assert usual["numbers"] == pytest.approx(np.median(genuine["numbers"], axis=0))
+    lengths = genuine["sequence"][:, :, -1].sum(axis=1)
+    length = int(np.median(lengths))
+    assert usual["sequence"][:, -1].sum() == length
+    last = [sequence[int(n) - 1] for sequence, n in zip(genuine["sequence"], lengths, strict=True)]
+    assert usual["sequence"][length - 1] == pytest.approx(np.median(last, axis=0))

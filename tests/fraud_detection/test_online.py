@@ -99,7 +99,7 @@ def test_a_week_replayed_has_the_features_of_the_file(kind: str, booked: Transac
     delay = round(found.schema.label_delay_days * features.DAY)
     for row in range(len(found)):
         while found.time[judged] <= found.time[row] - delay:
-            assert scorer.judge(str(found.ids[judged]), int(found.labels[judged]))
+            assert scorer.record_label(str(found.ids[judged]), int(found.labels[judged]))
             judged += 1
         one = transaction(found, row)
         if found.days[row] >= week:
@@ -139,7 +139,7 @@ def test_a_store_in_a_file_outlives_its_process(booked: Transactions, tmp_path: 
     store.close()
     again = make_scorer(booked, online.SqliteStore(tmp_path / "state.db"))
     assert again.history(transaction(booked, 0))["customer_count_30d"] == 2
-    assert not again.judge("no such id", 1)
+    assert not again.record_label("no such id", 1)
 
 
 def test_what_comes_late_is_not_compared_with_its_future(booked: Transactions) -> None:

@@ -1,6 +1,7 @@
 """When a score becomes an alert: the threshold, frozen on validation data. No TensorFlow here."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,15 +10,20 @@ import numpy.typing as npt
 
 from apps.fraud_detection import config
 from apps.fraud_detection.transactions import CLASS_NAMES
-from shared import decision_rule, errors
+from shared import decision_rule as rules
+from shared import errors
 from shared.evaluation import thresholds
 
 Floats = npt.NDArray[np.float64]
 BUDGET, COST = "budget", "cost"
+# A threshold above all scores is this far above them: batches of other sizes change the last bits of a score.
+ABOVE = 1e-5
+
+log = logging.getLogger("fieldnets")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Verdict(decision_rule.Rule):
+class DecisionRule(rules.Rule):
     """How a probability of fraud becomes a decision.
 
     Attributes:
@@ -27,7 +33,7 @@ class Verdict(decision_rule.Rule):
         alerts_per_day: The budget.
         investigation_cost: Of one alert, in the currency of the data.
         recovered_share: Share of a fraud's amount that an alert saves.
-        fitted_on: The validation rows: how many, their frauds, days and digest.
+        fitted_on: The validation rows: how many, their frauds, days, digest, and alerts a day at the threshold.
     """
 
     class_names: tuple[str, ...] = CLASS_NAMES
@@ -64,7 +70,7 @@ class Validation:
     sha256: str
 
 
-def fit(rows: Validation, settings: config.Config) -> Verdict:
+def fit(rows: Validation, settings: config.Config) -> DecisionRule:
     """Choose the threshold by the settings' rule.
 
     Raises:
@@ -75,9 +81,10 @@ def fit(rows: Validation, settings: config.Config) -> Verdict:
         value = {BUDGET: _by_budget, COST: _by_cost}.get(rule, _by_rule)(rows, settings)
     except ValueError as error:
         raise errors.InputError(f"threshold_rule: {error}") from error
-    return Verdict(
+    reached = float(rows.weights[rows.scores >= value].sum() / rows.days)
+    return DecisionRule(
         threshold=value,
-        rule=f"budget of {settings.alerts_per_day} alerts a day" if rule == BUDGET else rule,
+        rule=_budget_in_words(rows, value, reached, settings) if rule == BUDGET else rule,
         alerts_per_day=settings.alerts_per_day,
         investigation_cost=settings.investigation_cost,
         recovered_share=settings.recovered_share,
@@ -87,19 +94,36 @@ def fit(rows: Validation, settings: config.Config) -> Verdict:
             "frauds": int(rows.labels.sum()),
             "days": round(rows.days, 3),
             "sha256": rows.sha256,
+            "alerts_per_day": round(reached, 3),
         },
     )
 
 
 def _by_budget(rows: Validation, settings: config.Config) -> float:
-    """Return the threshold that as many validation transactions a day reach as can be looked at."""
+    """Return the lowest threshold that no more validation transactions a day reach than can be looked at.
+
+    Transactions of one score are alerted together or not at all.
+    """
     order = np.argsort(-rows.scores, kind="stable")
     alerts = np.cumsum(rows.weights[order]) / rows.days
-    within = int(np.searchsorted(alerts, settings.alerts_per_day, side="right"))
     ranked = rows.scores[order]
-    if within == 0:
-        return float(np.nextafter(ranked[0], np.inf))
-    return _between(ranked[within], ranked[within - 1]) if within < len(ranked) else 0.0
+    within = int(np.searchsorted(alerts, settings.alerts_per_day, side="right"))
+    if within == len(ranked):
+        return 0.0
+    within = int((ranked > ranked[within]).sum())
+    return _between(ranked[within], ranked[within - 1]) if within else float(ranked[0] + ABOVE)
+
+
+def _budget_in_words(rows: Validation, value: float, reached: float, settings: config.Config) -> str:
+    """Return the rule in words, and what it reaches where equal scores leave a part of the budget unused."""
+    words = f"budget of {settings.alerts_per_day} alerts a day"
+    below = rows.scores[rows.scores < value]
+    tied = rows.weights[rows.scores == below.max()] if len(below) else below
+    if len(tied) < 2 or reached + tied.min() / rows.days > settings.alerts_per_day:
+        return words
+    words += f", {reached:.3g} reached on validation: the next {len(tied):,} transactions have one score"
+    log.warning("%s", words)
+    return words
 
 
 def _by_cost(rows: Validation, settings: config.Config) -> float:
@@ -115,7 +139,7 @@ def _by_cost(rows: Validation, settings: config.Config) -> float:
     last_of_ties = np.append(np.diff(ranked) != 0, True)
     best = int(np.argmax(np.where(last_of_ties, savings, -np.inf)))
     if savings[best] <= 0:
-        return float(np.nextafter(ranked[0], np.inf))
+        return float(ranked[0] + ABOVE)
     return _between(ranked[best + 1], ranked[best]) if best + 1 < len(ranked) else 0.0
 
 
