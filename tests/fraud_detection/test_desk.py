@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import __main__, config, data, folds, inputs, typical, wording
+from apps.fraud_detection import __main__, config, data, folds, inputs, learned, typical, wording
 from shared import files
 
 pytestmark = pytest.mark.tensorflow
@@ -222,9 +222,12 @@ def test_an_update_learns_a_new_kind_of_fraud_and_replaces_the_champion(
 ) -> None:
     import shutil
 
+    from apps.fraud_detection import update
+
     copy = tmp_path / "run"
     shutil.copytree(run_dir, copy)
     before = files.sha256(copy / "model.keras")
+    files.write_json(copy / "evaluation" / "metrics.json", {"of": "the champion"})
     # From now on everything before six in the morning is a fraud.
     table = data.table(own.transactions)
     table.loc[table["TX_DATETIME"].dt.hour < 6, "TX_FRAUD"] = 1
@@ -235,6 +238,12 @@ def test_an_update_learns_a_new_kind_of_fraud_and_replaces_the_champion(
     assert said["challenger"]["value"] > said["champion"]["value"]
     assert files.sha256(copy / "model.keras") != before
     assert files.sha256(copy / "champions" / "1" / "model.keras") != files.sha256(copy / "model.keras")
+    # The champion's figures are with the champion, and what the challenger learned is known whatever its labels.
+    assert not (copy / "evaluation").exists()
+    assert files.read_json(copy / "champions" / "1" / "evaluation" / "metrics.json") == {"of": "the champion"}
+    seen = learned.among(copy, own.transactions)
+    windows = update.cut(own.transactions, config.Config.from_json(files.read_json(copy / "config.json"), where=""))
+    assert np.array_equal(np.flatnonzero(seen), np.concatenate([windows.train, windows.calibration]))
     call(capsys, "alerts", "--run-dir", copy, "--budget", "5")
 
 

@@ -53,3 +53,7 @@ def test_columns_named_as_ours_are_tensors_and_drift_columns_of_their_own(booked
     assert len(set(drift)) == len(drift) == len(found.numbers) + 1 + len(inputs.CHANNELS)
     assert "score" not in drift
     assert {"hour", "computed:hour", "amount", "computed:amount", "score_2"} <= set(drift)
+
+
+def test_words_of_tensorflows_own_functions_are_no_tensor_names() -> None:
+    assert tensor_names.valid(["self", "args", "Amount", "amount"]) == ["self_", "args_", "Amount", "amount_2"]
