@@ -129,6 +129,22 @@ def test_a_data_set_of_files_of_odd_names_is_described_and_written(tmp_path: pat
         assert shown.count(files.printable(name)) >= shown.count("\n") - 1
 
 
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("suffix", batch.FORMATS)
+def test_names_that_look_like_numbers_or_like_nothing_are_read_back_as_they_are(
+    tmp_path: pathlib.Path, suffix: str
+) -> None:
+    from apps.driving_perception import predict
+
+    clips = ["007", "1e5", "NA", "null", "2024-01-01", "", "True"]
+    table = pd.DataFrame({"file": [f"{clip}/1.png" for clip in clips], "clip": clips, "seconds": [None, *range(6)]})
+    batch.predict([table], lambda chunk: chunk, output=tmp_path / f"o{suffix}", plan={})
+    found = pd.concat(predict.written_rows(tmp_path / f"o{suffix}"))
+    assert found["clip"].tolist() == clips
+    assert found["file"].tolist() == table["file"].tolist()
+    assert found["seconds"].isna().tolist() == [True, *[False] * 6]
+
+
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("app", helpers.APPS)
