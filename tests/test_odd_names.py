@@ -17,7 +17,9 @@ from apps.driving_perception import stream
 from apps.fraud_detection import predict as fraud_predict
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection.readers import sources
+from apps.medical_imaging import __main__ as medical
 from apps.medical_imaging import data as radiographs
+from apps.sentiment import __main__ as sentiment
 from apps.sentiment import data as reviews
 from shared import batch, files, resuming
 from tests import helpers
@@ -108,6 +110,39 @@ def test_names_that_differ_are_shown_differently_and_can_be_written(tmp_path: pa
     for name in names:
         files.write_json(tmp_path / name, {"name": name})
         assert files.read_json(tmp_path / name) == {"name": name}
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"caf\xe9 \xff"), "[1]?", "007"])
+def test_a_data_set_of_files_of_odd_names_is_described_and_written(tmp_path: pathlib.Path, name: str) -> None:
+    table = tmp_path / f"{name}.csv"
+    table.write_text("text,label\n" + "".join(f"film number {row} {row**7},{row % 2}\n" for row in range(40)))
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 64, 64), np.uint8)
+    for row, image in enumerate(pixels):
+        path = tmp_path / "images" / ("sick" if row % 2 else "well") / f"{name}{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as stream_of_bytes:
+            PIL.Image.fromarray(image).save(stream_of_bytes, "PNG")
+    for main, source in ((sentiment.main, table), (medical.main, tmp_path / "images")):
+        folder = tmp_path / f"{source.stem} of {name}"
+        assert main(["data", "--data", str(source), "--output-dir", str(folder), "--quiet"]) == 0
+        shown = (folder / "split.csv").read_text("utf-8")
+        assert shown.count(files.printable(name)) >= shown.count("\n") - 1
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("suffix", batch.FORMATS)
+def test_names_that_look_like_numbers_or_like_nothing_are_read_back_as_they_are(
+    tmp_path: pathlib.Path, suffix: str
+) -> None:
+    from apps.driving_perception import predict
+
+    clips = ["007", "1e5", "NA", "null", "2024-01-01", "", "True"]
+    table = pd.DataFrame({"file": [f"{clip}/1.png" for clip in clips], "clip": clips, "seconds": [None, *range(6)]})
+    batch.predict([table], lambda chunk: chunk, output=tmp_path / f"o{suffix}", plan={})
+    found = pd.concat(predict.written_rows(tmp_path / f"o{suffix}"))
+    assert found["clip"].tolist() == clips
+    assert found["file"].tolist() == table["file"].tolist()
+    assert found["seconds"].isna().tolist() == [True, *[False] * 6]
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ its version number. A bundle that answers differently never appears.
 """
 
 import dataclasses
+import errno
 import json
 import pathlib
 import subprocess
@@ -129,6 +130,7 @@ def write(
 
     Raises:
         errors.GateError: The reloaded bundle or an engine answers differently; nothing is left behind.
+        errors.InputError: Another process wrote a bundle of this version meanwhile.
     """
     model_folder = repository / name
     existing = bundle.versions(model_folder)
@@ -148,8 +150,20 @@ def write(
             engine_export.write_all(folder, core, golden.inputs)
         bundle.write_manifest(folder, {"name": name, "version": version, "input_names": dict(input_names or {})})
         parity = _replay_in_clean_process(folder)
-        (pathlib.Path(scratch) / str(version)).rename(model_folder / str(version))
+        _take_number(pathlib.Path(scratch) / str(version), model_folder / str(version))
     return Exported(path=model_folder / str(version), version=version, parity=parity)
+
+
+def _take_number(finished: pathlib.Path, path: pathlib.Path) -> None:
+    try:
+        finished.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise errors.InputError(
+            f"{path}: expected a version number that is free. Received: one that another `export` took meanwhile; "
+            "export again"
+        ) from None
 
 
 def _save(model: keras.Model, endpoints: Mapping[str, Endpoint], folder: pathlib.Path) -> None:

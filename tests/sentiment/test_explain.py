@@ -1,5 +1,6 @@
 """Explanations add up to what the model says, and their check can fail."""
 
+import os
 import pathlib
 import warnings
 from typing import Any
@@ -164,6 +165,11 @@ def test_a_file_is_read_a_text_is_taken_as_it_is_and_a_file_that_is_not_there_is
         assert explain.read_input(string) == string
     with pytest.raises(errors.InputError, match=r"exists. Received: 'reveiw.txt'"):
         explain.read_input("reveiw.txt")
+
+
+def test_a_text_that_is_not_utf_8_is_refused_and_shown() -> None:
+    with pytest.raises(errors.InputError, match=r"expected a text in UTF-8. Received: 'a caf.*xe9 film'"):
+        explain.read_input(os.fsdecode(b"a caf\xe9 film"))
 
 
 def test_a_name_that_is_no_page_is_refused_before_anything_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:

@@ -243,3 +243,19 @@ def test_a_bundle_can_be_written_to_a_folder_of_any_name_and_read_from_it(
         tiny.golden.outputs["labels"][tiny.golden.inputs["text"].tolist().index("good")]
     ]
     assert [each.name for each in (tmp_path / name / "tiny").iterdir()] == ["1"]
+
+
+def test_of_two_exports_at_once_one_gets_the_number_and_the_other_is_told(
+    tmp_path: pathlib.Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shared.bundle import export
+
+    def meanwhile(_folder: pathlib.Path) -> dict[str, float]:
+        files.write_text(tmp_path / "tiny" / "1" / "saved_model.pb", "another's")
+        return {}
+
+    monkeypatch.setattr(export, "_replay_in_clean_process", meanwhile)
+    with pytest.raises(errors.InputError, match=r"tiny/1: expected a version number that is free"):
+        export.write(tiny.model, tiny.endpoints, tiny.golden, repository=tmp_path, name="tiny", extras=tiny.extras)
+    assert (tmp_path / "tiny" / "1" / "saved_model.pb").read_text() == "another's"
+    assert [path.name for path in (tmp_path / "tiny").iterdir()] == ["1"]
