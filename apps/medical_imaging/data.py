@@ -18,10 +18,7 @@ from shared import errors, files, splits
 from shared.sources import cells
 from shared.splits import near_duplicates as duplicates
 
-Images = images.Images
-Options = entries.Options
 Source = entries.Source
-Decodes = checking.Decodes
 Radiographs = collection.Radiographs
 frame = collection.frame
 describe = collection.describe
