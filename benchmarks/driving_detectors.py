@@ -35,7 +35,7 @@ def main() -> None:
     if arguments.time_d_fine:
         time_d_fine(arguments.image_size)
         return
-    from apps.driving_perception import config, pictures, prepare
+    from apps.driving_perception import config, prepare, training_images
     from shared.training import optimizers
 
     settings = config.Config.quick().replace(
@@ -46,7 +46,7 @@ def main() -> None:
     collection = prepare.load_source(settings)
     split, _ = prepare.split_source(collection, settings)
     shown = split.rows("train")[: arguments.memorize]
-    learned = pictures.training(collection, shown, settings)
+    learned = training_images.training(collection, shown, settings)
     rows = shown if arguments.memorize else split.rows("test")
     print(
         f"{len(learned)} training, {len(rows)} test images; {arguments.minutes:g} minutes each; "
@@ -240,7 +240,7 @@ def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, f
     """Return COCO's numbers on the test part."""
     import tensorflow as tf
 
-    from apps.driving_perception import decoding, preprocessing
+    from apps.driving_perception import predictions, preprocessing
     from apps.driving_perception import run as loaded_run
     from apps.driving_perception.metrics import coco
 
@@ -249,7 +249,7 @@ def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, f
         image = tf.image.convert_image_dtype(part.images.decode(row), tf.float32)
         picture, geometry = preprocessing.place(image, image_size=settings.image_size)
         sides = geometry.numpy()
-        seen = decoding.boxes(
+        seen = predictions.boxes(
             tf.constant(places(tf.cast(picture, tf.float32)[tf.newaxis])),
             sides[np.newaxis, preprocessing.FILLED].astype(np.float32),
             most=settings.most_detections,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import classes, frames, partition
-from apps.driving_perception.readers import checking, entries, joining, repeats, sources
+from apps.driving_perception.readers import checking, entries, sources, union
 from apps.driving_perception.writers import formats
 from shared import errors, splits
 from shared.sources import cells
@@ -62,14 +62,14 @@ def load(
     if sources.SCENES in (*specs, data_format):
         return _rendered(specs, scenes or SceneSettings(), class_names)
     options = entries.Options(single_class=single_class, labelled=labelled, follow_links=follow_links, decimal=decimal)
-    read = repeats.settle([sources.read(spec, options=options, data_format=data_format) for spec in specs])
+    read = sources.settle([sources.read(spec, options=options, data_format=data_format) for spec in specs])
     meanings = classes.read(class_file)
     found = [checking.check(source, meanings) for source in read]
     checked = [each.images for each in found]
     # Without labels bad boxes do not matter, but an image that cannot be read is never dropped silently.
     bad = [fault for each in found for fault in each.bad if labelled or not fault.object]
     checking.settle(bad, images=sum(map(len, checked)), skip_bad=skip_bad, quarantine=quarantine)
-    own = joining.class_names(read, checked, meanings)
+    own = union.class_names(read, checked, meanings)
     names = tuple(class_names or ()) or own
     if labelled and not names:
         raise errors.InputError(f"{', '.join(specs)}: expected at least one labelled obstacle. Received: none")
@@ -79,7 +79,7 @@ def load(
             f"{', '.join(own)} (--class-file maps names)"
         )
     notes = [note for source, each in zip(read, found, strict=True) for note in (*source.notes, *each.notes)]
-    return joining.assemble(read, checked, names, meanings, bad=len(bad), notes=notes)
+    return union.assemble(read, checked, names, meanings, bad=len(bad), notes=notes)
 
 
 def _rendered(specs: Sequence[str], settings: SceneSettings, class_names: Sequence[str] | None) -> frames.Frames:
@@ -90,10 +90,10 @@ def _rendered(specs: Sequence[str], settings: SceneSettings, class_names: Sequen
     """
     if len(specs) > 1:
         raise errors.InputError(f"Expected {sources.SCENES} alone, or paths only. Received: {', '.join(specs)}")
-    from apps.driving_perception import scenes
+    from apps.driving_perception import simulator
 
-    found = scenes.render(sequences=settings.sequences, frames=settings.frames, seed=settings.seed)
-    return found if class_names is None else joining.renamed(found, tuple(class_names))
+    found = simulator.render(sequences=settings.sequences, frames=settings.frames, seed=settings.seed)
+    return found if class_names is None else union.renamed(found, tuple(class_names))
 
 
 def split(

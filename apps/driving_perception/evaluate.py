@@ -13,16 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import detections, frames, lane
-from apps.driving_perception.metrics import (
-    detector,
-    error_kinds,
-    matching,
-    recall_by_group,
-    thresholds,
-    time_to_collision,
-)
-from apps.driving_perception.operating import Operating
+from apps.driving_perception import frames
+from apps.driving_perception.decision import Operating
+from apps.driving_perception.metrics import detector, error_kinds, matching, recall_by_group, thresholds
+from apps.driving_perception.tracking import lane, time_to_collision
 from shared import errors
 from shared.evaluation import intervals
 from shared.report import metrics
@@ -70,7 +64,7 @@ class Predictions:
 
     run: str
     operating: Operating
-    found: detections.Detections
+    found: box.Detections
     details: Mapping[str, Any]
     history: pd.DataFrame
     speed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -113,7 +107,7 @@ class Results:
     sources: Mapping[str, detector.Detector]
 
     @property
-    def predicted(self) -> detections.Detections:
+    def predicted(self) -> box.Detections:
         """The boxes from the threshold on."""
         return self.predictions.found.take(self.chosen)
 
@@ -124,7 +118,7 @@ def evaluate(
     predictions: Predictions,
     *,
     region: lane.Region,
-    baselines: Mapping[str, detections.Detections],
+    baselines: Mapping[str, box.Detections],
     resamples: int = 1000,
     seed: int = 0,
 ) -> Results:
@@ -156,7 +150,7 @@ def evaluate(
     every = matching.pair(part.boxes, found, known_classes=part.known_classes)
     counts = {kind: int((kinds == kind).sum()) for kind in error_kinds.KINDS[:-1]}
 
-    def measured(each: detections.Detections) -> detector.Detector:
+    def measured(each: box.Detections) -> detector.Detector:
         return detector.evaluate(part, rows.units, each, threshold, resamples=resamples, seed=seed)
 
     return Results(
@@ -300,12 +294,12 @@ def predictions_table(results: Results) -> pd.DataFrame:
     return table
 
 
-def _decision(found: detections.Detections, image: int, size: Any, region: lane.Region) -> str:
+def _decision(found: box.Detections, image: int, size: Any, region: lane.Region) -> str:
     xyxy = found.xyxy[found.image == image]
     return lane.AHEAD if region.decide(xyxy, width=float(size[0]), height=float(size[1])).any() else lane.CLEAR
 
 
-def _as_json(found: detections.Detections, image: int, class_names: tuple[str, ...]) -> str:
+def _as_json(found: box.Detections, image: int, class_names: tuple[str, ...]) -> str:
     rows = np.flatnonzero(found.image == image)
     return json.dumps(
         [

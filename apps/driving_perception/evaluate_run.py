@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from apps.driving_perception import baselines, config, data, evaluate, frames, lane, partition, prepare, report
+from apps.driving_perception import baselines, config, data, evaluate, frames, partition, prepare, report
 from apps.driving_perception import run as loaded_run
+from apps.driving_perception.tracking import lane
 from shared import splits
 from shared.evaluation import part as parts
 from shared.report import document

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import decoding, drawing, frames, model, preprocessing, report_pictures
+from apps.driving_perception import drawing, frames, model, predictions, preprocessing, report_pictures
 from apps.driving_perception import run as loaded_run
 from shared import errors, files
 from shared.explain import cutting, gradients, randomization
@@ -110,7 +110,7 @@ def answered(run: loaded_run.Run, seen: Seen) -> list[tuple[int, int]]:
     """Return the place and label of each box that is answered, best first."""
     sizes = seen.geometry[np.newaxis, preprocessing.FILLED].astype(np.float32)
     settings = run.settings
-    found = decoding.boxes(
+    found = predictions.boxes(
         seen.places[np.newaxis], sizes, most=settings.most_detections, overlap=settings.suppression_overlap
     )
     scores, label, count = (found[name].numpy()[0] for name in ("scores", "classes", "count"))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import answers, card, engines, frames, monitor, preprocessing
+from apps.driving_perception import card, engines, frames, monitor, predictions, preprocessing
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.metrics import coco
 from apps.driving_perception.readers import sources
@@ -102,13 +102,13 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     that run only that. Boxes explain themselves.
     """
     size, rule = run.settings.image_size, run.rule
-    look, look_at_grids = answers.graph(run.model, run.settings), answers.of_grids(run.model, run.settings)
+    look, look_at_grids = predictions.graph(run.model, run.settings), predictions.of_grids(run.model, run.settings)
 
     def decoded(given: Any) -> tuple[Any, Any, Any]:
         return preprocessing.decode(given["image_bytes"], image_size=size)
 
     def answer(canvases: Any, geometry: Any, valid: Any) -> Any:
-        return answers.decide(look(canvases, geometry, valid), geometry, valid, rule)
+        return predictions.decide(look(canvases, geometry, valid), geometry, valid, rule)
 
     def from_bytes(given: Any) -> Any:
         return answer(*decoded(given))
@@ -137,7 +137,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
         return look_at_grids({name: given[name] for name in engines.GRIDS}, given["geometry"], given["valid"])
 
     def of_grids(given: Mapping[str, Any]) -> Any:
-        return answers.decide(all_of_grids(given), given["geometry"], given["valid"], rule)
+        return predictions.decide(all_of_grids(given), given["geometry"], given["valid"], rule)
 
     encoded = {"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")}
     pixels = {"image": tf.TensorSpec([None, None, None, preprocessing.CHANNELS], tf.float32, "image")}

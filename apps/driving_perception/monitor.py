@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import frames, lane, preprocessing
+from apps.driving_perception import frames, preprocessing
 from apps.driving_perception import run as loaded_run
+from apps.driving_perception.tracking import lane
 from shared import cli, monitoring
 from shared.bundle import reading as bundle
 

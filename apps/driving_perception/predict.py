@@ -16,9 +16,10 @@ import pandas as pd
 import PIL.Image
 import pyarrow.parquet
 
-from apps.driving_perception import answers_table, drawing, frames, lane, stream, video
+from apps.driving_perception import drawing, frames, prediction_tables
 from apps.driving_perception import run as loaded_run
-from apps.driving_perception.readers import looking
+from apps.driving_perception.readers import image_files
+from apps.driving_perception.tracking import lane, stream, video
 from shared import batch, cli, errors, files, progress
 from shared.bundle import engines
 
@@ -64,7 +65,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
             resume=arguments.resume,
             overwrite=arguments.overwrite,
             on_rows=advance,
-            finish=answers_table.Follower(class_names, region).follow,
+            finish=prediction_tables.Follower(class_names, region).follow,
         )
     seconds = time.monotonic() - started
     written: dict[str, Any] = {
@@ -102,12 +103,12 @@ def _more(
     """Write what was asked for besides the output, from the output itself."""
     written = {}
     if arguments.coco is not None:
-        answers_table.write_coco(arguments.coco, list(written_rows(arguments.output)), class_names)
+        prediction_tables.write_coco(arguments.coco, list(written_rows(arguments.output)), class_names)
         written["coco"] = str(arguments.coco)
     if arguments.boxes is not None:
         with files.atomic(arguments.boxes) as temporary:
             for number, table in enumerate(written_rows(arguments.output)):
-                answers_table.per_box(table).to_csv(temporary, mode="a", header=number == 0, index=False)
+                prediction_tables.per_box(table).to_csv(temporary, mode="a", header=number == 0, index=False)
         written["boxes"] = str(arguments.boxes)
     if arguments.annotated is not None:
         written["annotated"] = annotate(
@@ -137,7 +138,9 @@ def written_rows(output: pathlib.Path) -> Iterator[pd.DataFrame]:
 def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> pd.DataFrame:
     """Return one output row per picture; see ``answers_table.rows``."""
     items = chunk["image"].tolist()
-    return answers_table.rows(chunk, answer(items), np.array([_size(item) for item in items], np.int64), class_names)
+    return prediction_tables.rows(
+        chunk, answer(items), np.array([_size(item) for item in items], np.int64), class_names
+    )
 
 
 def annotate(
@@ -220,7 +223,7 @@ def _is_turned(item: stream.Item) -> bool:
         return False
     try:
         with frames.opened(item) as image:
-            return looking.orientation_of(image) != 1
+            return image_files.orientation_of(image) != 1
     except frames.UNREADABLE:
         return False
 

@@ -13,7 +13,9 @@ import numpy.typing as npt
 import PIL.Image
 import tensorflow as tf
 
-from apps.driving_perception import answers, config, detections, frames, lane, model, operating, preprocessing
+from apps.driving_perception import boxes as box
+from apps.driving_perception import config, decision, frames, model, predictions, preprocessing
+from apps.driving_perception.tracking import lane
 from shared import errors, files
 
 Item: TypeAlias = bytes | npt.NDArray[np.uint8]
@@ -35,18 +37,18 @@ class Run:
     folder: files.RunFolder
     settings: config.Config
     model: keras.Model
-    operating: operating.Operating
+    operating: decision.Operating
 
     @property
-    def rule(self) -> answers.Rule:
+    def rule(self) -> predictions.Rule:
         """How boxes become an answer."""
-        return answers.Rule(
+        return predictions.Rule(
             class_names=self.operating.class_names,
             threshold=self.operating.threshold,
             region=lane.Region.of(self.settings),
         )
 
-    def detect(self, collection: frames.Frames, rows: npt.NDArray[np.int64]) -> detections.Detections:
+    def detect(self, collection: frames.Frames, rows: npt.NDArray[np.int64]) -> box.Detections:
         """Return all boxes that the network sees in some images, numbered from 0 in the order of ``rows``."""
         return detect(self.model, self.settings, collection, rows)
 
@@ -56,11 +58,11 @@ class Run:
 
     @functools.cached_property
     def _said(self) -> Callable[[Any], Mapping[str, Any]]:
-        look, rule, size = answers.graph(self.model, self.settings), self.rule, self.settings.image_size
+        look, rule, size = predictions.graph(self.model, self.settings), self.rule, self.settings.image_size
 
         def said(image_bytes: Any) -> Mapping[str, Any]:
             canvases, geometry, valid = preprocessing.decode(image_bytes, image_size=size)
-            return answers.decide(look(canvases, geometry, valid), geometry, valid, rule)
+            return predictions.decide(look(canvases, geometry, valid), geometry, valid, rule)
 
         return tf.function(said, input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[no-any-return]
 
@@ -77,19 +79,19 @@ def open_run(path: pathlib.Path) -> Run:
         folder=folder,
         settings=settings,
         model=model.load(folder.model, settings),
-        operating=operating.Operating.from_json(files.read_json(folder.decision)),
+        operating=decision.Operating.from_json(files.read_json(folder.decision)),
     )
 
 
 def detect(
     network: keras.Model, settings: config.Config, collection: frames.Frames, rows: npt.NDArray[np.int64]
-) -> detections.Detections:
+) -> box.Detections:
     """Return all boxes down to the least score, numbered from 0 in the order of ``rows``.
 
     Raises:
         errors.InputError: A file is no image.
     """
-    graph = answers.graph(network, settings)
+    graph = predictions.graph(network, settings)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator]
     def look(image_bytes: Any) -> tuple[Mapping[str, Any], Any]:
@@ -108,12 +110,12 @@ def detect(
     return flat(found)
 
 
-def flat(parts: Sequence[Mapping[str, Any]]) -> detections.Detections:
+def flat(parts: Sequence[Mapping[str, Any]]) -> box.Detections:
     """Return the answers of batches, each (batch, most, ...), arrays or tensors, as one list of boxes."""
     found = {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
     present = np.arange(found["scores"].shape[1]) < found["count"][:, np.newaxis]
     image, _ = np.nonzero(present)
-    return detections.Detections.build(
+    return box.Detections.build(
         image=image, xyxy=found["boxes"][present], label=found["classes"][present], score=found["scores"][present]
     )
 

@@ -11,15 +11,15 @@ import numpy.typing as npt
 from apps.driving_perception import (
     config,
     data,
-    decoding,
+    decision,
     frames,
     losses,
     model,
-    operating,
-    pictures,
+    predictions,
     prepare,
     preprocessing,
     targets,
+    training_images,
 )
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.metrics import coco
@@ -50,10 +50,10 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
         files.write_json(folder.environment, runtime.describe(seed=settings.seed))
         network = fit_network(collection, split, settings, folder)
 
-    found, decision = freeze_decision(network, collection, split.rows("validation"), settings)
+    found, rule = freeze_decision(network, collection, split.rows("validation"), settings)
     with files.atomic(folder.model) as temporary:
         network.save(temporary)
-    files.write_json(folder.decision, decision.to_json())
+    files.write_json(folder.decision, rule.to_json())
     return {
         "run_dir": str(folder.path),
         "validation": found,
@@ -65,8 +65,8 @@ def fit_network(
     collection: frames.Frames, split: splits.Split, settings: config.Config, folder: files.RunFolder
 ) -> keras.Model:
     """Train the network, phase by phase, and return it with its best weights."""
-    learned = pictures.training(collection, split.rows("train"), settings)
-    judged, geometry = pictures.validation(collection, split.rows("validation"), settings)
+    learned = training_images.training(collection, split.rows("train"), settings)
+    judged, geometry = training_images.validation(collection, split.rows("validation"), settings)
     keras.utils.set_random_seed(settings.seed)
     network = model.build(settings, classes=len(collection.class_names))
     histories = {}
@@ -96,7 +96,9 @@ def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_name
             part = slice(start, start + loaded_run.ROWS_AT_ONCE)
             sizes = geometry[part, preprocessing.FILLED].astype(np.float32)
             found.append(
-                decoding.boxes(places[part], sizes, most=settings.most_detections, overlap=settings.suppression_overlap)
+                predictions.boxes(
+                    places[part], sizes, most=settings.most_detections, overlap=settings.suppression_overlap
+                )
             )
         seen = loaded_run.flat(found)
         return coco.map_50(coco.match(targets.boxes(rows), seen, images=len(rows), class_names=class_names))
@@ -106,12 +108,12 @@ def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_name
 
 def freeze_decision(
     network: keras.Model, collection: frames.Frames, rows: npt.NDArray[np.int64], settings: config.Config
-) -> tuple[dict[str, Any], operating.Operating]:
+) -> tuple[dict[str, Any], decision.Operating]:
     """Choose the threshold on validation; return what it gives there, and the decision."""
     part = collection.take(rows)
     found = loaded_run.detect(network, settings, collection, rows)
     matched = coco.match_frames(part, found)
-    decision = operating.fit(
+    rule = decision.fit(
         matched,
         rule=settings.threshold_rule,
         fppi_budget=settings.fppi_budget,
@@ -119,4 +121,4 @@ def freeze_decision(
     )
     numbers = coco.summary(matched)
     told = {name: numbers[name] for name in ("map_50", "map") if np.isfinite(numbers[name])}
-    return {**told, "recall": decision.recall, "precision": decision.precision, "n": len(part)}, decision
+    return {**told, "recall": rule.recall, "precision": rule.precision, "n": len(part)}, rule

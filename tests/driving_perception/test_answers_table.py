@@ -7,9 +7,10 @@ import PIL.Image
 import pytest
 from pycocotools import coco as pycoco
 
-from apps.driving_perception import answers_table, lane
 from apps.driving_perception import boxes as box
-from apps.driving_perception.readers import entries, place, table
+from apps.driving_perception import prediction_tables
+from apps.driving_perception.readers import entries, source_files, table
+from apps.driving_perception.tracking import lane
 from shared import batch
 
 NAMES = ("car", "person")
@@ -63,7 +64,7 @@ def approaching(count: int, *, distance: float = 60.0, speed: float = 20.0, pace
 
 def test_each_picture_has_a_row_with_what_is_in_it() -> None:
     images = [[(0, 0.875, [200, 150, 440, 400.26]), (1, 0.5, [10, 20, 30, 60])], [], [(1, 0.25, [0, 0, 5, 5])]]
-    found = answers_table.rows(chunk(3), said(*images), sizes(3), NAMES)
+    found = prediction_tables.rows(chunk(3), said(*images), sizes(3), NAMES)
     assert found["n"].tolist() == [2, 0, 1]
     assert found["n_car"].tolist() == [1, 0, 0], "what only fills the row is no car"
     assert found["n_person"].tolist() == [1, 0, 1]
@@ -80,15 +81,15 @@ def test_each_picture_has_a_row_with_what_is_in_it() -> None:
 
 def test_what_is_no_image_is_a_row_that_says_so() -> None:
     answer = {**said([]), "decision": np.array([lane.INVALID], object)}
-    found = answers_table.rows(chunk(1), answer, np.zeros((1, 2), np.int64), NAMES)
+    found = prediction_tables.rows(chunk(1), answer, np.zeros((1, 2), np.int64), NAMES)
     assert found[["decision", "reason", "n", "width"]].iloc[0].tolist() == [lane.INVALID, "", 0, 0]
 
 
 def test_in_a_clip_what_closes_in_is_ahead_before_it_is_near() -> None:
     """61 m at 20 m/s: under 2.5 s left from 50 m on, near (a tenth of the height) only from 18.75 m on."""
     frames = approaching(24, distance=61)
-    table = answers_table.rows(chunk(24, clip="a.mp4"), said(*frames), sizes(24), NAMES)
-    followed = answers_table.Follower(NAMES, REGION).follow(table)
+    table = prediction_tables.rows(chunk(24, clip="a.mp4"), said(*frames), sizes(24), NAMES)
+    followed = prediction_tables.Follower(NAMES, REGION).follow(table)
     left = 61 - 2.0 * np.arange(24)
     expected = np.where(left <= 18.75, lane.NEAR, np.where(left / 20 < 2.5, lane.CLOSING, ""))
     assert followed["reason"].tolist() == expected.tolist()
@@ -104,8 +105,8 @@ def test_in_a_clip_what_closes_in_is_ahead_before_it_is_near() -> None:
 def test_what_is_near_stays_the_reason_while_another_closes_in() -> None:
     near = (1, 0.5, [300.0, 300.0, 340.0, 440.0])
     frames = [[each[0], near] for each in approaching(20)]
-    table = answers_table.rows(chunk(20, clip="a.mp4"), said(*frames), sizes(20), NAMES)
-    followed = answers_table.Follower(NAMES, REGION).follow(table)
+    table = prediction_tables.rows(chunk(20, clip="a.mp4"), said(*frames), sizes(20), NAMES)
+    followed = prediction_tables.Follower(NAMES, REGION).follow(table)
     assert json.loads(followed["boxes"][19])[0]["seconds_to_collision"] < lane.SECONDS_TO_COLLISION
     assert set(followed["reason"]) == {lane.NEAR}
 
@@ -115,17 +116,17 @@ def test_what_closes_in_beside_the_way_is_not_ahead() -> None:
         [(label, score, [x0 - 250, y0, x1 - 250, y1]) for label, score, (x0, y0, x1, y1) in each[:1]]
         for each in approaching(20)
     ]
-    table = answers_table.rows(chunk(20, clip="a.mp4"), said(*frames), sizes(20), NAMES)
-    assert set(answers_table.Follower(NAMES, REGION).follow(table)["decision"]) == {lane.CLEAR}
+    table = prediction_tables.rows(chunk(20, clip="a.mp4"), said(*frames), sizes(20), NAMES)
+    assert set(prediction_tables.Follower(NAMES, REGION).follow(table)["decision"]) == {lane.CLEAR}
 
 
 def test_every_clip_begins_with_new_tracks_and_pictures_of_none_stay_as_they_are() -> None:
     frames = approaching(4)
     parts = [
-        answers_table.rows(chunk(4, **options), said(*frames), sizes(4), NAMES)
+        prediction_tables.rows(chunk(4, **options), said(*frames), sizes(4), NAMES)
         for options in ({"clip": "a.mp4"}, {"clip": "a.mp4"}, {"clip": "b.mp4"}, {})
     ]
-    follower = answers_table.Follower(NAMES, REGION)
+    follower = prediction_tables.Follower(NAMES, REGION)
     for part in parts[:3]:
         followed = follower.follow(part)
         tracks = [[each["track"] for each in json.loads(text)] for text in followed["boxes"]]
@@ -137,10 +138,10 @@ def test_every_clip_begins_with_new_tracks_and_pictures_of_none_stay_as_they_are
 
 @pytest.mark.parametrize("chunk_rows", [1, 5, 24])
 def test_tracks_do_not_depend_on_the_chunks(chunk_rows: int) -> None:
-    table = answers_table.rows(chunk(24, clip="a.mp4"), said(*approaching(24)), sizes(24), NAMES)
-    follower = answers_table.Follower(NAMES, REGION)
+    table = prediction_tables.rows(chunk(24, clip="a.mp4"), said(*approaching(24)), sizes(24), NAMES)
+    follower = prediction_tables.Follower(NAMES, REGION)
     parts = [follower.follow(table.iloc[start : start + chunk_rows]) for start in range(0, 24, chunk_rows)]
-    pd.testing.assert_frame_equal(pd.concat(parts), answers_table.Follower(NAMES, REGION).follow(table))
+    pd.testing.assert_frame_equal(pd.concat(parts), prediction_tables.Follower(NAMES, REGION).follow(table))
 
 
 def read(path: pathlib.Path) -> pd.DataFrame:
@@ -166,11 +167,11 @@ def test_an_interrupted_output_goes_on_and_the_boxes_come_back_from_the_file(
             raise KeyboardInterrupt
         left[0] -= 1
         rows = part.index
-        return answers_table.rows(part, said(*[images[row] for row in rows]), sizes(len(rows)), NAMES)
+        return prediction_tables.rows(part, said(*[images[row] for row in rows]), sizes(len(rows)), NAMES)
 
     def predict(output: pathlib.Path, *, resume: bool = False) -> tuple[pd.DataFrame, batch.Result]:
         tables: list[pd.DataFrame] = []
-        follower = answers_table.Follower(NAMES, REGION)
+        follower = prediction_tables.Follower(NAMES, REGION)
 
         def finish(part: pd.DataFrame) -> pd.DataFrame:
             tables.append(follower.follow(part))
@@ -192,18 +193,18 @@ def test_an_interrupted_output_goes_on_and_the_boxes_come_back_from_the_file(
     assert output.read_bytes() == (tmp_path / f"straight{suffix}").read_bytes()
     pd.testing.assert_frame_equal(resumed, straight)
     back = read(output)
-    assert answers_table.to_coco(back, NAMES) == answers_table.to_coco(straight, NAMES)
-    pd.testing.assert_frame_equal(answers_table.per_box(back), answers_table.per_box(straight))
+    assert prediction_tables.to_coco(back, NAMES) == prediction_tables.to_coco(straight, NAMES)
+    pd.testing.assert_frame_equal(prediction_tables.per_box(back), prediction_tables.per_box(straight))
     assert back["seconds"].isna().tolist() == [False] * 12 + [True] * 3 + [False] * 9
 
 
 def test_the_coco_file_is_one_that_coco_loads_with_the_same_boxes(tmp_path: pathlib.Path) -> None:
     frames = approaching(6)
-    plain = answers_table.rows(chunk(6), said(*frames), sizes(6), NAMES)
-    followed = answers_table.Follower(NAMES, REGION).follow(
-        answers_table.rows(chunk(6, clip="a.mp4"), said(*frames), sizes(6), NAMES)
+    plain = prediction_tables.rows(chunk(6), said(*frames), sizes(6), NAMES)
+    followed = prediction_tables.Follower(NAMES, REGION).follow(
+        prediction_tables.rows(chunk(6, clip="a.mp4"), said(*frames), sizes(6), NAMES)
     )
-    answers_table.write_coco(tmp_path / "boxes.json", [plain, followed], NAMES)
+    prediction_tables.write_coco(tmp_path / "boxes.json", [plain, followed], NAMES)
     loaded = pycoco.COCO(str(tmp_path / "boxes.json"))
     assert [each["name"] for each in loaded.loadCats([1, 2])] == list(NAMES)
     assert len(loaded.getImgIds()) == 12
@@ -223,13 +224,13 @@ def test_the_coco_file_is_one_that_coco_loads_with_the_same_boxes(tmp_path: path
 
 def test_a_row_for_each_box_is_a_table_of_boxes_that_can_be_read_as_labels(tmp_path: pathlib.Path) -> None:
     images = [[(0, 0.9, [1, 2, 30, 40]), (1, 0.5, [5, 6, 7, 8.5])], [], [(1, 0.25, [0, 0, 5, 5])]]
-    rows = answers_table.rows(chunk(3).assign(file=["0.png", "1.png", "2.png"]), said(*images), sizes(3), NAMES)
-    found = answers_table.per_box(rows)
-    assert found.columns.tolist() == [*answers_table.PICTURE, *answers_table.BOX]
+    rows = prediction_tables.rows(chunk(3).assign(file=["0.png", "1.png", "2.png"]), said(*images), sizes(3), NAMES)
+    found = prediction_tables.per_box(rows)
+    assert found.columns.tolist() == [*prediction_tables.PICTURE, *prediction_tables.BOX]
     found.to_csv(tmp_path / "boxes.csv", index=False)
     for number in range(3):
         PIL.Image.new("RGB", (64, 48)).save(tmp_path / f"{number}.png")
-    source = table.read(place.Place(tmp_path), options=entries.Options())
+    source = table.read(source_files.Place(tmp_path), options=entries.Options())
     back = {
         entry.name: [(thing.name, list(thing.xyxy), thing.track) for thing in entry.things] for entry in source.entries
     }
@@ -240,7 +241,7 @@ def test_a_row_for_each_box_is_a_table_of_boxes_that_can_be_read_as_labels(tmp_p
 
 
 def test_no_box_at_all_is_an_empty_table_and_an_empty_list() -> None:
-    rows = answers_table.rows(chunk(2), said([], []), sizes(2), NAMES)
-    assert answers_table.per_box(rows).shape == (0, len(answers_table.PICTURE) + len(answers_table.BOX))
-    found = answers_table.to_coco(rows, NAMES)
+    rows = prediction_tables.rows(chunk(2), said([], []), sizes(2), NAMES)
+    assert prediction_tables.per_box(rows).shape == (0, len(prediction_tables.PICTURE) + len(prediction_tables.BOX))
+    found = prediction_tables.to_coco(rows, NAMES)
     assert (len(found["images"]), found["annotations"]) == (2, [])

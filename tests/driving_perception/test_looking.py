@@ -7,7 +7,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from apps.driving_perception import data, frames, stream
+from apps.driving_perception import data, frames
+from apps.driving_perception.tracking import stream
 from shared import errors
 from tests.driving_perception import roads
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from apps.driving_perception import lane, monitor
+from apps.driving_perception import monitor
+from apps.driving_perception.tracking import lane
 
 pytestmark = pytest.mark.tensorflow
 

@@ -2,19 +2,19 @@ import numpy as np
 import pytest
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import frames, scenes
-from apps.driving_perception.scenes import camera, drawing, ground, labels, road, shapes, weather, world
+from apps.driving_perception import frames, simulator
+from apps.driving_perception.simulator import drawing, geometry, ground, shapes, weather, world
 
 
 @pytest.fixture(scope="module")
 def rendered() -> frames.Frames:
-    return scenes.render(sequences=40, frames=2, seed=0, width=320, height=192)
+    return simulator.render(sequences=40, frames=2, seed=0, width=320, height=192)
 
 
 def empty_scene(**changes: object) -> world.Scene:
     """A straight road in clear daylight with nothing on it."""
-    view = camera.Camera(width=400, height=300, focal=300.0, horizon=150.0, above=1.5)
-    straight = road.Road(lanes=2, lane_metres=3.5, bend=0, turn=0, offset=0, sidewalk_metres=2, green=True)
+    view = geometry.Camera(width=400, height=300, focal=300.0, horizon=150.0, above=1.5)
+    straight = geometry.Road(lanes=2, lane_metres=3.5, bend=0, turn=0, offset=0, sidewalk_metres=2, green=True)
     values: dict[str, object] = {
         "camera": view,
         "road": straight,
@@ -53,7 +53,7 @@ def drawn_of(scene: world.Scene) -> list[drawing.Drawn]:
 
 
 def test_a_point_is_projected_as_worked_out_by_hand() -> None:
-    view = camera.Camera.of_view(width=200, height=100, degrees=90, above=1.5, pitch_degrees=0)
+    view = geometry.Camera.of_view(width=200, height=100, degrees=90, above=1.5, pitch_degrees=0)
     # 2 m to the right, 0.5 m above the ground, 10 m ahead: 100 / 10 pixels a metre.
     assert view.project(np.array([2.0, 0.5, 10.0])).tolist() == pytest.approx([120, 60])
     assert view.ground_distance(np.array([65.0, 50.0])).tolist() == pytest.approx([10, np.inf])
@@ -72,7 +72,7 @@ def test_a_cube_before_another_hides_what_it_covers() -> None:
     assert found[True].visible / found[True].silhouette > 0.97
     # 30 m ahead the hidden one spans 190 to 210; the other begins at 200 and is taller: half of it is seen.
     assert found[False].visible / found[False].silhouette == pytest.approx(0.5, abs=0.08)
-    columns = labels.label(found[False], width=400, height=300)
+    columns = simulator.label(found[False], width=400, height=300)
     assert columns is not None
     assert columns["occlusion"] in (1, 2)
 
@@ -81,7 +81,7 @@ def test_what_is_partly_outside_is_truncated_and_what_is_outside_is_not_labelled
     # 10 m ahead 30 pixels are a metre: the near face ends at 430, 30 pixels outside; the far face, at 25 pixels a
     # metre, begins at 341.7.
     (half,) = drawn_of(empty_scene(things=[cube(11.0, lateral=200 / 30)]))
-    columns = labels.label(half, width=400, height=300)
+    columns = simulator.label(half, width=400, height=300)
     assert columns is not None
     assert columns["truncation"] == pytest.approx(30 / 88.3, abs=0.01)
     assert columns["xyxy"][2] == 400
@@ -128,10 +128,10 @@ def test_night_is_darker_and_fog_takes_contrast_with_distance() -> None:
 
 
 def test_the_same_seed_renders_the_same_bytes_and_more_sequences_change_none() -> None:
-    one, again = (scenes.render(sequences=3, frames=1, seed=5, width=160, height=96) for _ in range(2))
-    more = scenes.render(sequences=5, frames=1, seed=5, width=160, height=96)
+    one, again = (simulator.render(sequences=3, frames=1, seed=5, width=160, height=96) for _ in range(2))
+    more = simulator.render(sequences=5, frames=1, seed=5, width=160, height=96)
     assert one.images.items.tolist() == again.images.items.tolist() == more.images.items[:3].tolist()
-    other = scenes.render(sequences=3, frames=1, seed=6, width=160, height=96)
+    other = simulator.render(sequences=3, frames=1, seed=6, width=160, height=96)
     assert one.images.items[0] != other.images.items[0]
     assert one.sha256 == again.sha256 != other.sha256
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import strategies
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import scenes
-from apps.driving_perception.scenes import camera, drawing, ground, labels, shapes, weather, world
+from apps.driving_perception import simulator
+from apps.driving_perception.simulator import drawing, geometry, ground, shapes, weather, world
 from shared import errors
 
 WIDTH, HEIGHT = 320, 192
@@ -91,7 +91,7 @@ def test_every_object_leaves_a_mark_on_the_picture_that_noise_does_not_drown() -
             continue
         whole = photographed(scene)
         for each in drawn(scene)[0]:
-            columns = labels.label(each, width=WIDTH, height=HEIGHT)
+            columns = simulator.label(each, width=WIDTH, height=HEIGHT)
             if columns is None or columns["kind"] != box.OBJECT:
                 continue
             others = [thing for thing in scene.things if thing is not each.thing]
@@ -120,7 +120,7 @@ def planted(**changes: object) -> drawing.Drawn:
     ("visible", "level", "kind"), [(950, 0, 0), (949, 1, 0), (500, 1, 0), (499, 2, 0), (200, 2, 0), (199, 2, 2)]
 )
 def test_the_share_seen_gives_the_level_of_occlusion(visible: int, level: int, kind: int) -> None:
-    columns = labels.label(planted(visible=visible), width=100, height=100)
+    columns = simulator.label(planted(visible=visible), width=100, height=100)
     assert columns is not None
     assert (columns["occlusion"], columns["kind"], columns["track"]) == (level, kind, 4)
 
@@ -129,18 +129,18 @@ def test_the_share_seen_gives_the_level_of_occlusion(visible: int, level: int, k
     "changes", [{"distance": 80.1}, {"contrast": 5.9}, {"outline": (10.0, 20.0, 50.0, 35.9)}, {"visible": 150}]
 )
 def test_what_nobody_could_judge_is_a_region(changes: dict[str, object]) -> None:
-    columns = labels.label(planted(**changes), width=100, height=100)
+    columns = simulator.label(planted(**changes), width=100, height=100)
     assert columns is not None
     assert columns["kind"] == box.REGION
 
 
 def test_truncation_is_the_share_of_the_whole_box_that_is_outside() -> None:
-    columns = labels.label(planted(outline=(-30.0, 80.0, 10.0, 120.0)), width=100, height=100)
+    columns = simulator.label(planted(outline=(-30.0, 80.0, 10.0, 120.0)), width=100, height=100)
     assert columns is not None
     # 10 of 40 columns and 20 of 40 rows are inside: an eighth.
     assert columns["truncation"] == pytest.approx(7 / 8)
     assert columns["xyxy"].tolist() == [0, 80, 10, 100]
-    assert labels.label(planted(visible=0), width=100, height=100) is None
+    assert simulator.label(planted(visible=0), width=100, height=100) is None
 
 
 @hypothesis.given(
@@ -150,7 +150,7 @@ def test_truncation_is_the_share_of_the_whole_box_that_is_outside() -> None:
 def test_the_distance_of_a_ground_point_is_read_back_from_its_row(
     degrees: float, above: float, pitch: float, distance: float, across: float
 ) -> None:
-    view = camera.Camera.of_view(width=640, height=384, degrees=degrees, above=above, pitch_degrees=pitch)
+    view = geometry.Camera.of_view(width=640, height=384, degrees=degrees, above=above, pitch_degrees=pitch)
     column, row = view.project(np.array([across, 0.0, distance]))
     assert view.ground_distance(np.array([row]))[0] == pytest.approx(distance, rel=1e-6)
     assert (column - 320) * distance / view.focal == pytest.approx(across, abs=1e-6)
@@ -158,7 +158,7 @@ def test_the_distance_of_a_ground_point_is_read_back_from_its_row(
 
 def test_boxes_grow_and_distances_fall_as_the_own_vehicle_comes_nearer() -> None:
     for scene in some_scenes(0, 1):
-        view = camera.Camera(width=WIDTH, height=HEIGHT, focal=200.0, horizon=96.0, above=1.5)
+        view = geometry.Camera(width=WIDTH, height=HEIGHT, focal=200.0, horizon=96.0, above=1.5)
         straight = dataclasses.replace(scene.road, bend=0.0, turn=0.0, offset=0.0)
         moving = dataclasses.replace(scene, camera=view, road=straight, speed=10.0, things=[planted().thing])
         seen = []
@@ -222,7 +222,7 @@ def test_conditions_come_in_the_shares_that_are_stated() -> None:
 
 
 def test_hashes_name_the_recipe_and_not_the_pixels() -> None:
-    small, large = (scenes.render(sequences=2, frames=2, seed=1, width=width, height=64) for width in (96, 128))
+    small, large = (simulator.render(sequences=2, frames=2, seed=1, width=width, height=64) for width in (96, 128))
     assert len(set(small.images.content_hashes.tolist())) == 4
     assert not set(small.images.content_hashes.tolist()) & set(large.images.content_hashes.tolist())
     assert small.seconds.tolist() == [0.0, world.SECONDS_PER_FRAME] * 2
@@ -232,4 +232,4 @@ def test_hashes_name_the_recipe_and_not_the_pixels() -> None:
 def test_settings_out_of_range_are_refused_by_name(wrong: dict[str, int]) -> None:
     (field,) = wrong
     with pytest.raises(errors.InputError, match=f"road-scenes, {field}: expected at least .* Received: "):
-        scenes.render(**{"sequences": 1, "frames": 1, "seed": 0, **wrong})
+        simulator.render(**{"sequences": 1, "frames": 1, "seed": 0, **wrong})

@@ -6,20 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from apps.driving_perception.scenes import (
-    camera,
-    drawing,
-    footprints,
-    order,
-    people,
-    placing,
-    raster,
-    road,
-    shapes,
-    traffic,
-    vehicles,
-    world,
-)
+from apps.driving_perception.simulator import drawing, geometry, obstacles, placing, shapes, traffic, world
 
 WIDTH, HEIGHT = 320, 192
 
@@ -27,8 +14,8 @@ WIDTH, HEIGHT = 320, 192
 def scene_of(*things: world.Thing) -> world.Scene:
     """Return a straight road in daylight with some things."""
     return world.Scene(
-        camera=camera.Camera(width=WIDTH, height=HEIGHT, focal=200.0, horizon=80.0, above=1.5),
-        road=road.Road(lanes=2, lane_metres=3.5, bend=0, turn=0, offset=0, sidewalk_metres=2, green=True),
+        camera=geometry.Camera(width=WIDTH, height=HEIGHT, focal=200.0, horizon=80.0, above=1.5),
+        road=geometry.Road(lanes=2, lane_metres=3.5, bend=0, turn=0, offset=0, sidewalk_metres=2, green=True),
         things=list(things), speed=0, travelled=0, time_of_day="day", weather="clear", sun=(0.3, 1, 0.5),
         visibility=500,
     )  # fmt: skip
@@ -76,7 +63,7 @@ rectangles = strategies.tuples(
     strategies.floats(-20, 20), strategies.floats(16, 60), strategies.floats(0.3, 6), strategies.floats(0.3, 13),
     strategies.floats(0, 6.3),
 ).map(
-    lambda each: footprints.rectangles(
+    lambda each: geometry.rectangles(
         np.array([-each[2], each[2], -each[3], each[3]]), np.array(each[0]), np.array(each[1]), np.array(each[4])
     )
 )  # fmt: skip
@@ -84,17 +71,17 @@ rectangles = strategies.tuples(
 
 @hypothesis.given(rectangles, rectangles)
 def test_rectangles_have_a_gap_exactly_if_they_share_no_ground(first: np.ndarray, second: np.ndarray) -> None:
-    gap = float(footprints.gap(first, second))
-    assert gap == pytest.approx(float(footprints.gap(second, first)))
+    gap = float(geometry.gap(first, second))
+    assert gap == pytest.approx(float(geometry.gap(second, first)))
     if abs(gap) > 0.01:
         assert (common_area(first, second) > 0) == (gap < 0)
 
 
 def test_a_gap_is_that_worked_out_by_hand() -> None:
-    first = footprints.rectangles(np.array([-1.0, 1, -2, 2]), np.array(0.0), np.array(10.0), np.array(0.0))
+    first = geometry.rectangles(np.array([-1.0, 1, -2, 2]), np.array(0.0), np.array(10.0), np.array(0.0))
     # Turned by 45 degrees a square of 2 m reaches 1.414 m to the left of its middle.
-    second = footprints.rectangles(np.array([-1.0, 1, -1, 1]), np.array(4.0), np.array(10.0), np.array(np.pi / 4))
-    assert float(footprints.gap(first, second)) == pytest.approx(4 - 1 - np.sqrt(2))
+    second = geometry.rectangles(np.array([-1.0, 1, -1, 1]), np.array(4.0), np.array(10.0), np.array(np.pi / 4))
+    assert float(geometry.gap(first, second)) == pytest.approx(4 - 1 - np.sqrt(2))
 
 
 def test_nothing_stands_in_anything_else_in_any_frame_of_a_short_drive() -> None:
@@ -166,10 +153,10 @@ def test_a_bicycle_beside_a_bus_is_before_it_wherever_along_it() -> None:
 def test_along_every_ray_the_nearer_is_drawn_later(wanted: list[np.ndarray]) -> None:
     grounds: list[np.ndarray] = []
     for each in wanted:
-        if each[:, 1].min() > 0.5 and all(float(footprints.gap(each, other)) > 0.01 for other in grounds):
+        if each[:, 1].min() > 0.5 and all(float(geometry.gap(each, other)) > 0.01 for other in grounds):
             grounds.append(each)
     hypothesis.assume(len(grounds) > 1)
-    turn = np.argsort(order.things(np.stack(grounds)))
+    turn = np.argsort(geometry.things(np.stack(grounds)))
     for bearing in np.linspace(-3, 3, 241):
         metres = np.array([along_ray(each, bearing) for each in grounds])
         met = np.flatnonzero(np.isfinite(metres))
@@ -182,7 +169,7 @@ def test_what_is_seen_of_an_object_is_its_silhouette_less_those_of_all_nearer_th
         scene = world.build(np.random.default_rng((3, number)), width=WIDTH, height=HEIGHT)
         placed = {id(each.thing): each for each in placing.place(scene)}
         found, _ = drawn(scene)
-        masks = {key: mask_of(each) for key, each in placed.items() if camera.NEAREST_METRES <= each.nearest <= 150}
+        masks = {key: mask_of(each) for key, each in placed.items() if geometry.NEAREST_METRES <= each.nearest <= 150}
         for key, each in found.items():
             others = [masks[other] for other in masks if other != key and nearer(placed[other], placed[key])]
             seen = masks[key] & ~np.any([np.zeros((HEIGHT, WIDTH), bool), *others], axis=0)
@@ -195,7 +182,7 @@ def mask_of(placed: placing.Placed) -> np.ndarray:
     """Return where a thing is drawn alone, in the whole picture."""
     seen = np.flatnonzero(placed.light)
     mesh = placed.thing.mesh
-    return raster.fill(placed.narrowed, mesh.starts, seen, width=WIDTH, height=HEIGHT) > 0
+    return placing.fill(placed.narrowed, mesh.starts, seen, width=WIDTH, height=HEIGHT) > 0
 
 
 def nearer(first: placing.Placed, second: placing.Placed) -> bool:
@@ -210,12 +197,12 @@ def nearer(first: placing.Placed, second: placing.Placed) -> bool:
 
 
 MAKERS = {
-    "car": vehicles.car,
-    "truck": vehicles.truck,
-    "bus": vehicles.bus,
-    "motorcycle": lambda generator: people.motorcycle(generator, phase=1.0),
-    "bicycle": lambda generator: people.cyclist(generator, phase=1.0),
-    "person": lambda generator: people.person(generator, phase=1.0),
+    "car": obstacles.car,
+    "truck": obstacles.truck,
+    "bus": obstacles.bus,
+    "motorcycle": lambda generator: obstacles.motorcycle(generator, phase=1.0),
+    "bicycle": lambda generator: obstacles.cyclist(generator, phase=1.0),
+    "person": lambda generator: obstacles.person(generator, phase=1.0),
 }
 
 

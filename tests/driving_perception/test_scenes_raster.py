@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from apps.driving_perception.scenes import camera, drawing, raster, road, shapes, world
+from apps.driving_perception.simulator import drawing, geometry, placing, shapes, world
 
 SIDE = 64
 
@@ -14,8 +14,8 @@ def filled(*polygons: np.ndarray, width: int = SIDE, height: int = SIDE) -> np.n
     """Return which of some polygons is seen."""
     sizes = np.array([len(polygon) for polygon in polygons])
     starts = np.cumsum(sizes) - sizes
-    narrowed, _ = raster.narrowed(np.concatenate(polygons), starts)
-    return raster.fill(narrowed, starts, np.arange(len(polygons)), width=width, height=height)
+    narrowed, _ = placing.narrow(np.concatenate(polygons), starts)
+    return placing.fill(narrowed, starts, np.arange(len(polygons)), width=width, height=height)
 
 
 def rectangle(width: float, height: float, *, angle: float, middle: tuple[float, float]) -> np.ndarray:
@@ -45,8 +45,8 @@ def block_errors(depth: float, *, count: int) -> np.ndarray:
     They stand 9 m ahead in a picture of 120 pixels to a focal length, at any part of a pixel.
     """
     generator = np.random.default_rng(0)
-    view = camera.Camera(width=160, height=120, focal=120.0, horizon=60.0, above=1.5)
-    street = road.Road(lanes=2, lane_metres=3.5, bend=0, turn=0, offset=0, sidewalk_metres=2, green=True)
+    view = geometry.Camera(width=160, height=120, focal=120.0, horizon=60.0, above=1.5)
+    street = geometry.Road(lanes=2, lane_metres=3.5, bend=0, turn=0, offset=0, sidewalk_metres=2, green=True)
     errors = []
     for _ in range(count):
         width, height = generator.uniform(0.6, 2.5, 2)

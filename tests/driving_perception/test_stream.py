@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.driving_perception import stream, video
+from apps.driving_perception.tracking import stream, video
 from shared import errors
 
 

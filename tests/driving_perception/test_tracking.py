@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import tracking
+from apps.driving_perception.tracking import tracker as tracking
 
 
 def square(x: float, y: float, side: float = 40.0) -> list[float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception.readers import entries, place
+from apps.driving_perception.readers import entries, source_files
 from shared import errors
 
 VOCABULARY = (
@@ -16,12 +16,12 @@ VOCABULARY = (
 _TIMES = {"daytime": "day", "night": "night", "dawn/dusk": "dusk"}
 
 
-def recognise(files: place.Place) -> bool:
+def recognise(files: source_files.Place) -> bool:
     """Tell by mappings with ``name`` and ``labels`` or ``frames``, in a list or in Scalabel's ``frames``."""
     return any(_is_ours(_content(file)) for file in _files(files)[:1])
 
 
-def read(files: place.Place) -> entries.Source:
+def read(files: source_files.Place) -> entries.Source:
     """Read a JSON file, or a folder of them with the images anywhere below it.
 
     Raises:
@@ -46,7 +46,7 @@ def read(files: place.Place) -> entries.Source:
     )
 
 
-def _folder_of_images(files: place.Place) -> pathlib.Path:
+def _folder_of_images(files: source_files.Place) -> pathlib.Path:
     """Return where the images of a JSON file lie: BDD100K keeps ``labels`` beside ``images``."""
     above = (files.folder, *files.folder.parents)[:3] if files.is_file else ()
     return next((folder.parent for folder in above if folder.name == "labels"), files.folder)
@@ -60,7 +60,7 @@ def _notes(found: list[Mapping[str, Any]], *, unlisted: int) -> list[str]:
     return [note for note, count in said.items() if count]
 
 
-def _files(files: place.Place) -> list[pathlib.Path]:
+def _files(files: source_files.Place) -> list[pathlib.Path]:
     if files.is_file:
         return [files.path] if files.path.suffix.lower() == ".json" else []
     below = files.folder / "labels"
@@ -116,7 +116,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _entry(
-    image: Mapping[str, Any], file: pathlib.Path, images: Mapping[str, list[pathlib.Path]], around: place.Place
+    image: Mapping[str, Any], file: pathlib.Path, images: Mapping[str, list[pathlib.Path]], around: source_files.Place
 ) -> entries.Entry:
     name, said = _file_name(image), _mapping(image.get("attributes"))
     paths = _meant(str(image["name"]), images.get(name, []), around)
@@ -137,13 +137,14 @@ def _entry(
         seconds=extra["seconds"] / 1000,  # milliseconds
         time_of_day=_TIMES.get(str(said.get("timeofday")), ""),
         weather={"undefined": "", "rainy": "rain", "foggy": "fog"}.get(weather, weather),
-        part=(place.part_of_folders(path, inside=around.folder) if path else "") or place.part_of_name(file.stem),
+        part=(source_files.part_of_folders(path, inside=around.folder) if path else "")
+        or source_files.part_of_name(file.stem),
         problem=image["problem"]
         or ((entries.twice(paths, "images of one name") or problem) if path else f"no image file {name}"),
     )
 
 
-def _meant(name: str, paths: list[pathlib.Path], around: place.Place) -> list[pathlib.Path]:
+def _meant(name: str, paths: list[pathlib.Path], around: source_files.Place) -> list[pathlib.Path]:
     """Return the images of a name; those whose folders it names, too, where it names any."""
     exact = [path for path in paths if around.below(path).endswith(f"/{name}") or around.below(path) == name]
     return exact if "/" in name and exact else paths

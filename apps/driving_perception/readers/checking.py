@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import classes
-from apps.driving_perception.readers import entries, looking
+from apps.driving_perception.readers import entries, image_files
 from shared import errors, files, splits
 
 _SHOWN = 5
@@ -62,7 +62,7 @@ class Found(NamedTuple):
 def check(source: entries.Source, meanings: Mapping[str, classes.Meaning]) -> Found:
     """Check every image of a source and every box in it; boxes of names that mean nothing to us go silently."""
     relative = _in_fractions(source)
-    looks = looking.all_of(source.entries)
+    looks = image_files.all_of(source.entries)
     kept, bad = [], []
     repeated = 0
     seen: set[str] = set()

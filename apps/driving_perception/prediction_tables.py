@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.driving_perception import lane, tracking
+from apps.driving_perception.tracking import lane, tracker
 from shared import files
 
 CORNERS_DIGITS, SCORE_DIGITS, SECONDS_DIGITS = 1, 4, 2
@@ -80,7 +80,7 @@ class Follower:
         self._class_names = list(class_names)
         self._region = region
         self._clip, self._frame = "", -1
-        self._tracker = tracking.Tracker()
+        self._tracker = tracker.Tracker()
 
     def follow(self, chunk: pd.DataFrame) -> pd.DataFrame:
         """Return the rows with ``track`` and ``seconds_to_collision`` inside ``boxes``, and ``decision`` changed.
@@ -96,7 +96,7 @@ class Follower:
     def _one(self, row: "pd.Series[Any]") -> tuple[str, str, str]:
         # A clip that is given twice begins again.
         if row["clip"] != self._clip or row["frame"] <= self._frame:
-            self._tracker = tracking.Tracker()
+            self._tracker = tracker.Tracker()
         self._clip, self._frame = str(row["clip"]), int(row["frame"])
         boxes = json.loads(row["boxes"])
         xyxy = np.array([each["xyxy"] for each in boxes], np.float64).reshape(-1, 4)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from apps.driving_perception.scenes import camera, ground, order, placing, raster, world
+from apps.driving_perception.simulator import geometry, ground, placing, world
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,11 +69,11 @@ def draw(scene: world.Scene, picture: ground.Picture, depth: ground.Picture) -> 
 
 def _in_order(scene: world.Scene) -> list[placing.Placed]:
     """Return what is neither too near nor too far to be drawn, the things that others may hide first."""
-    drawn = [each for each in placing.place(scene) if camera.NEAREST_METRES <= each.nearest <= FARTHEST_METRES]
+    drawn = [each for each in placing.place(scene) if geometry.NEAREST_METRES <= each.nearest <= FARTHEST_METRES]
     if not drawn:
         return []
     grounds = np.concatenate([world.footprints_of(each.thing, scene) for each in drawn])
-    return [drawn[number] for number in order.things(grounds)]
+    return [drawn[number] for number in geometry.things(grounds)]
 
 
 def _paint(
@@ -85,7 +85,7 @@ def _paint(
         return None
     mesh = placed.thing.mesh
     kept = np.repeat(placed.light > 0, mesh.sizes)
-    seen = seen[order.faces(placed.corners[kept], mesh.sizes[seen], placed.normals[seen], placed.pixels[kept])]
+    seen = seen[geometry.faces(placed.corners[kept], mesh.sizes[seen], placed.normals[seen], placed.pixels[kept])]
     which = _filled(placed.narrowed, mesh.starts, seen, window)
     silhouette = which > 0
     table = np.zeros((256, 1, 4), np.float32)
@@ -103,7 +103,7 @@ def _filled(
     """Return which of some polygons is seen in the pixels of a window, 1 for the first, 0 where none is."""
     rows, columns = window
     origin = (columns.start, rows.start)
-    return raster.fill(
+    return placing.fill(
         narrowed - origin, starts, which, width=columns.stop - columns.start, height=rows.stop - rows.start
     )
 
@@ -129,7 +129,7 @@ def _shadow(thing: world.Thing, scene: world.Scene, picture: ground.Picture) -> 
     if window is None:
         return
     start = np.zeros(1, np.int64)
-    dark = _filled(raster.narrowed(pixels, start)[0], start, start, window) > 0
+    dark = _filled(placing.narrow(pixels, start)[0], start, start, window) > 0
     picture[window][dark] *= 0.45
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from apps.driving_perception.scenes import world
+from apps.driving_perception.simulator import world
 
 Picture = npt.NDArray[np.float32]
 

@@ -6,8 +6,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from apps.driving_perception.scenes import camera, footprints, people, shapes, surroundings, traffic, vehicles
-from apps.driving_perception.scenes import road as roads
+from apps.driving_perception.simulator import geometry, obstacles, shapes, traffic
 
 Floats = npt.NDArray[np.float64]
 
@@ -88,8 +87,8 @@ class Scene:
         visibility: Metres after which fog leaves 1/e of the contrast.
     """
 
-    camera: camera.Camera
-    road: roads.Road
+    camera: geometry.Camera
+    road: geometry.Road
     things: list[Thing]
     speed: float
     travelled: float
@@ -101,7 +100,7 @@ class Scene:
 
 def build(generator: np.random.Generator, *, width: int, height: int) -> Scene:
     """Return a scene at its first moment."""
-    view = camera.Camera.of_view(
+    view = geometry.Camera.of_view(
         width=width,
         height=height,
         degrees=float(generator.uniform(55, 85)),
@@ -111,7 +110,7 @@ def build(generator: np.random.Generator, *, width: int, height: int) -> Scene:
     lanes = int(generator.choice([2, 2, 3, 4]))
     lane = float(generator.uniform(3.0, 3.7))
     own_lane = int(generator.integers(lanes // 2, lanes))
-    road = roads.Road(
+    road = geometry.Road(
         lanes=lanes,
         lane_metres=lane,
         bend=float(generator.normal(0, 0.0016)),
@@ -151,7 +150,7 @@ def footprints_of(thing: Thing, scene: Scene, seconds: Floats | None = None, *, 
     later = np.zeros(1) if seconds is None else seconds
     distance = thing.distance + (thing.speed - scene.speed) * later
     x = np.asarray(scene.road.middle(distance)) + thing.lateral + thing.crossing * later
-    return footprints.rectangles(
+    return geometry.rectangles(
         thing.extent + margin * np.array([-1, 1, -1, 1]), x, distance, thing.heading + scene.road.direction(distance)
     )
 
@@ -171,7 +170,7 @@ class _Ground:
         # Most are so far away that the upright boxes around them do not meet at any moment.
         margin = _CLEARANCE_METRES
         near = ((self._low < high + margin) & (self._high > low - margin)).all(axis=2).any(axis=1)
-        if near.any() and (footprints.gap(wanted, self._taken[near]) < _CLEARANCE_METRES).any():
+        if near.any() and (geometry.gap(wanted, self._taken[near]) < _CLEARANCE_METRES).any():
             return False
         self._taken = np.concatenate([self._taken, wanted[None]])
         self._low, self._high = np.concatenate([self._low, low[None]]), np.concatenate([self._high, high[None]])
@@ -195,8 +194,8 @@ def _put_obstacles(scene: Scene, ground: _Ground, generator: np.random.Generator
 
 def _obstacle(name: str, generator: np.random.Generator) -> tuple[list[shapes.Face], float, float]:
     """Return the faces, width and length of one of a class."""
-    makers = {"car": vehicles.car, "truck": vehicles.truck, "bus": vehicles.bus}
-    walkers = {"person": people.person, "bicycle": people.cyclist, "motorcycle": people.motorcycle}
+    makers = {"car": obstacles.car, "truck": obstacles.truck, "bus": obstacles.bus}
+    walkers = {"person": obstacles.person, "bicycle": obstacles.cyclist, "motorcycle": obstacles.motorcycle}
     if name in makers:
         return makers[name](generator)
     return walkers[name](generator, phase=float(generator.uniform(0, 2 * np.pi)))
@@ -210,12 +209,12 @@ def _line_the_road(scene: Scene, ground: _Ground, generator: np.random.Generator
         distance = float(generator.uniform(2, 14))
         while distance < 130:
             house = generator.random() < town
-            faces, width, length = surroundings.building(generator) if house else surroundings.tree(generator)
+            faces, width, length = shapes.building(generator) if house else shapes.tree(generator)
             lateral = side * (edge + width / 2 + float(generator.uniform(1.0, 7.0)))
             ground.put(Thing(faces=faces, width=width, length=length, lateral=lateral, distance=distance + length / 2))
             distance += length + float(generator.uniform(0.5, 14))
     for _ in range(int(generator.integers(2, 9))):
-        faces, width, length = surroundings.distractor(generator)
+        faces, width, length = shapes.distractor(generator)
         thing = Thing(faces=faces, width=width, length=length)
         for _ in range(_MOST_TRIES):
             beside = scene.road.half_metres + width / 2 + float(generator.uniform(0.1, 1.8))

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from apps.driving_perception.scenes import road as roads
+from apps.driving_perception.simulator import geometry
 
 # How often: a person on the road, a bicycle at its edge, a car that is parked, any other vehicle across the road. Of
 # the last, three of five find no room there and end up elsewhere.
@@ -31,7 +31,7 @@ class Course:
     crossing: float = 0.0
 
 
-def lane_speeds(road: roads.Road, own_speed: float, generator: np.random.Generator) -> tuple[float, ...]:
+def lane_speeds(road: geometry.Road, own_speed: float, generator: np.random.Generator) -> tuple[float, ...]:
     """Return metres a second along the road of all that drives in a lane, from the left: none overtakes there."""
     pace = generator.uniform(0.4, 1.4, road.lanes) * own_speed + generator.uniform(0, 3, road.lanes)
     return tuple(np.where(np.arange(road.lanes) < road.lanes // 2, -pace, pace).tolist())
@@ -41,7 +41,7 @@ def course(
     name: str,
     size: tuple[float, float],
     *,
-    road: roads.Road,
+    road: geometry.Road,
     speeds: tuple[float, ...],
     generator: np.random.Generator,
 ) -> Course:
@@ -77,7 +77,7 @@ def course(
     return _in_lane(road, distance, length, speeds, generator)
 
 
-def _on_foot(road: roads.Road, distance: float, side: float, generator: np.random.Generator) -> Course:
+def _on_foot(road: geometry.Road, distance: float, side: float, generator: np.random.Generator) -> Course:
     """Return a way across the road, or along it on the sidewalk."""
     if generator.random() < _WALKS_ACROSS:
         lateral = float(generator.uniform(-road.half_metres, road.half_metres))
@@ -90,7 +90,7 @@ def _on_foot(road: roads.Road, distance: float, side: float, generator: np.rando
 
 
 def _in_lane(
-    road: roads.Road, distance: float, length: float, speeds: tuple[float, ...], generator: np.random.Generator
+    road: geometry.Road, distance: float, length: float, speeds: tuple[float, ...], generator: np.random.Generator
 ) -> Course:
     """Return a place in a lane; before the own vehicle some room is left."""
     lane = int(generator.integers(0, road.lanes))

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from apps.driving_perception import canvas, config, decoding, engines, lane, preprocessing
+from apps.driving_perception import canvas, config, engines, preprocessing
+from apps.driving_perception.tracking import lane
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ def graph(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[
 
     It returns ``boxes`` (batch, most, 4) float32 pixels of the original image, ``scores`` (batch, most) float32
     falling, ``classes`` (batch, most) int32 and ``count`` (batch,) int32; rows from ``count`` on are 0. Scores go
-    down to ``decoding.LEAST_SCORE``.
+    down to ``predictions.LEAST_SCORE``.
     """
 
     def detect(canvases: Any, geometry: Any, valid: Any) -> Mapping[str, Any]:
@@ -85,7 +86,7 @@ def _detected(
 
     def one(row: Any) -> Mapping[str, Any]:
         size = tf.cast(sides[row, preprocessing.FILLED], tf.float32)
-        found = decoding.boxes(places(row), size[tf.newaxis], most=most, overlap=settings.suppression_overlap)
+        found = boxes(places(row), size[tf.newaxis], most=most, overlap=settings.suppression_overlap)
         return {name: values[0] for name, values in found.items()}
 
     found = tf.map_fn(one, tf.range(tf.shape(geometry)[0]), fn_output_signature=signature)
@@ -137,3 +138,45 @@ def _in_the_way(boxes: Any, sizes: Any, region: lane.Region) -> Any:
     way = tf.clip_by_value((foot - region.top) / (1.0 - region.top), 0.0, 1.0)
     half = (region.top_width + (region.bottom_width - region.top_width) * way) / 2.0
     return (foot >= region.top) & (tf.abs(across - 0.5) <= half) & (tall >= region.height_fraction)
+
+
+# What is far below any threshold in use, and yet counts in the tail of a precision-recall curve.
+LEAST_SCORE = 0.01
+# Places that can give a box, the best of each image; suppression compares each pair of them.
+MOST_CANDIDATES = 1000
+
+
+def boxes(places: Any, sizes: Any, *, most: int, overlap: float) -> dict[str, Any]:
+    """Return the boxes of each image, best first.
+
+    Args:
+        places: (batch, n, classes + 7) float32 as ``model.build`` gives them.
+        sizes: (batch, 2) float32 height and width in pixels of the canvas that the image fills.
+        most: Boxes per image.
+        overlap: Intersection over union from which the weaker of two boxes of one class is dropped.
+
+    Returns:
+        ``boxes`` (batch, most, 4) float32 in pixels of the canvas, cut to the image; ``scores`` (batch, most) float32;
+        ``classes`` (batch, most) int32; rows after the first ``count`` (batch,) int32 are 0.
+    """
+    scores = tf.sigmoid(places[..., :-7])
+    limits = tf.concat([sizes[:, ::-1], sizes[:, ::-1]], axis=1)[:, tf.newaxis]
+    corners = tf.minimum(tf.maximum(places[..., -7:-3], 0.0), limits)
+    kept = tf.minimum(tf.shape(scores)[1], MOST_CANDIDATES)
+    best = tf.math.top_k(tf.reduce_max(scores, axis=2), kept).indices
+    scores, corners = tf.gather(scores, best, batch_dims=1), tf.gather(corners, best, batch_dims=1)
+    found = tf.image.combined_non_max_suppression(
+        corners[:, :, tf.newaxis],
+        scores,
+        max_output_size_per_class=most,
+        max_total_size=most,
+        iou_threshold=overlap,
+        score_threshold=LEAST_SCORE,
+        clip_boxes=False,
+    )
+    return {
+        "boxes": found.nmsed_boxes,
+        "scores": found.nmsed_scores,
+        "classes": tf.cast(found.nmsed_classes, tf.int32),
+        "count": found.valid_detections,
+    }

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.driving_perception import video
 from apps.driving_perception.readers import entries
+from apps.driving_perception.tracking import video
 from shared import errors
 from shared.sources import folders
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from apps.driving_perception.scenes import ground, world
+from apps.driving_perception.simulator import ground, world
 
 _AIR = {"clear": (188, 202, 218), "rain": (160, 164, 168), "fog": (196, 198, 200)}
 # Brightness and colour of the scene by itself, and how far the own lamps light it.

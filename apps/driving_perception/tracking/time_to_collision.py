@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import detections, frames, lane
+from apps.driving_perception import frames
+from apps.driving_perception.tracking import lane
 
 OVERLAP = 0.3
 # Boxes lower than this are too coarse for a growth of some percent to mean anything.
@@ -27,7 +28,7 @@ def seconds_left(before: Any, after: Any, seconds: Any) -> npt.NDArray[np.float6
     return np.where(growth > 0, np.asarray(seconds) / np.maximum(growth, 1e-9), np.inf)
 
 
-def evaluate(collection: frames.Frames, found: detections.Detections, *, threshold: float) -> dict[str, int]:
+def evaluate(collection: frames.Frames, found: box.Detections, *, threshold: float) -> dict[str, int]:
     """Count true approaches that the boxes' growth flags, and flags without one.
 
     An object approaches when its labelled distances say that it will be reached within
@@ -81,7 +82,7 @@ def _tracks(boxes: box.Boxes, first: int, second: int) -> list[tuple[int, int]]:
     return [(rows[0][track], rows[1][track]) for track in rows[0] if track in rows[1]]
 
 
-def _height_at(xyxy: npt.NDArray[np.float32], found: detections.Detections, image: int) -> float:
+def _height_at(xyxy: npt.NDArray[np.float32], found: box.Detections, image: int) -> float:
     """Return the height of the box detected at an object, 0 where there is none."""
     rows = np.flatnonzero(found.image == image)
     overlap = box.iou(xyxy[np.newaxis], found.xyxy[rows])[0]

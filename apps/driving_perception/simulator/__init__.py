@@ -16,8 +16,8 @@ import numpy as np
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import frames as images
-from apps.driving_perception.readers import joining
-from apps.driving_perception.scenes import drawing, ground, labels, weather, world
+from apps.driving_perception.readers import union
+from apps.driving_perception.simulator import drawing, ground, weather, world
 from shared import errors
 
 NAME = "road-scenes"
@@ -74,7 +74,7 @@ def _sequence(
         glow, drawn = drawing.draw(scene, picture, depth)
         taken = weather.expose(scene, picture, depth, glow, generator)
         _, encoded = cv2.imencode(".jpg", taken[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        columns = [labels.label(each, width=width, height=height) for each in drawn]
+        columns = [label(each, width=width, height=height) for each in drawn]
         found.append((encoded.tobytes(), [each for each in columns if each is not None], scene))
         world.step(scene, world.SECONDS_PER_FRAME)
     return found
@@ -122,4 +122,38 @@ def _collected(
         quarantined=0,
         synthetic=True,
     )
-    return dataclasses.replace(found, sha256=joining.fingerprint(found))
+    return dataclasses.replace(found, sha256=union.fingerprint(found))
+
+
+# From these shares of the silhouette on a thing counts as fully, or still well, visible.
+FULLY, PARTLY = 0.95, 0.5
+# With less seen of it, smaller, further away or paler, it is a region: there is something, and it cannot be judged.
+LEAST_VISIBLE, LEAST_HEIGHT_PIXELS, FARTHEST_METRES, LEAST_CONTRAST = 0.2, 16.0, 80.0, 6.0
+# With this much outside the picture nothing of it is labelled.
+MOST_OUTSIDE = 0.9
+
+
+def label(drawn: drawing.Drawn, *, width: int, height: int) -> dict[str, Any] | None:
+    """Return the columns of one box, or None for what is not in the picture."""
+    outline = np.array(drawn.outline)
+    inside = box.clip(outline, width=width, height=height)
+    whole, part = float(box.area(outline)), float(box.area(inside))
+    truncation = 1.0 - part / whole if whole > 0 else 1.0
+    if not drawn.visible or truncation > MOST_OUTSIDE or part < 4:
+        return None
+    seen = drawn.visible / max(drawn.silhouette, 1)
+    hard = (
+        seen < LEAST_VISIBLE
+        or inside[3] - inside[1] < LEAST_HEIGHT_PIXELS
+        or drawn.distance > FARTHEST_METRES
+        or drawn.contrast < LEAST_CONTRAST
+    )
+    return {
+        "xyxy": inside,
+        "label": drawn.thing.label,
+        "kind": box.REGION if hard else box.OBJECT,
+        "occlusion": 0 if seen >= FULLY else 1 if seen >= PARTLY else 2,
+        "truncation": truncation,
+        "distance": drawn.distance,
+        "track": drawn.thing.track,
+    }
