@@ -62,6 +62,9 @@ def fit(collection: frames.Frames, rows: NDArray[np.int64], *, seed: int) -> dic
         for label in range(len(collection.class_names))
         if (boxes.label == label).any()
     ]
+    if not found:
+        nothing = np.empty((0, 4)), np.empty(0, np.int64), np.empty(0)
+        found = [nothing]
     known = np.maximum(collection.known_classes[rows].sum(axis=0), 1)
     label = np.concatenate([each[1] for each in found])
     return {

@@ -1,6 +1,7 @@
-"""The operating point: the score from which a box is predicted, frozen on validation data."""
+"""The decision rule: the score from which a box is predicted, frozen on validation data."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,13 +10,14 @@ import numpy as np
 from apps.driving_perception.metrics import coco, thresholds
 from shared import decision_rule, errors
 
+log = logging.getLogger("fieldnets")
 RULES = ("max_f1", "fppi")
 # A threshold no detector of ours is worse than answering everything at.
 LEAST_THRESHOLD = 0.02
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Operating(decision_rule.Rule):
+class DecisionRule(decision_rule.Rule):
     """From which score a box is predicted.
 
     Attributes:
@@ -39,7 +41,7 @@ class Operating(decision_rule.Rule):
     fitted_on: Mapping[str, Any]
 
 
-def fit(matched: coco.Matched, *, rule: str, fppi_budget: float, fitted_on: Mapping[str, Any]) -> Operating:
+def fit(matched: coco.Matched, *, rule: str, fppi_budget: float, fitted_on: Mapping[str, Any]) -> DecisionRule:
     """Choose the threshold on validation images.
 
     Args:
@@ -54,12 +56,9 @@ def fit(matched: coco.Matched, *, rule: str, fppi_budget: float, fitted_on: Mapp
     if rule not in RULES:
         raise errors.InputError(f"threshold_rule: expected one of {RULES}. Received: {rule!r}")
     swept = thresholds.sweep(matched)
-    row = _best(swept, rule, fppi_budget)
-    # Half way to the next score: a box that scores the same to the last digit elsewhere is not left to rounding.
-    below = swept.score[row + 1] if row + 1 < len(swept.score) else 0.0
-    threshold = max((swept.score[row] + below) / 2, LEAST_THRESHOLD) if row >= 0 else 0.5
+    threshold = _threshold(swept, rule, fppi_budget)
     at = swept.rates(threshold)
-    return Operating(
+    return DecisionRule(
         class_names=matched.class_names,
         threshold=float(threshold),
         rule=rule,
@@ -71,10 +70,21 @@ def fit(matched: coco.Matched, *, rule: str, fppi_budget: float, fitted_on: Mapp
     )
 
 
-def _best(swept: thresholds.Sweep, rule: str, budget: float) -> int:
-    """Return the row of the chosen score; -1 where nothing was found."""
+def _threshold(swept: thresholds.Sweep, rule: str, budget: float) -> float:
+    """Return the threshold that a rule chooses; 0.5 where nothing was detected."""
     if not len(swept.score):
-        return -1
+        return 0.5
     if rule == "max_f1":
-        return int(np.argmax(swept.f1))
-    return int(np.searchsorted(swept.false_alarms, budget, side="right")) - 1
+        row = int(np.argmax(swept.f1))
+    else:
+        row = int(np.searchsorted(swept.false_alarms, budget, side="right")) - 1
+    # Half way to the next score: a box that scores the same to the last digit elsewhere is not left to rounding.
+    above = float(swept.score[row]) if row >= 0 else 1.0
+    below = float(swept.score[row + 1]) if row + 1 < len(swept.score) else 0.0
+    if row < 0:
+        log.warning(
+            "no threshold keeps to %g false alarms per image: the boxes of the highest score, %.3f, alone bring %g. "
+            "The threshold lies above it, so that nothing is predicted on validation",
+            budget, below, float(swept.false_alarms[0]),
+        )  # fmt: skip
+    return max((above + below) / 2, LEAST_THRESHOLD)

@@ -13,8 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import frames
-from apps.driving_perception.decision import Operating
+from apps.driving_perception import decision, frames
 from apps.driving_perception.metrics import detector, error_kinds, matching, recall_by_group, thresholds
 from apps.driving_perception.tracking import lane, time_to_collision
 from shared import errors
@@ -55,7 +54,7 @@ class Predictions:
 
     Attributes:
         run: Name of the run.
-        operating: Threshold and classes, frozen on validation.
+        rule: Threshold and classes, frozen on validation.
         found: All boxes down to a low score, image numbers as in ``Rows.frames``.
         details: Network, parameters, size, seed, ...
         history: One row per epoch.
@@ -63,7 +62,7 @@ class Predictions:
     """
 
     run: str
-    operating: Operating
+    rule: decision.DecisionRule
     found: box.Detections
     details: Mapping[str, Any]
     history: pd.DataFrame
@@ -142,7 +141,7 @@ def evaluate(
             f"{data.source}, part {data.split}: expected labelled obstacles in at least two units ({data.unit}) to "
             f"evaluate. Received: {units} units with {rows.objects} obstacles"
         )
-    part, found, threshold = rows.frames, predictions.found, predictions.operating.threshold
+    part, found, threshold = rows.frames, predictions.found, predictions.rule.threshold
     chosen = np.flatnonzero(found.score >= threshold)
     predicted = found.take(chosen)
     pairs = matching.pair(part.boxes, predicted, known_classes=part.known_classes)
@@ -181,7 +180,7 @@ def _by_source(rows: Rows, predictions: Predictions, *, resamples: int, seed: in
             continue
         seen = found.take(np.isin(found.image, chosen))
         seen = dataclasses.replace(seen, image=np.searchsorted(chosen, seen.image))
-        threshold = predictions.operating.threshold
+        threshold = predictions.rule.threshold
         sources[name] = detector.evaluate(
             part.take(chosen), rows.units[chosen], seen, threshold, resamples=resamples, seed=seed
         )
@@ -229,7 +228,7 @@ def shown(found: detector.Detector) -> dict[str, intervals.Interval]:
 
 def operating_points(results: Results) -> list[dict[str, Any]]:
     """Return the operating points: the one in use, and those of some budgets of false alarms on these images."""
-    swept, rule = thresholds.sweep(results.model.matched), results.predictions.operating
+    swept, rule = thresholds.sweep(results.model.matched), results.predictions.rule
     found = [_point(f"in use ({rule.rule})", rule.threshold, swept)]
     for budget in FALSE_ALARM_BUDGETS:
         row = int(np.searchsorted(swept.false_alarms, budget, side="right")) - 1

@@ -53,7 +53,7 @@ def evaluate_run(
         ),
         evaluate.Predictions(
             run=run.folder.path.name,
-            operating=run.operating,
+            rule=run.rule,
             found=found,
             details=details(run),
             history=pd.read_csv(run.folder.history),
@@ -107,7 +107,7 @@ def _speed(run: loaded_run.Run, part: Part) -> dict[str, Any]:
 
 def own_data(run: loaded_run.Run) -> tuple[frames.Frames, splits.Split]:
     """Read the run's source and split it again; an `errors.GateError` where it has changed since the run."""
-    collection = prepare.load_source(run.settings, class_names=run.operating.class_names)
+    collection = prepare.load_source(run.settings, class_names=run.rule.class_names)
     split, _ = prepare.split_source(collection, run.settings)
     return collection, parts.checked(split, data.content_hashes(collection), run.folder)
 
@@ -126,7 +126,7 @@ def other_part(
     Raises:
         errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
     """
-    others = prepare.load_source(settings, class_names=run.operating.class_names, quarantine=quarantine)
+    others = prepare.load_source(settings, class_names=run.rule.class_names, quarantine=quarantine)
     return parts.of_others(
         others,
         name,

@@ -56,7 +56,7 @@ def export_run(
         repository=repository,
         name=NAME,
         extras={
-            "decision.json": {**run.operating.to_json(), "region": vars(run.rule.region)},
+            "decision.json": {**run.rule.to_json(), "region": vars(run.region)},
             "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), items)),
             display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
             "model_card.md": model_card.render(card.build(run)),
@@ -101,14 +101,14 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     on. ``preprocess``, and ``answer`` and ``answer_all_boxes``, are what comes before and after the network for engines
     that run only that. Boxes explain themselves.
     """
-    size, rule = run.settings.image_size, run.rule
+    size, rule, region = run.settings.image_size, run.rule, run.region
     look, look_at_grids = predictions.graph(run.model, run.settings), predictions.of_grids(run.model, run.settings)
 
     def decoded(given: Any) -> tuple[Any, Any, Any]:
         return preprocessing.decode(given["image_bytes"], image_size=size)
 
     def answer(canvases: Any, geometry: Any, valid: Any) -> Any:
-        return predictions.decide(look(canvases, geometry, valid), geometry, valid, rule)
+        return predictions.decide(look(canvases, geometry, valid), geometry, valid, rule=rule, region=region)
 
     def from_bytes(given: Any) -> Any:
         return answer(*decoded(given))
@@ -137,11 +137,11 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
         return look_at_grids({name: given[name] for name in engines.GRIDS}, given["geometry"], given["valid"])
 
     def of_grids(given: Mapping[str, Any]) -> Any:
-        return predictions.decide(all_of_grids(given), given["geometry"], given["valid"], rule)
+        return predictions.decide(all_of_grids(given), given["geometry"], given["valid"], rule=rule, region=region)
 
     encoded = {"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")}
     pixels = {"image": tf.TensorSpec([None, None, None, preprocessing.CHANNELS], tf.float32, "image")}
-    widths = {"logits": len(run.operating.class_names), "sides": 4}
+    widths = {"logits": len(run.rule.class_names), "sides": 4}
     grids = {
         **{
             name: tf.TensorSpec([None, None, None, widths[name.split("_")[0]]], tf.float32, name)
@@ -166,9 +166,9 @@ def show(run: loaded_run.Run) -> display.Display:
     return display.Display(
         title="Obstacles on the road",
         input="image",
-        threshold=run.operating.threshold,
-        threshold_rule=run.operating.rule,
-        class_names=run.operating.class_names,
+        threshold=run.rule.threshold,
+        threshold_rule=run.rule.rule,
+        class_names=run.rule.class_names,
         not_for="Not a safety component: not for steering, braking or warning in a vehicle.",
         synthetic=run.settings.data == (sources.SCENES,),
     )
@@ -179,7 +179,7 @@ def golden(run: loaded_run.Run, items: list[bytes]) -> export.Golden:
     awkward = awkward_files(items[0])
     chosen = np.empty(GOLDEN_ROWS, object)
     chosen[:] = [(awkward + items)[row % (len(awkward) + len(items))] for row in range(GOLDEN_ROWS)]
-    return export.Golden(inputs={"image_bytes": chosen}, outputs=run.say(chosen.tolist()))
+    return export.Golden(inputs={"image_bytes": chosen}, outputs=run.predict(chosen.tolist()))
 
 
 def awkward_files(real: bytes) -> list[bytes]:

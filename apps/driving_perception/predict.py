@@ -19,7 +19,7 @@ import pyarrow.parquet
 from apps.driving_perception import drawing, frames, prediction_tables
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.readers import image_files
-from apps.driving_perception.tracking import lane, stream, video
+from apps.driving_perception.tracking import lane, stream, tracker, video
 from shared import batch, cli, errors, files, progress
 from shared.bundle import engines
 
@@ -34,7 +34,11 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     Raises:
         errors.InputError: An input cannot be read, or the output exists.
     """
-    found = stream.find(arguments.input, follow_links=getattr(arguments, "follow_links", False))
+    found = stream.find(
+        arguments.input,
+        follow_links=getattr(arguments, "follow_links", False),
+        frames_per_second=arguments.frames_per_second,
+    )
     _refuse_output_over_input(arguments, found.files)
     answer, class_names, region, identity = _open(arguments)
     chunk_rows = min(arguments.chunk_rows, CHUNK_ROWS)
@@ -65,7 +69,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
             resume=arguments.resume,
             overwrite=arguments.overwrite,
             on_rows=advance,
-            finish=prediction_tables.Follower(class_names, region).follow,
+            finish=tracker.Follower(class_names, region).follow,
         )
     seconds = time.monotonic() - started
     written: dict[str, Any] = {
@@ -243,4 +247,4 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], lane.
         return ask, names, lane.Region(**said["region"]), {"model": str(loaded.path), "engine": loaded.engine.name}
     run = loaded_run.open_run(arguments.run_dir)
     region = lane.Region.of(run.settings)
-    return run.say, run.operating.class_names, region, {"model": files.sha256(run.folder.model)}
+    return run.predict, run.rule.class_names, region, {"model": files.sha256(run.folder.model)}

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.driving_perception.tracking import lane, tracker
+from apps.driving_perception.tracking import lane
 from shared import files
 
-CORNERS_DIGITS, SCORE_DIGITS, SECONDS_DIGITS = 1, 4, 2
+CORNERS_DIGITS, SCORE_DIGITS = 1, 4
 PICTURE = ("file", "frame", "seconds", "clip")
 BOX = ("class", "score", "left", "top", "right", "bottom", "track", "seconds_to_collision")
 
@@ -67,55 +67,8 @@ def _as_json(xyxy: NDArray[Any], label: NDArray[Any], score: NDArray[Any], class
     )
 
 
-class Follower:
-    """Adds tracks and times to collision to the rows of clips; feed it the rows in their order."""
-
-    def __init__(self, class_names: Sequence[str], region: lane.Region) -> None:
-        """Begin without tracks.
-
-        Args:
-            class_names: What the boxes' classes are called.
-            region: The own way.
-        """
-        self._class_names = list(class_names)
-        self._region = region
-        self._clip, self._frame = "", -1
-        self._tracker = tracker.Tracker()
-
-    def follow(self, chunk: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows with ``track`` and ``seconds_to_collision`` inside ``boxes``, and ``decision`` changed.
-
-        In a clip an obstacle in the own way is ahead, however small, when it will be reached within
-        ``lane.SECONDS_TO_COLLISION``; the ``reason`` is then ``lane.CLOSING``. Pictures that are in no clip stay.
-        """
-        found = chunk.copy()
-        for row in chunk.index[chunk["clip"] != ""]:
-            found.loc[row, ["boxes", "decision", "reason"]] = self._one(chunk.loc[row])
-        return found
-
-    def _one(self, row: "pd.Series[Any]") -> tuple[str, str, str]:
-        # A clip that is given twice begins again.
-        if row["clip"] != self._clip or row["frame"] <= self._frame:
-            self._tracker = tracker.Tracker()
-        self._clip, self._frame = str(row["clip"]), int(row["frame"])
-        boxes = json.loads(row["boxes"])
-        xyxy = np.array([each["xyxy"] for each in boxes], np.float64).reshape(-1, 4)
-        label = np.array([self._class_names.index(each["class"]) for each in boxes], np.int64)
-        score = np.array([each["score"] for each in boxes], np.float64)
-        ids = self._tracker.update(xyxy, label, score, seconds=float(row["seconds"]))
-        left = self._tracker.seconds_to_collision(ids)
-        for each, number, seconds in zip(boxes, ids.tolist(), left.tolist(), strict=True):
-            each["track"] = number
-            each["seconds_to_collision"] = round(seconds, SECONDS_DIGITS) if np.isfinite(seconds) else None
-        # What is near was decided by the model itself, of corners that are not rounded.
-        reasons = self._region.reasons(xyxy, left, width=float(row["width"] or 1), height=float(row["height"] or 1))
-        closing = str(row["decision"]) == lane.CLEAR and lane.CLOSING in reasons
-        changed = (lane.AHEAD, lane.CLOSING) if closing else (str(row["decision"]), str(row["reason"]))
-        return json.dumps(boxes), *changed
-
-
 def per_box(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per box of ``rows`` or of ``Follower.follow``: the columns ``PICTURE`` and ``BOX``.
+    """Return one row per box of ``rows`` or of ``tracker.Follower``: the columns ``PICTURE`` and ``BOX``.
 
     ``track`` (Int64) and ``seconds_to_collision`` are empty where there is none. A CSV file of it, beside the images,
     is a table of boxes that ``readers.table`` reads.
@@ -136,7 +89,7 @@ def to_coco(table: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]:
     ``score``. They have ``id``, ``area`` and ``iscrowd`` besides, so that the whole loads as a COCO data set too.
 
     Args:
-        table: As from ``rows`` or ``Follower.follow``.
+        table: As from ``rows`` or ``tracker.Follower``.
         class_names: Category 1, 2, ...
     """
     number = {name: place for place, name in enumerate(class_names, start=1)}

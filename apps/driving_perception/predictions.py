@@ -3,30 +3,14 @@
 The graph that ``predict``, ``evaluate`` and the exported model share.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from apps.driving_perception import canvas, config, engines, preprocessing
+from apps.driving_perception import canvas, config, decision, engines, preprocessing
 from apps.driving_perception.tracking import lane
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Rule:
-    """How boxes become an answer.
-
-    Attributes:
-        class_names: What is found.
-        threshold: Score from which a box is answered.
-        region: The part of the image that is the own way.
-    """
-
-    class_names: tuple[str, ...]
-    threshold: float
-    region: lane.Region
 
 
 def graph(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[str, Any]]:
@@ -106,7 +90,9 @@ def _of_images(found: Mapping[str, Any], geometry: Any, valid: Any) -> Mapping[s
     }
 
 
-def decide(found: Mapping[str, Any], geometry: Any, valid: Any, rule: Rule) -> Mapping[str, Any]:
+def decide(
+    found: Mapping[str, Any], geometry: Any, valid: Any, *, rule: decision.DecisionRule, region: lane.Region
+) -> Mapping[str, Any]:
     """Keep the boxes from the threshold on, name them, and say whether one of them is in the way.
 
     Returns:
@@ -118,7 +104,7 @@ def decide(found: Mapping[str, Any], geometry: Any, valid: Any, rule: Rule) -> M
     flags = tf.cast(kept, tf.int32)
     boxes = found["boxes"] * tf.cast(kept, tf.float32)[..., tf.newaxis]
     classes = found["classes"] * flags
-    ahead = kept & _in_the_way(boxes, tf.cast(geometry[:, preprocessing.ORIGINAL], tf.float32), rule.region)
+    ahead = kept & _in_the_way(boxes, tf.cast(geometry[:, preprocessing.ORIGINAL], tf.float32), region)
     decision = tf.where(tf.reduce_any(ahead, axis=1), lane.AHEAD, lane.CLEAR)
     return {
         "boxes": boxes,

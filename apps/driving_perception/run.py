@@ -31,40 +31,37 @@ class Run:
         folder: Its files.
         settings: Its resolved configuration.
         model: ``image`` (batch, height, width, 3) in [0, 255] to ``places``; see ``model.build``.
-        operating: Class names and the threshold, frozen on validation data.
+        rule: Class names and the threshold, frozen on validation data.
     """
 
     folder: files.RunFolder
     settings: config.Config
     model: keras.Model
-    operating: decision.Operating
+    rule: decision.DecisionRule
 
     @property
-    def rule(self) -> predictions.Rule:
-        """How boxes become an answer."""
-        return predictions.Rule(
-            class_names=self.operating.class_names,
-            threshold=self.operating.threshold,
-            region=lane.Region.of(self.settings),
-        )
+    def region(self) -> lane.Region:
+        """The part of the image that is the own way."""
+        return lane.Region.of(self.settings)
 
     def detect(self, collection: frames.Frames, rows: npt.NDArray[np.int64]) -> box.Detections:
         """Return all boxes that the network sees in some images, numbered from 0 in the order of ``rows``."""
         return detect(self.model, self.settings, collection, rows)
 
-    def say(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
-        """Return what the bundle says of encoded files and of pictures (height, width, 3) uint8."""
-        return _numpy(self._said(tf.constant([as_file(item) for item in items], tf.string)))
+    def predict(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
+        """Return the bundle's outputs for encoded files and for pictures (height, width, 3) uint8."""
+        return _numpy(self._graph(tf.constant([as_file(item) for item in items], tf.string)))
 
     @functools.cached_property
-    def _said(self) -> Callable[[Any], Mapping[str, Any]]:
-        look, rule, size = predictions.graph(self.model, self.settings), self.rule, self.settings.image_size
+    def _graph(self) -> Callable[[Any], Mapping[str, Any]]:
+        detector, size = predictions.graph(self.model, self.settings), self.settings.image_size
 
-        def said(image_bytes: Any) -> Mapping[str, Any]:
+        def predict(image_bytes: Any) -> Mapping[str, Any]:
             canvases, geometry, valid = preprocessing.decode(image_bytes, image_size=size)
-            return predictions.decide(look(canvases, geometry, valid), geometry, valid, rule)
+            found = detector(canvases, geometry, valid)
+            return predictions.decide(found, geometry, valid, rule=self.rule, region=self.region)
 
-        return tf.function(said, input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[no-any-return]
+        return tf.function(predict, input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[no-any-return]
 
 
 def open_run(path: pathlib.Path) -> Run:
@@ -79,7 +76,7 @@ def open_run(path: pathlib.Path) -> Run:
         folder=folder,
         settings=settings,
         model=model.load(folder.model, settings),
-        operating=decision.Operating.from_json(files.read_json(folder.decision)),
+        rule=decision.DecisionRule.from_json(files.read_json(folder.decision)),
     )
 
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from apps.driving_perception import boxes as box
 from apps.driving_perception import (
     config,
     data,
@@ -23,7 +24,7 @@ from apps.driving_perception import (
 )
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.metrics import coco
-from shared import files, splits
+from shared import errors, files, splits
 from shared.training import fit as fitting
 from shared.training import phases, runtime
 
@@ -45,6 +46,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     for note in certificate["checks"]["notes"]:
         log.info("note: %s", note)
     log.info("split: %s", json.dumps(certificate["counts"]))
+    require_objects(collection, split)
 
     with runtime.strategy(settings.strategy).scope():
         files.write_json(folder.environment, runtime.describe(seed=settings.seed))
@@ -59,6 +61,21 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
         "validation": found,
         "next": f"driving-perception evaluate --run-dir {folder.path}",
     }
+
+
+def require_objects(collection: frames.Frames, split: splits.Split) -> None:
+    """Refuse parts that nothing can be learned from or chosen on, before any training.
+
+    Raises:
+        errors.InputError: No image of the training or of the validation part has an obstacle.
+    """
+    for part, purpose in (("train", "learn from"), ("validation", "choose the threshold on")):
+        rows = split.rows(part)
+        if not (collection.boxes.of_images(rows).kind == box.OBJECT).any():
+            raise errors.InputError(
+                f"{collection.name}: expected labelled obstacles in the {part} part, to {purpose}. Received: none in "
+                f"its {len(rows):,} images; give more data, or another share (--validation-fraction, --split-file)"
+            )
 
 
 def fit_network(
@@ -108,7 +125,7 @@ def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_name
 
 def freeze_decision(
     network: keras.Model, collection: frames.Frames, rows: npt.NDArray[np.int64], settings: config.Config
-) -> tuple[dict[str, Any], decision.Operating]:
+) -> tuple[dict[str, Any], decision.DecisionRule]:
     """Choose the threshold on validation; return what it gives there, and the decision."""
     part = collection.take(rows)
     found = loaded_run.detect(network, settings, collection, rows)

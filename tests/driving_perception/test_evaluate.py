@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def evaluated(part: frames.Frames, found: box.Detections, prior: box.Detections)
     history = pd.DataFrame(
         {"epoch": [1, 2], "loss": [2.0, 1.0], "validation_loss": [2.0, 1.5], "validation_metric": [0.1, 0.2]}
     )
-    rule = decision.Operating(
+    rule = decision.DecisionRule(
         class_names=part.class_names,
         threshold=0.5,
         rule="max_f1",
@@ -52,7 +53,7 @@ def evaluated(part: frames.Frames, found: box.Detections, prior: box.Detections)
     results = evaluate.evaluate(
         evaluate.Rows(frames=part, units=np.arange(len(part)) // 2),
         data,
-        evaluate.Predictions(run="run", operating=rule, found=found, details={"Network": "made"}, history=history),
+        evaluate.Predictions(run="run", rule=rule, found=found, details={"Network": "made"}, history=history),
         region=lane.Region(),
         baselines={baselines.LOCATION_PRIOR: prior},
         resamples=100,
@@ -102,6 +103,45 @@ def test_false_alarms_and_decisions_are_told_for_each_image(part: frames.Frames,
     assert table.loc[3, "decision"] == lane.AHEAD
     boxes = json.loads(table.loc[3, "boxes"])
     assert {"class": "car", "score": 0.99, "xyxy": [60.0, 40.0, 100.0, 95.0]} in boxes
+
+
+def with_equal_scores(part: frames.Frames) -> tuple[frames.Frames, box.Detections]:
+    found = perfect(part)
+    return part, dataclasses.replace(found, score=np.full(len(found), 0.75, np.float32))
+
+
+def with_one_class(part: frames.Frames) -> tuple[frames.Frames, box.Detections]:
+    found = perfect(part)
+    kept = dataclasses.replace(part, boxes=part.boxes.take(part.boxes.label == part.class_names.index("car")))
+    return kept, found
+
+
+def with_one_object(part: frames.Frames) -> tuple[frames.Frames, box.Detections]:
+    first = np.flatnonzero(part.boxes.kind == box.OBJECT)[:1]
+    return dataclasses.replace(part, boxes=part.boxes.take(first)), box.Detections.build(
+        image=[], xyxy=[], label=[], score=[]
+    )
+
+
+@pytest.mark.parametrize("degenerate", [with_equal_scores, with_one_class, with_one_object])
+def test_degenerate_parts_are_evaluated_without_a_traceback(
+    part: frames.Frames, prior: box.Detections, degenerate: Any
+) -> None:
+    few, found = degenerate(part)
+    result = evaluated(few, found, prior)
+    for name, each in result.metrics["metrics"].items():
+        assert each["low"] <= each["value"] <= each["high"], name
+    assert document.render(result.report)
+    points = result.metrics["operating_points"]
+    budgets = {point["name"]: point["false_positives_per_image"] for point in points[1:]}
+    assert all(rate <= float(name.split()[0]) for name, rate in budgets.items())
+
+
+def test_a_part_without_obstacles_is_refused_in_one_sentence(part: frames.Frames, prior: box.Detections) -> None:
+    empty = dataclasses.replace(part, boxes=part.boxes.take(np.empty(0, np.int64)))
+    with pytest.raises(errors.InputError, match=r"expected labelled obstacles .* Received: 10 units with 0 obstacles"):
+        evaluated(empty, prior, prior)
+    assert len(baselines.fit(empty, np.arange(4), seed=0)[baselines.LOCATION_PRIOR].score) == 0
 
 
 def test_what_cannot_be_evaluated_is_refused(part: frames.Frames, prior: box.Detections) -> None:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import canvas, config, engines, frames, model, predictions, preprocessing
+from apps.driving_perception import canvas, config, decision, engines, frames, model, predictions, preprocessing
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.tracking import lane
 from shared import image_files
@@ -92,8 +92,11 @@ def test_the_graph_decides_as_the_region_does() -> None:
         "count": tf.ones(300, tf.int32),
     }
     geometry = tf.tile(tf.constant([[96, 160, 96, 160, 384, 640]]), (300, 1))
-    rule = predictions.Rule(class_names=("car",), threshold=0.4, region=region)
-    said = predictions.decide(found, geometry, tf.constant([True] * 299 + [False]), rule)
+    rule = decision.DecisionRule(
+        class_names=("car",), threshold=0.4, rule="max_f1", fppi_budget=0.1, recall=0.5, precision=0.5,
+        false_positives_per_image=0.1, fitted_on={},
+    )  # fmt: skip
+    said = predictions.decide(found, geometry, tf.constant([True] * 299 + [False]), rule=rule, region=region)
     expected = region.decide(xyxy, width=640.0, height=384.0) & (scores >= 0.4)
     decided = said["decision"].numpy().astype(str)
     assert decided[-1] == lane.INVALID

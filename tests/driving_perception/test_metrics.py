@@ -75,11 +75,27 @@ def test_the_threshold_of_the_best_f1_and_of_a_budget() -> None:
     careful = decision.fit(found_there, rule="fppi", **judge)  # type: ignore[arg-type]
     assert 0.6 < careful.threshold < 0.8
     assert careful.false_positives_per_image == 0
-    assert decision.Operating.from_json(careful.to_json()) == careful
+    assert decision.DecisionRule.from_json(careful.to_json()) == careful
     with pytest.raises(errors.InputError, match="threshold_rule"):
         decision.fit(found_there, rule="best", **judge)  # type: ignore[arg-type]
     with pytest.raises(errors.InputError, match="expected the fields"):
-        decision.Operating.from_json({"threshold": 0.5})
+        decision.DecisionRule.from_json({"threshold": 0.5})
+
+
+def test_boxes_of_one_score_are_counted_together_so_that_a_budget_holds(caplog: pytest.LogCaptureFixture) -> None:
+    """Ten false alarms and a hit at 0.7 in ten images, one hit above: a budget of 0.5 has no threshold below 0.7."""
+    boxes = truth((0, SQUARE, 0), (1, SQUARE, 0))
+    wrong = [(image, [60, 10, 90, 40], 0, 0.7) for image in range(10)]
+    tied = matched(boxes, found((0, SQUARE, 0, 0.9), (1, SQUARE, 0, 0.7), *wrong), 10)
+    swept = thresholds.sweep(tied)
+    assert swept.score == pytest.approx([0.9, 0.7])
+    assert swept.false_alarms == pytest.approx([0, 1.0])
+    rule = decision.fit(tied, rule="fppi", fppi_budget=0.5, fitted_on={})
+    assert (rule.threshold, rule.false_positives_per_image, rule.recall) == (pytest.approx(0.8), 0, 0.5)
+    assert not caplog.records
+    none = decision.fit(matched(boxes, found(*wrong), 10), rule="fppi", fppi_budget=0.5, fitted_on={})
+    assert (none.threshold, none.false_positives_per_image) == (pytest.approx(0.85), 0)
+    assert "no threshold keeps to 0.5 false alarms per image: the boxes of the highest score" in caplog.text
 
 
 def test_each_planted_error_is_named_and_mending_it_brings_what_it_cost() -> None:

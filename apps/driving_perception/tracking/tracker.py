@@ -7,19 +7,28 @@ would throw both off. Weak boxes may continue a track and never begin one (ByteT
 https://arxiv.org/abs/2110.06864).
 """
 
+import collections
 import dataclasses
+import json
 import math
+import statistics
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize
 
 from apps.driving_perception import boxes as box
+from apps.driving_perception.tracking import lane
 
 NO_TRACK = -1
 # A line through two heights is a guess.
 LEAST_HEIGHTS = 3
+# Times between frames of which the median is the usual one.
+_STEPS_KEPT = 51
+_SECONDS_DIGITS = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +75,8 @@ class Tracker:
         self._settings = settings or Settings()
         self._tracks: list[_Track] = []
         self._next = 1
+        self._last = math.nan
+        self._steps: collections.deque[float] = collections.deque(maxlen=_STEPS_KEPT)
 
     def update(
         self,
@@ -81,13 +92,17 @@ class Tracker:
             xyxy: (m, 4) pixels.
             label: (m,) class of each; a track keeps its class.
             score: (m,) in [0, 1].
-            seconds: Time of the frame, later than that of the frame before; NaN unknown: no time to collision.
+            seconds: Time of the frame, later than that of the frame before; NaN unknown: no time to collision. After a
+                gap of several usual steps tracks are moved on by as many, and end where it is longer than the patience.
 
         Returns:
             (m,) int64 number of each box's track from 1 on; ``NO_TRACK`` for a weak box that continues none.
         """
+        steps, most = self._steps_to(seconds), self._settings.patience + 1
+        self._tracks = [track for track in self._tracks if track.unseen + steps <= most]
         for track in self._tracks:
-            _predict(track)
+            for _ in range(steps):
+                _predict(track)
         corners, sure = xyxy.astype(np.float64), score >= self._settings.sure
         ids = np.full(len(corners), NO_TRACK, np.int64)
         for group in (np.flatnonzero(sure), np.flatnonzero(~sure)):
@@ -96,6 +111,16 @@ class Tracker:
             ids[row] = self._begin(corners[row], int(label[row]), seconds)
         self._tracks = [track for track in self._tracks if track.unseen <= self._settings.patience]
         return ids
+
+    def _steps_to(self, seconds: float) -> int:
+        """Return how many usual steps after the frame before the next one was taken, at least 1."""
+        step = seconds - self._last
+        usual = statistics.median(self._steps) if self._steps else step
+        self._last = seconds
+        if not step > 0:
+            return 1
+        self._steps.append(step)
+        return max(round(step / usual), 1)
 
     def seconds_to_collision(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return (m,) seconds until each track would be reached; infinite where its box does not grow."""
@@ -143,6 +168,53 @@ class Tracker:
         begin = seconds - self._settings.history_seconds - 1e-9
         first = next(place for place, (when, _) in enumerate(track.heights) if when >= begin)
         del track.heights[: max(min(first, len(track.heights) - LEAST_HEIGHTS), 0)]
+
+
+class Follower:
+    """Adds tracks and times to collision to the rows of clips; feed it the rows of each clip in their order."""
+
+    def __init__(self, class_names: Sequence[str], region: lane.Region) -> None:
+        """Begin without tracks.
+
+        Args:
+            class_names: What the boxes' classes are called.
+            region: The own way.
+        """
+        self._class_names = list(class_names)
+        self._region = region
+        self._trackers: dict[str, tuple[int, Tracker]] = {}
+
+    def follow(self, chunk: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows with ``track`` and ``seconds_to_collision`` inside ``boxes``, and ``decision`` changed.
+
+        In a clip an obstacle in the own way is ahead, however small, when it will be reached within
+        ``lane.SECONDS_TO_COLLISION``; the ``reason`` is then ``lane.CLOSING``. Pictures that are in no clip stay.
+        """
+        found = chunk.copy()
+        for row in chunk.index[chunk["clip"] != ""]:
+            found.loc[row, ["boxes", "decision", "reason"]] = self._one(chunk.loc[row])
+        return found
+
+    def _one(self, row: "pd.Series[Any]") -> tuple[str, str, str]:
+        clip, frame = str(row["clip"]), int(row["frame"])
+        last, tracker = self._trackers.get(clip, (-1, Tracker()))
+        # A clip that is given twice begins again.
+        tracker = Tracker() if frame <= last else tracker
+        self._trackers[clip] = frame, tracker
+        boxes = json.loads(row["boxes"])
+        xyxy = np.array([each["xyxy"] for each in boxes], np.float64).reshape(-1, 4)
+        label = np.array([self._class_names.index(each["class"]) for each in boxes], np.int64)
+        score = np.array([each["score"] for each in boxes], np.float64)
+        ids = tracker.update(xyxy, label, score, seconds=float(row["seconds"]))
+        left = tracker.seconds_to_collision(ids)
+        for each, number, seconds in zip(boxes, ids.tolist(), left.tolist(), strict=True):
+            each["track"] = number
+            each["seconds_to_collision"] = round(seconds, _SECONDS_DIGITS) if np.isfinite(seconds) else None
+        # What is near was decided by the model itself, of corners that are not rounded.
+        reasons = self._region.reasons(xyxy, left, width=float(row["width"] or 1), height=float(row["height"] or 1))
+        closing = str(row["decision"]) == lane.CLEAR and lane.CLOSING in reasons
+        changed = (lane.AHEAD, lane.CLOSING) if closing else (str(row["decision"]), str(row["reason"]))
+        return json.dumps(boxes), *changed
 
 
 def time_to_collision(heights: Sequence[tuple[float, float]]) -> float:

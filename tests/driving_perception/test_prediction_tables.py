@@ -10,7 +10,7 @@ from pycocotools import coco as pycoco
 from apps.driving_perception import boxes as box
 from apps.driving_perception import prediction_tables
 from apps.driving_perception.readers import entries, source_files, table
-from apps.driving_perception.tracking import lane
+from apps.driving_perception.tracking import lane, tracker
 from shared import batch
 
 NAMES = ("car", "person")
@@ -89,7 +89,7 @@ def test_in_a_clip_what_closes_in_is_ahead_before_it_is_near() -> None:
     """61 m at 20 m/s: under 2.5 s left from 50 m on, near (a tenth of the height) only from 18.75 m on."""
     frames = approaching(24, distance=61)
     table = prediction_tables.rows(chunk(24, clip="a.mp4"), said(*frames), sizes(24), NAMES)
-    followed = prediction_tables.Follower(NAMES, REGION).follow(table)
+    followed = tracker.Follower(NAMES, REGION).follow(table)
     left = 61 - 2.0 * np.arange(24)
     expected = np.where(left <= 18.75, lane.NEAR, np.where(left / 20 < 2.5, lane.CLOSING, ""))
     assert followed["reason"].tolist() == expected.tolist()
@@ -106,7 +106,7 @@ def test_what_is_near_stays_the_reason_while_another_closes_in() -> None:
     near = (1, 0.5, [300.0, 300.0, 340.0, 440.0])
     frames = [[each[0], near] for each in approaching(20)]
     table = prediction_tables.rows(chunk(20, clip="a.mp4"), said(*frames), sizes(20), NAMES)
-    followed = prediction_tables.Follower(NAMES, REGION).follow(table)
+    followed = tracker.Follower(NAMES, REGION).follow(table)
     assert json.loads(followed["boxes"][19])[0]["seconds_to_collision"] < lane.SECONDS_TO_COLLISION
     assert set(followed["reason"]) == {lane.NEAR}
 
@@ -117,7 +117,7 @@ def test_what_closes_in_beside_the_way_is_not_ahead() -> None:
         for each in approaching(20)
     ]
     table = prediction_tables.rows(chunk(20, clip="a.mp4"), said(*frames), sizes(20), NAMES)
-    assert set(prediction_tables.Follower(NAMES, REGION).follow(table)["decision"]) == {lane.CLEAR}
+    assert set(tracker.Follower(NAMES, REGION).follow(table)["decision"]) == {lane.CLEAR}
 
 
 def test_every_clip_begins_with_new_tracks_and_pictures_of_none_stay_as_they_are() -> None:
@@ -126,7 +126,7 @@ def test_every_clip_begins_with_new_tracks_and_pictures_of_none_stay_as_they_are
         prediction_tables.rows(chunk(4, **options), said(*frames), sizes(4), NAMES)
         for options in ({"clip": "a.mp4"}, {"clip": "a.mp4"}, {"clip": "b.mp4"}, {})
     ]
-    follower = prediction_tables.Follower(NAMES, REGION)
+    follower = tracker.Follower(NAMES, REGION)
     for part in parts[:3]:
         followed = follower.follow(part)
         tracks = [[each["track"] for each in json.loads(text)] for text in followed["boxes"]]
@@ -139,9 +139,9 @@ def test_every_clip_begins_with_new_tracks_and_pictures_of_none_stay_as_they_are
 @pytest.mark.parametrize("chunk_rows", [1, 5, 24])
 def test_tracks_do_not_depend_on_the_chunks(chunk_rows: int) -> None:
     table = prediction_tables.rows(chunk(24, clip="a.mp4"), said(*approaching(24)), sizes(24), NAMES)
-    follower = prediction_tables.Follower(NAMES, REGION)
+    follower = tracker.Follower(NAMES, REGION)
     parts = [follower.follow(table.iloc[start : start + chunk_rows]) for start in range(0, 24, chunk_rows)]
-    pd.testing.assert_frame_equal(pd.concat(parts), prediction_tables.Follower(NAMES, REGION).follow(table))
+    pd.testing.assert_frame_equal(pd.concat(parts), tracker.Follower(NAMES, REGION).follow(table))
 
 
 def read(path: pathlib.Path) -> pd.DataFrame:
@@ -171,7 +171,7 @@ def test_an_interrupted_output_goes_on_and_the_boxes_come_back_from_the_file(
 
     def predict(output: pathlib.Path, *, resume: bool = False) -> tuple[pd.DataFrame, batch.Result]:
         tables: list[pd.DataFrame] = []
-        follower = prediction_tables.Follower(NAMES, REGION)
+        follower = tracker.Follower(NAMES, REGION)
 
         def finish(part: pd.DataFrame) -> pd.DataFrame:
             tables.append(follower.follow(part))
@@ -201,7 +201,7 @@ def test_an_interrupted_output_goes_on_and_the_boxes_come_back_from_the_file(
 def test_the_coco_file_is_one_that_coco_loads_with_the_same_boxes(tmp_path: pathlib.Path) -> None:
     frames = approaching(6)
     plain = prediction_tables.rows(chunk(6), said(*frames), sizes(6), NAMES)
-    followed = prediction_tables.Follower(NAMES, REGION).follow(
+    followed = tracker.Follower(NAMES, REGION).follow(
         prediction_tables.rows(chunk(6, clip="a.mp4"), said(*frames), sizes(6), NAMES)
     )
     prediction_tables.write_coco(tmp_path / "boxes.json", [plain, followed], NAMES)
