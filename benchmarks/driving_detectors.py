@@ -94,10 +94,10 @@ def _optimizer(learning_rate: Any) -> Any:
 
 def ours(settings: Any, classes: int, learning_rate: Any) -> tuple[Any, Any, Any]:
     """Return our network, how it takes a batch, and how its places are read."""
-    from apps.driving_perception import losses, model
+    from apps.driving_perception import losses, model, train
 
     network = model.build(settings, classes=classes)
-    model.freeze(network, settings, backbone=False)
+    train.freeze(network, settings, backbone=False)
     network.compile(optimizer=_optimizer(learning_rate), loss=losses.DetectionLoss(), jit_compile=False)
     return network, lambda images, rows: (images, rows), lambda picture: np.asarray(network(picture, training=False))
 

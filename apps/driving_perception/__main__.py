@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the app's command line and return its exit code."""
     parser = cli.app_parser(
         NAME,
-        description="Obstacle detection on the road: train, measure, explain, export, serve. Not a safety component.",
+        description="Obstacle detection on the road: train, evaluate, explain, export, serve. Not a safety component.",
         config_class=config.Config,
         data_fields=config.DATA_FIELDS,
         commands=cli.Commands(
@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def describe_data(arguments: argparse.Namespace) -> cli.Result:
     """Check a source, split it, and write certificate, parts and, if asked, the whole in another format."""
     from apps.driving_perception import data, prepare
+    from apps.driving_perception.writers import formats as formats_written
 
     settings = _source_settings(arguments)
     named = arguments.output_dir or arguments.write
@@ -55,7 +56,7 @@ def describe_data(arguments: argparse.Namespace) -> cli.Result:
         table.to_csv(temporary, index=False)
     lost = []
     if arguments.write:
-        lost = data.write(collection, table, arguments.write, write_format=settings.write_format)
+        lost = formats_written.write(collection, table, arguments.write, write_format=settings.write_format)
     return {
         "source": data.describe(collection),
         **({"columns": dict(collection.columns)} if collection.columns else {}),

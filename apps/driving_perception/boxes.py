@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
 
-# What a box says. An object is to be found. A neighbour is of a kind so near to its class that finding it is neither
-# right nor wrong (KITTI: a van for a car, a sitting person for a pedestrian): it is learned and not judged. A region
-# holds any number of unlabelled objects (KITTI's DontCare, COCO's crowds): nothing inside is learned or judged.
+# What a box is. An object is to be found. A neighbour is of a kind so near to its class that finding it is neither
+# right nor wrong (KITTI: a van for a car, a sitting person for a pedestrian): it is learned and not evaluated. A region
+# holds any number of unlabelled objects (KITTI's DontCare, COCO's crowds): nothing inside is learned or evaluated.
 OBJECT, NEIGHBOUR, REGION = 0, 1, 2
 KINDS = ("object", "neighbour", "region")
 ANY_CLASS = -1

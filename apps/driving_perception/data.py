@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 from apps.driving_perception import boxes as box
 from apps.driving_perception import classes, frames, partition
 from apps.driving_perception.readers import checking, entries, sources, union
-from apps.driving_perception.writers import formats
 from shared import errors, splits
 from shared.sources import cells
 
 CLASS_NAMES = classes.CLASS_NAMES
 SceneSettings = entries.SceneSettings
-write = formats.write
 
 
 def load(
@@ -47,7 +45,7 @@ def load(
         single_class: Class of boxes in a table without a class column.
         skip_bad: Set bad boxes and images aside instead of refusing them.
         quarantine: Where they are then listed, as csv of file, object, reason and image.
-        class_names: Classes of a trained model: only these are judged. None takes those that occur.
+        class_names: Classes of a trained model: only these are evaluated. None takes those that occur.
         labelled: Whether labels are needed.
         scenes: Which scenes ``road-scenes`` means.
         follow_links: Follow links that lead out of a source's folder.
@@ -83,7 +81,7 @@ def load(
 
 
 def _rendered(specs: Sequence[str], settings: SceneSettings, class_names: Sequence[str] | None) -> frames.Frames:
-    """Render road scenes; a trained model's class names only change which classes are judged.
+    """Render road scenes; a trained model's class names only change which classes are evaluated.
 
     Raises:
         errors.InputError: Other sources were given too, or the model knows none of the classes.

@@ -12,7 +12,7 @@ from shared import decision_rule, errors
 
 log = logging.getLogger("fieldnets")
 RULES = ("max_f1", "fppi")
-# A threshold no detector of ours is worse than answering everything at.
+# A threshold no detector of ours is worse than predicting everything at.
 LEAST_THRESHOLD = 0.02
 
 

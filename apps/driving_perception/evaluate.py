@@ -149,7 +149,7 @@ def evaluate(
     every = matching.pair(part.boxes, found, known_classes=part.known_classes)
     counts = {kind: int((kinds == kind).sum()) for kind in error_kinds.KINDS[:-1]}
 
-    def measured(each: box.Detections) -> detector.Detector:
+    def evaluate_one(each: box.Detections) -> detector.Detector:
         return detector.evaluate(part, rows.units, each, threshold, resamples=resamples, seed=seed)
 
     return Results(
@@ -157,8 +157,8 @@ def evaluate(
         data=data,
         predictions=predictions,
         region=region,
-        model=measured(found),
-        baselines={name: measured(each) for name, each in baselines.items()},
+        model=evaluate_one(found),
+        baselines={name: evaluate_one(each) for name, each in baselines.items()},
         chosen=chosen,
         pairs=pairs,
         slices=recall_by_group.breakdown(part, pairs, rows.units, resamples=resamples, seed=seed),

@@ -1,4 +1,4 @@
-"""What drift of road images is judged on: light, contrast, sharpness, and what the model sees in them."""
+"""What is monitored of road images: light, colour, sharpness, the camera, and the model's predictions."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ COLUMNS = {
     "aspect": "width by height of the image",
     "pixels": "square root of the image's pixels",
     "score": "score of the surest box",
-    "boxes": "boxes answered",
+    "boxes": "boxes predicted",
     "height": "height of the tallest box, of the image's",
     "label": "class of the surest box",
     "decision": "whether an obstacle is ahead, or the image invalid",
@@ -37,14 +37,14 @@ def monitor(loaded: bundle.Bundle, collection: frames.Frames, *, output: pathlib
     parts = []
     for start in range(0, len(collection), loaded_run.ROWS_AT_ONCE):
         rows = range(start, min(start + loaded_run.ROWS_AT_ONCE, len(collection)))
-        parts.append(measure(ask, [loaded_run.as_file(collection.images.read(row)) for row in rows]))
+        parts.append(columns_of(ask, [loaded_run.as_file(collection.images.read(row)) for row in rows]))
     # A bundle that was exported before has fewer columns.
     found = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS if name in parts[0]}
     return monitoring.monitor(loaded, found, names=COLUMNS, things="images", output=output)
 
 
-def measure(ask: monitoring.Ask, items: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
-    """Return what drift is judged on, (n,) for each of ``COLUMNS``.
+def columns_of(ask: monitoring.Ask, items: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
+    """Return what is monitored, (n,) for each of ``COLUMNS``.
 
     Args:
         ask: The signature ``drift``.
@@ -55,32 +55,32 @@ def measure(ask: monitoring.Ask, items: Sequence[bytes]) -> dict[str, npt.NDArra
     return monitoring.in_batches(ask, {"image_bytes": files}, rows=loaded_run.ROWS_AT_ONCE)
 
 
-def columns(said: Mapping[str, Any], canvases: Any, geometry: Any, valid: Any) -> dict[str, Any]:
+def columns(outputs: Mapping[str, Any], canvases: Any, geometry: Any, valid: Any) -> dict[str, Any]:
     """Return the drift columns, (n,) float32 or string for each of ``COLUMNS``, in a graph.
 
     Args:
-        said: As from ``answers.decide``.
-        canvases: As in ``measured``.
-        geometry: As in ``measured``.
-        valid: As in ``measured``.
+        outputs: As from ``predictions.decide``.
+        canvases: As in ``image_statistics``.
+        geometry: As in ``image_statistics``.
+        valid: As in ``image_statistics``.
     """
-    found = measured(canvases, geometry, valid)
+    found = image_statistics(canvases, geometry, valid)
     image_height = tf.maximum(found.pop("image_height"), 1.0)
-    tall = said["boxes"][..., 3] - said["boxes"][..., 1]
+    tall = outputs["boxes"][..., 3] - outputs["boxes"][..., 1]
     return {
         **found,
-        "score": tf.reduce_max(said["scores"], axis=1),
-        "boxes": tf.cast(said["count"], tf.float32),
+        "score": tf.reduce_max(outputs["scores"], axis=1),
+        "boxes": tf.cast(outputs["count"], tf.float32),
         "height": tf.reduce_max(tall, axis=1) / image_height,
-        "label": tf.where(said["count"] > 0, said["labels"][:, 0], "none"),
+        "label": tf.where(outputs["count"] > 0, outputs["labels"][:, 0], "none"),
         "decision": tf.where(
-            said["decision"] == lane.AHEAD, "yes", tf.where(said["decision"] == lane.INVALID, lane.INVALID, "no")
+            outputs["decision"] == lane.AHEAD, "yes", tf.where(outputs["decision"] == lane.INVALID, lane.INVALID, "no")
         ),
     }
 
 
-def measured(canvases: Any, geometry: Any, valid: Any) -> dict[str, Any]:
-    """Return what is measured of decoded images, in a graph.
+def image_statistics(canvases: Any, geometry: Any, valid: Any) -> dict[str, Any]:
+    """Return statistics of decoded images, in a graph.
 
     Args:
         canvases: (n, height, width, 3) uint8, as from ``preprocessing``.

@@ -140,7 +140,7 @@ def written_rows(output: pathlib.Path) -> Iterator[pd.DataFrame]:
 
 
 def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> pd.DataFrame:
-    """Return one output row per picture; see ``answers_table.rows``."""
+    """Return one output row per picture; see ``prediction_tables.rows``."""
     items = chunk["image"].tolist()
     return prediction_tables.rows(
         chunk, answer(items), np.array([_size(item) for item in items], np.int64), class_names

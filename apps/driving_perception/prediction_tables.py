@@ -18,13 +18,13 @@ BOX = ("class", "score", "left", "top", "right", "bottom", "track", "seconds_to_
 
 
 def rows(
-    chunk: pd.DataFrame, said: Mapping[str, NDArray[Any]], sizes: NDArray[np.int64], class_names: Sequence[str]
+    chunk: pd.DataFrame, outputs: Mapping[str, NDArray[Any]], sizes: NDArray[np.int64], class_names: Sequence[str]
 ) -> pd.DataFrame:
     """Return one output row per picture.
 
     Args:
         chunk: ``file``, ``frame``, ``seconds`` and ``clip`` of each picture.
-        said: What the model answered, as from ``answers.decide``.
+        outputs: The model's, as from ``predictions.decide``.
         sizes: (n, 2) width and height of each picture, 0 for what is none.
         class_names: What the classes are called.
 
@@ -32,13 +32,15 @@ def rows(
         The chunk's columns, ``width``, ``height``, ``decision``, its ``reason`` ("" for none), ``score`` of the surest
         box (0 for none), ``n`` boxes, ``n_<class>``, and ``boxes``: JSON of class, score and corners in pixels.
     """
-    present = np.arange(said["scores"].shape[1]) < said["count"][:, np.newaxis]
-    counts = {f"n_{name}": ((said["classes"] == label) & present).sum(axis=1) for label, name in enumerate(class_names)}
+    present = np.arange(outputs["scores"].shape[1]) < outputs["count"][:, np.newaxis]
+    counts = {
+        f"n_{name}": ((outputs["classes"] == label) & present).sum(axis=1) for label, name in enumerate(class_names)
+    }
     boxes = [
-        _as_json(said["boxes"][row, : int(count)], said["classes"][row], said["scores"][row], class_names)
-        for row, count in enumerate(said["count"])
+        _as_json(outputs["boxes"][row, : int(count)], outputs["classes"][row], outputs["scores"][row], class_names)
+        for row, count in enumerate(outputs["count"])
     ]
-    decision = said["decision"].astype(str)
+    decision = outputs["decision"].astype(str)
     return pd.DataFrame(
         {
             **{name: chunk[name].to_numpy() for name in PICTURE},
@@ -46,8 +48,8 @@ def rows(
             "height": sizes[:, 1],
             "decision": decision,
             "reason": np.where(decision == lane.AHEAD, lane.NEAR, ""),
-            "score": said["scores"].max(axis=1).astype(np.float64).round(SCORE_DIGITS),
-            "n": said["count"].astype(np.int64),
+            "score": outputs["scores"].max(axis=1).astype(np.float64).round(SCORE_DIGITS),
+            "n": outputs["count"].astype(np.int64),
             **counts,
             "boxes": boxes,
         }

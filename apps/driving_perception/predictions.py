@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from apps.driving_perception import canvas, config, decision, engines, preprocessing
+from apps.driving_perception import config, decision, preprocessing
 from apps.driving_perception.tracking import lane
 
 
@@ -29,34 +29,12 @@ def graph(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[
             picture = tf.cast(padded[row, :height, :width], tf.float32)
             return model(picture[tf.newaxis], training=False)
 
-        return _detected(places, sides, geometry, valid, settings)
+        return in_pixels(places, sides, geometry, valid, settings)
 
     return detect
 
 
-def of_grids(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[str, Any]]:
-    """Return the function that answers as ``graph`` does from what another engine said.
-
-    It takes grids by name, each (batch, height, width, values) in the upper left corner of its row, and the geometry
-    and validity of the images.
-    """
-
-    def detect(grids: Mapping[str, Any], geometry: Any, valid: Any) -> Mapping[str, Any]:
-        sides = tf.maximum(geometry, canvas.STRIDE)
-
-        def places(row: Any) -> Any:
-            own = {}
-            for name, values in grids.items():
-                height, width = (sides[row, column] // engines.stride(name) for column in (2, 3))
-                own[name] = values[row, :height, :width][tf.newaxis]
-            return engines.places_of(model, own)
-
-        return _detected(places, sides, geometry, valid, settings)
-
-    return detect
-
-
-def _detected(
+def in_pixels(
     places: Callable[[Any], Any], sides: Any, geometry: Any, valid: Any, settings: config.Config
 ) -> Mapping[str, Any]:
     """Return the boxes of each row's places, one row at a time, in pixels of the originals."""

@@ -19,7 +19,7 @@ def load_source(
 
     Args:
         settings: The source and how to read it.
-        class_names: Those of the run that is judged; None reads them from the data.
+        class_names: Those of the run that is evaluated; None reads them from the data.
         labelled: Whether the images need labels.
         quarantine: Where bad boxes and images are listed when ``settings.skip_bad``.
     """

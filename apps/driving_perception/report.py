@@ -16,7 +16,7 @@ from shared.report.sections import provenance
 
 LIMITS = (
     "It is not a safety component: it was not developed, tested or approved as one, and nobody's way may depend on it.",
-    "The numbers hold for roads, cameras, weather and light like those evaluated here. Elsewhere measure again.",
+    "The numbers hold for roads, cameras, weather and light like those evaluated here. Elsewhere evaluate again.",
     "The own way is a fixed trapezoid in the picture, and time to collision comes from how boxes grow: both are "
     "demonstrations.",
 )

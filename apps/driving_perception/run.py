@@ -108,7 +108,7 @@ def detect(
 
 
 def flat(parts: Sequence[Mapping[str, Any]]) -> box.Detections:
-    """Return the answers of batches, each (batch, most, ...), arrays or tensors, as one list of boxes."""
+    """Return the detections of batches, each (batch, most, ...), arrays or tensors, as one list of boxes."""
     found = {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
     present = np.arange(found["scores"].shape[1]) < found["count"][:, np.newaxis]
     image, _ = np.nonzero(present)

@@ -25,10 +25,14 @@ from apps.driving_perception import (
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.metrics import coco
 from shared import errors, files, splits
+from shared.models import efficientnet
 from shared.training import fit as fitting
 from shared.training import phases, runtime
 
 log = logging.getLogger("fieldnets")
+EVALUATION_ROWS = 16
+# What is new starts from nothing and may learn faster than what is pretrained.
+HEAD_SPEED = 2.0
 
 
 def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
@@ -83,17 +87,17 @@ def fit_network(
 ) -> keras.Model:
     """Train the network, phase by phase, and return it with its best weights."""
     learned = training_images.training(collection, split.rows("train"), settings)
-    judged, geometry = training_images.validation(collection, split.rows("validation"), settings)
+    compared, geometry = training_images.validation(collection, split.rows("validation"), settings)
     keras.utils.set_random_seed(settings.seed)
     network = model.build(settings, classes=len(collection.class_names))
     histories = {}
-    for name, phase in model.phases(settings, images=len(learned)).items():
-        model.freeze(network, settings, backbone=phase.head_only)
+    for name, phase in planned_phases(settings, images=len(learned)).items():
+        freeze(network, settings, backbone=phase.head_only)
         result = fitting.fit(
             network,
             learned,
-            judged,
-            settings=model.fit_settings(settings, phase),
+            compared,
+            settings=fit_settings(settings, phase),
             loss=losses.DetectionLoss(box_weight=settings.box_weight, assigned_places=settings.assigned_places),
             monitor=monitor(geometry, settings, collection.class_names),
             outputs=phases.outputs(folder, name),
@@ -104,10 +108,48 @@ def fit_network(
     return network
 
 
+def planned_phases(settings: config.Config, *, images: int) -> dict[str, phases.Phase]:
+    """Return the parts of the training in their order: what is new alone where the rest is pretrained, then all."""
+    return phases.plan(
+        epochs=settings.epochs_for(images),
+        frozen_epochs=settings.frozen_epochs if settings.fine_tunes else 0,
+        learning_rate=settings.learning_rate,
+        head_speed=HEAD_SPEED,
+    )
+
+
+def fit_settings(settings: config.Config, part: phases.Phase) -> fitting.FitSettings:
+    """Return how one part of the training goes."""
+    return fitting.FitSettings(
+        epochs=part.epochs,
+        batch_size=settings.batch_size,
+        optimizer=settings.optimizer,
+        learning_rate=part.learning_rate,
+        schedule=settings.schedule,
+        warmup_fraction=0.1,
+        weight_decay=settings.weight_decay,
+        gradient_clip_norm=10.0,
+        ema_momentum=settings.ema_momentum,
+        patience=settings.patience,
+        seed=settings.seed,
+        evaluation_batch_size=EVALUATION_ROWS,
+    )
+
+
+def freeze(network: keras.Model, settings: config.Config, *, backbone: bool) -> None:
+    """Let all but the first stages of a pretrained backbone learn, or none of it; compile afterwards."""
+    if settings.is_preset:
+        layers = network.get_layer(model.NESTED).layers
+        phases.freeze(layers, head_only=backbone, pretrained=settings.pretrained)
+    elif settings.fine_tunes:
+        stages = len(efficientnet.STAGES) if backbone else settings.frozen_stages
+        efficientnet.freeze(network, stages=stages, normalization=True)
+
+
 def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_names: tuple[str, ...]) -> fitting.Monitor:
     """Return what epochs are compared by: mean average precision at an overlap of 0.5 on the validation canvases."""
 
-    def judge(rows: targets.Rows, places: npt.NDArray[np.float32]) -> float:
+    def map_50(rows: targets.Rows, places: npt.NDArray[np.float32]) -> float:
         found = []
         for start in range(0, len(places), loaded_run.ROWS_AT_ONCE):
             part = slice(start, start + loaded_run.ROWS_AT_ONCE)
@@ -120,7 +162,7 @@ def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_name
         seen = loaded_run.flat(found)
         return coco.map_50(coco.match(targets.boxes(rows), seen, images=len(rows), class_names=class_names))
 
-    return judge
+    return map_50
 
 
 def freeze_decision(

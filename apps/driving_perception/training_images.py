@@ -12,7 +12,7 @@ from apps.driving_perception import augmentation, canvas, config, frames, prepro
 from shared.training import datasets
 
 # Choosing among epochs needs no more; the threshold is chosen on all of validation.
-MOST_JUDGED = 200
+MOST_COMPARED = 200
 
 
 def training(collection: frames.Frames, rows: npt.NDArray[np.int64], settings: config.Config) -> datasets.Arrays:
@@ -41,9 +41,9 @@ def validation(
 
     Returns:
         ``image`` (n, height, width, 3) uint8 with the rows of their boxes in pixels of the canvas, n at most
-        ``MOST_JUDGED``; and (n, 6) geometry as in ``preprocessing``.
+        ``MOST_COMPARED``; and (n, 6) geometry as in ``preprocessing``.
     """
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_JUDGED)).round().astype(int)]
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_COMPARED)).round().astype(int)]
     place = functools.partial(preprocessing.place, image_size=settings.image_size)
     placed = [place(tf.image.convert_image_dtype(collection.images.decode(int(row)), tf.float32)) for row in rows]
     geometry = np.stack([sides.numpy() for _, sides in placed]).astype(np.int64)

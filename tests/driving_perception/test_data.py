@@ -17,7 +17,7 @@ def rendered() -> frames.Frames:
 
 def written(collection: frames.Frames, folder: pathlib.Path, name: str) -> tuple[frames.Frames, list[str]]:
     split, _ = data.split(collection, seed=0)
-    lost = data.write(collection, data.frame(collection, split), folder, write_format=name)
+    lost = formats.write(collection, data.frame(collection, split), folder, write_format=name)
     return data.load([str(folder)]), lost
 
 
@@ -63,7 +63,7 @@ def test_what_a_format_cannot_hold_is_said(rendered: frames.Frames, tmp_path: pa
     _, lost = written(rendered, tmp_path / "yolo", "yolo")
     assert any(line.startswith("yolo holds no distances") for line in lost)
     with pytest.raises(errors.InputError, match="write_format: expected one of"):
-        data.write(rendered, data.frame(rendered, data.split(rendered, seed=0)[0]), tmp_path, write_format="xml")
+        formats.write(rendered, data.frame(rendered, data.split(rendered, seed=0)[0]), tmp_path, write_format="xml")
 
 
 def test_sequences_never_cross_parts_and_the_same_seed_gives_the_same_parts() -> None:

@@ -23,8 +23,8 @@ SAID = {
 
 
 def columns() -> dict[str, np.ndarray]:
-    said = {name: tf.constant(values) for name, values in SAID.items()}
-    found = monitor.columns(said, *map(tf.constant, (CANVASES, GEOMETRY, VALID)))
+    outputs = {name: tf.constant(values) for name, values in SAID.items()}
+    found = monitor.columns(outputs, *map(tf.constant, (CANVASES, GEOMETRY, VALID)))
     assert list(found) == list(monitor.COLUMNS)
     return {name: values.numpy() for name, values in found.items()}
 
@@ -47,7 +47,7 @@ def test_another_camera_shows_in_size_shape_colour_and_which_way_is_up() -> None
         assert found["warmth"][row] == pytest.approx((image[..., 0] - image[..., 2]).mean(), abs=1e-6)
         upper, lower = image[: height // 2].mean(), image[height // 2 :].mean()
         assert found["slope"][row] == pytest.approx(upper - lower, abs=1e-6)
-    turned = monitor.measured(*map(tf.constant, (CANVASES[:1, ::-1], GEOMETRY[:1], VALID[:1])))
+    turned = monitor.image_statistics(*map(tf.constant, (CANVASES[:1, ::-1], GEOMETRY[:1], VALID[:1])))
     assert turned["slope"].numpy()[0] == pytest.approx(-found["slope"][0], abs=1e-6)
 
 

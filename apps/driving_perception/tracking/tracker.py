@@ -147,14 +147,14 @@ class Tracker:
             if gain[place, column] > 0:
                 track, row = waiting[place], rows[column]
                 ids[row] = track.number
-                _correct(track, _measured(xyxy[row]))
+                _correct(track, _observed(xyxy[row]))
                 self._remember(track, xyxy[row], seconds)
 
     def _begin(self, xyxy: NDArray[np.float64], label: int, seconds: float) -> int:
-        measured = _measured(xyxy)
+        observed = _observed(xyxy)
         # Where it is, is known as well as one box tells; how it moves is not known at all.
-        covariance = np.diag([_MEASURED] * 4 + [_UNKNOWN_SPEED] * 4) ** 2 * _scale(measured) ** 2
-        state = np.concatenate([measured, np.zeros(4)])
+        covariance = np.diag([_OBSERVED] * 4 + [_UNKNOWN_SPEED] * 4) ** 2 * _scale(observed) ** 2
+        state = np.concatenate([observed, np.zeros(4)])
         track = _Track(number=self._next, label=label, state=state, covariance=covariance)
         self._remember(track, xyxy, seconds)
         self._tracks.append(track)
@@ -243,7 +243,7 @@ def time_to_collision(heights: Sequence[tuple[float, float]]) -> float:
 
 # Standard deviations as shares of the box's longer side, as Wojke et al. 2017 (https://arxiv.org/abs/1703.07402) tie
 # theirs to its height: of a detector's box; of what a frame adds to places and to speeds; of a new track's speed.
-_MEASURED, _PLACE_NOISE, _SPEED_NOISE, _UNKNOWN_SPEED = 0.05, 0.05, 0.02, 0.25
+_OBSERVED, _PLACE_NOISE, _SPEED_NOISE, _UNKNOWN_SPEED = 0.05, 0.05, 0.02, 0.25
 _TRANSITION = np.eye(8) + np.eye(8, k=4)
 
 
@@ -260,15 +260,15 @@ def _predict(track: _Track) -> None:
     track.unseen += 1
 
 
-def _correct(track: _Track, measured: NDArray[np.float64]) -> None:
+def _correct(track: _Track, observed: NDArray[np.float64]) -> None:
     """Weigh a track's prediction against the box that continues it (Kalman 1960)."""
-    noise = np.eye(4) * (_MEASURED * _scale(track.state)) ** 2
+    noise = np.eye(4) * (_OBSERVED * _scale(track.state)) ** 2
     gain = np.linalg.solve(track.covariance[:4, :4] + noise, track.covariance[:4]).T
-    track.state = track.state + gain @ (measured - track.state[:4])
+    track.state = track.state + gain @ (observed - track.state[:4])
     track.covariance = track.covariance - gain @ track.covariance[:4]
     track.unseen = 0
 
 
-def _measured(xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+def _observed(xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return middle x, middle y, width and height of a box."""
     return np.concatenate([(xyxy[:2] + xyxy[2:]) / 2, xyxy[2:] - xyxy[:2]])
