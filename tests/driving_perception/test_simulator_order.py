@@ -46,7 +46,12 @@ def hulls(scene: world.Scene) -> list[np.ndarray]:
 def common_area(first: np.ndarray, second: np.ndarray) -> float:
     if (first.max(axis=0) < second.min(axis=0)).any() or (second.max(axis=0) < first.min(axis=0)).any():
         return 0.0
-    return float(cv2.intersectConvexConvex(first.astype(np.float32), second.astype(np.float32))[0])
+    one, other = first.astype(np.float32), second.astype(np.float32)
+    for outer, inner in ((one, other), (other, one)):
+        # OpenCV finds nothing in common where one rectangle lies within another with parallel edges.
+        if all(cv2.pointPolygonTest(outer, corner, False) >= 0 for corner in inner.tolist()):
+            return float(cv2.contourArea(inner))
+    return float(cv2.intersectConvexConvex(one, other)[0])
 
 
 def along_ray(polygon: np.ndarray, bearing: float) -> float:
