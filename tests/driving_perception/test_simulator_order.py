@@ -44,14 +44,24 @@ def hulls(scene: world.Scene) -> list[np.ndarray]:
 
 
 def common_area(first: np.ndarray, second: np.ndarray) -> float:
-    if (first.max(axis=0) < second.min(axis=0)).any() or (second.max(axis=0) < first.min(axis=0)).any():
-        return 0.0
-    one, other = first.astype(np.float32), second.astype(np.float32)
-    for outer, inner in ((one, other), (other, one)):
-        # OpenCV finds nothing in common where one rectangle lies within another with parallel edges.
-        if all(cv2.pointPolygonTest(outer, corner, False) >= 0 for corner in inner.tolist()):
-            return float(cv2.contourArea(inner))
-    return float(cv2.intersectConvexConvex(one, other)[0])
+    """Return the area of two convex polygons, counter-clockwise: one is cut along each edge of the other in turn.
+
+    Sutherland and Hodgman 1974; OpenCV finds nothing in common where edges lie on one line.
+    """
+    left = [tuple(corner) for corner in first]
+    for start, end in zip(second, np.roll(second, -1, axis=0), strict=True):
+        side = [float((end[0] - start[0]) * (y - start[1]) - (end[1] - start[1]) * (x - start[0])) for x, y in left]
+        kept = []
+        for i, (corner, here) in enumerate(zip(left, side, strict=True)):
+            (x, y), before = left[i - 1], side[i - 1]
+            if before * here < 0:
+                share = before / (before - here)
+                kept.append((x + share * (corner[0] - x), y + share * (corner[1] - y)))
+            if here >= 0:
+                kept.append(corner)
+        left = kept
+    x, y = np.array(left).reshape(-1, 2).T
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
 def along_ray(polygon: np.ndarray, bearing: float) -> float:
