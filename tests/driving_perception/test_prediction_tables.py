@@ -230,7 +230,7 @@ def test_a_row_for_each_box_is_a_table_of_boxes_that_can_be_read_as_labels(tmp_p
     found.to_csv(tmp_path / "boxes.csv", index=False)
     for number in range(3):
         PIL.Image.new("RGB", (64, 48)).save(tmp_path / f"{number}.png")
-    source = table.read(source_files.Place(tmp_path), options=entries.Options())
+    source = table.read(source_files.SourceFiles(tmp_path), options=entries.Options())
     back = {
         entry.name: [(thing.name, list(thing.xyxy), thing.track) for thing in entry.things] for entry in source.entries
     }

@@ -1,4 +1,4 @@
-"""Each image file looked at once, with the decoder that training uses: size, digest, and why it cannot be used."""
+"""Facts of each image file, read once with the decoder that training uses: size, digest, why it cannot be used."""
 
 import concurrent.futures
 import hashlib
@@ -21,7 +21,7 @@ _SIDEWAYS = (5, 6, 7, 8)
 _ONE_VIEW = ("MPO",)
 
 
-class Look(NamedTuple):
+class ImageFile(NamedTuple):
     """What a file is.
 
     Attributes:
@@ -39,14 +39,14 @@ class Look(NamedTuple):
     pictures: int = 1
 
 
-def all_of(listed: Sequence[entries.Entry]) -> list[Look]:
-    """Look at the images of entries that have no problem yet, on all cores; Pillow decodes outside the lock."""
+def read_all(listed: Sequence[entries.Entry]) -> list[ImageFile]:
+    """Read the images of entries that have no problem yet, on all cores; Pillow decodes outside the lock."""
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda entry: Look(fault=entry.problem) if entry.problem else look(entry), listed))
+        return list(pool.map(lambda entry: ImageFile(fault=entry.problem) if entry.problem else read(entry), listed))
 
 
-def look(entry: entries.Entry) -> Look:
-    """Look at one image."""
+def read(entry: entries.Entry) -> ImageFile:
+    """Read one image file: its size, digest and faults."""
     content = b""
     try:
         content = entry.item if isinstance(entry.item, bytes) else pathlib.Path(entry.item).read_bytes()
@@ -55,11 +55,11 @@ def look(entry: entries.Entry) -> Look:
             pictures = 1 if image.format in _ONE_VIEW else getattr(image, "n_frames", 1)
             fault = _whole(image, content)
     except PIL.UnidentifiedImageError:
-        return Look(fault=f"no image that can be read: it begins with {content[:8]!r}")
+        return ImageFile(fault=f"no image that can be read: it begins with {content[:8]!r}")
     except frames.UNREADABLE as error:
-        return Look(fault=f"no image that can be read: {error}")
+        return ImageFile(fault=f"no image that can be read: {error}")
     digest = int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
-    return Look(size, digest, fault or _other_size(entry, size, orientation), orientation, pictures)
+    return ImageFile(size, digest, fault or _other_size(entry, size, orientation), orientation, pictures)
 
 
 def orientation_of(image: PIL.Image.Image) -> int:

@@ -12,7 +12,7 @@ from shared import errors
 from shared.sources import delimited, folders
 
 
-class Place:
+class SourceFiles:
     """A source's path and the files around it.
 
     Attributes:
@@ -77,7 +77,7 @@ class Place:
         """Return a file's path below the folder, as names show it; of one elsewhere the whole."""
         return path.relative_to(self.folder).as_posix() if self.folder in path.parents else path.as_posix()
 
-    def children(self) -> dict[str, "Place"]:
+    def children(self) -> dict[str, "SourceFiles"]:
         """Return the folders in the folder that hold files at any depth, by name."""
         found: dict[str, list[pathlib.Path]] = {}
         for path in self.files:
@@ -85,12 +85,13 @@ class Place:
             if len(parts) > 1:
                 found.setdefault(parts[0], []).append(path)
         return {
-            name: Place(self.folder / name, listing=folders.Listing(tuple(files), ())) for name, files in found.items()
+            name: SourceFiles(self.folder / name, listing=folders.Listing(tuple(files), ()))
+            for name, files in found.items()
         }
 
-    def around(self, folder: pathlib.Path) -> "Place":
+    def around(self, folder: pathlib.Path) -> "SourceFiles":
         """Return the place of a folder above, for labels that lie beside their images' folder."""
-        return self if folder == self.folder else Place(folder, follow_links=self._follow_links)
+        return self if folder == self.folder else SourceFiles(folder, follow_links=self._follow_links)
 
 
 def part_of_folders(path: pathlib.PurePath | str, *, inside: pathlib.Path | None = None) -> str:
@@ -213,7 +214,7 @@ def settle(listed: Iterable[Listed], *, where: str) -> Parts:
     return Parts({image: next(iter(places)) for image, places in named.items()}, strays)
 
 
-def lists(folder: pathlib.Path, below: Place) -> list[pathlib.Path]:
+def lists(folder: pathlib.Path, below: SourceFiles) -> list[pathlib.Path]:
     """Return the lists of an ImageSets folder, of Pascal VOC and of KITTI's users, or those of the folder itself."""
     for name in ("ImageSets/Main", "ImageSets", ""):
         found = [path for path in below.direct(folder / name, ".txt") if path.stem.lower() in entries.PARTS]

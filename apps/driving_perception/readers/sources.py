@@ -13,7 +13,7 @@ from shared.sources import folders
 SCENES = "road-scenes"
 FORMATS = config.FORMATS
 
-_READERS: dict[str, Callable[[source_files.Place], entries.Source]] = {
+_READERS: dict[str, Callable[[source_files.SourceFiles], entries.Source]] = {
     "kitti": kitti.read,
     "voc": voc.read,
     "coco": coco.read,
@@ -21,7 +21,7 @@ _READERS: dict[str, Callable[[source_files.Place], entries.Source]] = {
     "bdd100k": bdd100k.read,
 }
 # In this order: a folder of one format often holds what another would recognise, too.
-_TESTS: dict[str, Callable[[source_files.Place], bool]] = {
+_TESTS: dict[str, Callable[[source_files.SourceFiles], bool]] = {
     "kitti": kitti.recognise,
     "coco": coco.recognise,
     "bdd100k": bdd100k.recognise,
@@ -42,7 +42,7 @@ def read(spec: str, *, options: entries.Options, data_format: str) -> entries.So
     if data_format not in FORMATS:
         raise errors.InputError(f"data_format: expected one of {', '.join(FORMATS)}. Received: {data_format!r}")
     path = locate(spec)
-    files = source_files.Place(path, follow_links=options.follow_links)
+    files = source_files.SourceFiles(path, follow_links=options.follow_links)
     found = _read(files, options=options, data_format=data_format)
     part = _part_of_path(path)
     return dataclasses.replace(
@@ -53,7 +53,7 @@ def read(spec: str, *, options: entries.Options, data_format: str) -> entries.So
     )
 
 
-def _read(files: source_files.Place, *, options: entries.Options, data_format: str) -> entries.Source:
+def _read(files: source_files.SourceFiles, *, options: entries.Options, data_format: str) -> entries.Source:
     kind = _kind(files) if data_format == "auto" else data_format
     parts = {} if files.is_file or (kind and _kind(files) == kind) else _parts(files, kind)
     if parts:
@@ -71,18 +71,18 @@ def _read(files: source_files.Place, *, options: entries.Options, data_format: s
     return plain(files)
 
 
-def _by(files: source_files.Place, kind: str, options: entries.Options) -> entries.Source:
+def _by(files: source_files.SourceFiles, kind: str, options: entries.Options) -> entries.Source:
     return table.read(files, options=options) if kind == "table" else _READERS[kind](files)
 
 
-def _parts(files: source_files.Place, named: str) -> dict[str, tuple[source_files.Place, str]]:
+def _parts(files: source_files.SourceFiles, named: str) -> dict[str, tuple[source_files.SourceFiles, str]]:
     """Return the folders of official parts that are data sets of their own, and the format of each."""
     inner = {name: each for name, each in files.children().items() if name.lower() in entries.PARTS}
     kinds = {name: named or _kind(each) for name, each in inner.items()}
     return {name: (inner[name], kind) for name, kind in kinds.items() if kind and _TESTS[kind](inner[name])}
 
 
-def _joined(files: source_files.Place, parts: dict[str, entries.Source]) -> entries.Source:
+def _joined(files: source_files.SourceFiles, parts: dict[str, entries.Source]) -> entries.Source:
     """Return the folders of parts as one source, named by their paths below it."""
     return entries.Source(
         name=files.folder.resolve().name,
@@ -108,7 +108,7 @@ def _part_of_path(path: pathlib.Path) -> str:
     )
 
 
-def _left(files: source_files.Place, found: entries.Source) -> list[str]:
+def _left(files: source_files.SourceFiles, found: entries.Source) -> list[str]:
     """Say how many files of a folder were not read, images apart from others."""
     if files.is_file:
         return []
@@ -122,10 +122,10 @@ def _left(files: source_files.Place, found: entries.Source) -> list[str]:
 
 def recognise(path: pathlib.Path) -> str:
     """Return the format of a file or folder that exists, "" for none."""
-    return _kind(source_files.Place(path))
+    return _kind(source_files.SourceFiles(path))
 
 
-def _kind(files: source_files.Place) -> str:
+def _kind(files: source_files.SourceFiles) -> str:
     return next(
         (kind for kind, test in _TESTS.items() if not (files.is_file and kind in _FOLDERS_ONLY) and test(files)), ""
     )
@@ -151,7 +151,7 @@ def locate(spec: str, *, data_format: str = "auto") -> pathlib.Path:
     )
 
 
-def plain(files: source_files.Place) -> entries.Source:
+def plain(files: source_files.SourceFiles) -> entries.Source:
     """Return an image, or the images of a folder, without labels.
 
     Raises:

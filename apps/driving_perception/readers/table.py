@@ -38,12 +38,12 @@ class _Images(NamedTuple):
         return of_part if len(of_part) == 1 else matches
 
 
-def recognise(files: source_files.Place) -> bool:
+def recognise(files: source_files.SourceFiles) -> bool:
     """Tell by the five columns that are needed."""
     return bool(_files(files))
 
 
-def read(files: source_files.Place, *, options: entries.Options) -> entries.Source:
+def read(files: source_files.SourceFiles, *, options: entries.Options) -> entries.Source:
     """Read a table, or the folder that holds it, or one table for each official part.
 
     Raises:
@@ -112,7 +112,7 @@ def read(files: source_files.Place, *, options: entries.Options) -> entries.Sour
     )
 
 
-def _files(files: source_files.Place, *, any_columns: bool = False) -> list[pathlib.Path]:
+def _files(files: source_files.SourceFiles, *, any_columns: bool = False) -> list[pathlib.Path]:
     """Return the tables that a path means: itself, one of the usual names, the folder's only one, or one for a part."""
     if files.is_file:
         candidates = [files.path] if files.path.suffix.lower() in table_columns.SUFFIXES else []
@@ -127,7 +127,7 @@ def _files(files: source_files.Place, *, any_columns: bool = False) -> list[path
     return chosen if any_columns or all(map(_is_ours, chosen)) else []
 
 
-def _beside(files: source_files.Place) -> list[pathlib.Path]:
+def _beside(files: source_files.SourceFiles) -> list[pathlib.Path]:
     return [path for path in files.direct(files.folder, *table_columns.SUFFIXES) if path.name not in _OURS]
 
 
@@ -147,7 +147,7 @@ def _classes(table: table_columns.Table, options: entries.Options) -> list[str]:
     return [name for name in dict.fromkeys(table.text["class"].tolist()) if name]
 
 
-def _part_of(path: pathlib.Path, listed: Sequence[entries.Entry], files: source_files.Place) -> str:
+def _part_of(path: pathlib.Path, listed: Sequence[entries.Entry], files: source_files.SourceFiles) -> str:
     """Return the part of an image that no table lists: its folder's, where that of the listed ones says it, too."""
     return source_files.part_of_folders(path, inside=files.folder) if any(entry.part for entry in listed) else ""
 
@@ -231,7 +231,7 @@ def _size(table: table_columns.Table, rows: Sequence[int]) -> tuple[tuple[int, i
     return (distinct[0] if distinct else None), f"its rows give several sizes: {shown}" if len(distinct) > 1 else ""
 
 
-def _thing(table: table_columns.Table, row: int, options: entries.Options) -> entries.Thing:
+def _thing(table: table_columns.Table, row: int, options: entries.Options) -> entries.LabelledBox:
     values = [float(table.numbers[side][row]) for side in table_columns.CORNERS]
     said, problem = entries.extras(
         {role: _number(table, role, row) for role in ("occlusion", "truncation", "distance", "track")}
@@ -244,7 +244,7 @@ def _thing(table: table_columns.Table, row: int, options: entries.Options) -> en
         problem = f"a corner is no number: {', '.join(_text(table, side, row) or 'nothing' for side in empty)}"
     ignored, unclear = entries.flag(_text(table, "ignore", row), "ignore")
     name = _text(table, "class", row) if "class" in table.text else options.single_class
-    return entries.Thing(
+    return entries.LabelledBox(
         name,
         (values[0], values[1], values[2], values[3]),
         row + 1,

@@ -17,12 +17,12 @@ _FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
 _PICTURES = ("JPEGImages", "images", "Images", ".")
 
 
-def recognise(files: source_files.Place) -> bool:
+def recognise(files: source_files.SourceFiles) -> bool:
     """Tell by XML files in one of the usual folders."""
     return _annotations(files) is not None
 
 
-def read(files: source_files.Place) -> entries.Source:
+def read(files: source_files.SourceFiles) -> entries.Source:
     """Read a folder of images with their XML files; ``ImageSets/Main`` names official parts.
 
     Raises:
@@ -72,17 +72,17 @@ def read(files: source_files.Place) -> entries.Source:
     )
 
 
-def _annotations(files: source_files.Place) -> pathlib.Path | None:
+def _annotations(files: source_files.SourceFiles) -> pathlib.Path | None:
     return next((files.folder / name for name in _FOLDERS if files.direct(files.folder / name, ".xml")), None)
 
 
-def _elsewhere(files: source_files.Place, below: pathlib.Path) -> list[pathlib.Path]:
+def _elsewhere(files: source_files.SourceFiles, below: pathlib.Path) -> list[pathlib.Path]:
     """Return the XML files of the other usual folders: a second one for an image contradicts the first."""
     others = dict.fromkeys(files.folder / name for name in _FOLDERS)
     return [path for other in others if other != below for path in files.direct(other, ".xml")]
 
 
-def _pictures(files: source_files.Place) -> tuple[pathlib.Path, list[pathlib.Path]]:
+def _pictures(files: source_files.SourceFiles) -> tuple[pathlib.Path, list[pathlib.Path]]:
     """Return the folder of the images and the images that lie in it."""
     for name in _PICTURES:
         folder = files.folder / name
@@ -97,7 +97,7 @@ def _stem(line: str) -> str:
 
 
 def _entry(
-    paths: Sequence[pathlib.Path], pictures: Mapping[str, list[pathlib.Path]], files: source_files.Place
+    paths: Sequence[pathlib.Path], pictures: Mapping[str, list[pathlib.Path]], files: source_files.SourceFiles
 ) -> entries.Entry:
     path = paths[0]
     try:
@@ -120,7 +120,7 @@ def _entry(
     return entries.Entry(name, image, str(path), things, size=(int(sides[0]), int(sides[1])) if known else None)
 
 
-def _thing(element: xml.etree.ElementTree.Element, number: int) -> entries.Thing:
+def _thing(element: xml.etree.ElementTree.Element, number: int) -> entries.LabelledBox:
     name = (element.findtext("name") or "").strip()
     texts = [element.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
     corners = [entries.number(text or "") for text in texts]
@@ -129,7 +129,7 @@ def _thing(element: xml.etree.ElementTree.Element, number: int) -> entries.Thing
         problem = f"a corner is no number: {', '.join(str(text) for text in texts)}"
     occluded = (element.findtext("occluded") or "").strip()
     difficult, unclear = entries.flag(element.findtext("difficult"), "difficult")
-    return entries.Thing(
+    return entries.LabelledBox(
         name,
         (corners[0], corners[1], corners[2], corners[3]),
         number,

@@ -14,13 +14,13 @@ from shared import errors
 _TEXT = ".txt"
 
 
-def recognise(files: source_files.Place) -> bool:
+def recognise(files: source_files.SourceFiles) -> bool:
     """Tell by a file of names and a label file."""
     file = _names_file(files)
     return file is not None and bool(_labels(files) or (files.is_file and yolo_files.read_description(file).parts))
 
 
-def read(files: source_files.Place) -> entries.Source:
+def read(files: source_files.SourceFiles) -> entries.Source:
     """Read a folder of images and label files, or the YAML file that names them.
 
     Raises:
@@ -63,7 +63,7 @@ def read(files: source_files.Place) -> entries.Source:
     )
 
 
-def _names_file(files: source_files.Place) -> pathlib.Path | None:
+def _names_file(files: source_files.SourceFiles) -> pathlib.Path | None:
     """Return the file of names; one part of a set that is given alone has it in the folder above."""
     found = yolo_files.find(files.folder, files)
     if found is None and not files.is_file and files.folder.resolve().name.lower() in entries.PARTS:
@@ -72,7 +72,7 @@ def _names_file(files: source_files.Place) -> pathlib.Path | None:
     return found
 
 
-def _labels(files: source_files.Place) -> list[pathlib.Path]:
+def _labels(files: source_files.SourceFiles) -> list[pathlib.Path]:
     """Return what must be label files: texts below ``labels`` or in a part's folder, and those beside their image."""
     beside = {(path.parent, entries.stem(path)) for path in files.pictures()}
     found = []
@@ -93,7 +93,9 @@ def _labels_of(path: pathlib.Path) -> list[pathlib.Path]:
     return [file for file in dict.fromkeys([*mirrored, path.parent / name]) if file.is_file()]
 
 
-def _belongs(path: pathlib.Path, files: source_files.Place, labels: dict[pathlib.Path, list[pathlib.Path]]) -> bool:
+def _belongs(
+    path: pathlib.Path, files: source_files.SourceFiles, labels: dict[pathlib.Path, list[pathlib.Path]]
+) -> bool:
     """Tell whether an image is of the set: labelled, below ``images``, or beside images that are labelled."""
     above = path.relative_to(files.folder).parts[:-1]
     return path in labels or "images" in above or any(other.parent == path.parent for other in labels)
@@ -101,9 +103,9 @@ def _belongs(path: pathlib.Path, files: source_files.Place, labels: dict[pathlib
 
 def _entry(
     path: pathlib.Path,
-    files: source_files.Place,
+    files: source_files.SourceFiles,
     labels: Sequence[pathlib.Path],
-    things: Sequence[entries.Thing],
+    things: Sequence[entries.LabelledBox],
     parts: source_files.Parts | None,
 ) -> entries.Entry:
     part = parts.of[path] if parts else source_files.part_of_folders(path, inside=files.folder)
@@ -115,7 +117,7 @@ def _entry(
 class _Finder:
     """The images that a description's parts mean."""
 
-    def __init__(self, files: source_files.Place, said: yolo_files.Description) -> None:
+    def __init__(self, files: source_files.SourceFiles, said: yolo_files.Description) -> None:
         self._files, self._said = files, said
         self._known = frozenset(files.files)
         self._ends: dict[str, list[pathlib.Path]] = {}

@@ -58,7 +58,7 @@ class _Loader(yaml.BaseLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def find(folder: pathlib.Path, files: source_files.Place) -> pathlib.Path | None:
+def find(folder: pathlib.Path, files: source_files.SourceFiles) -> pathlib.Path | None:
     """Return the file of names of a folder: one of the usual names there or among its labels, or its only YAML file."""
     if files.is_file:
         return files.path if files.path.suffix.lower() in YAML else None
@@ -164,7 +164,7 @@ _LARGEST_FRACTION = 2.0
 class Lines(NamedTuple):
     """The boxes of each image, and what a reader should know of how they were read."""
 
-    things: dict[pathlib.Path, tuple[entries.Thing, ...]]
+    things: dict[pathlib.Path, tuple[entries.LabelledBox, ...]]
     notes: list[str]
 
 
@@ -207,11 +207,11 @@ def _is_polygon(count: int, keypoint_numbers: int) -> bool:
 
 def _thing(
     fields: Sequence[str], number: int, names: Mapping[int, str], keypoint_numbers: int, angle: str
-) -> entries.Thing:
+) -> entries.LabelledBox:
     values = [entries.number(field) for field in fields[1:]]
     problem = _problem(fields, values, keypoint_numbers, angle)
     if problem:
-        return entries.Thing("", (math.nan,) * 4, number, problem=problem)
+        return entries.LabelledBox("", (math.nan,) * 4, number, problem=problem)
     name = names.get(int(float(fields[0])), "")
     if _is_polygon(len(values), keypoint_numbers):
         across, down = values[::2], values[1::2]
@@ -219,7 +219,7 @@ def _thing(
     else:
         x, y, width, height = values[:4]
         corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    return entries.Thing(
+    return entries.LabelledBox(
         name, corners, number, relative=True, problem="" if name else f"class number {fields[0]} has no name"
     )
 
