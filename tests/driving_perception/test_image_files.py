@@ -71,7 +71,7 @@ def test_predict_takes_the_same_images_beside_videos_and_counts_the_rest(tmp_pat
         (tmp_path / name).write_bytes(b"nothing of ours")
     found = stream.find([tmp_path])
     assert {path.name for path in found.files} == {*KINDS, "clip.mp4"}
-    assert found.notes == ["2 files not read: .txt x1, no suffix x1"]
+    assert found.notes == ["2 files not read: .txt x1, no suffix x1: README, notes.txt"]
 
 
 def test_predict_follows_links_inside_and_refuses_those_that_lead_out(tmp_path: pathlib.Path) -> None:
