@@ -35,7 +35,7 @@ def main() -> None:
     if arguments.time_d_fine:
         time_d_fine(arguments.image_size)
         return
-    from apps.driving_perception import config, data, pictures
+    from apps.driving_perception import config, data, training_images
     from shared.training import optimizers
 
     settings = config.Config.quick().replace(
@@ -46,7 +46,7 @@ def main() -> None:
     collection = data.load(settings)
     split, _ = data.split(collection, settings)
     shown = split.rows("train")[: arguments.memorize]
-    learned = pictures.training(collection, shown, settings)
+    learned = training_images.training(collection, shown, settings)
     rows = shown if arguments.memorize else split.rows("test")
     print(
         f"{len(learned)} training, {len(rows)} test images; {arguments.minutes:g} minutes each; "
@@ -95,10 +95,10 @@ def _optimizer(learning_rate: Any) -> Any:
 
 def ours(settings: Any, classes: int, learning_rate: Any) -> tuple[Any, Any, Any]:
     """Return our network, how it takes a batch, and how its places are read."""
-    from apps.driving_perception import losses, model
+    from apps.driving_perception import losses, model, train
 
     network = model.build(settings, classes=classes)
-    model.freeze(network, settings, backbone=False)
+    train.freeze(network, settings, backbone=False)
     network.compile(optimizer=_optimizer(learning_rate), loss=losses.DetectionLoss(), jit_compile=False)
     return network, lambda images, rows: (images, rows), lambda picture: np.asarray(network(picture, training=False))
 
@@ -241,7 +241,7 @@ def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, f
     """Return COCO's numbers on the test part."""
     import tensorflow as tf
 
-    from apps.driving_perception import decoding, preprocessing
+    from apps.driving_perception import predictions, preprocessing
     from apps.driving_perception import run as loaded_run
     from apps.driving_perception.metrics import coco
 
@@ -250,7 +250,7 @@ def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, f
         image = tf.image.convert_image_dtype(part.images.decode(row), tf.float32)
         picture, geometry = preprocessing.place(image, image_size=settings.image_size)
         sides = geometry.numpy()
-        seen = decoding.boxes(
+        seen = predictions.boxes(
             tf.constant(places(tf.cast(picture, tf.float32)[tf.newaxis])),
             sides[np.newaxis, preprocessing.FILLED].astype(np.float32),
             most=settings.most_detections,

@@ -15,16 +15,16 @@ SEQUENCES, FRAMES, SIZE, ROUNDS = 24, 2, (640, 384), 5
 
 
 def main() -> None:
-    from apps.driving_perception import scenes
+    from apps.driving_perception import simulator
 
     alone, together, processor = [], [], []
-    render(scenes, 1)
+    render(simulator, 1)
     for _ in range(ROUNDS):
         started = time.process_time()
-        alone.append(timed(lambda: [render(scenes, 1, seed=seed) for seed in range(SEQUENCES)]))
+        alone.append(timed(lambda: [render(simulator, 1, seed=seed) for seed in range(SEQUENCES)]))
         # Of all threads: what one core would do alone, whatever else runs and wherever OpenCV computes.
         processor.append(time.process_time() - started)
-        together.append(timed(lambda: render(scenes, SEQUENCES)))
+        together.append(timed(lambda: render(simulator, SEQUENCES)))
     count = SEQUENCES * FRAMES
     core, one, every = (count / statistics.median(seconds) for seconds in (processor, alone, together))
     print(f"{count} frames of {SIZE[0]} x {SIZE[1]}, {os.cpu_count()} cores; median of {ROUNDS}")
@@ -48,7 +48,7 @@ def timed(action: Callable[[], object]) -> float:
 
 def steps() -> dict[str, float]:
     """Return the seconds that each step takes for all frames, on one thread."""
-    from apps.driving_perception.scenes import drawing, ground, weather, world
+    from apps.driving_perception.simulator import drawing, ground, weather, world
 
     spent: dict[str, float] = {}
 

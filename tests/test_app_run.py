@@ -49,9 +49,12 @@ def folder(app: str, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="module")
-def normalised(module: str, folder: pathlib.Path, command_line: helpers.CommandLine) -> pathlib.Path:
+def normalised(
+    module: str, samples: types.ModuleType, folder: pathlib.Path, command_line: helpers.CommandLine
+) -> pathlib.Path:
     """What ``data --write`` wrote."""
-    assert command_line.run(module, "data", "--write", folder / "normalised", "--json").json
+    flags = getattr(samples, "DATA_FLAGS", ())
+    assert command_line.run(module, "data", *flags, "--write", folder / "normalised", "--json").json
     return folder / "normalised"
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn import cluster
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import detections, frames
+from apps.driving_perception import frames
 
 LOCATION_PRIOR = "location_prior"
 LABELS = {LOCATION_PRIOR: "usual places and sizes"}
@@ -34,11 +34,11 @@ class LocationPrior:
     label: NDArray[np.int64]
     score: Floats
 
-    def predict(self, collection: frames.Frames, rows: NDArray[np.int64]) -> detections.Detections:
+    def predict(self, collection: frames.Frames, rows: NDArray[np.int64]) -> box.Detections:
         """Return the boxes for some images, numbered from 0 in the order of ``rows``."""
         sides = np.tile(collection.images.sizes[rows].astype(np.float64), 2)
         count = len(self.label)
-        return detections.Detections.build(
+        return box.Detections.build(
             image=np.repeat(np.arange(len(rows)), count),
             xyxy=(self.xyxy[np.newaxis] * sides[:, np.newaxis]).reshape(-1, 4),
             label=np.tile(self.label, len(rows)),
@@ -62,6 +62,9 @@ def fit(collection: frames.Frames, rows: NDArray[np.int64], *, seed: int) -> dic
         for label in range(len(collection.class_names))
         if (boxes.label == label).any()
     ]
+    if not found:
+        nothing = np.empty((0, 4)), np.empty(0, np.int64), np.empty(0)
+        found = [nothing]
     known = np.maximum(collection.known_classes[rows].sum(axis=0), 1)
     label = np.concatenate([each[1] for each in found])
     return {

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
 
-# What a box says. An object is to be found. A neighbour is of a kind so near to its class that finding it is neither
-# right nor wrong (KITTI: a van for a car, a sitting person for a pedestrian): it is learned and not judged. A region
-# holds any number of unlabelled objects (KITTI's DontCare, COCO's crowds): nothing inside is learned or judged.
+# What a box is. An object is to be found. A neighbour is of a kind so near to its class that finding it is neither
+# right nor wrong (KITTI: a van for a car, a sitting person for a pedestrian): it is learned and not evaluated. A region
+# holds any number of unlabelled objects (KITTI's DontCare, COCO's crowds): nothing inside is learned or evaluated.
 OBJECT, NEIGHBOUR, REGION = 0, 1, 2
 KINDS = ("object", "neighbour", "region")
 ANY_CLASS = -1
@@ -139,3 +139,45 @@ def clip(xyxy: NDArray[Any], *, width: float, height: float) -> NDArray[Any]:
     """Return (..., 4) boxes cut to an image."""
     limits = np.array([width, height, width, height], xyxy.dtype)
     return np.asarray(np.clip(xyxy, 0, limits))
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Detections:
+    """Boxes with scores, in order of their image and, within it, of falling score.
+
+    Attributes:
+        image: (m,) int64 row of the image, ascending.
+        xyxy: (m, 4) float32 pixels of the original image.
+        label: (m,) int64 index into the class names.
+        score: (m,) float32 in [0, 1].
+    """
+
+    image: NDArray[np.int64]
+    xyxy: Floats
+    label: NDArray[np.int64]
+    score: Floats
+
+    def __len__(self) -> int:
+        """Count the boxes."""
+        return len(self.image)
+
+    def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "Detections":
+        """Return some boxes, by mask or position; the images keep their numbers."""
+        return Detections(**{name: column[chosen] for name, column in vars(self).items()})
+
+    @classmethod
+    def build(cls, *, image: ArrayLike, xyxy: ArrayLike, label: ArrayLike, score: ArrayLike) -> "Detections":
+        """Give columns their types and order; boxes with equal scores keep theirs.
+
+        >>> Detections.build(image=[0, 0], xyxy=np.zeros((2, 4)), label=[3, 4], score=[0.1, 0.9]).label.tolist()
+        [4, 3]
+        """
+        rows, scores = np.asarray(image, np.int64).reshape(-1), np.asarray(score, np.float32).reshape(-1)
+        order = np.lexsort((-scores, rows))
+        found: dict[str, Any] = {
+            "image": rows,
+            "xyxy": np.asarray(xyxy, np.float32).reshape(-1, 4),
+            "label": np.asarray(label, np.int64).reshape(-1),
+            "score": scores,
+        }
+        return cls(**{name: values[order] for name, values in found.items()})

@@ -21,13 +21,13 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
         ],
         out_of_scope=[
             "Steering, braking or warning in a vehicle.",
-            "Cameras, countries, weather and light other than those of the training data: measure there first.",
+            "Cameras, countries, weather and light other than those of the training data: evaluate there first.",
             "Obstacles of classes that it does not know: it does not see them.",
         ],
         factors=["distance and size", "occlusion and truncation", "time of day", "weather", "camera"],
         ethical_considerations=[
             "People are found less surely than cars where training shows fewer of them; the report says how much.",
-            "Road images show faces and number plates: whoever records them answers for that.",
+            "Road images show faces and number plates: whoever records them is responsible for that.",
         ],
         caveats=[
             "The threshold was chosen on validation images of the same sources; elsewhere it gives other false alarms.",

@@ -2,7 +2,7 @@
 
 A mapping file is JSON (``{"pickup": "car", "tram": "train:neighbour", "sky": null, "crowd": "ignore"}``) or CSV with
 the columns ``name`` and ``class``. An empty class drops the boxes of that name, ``ignore`` makes them regions of any
-class, ``<class>:neighbour`` has them learned as the class and not judged. Names that the file does not hold keep
+class, ``<class>:neighbour`` has them learned as the class and not evaluated. Names that the file does not hold keep
 their usual meaning.
 """
 

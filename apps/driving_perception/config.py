@@ -100,7 +100,7 @@ class Config(config.Config):
     )
     photometric: float = config.setting(0.4, "largest change of contrast, brightness and colour", minimum=0, maximum=1)
 
-    most_detections: int = config.setting(100, "boxes answered for one image", minimum=1, maximum=1000)
+    most_detections: int = config.setting(100, "boxes predicted for one image", minimum=1, maximum=1000)
     suppression_overlap: float = config.setting(
         0.5, "intersection over union from which the weaker of two boxes of a class goes", minimum=0.1, maximum=0.95
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import classes, config, frames, partition
-from apps.driving_perception.readers import checking, entries, joining, repeats, sources
+from apps.driving_perception.readers import checking, entries, sources, union
 from apps.driving_perception.writers import formats
 from shared import errors, splits
 from shared.sources import cells
@@ -40,7 +40,7 @@ def load(
 
     Args:
         settings: Which sources, and how to read them.
-        class_names: Classes of a trained model: only these are judged. None takes those that occur.
+        class_names: Classes of a trained model: only these are evaluated. None takes those that occur.
         labelled: Whether labels are needed.
         quarantine: Where bad boxes and images are listed with ``skip_bad``, as csv of file, object, reason and image.
 
@@ -59,14 +59,14 @@ def load(
         follow_links=settings.follow_links,
         decimal=cast("cells.Decimal", settings.decimal),
     )
-    read = repeats.settle([sources.read(spec, options=options, data_format=data_format) for spec in specs])
+    read = sources.settle([sources.read(spec, options=options, data_format=data_format) for spec in specs])
     meanings = classes.read(None if settings.class_file is None else pathlib.Path(settings.class_file))
     found = [checking.check(source, meanings) for source in read]
     checked = [each.images for each in found]
     # Without labels bad boxes do not matter, but an image that cannot be read is never dropped silently.
     bad = [fault for each in found for fault in each.bad if labelled or not fault.object]
     checking.settle(bad, images=sum(map(len, checked)), skip_bad=settings.skip_bad, quarantine=quarantine)
-    own = joining.class_names(read, checked, meanings)
+    own = union.class_names(read, checked, meanings)
     names = tuple(class_names or ()) or own
     if labelled and not names:
         raise errors.InputError(f"{', '.join(specs)}: expected at least one labelled obstacle. Received: none")
@@ -76,21 +76,21 @@ def load(
             f"{', '.join(own)} (--class-file maps names)"
         )
     notes = [note for source, each in zip(read, found, strict=True) for note in (*source.notes, *each.notes)]
-    return joining.assemble(read, checked, names, meanings, bad=len(bad), notes=notes)
+    return union.assemble(read, checked, names, meanings, bad=len(bad), notes=notes)
 
 
 def _rendered(settings: config.Config, class_names: Sequence[str] | None) -> frames.Frames:
-    """Render road scenes; a trained model's class names only change which classes are judged.
+    """Render road scenes; a trained model's class names only change which classes are evaluated.
 
     Raises:
         errors.InputError: Other sources were given too, or the model knows none of the classes.
     """
     if len(settings.data) > 1:
         raise errors.InputError(f"Expected {sources.SCENES} alone, or paths only. Received: {', '.join(settings.data)}")
-    from apps.driving_perception import scenes
+    from apps.driving_perception import simulator
 
-    found = scenes.render(sequences=settings.scene_sequences, frames=settings.scene_frames, seed=settings.seed)
-    return found if class_names is None else joining.renamed(found, tuple(class_names))
+    found = simulator.render(sequences=settings.scene_sequences, frames=settings.scene_frames, seed=settings.seed)
+    return found if class_names is None else union.renamed(found, tuple(class_names))
 
 
 def split(collection: frames.Frames, settings: config.Config) -> tuple[splits.Split, dict[str, Any]]:

@@ -4,12 +4,13 @@ What other engines run ends with the logits and sides of each grid, before ``mod
 bits, coordinates of hundreds of pixels and logits cannot share a scale.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 
-from apps.driving_perception import canvas, config, model
+from apps.driving_perception import canvas, config, model, predictions
 
 GRIDS = tuple(f"{name}_{stride}" for stride in model.STRIDES for name in ("logits", "sides"))
 
@@ -34,6 +35,28 @@ def stride(name: str) -> int:
     16
     """
     return int(name.rpartition("_")[2])
+
+
+def of_grids(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[str, Any]]:
+    """Return the function that returns what ``predictions.graph`` does from another engine's grids.
+
+    It takes grids by name, each (batch, height, width, values) in the upper left corner of its row, and the geometry
+    and validity of the images.
+    """
+
+    def detect(grids: Mapping[str, Any], geometry: Any, valid: Any) -> Mapping[str, Any]:
+        sides = tf.maximum(geometry, canvas.STRIDE)
+
+        def places(row: Any) -> Any:
+            own = {}
+            for name, values in grids.items():
+                height, width = (sides[row, column] // stride(name) for column in (2, 3))
+                own[name] = values[row, :height, :width][tf.newaxis]
+            return places_of(model, own)
+
+        return predictions.in_pixels(places, sides, geometry, valid, settings)
+
+    return detect
 
 
 def usage(network: keras.Model, settings: config.Config) -> dict[str, Any]:

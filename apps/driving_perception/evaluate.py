@@ -13,16 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import detections, frames, lane
-from apps.driving_perception.metrics import (
-    detector,
-    error_kinds,
-    matching,
-    recall_by_group,
-    thresholds,
-    time_to_collision,
-)
-from apps.driving_perception.operating import Operating
+from apps.driving_perception import decision, frames
+from apps.driving_perception.metrics import detector, error_kinds, matching, recall_by_group, thresholds
+from apps.driving_perception.tracking import lane, time_to_collision
 from shared import errors
 from shared.evaluation import intervals
 from shared.report import metrics
@@ -61,7 +54,7 @@ class Predictions:
 
     Attributes:
         run: Name of the run.
-        operating: Threshold and classes, frozen on validation.
+        rule: Threshold and classes, frozen on validation.
         found: All boxes down to a low score, image numbers as in ``Rows.frames``.
         details: Network, parameters, size, seed, ...
         history: One row per epoch.
@@ -69,8 +62,8 @@ class Predictions:
     """
 
     run: str
-    operating: Operating
-    found: detections.Detections
+    rule: decision.DecisionRule
+    found: box.Detections
     details: Mapping[str, Any]
     history: pd.DataFrame
     speed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -113,7 +106,7 @@ class Results:
     sources: Mapping[str, detector.Detector]
 
     @property
-    def predicted(self) -> detections.Detections:
+    def predicted(self) -> box.Detections:
         """The boxes from the threshold on."""
         return self.predictions.found.take(self.chosen)
 
@@ -124,7 +117,7 @@ def evaluate(
     predictions: Predictions,
     *,
     region: lane.Region,
-    baselines: Mapping[str, detections.Detections],
+    baselines: Mapping[str, box.Detections],
     resamples: int = 1000,
     seed: int = 0,
 ) -> Results:
@@ -148,7 +141,7 @@ def evaluate(
             f"{data.source}, part {data.split}: expected labelled obstacles in at least two units ({data.unit}) to "
             f"evaluate. Received: {units} units with {rows.objects} obstacles"
         )
-    part, found, threshold = rows.frames, predictions.found, predictions.operating.threshold
+    part, found, threshold = rows.frames, predictions.found, predictions.rule.threshold
     chosen = np.flatnonzero(found.score >= threshold)
     predicted = found.take(chosen)
     pairs = matching.pair(part.boxes, predicted, known_classes=part.known_classes)
@@ -156,7 +149,7 @@ def evaluate(
     every = matching.pair(part.boxes, found, known_classes=part.known_classes)
     counts = {kind: int((kinds == kind).sum()) for kind in error_kinds.KINDS[:-1]}
 
-    def measured(each: detections.Detections) -> detector.Detector:
+    def evaluate_one(each: box.Detections) -> detector.Detector:
         return detector.evaluate(part, rows.units, each, threshold, resamples=resamples, seed=seed)
 
     return Results(
@@ -164,8 +157,8 @@ def evaluate(
         data=data,
         predictions=predictions,
         region=region,
-        model=measured(found),
-        baselines={name: measured(each) for name, each in baselines.items()},
+        model=evaluate_one(found),
+        baselines={name: evaluate_one(each) for name, each in baselines.items()},
         chosen=chosen,
         pairs=pairs,
         slices=recall_by_group.breakdown(part, pairs, rows.units, resamples=resamples, seed=seed),
@@ -187,7 +180,7 @@ def _by_source(rows: Rows, predictions: Predictions, *, resamples: int, seed: in
             continue
         seen = found.take(np.isin(found.image, chosen))
         seen = dataclasses.replace(seen, image=np.searchsorted(chosen, seen.image))
-        threshold = predictions.operating.threshold
+        threshold = predictions.rule.threshold
         sources[name] = detector.evaluate(
             part.take(chosen), rows.units[chosen], seen, threshold, resamples=resamples, seed=seed
         )
@@ -235,7 +228,7 @@ def shown(found: detector.Detector) -> dict[str, intervals.Interval]:
 
 def operating_points(results: Results) -> list[dict[str, Any]]:
     """Return the operating points: the one in use, and those of some budgets of false alarms on these images."""
-    swept, rule = thresholds.sweep(results.model.matched), results.predictions.operating
+    swept, rule = thresholds.sweep(results.model.matched), results.predictions.rule
     found = [_point(f"in use ({rule.rule})", rule.threshold, swept)]
     for budget in FALSE_ALARM_BUDGETS:
         row = int(np.searchsorted(swept.false_alarms, budget, side="right")) - 1
@@ -300,12 +293,12 @@ def predictions_table(results: Results) -> pd.DataFrame:
     return table
 
 
-def _decision(found: detections.Detections, image: int, size: Any, region: lane.Region) -> str:
+def _decision(found: box.Detections, image: int, size: Any, region: lane.Region) -> str:
     xyxy = found.xyxy[found.image == image]
     return lane.AHEAD if region.decide(xyxy, width=float(size[0]), height=float(size[1])).any() else lane.CLEAR
 
 
-def _as_json(found: detections.Detections, image: int, class_names: tuple[str, ...]) -> str:
+def _as_json(found: box.Detections, image: int, class_names: tuple[str, ...]) -> str:
     rows = np.flatnonzero(found.image == image)
     return json.dumps(
         [

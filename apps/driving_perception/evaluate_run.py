@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from apps.driving_perception import baselines, config, data, evaluate, frames, lane, partition, report
+from apps.driving_perception import baselines, config, data, evaluate, frames, partition, report
 from apps.driving_perception import run as loaded_run
+from apps.driving_perception.tracking import lane
 from shared import splits
 from shared.evaluation import part as parts
 from shared.report import document
@@ -52,7 +53,7 @@ def evaluate_run(
         ),
         evaluate.Predictions(
             run=run.folder.path.name,
-            operating=run.operating,
+            rule=run.rule,
             found=found,
             details=details(run),
             history=pd.read_csv(run.folder.history),
@@ -86,11 +87,11 @@ def _speed(run: loaded_run.Run, part: Part) -> dict[str, Any]:
     content = [loaded_run.as_file(part.dataset.images.read(int(row))) for row in rows]
     # Canvases of new shapes are traced at their first sight; that is no part of the work.
     for each in content:
-        run.say([each])
+        run.predict([each])
     seconds = []
     for each in content:
         started = time.perf_counter()
-        run.say([each])
+        run.predict([each])
         seconds.append(time.perf_counter() - started)
     p50, p95, p99 = np.quantile(seconds, [0.5, 0.95, 0.99]) * 1000
     return {
@@ -111,7 +112,7 @@ def own_data(run: loaded_run.Run, *, quarantine: pathlib.Path | None = None) -> 
         run: The finished run.
         quarantine: Where its bad boxes and images are listed, if it sets them aside.
     """
-    collection = data.load(run.settings, class_names=run.operating.class_names, quarantine=quarantine)
+    collection = data.load(run.settings, class_names=run.rule.class_names, quarantine=quarantine)
     split, _ = data.split(collection, run.settings)
     return collection, parts.checked(split, data.content_hashes(collection), run.folder)
 
@@ -130,7 +131,7 @@ def other_part(
     Raises:
         errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
     """
-    others = data.load(settings, class_names=run.operating.class_names, quarantine=quarantine)
+    others = data.load(settings, class_names=run.rule.class_names, quarantine=quarantine)
     return parts.of_others(
         others,
         name,

@@ -1,60 +1,34 @@
-"""What each box was seen by, with the check that the map means something; and why an object was missed."""
+"""Where the score of each box comes from, and why an object was missed; each sentence is checked on the model."""
 
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
-import cv2
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import decoding, drawing, frames, model, preprocessing, report_pictures
+from apps.driving_perception import drawing, frames, preprocessing, report_pictures, saliency
 from apps.driving_perception import run as loaded_run
 from shared import errors, files, parser
-from shared.explain import cutting, gradients, randomization
 from shared.report import blocks, document
 
 MOST_EXPLAINED = 4
 CANDIDATES = 8
+# From these overlaps with the true box on a box fits it, or is near it at all.
+FITS, NEAR = 0.5, 0.1
 _PICTURE_PIXELS = 560
 
-Map: TypeAlias = npt.NDArray[np.float32]
 
+class Predicted(NamedTuple):
+    """One predicted box: its place and class among the network's outputs, and its score."""
 
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Seen:
-    """One image on its canvas, and what the network says of every place.
-
-    Attributes:
-        name: Of the image.
-        image: (height, width, 3) uint8 of the original.
-        canvas: (1, canvas height, canvas width, 3) float32.
-        geometry: (6,) as in ``preprocessing``.
-        places: (n, classes + 7) float32.
-    """
-
-    name: str
-    image: npt.NDArray[np.uint8]
-    canvas: Map
-    geometry: npt.NDArray[np.int64]
-    places: Map
-
-    @property
-    def scores(self) -> Map:
-        """(n, classes) in [0, 1]."""
-        return np.asarray(1 / (1 + np.exp(-self.places[:, :-7])), np.float32)
-
-    @property
-    def xyxy(self) -> Map:
-        """(n, 4) boxes in pixels of the original."""
-        filled, original = self.geometry[preprocessing.FILLED], self.geometry[preprocessing.ORIGINAL]
-        factor = np.tile((original / filled)[::-1], 2)
-        cut = box.clip(self.places[:, -7:-3], width=float(filled[1]), height=float(filled[0]))
-        return np.asarray(cut * factor, np.float32)
+    place: int
+    label: int
+    score: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,249 +52,227 @@ def explain_file(run: loaded_run.Run, options: Options) -> dict[str, Any]:
     Raises:
         errors.InputError: The input is no image, or the corners are no box in it.
     """
-    seen = look(run, pathlib.Path(options.input))
-    chosen = answered(run, seen)
-    maps = [_map_of(run, seen, place, label, seed=options.seed) for place, label in chosen[:MOST_EXPLAINED]]
-    sections = [_overview(run, seen, chosen), _where(run, seen, chosen, maps)]
+    seen, found, decision = look(run, pathlib.Path(options.input))
+    explained = [
+        saliency.explain(run.model, run.settings, seen, each.place, each.label, seed=options.seed)
+        for each in found[:MOST_EXPLAINED]
+    ]
+    sections = [_overview(run, seen, found), _where(run, seen, found, explained)]
     told: dict[str, Any] = {
-        "boxes": [_told(run, seen, place, label) for place, label in chosen],
-        "checks_passed": [check.passed for _, check in maps],
+        "boxes": [_told(run, seen, each) for each in found],
+        "decision": decision,
+        "checks_passed": [each.shuffled.passed for each in explained],
+        "greyed_checks_passed": [each.agrees for each in explained],
     }
     if options.missed is not None:
         truth = _corners(options.missed, seen)
         near = candidates(seen, truth)
-        sections.append(_why_missed(run, seen, truth, near))
-        told["near_the_missed"] = [_told(run, seen, place, label) for place, label in near]
+        sections.append(_why_missed(run, seen, truth, near, found))
+        told["near_the_missed"] = [_told(run, seen, each) for each in near[:CANDIDATES]]
+        told["why_missed"] = reason(run, seen, truth, near, found)
     page = document.Report(
         title="Why these boxes?",
         subtitle=f"{seen.name}; LayerCAM (Jiang et al. 2021) of the place that each box comes from",
-        answer=_answer(run, chosen),
+        answer=_summary(run, found, decision),
         sections=sections,
     )
     files.write_text(options.output, document.render(page))
     return told
 
 
-def look(run: loaded_run.Run, path: pathlib.Path) -> Seen:
-    """Read one image as the network does, and ask it about every place.
+def look(run: loaded_run.Run, path: pathlib.Path) -> tuple[saliency.Seen, list[Predicted], str]:
+    """Return one image with the network's output for every place, its predicted boxes, best first, and the decision.
+
+    Boxes and decision are those of ``predict``: the same file through the same graph.
 
     Raises:
         errors.InputError: There is no such file, or it is no image.
     """
     if not path.is_file():
         raise errors.InputError(f"{path}: expected one image file to explain. Received: no file")
-    image = frames.decode(path.read_bytes(), name=str(path))
-    pixels = tf.image.convert_image_dtype(image, tf.float32)
-    canvas, geometry = preprocessing.place(pixels, image_size=run.settings.image_size)
-    inputs = canvas.numpy()[np.newaxis].astype(np.float32)
-    places = keras.ops.convert_to_numpy(run.model(inputs, training=False))[0]
-    return Seen(name=path.name, image=image, canvas=inputs, geometry=geometry.numpy().astype(np.int64), places=places)
-
-
-def answered(run: loaded_run.Run, seen: Seen) -> list[tuple[int, int]]:
-    """Return the place and label of each box that is answered, best first."""
-    sizes = seen.geometry[np.newaxis, preprocessing.FILLED].astype(np.float32)
-    settings = run.settings
-    found = decoding.boxes(
-        seen.places[np.newaxis], sizes, most=settings.most_detections, overlap=settings.suppression_overlap
+    content = path.read_bytes()
+    image = frames.decode(content, name=str(path))
+    encoded = tf.constant([loaded_run.as_file(content)], tf.string)
+    canvas, geometry, valid = preprocessing.decode(encoded, image_size=run.settings.image_size)
+    if not bool(valid[0]):
+        raise errors.InputError(f"{path}: expected an image that can be decoded. Received: another file")
+    pixels = canvas.numpy().astype(np.float32)
+    places = keras.ops.convert_to_numpy(run.model(pixels, training=False))[0]
+    seen = saliency.Seen(
+        name=path.name, image=image, canvas=pixels, geometry=geometry[0].numpy().astype(np.int64), places=places
     )
-    scores, label, count = (found[name].numpy()[0] for name in ("scores", "classes", "count"))
-    kept = [row for row in range(int(count)) if scores[row] >= run.operating.threshold]
-    # A box is its place's: the score of no other place is the same to the last digit.
-    return [(int(np.argmin(np.abs(seen.scores[:, label[row]] - scores[row]))), int(label[row])) for row in kept]
+    outputs = run.predict([content])
+    found = [
+        _place_of(seen, outputs["boxes"][0, row], int(outputs["classes"][0, row]), float(outputs["scores"][0, row]))
+        for row in range(int(outputs["count"][0]))
+    ]
+    return seen, found, str(outputs["decision"][0])
 
 
-def candidates(seen: Seen, truth: npt.NDArray[np.floating]) -> list[tuple[int, int]]:
-    """Return the places whose boxes overlap a true box at all, best score first, at most ``CANDIDATES``."""
-    overlap = box.iou(seen.xyxy, truth[np.newaxis].astype(np.float32))[:, 0]
-    best = np.where(overlap > 0.1, seen.scores.max(axis=1), -1.0)
-    order = np.argsort(-best, kind="stable")[:CANDIDATES]
-    return [(int(place), int(seen.scores[place].argmax())) for place in order if best[place] >= 0]
+def _place_of(seen: saliency.Seen, xyxy: npt.NDArray[np.float32], label: int, score: float) -> Predicted:
+    """Return the place that a box of the graph comes from: the one with its score and its corners."""
+    distance = 1000 * np.abs(seen.scores[:, label] - score) + np.abs(seen.xyxy - xyxy).max(axis=1)
+    return Predicted(int(np.argmin(distance)), label, score)
 
 
-def _map_of(
-    run: loaded_run.Run, seen: Seen, place: int, label: int, *, seed: int
-) -> tuple[Map, randomization.RandomizationCheck]:
-    """Return where the score of one place comes from, (height, width) of the canvas in [0, 1], and its check."""
-    window = _window(seen, place)
-
-    def maps(network: keras.Model) -> Map:
-        return layer_cam(network, seen.canvas, layer=model.finest_layer(run.settings), place=place, label=label)
-
-    def inside(network: keras.Model) -> Map:
-        return maps(network)[window][np.newaxis]
-
-    check = randomization.check(run.model, seen.canvas, inside, shares=(0.5, 1.0), seed=seed)
-    return maps(run.model), check
+def candidates(seen: saliency.Seen, truth: npt.NDArray[np.floating]) -> list[Predicted]:
+    """Return the places whose boxes overlap a true box by more than ``NEAR``, best score first."""
+    overlap = _overlaps(seen, truth)
+    best = np.where(overlap > NEAR, seen.scores.max(axis=1), -1.0)
+    order = [int(place) for place in np.argsort(-best, kind="stable") if best[place] >= 0]
+    return [Predicted(place, int(seen.scores[place].argmax()), float(best[place])) for place in order]
 
 
-def _window(seen: Seen, place: int) -> tuple[slice, slice]:
-    """Return the rows and columns of the canvas that hold a place's box and half as much around it.
-
-    Far from its place no map has anything, whatever the weights: there, maps would be alike.
-    """
-    height, width = seen.canvas.shape[1:3]
-    corners = seen.places[place, -7:-3]
-    margin = np.maximum((corners[2:] - corners[:2]) / 4, seen.places[place, -1])
-    left, top = np.maximum(corners[:2] - margin, 0).astype(int)
-    right, bottom = np.ceil(np.minimum(corners[2:] + margin, (width, height))).astype(int)
-    return slice(top, max(bottom, top + 2)), slice(left, max(right, left + 2))
+def _overlaps(seen: saliency.Seen, truth: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Return (n,) the overlap of every place's box with a true one."""
+    return box.iou(seen.xyxy, truth[np.newaxis].astype(np.float32))[:, 0]
 
 
-def layer_cam(network: keras.Model, canvas: Map, *, layer: str, place: int, label: int) -> Map:
-    """Return how strongly each place of a layer's features speaks for one score, in the size of the canvas.
-
-    Features weigh by their own gradient where that is positive (Jiang et al. 2021, equations 5 and 6).
+def reason(
+    run: loaded_run.Run,
+    seen: saliency.Seen,
+    truth: npt.NDArray[np.floating],
+    near: list[Predicted],
+    found: list[Predicted],
+) -> str:
+    """Return the sentence that says what kept an object from being predicted.
 
     Args:
-        network: As ``model.build`` returns it.
-        canvas: (1, height, width, 3).
-        layer: Of rows and columns of features.
-        place: Row of the network's output.
-        label: Class.
-
-    Returns:
-        (height, width) float32 in [0, 1]; 0 everywhere where nothing speaks for it.
+        run: The finished run.
+        seen: The image.
+        truth: (4,) the true box in pixels.
+        near: From ``candidates``.
+        found: The predicted boxes.
     """
-    head, tail = cutting.cut(network, layer)
-    inputs = keras.ops.convert_to_tensor(canvas)
-    features = np.asarray(keras.ops.convert_to_numpy(head(inputs, training=False)), np.float32)
-    _, gradient = gradients.value_and_gradient(
-        lambda varied: tail([inputs, varied], training=False)[:, place, label], features
-    )
-    coarse = np.maximum((np.maximum(gradient, 0) * features).sum(axis=-1), 0)[0]
-    fine = cv2.resize(coarse, canvas.shape[2:0:-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(fine / max(float(fine.max()), 1e-12), np.float32)
+    overlap, names, limit = _overlaps(seen, truth), run.rule.class_names, run.rule.threshold
+    hits = [each for each in found if overlap[each.place] >= FITS]
+    if hits:
+        hit = hits[0]
+        return f"Found: {names[hit.label]} is predicted there with {hit.score:.2f}; if that is wrong, it is the class."
+    badly = [each for each in found if overlap[each.place] > NEAR]
+    beside = ""
+    if badly:
+        each = badly[0]
+        part = float(overlap[each.place])
+        beside = (
+            f" {names[each.label]} is predicted beside it with {each.score:.2f}, but its box overlaps the true one by "
+            f"{part:.2f} only."
+        )
+    fitting = next((each for each in near if overlap[each.place] >= FITS), None)
+    if fitting is None and not near:
+        return f"Nothing comes near: no place gives a box that overlaps it by more than {NEAR}."
+    if fitting is None:
+        return f"Badly placed: no place gives a box that overlaps it by {FITS} or more.{beside}"
+    name = names[fitting.label]
+    if fitting.score < limit:
+        return (
+            f"Too unsure: the surest box that fits scores {fitting.score:.3f} as {name}, below the threshold of "
+            f"{limit:.3f}.{beside}"
+        )
+    why = _why_dropped(run, seen, fitting, found)
+    return f"Suppressed: a box that fits scores {fitting.score:.3f} as {name}, but {why}.{beside}"
 
 
-def _overview(run: loaded_run.Run, seen: Seen, chosen: list[tuple[int, int]]) -> document.Section:
-    places = np.array([place for place, _ in chosen], np.int64)
-    labels = np.array([label for _, label in chosen], np.int64)
-    drawn = drawing.annotate(
-        seen.image,
-        seen.xyxy[places],
-        labels,
-        seen.scores[places, labels],
-        run.operating.class_names,
-        region=run.rule.region,
-    )
+def _why_dropped(run: loaded_run.Run, seen: saliency.Seen, lost: Predicted, found: list[Predicted]) -> str:
+    """Say why a box that scores enough is not predicted: a better one overlaps it, or there are too many."""
+    same = [each for each in found if each.label == lost.label]
+    overlap = box.iou(seen.xyxy[[lost.place]], seen.xyxy[[each.place for each in same]])[0]
+    limit = run.settings.suppression_overlap
+    if len(same) and overlap.max() > limit:
+        better = same[int(overlap.argmax())]
+        return (
+            f"overlaps a better one of its class ({better.score:.3f}) by {overlap.max():.2f}, more than the "
+            f"{limit:g} up to which both stay"
+        )
+    return f"other boxes score more: at most {run.settings.most_detections} are predicted for one image"
+
+
+def _overview(run: loaded_run.Run, seen: saliency.Seen, found: list[Predicted]) -> document.Section:
+    drawn = _draw(run, seen, seen.image, found, region=run.region)
     picture = blocks.Picture(source=report_pictures.source(drawn, 2 * _PICTURE_PIXELS), alt="The image with its boxes")
     return document.Section(
-        "What was answered",
-        "Boxes from the threshold on, and the own way.",
-        [blocks.Pictures("", [picture], wide=True)],
+        "Predictions", "Boxes from the threshold on, and the own way.", [blocks.Pictures("", [picture], wide=True)]
     )
+
+
+def _draw(
+    run: loaded_run.Run, seen: saliency.Seen, image: npt.NDArray[np.uint8], found: list[Predicted], **options: Any
+) -> npt.NDArray[np.uint8]:
+    places, labels = (np.array([each[i] for each in found], np.int64) for i in (0, 1))
+    scores = np.array([each.score for each in found], np.float32)
+    return drawing.annotate(image, seen.xyxy[places], labels, scores, run.rule.class_names, **options)
 
 
 def _where(
-    run: loaded_run.Run,
-    seen: Seen,
-    chosen: list[tuple[int, int]],
-    maps: list[tuple[Map, randomization.RandomizationCheck]],
+    run: loaded_run.Run, seen: saliency.Seen, found: list[Predicted], explained: list[saliency.Explanation]
 ) -> document.Section:
     pictures = []
-    for (place, label), (heat, check) in zip(chosen, maps, strict=False):
-        drawn = drawing.annotate(
-            _overlay(seen, heat),
-            seen.xyxy[[place]],
-            np.array([label]),
-            seen.scores[[place], label],
-            run.operating.class_names,
-        )
+    for each, why in zip(found, explained, strict=False):
         facts: dict[str, blocks.Cell] = {
-            "box": run.operating.class_names[label],
-            "score": round(float(seen.scores[place, label]), 3),
-            "grid": f"{int(seen.places[place, -1])} pixels a place",
-            "weight check": "passes" if check.passed else "FAILS: do not trust this map",
+            "box": run.rule.class_names[each.label],
+            "score": round(each.score, 3),
+            "score without the brightest tenth": round(why.without_brightest, 3),
+            "score without the darkest tenth": round(why.without_darkest, 3),
+            "grid": f"{int(seen.places[each.place, -1])} pixels a place",
+            "weight check": "passes" if why.shuffled.passed else "FAILS: do not trust this map",
+            "greyed check": "passes" if why.agrees else "FAILS: the score does not need what this map shows",
         }
-        pictures.append(
-            blocks.Picture(
-                source=report_pictures.source(drawn, _PICTURE_PIXELS), alt="Where a score comes from", facts=facts
-            )
-        )
+        drawn = _draw(run, seen, saliency.overlay(seen, why.heat), [each])
+        source = report_pictures.source(drawn, _PICTURE_PIXELS)
+        pictures.append(blocks.Picture(source=source, alt="Where a score comes from", facts=facts))
     lead = (
-        "Where the score of each box comes from, the surest boxes first. The check shuffles the weights (Adebayo et "
-        "al. 2018): a map that stays shows the image, not what the network learned."
+        "Where the score of each box comes from, the surest boxes first. One check shuffles the weights (Adebayo et "
+        "al. 2018): a map that stays shows the image, not what the network learned. The other asks the network again "
+        "with the brightest and with the darkest tenth around the box greyed: the brightest must cost more."
     )
-    caption = "From dark (nothing) to yellow (most)." if pictures else "No box scores enough to be answered."
+    caption = "From dark (nothing) to yellow (most)." if pictures else "No box reaches the threshold."
     return document.Section(
         "Where", lead, [blocks.Pictures(caption, pictures, wide=True)] if pictures else [blocks.Text(caption)]
     )
 
 
 def _why_missed(
-    run: loaded_run.Run, seen: Seen, truth: npt.NDArray[np.floating], near: list[tuple[int, int]]
+    run: loaded_run.Run,
+    seen: saliency.Seen,
+    truth: npt.NDArray[np.floating],
+    near: list[Predicted],
+    found: list[Predicted],
 ) -> document.Section:
-    names, overlap = run.operating.class_names, box.iou(seen.xyxy, truth[np.newaxis].astype(np.float32))[:, 0]
-    rows = [
-        (names[label], float(seen.scores[place, label]), float(overlap[place]), f"{int(seen.places[place, -1])} pixels")
-        for place, label in near
-    ]
+    names, overlap = run.rule.class_names, _overlaps(seen, truth)
     table = blocks.Table(
         columns=("Class", "Score", "Overlap with the true box", "Grid"),
-        rows=rows,
-        caption=f"The surest candidates that touch the true box; answered is what scores "
-        f"{run.operating.threshold:.3f} or more.",
+        rows=[
+            (names[each.label], each.score, float(overlap[each.place]), f"{int(seen.places[each.place, -1])} pixels")
+            for each in near[:CANDIDATES]
+        ],
+        caption=f"The surest of the network's boxes that overlap the true box by more than {NEAR}; predicted is what "
+        f"scores {run.rule.threshold:.3f} or more and overlaps no better box of its class by more than "
+        f"{run.settings.suppression_overlap:g}.",
     )
-    places = np.array([place for place, _ in near[:1]], np.int64)
-    labels = np.array([label for _, label in near[:1]], np.int64)
-    drawn = drawing.annotate(
-        seen.image,
-        seen.xyxy[places],
-        labels,
-        seen.scores[places, labels],
-        names,
-        truth=(truth[np.newaxis], np.zeros(1, np.int64)),
-    )
+    drawn = _draw(run, seen, seen.image, near[:1], truth=(truth[np.newaxis], np.zeros(1, np.int64)))
     crop = report_pictures.source(report_pictures.cropped(drawn, truth), _PICTURE_PIXELS)
     picture = blocks.Picture(source=crop, alt="The missed object and the surest candidate")
-    return document.Section(
-        "Why missed?", _reason(run, seen, near, overlap), [blocks.Pictures("Dashed: the true box.", [picture]), table]
-    )
+    said = reason(run, seen, truth, near, found)
+    return document.Section("Why missed?", said, [blocks.Pictures("Dashed: the true box.", [picture]), table])
 
 
-def _reason(run: loaded_run.Run, seen: Seen, near: list[tuple[int, int]], overlap: Map) -> str:
-    """Say in a sentence what kept the best candidate from being the answer."""
-    if not near:
-        return "Nothing comes near: no place gives a box that touches it."
-    place, label = near[0]
-    score, name = float(seen.scores[place, label]), run.operating.class_names[label]
-    if score < run.operating.threshold:
-        limit = run.operating.threshold
-        return f"Too unsure: the surest candidate says {name} with {score:.3f}, below the threshold of {limit:.3f}."
-    if overlap[place] < 0.5:
-        part = float(overlap[place])
-        return (
-            f"Badly placed: {name} is answered with {score:.2f}, but its box overlaps the true one by {part:.2f} only."
-        )
-    return f"Found: {name} is answered there with {score:.2f}; if that is wrong, it is the class."
-
-
-def _overlay(seen: Seen, heat: Map) -> npt.NDArray[np.uint8]:
-    filled = seen.geometry[preprocessing.FILLED]
-    height, width = seen.image.shape[:2]
-    fine = cv2.resize(heat[: filled[0], : filled[1]], (width, height), interpolation=cv2.INTER_LINEAR)
-    colours = cv2.applyColorMap(np.round(fine * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    share = 0.65 * fine[..., np.newaxis]
-    return np.asarray(seen.image * (1 - share) * 0.8 + colours * share, np.uint8)
-
-
-def _told(run: loaded_run.Run, seen: Seen, place: int, label: int) -> dict[str, Any]:
+def _told(run: loaded_run.Run, seen: saliency.Seen, each: Predicted) -> dict[str, Any]:
     return {
-        "class": run.operating.class_names[label],
-        "score": round(float(seen.scores[place, label]), 4),
-        "xyxy": [round(float(value), 1) for value in seen.xyxy[place]],
+        "class": run.rule.class_names[each.label],
+        "score": round(each.score, 4),
+        "xyxy": [round(float(value), 1) for value in seen.xyxy[each.place]],
     }
 
 
-def _answer(run: loaded_run.Run, chosen: list[tuple[int, int]]) -> str:
-    if not chosen:
-        return f"Nothing scores {run.operating.threshold:.3f} or more: no box is answered."
-    counts = {name: sum(label == i for _, label in chosen) for i, name in enumerate(run.operating.class_names)}
-    return "Answered: " + ", ".join(f"{count} {name}" for name, count in counts.items() if count) + "."
+def _summary(run: loaded_run.Run, found: list[Predicted], decision: str) -> str:
+    if not found:
+        return f"Nothing scores {run.rule.threshold:.3f} or more: no box is predicted. Decision: {decision}."
+    counts = {name: sum(each.label == i for each in found) for i, name in enumerate(run.rule.class_names)}
+    listed = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"Predicted: {listed}. Decision: {decision}."
 
 
-def _corners(given: Sequence[float], seen: Seen) -> npt.NDArray[np.float64]:
+def _corners(given: Sequence[float], seen: saliency.Seen) -> npt.NDArray[np.float64]:
     corners = np.array(given, np.float64)
     height, width = seen.image.shape[:2]
     if not (0 <= corners[0] < corners[2] <= width and 0 <= corners[1] < corners[3] <= height):

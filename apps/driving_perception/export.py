@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import answers, card, frames, monitor, preprocessing
+from apps.driving_perception import card, frames, monitor, predictions, preprocessing
 from apps.driving_perception import engines as network_engines
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.metrics import coco
@@ -24,7 +24,7 @@ GOLDEN_ROWS = 24
 # Rows of the drift reference: enough for its quantiles, few enough to look at in half a minute.
 REFERENCE_ROWS = 400
 # Images of validation that engines are compared on.
-JUDGED_ROWS = 200
+COMPARED_ROWS = 200
 
 
 def export_run(
@@ -45,7 +45,7 @@ def export_run(
         engines: Those to write beside the SavedModel, such as ``litert-int8``.
 
     Raises:
-        errors.GateError: The reloaded bundle answers otherwise than ``predict``, or an engine finds less.
+        errors.GateError: The reloaded bundle's outputs differ from ``predict``, or an engine finds less.
     """
     chosen = np.random.default_rng(run.settings.seed).permutation(split.rows("validation"))[:REFERENCE_ROWS]
     items = [loaded_run.as_file(collection.images.read(int(row))) for row in chosen]
@@ -57,8 +57,8 @@ def export_run(
         repository=repository,
         name=NAME,
         extras={
-            "decision.json": {**run.operating.to_json(), "region": vars(run.rule.region)},
-            "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), items)),
+            "decision.json": {**run.rule.to_json(), "region": vars(run.region)},
+            "drift_reference.json": drift.reference(monitor.columns_of(export.compiled(signatures["drift"]), items)),
             display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
             "model_card.md": model_card.render(card.build(run)),
         },
@@ -69,16 +69,16 @@ def export_run(
 def core(
     run: loaded_run.Run, collection: frames.Frames, split: splits.Split, names: Sequence[str]
 ) -> engine_export.Core:
-    """Return what other engines run, and the images that they are calibrated and judged on."""
+    """Return what other engines run, and the images that they are calibrated and compared on."""
     generator = np.random.default_rng(run.settings.seed)
-    judged = collection.take(generator.permutation(split.rows("validation"))[:JUDGED_ROWS])
+    compared = collection.take(generator.permutation(split.rows("validation"))[:COMPARED_ROWS])
     training = collection.take(generator.permutation(split.rows("train"))[: engine_export.CALIBRATION_ROWS])
     return engine_export.Core(
         network=network_engines.cut(run.model),
         names=names,
-        validation=as_files(judged),
+        validation=as_files(compared),
         training=as_files(training),
-        judge=lambda found: coco.map_50(coco.match_frames(judged, loaded_run.flat([found]))),
+        judge=lambda found: coco.map_50(coco.match_frames(compared, loaded_run.flat([found]))),
         judged="all_boxes",
         exact=False,
         sizes="sizes",
@@ -97,32 +97,32 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     """Return the signatures.
 
     ``serving_default`` takes ``image_bytes`` (batch,) string: JPEG or PNG of any size; ``image`` takes (batch, height,
-    width, 3) float32 in [0, 1]; both answer as ``answers.decide``, from the threshold on. ``all_boxes`` answers files
-    as ``answers.graph``, down to its least score, which average precision needs; ``drift`` gives what drift is judged
-    on. ``preprocess``, and ``answer`` and ``answer_all_boxes``, are what comes before and after the network for engines
-    that run only that. Boxes explain themselves.
+    width, 3) float32 in [0, 1]; both return what ``predictions.decide`` does, from the threshold on. ``all_boxes``
+    returns for files what ``predictions.graph`` does, down to its least score, which average precision needs; ``drift``
+    gives what is monitored. ``preprocess``, and ``answer`` and ``answer_all_boxes``, are what comes before and after
+    the network for engines that run only that. Boxes explain themselves.
     """
-    size, rule = run.settings.image_size, run.rule
-    look, look_at_grids = answers.graph(run.model, run.settings), answers.of_grids(run.model, run.settings)
+    size, rule, region = run.settings.image_size, run.rule, run.region
+    look, look_at_grids = predictions.graph(run.model, run.settings), network_engines.of_grids(run.model, run.settings)
 
     def decoded(given: Any) -> tuple[Any, Any, Any]:
         return preprocessing.decode(given["image_bytes"], image_size=size)
 
-    def answer(canvases: Any, geometry: Any, valid: Any) -> Any:
-        return answers.decide(look(canvases, geometry, valid), geometry, valid, rule)
+    def predict(canvases: Any, geometry: Any, valid: Any) -> Any:
+        return predictions.decide(look(canvases, geometry, valid), geometry, valid, rule=rule, region=region)
 
     def from_bytes(given: Any) -> Any:
-        return answer(*decoded(given))
+        return predict(*decoded(given))
 
     def from_image(given: Any) -> Any:
-        return answer(*preprocessing.place_all(given["image"], image_size=size))
+        return predict(*preprocessing.place_all(given["image"], image_size=size))
 
     def all_boxes(given: Any) -> Any:
         return look(*decoded(given))
 
     def columns(given: Any) -> Any:
         seen = decoded(given)
-        return monitor.columns(answer(*seen), *seen)
+        return monitor.columns(predict(*seen), *seen)
 
     def preprocess(given: Any) -> Any:
         canvases, geometry, valid = decoded(given)
@@ -138,11 +138,11 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
         return look_at_grids({name: given[name] for name in network_engines.GRIDS}, given["geometry"], given["valid"])
 
     def of_grids(given: Mapping[str, Any]) -> Any:
-        return answers.decide(all_of_grids(given), given["geometry"], given["valid"], rule)
+        return predictions.decide(all_of_grids(given), given["geometry"], given["valid"], rule=rule, region=region)
 
     encoded = {"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")}
     pixels = {"image": tf.TensorSpec([None, None, None, preprocessing.CHANNELS], tf.float32, "image")}
-    widths = {"logits": len(run.operating.class_names), "sides": 4}
+    widths = {"logits": len(run.rule.class_names), "sides": 4}
     grids = {
         **{
             name: tf.TensorSpec([None, None, None, widths[name.split("_")[0]]], tf.float32, name)
@@ -167,20 +167,20 @@ def show(run: loaded_run.Run) -> display.Display:
     return display.Display(
         title="Obstacles on the road",
         input="image",
-        threshold=run.operating.threshold,
-        threshold_rule=run.operating.rule,
-        class_names=run.operating.class_names,
+        threshold=run.rule.threshold,
+        threshold_rule=run.rule.rule,
+        class_names=run.rule.class_names,
         not_for="Not a safety component: not for steering, braking or warning in a vehicle.",
         synthetic=run.settings.data == (sources.SCENES,),
     )
 
 
 def golden(run: loaded_run.Run, items: list[bytes]) -> export.Golden:
-    """Return raw image files, awkward and real ones, with the answers that ``predict`` gives."""
+    """Return raw image files, awkward and real ones, with the outputs of ``predict``."""
     awkward = awkward_files(items[0])
     chosen = np.empty(GOLDEN_ROWS, object)
     chosen[:] = [(awkward + items)[row % (len(awkward) + len(items))] for row in range(GOLDEN_ROWS)]
-    return export.Golden(inputs={"image_bytes": chosen}, outputs=run.say(chosen.tolist()))
+    return export.Golden(inputs={"image_bytes": chosen}, outputs=run.predict(chosen.tolist()))
 
 
 def awkward_files(real: bytes) -> list[bytes]:

@@ -14,8 +14,6 @@ import keras
 from apps.driving_perception import config
 from shared import errors
 from shared.models import efficientnet, hub, pretrained
-from shared.training import fit as fitting
-from shared.training import phases as phase
 
 STRIDES = (8, 16, 32)
 # Columns after the class logits: left, top, right, bottom of the box, then x, y of the place and its grid's stride, all
@@ -24,44 +22,14 @@ GEOMETRY_COLUMNS = 7
 # The share of places with an obstacle that the head believes in before it has seen any (Lin et al. 2017,
 # "Focal loss", section 4.1).
 PRIOR = 0.01
-EVALUATION_ROWS = 16
-# What is new starts from nothing and may learn faster than what is pretrained.
-HEAD_SPEED = 2.0
 # exp(+-8) strides is as far as a side can be from a place; beyond lies only overflow.
 LARGEST_EXPONENT = 8.0
 
 # The last layers of 8, 16 and 32 pixels a place in EfficientNet-Lite0.
 TAPS = ("stage_3_block_2_sum", "stage_5_block_3_sum", "stage_7_block_1_project_normalization")
 
-_NESTED, _FINEST = "backbone", "finest"
-
-
-def phases(settings: config.Config, *, images: int) -> dict[str, phase.Phase]:
-    """Return the parts of the training in their order: what is new alone where the rest is pretrained, then all."""
-    return phase.plan(
-        epochs=settings.epochs_for(images),
-        frozen_epochs=settings.frozen_epochs if settings.fine_tunes else 0,
-        learning_rate=settings.learning_rate,
-        head_speed=HEAD_SPEED,
-    )
-
-
-def fit_settings(settings: config.Config, part: phase.Phase) -> fitting.FitSettings:
-    """Return how one part of the training goes."""
-    return fitting.FitSettings(
-        epochs=part.epochs,
-        batch_size=settings.batch_size,
-        optimizer=settings.optimizer,
-        learning_rate=part.learning_rate,
-        schedule=settings.schedule,
-        warmup_fraction=0.1,
-        weight_decay=settings.weight_decay,
-        gradient_clip_norm=10.0,
-        ema_momentum=settings.ema_momentum,
-        patience=settings.patience,
-        seed=settings.seed,
-        evaluation_batch_size=EVALUATION_ROWS,
-    )
+# The layer that holds a preset's backbone, and the layer with its finest features.
+NESTED, _FINEST = "backbone", "finest"
 
 
 def build(settings: config.Config, *, classes: int) -> keras.Model:
@@ -93,16 +61,6 @@ def load(path: pathlib.Path, settings: config.Config) -> keras.Model:
     return keras.models.load_model(path, compile=False)
 
 
-def freeze(network: keras.Model, settings: config.Config, *, backbone: bool) -> None:
-    """Let all but the first stages of a pretrained backbone learn, or none of it; compile afterwards."""
-    if settings.is_preset:
-        layers = network.get_layer(_NESTED).layers
-        phase.freeze(layers, head_only=backbone, pretrained=settings.pretrained)
-    elif settings.fine_tunes:
-        stages = len(efficientnet.STAGES) if backbone else settings.frozen_stages
-        efficientnet.freeze(network, stages=stages, normalization=True)
-
-
 def finest_layer(settings: config.Config) -> str:
     """Return the name of the layer with the finest features that the pyramid reads, of 8 pixels a place."""
     return {config.LITE: TAPS[0], config.RESIDUAL: "stage_2_sum"}.get(settings.backbone, _FINEST)
@@ -124,7 +82,7 @@ def _from_preset(image: Any, settings: config.Config) -> list[Any]:
             f"--backbone {settings.backbone}: expected a backbone with the outputs {', '.join(wanted)}. "
             f"Received: {type(preset).__name__} with {', '.join(found) or 'none of them'}"
         )
-    taps = keras.Model(preset.input, [found[name] for name in wanted], name=_NESTED)
+    taps = keras.Model(preset.input, [found[name] for name in wanted], name=NESTED)
     levels = list(taps(scaled(image)))
     return [keras.layers.Identity(name=_FINEST)(levels[0]), *levels[1:]]
 

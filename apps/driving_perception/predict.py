@@ -16,9 +16,10 @@ import pandas as pd
 import PIL.Image
 import pyarrow.parquet
 
-from apps.driving_perception import answers_table, drawing, frames, lane, stream, video
+from apps.driving_perception import drawing, frames, prediction_tables
 from apps.driving_perception import run as loaded_run
-from apps.driving_perception.readers import looking
+from apps.driving_perception.readers import image_files
+from apps.driving_perception.tracking import lane, stream, tracker, video
 from shared import cli, errors, files, parser, resuming, verbs
 from shared.bundle import engines
 
@@ -50,7 +51,9 @@ def predict(options: Options) -> cli.Result:
     Raises:
         errors.InputError: An input cannot be read, or the output exists.
     """
-    found = stream.find(options.input, follow_links=options.settings.follow_links)
+    found = stream.find(
+        options.input, follow_links=options.settings.follow_links, frames_per_second=options.frames_per_second
+    )
     _refuse_output_over_input(options, found.files)
     answer, class_names, region, identity = _open(options)
     chunk_rows = min(options.chunk_rows, CHUNK_ROWS)
@@ -68,7 +71,7 @@ def predict(options: Options) -> cli.Result:
         look,
         what="images looked at",
         plan={"inputs": resuming.inputs(found.files), **how, **identity},
-        finish=answers_table.Follower(class_names, region).follow,
+        finish=tracker.Follower(class_names, region).follow,
     )
     seconds = time.monotonic() - started
     written["images_per_second"] = round((written["rows"] - written["resumed_rows"]) / max(seconds, 1e-9), 1)
@@ -101,12 +104,12 @@ def _more(
     """Write what was asked for besides the output, from the output itself."""
     written = {}
     if options.coco is not None:
-        answers_table.write_coco(options.coco, list(written_rows(options.output)), class_names)
+        prediction_tables.write_coco(options.coco, list(written_rows(options.output)), class_names)
         written["coco"] = str(options.coco)
     if options.boxes is not None:
         with files.atomic(options.boxes) as temporary:
             for number, table in enumerate(written_rows(options.output)):
-                answers_table.per_box(table).to_csv(temporary, mode="a", header=number == 0, index=False)
+                prediction_tables.per_box(table).to_csv(temporary, mode="a", header=number == 0, index=False)
         written["boxes"] = str(options.boxes)
     if options.annotated is not None:
         written["annotated"] = annotate(
@@ -137,9 +140,11 @@ def written_rows(output: pathlib.Path) -> Iterator[pd.DataFrame]:
 
 
 def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> pd.DataFrame:
-    """Return one output row per picture; see ``answers_table.rows``."""
+    """Return one output row per picture; see ``prediction_tables.rows``."""
     items = chunk["image"].tolist()
-    return answers_table.rows(chunk, answer(items), np.array([_size(item) for item in items], np.int64), class_names)
+    return prediction_tables.rows(
+        chunk, answer(items), np.array([_size(item) for item in items], np.int64), class_names
+    )
 
 
 def annotate(
@@ -224,7 +229,7 @@ def _is_turned(item: stream.Item) -> bool:
         return False
     try:
         with frames.opened(item) as image:
-            return looking.orientation_of(image) != 1
+            return image_files.orientation_of(image) != 1
     except frames.UNREADABLE:
         return False
 
@@ -244,4 +249,4 @@ def _open(options: Options) -> tuple[Answer, tuple[str, ...], lane.Region, dict[
         return ask, names, lane.Region(**said["region"]), {"model": loaded.digest, "engine": loaded.engine.name}
     run = loaded_run.open_run(options.run_dir)
     region = lane.Region.of(run.settings)
-    return run.say, run.operating.class_names, region, {"model": resuming.run_digest(run.folder.path)}
+    return run.predict, run.rule.class_names, region, {"model": resuming.run_digest(run.folder.path)}

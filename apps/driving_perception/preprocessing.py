@@ -1,7 +1,7 @@
 """Encoded or decoded images of any size to what the network reads, in a graph: one function for all verbs and serving.
 
 Each image keeps its own canvas, whose shape follows its own; a batch of them is padded to the largest, and every image
-is cut out again before the network sees it. So an answer does not depend on what else is in the batch.
+is cut out again before the network sees it. So a prediction does not depend on what else is in the batch.
 """
 
 from typing import Any

@@ -16,7 +16,7 @@ from shared.report.sections import provenance
 
 LIMITS = (
     "It is not a safety component: it was not developed, tested or approved as one, and nobody's way may depend on it.",
-    "The numbers hold for roads, cameras, weather and light like those evaluated here. Elsewhere measure again.",
+    "The numbers hold for roads, cameras, weather and light like those evaluated here. Elsewhere evaluate again.",
     "The own way is a fixed trapezoid in the picture, and time to collision comes from how boxes grow: both are "
     "demonstrations.",
 )
@@ -61,7 +61,7 @@ def _opening(results: evaluate.Results) -> str:
     hardest = min(groups, key=lambda row: row["recall"].value, default=None)
     hard = f" It finds least of {hardest['by']} {hardest['group']}: {hardest['recall'].value:.0%}." if hardest else ""
     return (
-        f"From score {results.predictions.operating.threshold:.2f} on it finds {values['recall']:.0%} of the obstacles "
+        f"From score {results.predictions.rule.threshold:.2f} on it finds {values['recall']:.0%} of the obstacles "
         f"and misses {1 - values['recall']:.0%}, with {values['false_positives_per_image']:.2f} false alarms per "
         f"image.{hard}"
     )
@@ -70,7 +70,7 @@ def _opening(results: evaluate.Results) -> str:
 def _tiles(results: evaluate.Results) -> list[blocks.Tile]:
     """Return the headline numbers."""
     shown: dict[str, Any] = {**results.model.values, **evaluate.shown(results.model)}
-    threshold = results.predictions.operating.threshold
+    threshold = results.predictions.rule.threshold
     return [
         blocks.Tile("AP at 0.5, mean of classes", shown["map_50"], "1: every obstacle, no false alarm first"),
         blocks.Tile("Found at the threshold", shown["recall"], "share of obstacles"),

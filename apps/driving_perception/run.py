@@ -13,7 +13,9 @@ import numpy.typing as npt
 import PIL.Image
 import tensorflow as tf
 
-from apps.driving_perception import answers, config, detections, frames, lane, model, operating, preprocessing
+from apps.driving_perception import boxes as box
+from apps.driving_perception import config, decision, frames, model, predictions, preprocessing
+from apps.driving_perception.tracking import lane
 from shared import errors, files
 
 Item: TypeAlias = bytes | npt.NDArray[np.uint8]
@@ -29,40 +31,37 @@ class Run:
         folder: Its files.
         settings: Its resolved configuration.
         model: ``image`` (batch, height, width, 3) in [0, 255] to ``places``; see ``model.build``.
-        operating: Class names and the threshold, frozen on validation data.
+        rule: Class names and the threshold, frozen on validation data.
     """
 
     folder: files.RunFolder
     settings: config.Config
     model: keras.Model
-    operating: operating.Operating
+    rule: decision.DecisionRule
 
     @property
-    def rule(self) -> answers.Rule:
-        """How boxes become an answer."""
-        return answers.Rule(
-            class_names=self.operating.class_names,
-            threshold=self.operating.threshold,
-            region=lane.Region.of(self.settings),
-        )
+    def region(self) -> lane.Region:
+        """The part of the image that is the own way."""
+        return lane.Region.of(self.settings)
 
-    def detect(self, collection: frames.Frames, rows: npt.NDArray[np.int64]) -> detections.Detections:
+    def detect(self, collection: frames.Frames, rows: npt.NDArray[np.int64]) -> box.Detections:
         """Return all boxes that the network sees in some images, numbered from 0 in the order of ``rows``."""
         return detect(self.model, self.settings, collection, rows)
 
-    def say(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
-        """Return what the bundle says of encoded files and of pictures (height, width, 3) uint8."""
-        return _numpy(self._said(tf.constant([as_file(item) for item in items], tf.string)))
+    def predict(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
+        """Return the bundle's outputs for encoded files and for pictures (height, width, 3) uint8."""
+        return _numpy(self._graph(tf.constant([as_file(item) for item in items], tf.string)))
 
     @functools.cached_property
-    def _said(self) -> Callable[[Any], Mapping[str, Any]]:
-        look, rule, size = answers.graph(self.model, self.settings), self.rule, self.settings.image_size
+    def _graph(self) -> Callable[[Any], Mapping[str, Any]]:
+        detector, size = predictions.graph(self.model, self.settings), self.settings.image_size
 
-        def said(image_bytes: Any) -> Mapping[str, Any]:
+        def predict(image_bytes: Any) -> Mapping[str, Any]:
             canvases, geometry, valid = preprocessing.decode(image_bytes, image_size=size)
-            return answers.decide(look(canvases, geometry, valid), geometry, valid, rule)
+            found = detector(canvases, geometry, valid)
+            return predictions.decide(found, geometry, valid, rule=self.rule, region=self.region)
 
-        return tf.function(said, input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[no-any-return]
+        return tf.function(predict, input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[no-any-return]
 
 
 def open_run(path: pathlib.Path) -> Run:
@@ -77,19 +76,19 @@ def open_run(path: pathlib.Path) -> Run:
         folder=folder,
         settings=settings,
         model=model.load(folder.model, settings),
-        operating=operating.Operating.from_json(files.read_json(folder.decision)),
+        rule=decision.DecisionRule.from_json(files.read_json(folder.decision)),
     )
 
 
 def detect(
     network: keras.Model, settings: config.Config, collection: frames.Frames, rows: npt.NDArray[np.int64]
-) -> detections.Detections:
+) -> box.Detections:
     """Return all boxes down to the least score, numbered from 0 in the order of ``rows``.
 
     Raises:
         errors.InputError: A file is no image.
     """
-    graph = answers.graph(network, settings)
+    graph = predictions.graph(network, settings)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator]
     def look(image_bytes: Any) -> tuple[Mapping[str, Any], Any]:
@@ -108,12 +107,12 @@ def detect(
     return flat(found)
 
 
-def flat(parts: Sequence[Mapping[str, Any]]) -> detections.Detections:
-    """Return the answers of batches, each (batch, most, ...), arrays or tensors, as one list of boxes."""
+def flat(parts: Sequence[Mapping[str, Any]]) -> box.Detections:
+    """Return the detections of batches, each (batch, most, ...), arrays or tensors, as one list of boxes."""
     found = {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
     present = np.arange(found["scores"].shape[1]) < found["count"][:, np.newaxis]
     image, _ = np.nonzero(present)
-    return detections.Detections.build(
+    return box.Detections.build(
         image=image, xyxy=found["boxes"][present], label=found["classes"][present], score=found["scores"][present]
     )
 

@@ -8,25 +8,30 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from apps.driving_perception import boxes as box
 from apps.driving_perception import (
     config,
     data,
-    decoding,
+    decision,
     frames,
     losses,
     model,
-    operating,
-    pictures,
+    predictions,
     preprocessing,
     targets,
+    training_images,
 )
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.metrics import coco
-from shared import files, splits
+from shared import errors, files, splits
+from shared.models import efficientnet
 from shared.training import fit as fitting
 from shared.training import phases, runtime
 
 log = logging.getLogger("fieldnets")
+EVALUATION_ROWS = 16
+# What is new starts from nothing and may learn faster than what is pretrained.
+HEAD_SPEED = 2.0
 
 
 def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
@@ -44,15 +49,16 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     for note in certificate["checks"]["notes"]:
         log.info("note: %s", note)
     log.info("split: %s", json.dumps(certificate["counts"]))
+    require_objects(collection, split)
 
     with runtime.strategy(settings.strategy).scope():
         files.write_json(folder.environment, runtime.describe(seed=settings.seed))
         network = fit_network(collection, split, settings, folder)
 
-    found, decision = freeze_decision(network, collection, split.rows("validation"), settings)
+    found, rule = freeze_decision(network, collection, split.rows("validation"), settings)
     with files.atomic(folder.model) as temporary:
         network.save(temporary)
-    files.write_json(folder.decision, decision.to_json())
+    files.write_json(folder.decision, rule.to_json())
     return {
         "run_dir": str(folder.path),
         "validation": found,
@@ -60,22 +66,37 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     }
 
 
+def require_objects(collection: frames.Frames, split: splits.Split) -> None:
+    """Refuse parts that nothing can be learned from or chosen on, before any training.
+
+    Raises:
+        errors.InputError: No image of the training or of the validation part has an obstacle.
+    """
+    for part, purpose in (("train", "learn from"), ("validation", "choose the threshold on")):
+        rows = split.rows(part)
+        if not (collection.boxes.of_images(rows).kind == box.OBJECT).any():
+            raise errors.InputError(
+                f"{collection.name}: expected labelled obstacles in the {part} part, to {purpose}. Received: none in "
+                f"its {len(rows):,} images; give more data, or another share (--validation-fraction, --split-file)"
+            )
+
+
 def fit_network(
     collection: frames.Frames, split: splits.Split, settings: config.Config, folder: files.RunFolder
 ) -> keras.Model:
     """Train the network, phase by phase, and return it with its best weights."""
-    learned = pictures.training(collection, split.rows("train"), settings)
-    judged, geometry = pictures.validation(collection, split.rows("validation"), settings)
+    learned = training_images.training(collection, split.rows("train"), settings)
+    compared, geometry = training_images.validation(collection, split.rows("validation"), settings)
     keras.utils.set_random_seed(settings.seed)
     network = model.build(settings, classes=len(collection.class_names))
     histories = {}
-    for name, phase in model.phases(settings, images=len(learned)).items():
-        model.freeze(network, settings, backbone=phase.head_only)
+    for name, phase in planned_phases(settings, images=len(learned)).items():
+        freeze(network, settings, backbone=phase.head_only)
         result = fitting.fit(
             network,
             learned,
-            judged,
-            settings=model.fit_settings(settings, phase),
+            compared,
+            settings=fit_settings(settings, phase),
             loss=losses.DetectionLoss(box_weight=settings.box_weight, assigned_places=settings.assigned_places),
             monitor=monitor(geometry, settings, collection.class_names),
             outputs=phases.outputs(folder, name),
@@ -86,31 +107,71 @@ def fit_network(
     return network
 
 
+def planned_phases(settings: config.Config, *, images: int) -> dict[str, phases.Phase]:
+    """Return the parts of the training in their order: what is new alone where the rest is pretrained, then all."""
+    return phases.plan(
+        epochs=settings.epochs_for(images),
+        frozen_epochs=settings.frozen_epochs if settings.fine_tunes else 0,
+        learning_rate=settings.learning_rate,
+        head_speed=HEAD_SPEED,
+    )
+
+
+def fit_settings(settings: config.Config, part: phases.Phase) -> fitting.FitSettings:
+    """Return how one part of the training goes."""
+    return fitting.FitSettings(
+        epochs=part.epochs,
+        batch_size=settings.batch_size,
+        optimizer=settings.optimizer,
+        learning_rate=part.learning_rate,
+        schedule=settings.schedule,
+        warmup_fraction=0.1,
+        weight_decay=settings.weight_decay,
+        gradient_clip_norm=10.0,
+        ema_momentum=settings.ema_momentum,
+        patience=settings.patience,
+        seed=settings.seed,
+        evaluation_batch_size=EVALUATION_ROWS,
+    )
+
+
+def freeze(network: keras.Model, settings: config.Config, *, backbone: bool) -> None:
+    """Let all but the first stages of a pretrained backbone learn, or none of it; compile afterwards."""
+    if settings.is_preset:
+        layers = network.get_layer(model.NESTED).layers
+        phases.freeze(layers, head_only=backbone, pretrained=settings.pretrained)
+    elif settings.fine_tunes:
+        stages = len(efficientnet.STAGES) if backbone else settings.frozen_stages
+        efficientnet.freeze(network, stages=stages, normalization=True)
+
+
 def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_names: tuple[str, ...]) -> fitting.Monitor:
     """Return what epochs are compared by: mean average precision at an overlap of 0.5 on the validation canvases."""
 
-    def judge(rows: targets.Rows, places: npt.NDArray[np.float32]) -> float:
+    def map_50(rows: targets.Rows, places: npt.NDArray[np.float32]) -> float:
         found = []
         for start in range(0, len(places), loaded_run.ROWS_AT_ONCE):
             part = slice(start, start + loaded_run.ROWS_AT_ONCE)
             sizes = geometry[part, preprocessing.FILLED].astype(np.float32)
             found.append(
-                decoding.boxes(places[part], sizes, most=settings.most_detections, overlap=settings.suppression_overlap)
+                predictions.boxes(
+                    places[part], sizes, most=settings.most_detections, overlap=settings.suppression_overlap
+                )
             )
         seen = loaded_run.flat(found)
         return coco.map_50(coco.match(targets.boxes(rows), seen, images=len(rows), class_names=class_names))
 
-    return judge
+    return map_50
 
 
 def freeze_decision(
     network: keras.Model, collection: frames.Frames, rows: npt.NDArray[np.int64], settings: config.Config
-) -> tuple[dict[str, Any], operating.Operating]:
+) -> tuple[dict[str, Any], decision.DecisionRule]:
     """Choose the threshold on validation; return what it gives there, and the decision."""
     part = collection.take(rows)
     found = loaded_run.detect(network, settings, collection, rows)
     matched = coco.match_frames(part, found)
-    decision = operating.fit(
+    rule = decision.fit(
         matched,
         rule=settings.threshold_rule,
         fppi_budget=settings.fppi_budget,
@@ -118,4 +179,4 @@ def freeze_decision(
     )
     numbers = coco.summary(matched)
     told = {name: numbers[name] for name in ("map_50", "map") if np.isfinite(numbers[name])}
-    return {**told, "recall": decision.recall, "precision": decision.precision, "n": len(part)}, decision
+    return {**told, "recall": rule.recall, "precision": rule.precision, "n": len(part)}, rule

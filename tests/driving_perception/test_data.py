@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import data, frames, partition, scenes
+from apps.driving_perception import data, frames, partition, simulator
 from apps.driving_perception.writers import formats
 from shared import errors, splits
 from tests.driving_perception import loading, roads
@@ -12,7 +12,7 @@ from tests.driving_perception import loading, roads
 
 @pytest.fixture(scope="module")
 def rendered() -> frames.Frames:
-    return scenes.render(sequences=6, frames=2, seed=3, width=320, height=192)
+    return simulator.render(sequences=6, frames=2, seed=3, width=320, height=192)
 
 
 def written(collection: frames.Frames, folder: pathlib.Path, name: str) -> tuple[frames.Frames, list[str]]:
@@ -67,7 +67,7 @@ def test_what_a_format_cannot_hold_is_said(rendered: frames.Frames, tmp_path: pa
 
 
 def test_sequences_never_cross_parts_and_the_same_seed_gives_the_same_parts() -> None:
-    many = scenes.render(sequences=12, frames=2, seed=0, width=96, height=64)
+    many = simulator.render(sequences=12, frames=2, seed=0, width=96, height=64)
     split, certificate = loading.split(many, seed=1)
     for name in np.unique(many.sequences.astype(str)):
         assert len(set(split.part[many.sequences == name].tolist())) == 1
@@ -112,7 +112,7 @@ def test_two_copies_in_one_series_stay_together_but_not_a_camera_that_stands_sti
 
 
 def test_a_users_split_that_tears_a_sequence_apart_is_refused(tmp_path: pathlib.Path) -> None:
-    many = scenes.render(sequences=4, frames=2, seed=0, width=96, height=64)
+    many = simulator.render(sequences=4, frames=2, seed=0, width=96, height=64)
     file = tmp_path / "split.csv"
     parts = ["train", "train", "validation", "validation", "test", "test", "train", "test"]
     rows = [f"{name},{part}\n" for name, part in zip(many.images.names, parts, strict=True)]

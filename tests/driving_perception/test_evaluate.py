@@ -1,13 +1,15 @@
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from apps.driving_perception import baselines, detections, evaluate, frames, lane, operating, report, scenes
+from apps.driving_perception import baselines, decision, evaluate, frames, report, simulator
 from apps.driving_perception import boxes as box
 from apps.driving_perception.metrics import detector
+from apps.driving_perception.tracking import lane
 from shared import errors
 from shared.report import document
 from shared.report.sections import provenance
@@ -15,27 +17,27 @@ from shared.report.sections import provenance
 
 @pytest.fixture(scope="module")
 def part() -> frames.Frames:
-    return scenes.render(sequences=10, frames=2, seed=4, width=160, height=96)
+    return simulator.render(sequences=10, frames=2, seed=4, width=160, height=96)
 
 
 @pytest.fixture(scope="module")
-def prior(part: frames.Frames) -> detections.Detections:
+def prior(part: frames.Frames) -> box.Detections:
     fitted = baselines.fit(part, np.arange(len(part)), seed=0)
     return fitted[baselines.LOCATION_PRIOR].predict(part, np.arange(len(part)))
 
 
-def perfect(part: frames.Frames) -> detections.Detections:
+def perfect(part: frames.Frames) -> box.Detections:
     real = part.boxes.kind == box.OBJECT
     chosen = part.boxes.take(real)
     score = np.linspace(0.9, 0.6, len(chosen))
-    return detections.Detections.build(image=chosen.image, xyxy=chosen.xyxy, label=chosen.label, score=score)
+    return box.Detections.build(image=chosen.image, xyxy=chosen.xyxy, label=chosen.label, score=score)
 
 
-def evaluated(part: frames.Frames, found: detections.Detections, prior: detections.Detections) -> document.Evaluation:
+def evaluated(part: frames.Frames, found: box.Detections, prior: box.Detections) -> document.Evaluation:
     history = pd.DataFrame(
         {"epoch": [1, 2], "loss": [2.0, 1.0], "validation_loss": [2.0, 1.5], "validation_metric": [0.1, 0.2]}
     )
-    decision = operating.Operating(
+    rule = decision.DecisionRule(
         class_names=part.class_names,
         threshold=0.5,
         rule="max_f1",
@@ -51,7 +53,7 @@ def evaluated(part: frames.Frames, found: detections.Detections, prior: detectio
     results = evaluate.evaluate(
         evaluate.Rows(frames=part, units=np.arange(len(part)) // 2),
         data,
-        evaluate.Predictions(run="run", operating=decision, found=found, details={"Network": "made"}, history=history),
+        evaluate.Predictions(run="run", rule=rule, found=found, details={"Network": "made"}, history=history),
         region=lane.Region(),
         baselines={baselines.LOCATION_PRIOR: prior},
         resamples=100,
@@ -60,7 +62,7 @@ def evaluated(part: frames.Frames, found: detections.Detections, prior: detectio
     return report.evaluation(results)
 
 
-def test_a_detector_that_finds_everything_has_no_error(part: frames.Frames, prior: detections.Detections) -> None:
+def test_a_detector_that_finds_everything_has_no_error(part: frames.Frames, prior: box.Detections) -> None:
     result = evaluated(part, perfect(part), prior)
     metrics = result.metrics["metrics"]
     assert metrics["map_50"]["value"] == pytest.approx(1.0)
@@ -77,8 +79,8 @@ def test_a_detector_that_finds_everything_has_no_error(part: frames.Frames, prio
     assert "finds 100% of the obstacles" in page
 
 
-def test_a_detector_that_finds_nothing_misses_everything(part: frames.Frames, prior: detections.Detections) -> None:
-    nothing = detections.Detections.build(image=[], xyxy=np.zeros((0, 4)), label=[], score=[])
+def test_a_detector_that_finds_nothing_misses_everything(part: frames.Frames, prior: box.Detections) -> None:
+    nothing = box.Detections.build(image=[], xyxy=np.zeros((0, 4)), label=[], score=[])
     result = evaluated(part, nothing, prior)
     metrics = result.metrics["metrics"]
     assert metrics["map_50"]["value"] == 0
@@ -88,9 +90,9 @@ def test_a_detector_that_finds_nothing_misses_everything(part: frames.Frames, pr
     assert "The worst misses" in document.render(result.report)
 
 
-def test_false_alarms_and_decisions_are_told_for_each_image(part: frames.Frames, prior: detections.Detections) -> None:
+def test_false_alarms_and_decisions_are_told_for_each_image(part: frames.Frames, prior: box.Detections) -> None:
     good = perfect(part)
-    alarm = detections.Detections.build(
+    alarm = box.Detections.build(
         image=np.concatenate([good.image, [3]]),
         xyxy=np.concatenate([good.xyxy, [[60.0, 40, 100, 95]]]),
         label=np.concatenate([good.label, [0]]),
@@ -103,7 +105,46 @@ def test_false_alarms_and_decisions_are_told_for_each_image(part: frames.Frames,
     assert {"class": "car", "score": 0.99, "xyxy": [60.0, 40.0, 100.0, 95.0]} in boxes
 
 
-def test_what_cannot_be_evaluated_is_refused(part: frames.Frames, prior: detections.Detections) -> None:
+def with_equal_scores(part: frames.Frames) -> tuple[frames.Frames, box.Detections]:
+    found = perfect(part)
+    return part, dataclasses.replace(found, score=np.full(len(found), 0.75, np.float32))
+
+
+def with_one_class(part: frames.Frames) -> tuple[frames.Frames, box.Detections]:
+    found = perfect(part)
+    kept = dataclasses.replace(part, boxes=part.boxes.take(part.boxes.label == part.class_names.index("car")))
+    return kept, found
+
+
+def with_one_object(part: frames.Frames) -> tuple[frames.Frames, box.Detections]:
+    first = np.flatnonzero(part.boxes.kind == box.OBJECT)[:1]
+    return dataclasses.replace(part, boxes=part.boxes.take(first)), box.Detections.build(
+        image=[], xyxy=[], label=[], score=[]
+    )
+
+
+@pytest.mark.parametrize("degenerate", [with_equal_scores, with_one_class, with_one_object])
+def test_degenerate_parts_are_evaluated_without_a_traceback(
+    part: frames.Frames, prior: box.Detections, degenerate: Any
+) -> None:
+    few, found = degenerate(part)
+    result = evaluated(few, found, prior)
+    for name, each in result.metrics["metrics"].items():
+        assert each["low"] <= each["value"] <= each["high"], name
+    assert document.render(result.report)
+    points = result.metrics["operating_points"]
+    budgets = {point["name"]: point["false_positives_per_image"] for point in points[1:]}
+    assert all(rate <= float(name.split()[0]) for name, rate in budgets.items())
+
+
+def test_a_part_without_obstacles_is_refused_in_one_sentence(part: frames.Frames, prior: box.Detections) -> None:
+    empty = dataclasses.replace(part, boxes=part.boxes.take(np.empty(0, np.int64)))
+    with pytest.raises(errors.InputError, match=r"expected labelled obstacles .* Received: 10 units with 0 obstacles"):
+        evaluated(empty, prior, prior)
+    assert len(baselines.fit(empty, np.arange(4), seed=0)[baselines.LOCATION_PRIOR].score) == 0
+
+
+def test_what_cannot_be_evaluated_is_refused(part: frames.Frames, prior: box.Detections) -> None:
     one = part.take(np.array([0, 1]))
     with pytest.raises(errors.InputError, match="at least two units"):
         evaluated(one, perfect(one), prior.take(prior.image < 2))
@@ -119,7 +160,7 @@ def test_intervals_hold_the_value_and_narrow_with_more_units(part: frames.Frames
     assert all(each.low <= each.value <= each.high for each in wide.values())
 
 
-def test_several_sources_are_also_told_apart(part: frames.Frames, prior: detections.Detections) -> None:
+def test_several_sources_are_also_told_apart(part: frames.Frames, prior: box.Detections) -> None:
     two = dataclasses.replace(part, sources=np.arange(len(part)) // 10, source_names=("near", "far"))
     found = perfect(two)
     # In the second source nothing is found.

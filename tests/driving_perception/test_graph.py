@@ -7,9 +7,10 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from apps.driving_perception import answers, canvas, config, decoding, engines, frames, lane, model, preprocessing
 from apps.driving_perception import boxes as box
+from apps.driving_perception import canvas, config, decision, engines, frames, model, predictions, preprocessing
 from apps.driving_perception import run as loaded_run
+from apps.driving_perception.tracking import lane
 from shared import image_files
 from shared.bundle import padding
 
@@ -47,7 +48,7 @@ def test_an_image_keeps_its_shape_on_its_canvas() -> None:
 
 
 def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(network: object) -> None:
-    look = answers.graph(network, SETTINGS)
+    look = predictions.graph(network, SETTINGS)
     files = [encoded(120, 80), encoded(300, 70, seed=1), b"no image", encoded(64, 128, seed=2)]
     together = look(*preprocessing.decode(tf.constant(files), image_size=96))
     for row, content in enumerate(files):
@@ -58,7 +59,7 @@ def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(network: object)
 
 
 def test_float_images_and_files_are_answered_alike(network: object) -> None:
-    look = answers.graph(network, SETTINGS)
+    look = predictions.graph(network, SETTINGS)
     content = encoded(150, 90)
     pixels = tf.io.decode_png(content).numpy().astype(np.float32) / 255
     by_file = look(*preprocessing.decode(tf.constant([content]), image_size=96))
@@ -70,7 +71,7 @@ def test_float_images_and_files_are_answered_alike(network: object) -> None:
 def test_of_two_boxes_at_one_object_the_surer_stays_and_other_classes_are_not_touched() -> None:
     boxes = np.array([[10, 10, 50, 50], [12, 10, 52, 50], [10, 10, 50, 50], [60, 10, 90, 40]], float)
     logits = np.array([[2.0, -9], [3.0, -9], [-9, 1.0], [0.0, -9]])
-    found = decoding.boxes(places_of(boxes, logits), np.array([[96.0, 80]], np.float32), most=10, overlap=0.5)
+    found = predictions.boxes(places_of(boxes, logits), np.array([[96.0, 80]], np.float32), most=10, overlap=0.5)
     assert int(found["count"][0]) == 3
     assert found["classes"].numpy()[0, :3].tolist() == [0, 1, 0]
     # Cut to what the image fills: 80 pixels wide.
@@ -91,8 +92,11 @@ def test_the_graph_decides_as_the_region_does() -> None:
         "count": tf.ones(300, tf.int32),
     }
     geometry = tf.tile(tf.constant([[96, 160, 96, 160, 384, 640]]), (300, 1))
-    rule = answers.Rule(class_names=("car",), threshold=0.4, region=region)
-    said = answers.decide(found, geometry, tf.constant([True] * 299 + [False]), rule)
+    rule = decision.DecisionRule(
+        class_names=("car",), threshold=0.4, rule="max_f1", fppi_budget=0.1, recall=0.5, precision=0.5,
+        false_positives_per_image=0.1, fitted_on={},
+    )  # fmt: skip
+    said = predictions.decide(found, geometry, tf.constant([True] * 299 + [False]), rule=rule, region=region)
     expected = region.decide(xyxy, width=640.0, height=384.0) & (scores >= 0.4)
     decided = said["decision"].numpy().astype(str)
     assert decided[-1] == lane.INVALID
@@ -103,7 +107,7 @@ def test_the_graph_decides_as_the_region_does() -> None:
 
 
 def test_boxes_come_back_in_pixels_of_the_original(network: object) -> None:
-    look = answers.graph(network, SETTINGS)
+    look = predictions.graph(network, SETTINGS)
     small, large = (
         look(*preprocessing.decode(tf.constant([encoded(side, side)]), image_size=96)) for side in (96, 480)
     )
@@ -140,7 +144,7 @@ def test_images_of_many_sizes_are_answered_from_their_grids_as_by_the_network(ne
         encoded(120, 80, seed=3),
     ]
     canvases, geometry, valid = preprocessing.decode(tf.constant(files), image_size=96)
-    expected = answers.graph(network, SETTINGS)(canvases, geometry, valid)
+    expected = predictions.graph(network, SETTINGS)(canvases, geometry, valid)
     padded, sides = preprocessing.roomy(canvases, geometry)
     given = {"image": padded.numpy().astype(np.float32), "sizes": sides.numpy()[:, preprocessing.WHOLE]}
     asked: list[tuple[int, ...]] = []
@@ -150,7 +154,7 @@ def test_images_of_many_sizes_are_answered_from_their_grids_as_by_the_network(ne
         return {name: values.numpy() for name, values in engines.cut(network)(images["image"], training=False).items()}
 
     grids = padding.by_size(look, ["image"], "sizes")(given)
-    found = answers.of_grids(network, SETTINGS)(grids, geometry, valid)
+    found = engines.of_grids(network, SETTINGS)(grids, geometry, valid)
     # Two images have one size, and look together.
     assert sorted(shape[0] for shape in asked) == [1, 1, 1, 2]
     assert (found["count"].numpy() == expected["count"].numpy()).all()
@@ -159,12 +163,12 @@ def test_images_of_many_sizes_are_answered_from_their_grids_as_by_the_network(ne
 
 
 def test_overlaps_in_the_graph_are_those_in_numpy() -> None:
-    from apps.driving_perception import assignment
+    from apps.driving_perception import losses
 
     corners = np.random.default_rng(0).integers(0, 40, (2, 60, 2, 2))
     one, two = (np.concatenate([c.min(axis=1), c.max(axis=1)], axis=1).astype(np.float32) for c in corners)
     expected = box.iou(one, two)[np.arange(60), np.arange(60)]
-    np.testing.assert_allclose(np.asarray(assignment.iou(one, two)), expected, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(losses.iou(one, two)), expected, atol=1e-5)
 
 
 def test_the_graph_decodes_what_training_decodes_alike() -> None:

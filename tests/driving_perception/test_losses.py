@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from apps.driving_perception import assignment, boxes, losses, model, targets
+from apps.driving_perception import boxes, losses, model, targets
 
 pytestmark = pytest.mark.tensorflow
 CLASSES = 2
@@ -25,7 +25,7 @@ def row(box: list[float], kind: float, *classes: float) -> list[float]:
 
 
 def assign(rows: list[list[float]], scores: np.ndarray, box: np.ndarray, centres: np.ndarray, most: int = 3) -> dict:
-    found = assignment.assign(
+    found = losses.assign(
         np.array([rows], np.float32),
         scores[np.newaxis].astype(np.float32),
         box[np.newaxis].astype(np.float32),

@@ -2,16 +2,9 @@ import numpy as np
 import pytest
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import detections, operating
-from apps.driving_perception.metrics import (
-    coco,
-    error_kinds,
-    kitti,
-    matching,
-    recall_by_group,
-    thresholds,
-    time_to_collision,
-)
+from apps.driving_perception import decision
+from apps.driving_perception.metrics import coco, error_kinds, kitti, matching, recall_by_group, thresholds
+from apps.driving_perception.tracking import time_to_collision
 from shared import errors
 from tests.driving_perception import roads
 
@@ -30,9 +23,9 @@ def truth(*rows: tuple, **columns: object) -> box.Boxes:
     )
 
 
-def found(*rows: tuple) -> detections.Detections:
+def found(*rows: tuple) -> box.Detections:
     """Detections of (image, corners, label, score)."""
-    return detections.Detections.build(
+    return box.Detections.build(
         image=[row[0] for row in rows],
         xyxy=np.array([row[1] for row in rows], float).reshape(-1, 4),
         label=[row[2] for row in rows],
@@ -40,7 +33,7 @@ def found(*rows: tuple) -> detections.Detections:
     )
 
 
-def matched(boxes: box.Boxes, guesses: detections.Detections, images: int) -> coco.Matched:
+def matched(boxes: box.Boxes, guesses: box.Detections, images: int) -> coco.Matched:
     return coco.match(boxes, guesses, images=images, class_names=NAMES)
 
 
@@ -76,17 +69,33 @@ def test_the_threshold_of_the_best_f1_and_of_a_budget() -> None:
     found_there = matched(boxes, guesses, 4)
     judge = {"fitted_on": {"split": "validation"}, "fppi_budget": 0.1}
     # F1 at 0.9, 0.8, 0.6, 0.5, 0.3: 0.4, 0.667, 0.571, 0.75, 0.667.
-    best = operating.fit(found_there, rule="max_f1", **judge)  # type: ignore[arg-type]
+    best = decision.fit(found_there, rule="max_f1", **judge)  # type: ignore[arg-type]
     assert 0.3 < best.threshold < 0.5
     assert (best.recall, best.precision, best.false_positives_per_image) == pytest.approx((0.75, 0.75, 0.25))
-    careful = operating.fit(found_there, rule="fppi", **judge)  # type: ignore[arg-type]
+    careful = decision.fit(found_there, rule="fppi", **judge)  # type: ignore[arg-type]
     assert 0.6 < careful.threshold < 0.8
     assert careful.false_positives_per_image == 0
-    assert operating.Operating.from_json(careful.to_json()) == careful
+    assert decision.DecisionRule.from_json(careful.to_json()) == careful
     with pytest.raises(errors.InputError, match="threshold_rule"):
-        operating.fit(found_there, rule="best", **judge)  # type: ignore[arg-type]
+        decision.fit(found_there, rule="best", **judge)  # type: ignore[arg-type]
     with pytest.raises(errors.InputError, match="expected the fields"):
-        operating.Operating.from_json({"threshold": 0.5})
+        decision.DecisionRule.from_json({"threshold": 0.5})
+
+
+def test_boxes_of_one_score_are_counted_together_so_that_a_budget_holds(caplog: pytest.LogCaptureFixture) -> None:
+    """Ten false alarms and a hit at 0.7 in ten images, one hit above: a budget of 0.5 has no threshold below 0.7."""
+    boxes = truth((0, SQUARE, 0), (1, SQUARE, 0))
+    wrong = [(image, [60, 10, 90, 40], 0, 0.7) for image in range(10)]
+    tied = matched(boxes, found((0, SQUARE, 0, 0.9), (1, SQUARE, 0, 0.7), *wrong), 10)
+    swept = thresholds.sweep(tied)
+    assert swept.score == pytest.approx([0.9, 0.7])
+    assert swept.false_alarms == pytest.approx([0, 1.0])
+    rule = decision.fit(tied, rule="fppi", fppi_budget=0.5, fitted_on={})
+    assert (rule.threshold, rule.false_positives_per_image, rule.recall) == (pytest.approx(0.8), 0, 0.5)
+    assert not caplog.records
+    none = decision.fit(matched(boxes, found(*wrong), 10), rule="fppi", fppi_budget=0.5, fitted_on={})
+    assert (none.threshold, none.false_positives_per_image) == (pytest.approx(0.85), 0)
+    assert "no threshold keeps to 0.5 false alarms per image: the boxes of the highest score" in caplog.text
 
 
 def test_each_planted_error_is_named_and_mending_it_brings_what_it_cost() -> None:
@@ -179,7 +188,7 @@ def test_scores_that_are_right_as_often_as_they_say_are_calibrated() -> None:
     generator = np.random.default_rng(0)
     score = generator.uniform(0.1, 1, 4000)
     right = generator.random(4000) < score
-    guesses = detections.Detections(
+    guesses = box.Detections(
         image=np.arange(4000),
         xyxy=np.zeros((4000, 4), np.float32),
         label=np.zeros(4000, np.int64),

@@ -7,13 +7,12 @@ from pycocotools import coco as reference
 from pycocotools import cocoeval
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import detections
 from apps.driving_perception.metrics import coco
 
 CLASSES = ("car", "person", "bicycle")
 
 
-def scene(seed: int, images: int = 8, *, neighbours: bool = False) -> tuple[box.Boxes, detections.Detections]:
+def scene(seed: int, images: int = 8, *, neighbours: bool = False) -> tuple[box.Boxes, box.Detections]:
     """Random boxes from small to large, some crowds, and detections that are near them, double, or anywhere."""
     generator = np.random.default_rng(seed)
     count = generator.integers(0, 7, images)
@@ -32,7 +31,7 @@ def scene(seed: int, images: int = 8, *, neighbours: bool = False) -> tuple[box.
     shaken[:, 2:] = np.maximum(shaken[:, 2:], shaken[:, :2] + 1)
     wrong = generator.random(len(near)) < 0.2
     names = np.where(wrong, generator.integers(0, len(CLASSES), len(near)), truth.label[near])
-    found = detections.Detections.build(
+    found = box.Detections.build(
         image=truth.image[near],
         xyxy=shaken,
         label=names,
@@ -41,7 +40,7 @@ def scene(seed: int, images: int = 8, *, neighbours: bool = False) -> tuple[box.
     return truth, found
 
 
-def library(truth: box.Boxes, found: detections.Detections, images: int) -> np.ndarray:
+def library(truth: box.Boxes, found: box.Detections, images: int) -> np.ndarray:
     """What pycocotools itself says: its twelve numbers."""
     annotations = [
         {
@@ -100,7 +99,7 @@ def test_an_image_of_weight_two_counts_like_two_copies_of_it(seed: int) -> None:
         rows = np.arange(6)
         copies = np.ones(6, int)
     starts = [found.take(found.image == row) for row in rows]
-    repeated = detections.Detections.build(
+    repeated = box.Detections.build(
         image=np.repeat(np.arange(len(rows)), [len(part) for part in starts]),
         xyxy=np.concatenate([part.xyxy for part in starts]),
         label=np.concatenate([part.label for part in starts]),
@@ -116,8 +115,8 @@ def test_a_neighbour_that_is_found_is_neither_right_nor_wrong_and_one_that_is_mi
     truth = box.Boxes.build(
         image=[0, 0], xyxy=[[0, 0, 40, 40], [100, 0, 140, 40]], label=[0, 0], kind=[box.OBJECT, box.NEIGHBOUR]
     )
-    one = detections.Detections.build(image=[0], xyxy=[[0, 0, 40, 40]], label=[0], score=[0.5])
-    both = detections.Detections.build(image=[0, 0], xyxy=truth.xyxy, label=[0, 0], score=[0.5, 0.9])
+    one = box.Detections.build(image=[0], xyxy=[[0, 0, 40, 40]], label=[0], score=[0.5])
+    both = box.Detections.build(image=[0, 0], xyxy=truth.xyxy, label=[0, 0], score=[0.5, 0.9])
     for found in (one, both):
         numbers = coco.summary(coco.match(truth, found, images=1, class_names=CLASSES))
         assert numbers["map_50"] == pytest.approx(1.0)
@@ -130,7 +129,7 @@ def test_a_region_of_any_class_swallows_detections_of_every_class() -> None:
         label=[0, box.ANY_CLASS],
         kind=[box.OBJECT, box.REGION],
     )
-    found = detections.Detections.build(
+    found = box.Detections.build(
         image=[0, 0, 0],
         xyxy=[[110, 10, 130, 30], [150, 10, 180, 60], [0, 0, 40, 40]],
         label=[0, 0, 0],
@@ -141,9 +140,7 @@ def test_a_region_of_any_class_swallows_detections_of_every_class() -> None:
 
 def test_what_an_image_does_not_label_is_not_judged_there() -> None:
     truth = box.Boxes.build(image=[0], xyxy=[[0, 0, 40, 40]], label=[0])
-    found = detections.Detections.build(
-        image=[0, 1], xyxy=[[0, 0, 40, 40], [0, 0, 40, 40]], label=[0, 0], score=[0.5, 0.9]
-    )
+    found = box.Detections.build(image=[0, 1], xyxy=[[0, 0, 40, 40], [0, 0, 40, 40]], label=[0, 0], score=[0.5, 0.9])
     known = np.array([[True] * 3, [False] * 3])
     judged = coco.match(truth, found, images=2, class_names=CLASSES, known_classes=known)
     assert coco.summary(judged)["ap_50_car"] == pytest.approx(1.0)
@@ -151,7 +148,7 @@ def test_what_an_image_does_not_label_is_not_judged_there() -> None:
 
 
 def test_no_detection_scores_zero_and_no_object_is_no_number() -> None:
-    nothing = detections.Detections.build(image=[], xyxy=np.zeros((0, 4)), label=[], score=[])
+    nothing = box.Detections.build(image=[], xyxy=np.zeros((0, 4)), label=[], score=[])
     truth = box.Boxes.build(image=[0], xyxy=[[0, 0, 40, 40]], label=[1])
     numbers = coco.summary(coco.match(truth, nothing, images=1, class_names=CLASSES))
     assert numbers["map_50"] == 0

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from apps.driving_perception import __main__, config, model
+from apps.driving_perception import __main__, config, model, train
 from shared import errors, files
 
 hub = pytest.importorskip("keras_hub")
@@ -49,19 +49,19 @@ def test_the_preset_learns_nothing_first_and_then_all_but_its_first_layers(prese
     settings = settings_for(preset)
     network = model.build(settings, classes=2)
     own = network.get_layer("backbone")
-    model.freeze(network, settings, backbone=True)
+    train.freeze(network, settings, backbone=True)
     assert not own.trainable_variables
-    model.freeze(network, settings, backbone=False)
+    train.freeze(network, settings, backbone=False)
     assert 0 < len(own.trainable_variables) < len(own.weights)
-    assert model.phases(settings.replace({"frozen_epochs": 1, "epochs": 10}), images=8)["head"].epochs == 1
+    assert train.planned_phases(settings.replace({"frozen_epochs": 1, "epochs": 10}), images=8)["head"].epochs == 1
 
 
 def test_without_published_weights_all_of_it_learns(preset: str) -> None:
     settings = settings_for(preset, pretrained=False)
     network = model.build(settings, classes=2)
-    model.freeze(network, settings, backbone=False)
+    train.freeze(network, settings, backbone=False)
     assert all(layer.trainable for layer in network.get_layer("backbone").layers)
-    assert list(model.phases(settings, images=8)) == ["network"]
+    assert list(train.planned_phases(settings, images=8)) == ["network"]
 
 
 def test_a_backbone_without_the_three_sizes_is_refused(tmp_path: pathlib.Path) -> None:

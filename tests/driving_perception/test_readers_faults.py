@@ -218,7 +218,7 @@ def test_a_line_of_class_names_counts_even_if_it_is_empty(tmp_path: pathlib.Path
 
 def names_of(text: str, folder: pathlib.Path) -> dict[int, str]:
     (folder / "data.yaml").write_text(text)
-    return dict(yolo_files.read(folder / "data.yaml").names)
+    return dict(yolo_files.read_description(folder / "data.yaml").names)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_evaluate_lists_what_it_sets_aside(tmp_path: pathlib.Path) -> None:
     roads.picture(tmp_path / "own" / "z.jpg", seed=50)
     own = loading.load([str(tmp_path / "own")])
     split = splits.Split(part=np.array(["train"]), unit=np.array([0]), unit_name="", method="", seed=0)
-    run = types.SimpleNamespace(operating=types.SimpleNamespace(class_names=("car",)))
+    run = types.SimpleNamespace(rule=types.SimpleNamespace(class_names=("car",)))
     settings = config.Config(data=(str(half_bad(tmp_path / "new")),), skip_bad=True)
     part = evaluate_run.other_part(run, own, split, settings, "all", quarantine=tmp_path / "out" / "quarantine.csv")
     assert part.dataset.quarantined == 1

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from apps.driving_perception import video
+from apps.driving_perception.tracking import video
 from shared import errors
 
 

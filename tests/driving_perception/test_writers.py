@@ -91,7 +91,7 @@ def write(collection: frames.Frames, folder: pathlib.Path, name: str, parts: tup
     split = splits.Split(
         part=np.array(parts, dtype="<U10"), unit=np.arange(len(collection)), unit_name="", method="", seed=0
     )
-    return data.write(collection, data.frame(collection, split), folder, write_format=name)
+    return formats.write(collection, data.frame(collection, split), folder, write_format=name)
 
 
 def rows(collection: frames.Frames, columns: tuple[str, ...], kept: set[tuple[int, str]]) -> np.ndarray:

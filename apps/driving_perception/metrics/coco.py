@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pycocotools import coco, cocoeval
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import detections, frames
+from apps.driving_perception import frames
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -74,7 +74,7 @@ class Matched:
 
 def match(
     truth: box.Boxes,
-    found: detections.Detections,
+    found: box.Detections,
     *,
     images: int,
     class_names: tuple[str, ...],
@@ -108,7 +108,7 @@ def match(
     return Matched(class_names=class_names, images=images, by_size=by_size)
 
 
-def match_frames(collection: frames.Frames, found: detections.Detections) -> Matched:
+def match_frames(collection: frames.Frames, found: box.Detections) -> Matched:
     """Match detections with the boxes of a collection; see ``match``."""
     return match(
         collection.boxes,
@@ -213,7 +213,7 @@ def _coco_of(truth: box.Boxes, known: npt.NDArray[np.bool_], *, images: int) -> 
     return found
 
 
-def _results(found: detections.Detections) -> list[dict[str, Any]]:
+def _results(found: box.Detections) -> list[dict[str, Any]]:
     corners = found.xyxy.astype(np.float64)
     sides = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
     columns = (found.image.tolist(), found.label.tolist(), sides.tolist(), found.score.astype(np.float64).tolist())

@@ -7,7 +7,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from apps.driving_perception import detections, frames
+from apps.driving_perception import boxes as box
+from apps.driving_perception import frames
 from apps.driving_perception.metrics import coco, kitti, thresholds
 from shared.evaluation import intervals, resampling
 
@@ -45,7 +46,7 @@ class Detector:
 def evaluate(
     part: frames.Frames,
     units: npt.NDArray[np.int64],
-    found: detections.Detections,
+    found: box.Detections,
     threshold: float,
     *,
     resamples: int,
@@ -70,7 +71,7 @@ def evaluate(
 
 
 def _counter(
-    part: frames.Frames, found: detections.Detections, matched: coco.Matched, threshold: float
+    part: frames.Frames, found: box.Detections, matched: coco.Matched, threshold: float
 ) -> Callable[[Floats], dict[str, float]]:
     """Return the function from weights (n,) on the images to all metrics."""
     levels = {

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import detections, frames
+from apps.driving_perception import frames
 from apps.driving_perception.metrics import coco, matching
 
 KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")
@@ -20,7 +20,7 @@ _RIGHT = ""
 
 
 def kinds(
-    truth: box.Boxes, found: detections.Detections, pairs: matching.Pairing
+    truth: box.Boxes, found: box.Detections, pairs: matching.Pairing
 ) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
     """Return (d,) the kind of each detection's error, "" for none, and (m,) which objects nothing comes near.
 
@@ -59,7 +59,7 @@ def _kind(overlap: NDArray[np.floating], same: NDArray[np.bool_], taken: NDArray
 
 def gains(
     collection: frames.Frames,
-    found: detections.Detections,
+    found: box.Detections,
     names: NDArray[np.str_],
     pairs: matching.Pairing,
     missed: NDArray[np.bool_],
@@ -70,7 +70,7 @@ def gains(
     are; missed objects no longer count as objects.
     """
 
-    def score(boxes: box.Boxes, guesses: detections.Detections) -> float:
+    def score(boxes: box.Boxes, guesses: box.Detections) -> float:
         return coco.map_50(coco.match_frames(dataclasses.replace(collection, boxes=boxes), guesses))
 
     truth = collection.boxes
@@ -83,8 +83,8 @@ def gains(
 
 
 def _mended(
-    truth: box.Boxes, found: detections.Detections, wrong: NDArray[np.bool_], pairs: matching.Pairing, kind: str
-) -> detections.Detections:
+    truth: box.Boxes, found: box.Detections, wrong: NDArray[np.bool_], pairs: matching.Pairing, kind: str
+) -> box.Detections:
     xyxy, label, kept = found.xyxy.copy(), found.label.copy(), ~wrong
     free = pairs.found_by == matching.NONE
     for row in np.flatnonzero(wrong) if kind in ("classification", "localisation") else ():
@@ -96,6 +96,4 @@ def _mended(
             best = boxes[int(np.argmax(overlap))]
             free[best] = False
             xyxy[row], label[row], kept[row] = truth.xyxy[best], truth.label[best], True
-    return detections.Detections.build(
-        image=found.image[kept], xyxy=xyxy[kept], label=label[kept], score=found.score[kept]
-    )
+    return box.Detections.build(image=found.image[kept], xyxy=xyxy[kept], label=label[kept], score=found.score[kept])

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import detections
 from shared.evaluation import calibration
 
 OVERLAP = 0.5
@@ -36,7 +35,7 @@ class Pairing:
 
 def pair(
     truth: box.Boxes,
-    found: detections.Detections,
+    found: box.Detections,
     *,
     known_classes: NDArray[np.bool_],
     by_class: bool = True,
@@ -64,7 +63,7 @@ def pair(
 
 def _pair_image(
     truth: box.Boxes,
-    found: detections.Detections,
+    found: box.Detections,
     rows: NDArray[np.int64],
     boxes: NDArray[np.int64],
     outcome: NDArray[np.int8],
@@ -93,7 +92,7 @@ def _pair_image(
                 outcome[row] = IGNORED
 
 
-def calibration_bins(found: detections.Detections, pairs: Pairing, *, least: float) -> list[dict[str, float]]:
+def calibration_bins(found: box.Detections, pairs: Pairing, *, least: float) -> list[dict[str, float]]:
     """Return ``confidence``, ``accuracy`` and ``n`` of bins of equal width, of what scores at least ``least``."""
     counted = (pairs.outcome != IGNORED) & (found.score >= least)
     score, right = found.score[counted].astype(np.float64), pairs.outcome[counted] == RIGHT

@@ -23,7 +23,7 @@ class Sweep:
     """What every threshold gives, at an overlap of 0.5, all classes together.
 
     Attributes:
-        score: (d,) float64 falling: the thresholds.
+        score: (d,) float64 falling: the thresholds, each once: boxes of one score are predicted together or not.
         right: (d,) float64 objects found from there on.
         wrong: (d,) float64 false alarms from there on.
         objects: Objects to be found.
@@ -82,9 +82,11 @@ def sweep(matched: coco.Matched, weights: Floats | None = None) -> Sweep:
         for name in ("right", "wrong")
     ]
     order = np.argsort(-score, kind="stable")
-    right, wrong = (np.cumsum(each[order]) for each in flags)
+    falling = score[order]
+    last = np.flatnonzero(np.append(falling[1:] < falling[:-1], True)) if len(falling) else np.empty(0, np.int64)
+    right, wrong = (np.cumsum(each[order])[last] for each in flags)
     objects = sum(float(copies @ each.objects) for each in every)
-    return Sweep(score=score[order], right=right, wrong=wrong, objects=objects, images=float(copies.sum()))
+    return Sweep(score=falling[last], right=right, wrong=wrong, objects=objects, images=float(copies.sum()))
 
 
 def miss_rate_at(swept: Sweep, false_alarms: float) -> float:

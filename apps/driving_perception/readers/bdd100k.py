@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception.readers import entries, place
+from apps.driving_perception.readers import entries, source_files
 from shared import errors
 
 VOCABULARY = (
@@ -16,12 +16,12 @@ VOCABULARY = (
 _TIMES = {"daytime": "day", "night": "night", "dawn/dusk": "dusk"}
 
 
-def recognise(files: place.Place) -> bool:
+def recognise(files: source_files.SourceFiles) -> bool:
     """Tell by mappings with ``name`` and ``labels`` or ``frames``, in a list or in Scalabel's ``frames``."""
     return any(_is_ours(_content(file)) for file in _files(files)[:1])
 
 
-def read(files: place.Place) -> entries.Source:
+def read(files: source_files.SourceFiles) -> entries.Source:
     """Read a JSON file, or a folder of them with the images anywhere below it.
 
     Raises:
@@ -46,7 +46,7 @@ def read(files: place.Place) -> entries.Source:
     )
 
 
-def _folder_of_images(files: place.Place) -> pathlib.Path:
+def _folder_of_images(files: source_files.SourceFiles) -> pathlib.Path:
     """Return where the images of a JSON file lie: BDD100K keeps ``labels`` beside ``images``."""
     above = (files.folder, *files.folder.parents)[:3] if files.is_file else ()
     return next((folder.parent for folder in above if folder.name == "labels"), files.folder)
@@ -60,7 +60,7 @@ def _notes(found: list[Mapping[str, Any]], *, unlisted: int) -> list[str]:
     return [note for note, count in said.items() if count]
 
 
-def _files(files: place.Place) -> list[pathlib.Path]:
+def _files(files: source_files.SourceFiles) -> list[pathlib.Path]:
     if files.is_file:
         return [files.path] if files.path.suffix.lower() == ".json" else []
     below = files.folder / "labels"
@@ -116,7 +116,10 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _entry(
-    image: Mapping[str, Any], file: pathlib.Path, images: Mapping[str, list[pathlib.Path]], around: place.Place
+    image: Mapping[str, Any],
+    file: pathlib.Path,
+    images: Mapping[str, list[pathlib.Path]],
+    around: source_files.SourceFiles,
 ) -> entries.Entry:
     name, said = _file_name(image), _mapping(image.get("attributes"))
     paths = _meant(str(image["name"]), images.get(name, []), around)
@@ -137,28 +140,29 @@ def _entry(
         seconds=extra["seconds"] / 1000,  # milliseconds
         time_of_day=_TIMES.get(str(said.get("timeofday")), ""),
         weather={"undefined": "", "rainy": "rain", "foggy": "fog"}.get(weather, weather),
-        part=(place.part_of_folders(path, inside=around.folder) if path else "") or place.part_of_name(file.stem),
+        part=(source_files.part_of_folders(path, inside=around.folder) if path else "")
+        or source_files.part_of_name(file.stem),
         problem=image["problem"]
         or ((entries.twice(paths, "images of one name") or problem) if path else f"no image file {name}"),
     )
 
 
-def _meant(name: str, paths: list[pathlib.Path], around: place.Place) -> list[pathlib.Path]:
+def _meant(name: str, paths: list[pathlib.Path], around: source_files.SourceFiles) -> list[pathlib.Path]:
     """Return the images of a name; those whose folders it names, too, where it names any."""
     exact = [path for path in paths if around.below(path).endswith(f"/{name}") or around.below(path) == name]
     return exact if "/" in name and exact else paths
 
 
-def _thing(each: Any, number: int) -> entries.Thing:
+def _thing(each: Any, number: int) -> entries.LabelledBox:
     if not isinstance(each, dict):
-        return entries.Thing("", (math.nan,) * 4, number, problem=f"{str(each)[:60]!r} is no label")
+        return entries.LabelledBox("", (math.nan,) * 4, number, problem=f"{str(each)[:60]!r} is no label")
     corners, said = _mapping(each["box2d"]), _mapping(each.get("attributes"))
     flags = {name: entries.flag(said.get(name), name) for name in ("crowd", "ignored", "occluded", "truncated")}
     values = [entries.number(corners.get(side, "")) for side in ("x1", "y1", "x2", "y2")]
     unclear = next((wrong for _, wrong in flags.values() if wrong), "")
     problem = unclear if not any(map(math.isnan, values)) else f"box2d {each['box2d']!r} is not x1, y1, x2, y2"
     track = str(each.get("id", ""))
-    return entries.Thing(
+    return entries.LabelledBox(
         str(each.get("category", "")),
         (values[0], values[1], values[2], values[3]),
         number,

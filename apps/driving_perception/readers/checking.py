@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import classes
-from apps.driving_perception.readers import entries, looking
+from apps.driving_perception.readers import entries, image_files
 from shared import errors, files, splits
 
 _SHOWN = 5
@@ -46,7 +46,7 @@ class Checked(NamedTuple):
     entry: entries.Entry
     size: tuple[int, int]
     digest: int
-    things: tuple[entries.Thing, ...]
+    things: tuple[entries.LabelledBox, ...]
     labels: tuple[str | None, ...]
     kinds: tuple[int, ...]
 
@@ -62,11 +62,11 @@ class Found(NamedTuple):
 def check(source: entries.Source, meanings: Mapping[str, classes.Meaning]) -> Found:
     """Check every image of a source and every box in it; boxes of names that mean nothing to us go silently."""
     relative = _in_fractions(source)
-    looks = looking.all_of(source.entries)
+    image_facts = image_files.read_all(source.entries)
     kept, bad = [], []
     repeated = 0
     seen: set[str] = set()
-    for entry, look in zip(source.entries, looks, strict=True):
+    for entry, look in zip(source.entries, image_facts, strict=True):
         problem = look.fault or ("an image of this name is listed twice" if entry.name in seen else "")
         if entry.part and entry.part not in splits.PARTS:
             problem = entry.problem or f"part {entry.part!r} is none of {', '.join(splits.PARTS)}"
@@ -85,10 +85,10 @@ def check(source: entries.Source, meanings: Mapping[str, classes.Meaning]) -> Fo
         "boxes have their corners in fractions of width and height: read so": fractions,
         "boxes repeat another one of their class in their image: they count once": repeated,
         "images are turned by Exif's orientation: pixels and boxes are taken as they are stored, not turned": sum(
-            look.orientation != 1 and not look.fault for look in looks
+            look.orientation != 1 and not look.fault for look in image_facts
         ),
         "image files hold several pictures: the first is taken": sum(
-            look.pictures > 1 and not look.fault for look in looks
+            look.pictures > 1 and not look.fault for look in image_facts
         ),
     }
     return Found(kept, bad, [f"{count:,} {note}" for note, count in said.items() if count])
@@ -100,20 +100,20 @@ def _in_fractions(source: entries.Source) -> bool:
     return all(map(_is_small, things)) and any(map(_is_fraction, things))
 
 
-def _is_small(thing: entries.Thing) -> bool:
+def _is_small(thing: entries.LabelledBox) -> bool:
     return all(0 <= value <= 1 + _ROUNDING for value in thing.xyxy)
 
 
-def _is_fraction(thing: entries.Thing) -> bool:
+def _is_fraction(thing: entries.LabelledBox) -> bool:
     """Tell corners that are fractions: in pixels the box would be a part of a single one."""
     return _is_small(thing) and any(value % 1 > _ROUNDING for value in thing.xyxy)
 
 
 def _distinct(
-    found: Sequence[tuple[entries.Thing, str | None, int]],
-) -> list[tuple[entries.Thing, str | None, int]]:
+    found: Sequence[tuple[entries.LabelledBox, str | None, int]],
+) -> list[tuple[entries.LabelledBox, str | None, int]]:
     """Return boxes without those that repeat another of their class: an object that was labelled twice is one."""
-    first: dict[object, tuple[entries.Thing, str | None, int]] = {}
+    first: dict[object, tuple[entries.LabelledBox, str | None, int]] = {}
     for thing, label, kind in found:
         first.setdefault((label, kind, tuple(round(value, 2) for value in thing.xyxy)), (thing, label, kind))
     return list(first.values())
@@ -121,7 +121,7 @@ def _distinct(
 
 def _things(
     entry: entries.Entry, size: tuple[int, int], meanings: Mapping[str, classes.Meaning], *, relative: bool
-) -> tuple[list[tuple[entries.Thing, str | None, int]], list[Bad]]:
+) -> tuple[list[tuple[entries.LabelledBox, str | None, int]], list[Bad]]:
     kept, bad = [], []
     for given in entry.things:
         thing = given._replace(relative=given.relative or relative)
@@ -140,7 +140,7 @@ def _things(
     return kept, bad
 
 
-def _placed(thing: entries.Thing, size: tuple[int, int]) -> tuple[entries.Thing, str]:
+def _placed(thing: entries.LabelledBox, size: tuple[int, int]) -> tuple[entries.LabelledBox, str]:
     """Return a box in pixels inside its image, or why there is none."""
     if thing.problem:
         return thing, thing.problem

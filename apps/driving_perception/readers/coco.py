@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception.readers import entries, place
+from apps.driving_perception.readers import entries, source_files
 from shared import errors
 
 NAMES = ("annotations.json", "instances.json", "labels.json", "_annotations.coco.json")
@@ -23,12 +23,12 @@ _EXPECTED = "images (id, file_name), annotations (image_id, category_id, bbox) a
 _FEWEST_CORNERS = 3
 
 
-def recognise(files: place.Place) -> bool:
+def recognise(files: source_files.SourceFiles) -> bool:
     """Tell by the three lists of the JSON file."""
     return bool(_files(files))
 
 
-def read(files: place.Place) -> entries.Source:
+def read(files: source_files.SourceFiles) -> entries.Source:
     """Read a JSON file, or the folder that holds it, or one file for each official part.
 
     Raises:
@@ -50,7 +50,7 @@ def read(files: place.Place) -> entries.Source:
     )
 
 
-def _files(files: place.Place) -> list[pathlib.Path]:
+def _files(files: source_files.SourceFiles) -> list[pathlib.Path]:
     """Return the JSON files of annotations that a path means."""
     if files.is_file:
         return [files.path] if files.path.suffix.lower() == ".json" and _is_ours(files.path) else []
@@ -70,7 +70,7 @@ def _files(files: place.Place) -> list[pathlib.Path]:
 
 def _part(file: pathlib.Path, folder: pathlib.Path) -> str:
     """Return the official part that a file of annotations is of, by its own name or its folder's."""
-    return place.part_of_name(file.stem) or place.part_of_folders(file, inside=folder)
+    return source_files.part_of_name(file.stem) or source_files.part_of_folders(file, inside=folder)
 
 
 def _is_ours(file: pathlib.Path) -> bool:
@@ -89,11 +89,11 @@ def _content(file: str, _changed: int) -> Any:
         raise errors.InputError(f"{file}: expected valid JSON. Received: {error}") from None
 
 
-def _read(file: pathlib.Path, files: place.Place, *, several: bool) -> entries.Source:
+def _read(file: pathlib.Path, files: source_files.SourceFiles, *, several: bool) -> entries.Source:
     content = _content(str(file), file.stat().st_mtime_ns)
     try:
         names = _categories(content["categories"], file)
-        things: dict[Any, list[entries.Thing]] = {}
+        things: dict[Any, list[entries.LabelledBox]] = {}
         for number, each in enumerate(content["annotations"], start=1):
             things.setdefault(_key(each["image_id"]), []).append(_thing(each, names, number))
         owners: dict[Any, list[str]] = {}
@@ -116,7 +116,7 @@ def _read(file: pathlib.Path, files: place.Place, *, several: bool) -> entries.S
     return entries.Source(name="", entries=[*found, *strays], vocabulary=tuple(names.values()), notes=notes)
 
 
-def _name(entry: entries.Entry, files: place.Place) -> str:
+def _name(entry: entries.Entry, files: source_files.SourceFiles) -> str:
     return files.below(entry.item) if isinstance(entry.item, pathlib.Path) else entry.name
 
 
@@ -174,7 +174,7 @@ def _refuse_corners(found: Sequence[entries.Entry], file: pathlib.Path) -> None:
 class _Places:
     """Where the images of a JSON file are: in the usual folders, or anywhere below under a name that occurs once."""
 
-    def __init__(self, file: pathlib.Path, files: place.Place) -> None:
+    def __init__(self, file: pathlib.Path, files: source_files.SourceFiles) -> None:
         self.file, self._files = file, files
 
     @functools.cached_property
@@ -190,12 +190,12 @@ class _Places:
     def find(self, name: str, part: str) -> tuple[pathlib.Path | None, str]:
         """Return the image of this name, and what is wrong where it is not one."""
         for below in _PICTURES:
-            path = place.plain(self.file.parent / below / name)
+            path = source_files.plain(self.file.parent / below / name)
             if path.is_file():
                 return path, ""
         # Names of other systems, and of folders that are not here.
         others = self._below.get(pathlib.PurePosixPath(name.replace("\\", "/")).name, [])
-        of_part = [path for path in others if part and place.part_of_folders(path) == part]
+        of_part = [path for path in others if part and source_files.part_of_folders(path) == part]
         others = of_part if len(of_part) == 1 else others
         if len(others) == 1:
             return others[0], ""
@@ -203,7 +203,11 @@ class _Places:
 
 
 def _entry(
-    image: Mapping[str, Any], things: list[entries.Thing], places: _Places, owners: Mapping[Any, list[str]], part: str
+    image: Mapping[str, Any],
+    things: list[entries.LabelledBox],
+    places: _Places,
+    owners: Mapping[Any, list[str]],
+    part: str,
 ) -> entries.Entry:
     name = str(image["file_name"])
     path, problem = places.find(name, part)
@@ -234,12 +238,12 @@ def _entry(
     )
 
 
-def _thing(each: Mapping[str, Any], names: Mapping[Any, str], number: int) -> entries.Thing:
+def _thing(each: Mapping[str, Any], names: Mapping[Any, str], number: int) -> entries.LabelledBox:
     corners = each.get("bbox")
     numbers = [entries.number(value) for value in corners] if isinstance(corners, list) else []
     name = names.get(_key(each["category_id"]), "")
     if len(numbers) != 4 or any(map(math.isnan, numbers)):
-        return entries.Thing(name, (math.nan,) * 4, number, problem=f"bbox {corners!r} is not four numbers")
+        return entries.LabelledBox(name, (math.nan,) * 4, number, problem=f"bbox {corners!r} is not four numbers")
     left, top, width, height = numbers
     kind = each.get("kind")
     said, wrong = entries.extras(
@@ -255,7 +259,7 @@ def _thing(each: Mapping[str, Any], names: Mapping[Any, str], number: int) -> en
     crowd, unclear = entries.flag(each.get("iscrowd"), "iscrowd")
     ignored, unknown = entries.flag(each.get("ignore"), "ignore")
     wrong = wrong or unclear or unknown
-    return entries.Thing(
+    return entries.LabelledBox(
         name,
         (left, top, left + width, top + height),
         number,

@@ -43,7 +43,7 @@ _FLAGS = {"true": "1", "false": "0"}
 _KITTI_UNKNOWN = 3
 
 
-class Thing(NamedTuple):
+class LabelledBox(NamedTuple):
     """One labelled box of a source, not checked yet.
 
     Attributes:
@@ -96,7 +96,7 @@ class Entry(NamedTuple):
     name: str
     item: Item
     file: str
-    things: Sequence[Thing] = ()
+    things: Sequence[LabelledBox] = ()
     size: tuple[int, int] | None = None
     sequence: str = ""
     number: int = box.UNKNOWN

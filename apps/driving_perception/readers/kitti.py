@@ -7,7 +7,7 @@ in pixels, height, width, length, and the place x, y, z in metres; -1 and -1000 
 import math
 import pathlib
 
-from apps.driving_perception.readers import entries, official, place
+from apps.driving_perception.readers import entries, source_files
 from shared import errors
 
 # What KITTI's annotators labelled in every image.
@@ -16,12 +16,12 @@ _COLUMNS = (15, 16)
 _UNGIVEN = -999.0
 
 
-def recognise(files: place.Place) -> bool:
+def recognise(files: source_files.SourceFiles) -> bool:
     """Tell by the two folders."""
     return bool(_roots(files))
 
 
-def read(files: place.Place) -> entries.Source:
+def read(files: source_files.SourceFiles) -> entries.Source:
     """Read a folder that holds ``image_2`` and ``label_2``, or ``training``, and ``testing`` where it has labels.
 
     Raises:
@@ -31,20 +31,20 @@ def read(files: place.Place) -> entries.Source:
     if not roots:
         raise errors.InputError(f"{files.path}: expected the folders image_2 and label_2 of KITTI. Received: neither")
     found = [entry for root in roots for entry in _entries(root, files)]
-    lists = official.lists(files.folder, files) or official.lists(roots[0], files)
+    lists = source_files.lists(files.folder, files) or source_files.lists(roots[0], files)
     notes: list[str] = []
     if lists:
         images = {
             entries.stem(pathlib.Path(entry.item)): entry for entry in found if isinstance(entry.item, pathlib.Path)
         }
         known = {stem: entry.item for stem, entry in images.items() if isinstance(entry.item, pathlib.Path)}
-        parts = official.settle(
-            official.by_list(lists, lambda line, _: known.get(pathlib.PurePath(line).name), folder=files.folder),
-            where=f"{files.folder}, {official.called(lists)}",
+        parts = source_files.settle(
+            source_files.by_list(lists, lambda line, _: known.get(pathlib.PurePath(line).name), folder=files.folder),
+            where=f"{files.folder}, {source_files.called(lists)}",
         )
         notes += [
-            official.counted(parts, where=official.called(lists)),
-            official.left_out(known.values(), parts, where=official.called(lists)),
+            source_files.counted(parts, where=source_files.called(lists)),
+            source_files.left_out(known.values(), parts, where=source_files.called(lists)),
         ]
         found = [
             *(entry._replace(part=parts.of[entry.item]) for entry in found if entry.item in parts.of),
@@ -60,7 +60,7 @@ def read(files: place.Place) -> entries.Source:
     )
 
 
-def _roots(files: place.Place) -> list[pathlib.Path]:
+def _roots(files: source_files.SourceFiles) -> list[pathlib.Path]:
     both = {path.relative_to(files.folder).parts[:-1] for path in files.files}
     folders = {parts[:i] for parts in both for i in range(1, len(parts) + 1)}
     for names in ((), ("training",)):
@@ -71,10 +71,10 @@ def _roots(files: place.Place) -> list[pathlib.Path]:
     return []
 
 
-def _entries(root: pathlib.Path, files: place.Place) -> list[entries.Entry]:
+def _entries(root: pathlib.Path, files: source_files.SourceFiles) -> list[entries.Entry]:
     images = entries.by_stem(files.pictures(root / "image_2"))
     labels = {path.stem: path for path in files.direct(root / "label_2", ".txt")}
-    part = place.part_of_folders(root / "x", inside=files.folder)
+    part = source_files.part_of_folders(root / "x", inside=files.folder)
     found = []
     for stem, paths in images.items():
         label, path = labels.get(stem), paths[0]
@@ -89,24 +89,24 @@ def _entries(root: pathlib.Path, files: place.Place) -> list[entries.Entry]:
     ]
 
 
-def _things(path: pathlib.Path) -> list[entries.Thing]:
+def _things(path: pathlib.Path) -> list[entries.LabelledBox]:
     lines = path.read_text("utf-8", errors="replace").splitlines()
     return [_thing(line.split(), number) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _thing(fields: list[str], number: int) -> entries.Thing:
+def _thing(fields: list[str], number: int) -> entries.LabelledBox:
     if len(fields) not in _COLUMNS:
-        return entries.Thing(
+        return entries.LabelledBox(
             fields[0], (math.nan,) * 4, number, problem=f"{len(fields)} columns, not {_COLUMNS[0]} or {_COLUMNS[1]}"
         )
     values = [entries.number(field) for field in fields[1:]]
     if any(map(math.isnan, values)):
         wrong = next(field for field, value in zip(fields[1:], values, strict=True) if math.isnan(value))
-        return entries.Thing(fields[0], (math.nan,) * 4, number, problem=f"{wrong!r} is no number")
+        return entries.LabelledBox(fields[0], (math.nan,) * 4, number, problem=f"{wrong!r} is no number")
     truncated, depth = values[0], values[12]
     left, top, right, bottom = values[3:7]
     said, problem = entries.extras({"occlusion": fields[2], "distance": fields[13] if depth > _UNGIVEN else None})
-    return entries.Thing(
+    return entries.LabelledBox(
         fields[0],
         (left, top, right, bottom),
         number,

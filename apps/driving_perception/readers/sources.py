@@ -1,18 +1,19 @@
 """Which reader a source needs: by its name, or by what is in the file or folder."""
 
 import dataclasses
+import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from apps.driving_perception import config
-from apps.driving_perception.readers import bdd100k, cells_of_boxes, coco, entries, kitti, place, table, voc, yolo
+from apps.driving_perception.readers import bdd100k, coco, entries, kitti, source_files, table, table_columns, voc, yolo
 from shared import errors
 from shared.sources import folders
 
 SCENES = "road-scenes"
 FORMATS = config.FORMATS
 
-_READERS: dict[str, Callable[[place.Place], entries.Source]] = {
+_READERS: dict[str, Callable[[source_files.SourceFiles], entries.Source]] = {
     "kitti": kitti.read,
     "voc": voc.read,
     "coco": coco.read,
@@ -20,7 +21,7 @@ _READERS: dict[str, Callable[[place.Place], entries.Source]] = {
     "bdd100k": bdd100k.read,
 }
 # In this order: a folder of one format often holds what another would recognise, too.
-_TESTS: dict[str, Callable[[place.Place], bool]] = {
+_TESTS: dict[str, Callable[[source_files.SourceFiles], bool]] = {
     "kitti": kitti.recognise,
     "coco": coco.recognise,
     "bdd100k": bdd100k.recognise,
@@ -41,7 +42,7 @@ def read(spec: str, *, options: entries.Options, data_format: str) -> entries.So
     if data_format not in FORMATS:
         raise errors.InputError(f"data_format: expected one of {', '.join(FORMATS)}. Received: {data_format!r}")
     path = locate(spec)
-    files = place.Place(path, follow_links=options.follow_links)
+    files = source_files.SourceFiles(path, follow_links=options.follow_links)
     found = _read(files, options=options, data_format=data_format)
     part = _part_of_path(path)
     return dataclasses.replace(
@@ -52,14 +53,14 @@ def read(spec: str, *, options: entries.Options, data_format: str) -> entries.So
     )
 
 
-def _read(files: place.Place, *, options: entries.Options, data_format: str) -> entries.Source:
+def _read(files: source_files.SourceFiles, *, options: entries.Options, data_format: str) -> entries.Source:
     kind = _kind(files) if data_format == "auto" else data_format
     parts = {} if files.is_file or (kind and _kind(files) == kind) else _parts(files, kind)
     if parts:
         return _joined(files, {name: _by(each, kind, options) for name, (each, kind) in parts.items()})
     if kind:
         return _by(files, kind, options)
-    if options.labelled and files.is_file and files.path.suffix.lower() in cells_of_boxes.SUFFIXES:
+    if options.labelled and files.is_file and files.path.suffix.lower() in table_columns.SUFFIXES:
         # It says which columns are missing.
         return table.read(files, options=options)
     if options.labelled:
@@ -70,18 +71,18 @@ def _read(files: place.Place, *, options: entries.Options, data_format: str) -> 
     return plain(files)
 
 
-def _by(files: place.Place, kind: str, options: entries.Options) -> entries.Source:
+def _by(files: source_files.SourceFiles, kind: str, options: entries.Options) -> entries.Source:
     return table.read(files, options=options) if kind == "table" else _READERS[kind](files)
 
 
-def _parts(files: place.Place, named: str) -> dict[str, tuple[place.Place, str]]:
+def _parts(files: source_files.SourceFiles, named: str) -> dict[str, tuple[source_files.SourceFiles, str]]:
     """Return the folders of official parts that are data sets of their own, and the format of each."""
     inner = {name: each for name, each in files.children().items() if name.lower() in entries.PARTS}
     kinds = {name: named or _kind(each) for name, each in inner.items()}
     return {name: (inner[name], kind) for name, kind in kinds.items() if kind and _TESTS[kind](inner[name])}
 
 
-def _joined(files: place.Place, parts: dict[str, entries.Source]) -> entries.Source:
+def _joined(files: source_files.SourceFiles, parts: dict[str, entries.Source]) -> entries.Source:
     """Return the folders of parts as one source, named by their paths below it."""
     return entries.Source(
         name=files.folder.resolve().name,
@@ -101,11 +102,13 @@ def _part_of_path(path: pathlib.Path) -> str:
     """Return the official part that a source's own path says: one part of a set may be given alone."""
     full = path.resolve()
     if path.is_dir():
-        return place.part_of_folders(pathlib.PurePath(full.name) / "x")
-    return place.part_of_name(path.stem) or place.part_of_folders(pathlib.PurePath(full.parent.name) / "x")
+        return source_files.part_of_folders(pathlib.PurePath(full.name) / "x")
+    return source_files.part_of_name(path.stem) or source_files.part_of_folders(
+        pathlib.PurePath(full.parent.name) / "x"
+    )
 
 
-def _left(files: place.Place, found: entries.Source) -> list[str]:
+def _left(files: source_files.SourceFiles, found: entries.Source) -> list[str]:
     """Say how many files of a folder were not read, images apart from others."""
     if files.is_file:
         return []
@@ -119,10 +122,10 @@ def _left(files: place.Place, found: entries.Source) -> list[str]:
 
 def recognise(path: pathlib.Path) -> str:
     """Return the format of a file or folder that exists, "" for none."""
-    return _kind(place.Place(path))
+    return _kind(source_files.SourceFiles(path))
 
 
-def _kind(files: place.Place) -> str:
+def _kind(files: source_files.SourceFiles) -> str:
     return next(
         (kind for kind, test in _TESTS.items() if not (files.is_file and kind in _FOLDERS_ONLY) and test(files)), ""
     )
@@ -148,7 +151,7 @@ def locate(spec: str, *, data_format: str = "auto") -> pathlib.Path:
     )
 
 
-def plain(files: place.Place) -> entries.Source:
+def plain(files: source_files.SourceFiles) -> entries.Source:
     """Return an image, or the images of a folder, without labels.
 
     Raises:
@@ -159,3 +162,60 @@ def plain(files: place.Place) -> entries.Source:
         raise errors.InputError(f"{files.path}: expected images ({', '.join(entries.SUFFIXES)}). Received: none")
     listed = [entries.Entry(files.below(image), image, str(image)) for image in images]
     return entries.Source(name=files.path.resolve().name, entries=listed, vocabulary=())
+
+
+def settle(sources: Sequence[entries.Source]) -> list[entries.Source]:
+    """Return sources in which every image file occurs once, under whatever names and links it was listed.
+
+    A file that is listed again with the same boxes and part is left out and counted; one with others is a problem of
+    all its entries, since part of its objects would be background in each.
+    """
+    owners: dict[str, list[tuple[int, entries.Entry]]] = {}
+    for number, source in enumerate(sources):
+        for entry in source.entries:
+            if isinstance(entry.item, pathlib.Path) and not entry.problem:
+                owners.setdefault(os.path.realpath(entry.item), []).append((number, entry))
+    shared = {file: _listed(found) for file, found in owners.items() if len(found) > 1}
+    if not shared:
+        return [*sources]
+    return [_settled(source, number, shared) for number, source in enumerate(sources)]
+
+
+def _listed(found: list[tuple[int, entries.Entry]]) -> list[tuple[int, entries.Entry]]:
+    return [each for each in found if not each[1].inferred] or found
+
+
+def _settled(source: entries.Source, number: int, shared: dict[str, list[tuple[int, entries.Entry]]]) -> entries.Source:
+    kept: list[entries.Entry] = []
+    harmless = yielded = 0
+    for entry in source.entries:
+        found = shared.get(os.path.realpath(entry.item)) if isinstance(entry.item, pathlib.Path) else None
+        if found is None or entry.problem:
+            kept.append(entry)
+        elif not any(each is entry for _, each in found):
+            yielded += 1
+        elif len({_content(each) for _, each in found}) > 1:
+            names = " and ".join(_name(each) for _, each in found)
+            kept.append(
+                entry._replace(problem=f"one image file is listed several times, with other boxes or parts: {names}")
+            )
+        elif found[0][0] == number and found[0][1] is entry:
+            kept.append(entry)
+        else:
+            harmless += 1
+    said = {
+        "images are files that are listed before under another name: they count once": harmless,
+        "images without boxes here are listed by another source: they count there": yielded,
+    }
+    notes = [f"{count:,} {note}" for note, count in said.items() if count]
+    return dataclasses.replace(source, entries=kept, notes=[*source.notes, *notes])
+
+
+def _content(entry: entries.Entry) -> object:
+    """Return what an entry says of its image, to compare: boxes by class and place, and the part."""
+    return entry.part, frozenset((thing.name, thing.xyxy, thing.kind) for thing in entry.things)
+
+
+def _name(entry: entries.Entry) -> str:
+    part = f", {entry.part}" if entry.part else ""
+    return f"{entry.name} ({pathlib.PurePath(entry.file).name}{part})"

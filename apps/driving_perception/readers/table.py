@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception.readers import cells_of_boxes, entries, place
+from apps.driving_perception.readers import entries, source_files, table_columns
 from shared import errors
 
 # Between the names of the classes that an image is labelled for.
@@ -34,16 +34,16 @@ class _Images(NamedTuple):
         if spelled in self.by_path:
             return [spelled]
         matches = self.by_name.get(pathlib.PurePosixPath(spelled).name, [])
-        of_part = [path for path in matches if part and place.part_of_folders(path) == part]
+        of_part = [path for path in matches if part and source_files.part_of_folders(path) == part]
         return of_part if len(of_part) == 1 else matches
 
 
-def recognise(files: place.Place) -> bool:
+def recognise(files: source_files.SourceFiles) -> bool:
     """Tell by the five columns that are needed."""
     return bool(_files(files))
 
 
-def read(files: place.Place, *, options: entries.Options) -> entries.Source:
+def read(files: source_files.SourceFiles, *, options: entries.Options) -> entries.Source:
     """Read a table, or the folder that holds it, or one table for each official part.
 
     Raises:
@@ -55,14 +55,14 @@ def read(files: place.Place, *, options: entries.Options) -> entries.Source:
             f"{files.path}: expected one table of boxes (.csv, .tsv, .parquet), or one for each official part. "
             "Received: none or several"
         )
-    tables = [cells_of_boxes.read(file, decimal=options.decimal) for file in found]
+    tables = [table_columns.read(file, decimal=options.decimal) for file in found]
     pictures = files.pictures()
     images = _Images({files.below(path): path for path in pictures}, {})
     for name in images.by_path:
         path = pathlib.PurePath(name)
         for spelled in {path.name, entries.stem(path)}:
             images.by_name.setdefault(spelled, []).append(name)
-    parts = ["" if len(tables) == 1 else place.part_of_name(table.file.stem) for table in tables]
+    parts = ["" if len(tables) == 1 else source_files.part_of_name(table.file.stem) for table in tables]
     listed = [
         entry for table, part in zip(tables, parts, strict=True) for entry in _entries(table, images, options, part)
     ]
@@ -112,14 +112,14 @@ def read(files: place.Place, *, options: entries.Options) -> entries.Source:
     )
 
 
-def _files(files: place.Place, *, any_columns: bool = False) -> list[pathlib.Path]:
+def _files(files: source_files.SourceFiles, *, any_columns: bool = False) -> list[pathlib.Path]:
     """Return the tables that a path means: itself, one of the usual names, the folder's only one, or one for a part."""
     if files.is_file:
-        candidates = [files.path] if files.path.suffix.lower() in cells_of_boxes.SUFFIXES else []
+        candidates = [files.path] if files.path.suffix.lower() in table_columns.SUFFIXES else []
         return candidates if any_columns or all(map(_is_ours, candidates)) else []
     beside = _beside(files)
     ours = [path for path in beside if _is_ours(path)]
-    parts = [place.part_of_name(path.stem) for path in ours]
+    parts = [source_files.part_of_name(path.stem) for path in ours]
     if len(ours) > 1 and all(parts) and len(set(parts)) == len(parts):
         return ours
     usual = [path for name in _USUAL for path in beside if path.name == name]
@@ -127,29 +127,29 @@ def _files(files: place.Place, *, any_columns: bool = False) -> list[pathlib.Pat
     return chosen if any_columns or all(map(_is_ours, chosen)) else []
 
 
-def _beside(files: place.Place) -> list[pathlib.Path]:
-    return [path for path in files.direct(files.folder, *cells_of_boxes.SUFFIXES) if path.name not in _OURS]
+def _beside(files: source_files.SourceFiles) -> list[pathlib.Path]:
+    return [path for path in files.direct(files.folder, *table_columns.SUFFIXES) if path.name not in _OURS]
 
 
 def _listed_in(file: pathlib.Path, images: _Images, options: entries.Options) -> list[pathlib.Path]:
     """Return the images that a table lists."""
-    names = dict.fromkeys(cells_of_boxes.read(file, decimal=options.decimal).text["image"].tolist())
+    names = dict.fromkeys(table_columns.read(file, decimal=options.decimal).text["image"].tolist())
     return [images.by_path[path] for name in names for path in images.find(name, "")]
 
 
 def _is_ours(file: pathlib.Path) -> bool:
-    return set(cells_of_boxes.NEEDED) <= cells_of_boxes.roles(cells_of_boxes.header(file)).keys()
+    return set(table_columns.NEEDED) <= table_columns.roles(table_columns.header(file)).keys()
 
 
-def _classes(table: cells_of_boxes.Table, options: entries.Options) -> list[str]:
+def _classes(table: table_columns.Table, options: entries.Options) -> list[str]:
     if "class" not in table.text:
         return [options.single_class]
     return [name for name in dict.fromkeys(table.text["class"].tolist()) if name]
 
 
-def _part_of(path: pathlib.Path, listed: Sequence[entries.Entry], files: place.Place) -> str:
+def _part_of(path: pathlib.Path, listed: Sequence[entries.Entry], files: source_files.SourceFiles) -> str:
     """Return the part of an image that no table lists: its folder's, where that of the listed ones says it, too."""
-    return place.part_of_folders(path, inside=files.folder) if any(entry.part for entry in listed) else ""
+    return source_files.part_of_folders(path, inside=files.folder) if any(entry.part for entry in listed) else ""
 
 
 def _notes(name: str, *, bare: int, elsewhere: int) -> list[str]:
@@ -160,7 +160,7 @@ def _notes(name: str, *, bare: int, elsewhere: int) -> list[str]:
     return [note for note, count in said.items() if count]
 
 
-def _entries(table: cells_of_boxes.Table, images: _Images, options: entries.Options, part: str) -> list[entries.Entry]:
+def _entries(table: table_columns.Table, images: _Images, options: entries.Options, part: str) -> list[entries.Entry]:
     rows: dict[str, list[int]] = {}
     for row, name in enumerate(table.text["image"].tolist()):
         rows.setdefault(name, []).append(row)
@@ -175,7 +175,7 @@ def _entries(table: cells_of_boxes.Table, images: _Images, options: entries.Opti
 def _entry(
     name: str,
     rows: Sequence[int],
-    table: cells_of_boxes.Table,
+    table: table_columns.Table,
     images: _Images,
     options: entries.Options,
     part: str,
@@ -206,12 +206,12 @@ def _entry(
     )
 
 
-def _is_bare(table: cells_of_boxes.Table, row: int) -> bool:
+def _is_bare(table: table_columns.Table, row: int) -> bool:
     """Tell a row of an image that has no boxes: all of its corners are empty."""
-    return row not in table.problems and all(math.isnan(table.numbers[side][row]) for side in cells_of_boxes.CORNERS)
+    return row not in table.problems and all(math.isnan(table.numbers[side][row]) for side in table_columns.CORNERS)
 
 
-def _contradiction(table: cells_of_boxes.Table, rows: Sequence[int]) -> str:
+def _contradiction(table: table_columns.Table, rows: Sequence[int]) -> str:
     """Say where the rows of one image are of two parts; "" where they are not."""
     if "part" not in table.text:
         return ""
@@ -220,7 +220,7 @@ def _contradiction(table: cells_of_boxes.Table, rows: Sequence[int]) -> str:
     return f"its rows are of several parts: {shown}" if len(found) > 1 else ""
 
 
-def _size(table: cells_of_boxes.Table, rows: Sequence[int]) -> tuple[tuple[int, int] | None, str]:
+def _size(table: table_columns.Table, rows: Sequence[int]) -> tuple[tuple[int, int] | None, str]:
     """Return the size that an image was labelled at, and what is wrong where its rows do not agree."""
     if not {"width", "height"} <= table.numbers.keys():
         return None, ""
@@ -231,8 +231,8 @@ def _size(table: cells_of_boxes.Table, rows: Sequence[int]) -> tuple[tuple[int, 
     return (distinct[0] if distinct else None), f"its rows give several sizes: {shown}" if len(distinct) > 1 else ""
 
 
-def _thing(table: cells_of_boxes.Table, row: int, options: entries.Options) -> entries.Thing:
-    values = [float(table.numbers[side][row]) for side in cells_of_boxes.CORNERS]
+def _thing(table: table_columns.Table, row: int, options: entries.Options) -> entries.LabelledBox:
+    values = [float(table.numbers[side][row]) for side in table_columns.CORNERS]
     said, problem = entries.extras(
         {role: _number(table, role, row) for role in ("occlusion", "truncation", "distance", "track")}
     )
@@ -240,11 +240,11 @@ def _thing(table: cells_of_boxes.Table, row: int, options: entries.Options) -> e
     if kind and kind not in box.KINDS:
         problem = f"kind {kind!r} is none of {', '.join(box.KINDS)}"
     if any(map(math.isnan, values)):
-        empty = [side for side, value in zip(cells_of_boxes.CORNERS, values, strict=True) if math.isnan(value)]
+        empty = [side for side, value in zip(table_columns.CORNERS, values, strict=True) if math.isnan(value)]
         problem = f"a corner is no number: {', '.join(_text(table, side, row) or 'nothing' for side in empty)}"
     ignored, unclear = entries.flag(_text(table, "ignore", row), "ignore")
     name = _text(table, "class", row) if "class" in table.text else options.single_class
-    return entries.Thing(
+    return entries.LabelledBox(
         name,
         (values[0], values[1], values[2], values[3]),
         row + 1,
@@ -255,9 +255,9 @@ def _thing(table: cells_of_boxes.Table, row: int, options: entries.Options) -> e
     )
 
 
-def _number(table: cells_of_boxes.Table, role: str, row: int) -> float | None:
+def _number(table: table_columns.Table, role: str, row: int) -> float | None:
     return float(table.numbers[role][row]) if role in table.numbers else None
 
 
-def _text(table: cells_of_boxes.Table, role: str, row: int) -> str:
+def _text(table: table_columns.Table, role: str, row: int) -> str:
     return str(table.text[role][row]) if role in table.text else ""

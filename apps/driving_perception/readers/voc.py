@@ -10,19 +10,19 @@ import xml.etree.ElementTree
 from collections.abc import Mapping, Sequence
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception.readers import entries, official, place
+from apps.driving_perception.readers import entries, source_files
 from shared import errors
 
 _FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
 _PICTURES = ("JPEGImages", "images", "Images", ".")
 
 
-def recognise(files: place.Place) -> bool:
+def recognise(files: source_files.SourceFiles) -> bool:
     """Tell by XML files in one of the usual folders."""
     return _annotations(files) is not None
 
 
-def read(files: place.Place) -> entries.Source:
+def read(files: source_files.SourceFiles) -> entries.Source:
     """Read a folder of images with their XML files; ``ImageSets/Main`` names official parts.
 
     Raises:
@@ -46,17 +46,17 @@ def read(files: place.Place) -> entries.Source:
         entries.Entry(files.below(path), path, str(path), problem=f"no {entries.stem(path)}.xml in {below.name}")
         for path in missing
     ]
-    lists = official.lists(files.folder, files)
+    lists = source_files.lists(files.folder, files)
     notes: list[str] = []
     if lists:
         known = {entries.stem(entry.item): entry.item for entry in found if isinstance(entry.item, pathlib.Path)}
-        parts = official.settle(
-            official.by_list(lists, lambda line, _: known.get(line) or known.get(_stem(line)), folder=files.folder),
-            where=f"{files.folder}, {official.called(lists)}",
+        parts = source_files.settle(
+            source_files.by_list(lists, lambda line, _: known.get(line) or known.get(_stem(line)), folder=files.folder),
+            where=f"{files.folder}, {source_files.called(lists)}",
         )
         notes += [
-            official.counted(parts, where=official.called(lists)),
-            official.left_out(known.values(), parts, where=official.called(lists)),
+            source_files.counted(parts, where=source_files.called(lists)),
+            source_files.left_out(known.values(), parts, where=source_files.called(lists)),
         ]
         found = [
             *(entry._replace(part=parts.of[entry.item]) for entry in found if entry.item in parts.of),
@@ -72,17 +72,17 @@ def read(files: place.Place) -> entries.Source:
     )
 
 
-def _annotations(files: place.Place) -> pathlib.Path | None:
+def _annotations(files: source_files.SourceFiles) -> pathlib.Path | None:
     return next((files.folder / name for name in _FOLDERS if files.direct(files.folder / name, ".xml")), None)
 
 
-def _elsewhere(files: place.Place, below: pathlib.Path) -> list[pathlib.Path]:
+def _elsewhere(files: source_files.SourceFiles, below: pathlib.Path) -> list[pathlib.Path]:
     """Return the XML files of the other usual folders: a second one for an image contradicts the first."""
     others = dict.fromkeys(files.folder / name for name in _FOLDERS)
     return [path for other in others if other != below for path in files.direct(other, ".xml")]
 
 
-def _pictures(files: place.Place) -> tuple[pathlib.Path, list[pathlib.Path]]:
+def _pictures(files: source_files.SourceFiles) -> tuple[pathlib.Path, list[pathlib.Path]]:
     """Return the folder of the images and the images that lie in it."""
     for name in _PICTURES:
         folder = files.folder / name
@@ -97,7 +97,7 @@ def _stem(line: str) -> str:
 
 
 def _entry(
-    paths: Sequence[pathlib.Path], pictures: Mapping[str, list[pathlib.Path]], files: place.Place
+    paths: Sequence[pathlib.Path], pictures: Mapping[str, list[pathlib.Path]], files: source_files.SourceFiles
 ) -> entries.Entry:
     path = paths[0]
     try:
@@ -120,7 +120,7 @@ def _entry(
     return entries.Entry(name, image, str(path), things, size=(int(sides[0]), int(sides[1])) if known else None)
 
 
-def _thing(element: xml.etree.ElementTree.Element, number: int) -> entries.Thing:
+def _thing(element: xml.etree.ElementTree.Element, number: int) -> entries.LabelledBox:
     name = (element.findtext("name") or "").strip()
     texts = [element.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
     corners = [entries.number(text or "") for text in texts]
@@ -129,7 +129,7 @@ def _thing(element: xml.etree.ElementTree.Element, number: int) -> entries.Thing
         problem = f"a corner is no number: {', '.join(str(text) for text in texts)}"
     occluded = (element.findtext("occluded") or "").strip()
     difficult, unclear = entries.flag(element.findtext("difficult"), "difficult")
-    return entries.Thing(
+    return entries.LabelledBox(
         name,
         (corners[0], corners[1], corners[2], corners[3]),
         number,

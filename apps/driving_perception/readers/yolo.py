@@ -8,19 +8,19 @@ says so: in a part, below ``images``, or in a folder of which other images have 
 import pathlib
 from collections.abc import Iterable, Sequence
 
-from apps.driving_perception.readers import entries, official, place, yolo_files, yolo_lines
+from apps.driving_perception.readers import entries, source_files, yolo_files
 from shared import errors
 
 _TEXT = ".txt"
 
 
-def recognise(files: place.Place) -> bool:
+def recognise(files: source_files.SourceFiles) -> bool:
     """Tell by a file of names and a label file."""
     file = _names_file(files)
-    return file is not None and bool(_labels(files) or (files.is_file and yolo_files.read(file).parts))
+    return file is not None and bool(_labels(files) or (files.is_file and yolo_files.read_description(file).parts))
 
 
-def read(files: place.Place) -> entries.Source:
+def read(files: source_files.SourceFiles) -> entries.Source:
     """Read a folder of images and label files, or the YAML file that names them.
 
     Raises:
@@ -31,14 +31,14 @@ def read(files: place.Place) -> entries.Source:
         raise errors.InputError(
             f"{files.path}: expected class names in one of {', '.join(yolo_files.NAMES)}. Received: none"
         )
-    said = yolo_files.read(file)
+    said = yolo_files.read_description(file)
     finder = _Finder(files, said)
     listed, notes, told = finder.listed()
-    parts = official.settle(listed, where=str(file)) if listed else None
+    parts = source_files.settle(listed, where=str(file)) if listed else None
     pictures = list(dict.fromkeys([*files.pictures(), *(parts.of if parts else ())]))
     labels = {path: beside for path in pictures if (beside := _labels_of(path))}
     used = [path for path in pictures if (path in parts.of if parts else _belongs(path, files, labels))]
-    lines = yolo_lines.read(
+    lines = yolo_files.read_labels(
         {path: labels[path][0] for path in used if len(labels.get(path, [])) == 1},
         said.names,
         keypoint_numbers=said.keypoint_numbers,
@@ -51,8 +51,8 @@ def read(files: place.Place) -> entries.Source:
         if label not in held
     ]
     bare = sum(path not in labels for path in used)
-    named = official.counted(parts, where=file.name) if parts else ""
-    apart = official.left_out(pictures, parts, where=file.name) if parts else ""
+    named = source_files.counted(parts, where=file.name) if parts else ""
+    apart = source_files.left_out(pictures, parts, where=file.name) if parts else ""
     empty = f"{bare:,} images have no label file: they count as images without boxes" if bare else ""
     return entries.Source(
         name=files.folder.resolve().name,
@@ -63,7 +63,7 @@ def read(files: place.Place) -> entries.Source:
     )
 
 
-def _names_file(files: place.Place) -> pathlib.Path | None:
+def _names_file(files: source_files.SourceFiles) -> pathlib.Path | None:
     """Return the file of names; one part of a set that is given alone has it in the folder above."""
     found = yolo_files.find(files.folder, files)
     if found is None and not files.is_file and files.folder.resolve().name.lower() in entries.PARTS:
@@ -72,7 +72,7 @@ def _names_file(files: place.Place) -> pathlib.Path | None:
     return found
 
 
-def _labels(files: place.Place) -> list[pathlib.Path]:
+def _labels(files: source_files.SourceFiles) -> list[pathlib.Path]:
     """Return what must be label files: texts below ``labels`` or in a part's folder, and those beside their image."""
     beside = {(path.parent, entries.stem(path)) for path in files.pictures()}
     found = []
@@ -93,7 +93,9 @@ def _labels_of(path: pathlib.Path) -> list[pathlib.Path]:
     return [file for file in dict.fromkeys([*mirrored, path.parent / name]) if file.is_file()]
 
 
-def _belongs(path: pathlib.Path, files: place.Place, labels: dict[pathlib.Path, list[pathlib.Path]]) -> bool:
+def _belongs(
+    path: pathlib.Path, files: source_files.SourceFiles, labels: dict[pathlib.Path, list[pathlib.Path]]
+) -> bool:
     """Tell whether an image is of the set: labelled, below ``images``, or beside images that are labelled."""
     above = path.relative_to(files.folder).parts[:-1]
     return path in labels or "images" in above or any(other.parent == path.parent for other in labels)
@@ -101,12 +103,12 @@ def _belongs(path: pathlib.Path, files: place.Place, labels: dict[pathlib.Path, 
 
 def _entry(
     path: pathlib.Path,
-    files: place.Place,
+    files: source_files.SourceFiles,
     labels: Sequence[pathlib.Path],
-    things: Sequence[entries.Thing],
-    parts: official.Parts | None,
+    things: Sequence[entries.LabelledBox],
+    parts: source_files.Parts | None,
 ) -> entries.Entry:
-    part = parts.of[path] if parts else place.part_of_folders(path, inside=files.folder)
+    part = parts.of[path] if parts else source_files.part_of_folders(path, inside=files.folder)
     problem = entries.twice(labels, "label files for one image")
     file = labels[0] if labels and not problem else path
     return entries.Entry(files.below(path), path, str(file), () if problem else things, part=part, problem=problem)
@@ -115,14 +117,14 @@ def _entry(
 class _Finder:
     """The images that a description's parts mean."""
 
-    def __init__(self, files: place.Place, said: yolo_files.Description) -> None:
+    def __init__(self, files: source_files.SourceFiles, said: yolo_files.Description) -> None:
         self._files, self._said = files, said
         self._known = frozenset(files.files)
         self._ends: dict[str, list[pathlib.Path]] = {}
         for path in files.pictures():
             self._ends.setdefault(path.name, []).append(path)
 
-    def listed(self) -> tuple[list[official.Listed], list[str], list[pathlib.Path]]:
+    def listed(self) -> tuple[list[source_files.Listed], list[str], list[pathlib.Path]]:
         """Return the images of all parts, notes, and the lists that were read.
 
         A part of a set whose file of names lies above it is read without the other parts.
@@ -132,8 +134,8 @@ class _Finder:
             return [], [], []
         if not self._said.parts:
             usual = [path for path in self._files.direct(folder, _TEXT) if path.stem.lower() in entries.PARTS]
-            return official.by_list(usual, self.image, folder=folder), [], usual
-        found: list[official.Listed] = []
+            return source_files.by_list(usual, self.image, folder=folder), [], usual
+        found: list[source_files.Listed] = []
         notes: list[str] = []
         read: list[pathlib.Path] = []
         for part, values in self._said.parts.items():
@@ -147,18 +149,18 @@ class _Finder:
                     notes.append(f"{file.name} names {value!r} for {part}, which is not there: no image is in it")
                 elif target.is_dir():
                     where = f"{file.name}, {value}"
-                    found += [official.Listed(part, where, path.name, path) for path in self._inside(target)]
+                    found += [source_files.Listed(part, where, path.name, path) for path in self._inside(target)]
                 elif target.suffix.lower() == _TEXT:
                     read.append(target)
                     found += self._lines(target, part)
                 else:
-                    found.append(official.Listed(part, file.name, value, target))
+                    found.append(source_files.Listed(part, file.name, value, target))
         return found, notes, read
 
-    def _lines(self, file: pathlib.Path, part: str) -> list[official.Listed]:
-        lines = enumerate(place.text(file).splitlines(), start=1)
+    def _lines(self, file: pathlib.Path, part: str) -> list[source_files.Listed]:
+        lines = enumerate(source_files.text(file).splitlines(), start=1)
         return [
-            official.Listed(part, f"{file.name}, line {number}", line.strip(), self.image(line.strip(), file))
+            source_files.Listed(part, f"{file.name}, line {number}", line.strip(), self.image(line.strip(), file))
             for number, line in lines
             if line.strip()
         ]
@@ -175,14 +177,14 @@ class _Finder:
             for root in roots:
                 path = root / spelled
                 if path.exists():
-                    return place.plain(path)
+                    return source_files.plain(path)
         return self._tail(value)
 
     def _tail(self, value: str) -> pathlib.Path | None:
         """Return what a path of another machine ends in here: the longest end that exists."""
         parts = pathlib.PurePosixPath(value.replace("\\", "/")).parts
         # "images" alone is in every set: what stands before it says which images.
-        ends = [parts[i:] for i in range(1, len(parts)) if len(parts) - i > 1 or place.part_of_name(parts[i])]
+        ends = [parts[i:] for i in range(1, len(parts)) if len(parts) - i > 1 or source_files.part_of_name(parts[i])]
         candidates = (self._files.folder.joinpath(*end) for end in ends)
         return next((path for path in candidates if path.exists()), None)
 
@@ -190,7 +192,7 @@ class _Finder:
         """Return the image that a line of a list means: beside the list, below a root, or by its longest end."""
         above = self._said.file.parent
         for root in (file.parent, above / self._said.root, self._files.folder, above):
-            path = place.plain(root / value)
+            path = source_files.plain(root / value)
             if path in self._known or path.is_file():
                 return path
         ends = pathlib.PurePosixPath(value.replace("\\", "/")).parts

@@ -1,14 +1,17 @@
 """What YOLO's files of names say: ``data.yaml`` (names, parts, keypoints), Darknet's ``.data`` and lists of names."""
 
 import dataclasses
+import math
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from apps.driving_perception.readers import entries, place
+from apps.driving_perception.readers import entries, source_files
 from shared import errors
+from shared.sources import delimited
 
 YAML = (".yaml", ".yml")
 NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml", "classes.txt", "obj.names", "names.txt")
@@ -55,7 +58,7 @@ class _Loader(yaml.BaseLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def find(folder: pathlib.Path, files: place.Place) -> pathlib.Path | None:
+def find(folder: pathlib.Path, files: source_files.SourceFiles) -> pathlib.Path | None:
     """Return the file of names of a folder: one of the usual names there or among its labels, or its only YAML file."""
     if files.is_file:
         return files.path if files.path.suffix.lower() in YAML else None
@@ -68,14 +71,14 @@ def find(folder: pathlib.Path, files: place.Place) -> pathlib.Path | None:
     return others[0] if len(others) == 1 else None
 
 
-def read(file: pathlib.Path) -> Description:
+def read_description(file: pathlib.Path) -> Description:
     """Read a file of names.
 
     Raises:
         errors.InputError: It cannot be read, or holds no names.
     """
     try:
-        text = place.text(file)
+        text = source_files.text(file)
         if file.suffix.lower() in YAML:
             found = _described(file, text)
         else:
@@ -98,7 +101,7 @@ def read(file: pathlib.Path) -> Description:
 
 def _is_description(path: pathlib.Path) -> bool:
     try:
-        return "names" in yaml.load(place.text(path), _Loader)
+        return "names" in yaml.load(source_files.text(path), _Loader)
     except (OSError, ValueError, TypeError, yaml.YAMLError, RecursionError):
         return False
 
@@ -150,3 +153,94 @@ def _keypoint_numbers(shape: object) -> int:
     if not (isinstance(shape, list) and len(shape) == 2):
         raise ValueError(f"kpt_shape {shape!r}, which is not two numbers")
     return int(shape[0]) * int(shape[1])
+
+
+_BOX, _WITH_ONE_MORE = 4, 5
+_LEAST_POLYGON = 6
+# Beyond this a number is no fraction that was rounded or reaches out of the picture, but one of pixels.
+_LARGEST_FRACTION = 2.0
+
+
+class Lines(NamedTuple):
+    """The boxes of each image, and what a reader should know of how they were read."""
+
+    things: dict[pathlib.Path, tuple[entries.LabelledBox, ...]]
+    notes: list[str]
+
+
+def read_labels(
+    labels: Mapping[pathlib.Path, pathlib.Path], names: Mapping[int, str], *, keypoint_numbers: int
+) -> Lines:
+    """Read label files.
+
+    Args:
+        labels: The label file of each image.
+        names: Class names by number.
+        keypoint_numbers: Numbers of keypoints that follow each box; 0 for none.
+    """
+    numbered = {image: list(_fields(file)) for image, file in labels.items()}
+    ones = [fields[5] for lines in numbered.values() for _, fields in lines if len(fields) == _WITH_ONE_MORE + 1]
+    angle = next((text for text in ones if not 0 <= entries.number(text) <= 1), "")
+    things = {
+        image: tuple(_thing(fields, number, names, keypoint_numbers, angle) for number, fields in lines)
+        for image, lines in numbered.items()
+    }
+    polygons = sum(_is_polygon(len(fields) - 1, keypoint_numbers) for lines in numbered.values() for _, fields in lines)
+    said = {
+        "boxes have a sixth column from 0 to 1: it is taken for a detector's confidence and not used": (
+            0 if angle or keypoint_numbers == 1 else len(ones)
+        ),
+        "labels are polygons or oriented boxes of corners: the upright box around them is used": polygons,
+    }
+    return Lines(things, [f"{count:,} {note}" for note, count in said.items() if count])
+
+
+def _fields(file: pathlib.Path) -> list[tuple[int, list[str]]]:
+    content = file.read_bytes()
+    text = content.decode(delimited.encoding_of(content[:512]), errors="replace")
+    return [(number, line.split()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+
+
+def _is_polygon(count: int, keypoint_numbers: int) -> bool:
+    return not keypoint_numbers and count >= _LEAST_POLYGON and count % 2 == 0
+
+
+def _thing(
+    fields: Sequence[str], number: int, names: Mapping[int, str], keypoint_numbers: int, angle: str
+) -> entries.LabelledBox:
+    values = [entries.number(field) for field in fields[1:]]
+    problem = _problem(fields, values, keypoint_numbers, angle)
+    if problem:
+        return entries.LabelledBox("", (math.nan,) * 4, number, problem=problem)
+    name = names.get(int(float(fields[0])), "")
+    if _is_polygon(len(values), keypoint_numbers):
+        across, down = values[::2], values[1::2]
+        corners = (min(across), min(down), max(across), max(down))
+    else:
+        x, y, width, height = values[:4]
+        corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return entries.LabelledBox(
+        name, corners, number, relative=True, problem="" if name else f"class number {fields[0]} has no name"
+    )
+
+
+def _problem(fields: Sequence[str], values: Sequence[float], keypoint_numbers: int, angle: str) -> str:
+    """Say why a line is no label that we read; "" where it is one."""
+    line = f"{' '.join(fields)[:60]!r}"
+    # Tools that count in floats write 0.0 for the class number 0.
+    if not re.fullmatch(r"[0-9]{1,9}(\.0+)?", fields[0]) or not all(map(math.isfinite, values)) or len(values) < _BOX:
+        return f"{line} is not a class number and four fractions"
+    if keypoint_numbers:
+        fits = len(values) in (_BOX, _BOX + keypoint_numbers)
+        return "" if fits else f"{line} is not a box and {keypoint_numbers} numbers of keypoints (kpt_shape)"
+    if len(values) == _WITH_ONE_MORE and angle:
+        return (
+            f"{line} is a class number, a box and what seems to be an angle ({angle} is beyond 0 to 1): expected "
+            "upright boxes, or oriented ones by their four corners"
+        )
+    if len(values) > _WITH_ONE_MORE and not _is_polygon(len(values), keypoint_numbers):
+        return f"{line}... has {len(values)} numbers after the class: keypoints need kpt_shape in data.yaml"
+    coordinates = values if _is_polygon(len(values), keypoint_numbers) else values[:_BOX]
+    if max(map(abs, coordinates)) > _LARGEST_FRACTION:
+        return f"{line} is not in fractions of width and height"
+    return ""

@@ -1,4 +1,4 @@
-"""Pascal VOC, YOLO and BDD100K."""
+"""Pascal VOC, YOLO, BDD100K, KITTI and tables of boxes."""
 
 import json
 import math
@@ -7,9 +7,13 @@ import xml.etree.ElementTree
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import frames
+from apps.driving_perception.readers import table as reader
+from apps.driving_perception.writers import as_coco
 from shared import files
 
 
@@ -102,3 +106,83 @@ def _label(boxes: box.Boxes, place: int, class_names: tuple[str, ...]) -> dict[s
     corners = dict(zip(("x1", "y1", "x2", "y2"), boxes.xyxy[place].astype(np.float64).tolist(), strict=True))
     found = {"category": class_names[boxes.label[place]], "attributes": said, "box2d": corners}
     return found | ({"id": str(boxes.track[place])} if boxes.track[place] >= 0 else {})
+
+
+# The names that our reader takes for our classes again.
+_NAMES = {"car": "Car", "truck": "Truck", "train": "Tram", "person": "Pedestrian", "bicycle": "Cyclist"}
+_NEIGHBOURS = {"car": "Van", "person": "Person_sitting"}
+
+
+def write_kitti(collection: frames.Frames, names: list[str], folder: pathlib.Path, parts: list[str]) -> None:
+    """Write one text file for each image."""
+    del parts
+    for row, name in enumerate(names):
+        found = collection.boxes.of_images(np.array([row]))
+        lines = [_line(found, place, collection.class_names) for place in range(len(found))]
+        files.write_text(folder / "label_2" / f"{pathlib.PurePosixPath(name).stem}.txt", "".join(filter(None, lines)))
+
+
+def holds(boxes: box.Boxes, class_names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return (m,) whether KITTI has a name for what each box says."""
+    near = np.isin(boxes.label, [label for label, name in enumerate(class_names) if name in _NEIGHBOURS])
+    return np.where(boxes.kind == box.NEIGHBOUR, near, (boxes.kind == box.OBJECT) | (boxes.label < 0))
+
+
+def _line(boxes: box.Boxes, place: int, class_names: tuple[str, ...]) -> str:
+    """Return one line, "" for what has no name in KITTI: regions of one class, and neighbours of most."""
+    kind, label = int(boxes.kind[place]), int(boxes.label[place])
+    if not holds(boxes, class_names)[place]:
+        return ""
+    own = class_names[label] if label >= 0 else ""
+    # Columns stand between blanks, and a name is read alike with or without.
+    same = "_".join(own.split())
+    name = "DontCare" if kind == box.REGION else _NEIGHBOURS[own] if kind == box.NEIGHBOUR else _NAMES.get(own, same)
+    truncation, distance = float(boxes.truncation[place]), float(boxes.distance[place])
+    occlusion = int(boxes.occlusion[place])
+    corners = " ".join(f"{value:.4f}" for value in boxes.xyxy[place].tolist())
+    cut = f"{truncation:.6g}" if math.isfinite(truncation) else "-1"
+    hidden = occlusion if occlusion >= 0 else 3
+    place_z = f"{distance:.6g}" if math.isfinite(distance) else "-1000"
+    return f"{name} {cut} {hidden} -10 {corners} -1 -1 -1 -1000 -1000 {place_z} -10\n"
+
+
+def write_table(collection: frames.Frames, names: list[str], folder: pathlib.Path, parts: list[str]) -> None:
+    """Write ``boxes.csv``."""
+    boxes = collection.boxes
+    bare = np.setdiff1d(np.arange(len(collection)), boxes.image)
+    rows = np.concatenate([boxes.image, bare])
+    label = np.array([*collection.class_names, as_coco.ANY], object)[boxes.label]
+    own = {
+        **{side: boxes.xyxy[:, i].astype(np.float64) for i, side in enumerate(("xmin", "ymin", "xmax", "ymax"))},
+        "class": label,
+        "kind": np.array(box.KINDS, object)[boxes.kind],
+        "occlusion": boxes.occlusion,
+        "truncation": boxes.truncation,
+        "distance": boxes.distance,
+        "track": boxes.track,
+    }
+    table = pd.DataFrame(own).reindex(range(len(rows)))
+    images = {
+        "image": np.array(names, object)[rows],
+        "sequence": collection.sequences[rows],
+        "number": collection.numbers[rows],
+        "seconds": collection.seconds[rows],
+        "time_of_day": collection.time_of_day[rows],
+        "weather": collection.weather[rows],
+        "part": np.array(parts, object)[rows],
+        "known_classes": _known(collection)[rows],
+    }
+    joined = pd.concat([pd.DataFrame(images), table], axis=1)
+    first = ["image", *own]
+    joined = joined[[*first, *joined.columns.drop(first)]].sort_values("image", kind="stable")
+    files.write_text(folder / "boxes.csv", joined.to_csv(index=False, lineterminator="\n"))
+
+
+def _known(collection: frames.Frames) -> NDArray[np.object_]:
+    """Return (n,) the names of the classes that each image is labelled for, joined."""
+    found = np.empty(len(collection), object)
+    found[:] = [
+        reader.KNOWN_SEPARATOR.join(np.array(collection.class_names, object)[known])
+        for known in collection.known_classes
+    ]
+    return found

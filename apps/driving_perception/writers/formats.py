@@ -24,13 +24,13 @@ import pandas as pd
 from apps.driving_perception import boxes as box
 from apps.driving_perception import frames
 from apps.driving_perception.readers import entries
-from apps.driving_perception.writers import as_coco, as_kitti, as_table, as_text
+from apps.driving_perception.writers import as_coco, as_text
 from shared import errors, files, splits
 
 FORMATS: dict[str, Callable[[frames.Frames, list[str], pathlib.Path, list[str]], None]] = {
     "coco": as_coco.write,
-    "table": as_table.write,
-    "kitti": as_kitti.write,
+    "table": as_text.write_table,
+    "kitti": as_text.write_kitti,
     "voc": as_text.write_voc,
     "yolo": as_text.write_yolo,
     "bdd100k": as_text.write_bdd100k,
@@ -92,7 +92,7 @@ def _lost(collection: frames.Frames, parts: list[str], write_format: str) -> lis
     """Say which boxes and columns the format has no place for."""
     kinds, boxes = collection.boxes.kind, collection.boxes
     near = kinds == box.NEIGHBOUR
-    unnamed = near & ~as_kitti.holds(boxes, collection.class_names) if write_format == "kitti" else near
+    unnamed = near & ~as_text.holds(boxes, collection.class_names) if write_format == "kitti" else near
     counts = {
         "regions of a class": int(((kinds == box.REGION) & (boxes.label >= 0)).sum()),
         "regions of any class": int(((kinds == box.REGION) & (boxes.label < 0)).sum()),
