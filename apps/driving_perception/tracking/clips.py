@@ -222,7 +222,8 @@ def _frames(series: _Series, clip: str, rate: float) -> tuple[list[Frame], list[
     numbers = absolute if timed else [number for number, _ in series.frames]
     step = 1e-9 if timed else 1 / rate
     found = [
-        Frame(path, clip, place, (numbers[place] - numbers[0]) * step) for place, (_, path) in enumerate(series.frames)
+        Frame(path, clip, place, round((numbers[place] - numbers[0]) * step, 9))
+        for place, (_, path) in enumerate(series.frames)
     ]
     return found, [f"{clip}: {note}" for note in _notes(numbers, step, timed=timed)]
 
