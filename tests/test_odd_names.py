@@ -14,7 +14,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from apps.driving_perception import stream
-from apps.fraud_detection import predict as fraud_predict
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection.readers import sources
 from apps.medical_imaging import __main__ as medical
@@ -74,16 +73,19 @@ def picture(path: pathlib.Path) -> Iterator[pd.DataFrame]:
 
 def transactions(path: pathlib.Path) -> Iterator[pd.DataFrame]:
     path.write_text("id,time,amount\n007,2024-01-01 10:00:00,1.5\n")
+    from apps.fraud_detection import predict
+
     schema = schemas.Schema(time="time", time_unit="datetime", amount="amount", id="id", label=None, entities={})
     places: list[pd.DataFrame] = []
-    for _ in fraud_predict._placed(sources.iterate([str(path)], schema), places):
+    for _ in predict._placed(sources.iterate([str(path)], schema), places):
         yield places.pop()
 
 
-READERS = [(texts, ".csv"), (radiograph, ".png"), (picture, ".png"), (transactions, ".csv")]
+READERS = [(texts, ".csv"), (radiograph, ".png"), (picture, ".png")]
+READERS_BESIDE_TENSORFLOW = [pytest.param(transactions, ".csv", marks=pytest.mark.tensorflow)]
 
 
-@pytest.mark.parametrize(("read", "suffix"), READERS)
+@pytest.mark.parametrize(("read", "suffix"), [*READERS, *READERS_BESIDE_TENSORFLOW])
 @given(name=NAMES)
 @example(name="[1]")
 @example(name=os.fsdecode(b"caf\xe9 \xff\xfe"))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import inputs, predict, stream
+from apps.fraud_detection import inputs, stream
 from apps.fraud_detection.transactions import Transactions
 
 
@@ -35,9 +35,12 @@ def test_blocks_have_the_features_of_the_whole(
     assert place == len(booked)
 
 
+@pytest.mark.tensorflow
 def test_each_output_row_has_the_file_as_given_its_row_there_and_its_id(
     booked: Transactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from apps.fraud_detection import predict
+
     monkeypatch.setattr(stream, "SMALLEST_BLOCK", 300)
     monkeypatch.setattr(predict, "READ_ROWS", 70)
     found = inputs.learn(booked, np.arange(len(booked)), sequence_length=5)
@@ -61,8 +64,11 @@ def test_each_output_row_has_the_file_as_given_its_row_there_and_its_id(
         assert table[booked.schema.id].tolist() == booked.ids[150:1_000].tolist()
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["file", "row", "score", "decision"])
 def test_a_column_of_ids_that_is_called_as_one_of_ours_takes_the_place_of_none(name: str, booked: Transactions) -> None:
+    from apps.fraud_detection import predict
+
     called = dataclasses.replace(booked, schema=dataclasses.replace(booked.schema, id=name)).take(np.arange(3))
     block = stream.Block(transactions=called, history={}, first=0)
     where = pd.DataFrame({"file": ["a.csv"] * 3, "row": [1, 2, 3]})
