@@ -184,9 +184,9 @@ def augment(arguments: argparse.Namespace) -> cli.Result:
     """Train a GAN on the training part of a run and write synthetic images."""
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
-    from apps.medical_imaging import augment as augmenting
     from apps.medical_imaging import evaluate_run
     from apps.medical_imaging import run as loaded_run
+    from apps.medical_imaging.synthesis import augment as augmenting
 
     run = loaded_run.open_run(arguments.run_dir)
     own, split = evaluate_run.own_data(run)

@@ -6,6 +6,7 @@ when one of them is asked for; without a network the error says what to place wh
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import sys
@@ -14,8 +15,9 @@ from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
-from apps.medical_imaging import config
+from apps.medical_imaging import config, model
 from shared import errors
 from shared.models import efficientnet, heads, hub, pretrained
 from shared.training import phases
@@ -135,3 +137,35 @@ def _from_preset(settings: config.Config, colours: Any) -> Any:
             f"Received: {type(nested).__name__}"
         )
     return features
+
+
+# The features of smaller pictures are those of a blur: the network halves the side five times.
+SMALLEST_SIDE = 96
+
+
+def frozen_features(squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return (n, 1280) float32 features of (n, size, size, 1 or 3) images in [0, 255].
+
+    Raises:
+        errors.InputError: The package with the weights is not installed.
+    """
+    network = _features_network(max(squares.shape[1], SMALLEST_SIDE), squares.shape[3])
+    starts = range(0, len(squares), model.EVALUATION_ROWS)
+    found = [network.predict_on_batch(_images(squares[start : start + model.EVALUATION_ROWS])) for start in starts]
+    return np.concatenate([np.empty((0, efficientnet.FEATURES_CHANNELS), np.float32), *found])
+
+
+@functools.cache
+def _features_network(size: int, channels: int) -> keras.Model:
+    whole = efficientnet.build_efficientnet_lite(input_shape=(size, size, channels), classes=2)
+    pretrained.load_efficientnet_lite0(whole)
+    return keras.Model(whole.input, whole.get_layer("average").output, name="frozen_features")
+
+
+def _images(squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    images = squares.astype(np.float32)
+    if images.shape[1] >= SMALLEST_SIDE:
+        return images
+    size = (SMALLEST_SIDE, SMALLEST_SIDE)
+    resized = keras.ops.image.resize(images, size, interpolation="bilinear", data_format="channels_last")
+    return np.asarray(keras.ops.convert_to_numpy(resized), np.float32)

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.medical_imaging import baselines, subgroups, two_classes
-from apps.medical_imaging import predictions as predicted
+from apps.medical_imaging import baselines, evaluate_binary, evaluation_inputs, subgroups
 from shared import errors
 from shared.evaluation import classification, classifier
 from shared.report import metrics
@@ -55,23 +54,23 @@ class Results:
         common: The numbers of any classifier.
         binary: What only two classes have; None for more.
         shortcuts: As ``subgroups.shortcuts`` returns them; of two classes only.
-        robustness: predicted.Rows with corruption, level, n and metrics.
+        robustness: evaluation_inputs.Rows with corruption, level, n and metrics.
     """
 
-    rows: predicted.Rows
+    rows: evaluation_inputs.Rows
     data: provenance.Data
-    predictions: predicted.Predictions
+    predictions: evaluation_inputs.Predictions
     evaluator: classifier.Evaluator
     common: classifier.Results
-    binary: two_classes.Results | None
+    binary: evaluate_binary.Results | None
     shortcuts: list[dict[str, Any]]
     robustness: list[dict[str, Any]]
 
 
 def evaluate(
-    rows: predicted.Rows,
+    rows: evaluation_inputs.Rows,
     data: provenance.Data,
-    predictions: predicted.Predictions,
+    predictions: evaluation_inputs.Predictions,
     *,
     baseline_scores: Mapping[str, Floats],
     resamples: int = 2000,
@@ -102,7 +101,9 @@ def evaluate(
         predictions=predictions,
         evaluator=evaluator,
         common=_with_counts(common, evaluator, slices),
-        binary=two_classes.evaluate(evaluator, predictions.rule, predictions.operating_points, predictions.validation)
+        binary=evaluate_binary.evaluate(
+            evaluator, predictions.rule, predictions.operating_points, predictions.validation
+        )
         if evaluator.binary
         else None,
         shortcuts=subgroups.shortcuts(evaluator, rows.attributes)
@@ -113,8 +114,8 @@ def evaluate(
 
 
 def evaluator_of(
-    rows: predicted.Rows,
-    predictions: predicted.Predictions,
+    rows: evaluation_inputs.Rows,
+    predictions: evaluation_inputs.Predictions,
     *,
     baselines: Mapping[str, Floats],
     resamples: int,
@@ -149,7 +150,7 @@ def evaluator_of(
     )
 
 
-def number_units(rows: predicted.Rows) -> Ints:
+def number_units(rows: evaluation_inputs.Rows) -> Ints:
     """Return (n,) int64 numbers of the patients, which resample faster than their names.
 
     Raises:
@@ -179,7 +180,7 @@ def _with_counts(
     return dataclasses.replace(common, per_class=per_class, slices=rows)
 
 
-def _robustness(evaluator: classifier.Evaluator, predictions: predicted.Predictions) -> list[dict[str, Any]]:
+def _robustness(evaluator: classifier.Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
     """Return rows with corruption, level (0: the same images untouched), n and metrics."""
     if predictions.corrupted is None:
         return []
@@ -230,9 +231,9 @@ def metrics_document(results: Results) -> dict[str, Any]:
 
 
 def document(
-    rows: predicted.Rows,
+    rows: evaluation_inputs.Rows,
     data: provenance.Data,
-    predictions: predicted.Predictions,
+    predictions: evaluation_inputs.Predictions,
     *,
     notes: Sequence[str],
     **content: Any,
@@ -251,7 +252,9 @@ def document(
     )
 
 
-def _notes(rows: predicted.Rows, data: provenance.Data, notes: Sequence[str], found: Mapping[str, object]) -> list[str]:
+def _notes(
+    rows: evaluation_inputs.Rows, data: provenance.Data, notes: Sequence[str], found: Mapping[str, object]
+) -> list[str]:
     every = [NOT_A_DEVICE, *data.notes, *notes]
     if data.synthetic:
         every.insert(1, "The images are simulated. Nothing here holds for patients.")
@@ -263,7 +266,7 @@ def _notes(rows: predicted.Rows, data: provenance.Data, notes: Sequence[str], fo
     return every
 
 
-def explanations(predictions: predicted.Predictions) -> list[dict[str, Any]]:
+def explanations(predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
     """Return the checks of the explanations for ``metrics.json``."""
     # vars keeps an interval whole; asdict would make it a mapping.
     return [dict(vars(one)) for one in predictions.explained]
@@ -289,6 +292,6 @@ def predictions_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def identity(rows: predicted.Rows) -> dict[str, Any]:
+def identity(rows: evaluation_inputs.Rows) -> dict[str, Any]:
     """Return the columns that name an image."""
     return {"row": rows.lines, "image": rows.names.astype(str), "patient": rows.patients.astype(str)}

@@ -9,8 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import answers, data, explanation_page, heat
-from apps.medical_imaging import predictions as predicted
+from apps.medical_imaging import data, decision, evaluation_inputs, explanation_page, heat_maps
 from apps.medical_imaging import run as loaded_run
 from shared import errors
 from shared.explain import pointing_game, randomization
@@ -19,7 +18,7 @@ GRADIENTS = "Integrated gradients"
 # Each share of shuffled weights asks the network about every image again; more images hardly move the mean.
 MOST_RANDOMISED = 32
 Boxes: TypeAlias = Sequence[npt.NDArray[np.floating[Any]] | None] | npt.NDArray[np.object_]
-Maps: TypeAlias = Callable[[keras.Model], heat.Floats]
+Maps: TypeAlias = Callable[[keras.Model], heat_maps.Floats]
 
 
 def explain_file(run: loaded_run.Run, argument: str, output: pathlib.Path, *, seed: int = 0) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def explain_file(run: loaded_run.Run, argument: str, output: pathlib.Path, *, se
     return summary(explanation) | {"output": str(output)}
 
 
-def read_square(run: loaded_run.Run, argument: str) -> heat.Squares:
+def read_square(run: loaded_run.Run, argument: str) -> heat_maps.Squares:
     """Read one image as the network does, (size, size, channels).
 
     Raises:
@@ -45,15 +44,15 @@ def read_square(run: loaded_run.Run, argument: str) -> heat.Squares:
     squares, valid = run.squares(items)
     if not valid[0]:
         raise errors.InputError(f"{argument}: expected an image that can be decoded. Received: one that cannot")
-    square: heat.Squares = squares[0]
+    square: heat_maps.Squares = squares[0]
     return square
 
 
 def explain(
-    run: loaded_run.Run, square: heat.Squares, *, name: str = "image", seed: int = 0
+    run: loaded_run.Run, square: heat_maps.Squares, *, name: str = "image", seed: int = 0
 ) -> explanation_page.Explanation:
     """Explain the answer to one image (size, size, channels): the class called, or the finding it is surest of."""
-    said = answers.say(run.rule, run.logits(square[np.newaxis]), np.ones(1, bool))
+    said = decision.predictions(run.rule, run.logits(square[np.newaxis]), np.ones(1, bool))
     names, targets = run.rule.class_names, targets_of(run, said["scores"])
     return explanation_page.Explanation(
         name=name,
@@ -67,9 +66,9 @@ def explain(
     )
 
 
-def targets_of(run: loaded_run.Run, scores: answers.Scores) -> heat.Ints:
+def targets_of(run: loaded_run.Run, scores: decision.Scores) -> heat_maps.Ints:
     """Return (n,) the class that each answer names, or the finding that it is surest of, for scores (n, k)."""
-    if isinstance(run.rule, answers.Findings):
+    if isinstance(run.rule, decision.MultiLabelDecision):
         return np.asarray(scores.argmax(axis=1), np.int64)
     return run.rule.predicted(scores)
 
@@ -81,20 +80,20 @@ def summary(explanation: explanation_page.Explanation) -> dict[str, Any]:
         "decision": explanation.decision,
         "explained": explanation.explained,
         "scores": {name: round(score, 4) for name, score in explanation.scores.items()},
-        "places": {found.method: heat.place(found.heat) for found in explanation.maps},
+        "places": {found.method: heat_maps.place(found.heat) for found in explanation.maps},
         "checks_passed": {found.method: found.check.passed for found in explanation.maps},
     }
 
 
 def checks(
     run: loaded_run.Run,
-    squares: heat.Squares,
+    squares: heat_maps.Squares,
     boxes: Boxes,
     *,
     most: int,
     seed: int,
     patients: npt.NDArray[np.object_] | None = None,
-) -> list[predicted.Explained]:
+) -> list[evaluation_inputs.ExplanationCheck]:
     """Check the activation maps of many images: do they depend on the weights, and do they point at the findings?
 
     Args:
@@ -119,8 +118,10 @@ def checks(
     maps = _mean_over_networks(run, _grad_cam(run, squares[rows], targets))
     some = rows[:MOST_RANDOMISED]
     check = _randomise(run, squares[some], _grad_cam(run, squares[some], targets[: len(some)]), seed=seed)
-    found = predicted.Explained(
-        method=heat.activation_method(run.settings).name, images=len(rows), randomised=explanation_page.stages(check)
+    found = evaluation_inputs.ExplanationCheck(
+        method=heat_maps.activation_method(run.settings).name,
+        images=len(rows),
+        randomised=explanation_page.stages(check),
     )
     if not marked.any():
         return [found]
@@ -130,42 +131,44 @@ def checks(
 
 
 def _by_grad_cam(
-    run: loaded_run.Run, square: heat.Squares, targets: heat.Ints, *, seed: int
+    run: loaded_run.Run, square: heat_maps.Squares, targets: heat_maps.Ints, *, seed: int
 ) -> explanation_page.HeatMap:
     maps = _grad_cam(run, square[np.newaxis], targets)
     check = _randomise(run, square[np.newaxis], maps, seed=seed)
     return explanation_page.HeatMap(
-        method=heat.activation_method(run.settings).name, heat=_mean_over_networks(run, maps)[0], check=check
+        method=heat_maps.activation_method(run.settings).name, heat=_mean_over_networks(run, maps)[0], check=check
     )
 
 
 def _by_gradients(
-    run: loaded_run.Run, square: heat.Squares, targets: heat.Ints, *, seed: int
+    run: loaded_run.Run, square: heat_maps.Squares, targets: heat_maps.Ints, *, seed: int
 ) -> explanation_page.HeatMap:
     several, target = run.task == "multi_label", int(targets[0])
 
-    def maps(network: keras.Model) -> heat.Floats:
-        return heat.gradient_maps(network, square, target, several=several)[0]
+    def maps(network: keras.Model) -> heat_maps.Floats:
+        return heat_maps.gradient_maps(network, square, target, several=several)[0]
 
-    found = [heat.gradient_maps(network, square, target, several=several) for network in heat.networks_of(run)]
+    found = [
+        heat_maps.gradient_maps(network, square, target, several=several) for network in heat_maps.networks_of(run)
+    ]
     mean = np.mean([each for each, _ in found], axis=0)[0]
     # One share only: every map takes some dozens of gradients.
     check = _randomise(run, square[np.newaxis], maps, seed=seed, shares=(1.0,))
     return explanation_page.HeatMap(method=GRADIENTS, heat=mean, check=check, missed=max(part for _, part in found))
 
 
-def _mean_over_networks(run: loaded_run.Run, maps: Maps) -> heat.Floats:
-    return np.asarray(np.mean([maps(network) for network in heat.networks_of(run)], axis=0), np.float32)
+def _mean_over_networks(run: loaded_run.Run, maps: Maps) -> heat_maps.Floats:
+    return np.asarray(np.mean([maps(network) for network in heat_maps.networks_of(run)], axis=0), np.float32)
 
 
-def _grad_cam(run: loaded_run.Run, squares: heat.Squares, targets: heat.Ints) -> Maps:
+def _grad_cam(run: loaded_run.Run, squares: heat_maps.Squares, targets: heat_maps.Ints) -> Maps:
     several = run.task == "multi_label"
-    return lambda network: heat.grad_cam_maps(network, run.settings, squares, targets, several=several)
+    return lambda network: heat_maps.grad_cam_maps(network, run.settings, squares, targets, several=several)
 
 
 def _randomise(
     run: loaded_run.Run,
-    squares: heat.Squares,
+    squares: heat_maps.Squares,
     maps: Maps,
     *,
     seed: int,
@@ -173,4 +176,4 @@ def _randomise(
 ) -> randomization.RandomizationCheck:
     """Shuffle the weights of the first network; the others are built alike."""
     images = squares.astype(np.float32)
-    return randomization.check(heat.networks_of(run)[0], images, maps, shares=shares, seed=seed)
+    return randomization.check(heat_maps.networks_of(run)[0], images, maps, shares=shares, seed=seed)

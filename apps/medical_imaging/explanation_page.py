@@ -10,7 +10,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from apps.medical_imaging import heat
+from apps.medical_imaging import heat_maps
 from shared import files
 from shared.explain import randomization
 from shared.report import blocks, document
@@ -36,7 +36,7 @@ class HeatMap:
     """
 
     method: str
-    heat: heat.Floats
+    heat: heat_maps.Floats
     check: randomization.RandomizationCheck
     missed: float | None = None
 
@@ -64,7 +64,7 @@ class Explanation:
     """
 
     name: str
-    square: heat.Squares
+    square: heat_maps.Squares
     label: str
     decision: str
     explained: str
@@ -110,8 +110,8 @@ def report(explanation: Explanation) -> document.Report:
 def picture(explanation: Explanation) -> PIL.Image.Image:
     """Return the image and its maps side by side, with the answer and the outcome of the checks below."""
     parts = [
-        heat.overlay(explanation.square),
-        *(heat.overlay(explanation.square, one.heat) for one in explanation.maps),
+        heat_maps.overlay(explanation.square),
+        *(heat_maps.overlay(explanation.square, one.heat) for one in explanation.maps),
     ]
     lines = [
         f"{explanation.name}: {_answer(explanation)}",
@@ -120,7 +120,7 @@ def picture(explanation: Explanation) -> PIL.Image.Image:
         *([_SYNTHETIC] if explanation.synthetic else []),
         _LIMITS,
     ]
-    side = heat.PICTURE_PIXELS
+    side = heat_maps.PICTURE_PIXELS
     width = len(parts) * (side + _GAP_PIXELS) - _GAP_PIXELS
     canvas = PIL.Image.new("RGB", (width, side + (len(lines) + 1) * _LINE_PIXELS), "white")
     for number, part in enumerate(parts):
@@ -139,18 +139,18 @@ def _answer(explanation: Explanation) -> str:
     believed = [one for one in explanation.maps if one.verdict == "passes"]
     if not believed:
         return f"{told}; no explanation of it passed its check."
-    return f"{told}; by {believed[0].method} most of all because of {heat.place(believed[0].heat)}."
+    return f"{told}; by {believed[0].method} most of all because of {heat_maps.place(believed[0].heat)}."
 
 
 def _pictures(explanation: Explanation) -> blocks.Pictures:
     plain = blocks.Picture(
-        source=_source(heat.overlay(explanation.square)), alt="The image", facts={"Image": "as read"}
+        source=_source(heat_maps.overlay(explanation.square)), alt="The image", facts={"Image": "as read"}
     )
     maps = [
         blocks.Picture(
-            source=_source(heat.overlay(explanation.square, one.heat)),
-            alt=f"{one.method}: what speaks for {explanation.explained} is strongest at {heat.place(one.heat)}",
-            facts={one.method: heat.place(one.heat), "Weight check": one.verdict},
+            source=_source(heat_maps.overlay(explanation.square, one.heat)),
+            alt=f"{one.method}: what speaks for {explanation.explained} is strongest at {heat_maps.place(one.heat)}",
+            facts={one.method: heat_maps.place(one.heat), "Weight check": one.verdict},
         )
         for one in explanation.maps
     ]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.medical_imaging import answers, card, data, heat_graph, monitor, preprocessing
+from apps.medical_imaging import card, data, decision, graph, monitor, preprocessing
 from apps.medical_imaging import run as loaded_run
 from shared import splits
 from shared.bundle import engine_export, export
@@ -85,7 +85,7 @@ def core(
     )
 
 
-def accuracy(rule: answers.Rule, scores: npt.NDArray[Any], labels: answers.Labels) -> float:
+def accuracy(rule: decision.Rule, scores: npt.NDArray[Any], labels: decision.Labels) -> float:
     """Return the share of right answers; with several findings, of those whose truth is known.
 
     Args:
@@ -93,7 +93,7 @@ def accuracy(rule: answers.Rule, scores: npt.NDArray[Any], labels: answers.Label
         scores: (n, k) probabilities.
         labels: (n, k) float32 in {0, 1}, or NaN.
     """
-    if isinstance(rule, answers.Findings):
+    if isinstance(rule, decision.MultiLabelDecision):
         known = ~np.isnan(labels)
         return float(((scores >= rule.thresholds) == (labels > 0.5))[known].mean())
     return float((rule.predicted(scores) == labels.argmax(axis=1)).mean())
@@ -108,7 +108,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     ``preprocess`` and ``answer`` are what comes before and after the network, for engines that run only that.
     """
     size, channels, grey_bits = run.settings.image_size, run.settings.channels, run.grey_bits
-    answer, where = answers.graph(run.model, run.rule), heat_graph.build(run)
+    answer, where = decision.graph(run.model, run.rule), graph.explanation(run)
 
     def decode(image_bytes: Any) -> tuple[Any, Any]:
         return preprocessing.decode(image_bytes, size=size, channels=channels, grey_bits=grey_bits)
@@ -131,7 +131,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
         squares, valid = decode(given["image_bytes"])
         return {"image": tf.cast(squares, tf.float32), "valid": valid}
 
-    decided = answers.graph(export.given_logits, run.rule)
+    decided = decision.graph(export.given_logits, run.rule)
     encoded = {"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")}
     decoded = {"image": tf.TensorSpec([None, None, None, channels], tf.float32, "image")}
     files = export.Endpoint(function=from_bytes, inputs=encoded)
@@ -154,11 +154,11 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
 
 def show(run: loaded_run.Run) -> display.Display:
     """Return what a page says of the model."""
-    several = isinstance(run.rule, answers.Findings)
+    several = isinstance(run.rule, decision.MultiLabelDecision)
     return display.Display(
         title="Chest radiographs",
         input="image",
-        threshold=None if isinstance(run.rule, answers.Findings) else run.rule.threshold,
+        threshold=None if isinstance(run.rule, decision.MultiLabelDecision) else run.rule.threshold,
         threshold_rule=f"{run.rule.rule}, for each finding" if several else run.rule.rule,
         class_names=run.rule.class_names,
         not_for="Not a medical device: not for diagnosis, triage or any decision about a patient.",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.medical_imaging import answers, data, predict, preprocessing
+from apps.medical_imaging import data, decision, predict, preprocessing
 from shared import cli, monitoring
 from shared.bundle import reading as bundle
 
@@ -92,5 +92,5 @@ def number_of_findings(labels: Any) -> Any:
     >>> number_of_findings(tf.constant(["Edema|Effusion", "No Finding", "invalid"])).numpy().tolist()
     [b'2', b'0', b'invalid']
     """
-    named = tf.strings.as_string(tf.strings.split(labels, answers.SEPARATOR).row_lengths())
-    return tf.where(labels == answers.INVALID, labels, tf.where(labels == answers.NO_FINDING, "0", named))
+    named = tf.strings.as_string(tf.strings.split(labels, decision.SEPARATOR).row_lengths())
+    return tf.where(labels == decision.INVALID, labels, tf.where(labels == decision.NO_FINDING, "0", named))

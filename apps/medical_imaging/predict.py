@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.medical_imaging import data, preprocessing
-from apps.medical_imaging.readers import depth
+from apps.medical_imaging.readers import images
 from shared import batch, cli, files, progress
 from shared.bundle import engines
 from shared.bundle import reading as bundle
@@ -35,7 +35,10 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     for note in notes:
         log.warning("%s", note)
     answer, class_names, identity, bits = _open(arguments)
-    dark = [depth.note(source.name, depth.used([each.item for each in source.entries]), bits=bits) for source in listed]
+    dark = [
+        images.note_on_bits(source.name, images.bits_used([each.item for each in source.entries]), bits=bits)
+        for source in listed
+    ]
     for note in filter(None, dark):
         log.warning("%s", note)
     notes += filter(None, dark)

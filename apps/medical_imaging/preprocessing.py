@@ -6,8 +6,11 @@ so that what training keeps in memory is exactly what serving computes.
 """
 
 import functools
+import hashlib
 import io
-from collections.abc import Sequence
+import logging
+import pathlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,8 @@ import numpy.typing as npt
 import tensorflow as tf
 from PIL import Image
 
-from shared import image_files
+from apps.medical_imaging import config, data
+from shared import errors, files, image_files
 
 DEEPEST = image_files.DEEPEST
 # What a bundle keeps of it: how many bits of 16-bit images are in use.
@@ -120,3 +124,75 @@ def _square(images: Any, *, size: int) -> Any:
     """Resize, averaging over what becomes one pixel, and round to 8 bits."""
     resized = tf.image.resize(images, (size, size), antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 1.0) * 255.0), tf.uint8)
+
+
+log = logging.getLogger("fieldnets")
+
+CHUNK = 256
+
+
+def load_rows(
+    radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
+) -> npt.NDArray[np.uint8]:
+    """Return (len(rows), size, size, channels) uint8.
+
+    Raises:
+        errors.InputError: An image cannot be decoded; it is named.
+    """
+    if settings.cache_dir is None:
+        return _decoded_rows(radiographs, rows, settings)
+    path = pathlib.Path(settings.cache_dir) / f"{_key(radiographs, settings)}.npy"
+    if not path.exists():
+        log.info("decoding %d images into %s", len(radiographs.labels), path)
+        _write_cache(radiographs, path, settings)
+    kept: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")[rows]
+    return kept
+
+
+def _decoded_rows(
+    radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
+) -> npt.NDArray[np.uint8]:
+    squares = np.empty(_shape(len(rows), settings), np.uint8)
+    for start, chunk in _chunks(radiographs, rows, settings):
+        squares[start : start + len(chunk)] = chunk
+    return squares
+
+
+def _write_cache(radiographs: data.Radiographs, path: pathlib.Path, settings: config.Config) -> None:
+    rows = np.arange(len(radiographs.labels))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.atomic(path) as temporary:
+        squares = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=_shape(len(rows), settings))
+        for start, chunk in _chunks(radiographs, rows, settings):
+            squares[start : start + len(chunk)] = chunk
+        squares.flush()
+
+
+def _chunks(
+    radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
+) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+    for start in range(0, len(rows), CHUNK):
+        chosen = rows[start : start + CHUNK]
+        items = [radiographs.images.read(int(row)) for row in chosen]
+        squares, valid = load(
+            items, size=settings.image_size, channels=settings.channels, grey_bits=radiographs.images.grey_bits
+        )
+        if not valid.all():
+            names = radiographs.images.names[chosen[~valid]]
+            raise errors.InputError(
+                f"{names[0]}: expected a JPEG or PNG image that can be decoded. Received: {len(names)} such files "
+                "(--skip-bad sets them aside)"
+            )
+        yield start, squares
+
+
+def _shape(rows: int, settings: config.Config) -> tuple[int, int, int, int]:
+    return rows, settings.image_size, settings.image_size, settings.channels
+
+
+def _key(radiographs: data.Radiographs, settings: config.Config) -> str:
+    """Return what names the cache file: content, order and how it is decoded."""
+    digest = hashlib.sha256(data.content_hashes(radiographs).tobytes()).hexdigest()[:24]
+    bits = radiographs.images.grey_bits
+    deep = "" if bits == DEEPEST else f"-{bits}bits"
+    return f"{digest}-{settings.image_size}x{settings.channels}{deep}"

@@ -9,13 +9,13 @@ from typing import Any
 from apps.medical_imaging import (
     baselines,
     evaluate,
-    findings,
-    report_checks,
-    report_findings,
-    report_two_classes,
-    two_classes,
+    evaluate_binary,
+    evaluate_multi_label,
+    evaluation_inputs,
+    report_binary,
+    report_failures,
+    report_multi_label,
 )
-from apps.medical_imaging import predictions as predicted
 from shared.report import blocks, document, formatting
 from shared.report.sections import classifier, provenance
 
@@ -41,7 +41,7 @@ LIMITS = (
 
 
 def evaluation(
-    results: evaluate.Results | findings.Results, *, extra_sections: Sequence[document.Section] = ()
+    results: evaluate.Results | evaluate_multi_label.Results, *, extra_sections: Sequence[document.Section] = ()
 ) -> document.Evaluation:
     """Return the metrics, the page and the predictions of an evaluation.
 
@@ -49,11 +49,11 @@ def evaluation(
         results: Of one label or of several findings per image.
         extra_sections: Further parts of the report, such as what synthetic training images bring.
     """
-    if isinstance(results, findings.Results):
-        content, table = findings.metrics_document(results), findings.predictions_table(results)
-        checked = report_findings.checked(results)
-        answer, tiles = report_findings.opening(results), report_findings.tiles(results)
-        sections = report_findings.sections(results)
+    if isinstance(results, evaluate_multi_label.Results):
+        content, table = evaluate_multi_label.metrics_document(results), evaluate_multi_label.predictions_table(results)
+        checked = report_multi_label.checked(results)
+        answer, tiles = report_multi_label.opening(results), report_multi_label.tiles(results)
+        sections = report_multi_label.sections(results)
     else:
         content, table = evaluate.metrics_document(results), evaluate.predictions_table(results)
         checked, answer, tiles, sections = _checked(results), opening(results), _tiles(results), _sections(results)
@@ -94,7 +94,7 @@ def opening(results: evaluate.Results) -> str:
         "These images are SIMULATED: the numbers say nothing about patients." if results.data.synthetic else "",
         _ranking(results),
         _at_threshold(results),
-        report_checks.comparison(found.differences, found.baselines, found.metrics),
+        report_failures.comparison(found.differences, found.baselines, found.metrics),
         _shortcut(results.shortcuts),
         _weakest(results),
         evaluate.NOT_A_DEVICE,
@@ -192,7 +192,7 @@ def _purpose_tiles(point: Mapping[str, Any]) -> list[blocks.Tile]:
     if point[name] is None:
         return []
     purpose = point["name"].partition(" ")[0].capitalize()
-    return [blocks.Tile(purpose, point[name], f"{name} at {report_two_classes.spaced(point['rule'])} on validation")]
+    return [blocks.Tile(purpose, point[name], f"{name} at {report_binary.spaced(point['rule'])} on validation")]
 
 
 def _sections(results: evaluate.Results) -> list[document.Section]:
@@ -200,7 +200,7 @@ def _sections(results: evaluate.Results) -> list[document.Section]:
     found, evaluator = results.common, results.evaluator
     name = baselines.reference(found.baselines)
     words = classifier.Words("image", baselines.label(name))
-    binary: two_classes.Results | None = results.binary
+    binary: evaluate_binary.Results | None = results.binary
     classes = [] if binary else [classifier.classes(found, evaluator.class_names, words, more={"auroc": "AUROC"})]
     lead = (
         "Whether a score of 0.8 means that 80 of 100 such images are positive."
@@ -209,16 +209,16 @@ def _sections(results: evaluate.Results) -> list[document.Section]:
     )
     return [
         *classes,
-        *([report_two_classes.ranking(results, binary)] if binary and binary.delong else []),
-        *([report_two_classes.points(results, binary), report_two_classes.stability(binary)] if binary else []),
-        report_checks.subgroups(results, name),
-        classifier.calibration(found.calibration, lead, beside=[report_two_classes.slope(binary)] if binary else []),
-        *([report_two_classes.decision_curve(binary)] if binary else []),
+        *([report_binary.ranking(results, binary)] if binary and binary.delong else []),
+        *([report_binary.points(results, binary), report_binary.stability(binary)] if binary else []),
+        report_failures.subgroups(results, name),
+        classifier.calibration(found.calibration, lead, beside=[report_binary.slope(binary)] if binary else []),
+        *([report_binary.decision_curve(binary)] if binary else []),
         classifier.abstention(found, evaluator, name, words),
-        *([report_checks.shortcuts(results.shortcuts)] if results.shortcuts else []),
-        *([report_checks.robustness(results.robustness)] if results.robustness else []),
-        *([report_checks.explanations(results.predictions.explained)] if results.predictions.explained else []),
-        report_checks.errors(results),
+        *([report_failures.shortcuts(results.shortcuts)] if results.shortcuts else []),
+        *([report_failures.robustness(results.robustness)] if results.robustness else []),
+        *([report_failures.explanations(results.predictions.explained)] if results.predictions.explained else []),
+        report_failures.errors(results),
     ]
 
 
@@ -238,7 +238,9 @@ def _checked(results: evaluate.Results) -> dict[str, str]:
     }
 
 
-def checklist(data: provenance.Data, predictions: predicted.Predictions, checked: Mapping[str, str]) -> dict[str, str]:
+def checklist(
+    data: provenance.Data, predictions: evaluation_inputs.Predictions, checked: Mapping[str, str]
+) -> dict[str, str]:
     """Return TRIPOD+AI and CLAIM items with what is known; ``checked`` says where in this report the others are."""
     model = "; ".join(f"{name} {formatting.number(value)}" for name, value in predictions.details.items())
     return {
@@ -254,13 +256,13 @@ def checklist(data: provenance.Data, predictions: predicted.Predictions, checked
     }
 
 
-def _training(predictions: predicted.Predictions) -> document.Section:
+def _training(predictions: evaluation_inputs.Predictions) -> document.Section:
     facts = [blocks.facts("The model", dict(predictions.details))] if predictions.details else []
     body = [*facts, *provenance.histories(predictions.history)]
     return document.Section("Model and training", "What the model is and how it learned.", body)
 
 
-def _origin(results: evaluate.Results | findings.Results) -> document.Section:
+def _origin(results: evaluate.Results | evaluate_multi_label.Results) -> document.Section:
     """Show the flow of images and patients, and what keeps parts apart."""
     data, rows = results.data, results.rows
     left_out = {

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import answers, backbones, config, model, preprocessing
+from apps.medical_imaging import backbones, config, decision, model, preprocessing
 from shared import files
 
 
@@ -28,13 +28,13 @@ class Run:
     folder: files.RunFolder
     settings: config.Config
     model: keras.Model
-    rule: answers.Rule
+    rule: decision.Rule
     grey_bits: int = preprocessing.DEEPEST
 
     @property
     def task(self) -> str:
         """``multi_label`` where an image may have several findings, else ``single_label``."""
-        return "multi_label" if isinstance(self.rule, answers.Findings) else "single_label"
+        return "multi_label" if isinstance(self.rule, decision.MultiLabelDecision) else "single_label"
 
     def logits(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return (n, k) uncalibrated logits of decoded images (n, size, size, channels)."""
@@ -44,7 +44,7 @@ class Run:
     def say(self, items: Sequence[bytes | npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[Any]]:
         """Return what the bundle says of encoded files and grey values: scores, labels, decision, valid."""
         squares, valid = self.squares(items)
-        return answers.say(self.rule, self.logits(squares), valid)
+        return decision.predictions(self.rule, self.logits(squares), valid)
 
     def squares(
         self, items: Sequence[bytes | npt.NDArray[np.float32]]
@@ -70,7 +70,7 @@ def open_run(path: pathlib.Path) -> Run:
         folder=folder,
         settings=settings,
         model=keras.models.load_model(folder.model, compile=False),
-        rule=answers.from_json(files.read_json(folder.decision)),
+        rule=decision.from_json(files.read_json(folder.decision)),
         grey_bits=read_grey_bits(folder),
     )
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics, model_selection
 
-from apps.medical_imaging import answers, augmentation, backbones, config, data, model, pixels, prepare, preprocessing
+from apps.medical_imaging import augmentation, backbones, config, data, model, prepare, preprocessing
+from apps.medical_imaging import decision as rules
 from apps.medical_imaging import run as loaded_run
 from shared import files
 from shared.evaluation import calibration
@@ -47,7 +48,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
         trained = model.assemble(networks, settings)
 
     logits = fitting.predict(trained, parts["validation"], batch_size=model.EVALUATION_ROWS)
-    decision = answers.fit(
+    decision = rules.fit(
         logits,
         parts["validation"].labels,
         task=radiographs.task,
@@ -69,7 +70,9 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
 
 def arrays(radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config) -> datasets.Arrays:
     """Decode some rows."""
-    return datasets.Arrays(inputs={"image": pixels.load(radiographs, rows, settings)}, labels=radiographs.labels[rows])
+    return datasets.Arrays(
+        inputs={"image": preprocessing.load_rows(radiographs, rows, settings)}, labels=radiographs.labels[rows]
+    )
 
 
 def fit_networks(

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.medical_imaging import data, partition
-from apps.medical_imaging import phantoms as simulator
+from apps.medical_imaging import data, simulator, splitting
 from shared import errors, splits
 from tests.medical_imaging import pictures
 
@@ -152,7 +151,7 @@ def test_a_list_of_parts_without_train_is_refused(many, tmp_path):
 
 def test_a_validation_part_of_a_handful_joins_train():
     parts = np.array(["train"] * 200 + ["validation"] * 2 + ["test"] * 50)
-    settled, notes = partition.settle_official(parts)
+    settled, notes = splitting.settle_official(parts)
     assert collections.Counter(settled.tolist()) == {"train": 202, "test": 50}
     assert "2 images only" in notes[0]
 
@@ -201,7 +200,7 @@ def test_a_split_that_tears_patients_apart_is_stopped_by_the_check(many, monkeyp
     def torn(groups, *_args, **_options):
         return np.resize(["train", "validation", "test"], groups.unit.size)
 
-    monkeypatch.setattr(partition, "assign", torn)
+    monkeypatch.setattr(splitting, "assign", torn)
     with pytest.raises(errors.GateError, match="30 in several"):
         data.split(data.load([many]), seed=0)
 
@@ -310,11 +309,11 @@ def test_left_out_rows_are_all_that_keeps_official_parts_apart(rows):
     near = np.array([copy for _, copy, _ in rows])
     official = np.array([part for _, _, part in rows], dtype="<U10")
     hashes = near.astype(np.uint64)
-    groups = partition.group(patients, near, official, hashes)
+    groups = splitting.group(patients, near, official, hashes)
     kept = ~groups.left_out
     shown = np.where(kept, groups.official, "")
-    partition.refuse_crossing(shown, patients, patients, what="patient")
-    partition.refuse_crossing(shown, near, patients, what="picture")
+    splitting.refuse_crossing(shown, patients, patients, what="patient")
+    splitting.refuse_crossing(shown, near, patients, what="picture")
     assert kept[groups.official == "test"].all()
     # Whoever shares a patient or a picture shares the unit.
     for values in (patients, near):

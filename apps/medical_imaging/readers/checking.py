@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from apps.medical_imaging.readers import entries, images, kinds, labels, structure
+from apps.medical_imaging.readers import entries, file_types, images, labels
 from shared import errors, files
 
 _SHOWN = 5
@@ -72,7 +72,7 @@ def _undecodable(some: Sequence[entries.Entry], found: Sequence[tuple[str, int]]
     if not files:
         return {}
     answers = zip(files.items(), decodes(list(files.values())), strict=True)
-    return {place: structure.undecodable(content) for (place, content), can in answers if not can}
+    return {place: file_types.undecodable(content) for (place, content), can in answers if not can}
 
 
 def _encoded(entry: entries.Entry) -> bytes | None:
@@ -80,7 +80,7 @@ def _encoded(entry: entries.Entry) -> bytes | None:
     if not isinstance(entry.item, pathlib.Path):
         return None
     content = entry.item.read_bytes()
-    return None if kinds.is_dicom(content) else content
+    return None if file_types.is_dicom(content) else content
 
 
 def problem(entry: entries.Entry, *, labelled: bool, decode: bool) -> tuple[str, int]:
@@ -92,7 +92,7 @@ def problem(entry: entries.Entry, *, labelled: bool, decode: bool) -> tuple[str,
     if isinstance(entry.item, pathlib.Path):
         try:
             content = entry.item.read_bytes()
-            fault = structure.problem(content) or (images.decoding_problem(content) if decode else "")
+            fault = file_types.damage(content) or (images.decoding_problem(content) if decode else "")
         except OSError as error:
             return f"cannot be read: {error.strerror}", 0
     else:

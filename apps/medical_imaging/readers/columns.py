@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, entries, findings, records
+from apps.medical_imaging.readers import cells, entries, labels, table_files
 from shared import errors
 
 IMAGE_COLUMNS = (
@@ -35,8 +35,8 @@ _MAY_BE_OTHER = frozenset(("set", "subset", "datasettype"))
 FINDINGS = frozenset(
     cells.plain(name)
     for name in (
-        *findings.NIH,
-        *findings.CHEXPERT,
+        *labels.NIH,
+        *labels.CHEXPERT,
         *("normal", "covid", "covid19", "tuberculosis", "nodules", "opacity", "infiltrate", "infiltrates", "abnormal"),
     )
 )
@@ -106,7 +106,7 @@ def roles(table: pd.DataFrame, options: entries.Options, *, path: pathlib.Path) 
     part, said = _part(table, said, options, where=where)
     chosen, guessed, said = _labels(table, said, options, where=where)
     _refuse_strange(table, [image, *filter(None, (patient, part)), *chosen], where=where)
-    strange = table.attrs.get(records.STRANGE, {})
+    strange = table.attrs.get(table_files.STRANGE, {})
     words = {
         str(column): said.get(str(column), f"not read: {strange.get(column, 'its name says no role')}")
         for column in table.columns
@@ -220,7 +220,7 @@ def _unlike_findings(name: str, column: Sequence[str], options: entries.Options)
 
 
 def _refuse_strange(table: pd.DataFrame, used: Sequence[str], *, where: str) -> None:
-    strange = table.attrs.get(records.STRANGE, {})
+    strange = table.attrs.get(table_files.STRANGE, {})
     wrong = next((column for column in used if column in strange), None)
     if wrong is not None:
         raise errors.InputError(f"{where}, column {wrong!r}: expected text or numbers. Received: {strange[wrong]}")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import checking, depth, entries, labels
+from apps.medical_imaging.readers import checking, entries, images, labels
 from shared import errors
 
 _SHOWN = 3
@@ -135,13 +135,13 @@ def grey_bits(batches: Sequence[checking.Batch], *, given: int | None) -> tuple[
             "Expected 16-bit images that all use the same number of bits: a model that takes files cannot tell them "
             f"apart (--grey-bits reads all by one number). Received: {shown}"
         )
-    bits = given or next(iter(needed), depth.DEEPEST)
-    said = [depth.note(name.split("-", 1)[1], used, bits=bits) for name, used in found.items()]
+    bits = given or next(iter(needed), images.DEEPEST)
+    said = [images.note_on_bits(name.split("-", 1)[1], used, bits=bits) for name, used in found.items()]
     return bits, [note for note in said if note]
 
 
-def _used(batch: checking.Batch) -> depth.Used:
-    return depth.used([entry.item for entry in batch.entries])
+def _used(batch: checking.Batch) -> images.BitsUsed:
+    return images.bits_used([entry.item for entry in batch.entries])
 
 
 def one_way_of_labels(batches: Sequence[checking.Batch]) -> None:

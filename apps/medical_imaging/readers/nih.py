@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import cells, columns, entries, findings, folders, kinds, labels, records
+from apps.medical_imaging.readers import cells, columns, entries, file_types, folders, labels, table_files
 from shared import errors
 from shared.sources import folders as listings
 
 PATTERN = "Data_Entry_2017*.csv"
-FINDINGS = findings.NIH
+FINDINGS = labels.NIH
 NO_FINDING = "No Finding"
 BOXES = "BBox_List_2017.csv"
 _COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
@@ -43,7 +43,7 @@ def found_in(folder: pathlib.Path) -> pathlib.Path | None:
 
 def is_nih(path: pathlib.Path) -> bool:
     """Tell a table of NIH ChestX-ray14 by its columns."""
-    return set(_COLUMNS) <= set(cells.canonical(records.header(path), _COLUMNS).values())
+    return set(_COLUMNS) <= set(cells.canonical(table_files.header(path), _COLUMNS).values())
 
 
 def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
@@ -57,10 +57,10 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     table_path = path if path.is_file() else found_in(path)
     if table_path is None:
         raise errors.InputError(f"{folder}: expected a table {PATTERN}. Received: none")
-    table, found = records.read(table_path)
+    table, found = table_files.read(table_path)
     table = table.rename(columns=cells.canonical([str(column) for column in table.columns], _COLUMNS))
-    findings.require(table, _COLUMNS, where=str(table_path))
-    chosen = findings.chosen(options, FINDINGS, where=str(table_path))
+    labels.require(table, _COLUMNS, where=str(table_path))
+    chosen = labels.chosen(options, FINDINGS, where=str(table_path))
     listed = listings.listing(folder, follow_links=options.follow_links)
     names = [name.strip() for name in table["Image Index"]]
     places = _places(listed.files, set(names), folder)
@@ -69,7 +69,7 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     known = cells.attribute_columns(table)
     patients = cells.patients(table["Patient ID"].tolist())
     added = columns.added(table, options, where=str(table_path))
-    for (line, row), name, patient, part in zip(records.rows(table), names, patients, added.parts, strict=True):
+    for (line, row), name, patient, part in zip(table_files.rows(table), names, patients, added.parts, strict=True):
         values, problem = _values(row["Finding Labels"], chosen)
         item = places.files.get(name)
         entry = entries.Entry(
@@ -84,13 +84,13 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
             problem=(problem if options.labelled else "")
             or ("" if item else f"no such image: {entries.excerpt(name)!r}"),
         )
-        found.append(findings.labelled(entry, values, chosen, options=options))
+        found.append(labels.labelled(entry, values, chosen, options=options))
     read_too = [path for path in listed.files if path in (table_path, folder / BOXES) or _LIST.fullmatch(path.name)]
-    others = [path for path in listed.files if not kinds.is_image(path) and path not in read_too]
+    others = [path for path in listed.files if not file_types.is_image(path) and path not in read_too]
     notes = [*listed.notes, *places.notes, *about_parts, *cells.not_understood(table, known)]
     notes += [*folders.unlisted([entry.item for entry in found], listed.files), *folders.left_out(others)]
-    words = findings.roles(table, added.words | _roles(known), ["Finding Labels"] if options.labelled else [])
-    return findings.source(folder.resolve().name, found, chosen, columns=words, notes=tuple(notes))
+    words = labels.roles(table, added.words | _roles(known), ["Finding Labels"] if options.labelled else [])
+    return labels.source(folder.resolve().name, found, chosen, columns=words, notes=tuple(notes))
 
 
 def _roles(known: Mapping[str, str]) -> dict[str, str]:
@@ -168,10 +168,10 @@ def _boxes(folder: pathlib.Path, chosen: tuple[str, ...]) -> dict[str, NDArray[n
     path = folder / BOXES
     if not path.is_file():
         return {}
-    table, broken = records.read(path)
+    table, broken = table_files.read(path)
     if broken:
         raise errors.InputError(f"{path}, row {broken[0].row}: expected a box. Received: {broken[0].problem}")
-    findings.require(table, ("Image Index", "Finding Label"), where=str(path))
+    labels.require(table, ("Image Index", "Finding Label"), where=str(path))
     # In this table the infiltrations are called otherwise.
     names = table["Finding Label"].replace("Infiltrate", "Infiltration")
     sides = table.iloc[:, 2:6].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32) / _SIDE

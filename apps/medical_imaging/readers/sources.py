@@ -1,9 +1,71 @@
-"""Which reader a source needs: by its name, or by what is in the file or folder."""
+"""The built-in source ``chest-phantoms``."""
 
+import dataclasses
+import itertools
+import logging
 import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
-from apps.medical_imaging.readers import chexpert, entries, folders, kinds, medmnist, nih, phantom, tables, writing
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from apps.medical_imaging import dataset, simulator
+from apps.medical_imaging.readers import checking, chexpert, entries, file_types, folders, images, medmnist, nih, tables
 from shared import errors
+
+SIMULATED = "chest-phantoms"
+
+
+def simulate(settings: entries.PhantomSettings) -> entries.Source:
+    """Generate phantoms as a source; their attributes and boxes are all known."""
+    made = simulator.generate(
+        simulator.Settings(patients=settings.patients, confounder=settings.confounder, seed=settings.seed)
+    )
+    records = made.attributes.to_dict(orient="records")
+    found = [
+        entries.Entry(
+            name=f"{SIMULATED}[{row}]",
+            item=made.images[row],
+            file=SIMULATED,
+            row=row + 1,
+            label=simulator.CLASS_NAMES[made.labels[row]],
+            patient=str(made.patients[row]),
+            attributes={str(name): value for name, value in records[row].items() if not pd.isna(value)},
+            boxes=made.boxes[row],
+            recipe=f"{SIMULATED} {simulator.VERSION}, {settings.seed}, {settings.confounder}, image {row}",
+        )
+        for row in range(len(made.labels))
+    ]
+    note = "the images are SIMULATED by formulas: what is measured on them says nothing about patients"
+    return entries.Source(
+        name=SIMULATED, entries=found, class_order=simulator.CLASS_NAMES, notes=(note,), synthetic=True
+    )
+
+
+def with_parts_by_name(read: Sequence[entries.Source], specs: Sequence[str]) -> list[entries.Source]:
+    """Give the images of several sources the part that the source's name says, where they say none themselves.
+
+    The name is that of the folder or table, or else, where these name no part, of the folder that it is in.
+    """
+    paths = [pathlib.Path(spec).absolute() for spec in specs]
+    own = [entries.part_in_words(path.stem if path.is_file() else path.name) for path in paths]
+    above = [entries.part_of(path.parent.name) for path in paths]
+    parts = own if any(own) else above
+    # What holds for all alike says nothing: /data/test/a and /data/test/b.
+    if len(set(parts)) < 2:
+        return list(read)
+    return [_with_part(source, spec, part) for source, spec, part in zip(read, specs, parts, strict=True)]
+
+
+def _with_part(source: entries.Source, spec: str, part: str) -> entries.Source:
+    if not part or source.synthetic or any(entry.part for entry in source.entries):
+        return source
+    note = f"{spec}: its name says that its images are the official {part} part"
+    named = [entry._replace(part=part) for entry in source.entries]
+    return dataclasses.replace(source, entries=named, notes=(*source.notes, note))
+
 
 FORMATS = ("auto", "chest-phantoms", "folders", "table", "nih", "chexpert", "medmnist", "dicom")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".bz2", ".xz")
@@ -17,8 +79,8 @@ def read(spec: str, *, options: entries.Options, data_format: str) -> entries.So
     """
     if data_format not in FORMATS:
         raise errors.InputError(f"data_format: expected one of {', '.join(FORMATS)}. Received: {data_format!r}")
-    if spec == phantom.NAME or data_format == phantom.NAME:
-        return phantom.read(options.phantoms)
+    if spec == SIMULATED or data_format == SIMULATED:
+        return simulate(options.phantoms)
     path = locate(spec)
     kind = recognise(path) if data_format == "auto" else data_format
     if kind == "nih":
@@ -41,12 +103,12 @@ def recognise(path: pathlib.Path) -> str:
     if path.is_dir():
         if nih.found_in(path) is not None:
             return "nih"
-        if (path / writing.TABLE).is_file():
+        if (path / dataset.TABLE).is_file():
             return "table"
         return "chexpert" if chexpert.found_in(path) else "folders"
     if path.match(nih.PATTERN):
         return "nih"
-    if path.suffix.lower() in kinds.TABLES:
+    if path.suffix.lower() in file_types.TABLES:
         return "nih" if nih.is_nih(path) else "chexpert" if chexpert.is_chexpert(path) else "table"
     if _head(path).startswith(b"PK") and path.suffix.lower() == ".npz":
         return "medmnist"
@@ -60,21 +122,21 @@ def locate(spec: str, *, data_format: str = "auto") -> pathlib.Path:
         errors.InputError: There is nothing at the path, and it is no such set.
     """
     path = pathlib.Path(spec)
-    if path.exists() or phantom.NAME in (spec, data_format):
+    if path.exists() or SIMULATED in (spec, data_format):
         return path
-    from apps.medical_imaging import download
+    from apps.medical_imaging.readers import medmnist
 
-    if spec in download.FILES or spec in download.BY_HAND:
-        return download.fetch(spec)
+    if spec in medmnist.PUBLIC or spec in medmnist.BY_HAND:
+        return medmnist.fetch(spec)
     raise errors.InputError(
-        f"{spec}: expected a folder or file that exists, {phantom.NAME}, or a public set by name "
-        f"({', '.join(download.FILES)}). Received: none of these"
+        f"{spec}: expected a folder or file that exists, {SIMULATED}, or a public set by name "
+        f"({', '.join(medmnist.PUBLIC)}). Received: none of these"
     )
 
 
 def _table(path: pathlib.Path, options: entries.Options) -> entries.Source:
     if path.is_dir():
-        return tables.read(path / writing.TABLE, options=options, name=path.resolve().name, folder=path)
+        return tables.read(path / dataset.TABLE, options=options, name=path.resolve().name, folder=path)
     return tables.read(path, options=options)
 
 
@@ -87,9 +149,68 @@ def _other(path: pathlib.Path) -> str:
     """Say what a file is that is no source."""
     if is_archive(path):
         return "an archive; unpack it and name the folder"
-    return "one image; name the folder above it" if kinds.is_image(path) else "another file"
+    return "one image; name the folder above it" if file_types.is_image(path) else "another file"
 
 
 def _head(path: pathlib.Path) -> bytes:
     with path.open("rb") as stream:
         return stream.read(132)
+
+
+log = logging.getLogger("fieldnets")
+
+Pixels: TypeAlias = bytes | NDArray[np.float32]
+
+
+def chunks(inputs: Iterable[entries.Source], *, chunk_rows: int) -> Iterator[tuple[pd.DataFrame, list[Pixels]]]:
+    """Yield at most ``chunk_rows`` images at a time, with a frame of columns file (str) and row (int64, from 1).
+
+    Encoded files come as they are, even where they are no image, so that each gets an answer. DICOM and arrays come as
+    (h, w, 1 or 3) float32 in [0, 1]; DICOM that cannot be decoded, and an array that training would refuse, come as
+    empty bytes, with a warning.
+
+    Raises:
+        errors.InputError: A table names a file that does not exist, or has a row that does not fit.
+    """
+    for source in inputs:
+        found = iter(source.entries)
+        while part := list(itertools.islice(found, chunk_rows)):
+            table = pd.DataFrame([(entry.file, entry.row) for entry in part], columns=["file", "row"])
+            yield table, [pixels(entry) for entry in part]
+
+
+def listed(path: str | pathlib.Path, options: entries.Options | None = None) -> entries.Source:
+    """Return the images of one input, unread.
+
+    Raises:
+        errors.InputError: The path does not exist, or is a folder or table that cannot be read.
+    """
+    found, chosen = pathlib.Path(path), options or entries.Options(labelled=False)
+    alone = found.is_file() and found.suffix.lower() not in (*file_types.TABLES, ".npz")
+    if alone and not is_archive(found):
+        return entries.Source(
+            name=str(path), entries=[entries.Entry(name=str(path), item=found, file=str(path), row=1)]
+        )
+    return read(str(path), options=chosen, data_format="auto")
+
+
+def pixels(entry: entries.Entry) -> Pixels:
+    """Read one image."""
+    if entry.problem and _is_listed(entry):
+        raise errors.InputError(f"{entry.file}, row {entry.row}: expected an image file. Received: {entry.problem}")
+    fault = "" if isinstance(entry.item, pathlib.Path) else checking.array_problem(entry.item)
+    if fault:
+        log.warning("%s, row %d: %s", entry.file, entry.row, fault)
+        return b""
+    try:
+        return images.read(entry.item, name=entry.name)
+    except errors.InputError as error:
+        if isinstance(entry.item, pathlib.Path) and not entry.item.is_file():
+            raise
+        log.warning("%s", error)
+        return b""
+
+
+def _is_listed(entry: entries.Entry) -> bool:
+    """Tell a row of a table from a file that stands for itself, and gets an answer though its header is broken."""
+    return str(entry.item) != entry.file or pathlib.Path(entry.file).suffix.lower() in file_types.TABLES

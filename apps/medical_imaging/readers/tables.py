@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, columns, entries, folders, kinds, labels, naming, records
+from apps.medical_imaging.readers import cells, columns, entries, file_types, folders, labels, table_files
 from shared.sources import cells as values
 from shared.sources import folders as listings
 
@@ -46,14 +46,14 @@ def read(
     Raises:
         errors.InputError: No column of images or labels is found, or a cell of a part column is no part.
     """
-    table, broken = records.read(path)
+    table, broken = table_files.read(path)
     found = columns.roles(table, options, path=path)
     table = cells.with_points(table, found.known, decimal=options.decimal)
     said = _said(table, found, options)
     patients = cells.patients(table[found.patient].tolist()) if found.patient else [""] * len(table)
     made = [
         _entry(line, row, say, patient, path=path, found=found)
-        for (line, row), say, patient in zip(records.rows(table), said, patients, strict=True)
+        for (line, row), say, patient in zip(table_files.rows(table), said, patients, strict=True)
     ]
     notes = [*found.notes, *_unread([entry.item for entry in made], path, folder, options)]
     kept = [entry for entry in made if entry.problem != _UNCERTAIN]
@@ -78,7 +78,7 @@ def locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
     path = pathlib.PurePath(cell.strip().replace("\\", "/"))
     bases = (folder, folder / "images", folder.parent)
     for base in bases:
-        for suffix in ("", *kinds.SUFFIXES):
+        for suffix in ("", *file_types.SUFFIXES):
             candidate = base / f"{path}{suffix}"
             # Unlike Path.is_file, this takes names that are too long for the file system.
             if os.path.isfile(candidate):
@@ -91,10 +91,10 @@ def _entry(
 ) -> entries.Entry:
     cell = row[found.image]
     item = locate(cell, path.parent)
-    identity = naming.Identity("", {})
+    identity = folders.Identity("", {})
     problem = f"no such image: {entries.excerpt(cell)!r}" if cell.strip() else "missing image"
     if item is not None:
-        identity = naming.identify(item, pathlib.PurePath(cell.strip().replace("\\", "/")))
+        identity = folders.identify(item, pathlib.PurePath(cell.strip().replace("\\", "/")))
         problem = said.problem or identity.problem
     return entries.Entry(
         name=cell,
@@ -199,5 +199,5 @@ def _unread(
         parents = {item.parent for item in items if isinstance(item, pathlib.Path) and item != path}
         return folders.unlisted(items, [file for parent in sorted(parents) for file in sorted(parent.iterdir())])
     listed = listings.listing(folder, follow_links=options.follow_links)
-    others = [file for file in listed.files if file != path and not kinds.is_image(file)]
+    others = [file for file in listed.files if file != path and not file_types.is_image(file)]
     return [*listed.notes, *folders.unlisted(items, listed.files), *folders.left_out(others)]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.phantoms import anatomy, canvas, detector, devices, opacities, patients, skeleton, vessels
+from apps.medical_imaging.simulator import anatomy, bones_and_vessels, imaging, opacities, patients
 from shared import errors
 
 CLASS_NAMES = ("normal", "opacity")
@@ -110,7 +110,7 @@ def render(
 ) -> tuple[NDArray[np.uint8], opacities.Opacity]:
     """Take one image of one patient: (size, size) uint8, and the opacity in it."""
     thickness, opacity = attenuation(patient, visit, random=random)
-    return detector.expose(thickness, visit.exposure, random), opacity
+    return imaging.expose(thickness, visit.exposure, random), opacity
 
 
 def attenuation(
@@ -120,19 +120,21 @@ def attenuation(
     body, frame = patient.anatomy, visit.frame
     chest = anatomy.chest(body, visit.posture, frame)
     # Drawn before the opacity: an image and its healthy twin then differ by the opacity alone.
-    veil, middle, fine = (canvas.smooth_noise(random, frame.size, cells) for cells in (5, 26, 56))
+    veil, middle, fine = (imaging.smooth_noise(random, frame.size, cells) for cells in (5, 26, 56))
     opacity = opacities.none(frame.size)
     if visit.opacity:
         shown = patient.patches[: visit.patches]
-        opacity = opacities.render(shown, body, chest, subtlety=visit.subtlety, random=random)
+        opacity = opacities.draw_opacity(shown, body, chest, subtlety=visit.subtlety, random=random)
     # Vessels are seen against air only: where fluid replaces it, they vanish.
     airy = np.clip(chest.air_cm / 8, 0, 1) * np.clip(1 - opacity.fluid_cm / 4, 0, 1)
-    vessel_cm = vessels.draw(patient.tree, frame) + np.float32(0.22) * middle + np.float32(0.16) * fine
+    vessel_cm = (
+        bones_and_vessels.draw_vessels(patient.tree, frame) + np.float32(0.22) * middle + np.float32(0.16) * fine
+    )
     solid_cm = np.float32(visit.vessel_cm) * vessel_cm * airy + np.float32(visit.haze_cm) * veil + opacity.fluid_cm
     tissue_cm = chest.tissue_cm - np.float32(anatomy.AIR) * chest.air_cm + solid_cm
-    bone_cm = skeleton.bones(body, visit.posture, chest, frame)
-    metal_cm = devices.draw(visit.devices, body, frame)
-    total = detector.TISSUE * np.maximum(tissue_cm, 0) + detector.BONE * bone_cm + detector.METAL * metal_cm
+    bone_cm = bones_and_vessels.bones(body, visit.posture, chest, frame)
+    metal_cm = opacities.draw_devices(visit.devices, body, frame)
+    total = imaging.TISSUE * np.maximum(tissue_cm, 0) + imaging.BONE * bone_cm + imaging.METAL * metal_cm
     return total.astype(np.float32), opacity
 
 

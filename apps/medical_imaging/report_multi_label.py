@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apps.medical_imaging import baselines, evaluate, findings, report_checks, report_two_classes
+from apps.medical_imaging import baselines, evaluate, evaluate_multi_label, report_binary, report_failures
 from shared.report import blocks, document, figures, formatting
 from shared.report.sections import classifier
 
@@ -11,7 +11,7 @@ RANKING = ("auroc", "average_precision")
 PROBABILITIES = ("brier", "ece", "log_loss")
 
 
-def opening(results: findings.Results) -> str:
+def opening(results: evaluate_multi_label.Results) -> str:
     """Return the report's first sentences."""
     macro = results.metrics
     told = ["These images are SIMULATED: the numbers say nothing about patients."] if results.data.synthetic else []
@@ -25,7 +25,7 @@ def opening(results: findings.Results) -> str:
             f"It is best on {best['finding']} ({_area(best):.3f}) and worst on {worst['finding']} ({_area(worst):.3f})."
         )
     if macro:
-        told.append(report_checks.comparison(results.differences, results.baselines, macro))
+        told.append(report_failures.comparison(results.differences, results.baselines, macro))
     return " ".join([*told, evaluate.NOT_A_DEVICE])
 
 
@@ -33,7 +33,7 @@ def _area(row: Mapping[str, Any]) -> float:
     return float(row["metrics"]["auroc"].value)
 
 
-def tiles(results: findings.Results) -> list[blocks.Tile]:
+def tiles(results: evaluate_multi_label.Results) -> list[blocks.Tile]:
     """Return the headline numbers."""
     macro, names = results.metrics, ("auroc", "average_precision", "balanced_accuracy", "ece")
     found = [
@@ -43,15 +43,15 @@ def tiles(results: findings.Results) -> list[blocks.Tile]:
     return [*found, blocks.Tile("Labels known", known, f"{unknown:,} unknown, left out")]
 
 
-def sections(results: findings.Results) -> list[document.Section]:
+def sections(results: evaluate_multi_label.Results) -> list[document.Section]:
     """Return the parts on what was found."""
     return [
         _ranking(results.per_finding, name=baselines.reference(results.baselines)),
         _points(results.points),
         _subgroups(results.slices),
         _calibration(results),
-        *([report_checks.robustness(results.robustness)] if results.robustness else []),
-        *([report_checks.explanations(results.predictions.explained)] if results.predictions.explained else []),
+        *([report_failures.robustness(results.robustness)] if results.robustness else []),
+        *([report_failures.explanations(results.predictions.explained)] if results.predictions.explained else []),
     ]
 
 
@@ -87,13 +87,13 @@ def _ranking(rows: Sequence[Mapping[str, Any]], *, name: str) -> document.Sectio
 def _points(points: Sequence[Mapping[str, Any]]) -> document.Section:
     tables = [
         table(points, "Finding", lambda point: str(point["name"]))
-        for table in (report_two_classes.point_table, report_two_classes.count_table)
+        for table in (report_binary.point_table, report_binary.count_table)
     ]
     return document.Section("At the frozen thresholds", "One threshold per finding.", tables)
 
 
 def _subgroups(slices: Sequence[Mapping[str, Any]]) -> document.Section:
-    names = list(findings.SLICE_METRICS)
+    names = list(evaluate_multi_label.SLICE_METRICS)
     missing: tuple[blocks.Cell, ...] = ("too few", *(None for _ in names[1:]))
     rows: list[tuple[blocks.Cell, ...]] = [
         (
@@ -110,10 +110,10 @@ def _subgroups(slices: Sequence[Mapping[str, Any]]) -> document.Section:
         caption="Means over the findings that can be evaluated within the subgroup.",
         align="lrrrrr",
     )
-    return report_checks.subgroup_section(slices, table)
+    return report_failures.subgroup_section(slices, table)
 
 
-def _calibration(results: findings.Results) -> document.Section:
+def _calibration(results: evaluate_multi_label.Results) -> document.Section:
     table = blocks.Table(
         columns=("Finding", *(f"{formatting.metric_name(name)} ↓" for name in PROBABILITIES)),
         rows=[(row["finding"], *(row["metrics"].get(name) for name in PROBABILITIES)) for row in results.per_finding],
@@ -129,7 +129,7 @@ def _calibration(results: findings.Results) -> document.Section:
     return document.Section("Are its scores calibrated?", lead, [table, folded])
 
 
-def checked(results: findings.Results) -> dict[str, str]:
+def checked(results: evaluate_multi_label.Results) -> dict[str, str]:
     """Return where the checklist's items are."""
     return {
         "Thresholds fixed before the test": "one per finding, on validation patients",

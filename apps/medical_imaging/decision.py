@@ -31,7 +31,7 @@ Scores: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Findings(decision_rule.Rule):
+class MultiLabelDecision(decision_rule.Rule):
     """How the logits of several findings become decisions.
 
     Attributes:
@@ -68,7 +68,7 @@ class Findings(decision_rule.Rule):
         return np.where((states == 1).all(axis=1), self.labels(scores), decisions.ABSTAIN).astype(object)
 
 
-Rule: TypeAlias = decisions.Decision | Findings
+Rule: TypeAlias = decisions.Decision | MultiLabelDecision
 
 
 def fit(
@@ -98,7 +98,7 @@ def fit(
         )
     fitted = [_fit_finding(logits[:, i], labels[:, i], rule, alpha, name) for i, name in enumerate(class_names)]
     temperatures, cuts, quantiles = (tuple(column) for column in zip(*fitted, strict=True))
-    return Findings(
+    return MultiLabelDecision(
         class_names=class_names,
         temperatures=temperatures,
         thresholds=cuts,
@@ -130,10 +130,12 @@ def _fit_finding(
 
 def from_json(content: Mapping[str, Any]) -> Rule:
     """Read a ``decision.json`` of either kind."""
-    return Findings.from_json(content) if "temperatures" in content else decisions.Decision.from_json(content)
+    return MultiLabelDecision.from_json(content) if "temperatures" in content else decisions.Decision.from_json(content)
 
 
-def say(rule: Rule, logits: npt.NDArray[np.floating[Any]], valid: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[Any]]:
+def predictions(
+    rule: Rule, logits: npt.NDArray[np.floating[Any]], valid: npt.NDArray[np.bool_]
+) -> dict[str, npt.NDArray[Any]]:
     """Return what the serving signature returns for images of which some may not be any.
 
     Args:
@@ -146,7 +148,7 @@ def say(rule: Rule, logits: npt.NDArray[np.floating[Any]], valid: npt.NDArray[np
         ``abstain`` or ``invalid``; ``valid`` (n,).
     """
     scores = rule.scores(logits)
-    if isinstance(rule, Findings):
+    if isinstance(rule, MultiLabelDecision):
         labels = rule.labels(scores)
     else:
         labels = np.array(rule.class_names, object)[rule.predicted(scores)]
@@ -160,7 +162,7 @@ def say(rule: Rule, logits: npt.NDArray[np.floating[Any]], valid: npt.NDArray[np
 
 def graph(model: keras.Model, rule: Rule) -> Any:
     """Return ``say`` as a function of tensors: images (n, size, size, channels) uint8 and valid (n,) bool."""
-    answer = _findings(model, rule) if isinstance(rule, Findings) else export.classifier(model, rule)
+    answer = _multi_label(model, rule) if isinstance(rule, MultiLabelDecision) else export.classifier(model, rule)
 
     def said(images: Any, valid: Any) -> dict[str, Any]:
         found = answer(tf.cast(images, tf.float32))
@@ -174,7 +176,7 @@ def graph(model: keras.Model, rule: Rule) -> Any:
     return said
 
 
-def _findings(model: keras.Model, rule: Findings) -> Any:
+def _multi_label(model: keras.Model, rule: MultiLabelDecision) -> Any:
     temperatures, cuts = np.array(rule.temperatures, np.float32), np.array(rule.thresholds, np.float32)
     limits = (1.0 - np.array(rule.quantiles)).astype(np.float32)
     names = tf.constant([name + SEPARATOR for name in rule.class_names])

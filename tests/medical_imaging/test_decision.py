@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from apps.medical_imaging import answers
+from apps.medical_imaging import decision
 
 pytestmark = pytest.mark.tensorflow
 
@@ -27,7 +27,9 @@ def rule_of(k: int, *, task: str, rule: str = "equal_margin") -> Any:
     if task == "multi_label":
         labels[::7, 0] = np.nan
     names = tuple(f"c{i}" for i in range(k))
-    return answers.fit(logits, labels, task=task, class_names=names, rule=rule, alpha=0.1, fitted_on={"n": len(logits)})
+    return decision.fit(
+        logits, labels, task=task, class_names=names, rule=rule, alpha=0.1, fitted_on={"n": len(logits)}
+    )
 
 
 @pytest.mark.parametrize(("k", "task"), [(2, "single_label"), (4, "single_label"), (3, "multi_label")])
@@ -37,20 +39,20 @@ def test_the_graph_says_what_numpy_says(k: int, task: str) -> None:
     model = keras.Model(inputs, keras.layers.Flatten()(inputs))
     logits = drawn(k, task=task)[0].round()
     valid = np.arange(len(logits)) % 5 != 0
-    expected = answers.say(rule, logits, valid)
+    expected = decision.predictions(rule, logits, valid)
     # The graph takes whole grey values: here logits, which were rounded for it.
-    said = answers.graph(model, rule)(tf.constant(logits[:, None, None, :]), tf.constant(valid))
+    said = decision.graph(model, rule)(tf.constant(logits[:, None, None, :]), tf.constant(valid))
     assert said["scores"].numpy() == pytest.approx(expected["scores"], abs=1e-5)
     for name in ("labels", "decision"):
         assert [value.decode() for value in said[name].numpy()] == expected[name].tolist()
-    assert set(expected["decision"][~valid]) == {answers.INVALID}
+    assert set(expected["decision"][~valid]) == {decision.INVALID}
     assert not expected["scores"][~valid].any()
 
 
 def test_a_rule_survives_its_json_file() -> None:
     for task in ("single_label", "multi_label"):
         rule = rule_of(2, task=task)
-        assert answers.from_json(rule.to_json()) == rule
+        assert decision.from_json(rule.to_json()) == rule
 
 
 def test_an_image_without_findings_says_so_and_several_are_joined() -> None:
@@ -65,10 +67,10 @@ def test_a_finding_that_validation_never_shows_is_named_and_called_from_one_half
     logits, labels = drawn(3, task="multi_label")
     labels[:, 1] = 0
     names = ("c0", "c1", "c2")
-    rule = answers.fit(
+    rule = decision.fit(
         logits, labels, task="multi_label", class_names=names, rule="equal_margin", alpha=0.1, fitted_on={}
     )
-    assert isinstance(rule, answers.Findings)
+    assert isinstance(rule, decision.MultiLabelDecision)
     assert (rule.temperatures[1], rule.thresholds[1]) == (1.0, 0.5)
     assert "c1" in caplog.text
 

@@ -72,7 +72,7 @@ class Memorisation:
         }
 
 
-def measure(synthetic: Pixels, train: Pixels, holdout: Pixels, *, seed: int = 0) -> Memorisation:
+def compare(synthetic: Pixels, train: Pixels, holdout: Pixels, *, seed: int = 0) -> Memorisation:
     """Compare synthetic -> train distances with holdout -> train distances.
 
     A distance is that of images shrunk to about 32 pixels, without their mean and contrast: a copy that is brighter is

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from apps.medical_imaging import answers, heat
+from apps.medical_imaging import decision, heat_maps
 from apps.medical_imaging import run as loaded_run
 from shared.bundle import export
 from shared.explain import cutting, grad_cam, integrated_gradients
@@ -15,15 +15,15 @@ from shared.explain import cutting, grad_cam, integrated_gradients
 PIXELS = 56
 
 
-def build(run: loaded_run.Run, *, pixels: int = PIXELS) -> Callable[[Any, Any], Mapping[str, Any]]:
+def explanation(run: loaded_run.Run, *, pixels: int = PIXELS) -> Callable[[Any, Any], Mapping[str, Any]]:
     """Return the function that explains: images (n, size, size, channels) uint8, and valid (n,) bool.
 
     It returns ``heat`` (n, pixels, pixels) float32 in [0, 1], the mean over the networks of the maps that the verb
     ``explain`` draws, 0 where there was no image; and ``label`` (n,) string, the class that they are of: the one
     answered, abstention aside, or the finding that the model is surest of.
     """
-    says, names = answers.graph(run.model, run.rule), tf.constant(run.rule.class_names)
-    maps = [_of_network(network, run, pixels) for network in heat.networks_of(run)]
+    says, names = decision.graph(run.model, run.rule), tf.constant(run.rule.class_names)
+    maps = [_of_network(network, run, pixels) for network in heat_maps.networks_of(run)]
 
     def explain(images: Any, valid: Any) -> Mapping[str, Any]:
         target = _target(run.rule, says(images, valid)["scores"])
@@ -31,23 +31,25 @@ def build(run: loaded_run.Run, *, pixels: int = PIXELS) -> Callable[[Any, Any], 
         mean = tf.add_n([of_network(squares, target) for of_network in maps]) / len(maps)
         return {
             "heat": tf.where(valid[:, tf.newaxis, tf.newaxis], mean, 0.0),
-            "label": tf.where(valid, tf.gather(names, target), answers.INVALID),
+            "label": tf.where(valid, tf.gather(names, target), decision.INVALID),
         }
 
     return explain
 
 
-def _target(rule: answers.Rule, scores: Any) -> Any:
+def _target(rule: decision.Rule, scores: Any) -> Any:
     """Return (n,) int32: ``explain.targets_of`` in a graph."""
-    index = tf.argmax(scores, axis=1) if isinstance(rule, answers.Findings) else export.answered(scores, rule)
+    index = (
+        tf.argmax(scores, axis=1) if isinstance(rule, decision.MultiLabelDecision) else export.answered(scores, rule)
+    )
     return tf.cast(index, tf.int32)
 
 
 def _of_network(network: keras.Model, run: loaded_run.Run, pixels: int) -> Callable[[Any, Any], Any]:
     """Return one network's maps (n, pixels, pixels) as a function of images and classes (n,)."""
-    method = heat.activation_method(run.settings)
+    method = heat_maps.activation_method(run.settings)
     head, tail = cutting.cut(network, method.layer_path)
-    several = isinstance(run.rule, answers.Findings)
+    several = isinstance(run.rule, decision.MultiLabelDecision)
 
     def maps(squares: Any, target: Any) -> Any:
         features = tf.cast(head(squares, training=False), tf.float32)

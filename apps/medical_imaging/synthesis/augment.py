@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import config, data, memorisation, model, pixels, synthesis, synthetic_value, train
+from apps.medical_imaging import config, data, model, preprocessing, train
 from apps.medical_imaging import run as loaded_run
+from apps.medical_imaging.synthesis import comparison, memorisation
+from apps.medical_imaging.synthesis import synthesiser as synthesiser_module
 from shared import cli, errors, files, splits
 from shared.evaluation import calibration
 from shared.report import blocks, document
@@ -60,7 +62,7 @@ def augment(
     reference = part_of(own, split.rows("validation"), settings)
     folder = run.folder.path / FOLDER
     names = run.rule.class_names
-    synthesiser = synthesis.train_gan(
+    synthesiser = synthesiser_module.train_gan(
         squares,
         labels,
         class_names=names,
@@ -72,7 +74,7 @@ def augment(
     )
     drawn = np.random.default_rng(seed).choice(labels, size=images or len(labels))
     synthetic = gan_training.to_pixels(gan_training.generate(synthesiser.generator, drawn, seed=seed))
-    found = memorisation.measure(synthetic, squares, reference[0], seed=seed)
+    found = memorisation.compare(synthetic, squares, reference[0], seed=seed)
     log.info("%s", found.verdict)
     facts = {
         "run": run.folder.path.name,
@@ -82,7 +84,7 @@ def augment(
         "frechet_distance_of_real_images": synthesiser.floor,
         "memorisation": found.to_json(),
     }
-    synthesis.write_images(synthetic, drawn, class_names=names, folder=output, facts=facts)
+    synthesiser_module.write_images(synthetic, drawn, class_names=names, folder=output, facts=facts)
     np.savez_compressed(folder / "images.npz", images=synthetic, labels=drawn)
     files.write_json(folder / "facts.json", facts)
     return {"images": str(output), **facts, "next": f"medical-imaging evaluate --run-dir {run.folder.path}"}
@@ -107,7 +109,7 @@ def section(
         synthetic = content["images"], content["labels"]
     settings = at_size(run.settings, synthetic[0].shape[1])
     facts = files.read_json(run.folder.path / FOLDER / "facts.json")
-    found = synthetic_value.compare(
+    found = comparison.compare(
         part_of(own, split.rows("train"), settings),
         synthetic,
         part_of(judged, rows, settings),
@@ -137,10 +139,10 @@ def part_of(
     radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Return decoded images and their class numbers."""
-    return pixels.load(radiographs, rows, settings), radiographs.labels[rows].argmax(axis=1)
+    return preprocessing.load_rows(radiographs, rows, settings), radiographs.labels[rows].argmax(axis=1)
 
 
-def _fit_small(images: Any, labels: Any, seed: int, settings: config.Config) -> synthetic_value.Score:
+def _fit_small(images: Any, labels: Any, seed: int, settings: config.Config) -> comparison.Score:
     """Train the small network; the last tenth of the rows, shuffled, chooses its epoch."""
     one_hot = np.eye(int(labels.max()) + 1, dtype=np.float32)[labels]
     order = np.random.default_rng(seed).permutation(len(labels))

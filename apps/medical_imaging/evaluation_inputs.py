@@ -72,7 +72,7 @@ class Corrupted:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Explained:
+class ExplanationCheck:
     """What the checks of one kind of explanation found.
 
     Attributes:
@@ -122,7 +122,7 @@ class Predictions:
     threshold_rule: str = ""
     validation: Validation | None = None
     corrupted: Corrupted | None = None
-    explained: Sequence[Explained] = ()
+    explained: Sequence[ExplanationCheck] = ()
     details: Mapping[str, str | int | float] = dataclasses.field(default_factory=dict)
     history: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from apps.medical_imaging.phantoms import anatomy, canvas, detector, devices, opacities, vessels
+from apps.medical_imaging.simulator import anatomy, bones_and_vessels, imaging, opacities
 
 # Site: share of patients, share of AP images, photons per pixel, coarse contrast removed, gamma, letter's half height.
 _SITES = {
@@ -37,7 +37,7 @@ class Patient:
     site: str
     propensity: float
     anatomy: anatomy.Anatomy
-    tree: vessels.Tree
+    tree: bones_and_vessels.Tree
     patches: list[opacities.Patch]
     pacemaker: bool
     visits: int
@@ -63,9 +63,9 @@ class Visit:
     subtlety: float
     patches: int
     posture: anatomy.Posture
-    frame: canvas.Frame
-    exposure: detector.Exposure
-    devices: devices.Devices
+    frame: imaging.Frame
+    exposure: imaging.Exposure
+    devices: opacities.Devices
     vessel_cm: float
     haze_cm: float
 
@@ -84,7 +84,7 @@ def draw_patient(random: np.random.Generator, *, prevalence: float) -> Patient:
         site=site,
         propensity=propensity,
         anatomy=body,
-        tree=vessels.grow(random, body),
+        tree=bones_and_vessels.grow_vessels(random, body),
         patches=[opacities.random_patch(random) for _ in _PATCHES],
         pacemaker=bool(random.random() < 0.12 * (age > 65)),
         visits=int(random.choice(len(_VISITS), p=_VISITS)) + 1,
@@ -159,9 +159,9 @@ def _draw_posture(random: np.random.Generator, view: str) -> anatomy.Posture:
     return anatomy.Posture(view=view, inspiration=breath, turn=float(random.normal(0, 0.025 if bed else 0.015)))
 
 
-def _draw_frame(random: np.random.Generator, size: int, view: str) -> canvas.Frame:
+def _draw_frame(random: np.random.Generator, size: int, view: str) -> imaging.Frame:
     """Draw how the body lies on the film."""
-    return canvas.Frame(
+    return imaging.Frame(
         size=size,
         degrees=float(np.clip(random.normal(0, 3.5 if view == "AP" else 1.8), -9, 9)),
         scale=float(random.uniform(1.1, 1.26)),
@@ -172,11 +172,11 @@ def _draw_frame(random: np.random.Generator, size: int, view: str) -> canvas.Fra
 
 def _draw_exposure(
     random: np.random.Generator, view: str, *, quanta: float, equalisation: float, gamma: float
-) -> detector.Exposure:
+) -> imaging.Exposure:
     """Draw dose and processing around what the site usually does."""
     shuttered = random.random() < 0.3
     shutters = random.uniform(0, 0.05, 4) * shuttered
-    return detector.Exposure(
+    return imaging.Exposure(
         quanta=quanta * float(random.lognormal(0, 0.35)),
         scatter=float(random.uniform(0.35, 0.6) + 0.12 * (view == "AP")),
         equalisation=float(np.clip(random.normal(equalisation, 0.06), 0, 0.8)),
@@ -188,13 +188,13 @@ def _draw_exposure(
 
 def _draw_devices(
     random: np.random.Generator, patient: Patient, view: str, *, letter_height: float, mark: bool
-) -> devices.Devices:
+) -> opacities.Devices:
     """Draw what else is on the film: patients in bed have more of it."""
     bed = view == "AP"
     places = np.array([(-0.5, -0.35), (0.52, -0.35), (0.55, 0.3), (-0.3, 0.25)]) + random.normal(0, 0.05, (4, 2))
     shown = random.integers(2, 5) if random.random() < (0.6 if bed else 0.08) else 0
     outwards = 1 if random.random() < 0.5 else -1
-    return devices.Devices(
+    return opacities.Devices(
         letter=str(random.choice(["L", "R"])),
         letter_height=letter_height,
         letter_at=(float(random.uniform(0.78, 0.88)), float(random.uniform(-0.85, -0.5))),

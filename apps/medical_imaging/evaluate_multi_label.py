@@ -10,8 +10,7 @@ from scipy import special
 
 from apps.medical_imaging import baselines as plain
 from apps.medical_imaging import evaluate as single
-from apps.medical_imaging import predictions as predicted
-from apps.medical_imaging import subgroups
+from apps.medical_imaging import evaluation_inputs, subgroups
 from shared.evaluation import calibration, classifier, intervals, multilabel, thresholds, weighted
 from shared.report.sections import provenance
 
@@ -23,7 +22,7 @@ ROBUSTNESS_METRICS = {name: METRICS[name] for name in ("auroc", "balanced_accura
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Panel:
+class Evaluator:
     """Evaluates all findings of a model at once.
 
     Attributes:
@@ -106,10 +105,10 @@ class Results:
         robustness: Rows with corruption, level, n and mean metrics.
     """
 
-    rows: predicted.Rows
+    rows: evaluation_inputs.Rows
     data: provenance.Data
-    predictions: predicted.Predictions
-    panel: Panel
+    predictions: evaluation_inputs.Predictions
+    panel: Evaluator
     metrics: intervals.Intervals
     baselines: Mapping[str, intervals.Intervals]
     differences: Mapping[str, intervals.Intervals]
@@ -121,9 +120,9 @@ class Results:
 
 
 def evaluate(
-    rows: predicted.Rows,
+    rows: evaluation_inputs.Rows,
     data: provenance.Data,
-    predictions: predicted.Predictions,
+    predictions: evaluation_inputs.Predictions,
     *,
     baseline_scores: Mapping[str, single.Floats],
     resamples: int = 2000,
@@ -135,7 +134,7 @@ def evaluate(
         errors.InputError: There are no two patients to resample.
         ValueError: Temperatures or thresholds are not one per finding, or there is no baseline.
     """
-    panel = _panel(rows, predictions, baseline_scores, resamples=resamples, seed=seed)
+    panel = _evaluator(rows, predictions, baseline_scores, resamples=resamples, seed=seed)
     everything = np.ones(len(rows), np.bool_)
     model = panel.values(panel.scores, panel.present, everything)
     others = {name: panel.values(scores, scores >= 0.5, everything).macro for name, scores in baseline_scores.items()}
@@ -200,14 +199,14 @@ def predictions_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _panel(
-    rows: predicted.Rows,
-    predictions: predicted.Predictions,
+def _evaluator(
+    rows: evaluation_inputs.Rows,
+    predictions: evaluation_inputs.Predictions,
     baselines: Mapping[str, single.Floats],
     *,
     resamples: int,
     seed: int,
-) -> Panel:
+) -> Evaluator:
     """Apply the run's temperatures and thresholds to its logits."""
     classifier.require_baselines(baselines, predictions.logits.shape)
     k = len(predictions.class_names)
@@ -217,7 +216,7 @@ def _panel(
             f"predictions: expected {k} temperatures and thresholds, one per finding. Received: {received}"
         )
     scores = _probabilities(predictions.logits, predictions)
-    return Panel(
+    return Evaluator(
         labels=np.asarray(rows.labels, np.float64),
         units=single.number_units(rows),
         scores=scores,
@@ -229,7 +228,7 @@ def _panel(
     )
 
 
-def _per_finding(panel: Panel, found: multilabel.Summary, difference: multilabel.Summary) -> list[dict[str, Any]]:
+def _per_finding(panel: Evaluator, found: multilabel.Summary, difference: multilabel.Summary) -> list[dict[str, Any]]:
     """Return one row per finding: finding, n (known), n_positive, unknown, metrics and difference."""
     known = ~np.isnan(panel.labels)
     return [
@@ -246,7 +245,7 @@ def _per_finding(panel: Panel, found: multilabel.Summary, difference: multilabel
     ]
 
 
-def _operating_points(panel: Panel, predictions: predicted.Predictions) -> list[dict[str, Any]]:
+def _operating_points(panel: Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
     """Return what each finding's frozen threshold does; none for a finding that no image is known for."""
     found = []
     for place, (name, value) in enumerate(zip(panel.class_names, predictions.thresholds, strict=True)):
@@ -260,7 +259,7 @@ def _operating_points(panel: Panel, predictions: predicted.Predictions) -> list[
     return found
 
 
-def _reliability(panel: Panel) -> dict[str, list[dict[str, float]]]:
+def _reliability(panel: Evaluator) -> dict[str, list[dict[str, float]]]:
     """Return the reliability bins of each finding."""
     found = {}
     for place, name in enumerate(panel.class_names):
@@ -271,7 +270,7 @@ def _reliability(panel: Panel) -> dict[str, list[dict[str, float]]]:
     return found
 
 
-def _robustness(panel: Panel, predictions: predicted.Predictions) -> list[dict[str, Any]]:
+def _robustness(panel: Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
     """Return rows with corruption, level (0: the same images untouched), n and mean metrics."""
     if predictions.corrupted is None:
         return []
@@ -288,12 +287,12 @@ def _robustness(panel: Panel, predictions: predicted.Predictions) -> list[dict[s
     return found
 
 
-def _probabilities(logits: predicted.Logits, predictions: predicted.Predictions) -> single.Floats:
+def _probabilities(logits: evaluation_inputs.Logits, predictions: evaluation_inputs.Predictions) -> single.Floats:
     """Return (n, k) calibrated probabilities."""
     return np.asarray(special.expit(np.asarray(logits, np.float64) / np.array(predictions.temperatures)), np.float64)
 
 
-def _unknown_notes(panel: Panel) -> list[str]:
+def _unknown_notes(panel: Evaluator) -> list[str]:
     """Say how many labels were unknown and left out."""
     unknown = int(np.isnan(panel.labels).sum())
     if not unknown:

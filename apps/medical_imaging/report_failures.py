@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from apps.medical_imaging import baselines, evaluate
-from apps.medical_imaging import predictions as predicted
+from apps.medical_imaging import baselines, evaluate, evaluation_inputs
 from shared.evaluation import arrays, classifier, intervals
 from shared.report import blocks, curves, document, formatting
 from shared.report.sections import classifier as sections
@@ -160,7 +159,7 @@ def _at(rows: Sequence[Mapping[str, Any]], kind: str, level: int, metric: str) -
     return next(found, None)
 
 
-def explanations(explained: Sequence[predicted.Explained]) -> document.Section:
+def explanations(explained: Sequence[evaluation_inputs.ExplanationCheck]) -> document.Section:
     """Show whether the maps that explain a prediction can be trusted at all."""
     lead = (
         "A map of where the model looked is worth showing only if it changes when the model's weights are replaced by "
@@ -171,7 +170,7 @@ def explanations(explained: Sequence[predicted.Explained]) -> document.Section:
     )
 
 
-def _sanity_table(explained: Sequence[predicted.Explained]) -> blocks.Table:
+def _sanity_table(explained: Sequence[evaluation_inputs.ExplanationCheck]) -> blocks.Table:
     rows = [
         (one.method, one.images, stage, float(value)) for one in explained for stage, value in one.randomised.items()
     ]
@@ -185,7 +184,7 @@ def _sanity_table(explained: Sequence[predicted.Explained]) -> blocks.Table:
     )
 
 
-def _pointing_table(explained: Sequence[predicted.Explained]) -> blocks.Block:
+def _pointing_table(explained: Sequence[evaluation_inputs.ExplanationCheck]) -> blocks.Block:
     rows = [(one.method, one.pointing, one.chance) for one in explained if one.pointing is not None]
     if not rows:
         return blocks.Text("These data do not say where the findings are: whether the maps point at them is unknown.")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import predictions as predicted
+from apps.medical_imaging import evaluation_inputs
 from shared import decision as decisions
 from shared.evaluation import classifier, cox, delong, intervals, net_benefit, threshold_stability, thresholds
 
@@ -47,7 +47,7 @@ def evaluate(
     evaluator: classifier.Evaluator,
     rule: decisions.Decision,
     points: Sequence[thresholds.Threshold],
-    validation: predicted.Validation | None,
+    validation: evaluation_inputs.Validation | None,
 ) -> Results:
     """Evaluate two classes.
 
@@ -144,7 +144,7 @@ def _slope(evaluator: classifier.Evaluator) -> dict[str, Any]:
 
 
 def stability(
-    evaluator: classifier.Evaluator, rule: decisions.Decision, validation: predicted.Validation | None
+    evaluator: classifier.Evaluator, rule: decisions.Decision, validation: evaluation_inputs.Validation | None
 ) -> dict[str, Any]:
     """Return threshold, rule, sweep, hindsight, and with validation rows also interval, accuracy_range and rules.
 
@@ -166,7 +166,7 @@ def stability(
 
 
 def _on_validation(
-    evaluator: classifier.Evaluator, rule: decisions.Decision, validation: predicted.Validation
+    evaluator: classifier.Evaluator, rule: decisions.Decision, validation: evaluation_inputs.Validation
 ) -> dict[str, Any]:
     """Return the threshold's interval and what other rules would have chosen on the same rows."""
     labels, score = validation.labels.argmax(axis=1), rule.scores(validation.logits)[:, 1]

@@ -6,7 +6,7 @@ No TensorFlow here.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from apps.medical_imaging import baselines, evaluate, two_classes
+from apps.medical_imaging import baselines, evaluate, evaluate_binary
 from shared.evaluation import net_benefit
 from shared.report import blocks, curves, document, figures, formatting
 from shared.report.sections import classifier
@@ -16,7 +16,7 @@ MOST_CURVES = 3
 LOWEST_BENEFIT = -0.08
 
 
-def ranking(results: evaluate.Results, binary: two_classes.Results) -> document.Section:
+def ranking(results: evaluate.Results, binary: evaluate_binary.Results) -> document.Section:
     """Show the whole trade between found and falsely called."""
     evaluator, metrics = results.evaluator, results.common.metrics
     others = [name for name in evaluator.baselines if name != baselines.MAJORITY][: MOST_CURVES - 1]
@@ -48,7 +48,7 @@ def ranking(results: evaluate.Results, binary: two_classes.Results) -> document.
     return document.Section("How well it ranks", "Without any threshold.", [blocks.Row(drawn), table])
 
 
-def points(results: evaluate.Results, binary: two_classes.Results) -> document.Section:
+def points(results: evaluate.Results, binary: evaluate_binary.Results) -> document.Section:
     """Show what each frozen threshold finds, misses and raises falsely."""
     evaluator, rows = results.evaluator, binary.points
     caption = "Images by true class and class predicted at the decision's threshold; shares of the true class."
@@ -112,16 +112,16 @@ def _prevalences(points: Sequence[Mapping[str, Any]]) -> blocks.Table:
     return blocks.Table(
         columns=(
             "If this share of images were positive:",
-            *(f"{100 * share:g} %" for share in two_classes.PREVALENCES),
+            *(f"{100 * share:g} %" for share in evaluate_binary.PREVALENCES),
         ),
         rows=rows,
         caption="What a positive (PPV) and a negative prediction (NPV) mean elsewhere: sensitivity and specificity "
         "as measured here, by Bayes' rule.",
-        align="l" + "r" * len(two_classes.PREVALENCES),
+        align="l" + "r" * len(evaluate_binary.PREVALENCES),
     )
 
 
-def stability(binary: two_classes.Results) -> document.Section:
+def stability(binary: evaluate_binary.Results) -> document.Section:
     """Show how much the threshold depends on the validation patients, and what moving it would do."""
     content = binary.stability
     rules = [_rule_table(content)] if content.get("rules") else []
@@ -180,7 +180,7 @@ def _rule_table(content: Mapping[str, Any]) -> blocks.Table:
     )
 
 
-def slope(binary: two_classes.Results) -> blocks.Block:
+def slope(binary: evaluate_binary.Results) -> blocks.Block:
     """Show calibration slope and intercept, or why there are none."""
     content = binary.slope
     if content["slope"] is None:
@@ -195,7 +195,7 @@ def slope(binary: two_classes.Results) -> blocks.Block:
     )
 
 
-def decision_curve(binary: two_classes.Results) -> document.Section:
+def decision_curve(binary: evaluate_binary.Results) -> document.Section:
     """Show at which thresholds acting on the model is worth more than treating all or none."""
     rows = binary.decision_curve
     useful = net_benefit.useful_range(rows)

@@ -4,17 +4,19 @@ A rib is half an ellipse seen from the front: from the spine outwards and down i
 and further down its front half. All ribs are parallel, so a pixel's rib is found from one field and no loop is needed.
 """
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.medical_imaging.phantoms import anatomy, canvas
+from apps.medical_imaging.simulator import anatomy, imaging
 
 Array = NDArray[np.float32]
 
 _RIBS = 12
 
 
-def bones(body: anatomy.Anatomy, posture: anatomy.Posture, chest: anatomy.Chest, frame: canvas.Frame) -> Array:
+def bones(body: anatomy.Anatomy, posture: anatomy.Posture, chest: anatomy.Chest, frame: imaging.Frame) -> Array:
     """Return (size, size) float32 thickness of bone in cm."""
     whole = _ribs(body, chest) + _spine(body, chest) + _clavicles(body, posture, chest)
     return np.asarray((whole + _shoulders(body, posture, frame)) * np.float32(body.bone))
@@ -81,9 +83,9 @@ def _clavicles(body: anatomy.Anatomy, posture: anatomy.Posture, chest: anatomy.C
     return np.asarray(length * anatomy.edge(half - off, max(0.01, chest.pixel)) * (np.float32(1.0) + 0.5 * shell))
 
 
-def _shoulders(body: anatomy.Anatomy, posture: anatomy.Posture, frame: canvas.Frame) -> Array:
+def _shoulders(body: anatomy.Anatomy, posture: anatomy.Posture, frame: imaging.Frame) -> Array:
     """Return the thickness of shoulder blades and upper arms; arms rolled forward (PA) turn the blades outwards."""
-    sheet = canvas.Sheet(frame.size)
+    sheet = imaging.Sheet(frame.size)
     outwards = 0.04 if posture.view == "AP" else 0.2
     blade = np.array([(0.62, 0.02), (0.84, 0.1), (0.8, 0.34), (0.6, 0.82), (0.52, 0.78), (0.56, 0.4)])
     rim = np.array([(0.64, 0.04), (0.56, 0.4), (0.53, 0.77), (0.6, 0.82), (0.8, 0.34)])
@@ -97,3 +99,67 @@ def _shoulders(body: anatomy.Anatomy, posture: anatomy.Posture, frame: canvas.Fr
         sheet.polygon(frame.film((arm * scale + [0.0, body.apex]) * mirror), tone=0.8)
         sheet.disc(frame.film((np.array([0.98, 0.08]) * scale + [0.0, body.apex]) * mirror).tolist(), radius=0.11)
     return sheet.read(softness=0.012) * np.float32(1.1)
+
+
+_STEMS = 9
+_GENERATIONS = 4
+_HILUM_LEVEL = 0.42
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tree:
+    """Pieces of vessel, each a bent line, in body coordinates.
+
+    Attributes:
+        pieces: (n, 3, 2) points of each piece.
+        widths: (n,) width of each piece.
+    """
+
+    pieces: NDArray[np.float64]
+    widths: NDArray[np.float64]
+
+
+def grow_vessels(random: np.random.Generator, body: anatomy.Anatomy) -> Tree:
+    """Grow the vessels of both lungs of one patient."""
+    sides = [_grow_side(random, body, right_side=right_side) for right_side in (True, False)]
+    return Tree(
+        pieces=np.concatenate([side.pieces for side in sides]), widths=np.concatenate([side.widths for side in sides])
+    )
+
+
+def draw_vessels(tree: Tree, frame: imaging.Frame) -> NDArray[np.float32]:
+    """Return (size, size) float32 thickness of vessels in cm, drawn over lung or not."""
+    sheet = imaging.Sheet(frame.size)
+    tones = np.clip(tree.widths / 0.05, 0.2, 1.0)
+    # Wide vessels last: they are not interrupted by the narrow ones that they cross.
+    order = np.argsort(tree.widths, kind="stable")
+    sheet.paths(frame.film(tree.pieces)[order], tree.widths[order] * frame.scale, tones[order])
+    return sheet.read(softness=0.005) * np.float32(1.9)
+
+
+def _grow_side(random: np.random.Generator, body: anatomy.Anatomy, *, right_side: bool) -> Tree:
+    """Grow one side: stems that fan out from the hilum and fork at the end of every piece."""
+    hilum = anatomy.place(body, right_side=right_side, level=_HILUM_LEVEL - 0.02 * (not right_side), lateral=0.2)
+    angles = np.linspace(-1.35, 1.3, _STEMS) + random.normal(0, 0.12, _STEMS)
+    points = np.tile(np.asarray(hilum), (_STEMS, 1)) + random.normal(0, 0.02, (_STEMS, 2))
+    # Blood sinks: vessels of the lower lobes are wider.
+    widths = 0.042 * body.hilum * (1 + 0.22 * np.sin(angles)) * random.uniform(0.75, 1.2, _STEMS)
+    lengths = np.full(_STEMS, 0.125)
+    pieces, all_widths = [], []
+    for _ in range(_GENERATIONS):
+        for _ in range(2):
+            bent = angles + random.normal(0, 0.3, angles.size)
+            middle = points + 0.5 * lengths[:, None] * _direction(angles, right_side)
+            targets = middle + 0.5 * lengths[:, None] * _direction(bent, right_side)
+            pieces.append(np.stack([points, middle, targets], axis=1))
+            all_widths.append(widths)
+            points, angles, widths = targets, bent, widths * 0.86
+        points, lengths, widths = np.repeat(points, 2, 0), np.repeat(lengths, 2) * 0.72, np.repeat(widths, 2) * 0.76
+        angles = np.repeat(angles, 2) + np.tile([-1.0, 1.0], angles.size) * random.uniform(0.2, 0.6, 2 * angles.size)
+    return Tree(pieces=np.concatenate(pieces), widths=np.concatenate(all_widths))
+
+
+def _direction(angles: NDArray[np.float64], right_side: bool) -> NDArray[np.float64]:
+    """Return (n, 2) unit vectors; angle 0 points to the chest wall, a positive one downwards."""
+    outwards = -1.0 if right_side else 1.0
+    return np.stack([outwards * np.cos(angles), 1.15 * np.sin(angles)], axis=1)
