@@ -1,7 +1,8 @@
 """What is fine-tuned: EfficientNet-Lite0, a larger network of keras.applications, or a preset of KerasHub, by name.
 
-EfficientNet-Lite0's weights are in a package. The others' are fetched where they are not on the machine yet, and only
-when one of them is asked for; without a network the error says what to place where.
+EfficientNet-Lite0's weights are in a package; its features as they are, not fine-tuned, are the input of a baseline.
+The others' weights are fetched where they are not on the machine yet, and only when one of them is asked for; without a
+network the error says what to place where.
 """
 
 import contextlib
@@ -17,19 +18,20 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import config, model
+from apps.medical_imaging import config
 from shared import errors
 from shared.models import efficientnet, heads, hub, pretrained
-from shared.training import phases
 
 Shape: TypeAlias = tuple[int, int, int]
 
-_NESTED = "backbone"
-# The first stages of EfficientNet-Lite0 stay as they are, of other networks a part (``phases``): they take half of the
-# training's time.
-FROZEN_STAGES = 5
+NESTED = "backbone"
 # What ImageNet's colours, from 0 to 1, are centred on and divided by (He et al. 2015).
 _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+# The features of smaller pictures are those of a blur: the network halves the side five times.
+SMALLEST_SIDE = 96
+_ROWS_AT_ONCE = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,16 +86,6 @@ def build(settings: config.Config, *, shape: Shape, classes: int) -> keras.Model
     return keras.Model(image, heads.logits(dropped, classes=classes), name="fine_tuned")
 
 
-def freeze(network: keras.Model, settings: config.Config, *, head_only: bool) -> None:
-    """Let the head alone learn, or all but the first layers; without published weights there is nothing to keep."""
-    keep_first = settings.pretrained
-    if settings.backbone == config.LITE:
-        stages = len(efficientnet.STAGES) if head_only else FROZEN_STAGES if keep_first else 0
-        efficientnet.freeze(network, stages=stages)
-        return
-    phases.freeze(network.get_layer(_NESTED).layers, head_only=head_only, pretrained=keep_first)
-
-
 def require(settings: config.Config) -> None:
     """Make KerasHub's layers known to Keras, which a run that was fine-tuned from a preset needs to be opened.
 
@@ -121,7 +113,7 @@ def _application(settings: config.Config, colours: Any) -> Any:
             "address below, or a connection to fetch them (or train without them: --no-pretrained). "
             f"Received: {error}"
         ) from None
-    nested.name = _NESTED
+    nested.name = NESTED
     scaled = keras.layers.Rescaling(list(found.scale), offset=list(found.offset), name="scaled")
     return nested(scaled(colours))
 
@@ -129,7 +121,7 @@ def _application(settings: config.Config, colours: Any) -> Any:
 def _from_preset(settings: config.Config, colours: Any) -> Any:
     """Return the features of a backbone of KerasHub."""
     nested, scaled = hub.load(settings.backbone, weights=settings.pretrained)
-    nested.name = _NESTED
+    nested.name = NESTED
     features = nested(scaled(colours))
     if not hasattr(features, "shape") or len(features.shape) != 4:
         raise errors.InputError(
@@ -139,10 +131,6 @@ def _from_preset(settings: config.Config, colours: Any) -> Any:
     return features
 
 
-# The features of smaller pictures are those of a blur: the network halves the side five times.
-SMALLEST_SIDE = 96
-
-
 def frozen_features(squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return (n, 1280) float32 features of (n, size, size, 1 or 3) images in [0, 255].
 
@@ -150,8 +138,8 @@ def frozen_features(squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         errors.InputError: The package with the weights is not installed.
     """
     network = _features_network(max(squares.shape[1], SMALLEST_SIDE), squares.shape[3])
-    starts = range(0, len(squares), model.EVALUATION_ROWS)
-    found = [network.predict_on_batch(_images(squares[start : start + model.EVALUATION_ROWS])) for start in starts]
+    starts = range(0, len(squares), _ROWS_AT_ONCE)
+    found = [network.predict_on_batch(_images(squares[start : start + _ROWS_AT_ONCE])) for start in starts]
     return np.concatenate([np.empty((0, efficientnet.FEATURES_CHANNELS), np.float32), *found])
 
 

@@ -14,6 +14,8 @@ from PIL import Image
 from apps.medical_imaging.readers import checking, entries, images, joining
 from shared import files, splits
 
+TABLE = "images.csv"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Radiographs:
@@ -183,9 +185,6 @@ def describe(radiographs: Radiographs) -> str:
 def count_patients(radiographs: Radiographs) -> int:
     """Return how many patients the images are of."""
     return len(np.unique(radiographs.patients.astype(str)))
-
-
-TABLE = "images.csv"
 
 
 def write(found: images.Images, table: pd.DataFrame, folder: pathlib.Path) -> None:

@@ -1,7 +1,8 @@
-"""From logits to what the app says: scores, labels and a decision, in NumPy and as a graph.
+"""The decision rule: from logits to scores, labels and a decision, fitted on validation. No TensorFlow here.
 
 An image has one label out of several classes (``shared.decision.Decision``), or several findings that may be
-present or not (``Findings``). Both say ``abstain`` where the prediction set is not one answer.
+present or not (``MultiLabelDecision``). Both abstain where the prediction set does not hold exactly one label, or one
+state of each finding. ``graph`` has the same arithmetic for the exported model.
 """
 
 import dataclasses
@@ -9,21 +10,18 @@ import logging
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from scipy import special
 
 from shared import decision as decisions
 from shared import decision_rule
-from shared.bundle import export
 from shared.evaluation import calibration, conformal, thresholds
 
 NO_FINDING = "No Finding"
 INVALID = "invalid"
 SEPARATOR = "|"
-# Temperature, threshold and quantile of a finding that validation does not show: sure from one half on.
+# Temperature, threshold and quantile of a finding that validation does not show: called present from one half on.
 UNFITTED = 1.0, 0.5, 0.5
 log = logging.getLogger("fieldnets")
 Labels: TypeAlias = npt.NDArray[np.float32]
@@ -60,6 +58,11 @@ class MultiLabelDecision(decision_rule.Rule):
         """Return (n,) the names of the findings called present, joined by ``|``, or ``No Finding``."""
         names, present = np.array(self.class_names, object), scores >= self.thresholds
         return np.array([SEPARATOR.join(names[row]) or NO_FINDING for row in present], object)
+
+    def explained(self, scores: Scores) -> npt.NDArray[np.int64]:
+        """Return (n,) the finding to explain: the highest score among those called present, or of all where none is."""
+        # Scores are at most 1: one called present comes before any other.
+        return np.asarray(np.argmax(scores + 2.0 * (scores >= self.thresholds), axis=1), np.int64)
 
     def decisions(self, scores: Scores) -> npt.NDArray[np.object_]:
         """Return the labels, or ``abstain`` where one finding's prediction set does not hold exactly one state."""
@@ -139,7 +142,7 @@ def predictions(
     """Return what the serving signature returns for images of which some may not be any.
 
     Args:
-        rule: How to answer.
+        rule: The decision rule.
         logits: (n, k).
         valid: (n,) whether a row was an image.
 
@@ -158,36 +161,3 @@ def predictions(
         "decision": np.where(valid, rule.decisions(scores), INVALID),
         "valid": valid,
     }
-
-
-def graph(model: keras.Model, rule: Rule) -> Any:
-    """Return ``say`` as a function of tensors: images (n, size, size, channels) uint8 and valid (n,) bool."""
-    answer = _multi_label(model, rule) if isinstance(rule, MultiLabelDecision) else export.classifier(model, rule)
-
-    def said(images: Any, valid: Any) -> dict[str, Any]:
-        found = answer(tf.cast(images, tf.float32))
-        return {
-            "scores": tf.where(valid[:, tf.newaxis], found["scores"], 0.0),
-            "labels": tf.where(valid, found["labels"], INVALID),
-            "decision": tf.where(valid, found["decision"], INVALID),
-            "valid": valid,
-        }
-
-    return said
-
-
-def _multi_label(model: keras.Model, rule: MultiLabelDecision) -> Any:
-    temperatures, cuts = np.array(rule.temperatures, np.float32), np.array(rule.thresholds, np.float32)
-    limits = (1.0 - np.array(rule.quantiles)).astype(np.float32)
-    names = tf.constant([name + SEPARATOR for name in rule.class_names])
-
-    def answer(inputs: Any) -> Mapping[str, Any]:
-        scores = tf.sigmoid(tf.cast(model(inputs, training=False), tf.float32) / temperatures)
-        joined = tf.strings.reduce_join(tf.where(scores >= cuts, names, ""), axis=1)
-        labels = tf.strings.regex_replace(joined, r"\|$", "")
-        labels = tf.where(labels == "", NO_FINDING, labels)
-        states = tf.cast(scores >= limits, tf.int32) + tf.cast(1.0 - scores >= limits, tf.int32)
-        decided = tf.reduce_all(states == 1, axis=1)
-        return {"scores": scores, "labels": labels, "decision": tf.where(decided, labels, decisions.ABSTAIN)}
-
-    return answer

@@ -1,4 +1,7 @@
-"""Where in the image the model saw what it answered: heat maps, never without the check that they mean something."""
+"""Why the model predicts what it predicts: heat maps, and the checks that they mean something.
+
+A map is checked twice: it has to change with the weights, and covering the place that it names has to change the score.
+"""
 
 import dataclasses
 import pathlib
@@ -15,7 +18,7 @@ from shared import errors
 from shared.explain import pointing_game, randomization
 
 GRADIENTS = "Integrated gradients"
-# Each share of shuffled weights asks the network about every image again; more images hardly move the mean.
+# Each share of shuffled weights predicts every image again; more images hardly move the mean.
 MOST_RANDOMISED = 32
 Boxes: TypeAlias = Sequence[npt.NDArray[np.floating[Any]] | None] | npt.NDArray[np.object_]
 Maps: TypeAlias = Callable[[keras.Model], heat_maps.Floats]
@@ -51,30 +54,33 @@ def read_square(run: loaded_run.Run, argument: str) -> heat_maps.Squares:
 def explain(
     run: loaded_run.Run, square: heat_maps.Squares, *, name: str = "image", seed: int = 0
 ) -> explanation_page.Explanation:
-    """Explain the answer to one image (size, size, channels): the class called, or the finding it is surest of."""
-    said = decision.predictions(run.rule, run.logits(square[np.newaxis]), np.ones(1, bool))
-    names, targets = run.rule.class_names, targets_of(run, said["scores"])
+    """Explain the prediction of one image (size, size, channels): the class or finding that ``targets_of`` names."""
+    predicted = decision.predictions(run.rule, run.logits(square[np.newaxis]), np.ones(1, bool))
+    names, targets = run.rule.class_names, targets_of(run, predicted["scores"])
+    covered = run.rule.scores(run.logits(heat_maps.with_ninth_covered(square)))[:, targets[0]]
+    maps = (_by_grad_cam(run, square, targets, seed=seed), _by_gradients(run, square, targets, seed=seed))
     return explanation_page.Explanation(
         name=name,
         square=square,
-        label=str(said["labels"][0]),
-        decision=str(said["decision"][0]),
+        label=str(predicted["labels"][0]),
+        decision=str(predicted["decision"][0]),
         explained=names[targets[0]],
-        scores=dict(zip(names, said["scores"][0].tolist(), strict=True)),
-        maps=(_by_grad_cam(run, square, targets, seed=seed), _by_gradients(run, square, targets, seed=seed)),
+        scores=dict(zip(names, predicted["scores"][0].tolist(), strict=True)),
+        maps=maps,
+        covered=tuple(covered.tolist()),
         synthetic="chest-phantoms" in run.settings.data,
     )
 
 
 def targets_of(run: loaded_run.Run, scores: decision.Scores) -> heat_maps.Ints:
-    """Return (n,) the class that each answer names, or the finding that it is surest of, for scores (n, k)."""
-    if isinstance(run.rule, decision.MultiLabelDecision):
-        return np.asarray(scores.argmax(axis=1), np.int64)
-    return run.rule.predicted(scores)
+    """Return (n,) the predicted class, or of several findings the one to explain, for scores (n, k)."""
+    return (
+        run.rule.explained(scores) if isinstance(run.rule, decision.MultiLabelDecision) else run.rule.predicted(scores)
+    )
 
 
 def summary(explanation: explanation_page.Explanation) -> dict[str, Any]:
-    """Return the answer, where it was seen and whether that can be believed, for the command line."""
+    """Return the prediction, the places that raise its score and whether that can be believed, for the command line."""
     return {
         "label": explanation.label,
         "decision": explanation.decision,

@@ -1,4 +1,7 @@
-"""An explanation as a page or as one picture: the maps, and beside each whether it can be believed."""
+"""An explanation as a page or as one picture: the maps, and beside each whether it can be believed.
+
+A score is said to come from a place only where it falls when that place is covered.
+"""
 
 import base64
 import dataclasses
@@ -18,10 +21,10 @@ from shared.report import blocks, document
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _LINE_PIXELS, _GAP_PIXELS = 24, 8
 _LIMITS = (
-    "The colours show what moved this model's answer, not what is ill: an answer may rest on a tube, a letter or the "
+    "The colours show what raised this model's score, not what is ill: a score may rest on a tube, a letter or the "
     "edge of the picture. Not a medical device."
 )
-_SYNTHETIC = "The model was trained on synthetic images; what it says of a patient's image means nothing."
+_SYNTHETIC = "The model was trained on synthetic images; what it predicts for a patient's image means nothing."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,7 +33,7 @@ class HeatMap:
 
     Attributes:
         method: Its name.
-        heat: (size, size) float32 in [0, 1]: what speaks for the answer.
+        heat: (size, size) float32 in [0, 1]: what raises the score.
         check: How alike the map is after the weights were shuffled.
         missed: Of integrated gradients: part of the change that the contributions do not add up to.
     """
@@ -41,8 +44,8 @@ class HeatMap:
     missed: float | None = None
 
     @property
-    def verdict(self) -> str:
-        """Whether the map depends on what the network learned."""
+    def outcome(self) -> str:
+        """Whether the map depends on what the network learned: passes, FAILS, or names nothing."""
         if math.isnan(self.check.means[-1]):
             return "names nothing"
         return "passes" if self.check.passed else "FAILS"
@@ -55,11 +58,12 @@ class Explanation:
     Attributes:
         name: Of the image.
         square: (size, size, channels) uint8, as the network reads it.
-        label: The answer.
-        decision: The answer, or ``abstain``.
+        label: The predicted class, the findings called present, or ``No Finding``.
+        decision: The label, or ``abstain``.
         explained: The class or finding that the maps explain.
         scores: Calibrated probability of each class or finding, by name.
         maps: One per method.
+        covered: (9,) the score of ``explained`` with each ninth of the image covered, row by row.
         synthetic: Whether the model was trained on synthetic images.
     """
 
@@ -70,6 +74,7 @@ class Explanation:
     explained: str
     scores: dict[str, float]
     maps: tuple[HeatMap, ...]
+    covered: tuple[float, ...]
     synthetic: bool = False
 
 
@@ -90,31 +95,33 @@ def stages(check: randomization.RandomizationCheck) -> dict[str, float]:
 
 
 def report(explanation: Explanation) -> document.Report:
-    """Return the page: the answer, the maps, and their checks."""
+    """Return the page: the prediction, the maps, and their checks."""
     limits = f"{_SYNTHETIC} {_LIMITS}" if explanation.synthetic else _LIMITS
     sections = [
-        document.Section("Where", f"What speaks for {explanation.explained} in this image.", [_pictures(explanation)]),
+        document.Section(
+            "Where", f"What raises the score of {explanation.explained} in this image.", [_pictures(explanation)]
+        ),
         document.Section("Is the explanation true?", *_checks_in_words(explanation)),
         document.Section("What it does not say", limits, []),
     ]
     return document.Report(
-        title="Why this answer?",
+        title="Why this prediction?",
         subtitle="Grad-CAM (Selvaraju et al. 2017; by place: Jiang et al. 2021), integrated gradients "
         "(Sundararajan et al. 2017)",
-        answer=_answer(explanation),
+        answer=_prediction(explanation),
         headline=[blocks.Tile(f"Probability of {name}", score) for name, score in explanation.scores.items()],
         sections=sections,
     )
 
 
 def picture(explanation: Explanation) -> PIL.Image.Image:
-    """Return the image and its maps side by side, with the answer and the outcome of the checks below."""
+    """Return the image and its maps side by side, with the prediction and the outcome of the checks below."""
     parts = [
         heat_maps.overlay(explanation.square),
         *(heat_maps.overlay(explanation.square, one.heat) for one in explanation.maps),
     ]
     lines = [
-        f"{explanation.name}: {_answer(explanation)}",
+        f"{explanation.name}: {_prediction(explanation)}",
         "From left to right: the image as the network reads it; " + "; ".join(one.method for one in explanation.maps),
         *(f"{one.method}: {_check_in_words(one)}" for one in explanation.maps),
         *([_SYNTHETIC] if explanation.synthetic else []),
@@ -131,15 +138,27 @@ def picture(explanation: Explanation) -> PIL.Image.Image:
     return canvas
 
 
-def _answer(explanation: Explanation) -> str:
+def _prediction(explanation: Explanation) -> str:
+    """Say what is predicted, the score that the maps explain, and the place it comes from, where that is true."""
     abstains = explanation.decision != explanation.label
-    verdict = "The model abstains; most probable is" if abstains else "The model answers"
-    score = explanation.scores[explanation.explained]
-    told = f"{verdict} {explanation.label} ({explanation.explained}: {score:.2f})"
-    believed = [one for one in explanation.maps if one.verdict == "passes"]
+    start = "The model abstains; it would predict" if abstains else "The model predicts"
+    told = f"{start} {explanation.label} ({explanation.explained}: {explanation.scores[explanation.explained]:.2f})"
+    believed = [one for one in explanation.maps if one.outcome == "passes"]
     if not believed:
         return f"{told}; no explanation of it passed its check."
-    return f"{told}; by {believed[0].method} most of all because of {heat_maps.place(believed[0].heat)}."
+    return f"{told}. {_reason(explanation, believed[0])}"
+
+
+def _reason(explanation: Explanation, shown: HeatMap) -> str:
+    """Say what covering the map's strongest place does to the score, and say that the score comes from there only if so."""
+    row, column = heat_maps.ninth(shown.heat)
+    before, after = explanation.scores[explanation.explained], explanation.covered[3 * row + column]
+    place, name = heat_maps.place(shown.heat), explanation.explained
+    change = f"with that covered it goes from {before:.2f} to {after:.2f}"
+    if not round(before, 2) > round(after, 2):
+        return f"{shown.method} is strongest at {place}, but the score of {name} does not come from there: {change}."
+    share = "most of all" if after == min(explanation.covered) else "in part"
+    return f"By {shown.method} the score of {name} comes {share} from {place}: {change}."
 
 
 def _pictures(explanation: Explanation) -> blocks.Pictures:
@@ -149,12 +168,12 @@ def _pictures(explanation: Explanation) -> blocks.Pictures:
     maps = [
         blocks.Picture(
             source=_source(heat_maps.overlay(explanation.square, one.heat)),
-            alt=f"{one.method}: what speaks for {explanation.explained} is strongest at {heat_maps.place(one.heat)}",
-            facts={one.method: heat_maps.place(one.heat), "Weight check": one.verdict},
+            alt=f"{one.method}: what raises the score of {explanation.explained} is strongest at {heat_maps.place(one.heat)}",
+            facts={one.method: heat_maps.place(one.heat), "Weight check": one.outcome},
         )
         for one in explanation.maps
     ]
-    caption = "The image as the network reads it, and what speaks for the answer: from violet (some) to yellow (most)."
+    caption = "The image as the network reads it, and what raises the score: from violet (some) to yellow (most)."
     return blocks.Pictures(caption, [plain, *maps])
 
 
@@ -164,7 +183,7 @@ def _checks_in_words(explanation: Explanation) -> tuple[str, list[blocks.Block]]
         "(Adebayo et al. 2018)."
     )
     told: list[blocks.Block] = [
-        blocks.Text(f"{one.method}: {_check_in_words(one)}", tone="good" if one.verdict == "passes" else "bad")
+        blocks.Text(f"{one.method}: {_check_in_words(one)}", tone="good" if one.outcome == "passes" else "bad")
         for one in explanation.maps
     ]
     rows = [(one.method, stage, mean) for one in explanation.maps for stage, mean in stages(one.check).items()]
@@ -181,9 +200,9 @@ def _check_in_words(one: HeatMap) -> str:
     told = {
         "passes": "the check passes.",
         "FAILS": "the check FAILS: do not trust this map.",
-        "names nothing": "nothing in the image speaks for the answer; there is no map to trust.",
-    }[one.verdict]
-    if one.verdict == "names nothing":
+        "names nothing": "nothing in the image raises the score; there is no map to trust.",
+    }[one.outcome]
+    if one.outcome == "names nothing":
         return told
     told += f" With all weights shuffled the rank correlation with the map is {one.check.means[-1]:+.2f}"
     told += f" (at most {randomization.LIMIT} either way)."

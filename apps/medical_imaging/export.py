@@ -108,7 +108,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     ``preprocess`` and ``answer`` are what comes before and after the network, for engines that run only that.
     """
     size, channels, grey_bits = run.settings.image_size, run.settings.channels, run.grey_bits
-    answer, where = decision.graph(run.model, run.rule), graph.explanation(run)
+    answer, where = graph.predictions(run.model, run.rule), graph.explanation(run)
 
     def decode(image_bytes: Any) -> tuple[Any, Any]:
         return preprocessing.decode(image_bytes, size=size, channels=channels, grey_bits=grey_bits)
@@ -122,7 +122,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
 
     def columns(given: Any) -> Any:
         squares, valid = decode(given["image_bytes"])
-        return monitor.columns(answer(squares, valid), squares, several=run.task == "multi_label")
+        return graph.drift_columns(answer(squares, valid), squares, several=run.task == "multi_label")
 
     def explain(given: Any) -> Any:
         return where(*decode(given["image_bytes"]))
@@ -131,7 +131,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
         squares, valid = decode(given["image_bytes"])
         return {"image": tf.cast(squares, tf.float32), "valid": valid}
 
-    decided = decision.graph(export.given_logits, run.rule)
+    decided = graph.predictions(export.given_logits, run.rule)
     encoded = {"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")}
     decoded = {"image": tf.TensorSpec([None, None, None, channels], tf.float32, "image")}
     files = export.Endpoint(function=from_bytes, inputs=encoded)
@@ -172,7 +172,7 @@ def golden(run: loaded_run.Run, items: list[Any]) -> export.Golden:
     awkward = awkward_files(real[0])
     chosen = np.empty(GOLDEN_ROWS, object)
     chosen[:] = [(awkward + real)[row % (len(awkward) + len(real))] for row in range(GOLDEN_ROWS)]
-    return export.Golden(inputs={"image_bytes": chosen}, outputs=run.say(chosen.tolist()))
+    return export.Golden(inputs={"image_bytes": chosen}, outputs=run.predictions(chosen.tolist()))
 
 
 def as_files(items: list[Any]) -> npt.NDArray[np.object_]:

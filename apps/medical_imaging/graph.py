@@ -1,13 +1,18 @@
-"""Where the networks saw what they answer, as a part of the exported graph: the maps of ``heat`` for a page."""
+"""What the exported model computes around its network: decision rule, heat maps, columns of the drift check.
+
+The same as ``decision``, ``heat_maps`` and ``monitor`` say, as functions of tensors.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from apps.medical_imaging import decision, heat_maps
 from apps.medical_imaging import run as loaded_run
+from shared import decision as decisions
 from shared.bundle import export
 from shared.explain import cutting, grad_cam, integrated_gradients
 
@@ -15,18 +20,52 @@ from shared.explain import cutting, grad_cam, integrated_gradients
 PIXELS = 56
 
 
+def predictions(model: keras.Model, rule: decision.Rule) -> Any:
+    """Return ``decision.predictions`` in a graph: images (n, size, size, channels) uint8 and valid (n,) bool go in."""
+    several = isinstance(rule, decision.MultiLabelDecision)
+    classify = _multi_label(model, rule) if several else export.classifier(model, rule)
+
+    def predict(images: Any, valid: Any) -> dict[str, Any]:
+        found = classify(tf.cast(images, tf.float32))
+        return {
+            "scores": tf.where(valid[:, tf.newaxis], found["scores"], 0.0),
+            "labels": tf.where(valid, found["labels"], decision.INVALID),
+            "decision": tf.where(valid, found["decision"], decision.INVALID),
+            "valid": valid,
+        }
+
+    return predict
+
+
+def _multi_label(model: keras.Model, rule: decision.MultiLabelDecision) -> Any:
+    temperatures, cuts = np.array(rule.temperatures, np.float32), np.array(rule.thresholds, np.float32)
+    limits = (1.0 - np.array(rule.quantiles)).astype(np.float32)
+    names = tf.constant([name + decision.SEPARATOR for name in rule.class_names])
+
+    def classify(inputs: Any) -> Mapping[str, Any]:
+        scores = tf.sigmoid(tf.cast(model(inputs, training=False), tf.float32) / temperatures)
+        joined = tf.strings.reduce_join(tf.where(scores >= cuts, names, ""), axis=1)
+        labels = tf.strings.regex_replace(joined, r"\|$", "")
+        labels = tf.where(labels == "", decision.NO_FINDING, labels)
+        states = tf.cast(scores >= limits, tf.int32) + tf.cast(1.0 - scores >= limits, tf.int32)
+        decided = tf.reduce_all(states == 1, axis=1)
+        return {"scores": scores, "labels": labels, "decision": tf.where(decided, labels, decisions.ABSTAIN)}
+
+    return classify
+
+
 def explanation(run: loaded_run.Run, *, pixels: int = PIXELS) -> Callable[[Any, Any], Mapping[str, Any]]:
     """Return the function that explains: images (n, size, size, channels) uint8, and valid (n,) bool.
 
     It returns ``heat`` (n, pixels, pixels) float32 in [0, 1], the mean over the networks of the maps that the verb
     ``explain`` draws, 0 where there was no image; and ``label`` (n,) string, the class that they are of: the one
-    answered, abstention aside, or the finding that the model is surest of.
+    predicted, abstention aside, or the finding that ``MultiLabelDecision.explained`` names.
     """
-    says, names = decision.graph(run.model, run.rule), tf.constant(run.rule.class_names)
+    predict, names = predictions(run.model, run.rule), tf.constant(run.rule.class_names)
     maps = [_of_network(network, run, pixels) for network in heat_maps.networks_of(run)]
 
     def explain(images: Any, valid: Any) -> Mapping[str, Any]:
-        target = _target(run.rule, says(images, valid)["scores"])
+        target = _target(run.rule, predict(images, valid)["scores"])
         squares = tf.cast(images, tf.float32)
         mean = tf.add_n([of_network(squares, target) for of_network in maps]) / len(maps)
         return {
@@ -39,10 +78,10 @@ def explanation(run: loaded_run.Run, *, pixels: int = PIXELS) -> Callable[[Any, 
 
 def _target(rule: decision.Rule, scores: Any) -> Any:
     """Return (n,) int32: ``explain.targets_of`` in a graph."""
-    index = (
-        tf.argmax(scores, axis=1) if isinstance(rule, decision.MultiLabelDecision) else export.answered(scores, rule)
-    )
-    return tf.cast(index, tf.int32)
+    if isinstance(rule, decision.MultiLabelDecision):
+        present = tf.cast(scores >= np.array(rule.thresholds, np.float32), tf.float32)
+        return tf.cast(tf.argmax(scores + 2.0 * present, axis=1), tf.int32)
+    return tf.cast(export.answered(scores, rule), tf.int32)
 
 
 def _of_network(network: keras.Model, run: loaded_run.Run, pixels: int) -> Callable[[Any, Any], Any]:
@@ -65,3 +104,55 @@ def _of_network(network: keras.Model, run: loaded_run.Run, pixels: int) -> Calla
         return grad_cam.combine(features, tape.gradient(odds, features), (pixels, pixels), method.by_place)
 
     return maps
+
+
+def drift_columns(predicted: Mapping[str, Any], squares: Any, *, several: bool) -> dict[str, Any]:
+    """Return the drift columns, in a graph.
+
+    Args:
+        predicted: As from ``predictions``.
+        squares: (n, size, size, channels) uint8 that it was predicted for.
+        several: Whether an image may have several findings. Fourteen have 16,384 combinations, whose shares no
+            reference knows: their number is compared.
+
+    Returns:
+        (n,) float32, or string, for each of ``monitor.COLUMNS``.
+    """
+    scores, labels = predicted["scores"], predicted["labels"]
+    return {
+        **image_statistics(squares, predicted["valid"]),
+        "score": tf.reduce_mean(scores, axis=1) if several else scores[:, -1],
+        "label": number_of_findings(labels) if several else labels,
+        "abstained": tf.where(predicted["decision"] == labels, "no", "yes"),
+    }
+
+
+def image_statistics(squares: Any, valid: Any) -> dict[str, Any]:
+    """Return statistics of decoded images, in a graph.
+
+    Args:
+        squares: (n, size, size, channels) uint8.
+        valid: (n,) bool.
+
+    Returns:
+        ``brightness``, ``contrast`` and ``sharpness`` (n,) float32 of the grey range 0 to 1; 0 for what is no image.
+    """
+    grey = tf.reduce_mean(tf.cast(squares, tf.float32) / 255.0, axis=3)
+    inner = grey[:, 1:-1, 1:-1]
+    around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+    found = {
+        "brightness": tf.reduce_mean(grey, axis=[1, 2]),
+        "contrast": tf.math.reduce_std(grey, axis=[1, 2]),
+        "sharpness": tf.reduce_mean(tf.abs(4.0 * inner - around), axis=[1, 2]),
+    }
+    return {name: tf.where(valid, values, 0.0) for name, values in found.items()}
+
+
+def number_of_findings(labels: Any) -> Any:
+    """Return how many findings each label (n,) names, as a category; what was no image stays what it is.
+
+    >>> number_of_findings(tf.constant(["Edema|Effusion", "No Finding", "invalid"])).numpy().tolist()
+    [b'2', b'0', b'invalid']
+    """
+    named = tf.strings.as_string(tf.strings.split(labels, decision.SEPARATOR).row_lengths())
+    return tf.where(labels == decision.INVALID, labels, tf.where(labels == decision.NO_FINDING, "0", named))

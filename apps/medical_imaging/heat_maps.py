@@ -1,4 +1,4 @@
-"""Heat maps of the run's own network: where in an image it saw what it answered, and the picture of that."""
+"""Heat maps of the run's own network: which places of an image raise the score of a class, and the picture of that."""
 
 import dataclasses
 from typing import Any, TypeAlias
@@ -27,7 +27,7 @@ PICTURE_PIXELS = 448
 
 
 def networks_of(run: loaded_run.Run) -> list[keras.Model]:
-    """Return the networks inside the model that answers: each sees one view of the image, as it is."""
+    """Return the networks inside the model that predicts: each sees one view of the image, as it is."""
     found = {id(layer): layer for layer in run.model.layers if isinstance(layer, keras.Model)}
     return list(found.values())
 
@@ -131,15 +131,31 @@ def overlay(square: Squares, heat: Floats | None = None) -> PIL.Image.Image:
     return PIL.Image.composite(colours, base, PIL.Image.fromarray((strength * 0.6 * 255).astype(np.uint8)))
 
 
+def ninth(heat: Floats) -> tuple[int, int]:
+    """Return row and column, each 0 to 2, of the ninth of the picture in which the highest place lies."""
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    return 3 * int(row) // heat.shape[0], 3 * int(column) // heat.shape[1]
+
+
+def with_ninth_covered(square: Squares) -> Squares:
+    """Return (9, size, size, channels): the image with one ninth each, row by row, filled with its mean grey value."""
+    covered = np.repeat(square[np.newaxis], 9, axis=0)
+    edges = [round(side * len(square) / 3) for side in range(4)]
+    for number in range(9):
+        row, column = divmod(number, 3)
+        inside = np.s_[edges[row] : edges[row + 1], edges[column] : edges[column + 1]]
+        covered[number][inside] = np.round(square.mean(axis=(0, 1)))
+    return covered
+
+
 def place(heat: Floats) -> str:
     """Say in which ninth of the picture the highest place lies.
 
     >>> place(np.eye(9, dtype=np.float32)[::-1] * np.arange(9))
     'the upper right of the picture'
     """
-    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-    down = ("upper", "middle", "lower")[3 * int(row) // heat.shape[0]]
-    across = ("left", "centre", "right")[3 * int(column) // heat.shape[1]]
+    row, column = ninth(heat)
+    down, across = ("upper", "middle", "lower")[row], ("left", "centre", "right")[column]
     return f"the {down} {across} of the picture" if (down, across) != ("middle", "centre") else "its centre"
 
 

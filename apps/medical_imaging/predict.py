@@ -127,4 +127,4 @@ def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[
     from apps.medical_imaging import run as loaded_run
 
     run = loaded_run.open_run(arguments.run_dir)
-    return run.say, run.rule.class_names, {"model": files.sha256(run.folder.model)}, run.grey_bits
+    return run.predictions, run.rule.class_names, {"model": files.sha256(run.folder.model)}, run.grey_bits

@@ -3,6 +3,9 @@
 Training, ``predict`` and the exported model all run this graph, so none can see another picture than the others.
 Only standard TensorFlow ops are used: the SavedModel runs in stock TF Serving. The result is rounded to 8 bits,
 so that what training keeps in memory is exactly what serving computes.
+
+Many images are decoded in chunks; with a cache folder they are kept as one file of 8-bit values between commands, named
+by what is in it, and mapped into memory.
 """
 
 import functools
@@ -24,6 +27,8 @@ from shared import errors, files, image_files
 DEEPEST = image_files.DEEPEST
 # What a bundle keeps of it: how many bits of 16-bit images are in use.
 FILE = "preprocessing.json"
+log = logging.getLogger("fieldnets")
+CHUNK = 256
 
 
 def decode(image_bytes: Any, *, size: int, channels: int, grey_bits: int = DEEPEST) -> tuple[Any, Any]:
@@ -126,11 +131,6 @@ def _square(images: Any, *, size: int) -> Any:
     return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 1.0) * 255.0), tf.uint8)
 
 
-log = logging.getLogger("fieldnets")
-
-CHUNK = 256
-
-
 def load_rows(
     radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
 ) -> npt.NDArray[np.uint8]:
@@ -196,3 +196,14 @@ def _key(radiographs: data.Radiographs, settings: config.Config) -> str:
     bits = radiographs.images.grey_bits
     deep = "" if bits == DEEPEST else f"-{bits}bits"
     return f"{digest}-{settings.image_size}x{settings.channels}{deep}"
+
+
+def write_grey_bits(folder: files.RunFolder, bits: int) -> None:
+    """Keep how many bits of 16-bit images are in use beside the model: what a file looks like to it depends on that."""
+    files.write_json(folder.path / FILE, {"grey_bits": bits})
+
+
+def read_grey_bits(folder: files.RunFolder) -> int:
+    """Return what ``write_grey_bits`` kept; runs from before it read all 16 bits."""
+    path = folder.path / FILE
+    return int(files.read_json(path)["grey_bits"]) if path.is_file() else DEEPEST

@@ -41,8 +41,8 @@ class Run:
         found: npt.NDArray[np.float32] = self.model.predict(squares, batch_size=model.EVALUATION_ROWS, verbose=0)
         return found
 
-    def say(self, items: Sequence[bytes | npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[Any]]:
-        """Return what the bundle says of encoded files and grey values: scores, labels, decision, valid."""
+    def predictions(self, items: Sequence[bytes | npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[Any]]:
+        """Return scores, labels, decision and valid of encoded files and grey values, as the bundle does."""
         squares, valid = self.squares(items)
         return decision.predictions(self.rule, self.logits(squares), valid)
 
@@ -71,16 +71,5 @@ def open_run(path: pathlib.Path) -> Run:
         settings=settings,
         model=keras.models.load_model(folder.model, compile=False),
         rule=decision.from_json(files.read_json(folder.decision)),
-        grey_bits=read_grey_bits(folder),
+        grey_bits=preprocessing.read_grey_bits(folder),
     )
-
-
-def write_grey_bits(folder: files.RunFolder, bits: int) -> None:
-    """Keep how many bits of 16-bit images are in use beside the model: what a file looks like to it depends on that."""
-    files.write_json(folder.path / preprocessing.FILE, {"grey_bits": bits})
-
-
-def read_grey_bits(folder: files.RunFolder) -> int:
-    """Return what ``write_grey_bits`` kept; runs from before it read all 16 bits."""
-    path = folder.path / preprocessing.FILE
-    return int(files.read_json(path)["grey_bits"]) if path.is_file() else preprocessing.DEEPEST

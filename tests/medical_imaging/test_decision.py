@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from apps.medical_imaging import decision
+from apps.medical_imaging import decision, graph
 
 pytestmark = pytest.mark.tensorflow
 
@@ -41,7 +41,7 @@ def test_the_graph_says_what_numpy_says(k: int, task: str) -> None:
     valid = np.arange(len(logits)) % 5 != 0
     expected = decision.predictions(rule, logits, valid)
     # The graph takes whole grey values: here logits, which were rounded for it.
-    said = decision.graph(model, rule)(tf.constant(logits[:, None, None, :]), tf.constant(valid))
+    said = graph.predictions(model, rule)(tf.constant(logits[:, None, None, :]), tf.constant(valid))
     assert said["scores"].numpy() == pytest.approx(expected["scores"], abs=1e-5)
     for name in ("labels", "decision"):
         assert [value.decode() for value in said[name].numpy()] == expected[name].tolist()

@@ -1,4 +1,9 @@
-"""What a file is, told by its content where its name says nothing: UIDs as names, ``.IMA``, no suffix."""
+"""What a file is, told by its content where its name says nothing (``.IMA``, none), and if it is whole.
+
+Whether a JPEG or PNG is whole is told without decoding it: signature, size and end. Decoding a hundred thousand images
+takes many minutes, this takes the time to read them. Damage inside the compressed data is found when the image is
+decoded, and reported by name there.
+"""
 
 import pathlib
 from collections.abc import Iterator
@@ -9,6 +14,20 @@ TABLES = (".csv", ".tsv", ".parquet")
 # Media storage directory, the SOP class of a DICOMDIR, stands in the first elements of the file.
 _DIRECTORY = b"1.2.840.10008.1.3.10"
 _HEAD_BYTES = 1024
+
+
+# Decoding more than this is refused: a few kilobytes may claim a picture that fills the memory.
+MAXIMUM_PIXELS = 100_000_000
+_JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
+# Frame headers are C0 to CF except DHT (C4), JPG (C8) and DAC (CC).
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SCAN = 0xDA
+# Frames that common decoders lack, by their marker (ITU-T T.81, table B.1).
+_UNUSUAL = {
+    **dict.fromkeys((0xC3, 0xCB), "a lossless JPEG"),
+    **dict.fromkeys((0xC9, 0xCA), "a JPEG with arithmetic coding"),
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "a hierarchical JPEG"),
+}
 
 
 def is_dicom(content: bytes) -> bool:
@@ -52,21 +71,6 @@ def _head(path: pathlib.Path) -> bytes:
         return b""
 
 
-# Decoding more than this is refused: a few kilobytes may claim a picture that fills the memory.
-MAXIMUM_PIXELS = 100_000_000
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
-# Frame headers are C0 to CF except DHT (C4), JPG (C8) and DAC (CC).
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SCAN = 0xDA
-# Frames that common decoders lack, by their marker (ITU-T T.81, table B.1).
-_UNUSUAL = {
-    **dict.fromkeys((0xC3, 0xCB), "a lossless JPEG"),
-    **dict.fromkeys((0xC9, 0xCA), "a JPEG with arithmetic coding"),
-    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "a hierarchical JPEG"),
-}
-
-
 def damage(content: bytes) -> str:
     """Say why the content of a file is no usable JPEG, PNG or DICOM image; nothing for one that is.
 
@@ -77,22 +81,22 @@ def damage(content: bytes) -> str:
         return "empty file"
     if content[128:132] == b"DICM":
         return ""
-    if not content.startswith((_JPEG, _PNG)):
+    if not content.startswith((JPEG, PNG)):
         return f"not a JPEG, PNG or DICOM image: it begins with {content[:8]!r}"
-    sides = jpeg_sides(content) if content.startswith(_JPEG) else png_sides(content)
+    sides = jpeg_sides(content) if content.startswith(JPEG) else png_sides(content)
     if sides is None:
         return "truncated or damaged: the header gives no size"
     width, height = sides
     if not 0 < width * height <= MAXIMUM_PIXELS:
         return f"{width:,} x {height:,} pixels, not between 1 and {MAXIMUM_PIXELS:,} in all"
-    ended = _jpeg_ended(content) if content.startswith(_JPEG) else _PNG_END in content[-(1 << 16) :]
+    ended = _jpeg_ended(content) if content.startswith(JPEG) else _PNG_END in content[-(1 << 16) :]
     return "" if ended else "truncated: the end of the image is missing"
 
 
 def undecodable(content: bytes) -> str:
     """Say of a whole JPEG or PNG file that the network's decoder refuses what is special about it."""
     frame = next((marker for marker, _ in _jpeg_segments(content) if marker in _FRAMES), 0)
-    kind = _UNUSUAL.get(frame, "") if content.startswith(_JPEG) else ""
+    kind = _UNUSUAL.get(frame, "") if content.startswith(JPEG) else ""
     return f"cannot be decoded: {kind}" if kind else "cannot be decoded: its data are damaged, or of an unusual kind"
 
 

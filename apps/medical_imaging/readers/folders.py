@@ -1,4 +1,7 @@
-"""What the path of an image, or its DICOM header, says of it: part, classes, patient, attributes."""
+"""A folder per class, as Kermany et al. 2018 have it, and what the path of an image, or its DICOM header, says of it.
+
+A path names the official part, above or below the classes, the class, the patient and attributes.
+"""
 
 import collections
 import os
@@ -25,6 +28,12 @@ MASKS = frozenset(
 )
 # Of the images below a folder, those that lie beside its class folders are fewer than one in so many.
 _LOOSE = 10
+
+
+# What ``synthesis.write`` puts beside images that a generator drew.
+SYNTHETIC = "synthetic.json"
+_SHOWN = 3
+_LONGEST_PATH = 4096
 
 
 class Identity(NamedTuple):
@@ -144,12 +153,6 @@ def _is_mask(path: pathlib.PurePath, stems: set[str]) -> bool:
 
 def _key(name: str) -> str:
     return name.replace("_", " ").replace("-", " ").casefold()
-
-
-# What ``synthesis.write`` puts beside images that a generator drew.
-SYNTHETIC = "synthetic.json"
-_SHOWN = 3
-_LONGEST_PATH = 4096
 
 
 def read(folder: pathlib.Path, *, options: entries.Options) -> entries.Source:

@@ -1,9 +1,10 @@
-"""How many of the 16 bits of deep images are in use: detectors give 10, 12 or 14, and files of 16 bits hold them.
+"""Pixels that are read when they are needed: files of JPEG, PNG and DICOM, and arrays in memory.
 
-Divided by 65,535, values of 12 bits become 17 grey levels of 256. So 16-bit values of PNG files and arrays are divided
-by the largest value of the bits in use. These are a property of the source: scaled one by one, a dark and a bright
-image would look alike. A model takes raw files, and cannot know their source: the number of bits is part of a run, and
-in the graph that training, ``predict`` and the bundle share.
+Detectors give 10, 12 or 14 bits, and files of 16 bits hold them. Divided by 65,535, values of 12 bits become 17 grey
+levels of 256. So 16-bit values of PNG files and arrays are divided by the largest value of the bits in use. These are a
+property of the source: scaled one by one, a dark and a bright image would look alike. A model takes raw files, and
+cannot know their source: the number of bits is part of a run, and in the graph that training, ``predict`` and the
+bundle share. Until then values of 16 bits stay in an encoded file, also those of arrays.
 """
 
 import dataclasses

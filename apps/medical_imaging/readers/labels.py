@@ -1,4 +1,4 @@
-"""What labels mean: the names of classes, their order, and the numbers that stand for them."""
+"""What labels mean: names of classes, their order, numbers that stand for them; findings of NIH and CheXpert."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +33,17 @@ _NEGATIVE_STARTS = ("normal", "no ", "not ", "non-", "no-", "without ")
 
 # A whole number that a program wrote as a fraction: 1.0, or 1,0.
 _WHOLE = re.compile(r"(-?\d+)[.,]0+")
+
+
+NIH = (
+    *("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax"),
+    *("Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia"),
+)
+CHEXPERT = (
+    *("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
+    *("Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other"),
+    *("Fracture", "Support Devices"),
+)
 
 
 def key(name: str) -> str:
@@ -95,17 +106,6 @@ def one_hot(names: Sequence[str | None], class_names: Sequence[str]) -> NDArray[
             labels[row] = 0
             labels[row, number[key(name)]] = 1
     return labels
-
-
-NIH = (
-    *("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax"),
-    *("Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia"),
-)
-CHEXPERT = (
-    *("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
-    *("Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other"),
-    *("Fracture", "Support Devices"),
-)
 
 
 def chosen(options: entries.Options, names: Sequence[str], *, where: str) -> tuple[str, ...]:

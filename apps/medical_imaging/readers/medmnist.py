@@ -1,4 +1,9 @@
-"""MedMNIST (Yang et al. 2023): an ``.npz`` of images and labels in three official parts."""
+"""MedMNIST (Yang et al. 2023): an ``.npz`` of images and labels in three official parts; sets that are fetched by name.
+
+Nothing is downloaded unless a source names such a set. A file is fetched once, checked, and kept in a folder of the
+user's cache; an interrupted download goes on where it stopped. Of sets that a person must ask for, a message says
+where, and how they must lie.
+"""
 
 import http.client
 import logging
@@ -34,6 +39,24 @@ CLASSES = {
         *("basophil", "eosinophil", "erythroblast", "immature granulocyte", "lymphocyte", "monocyte", "neutrophil"),
         "platelet",
     ),
+}
+
+
+log = logging.getLogger("fieldnets")
+MEDMNIST = "https://zenodo.org/records/10519652/files"
+NOTICE = "MedMNIST v2 (Yang et al. 2023, https://doi.org/10.1038/s41597-022-01721-8), not for clinical use; licence"
+_CC_BY, _CC_BY_NC = "CC BY 4.0", "CC BY-NC 4.0 (no commercial use)"
+_ATTEMPTS = 3
+_TIMEOUT_SECONDS = 30.0
+_BLOCK_BYTES = 1 << 20
+_FAILURES = (OSError, http.client.HTTPException)
+# What must be asked for, or accepted, by a person.
+BY_HAND = {
+    "kermany": "https://doi.org/10.17632/rscbjbr9sj; unpacked, it is a folder with train and test, each with "
+    "NORMAL and PNEUMONIA",
+    "nih": "https://nihcc.app.box.com/v/ChestXray-NIHCC; a folder with Data_Entry_2017*.csv, train_val_list.txt, "
+    "test_list.txt and the images anywhere below",
+    "chexpert": "https://stanfordmlgroup.github.io/competitions/chexpert; the folder with train.csv and valid.csv",
 }
 
 
@@ -114,18 +137,6 @@ def _labels(
     return labels.reshape(rows, -1)
 
 
-log = logging.getLogger("fieldnets")
-
-MEDMNIST = "https://zenodo.org/records/10519652/files"
-NOTICE = "MedMNIST v2 (Yang et al. 2023, https://doi.org/10.1038/s41597-022-01721-8), not for clinical use; licence"
-
-_CC_BY, _CC_BY_NC = "CC BY 4.0", "CC BY-NC 4.0 (no commercial use)"
-_ATTEMPTS = 3
-_TIMEOUT_SECONDS = 30.0
-_BLOCK_BYTES = 1 << 20
-_FAILURES = (OSError, http.client.HTTPException)
-
-
 class PublicFile(NamedTuple):
     """A file that anybody may download: its MD5 as its publisher states it, and its licence."""
 
@@ -150,15 +161,6 @@ PUBLIC = {
     "bloodmnist": PublicFile("7053d0359d879ad8a5505303e11de1dc", _CC_BY),
     "dermamnist": PublicFile("0744692d530f8e62ec473284d019b0c7", _CC_BY_NC),
     "retinamnist": PublicFile("bd4c0672f1bba3e3a89f0e4e876791e4", _CC_BY),
-}
-
-# What must be asked for, or accepted, by a person.
-BY_HAND = {
-    "kermany": "https://doi.org/10.17632/rscbjbr9sj; unpacked, it is a folder with train and test, each with "
-    "NORMAL and PNEUMONIA",
-    "nih": "https://nihcc.app.box.com/v/ChestXray-NIHCC; a folder with Data_Entry_2017*.csv, train_val_list.txt, "
-    "test_list.txt and the images anywhere below",
-    "chexpert": "https://stanfordmlgroup.github.io/competitions/chexpert; the folder with train.csv and valid.csv",
 }
 
 

@@ -1,4 +1,4 @@
-"""The built-in source ``chest-phantoms``."""
+"""Which reader a source needs, by its name or by what is in the file or folder; sources as streams for ``predict``."""
 
 import dataclasses
 import itertools
@@ -16,6 +16,12 @@ from apps.medical_imaging.readers import checking, chexpert, entries, file_types
 from shared import errors
 
 SIMULATED = "chest-phantoms"
+
+
+FORMATS = ("auto", "chest-phantoms", "folders", "table", "nih", "chexpert", "medmnist", "dicom")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".bz2", ".xz")
+log = logging.getLogger("fieldnets")
+Pixels: TypeAlias = bytes | NDArray[np.float32]
 
 
 def simulate(settings: entries.PhantomSettings) -> entries.Source:
@@ -65,10 +71,6 @@ def _with_part(source: entries.Source, spec: str, part: str) -> entries.Source:
     note = f"{spec}: its name says that its images are the official {part} part"
     named = [entry._replace(part=part) for entry in source.entries]
     return dataclasses.replace(source, entries=named, notes=(*source.notes, note))
-
-
-FORMATS = ("auto", "chest-phantoms", "folders", "table", "nih", "chexpert", "medmnist", "dicom")
-_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".bz2", ".xz")
 
 
 def read(spec: str, *, options: entries.Options, data_format: str) -> entries.Source:
@@ -155,11 +157,6 @@ def _other(path: pathlib.Path) -> str:
 def _head(path: pathlib.Path) -> bytes:
     with path.open("rb") as stream:
         return stream.read(132)
-
-
-log = logging.getLogger("fieldnets")
-
-Pixels: TypeAlias = bytes | NDArray[np.float32]
 
 
 def chunks(inputs: Iterable[entries.Source], *, chunk_rows: int) -> Iterator[tuple[pd.DataFrame, list[Pixels]]]:

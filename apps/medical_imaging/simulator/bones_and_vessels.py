@@ -1,7 +1,8 @@
-"""Bones as thickness in centimetres of bone along the beam: ribs, spine, clavicles, shoulder blades. No TensorFlow.
+"""Bones as thickness in centimetres along the beam, and the vessels of the lungs, drawn line by line. No TensorFlow.
 
 A rib is half an ellipse seen from the front: from the spine outwards and down its back half, and from the wall inwards
 and further down its front half. All ribs are parallel, so a pixel's rib is found from one field and no loop is needed.
+Vessels are a tree on each side that branches from the hilum.
 """
 
 import dataclasses
@@ -14,6 +15,11 @@ from apps.medical_imaging.simulator import anatomy, imaging
 Array = NDArray[np.float32]
 
 _RIBS = 12
+
+
+_STEMS = 9
+_GENERATIONS = 4
+_HILUM_LEVEL = 0.42
 
 
 def bones(body: anatomy.Anatomy, posture: anatomy.Posture, chest: anatomy.Chest, frame: imaging.Frame) -> Array:
@@ -99,11 +105,6 @@ def _shoulders(body: anatomy.Anatomy, posture: anatomy.Posture, frame: imaging.F
         sheet.polygon(frame.film((arm * scale + [0.0, body.apex]) * mirror), tone=0.8)
         sheet.disc(frame.film((np.array([0.98, 0.08]) * scale + [0.0, body.apex]) * mirror).tolist(), radius=0.11)
     return sheet.read(softness=0.012) * np.float32(1.1)
-
-
-_STEMS = 9
-_GENERATIONS = 4
-_HILUM_LEVEL = 0.42
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Where a pixel lies in the body and where a point of the body lies on the film; lines and noise on the film.
+"""From the body to the film: coordinates, lines and noise on the film; attenuation, scatter, noise, grey values.
 
 Body coordinates: x from -1 (the patient's right, left on the film) to 1, y from -1 (neck) to 1 (abdomen).
 No TensorFlow.
@@ -16,6 +16,12 @@ Array = NDArray[np.float32]
 
 # Lines are drawn this many times larger and then averaged, so that thin ones get soft edges.
 _OVERSAMPLING = 2
+
+
+# Linear attenuation per cm at about 70 keV (NIST XCOM: water 0.19, cortical bone 0.5; here bone instead of tissue).
+TISSUE = 0.19
+BONE = 0.32
+METAL = 6.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,12 +131,6 @@ def blurred(image: Array, cells: int) -> Array:
 def _resized(image: Image.Image, size: int, method: Image.Resampling) -> Array:
     # Pillow, not a product of matrices: BLAS threads of a few microseconds' work wait for each other on a busy machine.
     return np.asarray(image.resize((size, size), method), dtype=np.float32)
-
-
-# Linear attenuation per cm at about 70 keV (NIST XCOM: water 0.19, cortical bone 0.5; here bone instead of tissue).
-TISSUE = 0.19
-BONE = 0.32
-METAL = 6.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

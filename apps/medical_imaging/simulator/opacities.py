@@ -1,4 +1,7 @@
-"""Consolidations: patches of lung whose air gave way to fluid, graded from plain to hardly visible. No TensorFlow."""
+"""Consolidations, graded from plain to hardly visible; and letters, electrodes, lines and marks. No TensorFlow.
+
+A consolidation is a patch of lung whose air gave way to fluid.
+"""
 
 import dataclasses
 
@@ -15,6 +18,19 @@ _SUBTLE_CM = 1.7
 
 # A pixel belongs to the mask where the patch has this share of its thickness at the centre.
 _MASK_SHARE = 0.15
+
+
+_ARC = np.linspace(-np.pi / 2, np.pi / 2, 9)
+_LETTERS = {
+    "L": [np.array([(-0.5, -1.0), (-0.5, 1.0), (0.6, 1.0)])],
+    "R": [
+        np.array([(-0.5, 1.0), (-0.5, -1.0), (0.0, -1.0)]),
+        np.stack([0.1 + 0.5 * np.cos(_ARC), -0.5 + 0.5 * np.sin(_ARC)], axis=1),
+        np.array([(0.1, -1.0), (-0.1, -1.0)]),
+        np.array([(0.1, 0.0), (-0.5, 0.0)]),
+        np.array([(0.0, 0.0), (0.6, 1.0)]),
+    ],
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,19 +152,6 @@ def _box(mask: NDArray[np.bool_]) -> Array:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     edges = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float32)
     return np.asarray(edges / np.float32(mask.shape[0]))
-
-
-_ARC = np.linspace(-np.pi / 2, np.pi / 2, 9)
-_LETTERS = {
-    "L": [np.array([(-0.5, -1.0), (-0.5, 1.0), (0.6, 1.0)])],
-    "R": [
-        np.array([(-0.5, 1.0), (-0.5, -1.0), (0.0, -1.0)]),
-        np.stack([0.1 + 0.5 * np.cos(_ARC), -0.5 + 0.5 * np.sin(_ARC)], axis=1),
-        np.array([(0.1, -1.0), (-0.1, -1.0)]),
-        np.array([(0.1, 0.0), (-0.5, 0.0)]),
-        np.array([(0.0, 0.0), (0.6, 1.0)]),
-    ],
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
