@@ -2,7 +2,7 @@
 
 EfficientNet-Lite0's weights are in a package; its features as they are, not fine-tuned, are the input of a baseline.
 The others' weights are fetched where they are not on the machine yet, and only when one of them is asked for; without a
-network the error says what to place where.
+network the error names what to place where.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ def build(settings: config.Config, *, shape: Shape, classes: int) -> keras.Model
 
     Returns:
         ``image`` (batch, size, size, channels) float32 in [0, 255] to ``logits`` (batch, classes) float32; the layer
-        ``efficientnet.FEATURES_LAYER`` is the last that still says where.
+        ``efficientnet.FEATURES_LAYER`` is the last with places.
 
     Raises:
         errors.InputError: The weights, or KerasHub, are not to be had.

@@ -81,7 +81,7 @@ def assemble(
     names = joining.unique_names(batches)
     labels = joining.label_rows(batches, class_names, multi=multi, labelled=labelled)
     hashes = np.array([digest for batch in batches for digest in batch.hashes], dtype=np.uint64)
-    said = [note for batch in batches for note in batch.source.notes]
+    stated = [note for batch in batches for note in batch.source.notes]
     # Ids are not told apart by source: two parts of one collection may be given as two sources.
     patients, spellings = joining.one_spelling(found)
     return Radiographs(
@@ -102,7 +102,7 @@ def assemble(
         name="+".join(batch.source.name for batch in batches),
         sha256=joining.fingerprint(found, hashes, labels),
         notes=(
-            *said,
+            *stated,
             *_counts(batches, labels, class_names),
             *_gaps(found, labels, class_names if multi and labelled else ()),
             *spellings,
@@ -125,7 +125,7 @@ def _columns(batches: Sequence[checking.Batch]) -> dict[str, str]:
 
 
 def _counts(batches: Sequence[checking.Batch], labels: NDArray[np.float32], names: Sequence[str]) -> list[str]:
-    """Say what each of several sources holds: their names may be equal, and their classes not."""
+    """Count what each of several sources holds: their names may be equal, and their classes not."""
     if len(batches) < 2:
         return []
     ends = np.cumsum([len(batch.entries) for batch in batches])
@@ -138,14 +138,14 @@ def _counts(batches: Sequence[checking.Batch], labels: NDArray[np.float32], name
 
 
 def _gaps(found: Sequence[entries.Entry], labels: NDArray[np.float32], findings: Sequence[str]) -> list[str]:
-    """Say what the images do not tell: patients, and findings that none is known to have."""
+    """List what is not known of the images: patients, and findings that none is known to have."""
     notes = []
     unknown = sum(not entry.patient for entry in found)
     if unknown:
         notes.append(f"the patient of {unknown:,} images is not known: each counts as a patient of its own")
     absent = [name for place, name in enumerate(findings) if not (labels[:, place] == 1).any()]
     if absent:
-        notes.append(f"no image is known to show {', '.join(absent)}: nothing can be learned or measured of it")
+        notes.append(f"no image is known to show {', '.join(absent)}: it can be neither learned nor evaluated")
     return notes
 
 
@@ -165,7 +165,7 @@ def frame(radiographs: Radiographs, parts: splits.Split) -> pd.DataFrame:
 
 
 def describe(radiographs: Radiographs) -> str:
-    """Say in one line what was read.
+    """Describe in one line what was read.
 
     Returns:
         For example ``kermany: 5,216 images of 2,790 patients (1,341 NORMAL, 3,875 PNEUMONIA)``.
@@ -178,8 +178,8 @@ def describe(radiographs: Radiographs) -> str:
     aside = f"; {radiographs.quarantined:,} images set aside" if radiographs.quarantined else ""
     simulated = "SIMULATED images" if radiographs.synthetic else "images"
     people = count_patients(radiographs)
-    said = classes or "without labels"
-    return f"{radiographs.name}: {len(radiographs.rows):,} {simulated} of {people:,} patients ({said}){parts}{aside}"
+    classes = classes or "without labels"
+    return f"{radiographs.name}: {len(radiographs.rows):,} {simulated} of {people:,} patients ({classes}){parts}{aside}"
 
 
 def count_patients(radiographs: Radiographs) -> int:

@@ -196,8 +196,8 @@ def _robustness(evaluator: classifier.Evaluator, predictions: evaluation_inputs.
     for kind, levels in predictions.corrupted.logits.items():
         for level, logits in enumerate([predictions.logits[rows], *levels]):
             scores = rule.scores(logits)
-            measured = part.metrics_of(scores, ROBUSTNESS_METRICS, predicted=rule.predicted(scores))
-            found.append({"corruption": kind, "level": level, "n": len(rows), "metrics": measured})
+            metrics_here = part.metrics_of(scores, ROBUSTNESS_METRICS, predicted=rule.predicted(scores))
+            found.append({"corruption": kind, "level": level, "n": len(rows), "metrics": metrics_here})
     return found
 
 

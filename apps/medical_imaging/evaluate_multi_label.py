@@ -293,7 +293,7 @@ def _probabilities(logits: evaluation_inputs.Logits, predictions: evaluation_inp
 
 
 def _unknown_notes(panel: Evaluator) -> list[str]:
-    """Say how many labels were unknown and left out."""
+    """Note how many labels were unknown and left out."""
     unknown = int(np.isnan(panel.labels).sum())
     if not unknown:
         return []

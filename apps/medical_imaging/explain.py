@@ -25,7 +25,7 @@ Maps: TypeAlias = Callable[[keras.Model], heat_maps.Floats]
 
 
 def explain_file(run: loaded_run.Run, argument: str, output: pathlib.Path, *, seed: int = 0) -> dict[str, Any]:
-    """Explain one image file and write the picture (``.png``, ``.jpg``) or the page; return what the user is told.
+    """Explain one image file and write the picture (``.png``, ``.jpg``) or the page; return what is printed.
 
     Raises:
         errors.InputError: The input is not one image.
@@ -120,7 +120,7 @@ def checks(
     rows = np.sort(np.random.default_rng(seed).permutation(candidates)[:most])
     targets = targets_of(run, run.rule.scores(run.logits(squares[rows])))
     if marked.any() and run.task == "single_label" and len(run.rule.class_names) == 2:
-        targets = np.ones_like(targets)  # The boxes are of the last class, whatever the model says.
+        targets = np.ones_like(targets)  # The boxes are of the last class, whatever the model predicts.
     maps = _mean_over_networks(run, _grad_cam(run, squares[rows], targets))
     some = rows[:MOST_RANDOMISED]
     check = _randomise(run, squares[some], _grad_cam(run, squares[some], targets[: len(some)]), seed=seed)

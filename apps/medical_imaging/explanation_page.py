@@ -102,7 +102,7 @@ def report(explanation: Explanation) -> document.Report:
             "Where", f"What raises the score of {explanation.explained} in this image.", [_pictures(explanation)]
         ),
         document.Section("Is the explanation true?", *_checks_in_words(explanation)),
-        document.Section("What it does not say", limits, []),
+        document.Section("What it does not show", limits, []),
     ]
     return document.Report(
         title="Why this prediction?",
@@ -142,15 +142,15 @@ def _prediction(explanation: Explanation) -> str:
     """Say what is predicted, the score that the maps explain, and the place it comes from, where that is true."""
     abstains = explanation.decision != explanation.label
     start = "The model abstains; it would predict" if abstains else "The model predicts"
-    told = f"{start} {explanation.label} ({explanation.explained}: {explanation.scores[explanation.explained]:.2f})"
+    sentence = f"{start} {explanation.label} ({explanation.explained}: {explanation.scores[explanation.explained]:.2f})"
     believed = [one for one in explanation.maps if one.outcome == "passes"]
     if not believed:
-        return f"{told}; no explanation of it passed its check."
-    return f"{told}. {_reason(explanation, believed[0])}"
+        return f"{sentence}; no explanation of it passed its check."
+    return f"{sentence}. {_reason(explanation, believed[0])}"
 
 
 def _reason(explanation: Explanation, shown: HeatMap) -> str:
-    """Say what covering the map's strongest place does to the score, and say that the score comes from there only if so."""
+    """Say what covering the map's strongest place does to the score, and if it comes from there."""
     row, column = heat_maps.ninth(shown.heat)
     before, after = explanation.scores[explanation.explained], explanation.covered[3 * row + column]
     place, name = heat_maps.place(shown.heat), explanation.explained
@@ -168,7 +168,7 @@ def _pictures(explanation: Explanation) -> blocks.Pictures:
     maps = [
         blocks.Picture(
             source=_source(heat_maps.overlay(explanation.square, one.heat)),
-            alt=f"{one.method}: what raises the score of {explanation.explained} is strongest at {heat_maps.place(one.heat)}",
+            alt=f"{one.method}: the score of {explanation.explained} is raised most at {heat_maps.place(one.heat)}",
             facts={one.method: heat_maps.place(one.heat), "Weight check": one.outcome},
         )
         for one in explanation.maps
@@ -182,7 +182,7 @@ def _checks_in_words(explanation: Explanation) -> tuple[str, list[blocks.Block]]
         "A map that stays when the weights are shuffled shows the image, not what the network learned "
         "(Adebayo et al. 2018)."
     )
-    told: list[blocks.Block] = [
+    outcomes: list[blocks.Block] = [
         blocks.Text(f"{one.method}: {_check_in_words(one)}", tone="good" if one.outcome == "passes" else "bad")
         for one in explanation.maps
     ]
@@ -193,20 +193,24 @@ def _checks_in_words(explanation: Explanation) -> tuple[str, list[blocks.Block]]
         caption="How alike the map is when weights are shuffled, from the logits down; 1 is the same map, 0 another.",
         signed=True,
     )
-    return lead, [*told, table]
+    return lead, [*outcomes, table]
 
 
 def _check_in_words(one: HeatMap) -> str:
-    told = {
+    sentence = {
         "passes": "the check passes.",
         "FAILS": "the check FAILS: do not trust this map.",
         "names nothing": "nothing in the image raises the score; there is no map to trust.",
     }[one.outcome]
     if one.outcome == "names nothing":
-        return told
-    told += f" With all weights shuffled the rank correlation with the map is {one.check.means[-1]:+.2f}"
-    told += f" (at most {randomization.LIMIT} either way)."
-    return told if one.missed is None else f"{told} The contributions miss {one.missed:.0%} of the change of the score."
+        return sentence
+    sentence += f" With all weights shuffled the rank correlation with the map is {one.check.means[-1]:+.2f}"
+    sentence += f" (at most {randomization.LIMIT} either way)."
+    return (
+        sentence
+        if one.missed is None
+        else f"{sentence} The contributions miss {one.missed:.0%} of the change of the score."
+    )
 
 
 def _source(image: PIL.Image.Image) -> str:

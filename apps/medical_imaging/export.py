@@ -23,8 +23,8 @@ GOLDEN_ROWS = 32
 REFERENCE_ROWS = 2000
 
 
-# Rows that engines are compared on.
-JUDGED_ROWS = 500
+# Validation rows on which engines are compared.
+COMPARED_ROWS = 500
 
 
 def export_run(
@@ -45,7 +45,7 @@ def export_run(
         engines: Those to write beside the SavedModel.
 
     Raises:
-        errors.GateError: The reloaded bundle or an engine answers otherwise than ``predict``.
+        errors.GateError: The reloaded bundle or an engine predicts otherwise than ``predict``.
     """
     chosen = np.random.default_rng(run.settings.seed).permutation(split.rows("validation"))[:REFERENCE_ROWS]
     items = [radiographs.images.read(int(row)) for row in chosen]
@@ -59,7 +59,7 @@ def export_run(
         extras={
             "decision.json": run.rule.to_json(),
             "drift_reference.json": drift.reference(
-                monitor.measure(export.compiled(signatures["drift"]), items, grey_bits=run.grey_bits)
+                monitor.drift_columns(export.compiled(signatures["drift"]), items, grey_bits=run.grey_bits)
             ),
             preprocessing.FILE: {"grey_bits": run.grey_bits},
             display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
@@ -72,24 +72,24 @@ def export_run(
 def core(
     run: loaded_run.Run, radiographs: data.Radiographs, split: splits.Split, engines: Sequence[str]
 ) -> engine_export.Core:
-    """Return what other engines run, and the images that they are calibrated and judged on."""
+    """Return what other engines run, and the images that they are calibrated and compared on."""
     generator = np.random.default_rng(run.settings.seed)
-    judged = generator.permutation(split.rows("validation"))[:JUDGED_ROWS]
+    compared = generator.permutation(split.rows("validation"))[:COMPARED_ROWS]
     training = generator.permutation(split.rows("train"))[: engine_export.CALIBRATION_ROWS]
     return engine_export.Core(
         network=keras.Model(run.model.input, {"logits": run.model.output}, name="network"),
         names=engines,
-        validation={"image_bytes": as_files([radiographs.images.read(int(row)) for row in judged])},
+        validation={"image_bytes": as_files([radiographs.images.read(int(row)) for row in compared])},
         training={"image_bytes": as_files([radiographs.images.read(int(row)) for row in training])},
-        judge=lambda outputs: accuracy(run.rule, outputs["scores"], radiographs.labels[judged]),
+        judge=lambda outputs: accuracy(run.rule, outputs["scores"], radiographs.labels[compared]),
     )
 
 
 def accuracy(rule: decision.Rule, scores: npt.NDArray[Any], labels: decision.Labels) -> float:
-    """Return the share of right answers; with several findings, of those whose truth is known.
+    """Return accuracy; with several findings, over all labels that are known.
 
     Args:
-        rule: How to answer.
+        rule: The decision rule.
         scores: (n, k) probabilities.
         labels: (n, k) float32 in {0, 1}, or NaN.
     """
@@ -104,28 +104,28 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
 
     ``serving_default`` takes ``image_bytes`` (batch,) string: JPEG or PNG; ``image`` takes (batch, height, width,
     channels) float32 in [0, 1], what DICOM files are decoded to; ``classify`` takes examples of files;
-    ``explain`` says where the network saw the class that it answers; ``drift`` gives what drift is judged on.
+    ``explain`` returns a heat map of the class that it predicts; ``drift`` the columns of the drift check.
     ``preprocess`` and ``answer`` are what comes before and after the network, for engines that run only that.
     """
     size, channels, grey_bits = run.settings.image_size, run.settings.channels, run.grey_bits
-    answer, where = graph.predictions(run.model, run.rule), graph.explanation(run)
+    predict, explain_map = graph.predictions(run.model, run.rule), graph.explanation(run)
 
     def decode(image_bytes: Any) -> tuple[Any, Any]:
         return preprocessing.decode(image_bytes, size=size, channels=channels, grey_bits=grey_bits)
 
     def from_bytes(given: Any) -> Any:
-        return answer(*decode(given["image_bytes"]))
+        return predict(*decode(given["image_bytes"]))
 
     def from_image(given: Any) -> Any:
         squares = preprocessing.resize(given["image"], size=size, channels=channels)
-        return answer(squares, tf.ones(tf.shape(squares)[:1], tf.bool))
+        return predict(squares, tf.ones(tf.shape(squares)[:1], tf.bool))
 
     def columns(given: Any) -> Any:
         squares, valid = decode(given["image_bytes"])
-        return graph.drift_columns(answer(squares, valid), squares, several=run.task == "multi_label")
+        return graph.drift_columns(predict(squares, valid), squares, run.rule)
 
     def explain(given: Any) -> Any:
-        return where(*decode(given["image_bytes"]))
+        return explain_map(*decode(given["image_bytes"]))
 
     def preprocess(given: Any) -> Any:
         squares, valid = decode(given["image_bytes"])
@@ -153,7 +153,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
 
 
 def show(run: loaded_run.Run) -> display.Display:
-    """Return what a page says of the model."""
+    """Return what the web page shows of the model."""
     several = isinstance(run.rule, decision.MultiLabelDecision)
     return display.Display(
         title="Chest radiographs",
@@ -167,7 +167,7 @@ def show(run: loaded_run.Run) -> display.Display:
 
 
 def golden(run: loaded_run.Run, items: list[Any]) -> export.Golden:
-    """Return raw image files, awkward and real ones, with the answers that ``predict`` gives."""
+    """Return raw image files, awkward and real ones, with what ``predict`` gives for them."""
     real = as_files(items).tolist()
     awkward = awkward_files(real[0])
     chosen = np.empty(GOLDEN_ROWS, object)

@@ -1,6 +1,6 @@
 """What the exported model computes around its network: decision rule, heat maps, columns of the drift check.
 
-The same as ``decision``, ``heat_maps`` and ``monitor`` say, as functions of tensors.
+The same as ``decision``, ``heat_maps`` and ``monitor``, as functions of tensors.
 """
 
 from collections.abc import Callable, Mapping
@@ -106,44 +106,54 @@ def _of_network(network: keras.Model, run: loaded_run.Run, pixels: int) -> Calla
     return maps
 
 
-def drift_columns(predicted: Mapping[str, Any], squares: Any, *, several: bool) -> dict[str, Any]:
+def drift_columns(predicted: Mapping[str, Any], squares: Any, rule: decision.Rule) -> dict[str, Any]:
     """Return the drift columns, in a graph.
 
     Args:
         predicted: As from ``predictions``.
         squares: (n, size, size, channels) uint8 that it was predicted for.
-        several: Whether an image may have several findings. Fourteen have 16,384 combinations, whose shares no
-            reference knows: their number is compared.
+        rule: The decision rule. Fourteen findings have 16,384 combinations, whose shares no reference knows: their
+            number is compared, and each finding by itself.
 
     Returns:
-        (n,) float32, or string, for each of ``monitor.COLUMNS``.
+        (n,) float32, or string, for each of ``monitor.column_names``.
     """
-    scores, labels = predicted["scores"], predicted["labels"]
-    return {
-        **image_statistics(squares, predicted["valid"]),
-        "score": tf.reduce_mean(scores, axis=1) if several else scores[:, -1],
-        "label": number_of_findings(labels) if several else labels,
-        "abstained": tf.where(predicted["decision"] == labels, "no", "yes"),
-    }
+    scores, labels, names = predicted["scores"], predicted["labels"], rule.class_names
+    columns = image_statistics(squares, predicted["valid"])
+    if isinstance(rule, decisions.Decision) and len(names) == 2:
+        columns |= {"score": scores[:, -1]}
+    else:
+        columns |= {f"score_{name}": scores[:, place] for place, name in enumerate(names)}
+    if isinstance(rule, decision.MultiLabelDecision):
+        called = tf.where(scores >= np.array(rule.thresholds, np.float32), "yes", "no")
+        called = tf.where(predicted["valid"][:, tf.newaxis], called, decision.INVALID)
+        columns |= {f"called_{name}": called[:, place] for place, name in enumerate(names)}
+        labels = number_of_findings(labels)
+    abstained = tf.where(predicted["decision"] == predicted["labels"], "no", "yes")
+    return {**columns, "label": labels, "abstained": abstained}
 
 
 def image_statistics(squares: Any, valid: Any) -> dict[str, Any]:
-    """Return statistics of decoded images, in a graph.
+    """Return statistics of decoded images, in a graph: exposure, noise, and where the bright parts lie.
 
     Args:
         squares: (n, size, size, channels) uint8.
         valid: (n,) bool.
 
     Returns:
-        ``brightness``, ``contrast`` and ``sharpness`` (n,) float32 of the grey range 0 to 1; 0 for what is no image.
+        (n,) float32 of the grey range 0 to 1 for each of ``monitor.IMAGE_COLUMNS``; 0 for what is no image.
     """
     grey = tf.reduce_mean(tf.cast(squares, tf.float32) / 255.0, axis=3)
     inner = grey[:, 1:-1, 1:-1]
     around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+    rows, columns = tf.reduce_mean(grey, axis=2), tf.reduce_mean(grey, axis=1)
+    half = grey.shape[1] // 2
     found = {
         "brightness": tf.reduce_mean(grey, axis=[1, 2]),
         "contrast": tf.math.reduce_std(grey, axis=[1, 2]),
         "sharpness": tf.reduce_mean(tf.abs(4.0 * inner - around), axis=[1, 2]),
+        "upper_minus_lower": tf.reduce_mean(rows[:, :half], axis=1) - tf.reduce_mean(rows[:, -half:], axis=1),
+        "left_minus_right": tf.reduce_mean(columns[:, :half], axis=1) - tf.reduce_mean(columns[:, -half:], axis=1),
     }
     return {name: tf.where(valid, values, 0.0) for name, values in found.items()}
 

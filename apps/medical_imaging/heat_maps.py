@@ -50,7 +50,7 @@ class Method:
 def activation_method(settings: config.Config) -> Method:
     """Return what shows where this network looks.
 
-    EfficientNet-Lite0's last features see the whole of a small image at every place and say little of where: on
+    EfficientNet-Lite0's last features see the whole of a small image at every place and show little of where: on
     validation phantoms of 128 pixels their highest place lay in an opacity in 0.08 of the images, which is chance;
     one stage of half the stride, weighed by place, reached 0.63.
     """
@@ -149,7 +149,7 @@ def with_ninth_covered(square: Squares) -> Squares:
 
 
 def place(heat: Floats) -> str:
-    """Say in which ninth of the picture the highest place lies.
+    """Name the ninth of the picture the highest place lies.
 
     >>> place(np.eye(9, dtype=np.float32)[::-1] * np.arange(9))
     'the upper right of the picture'

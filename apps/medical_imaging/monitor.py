@@ -1,4 +1,4 @@
-"""What drift of radiographs is judged on: exposure, contrast, sharpness, and what the model says of them."""
+"""Has what the model reads, or what it predicts, changed? Image statistics, scores, labels and abstention."""
 
 import pathlib
 from collections.abc import Sequence
@@ -11,27 +11,39 @@ from apps.medical_imaging import data, predict, preprocessing
 from shared import cli, monitoring
 from shared.bundle import reading as bundle
 
-COLUMNS = {
+IMAGE_COLUMNS = {
     "brightness": "mean grey value",
     "contrast": "standard deviation of grey values",
     "sharpness": "mean absolute Laplacian",
-    "score": "score of the last class, or mean score of the findings",
-    "label": "label answered, or number of findings",
+    "upper_minus_lower": "upper half brighter than the lower",
+    "left_minus_right": "left half brighter than the right",
+}
+PREDICTED_COLUMNS = {
+    "score": "score of the last class (bundles of before: or mean score of the findings)",
+    "label": "predicted label, or number of findings",
     "abstained": "whether the model abstained",
 }
+
+
+def column_names(class_names: Sequence[str]) -> dict[str, str]:
+    """Return what each column of a drift reference is, in words; see ``graph.drift_columns``."""
+    scores = {f"score_{name}": f"score of {name}" for name in class_names}
+    called = {f"called_{name}": f"whether {name} is called present" for name in class_names}
+    return {**IMAGE_COLUMNS, **scores, **called, **PREDICTED_COLUMNS}
 
 
 def monitor(loaded: bundle.Bundle, radiographs: data.Radiographs, *, output: pathlib.Path | None) -> cli.Result:
     """Compare new images with the bundle's reference; see ``shared.monitoring``."""
     items = [radiographs.images.read(row) for row in range(len(radiographs.images.names))]
-    found = measure(monitoring.asking(loaded), items, grey_bits=predict.grey_bits(loaded))
-    return monitoring.monitor(loaded, found, names=COLUMNS, things="images", output=output)
+    found = drift_columns(monitoring.asking(loaded), items, grey_bits=predict.grey_bits(loaded))
+    names = column_names(loaded.extra("decision.json")["class_names"])
+    return monitoring.monitor(loaded, found, names=names, things="images", output=output)
 
 
-def measure(
+def drift_columns(
     ask: monitoring.Ask, items: Sequence[predict.Item], *, grey_bits: int = preprocessing.DEEPEST
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return what drift is judged on, (n,) for each of ``COLUMNS``.
+    """Return the columns that are compared, each (n,).
 
     Args:
         ask: The signature ``drift``.

@@ -92,7 +92,7 @@ def load(
 
 
 def decodes(files: Sequence[bytes]) -> list[bool]:
-    """Tell which JPEG and PNG files the graph can decode: what training, ``predict`` and the bundle can."""
+    """Return which JPEG and PNG files the graph can decode: what training, ``predict`` and the bundle can."""
     valid: list[bool] = _decoder(1, 1, DEEPEST)(tf.constant(list(files), tf.string))[1].numpy().tolist()
     return valid
 

@@ -34,7 +34,7 @@ LIMITS = (
     "It is not a medical device: no regulator has seen it, no clinical study was done, and nobody may be "
     "treated, or left untreated, because of it.",
     "The numbers hold for images of the same hospitals, scanners and ages, and with the same share of positives, as "
-    "these. Elsewhere they must be measured again.",
+    "these. Elsewhere the model must be evaluated again.",
     "Labels of public sets often come from reports read by software, or from one reader: some of the errors may be the "
     "labels'.",
 )
@@ -105,7 +105,7 @@ def opening(results: evaluate.Results) -> str:
 def _ranking(results: evaluate.Results) -> str:
     found, names = results.common.metrics.get("auroc"), results.predictions.class_names
     if found is None:
-        return f"On {len(results.rows):,} images of one class it cannot be said how well the model tells classes apart."
+        return f"On {len(results.rows):,} images of one class nothing shows how well the model separates classes."
     if results.binary:
         share = formatting.percent(found)
         return f"The model ranks an image with {names[-1]} above one without in {share} of pairs (AUROC)."
@@ -118,13 +118,13 @@ def _at_threshold(results: evaluate.Results) -> str:
     if results.binary is None:
         return "" if accuracy is None else f"It is correct on {formatting.percent(accuracy)} of the images."
     point = results.binary.points[0]
-    told = [f"At the threshold frozen on validation it is correct on {formatting.percent(point['accuracy'])}"]
+    parts = [f"At the threshold frozen on validation it is correct on {formatting.percent(point['accuracy'])}"]
     if point["sensitivity"] is not None and point["specificity"] is not None:
-        told.append(
+        parts.append(
             f"finds {formatting.percent(point['sensitivity'])} of the positives and clears "
             f"{formatting.percent(point['specificity'])} of the negatives"
         )
-    return ", ".join(told) + "."
+    return ", ".join(parts) + "."
 
 
 def _shortcut(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -135,7 +135,7 @@ def _shortcut(rows: Sequence[Mapping[str, Any]]) -> str:
     if suspected:
         return f"WARNING: it may have learned a shortcut: its scores follow {suspected}."
     return (
-        f"WARNING: {untold} nearly gives the label away; whether its scores follow that cannot be told."
+        f"WARNING: {untold} nearly gives the label away; whether its scores follow that cannot be seen."
         if untold
         else ""
     )
@@ -231,9 +231,9 @@ def _checked(results: evaluate.Results) -> dict[str, str]:
         "Uncertainty of every number": "intervals by patient throughout",
         "Comparison with a baseline": "model and baselines, paired on the same resamples",
         "Calibration": "slope, intercept, Brier score, ECE, reliability with counts",
-        "Clinical usefulness": "decision curve" if results.binary else "not measured",
+        "Clinical usefulness": "decision curve" if results.binary else "not evaluated",
         "Subgroups": f"{len(results.common.slices)}" if results.common.slices else "the data name no attributes",
-        "Robustness": "corruptions" if results.robustness else "not measured",
+        "Robustness": "corruptions" if results.robustness else "not evaluated",
         "Failures": "gallery of confident errors",
     }
 

@@ -116,7 +116,7 @@ def _prevalences(points: Sequence[Mapping[str, Any]]) -> blocks.Table:
         ),
         rows=rows,
         caption="What a positive (PPV) and a negative prediction (NPV) mean elsewhere: sensitivity and specificity "
-        "as measured here, by Bayes' rule.",
+        "as found here, by Bayes' rule.",
         align="l" + "r" * len(evaluate_binary.PREVALENCES),
     )
 
@@ -129,19 +129,19 @@ def stability(binary: evaluate_binary.Results) -> document.Section:
 
 
 def _stability_lead(content: Mapping[str, Any]) -> str:
-    told = [f"The threshold is {content['threshold']:.3f} ({spaced(content['rule'])})."]
+    sentences = [f"The threshold is {content['threshold']:.3f} ({spaced(content['rule'])})."]
     if "interval" in content:
         interval, reach = content["interval"], content["accuracy_range"]
-        told.append(
+        sentences.append(
             f"Other validation patients could have put it between {interval.low:.3f} and {interval.high:.3f}; "
             f"accuracy here would then be between {100 * reach['lowest']:.1f} and {100 * reach['highest']:.1f} %."
         )
     if "hindsight" in content:
-        told.append(
+        sentences.append(
             f"It gives {100 * content['accuracy']:.1f} %; the best threshold in hindsight, which nobody could have "
             f"chosen, gives {100 * content['hindsight']:.1f} %."
         )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
 def _sweep_figure(content: Mapping[str, Any]) -> blocks.Figure:

@@ -22,11 +22,11 @@ def comparison(
     groups: Mapping[str, Mapping[str, intervals.Interval]],
     metrics: Mapping[str, intervals.Interval],
 ) -> str:
-    """Say whether the model is better than the baseline to beat, by the headline metric."""
+    """Compare the model with the baseline to beat, by the headline metric."""
     name, headline = baselines.reference(groups), next(iter(metrics), "auroc")
     difference = differences[name].get(headline)
     if difference is None:
-        return f"Whether that is better than {baselines.label(name)} cannot be told from so few images."
+        return f"Whether that is better than {baselines.label(name)} cannot be seen on these images."
     gained = formatting.with_bounds(difference, signed=True)
     value = formatting.value(groups[name][headline])
     words = sections.better_than(baselines.label(name), difference)
@@ -61,7 +61,7 @@ def subgroup_section(rows: Sequence[Mapping[str, Any]], table: blocks.Table) -> 
     if not rows:
         return document.Section(title, "The data name no attribute of patients or images.", [])
     least = classifier.SMALLEST_SLICE
-    lead = f"Parts of the data. Numbers only from {least} images on; below, an interval would say nothing."
+    lead = f"Parts of the data. Numbers only from {least} images on; below, an interval would be too wide."
     return document.Section(title, lead, [table])
 
 
@@ -88,11 +88,11 @@ def shortcuts(found: Sequence[Mapping[str, Any]]) -> document.Section:
     )
     untold = ", ".join(formatting.slice_name(row["name"]) for row in found if row["untold"])
     if untold:
-        told = (
-            f"Cannot be told for {untold}: it nearly gives the label away, and too few images contradict it to see "
+        warned = (
+            f"Cannot be seen for {untold}: it nearly gives the label away, and too few images contradict it to see "
             "what the scores follow. Test on images in which it does not, before believing any number here."
         )
-        warning.append(blocks.Text(told, tone="bad"))
+        warning.append(blocks.Text(warned, tone="bad"))
     table = blocks.Table(
         columns=(
             "Attribute",
@@ -117,7 +117,7 @@ def shortcuts(found: Sequence[Mapping[str, Any]]) -> document.Section:
 
 def _shortcut_cells(row: Mapping[str, Any]) -> tuple[blocks.Cell, ...]:
     names = ("prevalence_with", "prevalence_without", "among_negatives", "among_positives", "agreeing", "conflicting")
-    shortcut = "suspected" if row["suspected"] else "cannot be told" if row["untold"] else "not seen"
+    shortcut = "suspected" if row["suspected"] else "cannot be seen" if row["untold"] else "not seen"
     return (formatting.slice_name(row["name"]), *(row[name] for name in names), shortcut)
 
 
@@ -166,7 +166,7 @@ def explanations(explained: Sequence[evaluation_inputs.ExplanationCheck]) -> doc
         "chance (Adebayo et al. 2018), and if it points at the finding where that is known."
     )
     return document.Section(
-        "Can its explanations be believed?", lead, [_sanity_table(explained), _pointing_table(explained)]
+        "Can its explanations be trusted?", lead, [_sanity_table(explained), _pointing_table(explained)]
     )
 
 
@@ -187,7 +187,9 @@ def _sanity_table(explained: Sequence[evaluation_inputs.ExplanationCheck]) -> bl
 def _pointing_table(explained: Sequence[evaluation_inputs.ExplanationCheck]) -> blocks.Block:
     rows = [(one.method, one.pointing, one.chance) for one in explained if one.pointing is not None]
     if not rows:
-        return blocks.Text("These data do not say where the findings are: whether the maps point at them is unknown.")
+        return blocks.Text(
+            "Where the findings are is not known for these data: whether the maps point at them is unknown."
+        )
     return blocks.Table(
         columns=("Map", "Points inside the finding", "A random point would"),
         rows=rows,

@@ -14,19 +14,21 @@ PROBABILITIES = ("brier", "ece", "log_loss")
 def opening(results: evaluate_multi_label.Results) -> str:
     """Return the report's first sentences."""
     macro = results.metrics
-    told = ["These images are SIMULATED: the numbers say nothing about patients."] if results.data.synthetic else []
+    sentences = (
+        ["These images are SIMULATED: the numbers say nothing about patients."] if results.data.synthetic else []
+    )
     if "auroc" in macro:
         area = formatting.with_bounds(macro["auroc"])
-        told.append(f"Over {len(results.per_finding)} findings the mean AUROC is {area}.")
+        sentences.append(f"Over {len(results.per_finding)} findings the mean AUROC is {area}.")
     ranked = [row for row in results.per_finding if "auroc" in row["metrics"]]
     if len(ranked) > 1:
         best, worst = (choose(ranked, key=_area) for choose in (max, min))
-        told.append(
+        sentences.append(
             f"It is best on {best['finding']} ({_area(best):.3f}) and worst on {worst['finding']} ({_area(worst):.3f})."
         )
     if macro:
-        told.append(report_failures.comparison(results.differences, results.baselines, macro))
-    return " ".join([*told, evaluate.NOT_A_DEVICE])
+        sentences.append(report_failures.comparison(results.differences, results.baselines, macro))
+    return " ".join([*sentences, evaluate.NOT_A_DEVICE])
 
 
 def _area(row: Mapping[str, Any]) -> float:

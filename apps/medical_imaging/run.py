@@ -22,7 +22,7 @@ class Run:
         settings: Its resolved configuration.
         model: ``image`` (batch, size, size, channels) in [0, 255] to logits (batch, k) float32.
         rule: Calibration, labels and abstention, frozen on validation data.
-        grey_bits: How many bits of 16-bit images are in use, as the training source said.
+        grey_bits: How many bits of 16-bit images are in use, as found in the training source.
     """
 
     folder: files.RunFolder

@@ -30,7 +30,7 @@ FROZEN_STAGES = 5
 
 
 def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
-    """Train as ``settings`` say; called again on an interrupted run, go on and end with the same weights.
+    """Train with ``settings``; called again on an interrupted run, go on and end with the same weights.
 
     Returns:
         What the command line prints: run folder, validation metrics, cross-validation if asked for.
@@ -88,7 +88,7 @@ def fit_networks(
     settings: config.Config,
     folder: files.RunFolder,
 ) -> list[keras.Model]:
-    """Train as many networks as ``settings`` say, each from its own seed and in a folder of its own but the first.
+    """Train ``settings.networks`` networks, each from its own seed and in a folder of its own but the first.
 
     Networks that differ in their head and in the order and the variation of the images err on other images: their
     average is better, and more so on images unlike the training part's (Lakshminarayanan et al. 2017, "Deep

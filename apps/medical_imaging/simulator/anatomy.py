@@ -1,6 +1,6 @@
 """One patient's soft parts as thickness in centimetres along the beam: body, lungs, heart, diaphragm. No TensorFlow.
 
-The shapes are closed formulas of body coordinates (see ``canvas``), fitted by eye to radiographs, not to measured
+The shapes are closed formulas of body coordinates (see ``imaging``), fitted by eye to radiographs, not to measured
 anatomy.
 """
 

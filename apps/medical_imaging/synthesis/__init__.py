@@ -1,1 +1,1 @@
-"""Synthetic radiographs: a GAN learns to draw them, and two checks say what they are worth."""
+"""Synthetic radiographs: a GAN learns to draw them, and two checks evaluate them."""

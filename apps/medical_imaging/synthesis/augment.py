@@ -1,4 +1,4 @@
-"""The verb ``augment``: learn to draw images from the training part, write some, and say what they are worth."""
+"""The verb ``augment``: learn to draw images from the training part, write some, and check them."""
 
 import dataclasses
 import logging
@@ -23,8 +23,8 @@ from shared.training import gan as gan_training
 log = logging.getLogger("fieldnets")
 
 FOLDER = "synthesis"
-# A small network, trained three times, says what synthetic images bring; the app's own would take hours.
-JUDGE_FILTERS, JUDGE_EPOCHS, JUDGE_SEEDS = (16, 32, 64), 8, (0, 1)
+# The gain is that of a small network, trained for each arm and seed; the app's own would take hours.
+CLASSIFIER_FILTERS, CLASSIFIER_EPOCHS, CLASSIFIER_SEEDS = (16, 32, 64), 8, (0, 1)
 
 
 def augment(
@@ -43,7 +43,7 @@ def augment(
     Called again after a kill, the training goes on.
 
     Args:
-        run: A finished run: its split says what the training part is.
+        run: A finished run: its split defines what the training part is.
         own: Its images.
         split: Its split.
         images: How many to draw; None = as many as the training part has, with its shares of classes.
@@ -75,7 +75,7 @@ def augment(
     drawn = np.random.default_rng(seed).choice(labels, size=images or len(labels))
     synthetic = gan_training.to_pixels(gan_training.generate(synthesiser.generator, drawn, seed=seed))
     found = memorisation.compare(synthetic, squares, reference[0], seed=seed)
-    log.info("%s", found.verdict)
+    log.info("%s", found.conclusion)
     facts = {
         "run": run.folder.path.name,
         "seed": seed,
@@ -94,17 +94,17 @@ def section(
     run: loaded_run.Run,
     own: data.Radiographs,
     split: splits.Split,
-    judged: data.Radiographs,
+    evaluated: data.Radiographs,
     rows: npt.NDArray[np.int64],
 ) -> tuple[document.Section, ...]:
     """Return the report's part on synthetic images; nothing where ``augment`` was not called for this run.
 
-    The same small network is trained on real, on real and synthetic, and on synthetic images, and judged on the rows.
+    The same small network is trained on real, on real and synthetic, and on synthetic images; all see the same rows.
     """
     path = run.folder.path / FOLDER / "images.npz"
     if not path.exists():
         return ()
-    log.info("what synthetic images bring: training a small network %d times", 3 * len(JUDGE_SEEDS))
+    log.info("what synthetic images bring: training a small network %d times", 3 * len(CLASSIFIER_SEEDS))
     with np.load(path) as content:
         synthetic = content["images"], content["labels"]
     settings = at_size(run.settings, synthetic[0].shape[1])
@@ -112,10 +112,10 @@ def section(
     found = comparison.compare(
         part_of(own, split.rows("train"), settings),
         synthetic,
-        part_of(judged, rows, settings),
+        part_of(evaluated, rows, settings),
         fit_classifier=lambda images, labels, seed: _fit_small(images, labels, seed, settings),
-        units=judged.patients[rows].astype(str),
-        seeds=JUDGE_SEEDS,
+        units=evaluated.patients[rows].astype(str),
+        seeds=CLASSIFIER_SEEDS,
         resamples=run.settings.resamples,
     )
     distance, floor = facts["frechet_distance"], facts["frechet_distance_of_real_images"]
@@ -124,14 +124,19 @@ def section(
         f"distance to validation images {distance:.3f}; that of real training images {floor:.3f}."
     )
     good = found.gain and not facts["memorisation"]["found"]
-    verdict = blocks.Text(found.verdict, tone="good" if good else "bad")
-    return (document.Section("Synthetic images", lead, [verdict, found.table()]),)
+    conclusion = blocks.Text(found.conclusion, tone="good" if good else "bad")
+    return (document.Section("Synthetic images", lead, [conclusion, found.table()]),)
 
 
 def at_size(settings: config.Config, image_size: int) -> config.Config:
     """Return ``settings`` for the small network on images of that side."""
     return dataclasses.replace(
-        settings, model="cnn", image_size=image_size, cnn_filters=JUDGE_FILTERS, frozen_epochs=0, epochs=JUDGE_EPOCHS
+        settings,
+        model="cnn",
+        image_size=image_size,
+        cnn_filters=CLASSIFIER_FILTERS,
+        frozen_epochs=0,
+        epochs=CLASSIFIER_EPOCHS,
     )
 
 

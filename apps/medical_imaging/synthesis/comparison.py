@@ -23,7 +23,7 @@ LABELS = {REAL: "Real only", BOTH: "Real + synthetic", SYNTHETIC: "Synthetic onl
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What synthetic images are worth to a classifier, judged on real images.
+    """What synthetic images are worth to a classifier, evaluated on real images.
 
     Attributes:
         metric: Name of the metric; higher is better.
@@ -45,7 +45,7 @@ class Comparison:
         return self.differences[BOTH].low > 0
 
     @property
-    def verdict(self) -> str:
+    def conclusion(self) -> str:
         """One sentence, which says "no gain" unless the whole interval is above 0."""
         difference, name = self.differences[BOTH], formatting.metric_name(self.metric)
         start = "Gain" if self.gain else "No gain, but a loss" if difference.high < 0 else "No gain"
@@ -58,7 +58,7 @@ class Comparison:
         return {
             "metric": self.metric,
             "gain": self.gain,
-            "verdict": self.verdict,
+            "verdict": self.conclusion,
             "images": dict(self.images),
             "values": {arm: value.to_json() for arm, value in self.values.items()},
             "spread": {arm: list(ends) for arm, ends in self.spread.items()},
@@ -80,7 +80,7 @@ class Comparison:
         return blocks.Table(
             columns=("Trained on", "Images", formatting.metric_name(self.metric), "Range of seeds", "Minus real only"),
             rows=rows,
-            caption=f"{self.verdict} All arms are judged on the same real images.",
+            caption=f"{self.conclusion} All arms are evaluated on the same real images.",
             align="lrrrr",
         )
 
@@ -98,7 +98,7 @@ def compare(
     seeds: Sequence[int] = (0,),
     resamples: int = 2000,
 ) -> Comparison:
-    """Train the same classifier on real, on real and synthetic, and on synthetic images; judge each on real ones.
+    """Train the same classifier on real, on real and synthetic, and on synthetic images; evaluate each on real ones.
 
     AUROC, whose value depends on no threshold. With several seeds its mean, so that one lucky training decides nothing;
     the intervals are those of the test units, for the trainings that were done.

@@ -51,7 +51,7 @@ class Memorisation:
         return self.copies.low > self.holdout_copies.value or self.closeness.low > 0.5
 
     @property
-    def verdict(self) -> str:
+    def conclusion(self) -> str:
         """One sentence."""
         count = round(self.copies.value * len(self.ratio))
         shares = f"{count} of {len(self.ratio)} synthetic images are near-copies of a training image"
@@ -63,7 +63,7 @@ class Memorisation:
         """Return the content for ``metrics.json``."""
         return {
             "found": self.found,
-            "verdict": self.verdict,
+            "verdict": self.conclusion,
             "synthetic_distance": self.synthetic_distance,
             "holdout_distance": self.holdout_distance,
             "copies": self.copies.to_json(),

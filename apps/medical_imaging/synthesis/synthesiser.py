@@ -1,6 +1,6 @@
 """Synthetic radiographs: train a generator on the training part, draw from it, write what it drew.
 
-Whether they are copies of patients `memorisation` tells, and whether a classifier gains by them `synthetic_value`.
+`memorisation` checks whether they are copies of patients, `comparison` whether a classifier gains by them.
 """
 
 import dataclasses
@@ -176,7 +176,7 @@ def _networks(image_shape: tuple[int, ...], *, classes: int) -> tuple[keras.Mode
 def _distance(images: Pixels, labels: Labels, *, classes: int, features: Features) -> Callable[[Pixels, Labels], float]:
     """Return the Fréchet distance to the reference of features and class together.
 
-    With the class beside the features, scaled to weigh as much, a generator that ignores the class is told apart from
+    With the class beside the features, scaled to weigh as much, a generator that ignores the class differs from
     one that draws it: DeVries et al. 2019, "On the evaluation of conditional GANs" (https://arxiv.org/abs/1907.08175).
     Features are standardised by the reference, so that the distance has no unit.
     """
