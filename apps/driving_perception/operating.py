@@ -57,7 +57,9 @@ def fit(matched: coco.Matched, *, rule: str, fppi_budget: float, fitted_on: Mapp
     row = _best(swept, rule, fppi_budget)
     # Half way to the next score: a box that scores the same to the last digit elsewhere is not left to rounding.
     below = swept.score[row + 1] if row + 1 < len(swept.score) else 0.0
-    threshold = max((swept.score[row] + below) / 2, LEAST_THRESHOLD) if row >= 0 else 0.5
+    # Where even the highest score raises more false alarms than the budget allows, no box is predicted.
+    above = float(swept.score[0]) + 1e-6 if len(swept.score) else 0.5
+    threshold = max((swept.score[row] + below) / 2, LEAST_THRESHOLD) if row >= 0 else above
     at = swept.rates(threshold)
     return Operating(
         class_names=matched.class_names,

@@ -50,19 +50,32 @@ class MultiLabelDecision(decision_rule.Rule):
     quantiles: tuple[float, ...]
     fitted_on: Mapping[str, Any]
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that are not one per finding."""
+        counts = {len(self.temperatures), len(self.thresholds), len(self.quantiles)}
+        if counts != {len(self.class_names)}:
+            raise ValueError(
+                f"decision: expected {len(self.class_names)} temperatures, thresholds and quantiles, one per finding. "
+                f"Received: {sorted(counts)}"
+            )
+
+    def present(self, scores: Scores) -> npt.NDArray[np.bool_]:
+        """Return (n, findings) which findings are called present."""
+        return np.asarray(scores >= np.array(self.thresholds), np.bool_)
+
     def scores(self, logits: npt.ArrayLike) -> Scores:
         """Return calibrated probabilities (n, findings) for logits (n, findings)."""
         return np.asarray(special.expit(np.asarray(logits, np.float64) / self.temperatures), np.float64)
 
     def labels(self, scores: Scores) -> npt.NDArray[np.object_]:
         """Return (n,) the names of the findings called present, joined by ``|``, or ``No Finding``."""
-        names, present = np.array(self.class_names, object), scores >= self.thresholds
+        names, present = np.array(self.class_names, object), self.present(scores)
         return np.array([SEPARATOR.join(names[row]) or NO_FINDING for row in present], object)
 
     def explained(self, scores: Scores) -> npt.NDArray[np.int64]:
         """Return (n,) the finding to explain: the highest score among those called present, or of all where none is."""
         # Scores are at most 1: one called present comes before any other.
-        return np.asarray(np.argmax(scores + 2.0 * (scores >= self.thresholds), axis=1), np.int64)
+        return np.asarray(np.argmax(scores + 2.0 * self.present(scores), axis=1), np.int64)
 
     def decisions(self, scores: Scores) -> npt.NDArray[np.object_]:
         """Return the labels, or ``abstain`` where one finding's prediction set does not hold exactly one state."""
@@ -95,6 +108,19 @@ def fit(
         alpha: Accepted rate of prediction sets that miss the truth.
         fitted_on: What the rows are.
     """
+    if task == "single_label" and len(np.unique(labels.argmax(axis=1))) < 2:
+        log.warning(
+            "the validation part holds images of one class only: scores are not calibrated, no threshold chosen"
+        )
+        return decisions.Decision(
+            class_names=class_names,
+            temperature=UNFITTED[0],
+            threshold=None,
+            rule="most probable class",
+            alpha=alpha,
+            quantile=UNFITTED[2],
+            fitted_on=fitted_on,
+        )
     if task == "single_label":
         return decisions.fit(
             logits, labels.argmax(axis=1), class_names=class_names, alpha=alpha, fitted_on=fitted_on, rule=rule

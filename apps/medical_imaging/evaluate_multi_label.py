@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from apps.medical_imaging import baselines as plain
 from apps.medical_imaging import evaluate as single
@@ -94,7 +93,7 @@ class Results:
         rows: The images.
         data: What they are.
         predictions: Of the model.
-        panel: The scores of model and baselines.
+        evaluator: The scores of model and baselines.
         metrics: Means over the findings.
         baselines: The same of each baseline.
         differences: Model minus baseline, paired.
@@ -108,7 +107,7 @@ class Results:
     rows: evaluation_inputs.Rows
     data: provenance.Data
     predictions: evaluation_inputs.Predictions
-    panel: Evaluator
+    evaluator: Evaluator
     metrics: intervals.Intervals
     baselines: Mapping[str, intervals.Intervals]
     differences: Mapping[str, intervals.Intervals]
@@ -132,32 +131,34 @@ def evaluate(
 
     Raises:
         errors.InputError: There are no two patients to resample.
-        ValueError: Temperatures or thresholds are not one per finding, or there is no baseline.
+        ValueError: There is no baseline, or no decision rule for several findings.
     """
-    panel = _evaluator(rows, predictions, baseline_scores, resamples=resamples, seed=seed)
+    evaluator = _evaluator(rows, predictions, baseline_scores, resamples=resamples, seed=seed)
     everything = np.ones(len(rows), np.bool_)
-    model = panel.values(panel.scores, panel.present, everything)
-    others = {name: panel.values(scores, scores >= 0.5, everything).macro for name, scores in baseline_scores.items()}
-    differences = {name: panel.difference(name) for name in baseline_scores}
+    model = evaluator.values(evaluator.scores, evaluator.present, everything)
+    others = {
+        name: evaluator.values(scores, scores >= 0.5, everything).macro for name, scores in baseline_scores.items()
+    }
+    differences = {name: evaluator.difference(name) for name in baseline_scores}
     return Results(
         rows=rows,
         data=data,
         predictions=predictions,
-        panel=panel,
+        evaluator=evaluator,
         metrics=model.macro,
         baselines=others,
         differences={name: summary.macro for name, summary in differences.items()},
-        per_finding=_per_finding(panel, model, differences[plain.reference(others)]),
-        points=_operating_points(panel, predictions),
-        slices=[panel.slice(name, inside) for name, inside in subgroups.slices(rows.attributes, None).items()],
-        reliability=_reliability(panel),
-        robustness=_robustness(panel, predictions),
+        per_finding=_per_finding(evaluator, model, differences[plain.reference(others)]),
+        points=_operating_points(evaluator, predictions),
+        slices=[evaluator.slice(name, inside) for name, inside in subgroups.slices(rows.attributes, None).items()],
+        reliability=_reliability(evaluator),
+        robustness=_robustness(evaluator, predictions),
     )
 
 
 def metrics_document(results: Results) -> dict[str, Any]:
     """Return the content of ``metrics.json``."""
-    temperatures = zip(results.predictions.class_names, results.predictions.temperatures, strict=True)
+    temperatures = zip(results.predictions.class_names, results.predictions.multi_label_rule.temperatures, strict=True)
     return single.document(
         results.rows,
         results.data,
@@ -172,7 +173,7 @@ def metrics_document(results: Results) -> dict[str, Any]:
             "temperatures": dict(temperatures),
             "reliability": results.reliability,
         },
-        notes=[*results.metrics.notes, *_unknown_notes(results.panel)],
+        notes=[*results.metrics.notes, *degenerate(results.evaluator), *_unknown_notes(results.evaluator)],
         more={
             "per_finding": results.per_finding,
             "robustness": results.robustness,
@@ -187,14 +188,14 @@ def predictions_table(results: Results) -> pd.DataFrame:
     Columns: row, image, patient, and per finding ``label_<finding>`` (NaN unknown), ``score_<finding>``,
     ``present_<finding>``, and for each baseline ``<baseline>_score_<finding>``.
     """
-    panel, names = results.panel, results.predictions.class_names
+    evaluator, names = results.evaluator, results.predictions.class_names
     columns = {
         **single.identity(results.rows),
         **{f"label_{name}": results.rows.labels[:, place] for place, name in enumerate(names)},
-        **classifier.score_columns("", panel.scores, names),
-        **{f"present_{name}": panel.present[:, place] for place, name in enumerate(names)},
+        **classifier.score_columns("", evaluator.scores, names),
+        **{f"present_{name}": evaluator.present[:, place] for place, name in enumerate(names)},
     }
-    for name, scores in panel.baselines.items():
+    for name, scores in evaluator.baselines.items():
         columns |= classifier.score_columns(f"{name}_", scores, names)
     return pd.DataFrame(columns)
 
@@ -207,20 +208,15 @@ def _evaluator(
     resamples: int,
     seed: int,
 ) -> Evaluator:
-    """Apply the run's temperatures and thresholds to its logits."""
+    """Apply the decision rule to the logits."""
     classifier.require_baselines(baselines, predictions.logits.shape)
-    k = len(predictions.class_names)
-    if len(predictions.temperatures) != k or len(predictions.thresholds) != k:
-        received = f"{len(predictions.temperatures)} and {len(predictions.thresholds)}"
-        raise ValueError(
-            f"predictions: expected {k} temperatures and thresholds, one per finding. Received: {received}"
-        )
-    scores = _probabilities(predictions.logits, predictions)
+    rule = predictions.multi_label_rule
+    scores = rule.scores(predictions.logits)
     return Evaluator(
         labels=np.asarray(rows.labels, np.float64),
         units=single.number_units(rows),
         scores=scores,
-        present=np.asarray(scores >= np.array(predictions.thresholds), np.bool_),
+        present=rule.present(scores),
         baselines=baselines,
         class_names=predictions.class_names,
         resamples=resamples,
@@ -228,73 +224,90 @@ def _evaluator(
     )
 
 
-def _per_finding(panel: Evaluator, found: multilabel.Summary, difference: multilabel.Summary) -> list[dict[str, Any]]:
+def _per_finding(
+    evaluator: Evaluator, found: multilabel.Summary, difference: multilabel.Summary
+) -> list[dict[str, Any]]:
     """Return one row per finding: finding, n (known), n_positive, unknown, metrics and difference."""
-    known = ~np.isnan(panel.labels)
+    known = ~np.isnan(evaluator.labels)
     return [
         {
             "finding": name,
             "n": int(known[:, place].sum()),
-            "n_positive": int(np.nansum(panel.labels[:, place])),
+            "n_positive": int(np.nansum(evaluator.labels[:, place])),
             "unknown": int((~known[:, place]).sum()),
             "metrics": found.findings[place],
             "difference": difference.findings[place],
             "notes": found.findings[place].notes,
         }
-        for place, name in enumerate(panel.class_names)
+        for place, name in enumerate(evaluator.class_names)
     ]
 
 
-def _operating_points(panel: Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
+def _operating_points(evaluator: Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
     """Return what each finding's frozen threshold does; none for a finding that no image is known for."""
-    found = []
-    for place, (name, value) in enumerate(zip(panel.class_names, predictions.thresholds, strict=True)):
-        known = ~np.isnan(panel.labels[:, place])
+    rule, found = predictions.multi_label_rule, []
+    for place, (name, value) in enumerate(zip(evaluator.class_names, rule.thresholds, strict=True)):
+        known = ~np.isnan(evaluator.labels[:, place])
         if not known.any():
             continue
-        threshold = thresholds.Threshold(value, predictions.threshold_rule or "given", 0.0, value, value, 0, 0)
-        truth = panel.labels[known, place].astype(np.int64)
-        row = thresholds.operating_point(truth, panel.scores[known, place], threshold, units=panel.units[known])
+        threshold = thresholds.Threshold(value, rule.rule, 0.0, value, value, 0, 0)
+        truth = evaluator.labels[known, place].astype(np.int64)
+        row = thresholds.operating_point(truth, evaluator.scores[known, place], threshold, units=evaluator.units[known])
         found.append({"name": name, **row})
     return found
 
 
-def _reliability(panel: Evaluator) -> dict[str, list[dict[str, float]]]:
+def _reliability(evaluator: Evaluator) -> dict[str, list[dict[str, float]]]:
     """Return the reliability bins of each finding."""
     found = {}
-    for place, name in enumerate(panel.class_names):
-        known = ~np.isnan(panel.labels[:, place])
+    for place, name in enumerate(evaluator.class_names):
+        known = ~np.isnan(evaluator.labels[:, place])
         if known.any():
-            truth = panel.labels[known, place].astype(np.int64)
-            found[name] = calibration.reliability(truth, panel.scores[known, place], bins=10, units=panel.units[known])
+            truth = evaluator.labels[known, place].astype(np.int64)
+            found[name] = calibration.reliability(
+                truth, evaluator.scores[known, place], bins=10, units=evaluator.units[known]
+            )
     return found
 
 
-def _robustness(panel: Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
+def _robustness(evaluator: Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
     """Return rows with corruption, level (0: the same images untouched), n and mean metrics."""
     if predictions.corrupted is None:
         return []
-    rows = predictions.corrupted.rows
-    part = dataclasses.replace(panel, labels=panel.labels[rows], units=panel.units[rows])
+    rule, rows = predictions.multi_label_rule, predictions.corrupted.rows
+    part = dataclasses.replace(evaluator, labels=evaluator.labels[rows], units=evaluator.units[rows])
     everything = np.ones(len(rows), np.bool_)
     found = []
     for kind, levels in predictions.corrupted.logits.items():
         for level, logits in enumerate([predictions.logits[rows], *levels]):
-            scores = _probabilities(logits, predictions)
-            present = np.asarray(scores >= np.array(predictions.thresholds), np.bool_)
-            metrics = part.values(scores, present, everything, ROBUSTNESS_METRICS).macro
+            scores = rule.scores(logits)
+            metrics = part.values(scores, rule.present(scores), everything, ROBUSTNESS_METRICS).macro
             found.append({"corruption": kind, "level": level, "n": len(rows), "metrics": metrics})
     return found
 
 
-def _probabilities(logits: evaluation_inputs.Logits, predictions: evaluation_inputs.Predictions) -> single.Floats:
-    """Return (n, k) calibrated probabilities."""
-    return np.asarray(special.expit(np.asarray(logits, np.float64) / np.array(predictions.temperatures)), np.float64)
+def degenerate(evaluator: Evaluator) -> list[str]:
+    """Return a sentence on the findings that are all present or all absent here, and one on those of equal scores."""
+    states, equal = [], []
+    for place, name in enumerate(evaluator.class_names):
+        labels, scores = evaluator.labels[:, place], evaluator.scores[:, place]
+        if len(np.unique(labels[~np.isnan(labels)])) < 2:
+            states.append(name)
+        if np.ptp(scores) == 0:
+            equal.append(name)
+    found = []
+    if states:
+        found.append(
+            f"Not both present and absent among these images, so without ranking or comparison: {', '.join(states)}."
+        )
+    if equal:
+        found.append(f"The model gives every image the same score, so that it separates nothing: {', '.join(equal)}.")
+    return found
 
 
-def _unknown_notes(panel: Evaluator) -> list[str]:
+def _unknown_notes(evaluator: Evaluator) -> list[str]:
     """Note how many labels were unknown and left out."""
-    unknown = int(np.isnan(panel.labels).sum())
+    unknown = int(np.isnan(evaluator.labels).sum())
     if not unknown:
         return []
-    return [f"{unknown:,} of {panel.labels.size:,} labels are unknown: each counts for no number of its finding."]
+    return [f"{unknown:,} of {evaluator.labels.size:,} labels are unknown: each counts for no number of its finding."]

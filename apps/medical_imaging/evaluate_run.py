@@ -1,7 +1,6 @@
 """The verb ``evaluate``: which images, what the model and the baselines predict, results and report written."""
 
 import base64
-import dataclasses
 import logging
 import pathlib
 from collections.abc import Callable
@@ -29,7 +28,6 @@ from apps.medical_imaging import (
 from apps.medical_imaging import decision as rules
 from apps.medical_imaging import run as loaded_run
 from apps.medical_imaging.synthesis import augment
-from shared import decision as decisions
 from shared import splits
 from shared.evaluation import part as parts
 from shared.evaluation import thresholds
@@ -135,10 +133,12 @@ def _predictions(
 ) -> evaluation_inputs.Predictions:
     """Return the model's logits for the rows, and for the rows made worse, and the checks of its explanations."""
     settings, rule = run.settings, run.rule
-    found = evaluation_inputs.Predictions(
+    return evaluation_inputs.Predictions(
         run=run.folder.path.name,
         class_names=rule.class_names,
         logits=run.logits(squares),
+        decision=rule,
+        operating_points=_operating_points(rule, validation),
         validation=validation,
         corrupted=_corrupted(run, squares, seed=seed),
         explained=explain.checks(
@@ -158,21 +158,15 @@ def _predictions(
         },
         history=pd.read_csv(run.folder.history),
     )
-    if isinstance(rule, rules.MultiLabelDecision):
-        return dataclasses.replace(
-            found, temperatures=rule.temperatures, thresholds=rule.thresholds, threshold_rule=rule.rule
-        )
-    return dataclasses.replace(found, decision=rule, operating_points=_operating_points(rule, validation))
 
 
-def _operating_points(
-    decision: decisions.Decision, validation: evaluation_inputs.Validation
-) -> tuple[thresholds.Threshold, ...]:
-    """Choose the rule-out and the rule-in threshold of two classes, on validation."""
-    if len(decision.class_names) != 2:
+def _operating_points(rule: rules.Rule, validation: evaluation_inputs.Validation) -> tuple[thresholds.Threshold, ...]:
+    """Choose the rule-out and the rule-in threshold of two classes on validation, where it shows both."""
+    truth = validation.labels.argmax(axis=1)
+    if isinstance(rule, rules.MultiLabelDecision) or len(rule.class_names) != 2 or len(np.unique(truth)) < 2:
         return ()
-    scores, truth = decision.scores(validation.logits)[:, 1], validation.labels.argmax(axis=1)
-    return tuple(thresholds.select(rule, truth, scores) for rule in OPERATING_POINTS)
+    scores = rule.scores(validation.logits)[:, 1]
+    return tuple(thresholds.select(name, truth, scores) for name in OPERATING_POINTS)
 
 
 def _corrupted(run: loaded_run.Run, squares: Pixels, *, seed: int) -> evaluation_inputs.Corrupted:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from apps.medical_imaging import decision as rules
 from shared import decision as decisions
 from shared.evaluation import intervals, thresholds
 
@@ -99,12 +100,9 @@ class Predictions:
         run: Name of the run.
         class_names: k names; of two classes the last is the positive one.
         logits: (n, k), uncalibrated.
-        decision: Calibration, threshold and abstention frozen on validation; None for several findings.
+        decision: Calibration, thresholds and abstention frozen on validation.
         operating_points: Of two classes: further thresholds on the calibrated score of the last class, frozen
             on validation, such as "sensitivity>=0.95" (rule-out) and "specificity>=0.95" (rule-in).
-        temperatures: (k,) several findings: divide each finding's logit before the sigmoid.
-        thresholds: (k,) several findings: from which score a finding is called present.
-        threshold_rule: Several findings: the rule that chose them.
         validation: What the decision was fitted on; None leaves the threshold's stability out.
         corrupted: Robustness; None leaves it out.
         explained: The checks of the explanations; empty leaves them out.
@@ -115,11 +113,8 @@ class Predictions:
     run: str
     class_names: tuple[str, ...]
     logits: Logits
-    decision: decisions.Decision | None = None
+    decision: rules.Rule | None = None
     operating_points: tuple[thresholds.Threshold, ...] = ()
-    temperatures: tuple[float, ...] = ()
-    thresholds: tuple[float, ...] = ()
-    threshold_rule: str = ""
     validation: Validation | None = None
     corrupted: Corrupted | None = None
     explained: Sequence[ExplanationCheck] = ()
@@ -133,6 +128,19 @@ class Predictions:
         Raises:
             ValueError: There is none.
         """
-        if self.decision is None:
-            raise ValueError("predictions.decision: expected a decision for one label per image. Received: None")
+        if not isinstance(self.decision, decisions.Decision):
+            received = type(self.decision).__name__
+            raise ValueError(f"predictions.decision: expected a decision for one label per image. Received: {received}")
+        return self.decision
+
+    @property
+    def multi_label_rule(self) -> rules.MultiLabelDecision:
+        """The decision rule of several findings per image.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if not isinstance(self.decision, rules.MultiLabelDecision):
+            received = type(self.decision).__name__
+            raise ValueError(f"predictions.decision: expected a decision for several findings. Received: {received}")
         return self.decision

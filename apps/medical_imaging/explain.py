@@ -80,7 +80,7 @@ def targets_of(run: loaded_run.Run, scores: decision.Scores) -> heat_maps.Ints:
 
 
 def summary(explanation: explanation_page.Explanation) -> dict[str, Any]:
-    """Return the prediction, the places that raise its score and whether that can be believed, for the command line."""
+    """Return the prediction, the places that raise its score and whether that can be trusted, for the command line."""
     return {
         "label": explanation.label,
         "decision": explanation.decision,

@@ -1,4 +1,4 @@
-"""An explanation as a page or as one picture: the maps, and beside each whether it can be believed.
+"""An explanation as a page or as one picture: the maps, and beside each whether it can be trusted.
 
 A score is said to come from a place only where it falls when that place is covered.
 """

@@ -22,8 +22,10 @@ PIXELS = 56
 
 def predictions(model: keras.Model, rule: decision.Rule) -> Any:
     """Return ``decision.predictions`` in a graph: images (n, size, size, channels) uint8 and valid (n,) bool go in."""
-    several = isinstance(rule, decision.MultiLabelDecision)
-    classify = _multi_label(model, rule) if several else export.classifier(model, rule)
+    if isinstance(rule, decision.MultiLabelDecision):
+        classify = _multi_label(model, rule)
+    else:
+        classify = export.classifier(model, rule)
 
     def predict(images: Any, valid: Any) -> dict[str, Any]:
         found = classify(tf.cast(images, tf.float32))

@@ -22,8 +22,13 @@ def comparison(
     groups: Mapping[str, Mapping[str, intervals.Interval]],
     metrics: Mapping[str, intervals.Interval],
 ) -> str:
-    """Compare the model with the baseline to beat, by the headline metric."""
-    name, headline = baselines.reference(groups), next(iter(metrics), "auroc")
+    """Compare the model with the baseline to beat by AUROC; return nothing where AUROC does not exist.
+
+    Of images of one class, another metric would say no more than how often that class is predicted.
+    """
+    name, headline = baselines.reference(groups), "auroc"
+    if headline not in metrics:
+        return ""
     difference = differences[name].get(headline)
     if difference is None:
         return f"Whether that is better than {baselines.label(name)} cannot be seen on these images."

@@ -26,9 +26,9 @@ def opening(results: evaluate_multi_label.Results) -> str:
         sentences.append(
             f"It is best on {best['finding']} ({_area(best):.3f}) and worst on {worst['finding']} ({_area(worst):.3f})."
         )
-    if macro:
-        sentences.append(report_failures.comparison(results.differences, results.baselines, macro))
-    return " ".join([*sentences, evaluate.NOT_A_DEVICE])
+    sentences += evaluate_multi_label.degenerate(results.evaluator)
+    compared = report_failures.comparison(results.differences, results.baselines, macro)
+    return " ".join([*sentences, *([compared] if compared else []), evaluate.NOT_A_DEVICE])
 
 
 def _area(row: Mapping[str, Any]) -> float:

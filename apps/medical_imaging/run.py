@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.medical_imaging import backbones, config, decision, model, preprocessing
-from shared import files
+from shared import errors, files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,18 @@ class Run:
         return "multi_label" if isinstance(self.rule, decision.MultiLabelDecision) else "single_label"
 
     def logits(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return (n, k) uncalibrated logits of decoded images (n, size, size, channels)."""
+        """Return (n, k) uncalibrated logits of decoded images (n, size, size, channels).
+
+        Raises:
+            errors.InputError: They are not finite.
+        """
         found: npt.NDArray[np.float32] = self.model.predict(squares, batch_size=model.EVALUATION_ROWS, verbose=0)
+        wrong = int((~np.isfinite(found)).any(axis=1).sum())
+        if wrong:
+            raise errors.InputError(
+                f"{self.folder.model}: expected finite logits; the training diverged, train again with a smaller "
+                f"--learning-rate. Received: others for {wrong} of {len(found)} images"
+            )
         return found
 
     def predictions(self, items: Sequence[bytes | npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[Any]]:

@@ -78,3 +78,21 @@ def test_a_finding_that_validation_never_shows_is_named_and_called_from_one_half
 def test_the_robust_threshold_stands_between_the_classes_and_argmax_at_one_half() -> None:
     assert rule_of(2, task="single_label").threshold is not None
     assert rule_of(2, task="single_label", rule="argmax").threshold is None
+
+
+def test_a_validation_part_of_one_class_gives_a_rule_without_calibration_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    labels = np.eye(2, dtype=np.float32)[np.ones(30, int)]
+    rule = decision.fit(
+        np.random.default_rng(0).normal(size=(30, 2)),
+        labels,
+        task="single_label",
+        class_names=("normal", "opacity"),
+        rule="equal_margin",
+        alpha=0.1,
+        fitted_on={},
+    )
+    assert "one class only" in caplog.text
+    assert rule.scores([[0.0, np.log(3.0)]])[0].tolist() == pytest.approx([0.25, 0.75])
+    assert rule.decisions(np.array([[0.25, 0.75], [0.6, 0.4]])).tolist() == ["opacity", "normal"]

@@ -13,6 +13,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from apps.medical_imaging import (
+    decision,
     evaluate,
     evaluate_binary,
     evaluate_multi_label,
@@ -225,7 +226,7 @@ def test_the_page_is_complete_and_escapes_names(rows: evaluation_inputs.Rows, tm
     assert "<script>alert" not in page
     assert all(section.title in page for section in found.report.sections)
     titles = [section.title for section in found.report.sections]
-    assert {"On worse images", "Can its explanations be believed?", "Cross-validation by patient"} <= set(titles)
+    assert {"On worse images", "Can its explanations be trusted?", "Cross-validation by patient"} <= set(titles)
     assert "data:image/png;base64," in page
     assert not re.search(r'(?:src|href)="https?:', page)
     levels = [row["metrics"]["auroc"]["value"] for row in found.metrics["robustness"]]
@@ -269,6 +270,9 @@ def test_one_class_only_gives_a_report_with_notes_and_no_failure(
     assert "auroc" not in found.metrics["metrics"]
     assert any("auroc" in note for note in found.metrics["notes"])
     assert any("images were evaluated" in note for note in found.metrics["notes"])
+    # Accuracy on one class says how often that class is predicted: no recommendation may come of it.
+    assert "better than" not in found.report.answer
+    assert "WORSE" not in found.report.answer
 
 
 def test_one_patient_a_missing_label_or_no_baseline_is_refused(rows: evaluation_inputs.Rows) -> None:
@@ -319,9 +323,15 @@ def several_findings() -> tuple[evaluation_inputs.Rows, evaluation_inputs.Predic
         run="run",
         class_names=planted.FINDINGS,
         logits=logits,
-        temperatures=(1.0, 2.0, 0.5),
-        thresholds=(0.5, 0.4, 0.3),
-        threshold_rule="max_balanced_accuracy",
+        decision=decision.MultiLabelDecision(
+            class_names=planted.FINDINGS,
+            temperatures=(1.0, 2.0, 0.5),
+            thresholds=(0.5, 0.4, 0.3),
+            rule="max_balanced_accuracy",
+            alpha=0.1,
+            quantiles=(0.5, 0.5, 0.5),
+            fitted_on={},
+        ),
     )
     return rows, run
 
@@ -360,7 +370,35 @@ def test_several_findings_show_robustness_and_refuse_missing_thresholds() -> Non
     found = evaluated(rows, dataclasses.replace(run, corrupted=corrupted), baseline_scores=scores)
     assert found.metrics["robustness"][1]["metrics"]["auroc"]["value"] == pytest.approx(0.5)
     with pytest.raises(ValueError, match="one per finding"):
-        evaluated(rows, dataclasses.replace(run, thresholds=()), baseline_scores=scores)
+        dataclasses.replace(run.decision, thresholds=())
+    with pytest.raises(ValueError, match="for several findings"):
+        evaluated(rows, dataclasses.replace(run, decision=None), baseline_scores=scores)
+
+
+@pytest.mark.parametrize("state", [0.0, 1.0])
+def test_findings_of_one_state_get_one_sentence_and_no_comparison(state: float, tmp_path: pathlib.Path) -> None:
+    """Planted: the only images have every finding, or none; a baseline that says so is no better model."""
+    rows, run = several_findings()
+    same = dataclasses.replace(rows, labels=np.full((300, 3), state, np.float32))
+    found = evaluated(same, run, baseline_scores={"majority": np.full((300, 3), state)})
+    document.write(found.report, tmp_path)
+    assert "auroc" not in found.metrics["metrics"]
+    sentence = "Not both present and absent among these images, so without ranking or comparison: "
+    assert found.report.answer.count(sentence + "effusion, cardiomegaly, nodule.") == 1
+    assert sum(sentence in note for note in found.metrics["notes"]) == 1
+    assert "better than" not in found.report.answer
+    assert "WORSE" not in found.report.answer
+
+
+def test_a_finding_with_one_score_for_every_image_separates_nothing_and_is_named() -> None:
+    rows, run = several_findings()
+    logits = run.logits.copy()
+    logits[:, 1] = 0.25
+    found = evaluated(
+        rows, dataclasses.replace(run, logits=logits), baseline_scores={"majority": np.full((300, 3), 0.3)}
+    )
+    assert "the same score, so that it separates nothing: cardiomegaly." in found.report.answer
+    assert found.metrics["per_finding"][1]["metrics"]["auroc"]["value"] == 0.5
 
 
 def test_folds_have_the_mean_and_spread_of_a_plain_computation() -> None:

@@ -23,7 +23,7 @@ class Sweep:
     """What every threshold gives, at an overlap of 0.5, all classes together.
 
     Attributes:
-        score: (d,) float64 falling: the thresholds.
+        score: (d,) float64 falling, each once: a threshold lets all boxes of its score in, or none.
         right: (d,) float64 objects found from there on.
         wrong: (d,) float64 false alarms from there on.
         objects: Objects to be found.
@@ -82,9 +82,12 @@ def sweep(matched: coco.Matched, weights: Floats | None = None) -> Sweep:
         for name in ("right", "wrong")
     ]
     order = np.argsort(-score, kind="stable")
-    right, wrong = (np.cumsum(each[order]) for each in flags)
+    last_of_ties = np.append(np.diff(score[order]) != 0, [True] * bool(len(score)))
+    right, wrong = (np.cumsum(each[order])[last_of_ties] for each in flags)
     objects = sum(float(copies @ each.objects) for each in every)
-    return Sweep(score=score[order], right=right, wrong=wrong, objects=objects, images=float(copies.sum()))
+    return Sweep(
+        score=score[order][last_of_ties], right=right, wrong=wrong, objects=objects, images=float(copies.sum())
+    )
 
 
 def miss_rate_at(swept: Sweep, false_alarms: float) -> float:
