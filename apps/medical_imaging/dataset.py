@@ -14,8 +14,6 @@ from PIL import Image
 from apps.medical_imaging.readers import checking, entries, images, joining
 from shared import files, splits
 
-TABLE = "images.csv"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Radiographs:
@@ -202,7 +200,7 @@ def write(found: images.Images, table: pd.DataFrame, folder: pathlib.Path) -> No
         with files.atomic(folder / path) as temporary:
             temporary.write_bytes(encoded)
         written.append(path.as_posix())
-    with files.atomic(folder / TABLE) as temporary:
+    with files.atomic(folder / entries.WRITTEN_TABLE) as temporary:
         table.assign(image=written)[["image", *table.columns]].to_csv(temporary, index=False)
 
 

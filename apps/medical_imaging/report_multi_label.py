@@ -59,13 +59,14 @@ def sections(results: evaluate_multi_label.Results) -> list[document.Section]:
 
 def _ranking(rows: Sequence[Mapping[str, Any]], *, name: str) -> document.Section:
     areas = {str(row["finding"]): row["metrics"]["auroc"] for row in rows if "auroc" in row["metrics"]}
-    drawn = [
-        blocks.Figure(
+    drawn: list[blocks.Block] = []
+    if areas:
+        figure = blocks.Figure(
             svg=figures.forest(areas, axis_label="AUROC", reference=0.5),
             caption="AUROC of each finding with its interval; the dashed line is chance.",
             alt="AUROC by finding: " + "; ".join(f"{key} {area.value:.3f}" for key, area in areas.items()),
         )
-    ]
+        drawn.append(figure)
     table = blocks.Table(
         columns=("Finding", "Known", "Positive", "Unknown", "AUROC", "Average precision", "AUROC minus baseline"),
         rows=[
@@ -83,7 +84,7 @@ def _ranking(rows: Sequence[Mapping[str, Any]], *, name: str) -> document.Sectio
         "chance level of average precision is the share of positives.",
         align="lrrrrrr",
     )
-    return document.Section("Which findings it sees", "Without any threshold.", [*(drawn if areas else []), table])
+    return document.Section("Which findings it sees", "Without any threshold.", [*drawn, table])
 
 
 def _points(points: Sequence[Mapping[str, Any]]) -> document.Section:

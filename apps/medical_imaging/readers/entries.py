@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from shared.sources import cells
 
+# What a normalised data set calls its table; its first column is the path of each image.
+WRITTEN_TABLE = "images.csv"
+
 Item: TypeAlias = pathlib.Path | NDArray[Any]
 
 # Attributes an entry may have; anything else a table holds is not read.

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging import dataset, simulator
 from apps.medical_imaging.readers import checking, chexpert, entries, file_types, folders, images, medmnist, nih, tables
+from apps.medical_imaging.simulator import phantoms
 from shared import errors
 
 SIMULATED = "chest-phantoms"
@@ -26,8 +26,8 @@ Pixels: TypeAlias = bytes | NDArray[np.float32]
 
 def simulate(settings: entries.PhantomSettings) -> entries.Source:
     """Generate phantoms as a source; their attributes and boxes are all known."""
-    made = simulator.generate(
-        simulator.Settings(patients=settings.patients, confounder=settings.confounder, seed=settings.seed)
+    made = phantoms.generate(
+        phantoms.Settings(patients=settings.patients, confounder=settings.confounder, seed=settings.seed)
     )
     records = made.attributes.to_dict(orient="records")
     found = [
@@ -36,17 +36,17 @@ def simulate(settings: entries.PhantomSettings) -> entries.Source:
             item=made.images[row],
             file=SIMULATED,
             row=row + 1,
-            label=simulator.CLASS_NAMES[made.labels[row]],
+            label=phantoms.CLASS_NAMES[made.labels[row]],
             patient=str(made.patients[row]),
             attributes={str(name): value for name, value in records[row].items() if not pd.isna(value)},
             boxes=made.boxes[row],
-            recipe=f"{SIMULATED} {simulator.VERSION}, {settings.seed}, {settings.confounder}, image {row}",
+            recipe=f"{SIMULATED} {phantoms.VERSION}, {settings.seed}, {settings.confounder}, image {row}",
         )
         for row in range(len(made.labels))
     ]
     note = "the images are SIMULATED by formulas: what is measured on them says nothing about patients"
     return entries.Source(
-        name=SIMULATED, entries=found, class_order=simulator.CLASS_NAMES, notes=(note,), synthetic=True
+        name=SIMULATED, entries=found, class_order=phantoms.CLASS_NAMES, notes=(note,), synthetic=True
     )
 
 
@@ -105,7 +105,7 @@ def recognise(path: pathlib.Path) -> str:
     if path.is_dir():
         if nih.found_in(path) is not None:
             return "nih"
-        if (path / dataset.TABLE).is_file():
+        if (path / entries.WRITTEN_TABLE).is_file():
             return "table"
         return "chexpert" if chexpert.found_in(path) else "folders"
     if path.match(nih.PATTERN):
@@ -138,7 +138,7 @@ def locate(spec: str, *, data_format: str = "auto") -> pathlib.Path:
 
 def _table(path: pathlib.Path, options: entries.Options) -> entries.Source:
     if path.is_dir():
-        return tables.read(path / dataset.TABLE, options=options, name=path.resolve().name, folder=path)
+        return tables.read(path / entries.WRITTEN_TABLE, options=options, name=path.resolve().name, folder=path)
     return tables.read(path, options=options)
 
 
