@@ -101,7 +101,7 @@ def _entries(
         entry = entries.Entry(
             name=row["Path"],
             item=item or path,
-            file=str(path),
+            file=entries.name_of(path),
             row=line,
             patient=added.patients[place] or _patient(row["Path"]),
             part=added.parts[place] or _part(path, row["Path"]),

@@ -1,6 +1,7 @@
 """What every reader gives: entries, one per image, and what is to be known about their source."""
 
 import dataclasses
+import os
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -131,6 +132,15 @@ def excerpt(text: str, *, letters: int = _SHOWN_LETTERS) -> str:
     if len(first) > letters:
         return f"{first[: letters - 3]}..."
     return first if first == text.strip() else f"{first}..."
+
+
+def name_of(path: str | os.PathLike[str]) -> str:
+    r"""Return a path as a text that tables, JSON and Parquet hold: bytes that are not UTF-8 are escaped.
+
+    >>> name_of(os.fsdecode(b"d/b\xff.png"))
+    'd/b\\xff.png'
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 # What may stand beside the name of a part: ``test_set``, ``Training data``, ``val_images``.

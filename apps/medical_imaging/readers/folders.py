@@ -230,9 +230,9 @@ def _entries(paths: Sequence[pathlib.Path], folder: pathlib.Path, *, options: en
         known = identify(path, inner)
         found.append(
             entries.Entry(
-                name=inner.as_posix(),
+                name=entries.name_of(inner.as_posix()),
                 item=path,
-                file=str(path),
+                file=entries.name_of(path),
                 row=number,
                 label=label,
                 patient=known.patient,

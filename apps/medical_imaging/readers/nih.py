@@ -75,7 +75,7 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
         entry = entries.Entry(
             name=name,
             item=item or table_path,
-            file=str(table_path),
+            file=entries.name_of(table_path),
             row=line,
             patient=patient or _patient_of(name),
             part=parts.get(name, part),

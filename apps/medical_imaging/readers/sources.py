@@ -185,9 +185,8 @@ def listed(path: str | pathlib.Path, options: entries.Options | None = None) -> 
     found, chosen = pathlib.Path(path), options or entries.Options(labelled=False)
     alone = found.is_file() and found.suffix.lower() not in (*file_types.TABLES, ".npz")
     if alone and not is_archive(found):
-        return entries.Source(
-            name=str(path), entries=[entries.Entry(name=str(path), item=found, file=str(path), row=1)]
-        )
+        shown = entries.name_of(path)
+        return entries.Source(name=shown, entries=[entries.Entry(name=shown, item=found, file=shown, row=1)])
     return read(str(path), options=chosen, data_format="auto")
 
 
@@ -210,4 +209,8 @@ def pixels(entry: entries.Entry) -> Pixels:
 
 def _is_listed(entry: entries.Entry) -> bool:
     """Tell a row of a table from a file that stands for itself, and gets an answer though its header is broken."""
-    return str(entry.item) != entry.file or pathlib.Path(entry.file).suffix.lower() in file_types.TABLES
+    return (
+        not isinstance(entry.item, pathlib.Path)
+        or entries.name_of(entry.item) != entry.file
+        or pathlib.Path(entry.file).suffix.lower() in file_types.TABLES
+    )

@@ -84,7 +84,9 @@ def _text(path: pathlib.Path) -> tuple[pd.DataFrame, list[entries.Entry]]:
         fault = record.problem or _misfit(record.fields, width=len(names), named=named[-1] + 1)
         if fault:
             shown = entries.excerpt(lines[record.line - 1])
-            broken.append(entries.Entry(name=shown, item=path, file=str(path), row=record.line, problem=fault))
+            broken.append(
+                entries.Entry(name=shown, item=path, file=entries.name_of(path), row=record.line, problem=fault)
+            )
         else:
             cells.append([record.fields[place] for place in named])
             numbers.append(record.line)

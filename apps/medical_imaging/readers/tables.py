@@ -99,7 +99,7 @@ def _entry(
     return entries.Entry(
         name=cell,
         item=item or path,
-        file=str(path),
+        file=entries.name_of(path),
         row=line,
         label=said.label,
         findings=said.findings,
