@@ -25,7 +25,7 @@ def test_images_of_the_same_kind_are_no_copies() -> None:
     assert not found.found
     assert found.copies.value == 0
     assert found.closeness.low < 0.5 < found.closeness.high
-    assert found.verdict.startswith("No memorisation found. 0 of 60")
+    assert found.conclusion.startswith("No memorisation found. 0 of 60")
 
 
 @pytest.mark.parametrize("change", ["exact", "brighter", "noisy"])
@@ -41,7 +41,7 @@ def test_one_planted_copy_is_found_and_named(change: str) -> None:
     assert found.found
     assert np.flatnonzero(found.ratio < memorisation.COPY_RATIO).tolist() == [5]
     assert found.nearest[5] == 17
-    assert "do not share" in found.verdict
+    assert "do not share" in found.conclusion
 
 
 def test_images_halfway_to_training_images_are_too_close_without_being_copies() -> None:
@@ -113,14 +113,14 @@ def compare(
 def test_more_images_of_the_same_kind_are_a_gain() -> None:
     found = compare(marked(600, seed=6))
     assert found.gain
-    assert found.verdict.startswith("Gain: with 600 synthetic images added, AUROC changes by +")
+    assert found.conclusion.startswith("Gain: with 600 synthetic images added, AUROC changes by +")
     assert dict(found.images) == {"real_only": 12, "real_and_synthetic": 612, "synthetic_only": 600}
 
 
 def test_the_real_images_once_more_are_no_gain() -> None:
     found = compare(marked(200, seed=5), real=200)
     assert not found.gain
-    assert found.verdict.startswith("No gain: with 200 synthetic images added")
+    assert found.conclusion.startswith("No gain: with 200 synthetic images added")
 
 
 def test_images_that_say_nothing_are_no_gain() -> None:
@@ -130,7 +130,7 @@ def test_images_that_say_nothing_are_no_gain() -> None:
 def test_images_under_the_wrong_class_are_a_loss() -> None:
     images, labels = marked(900, seed=6)
     found = compare((images, 1 - labels), real=200)
-    assert found.verdict.startswith("No gain, but a loss: ")
+    assert found.conclusion.startswith("No gain, but a loss: ")
     assert found.values["synthetic_only"].value < 0.5
 
 
