@@ -13,15 +13,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from apps.medical_imaging import dataset, splitting
-from apps.medical_imaging.readers import checking, entries, images, joining, sources
+from apps.medical_imaging.readers import checking, images, interface, joining, sources
 from shared import errors, files, splits
 from shared.sources import cells
 from shared.splits import near_duplicates as duplicates
 
 Images = images.Images
-PhantomSettings = entries.PhantomSettings
-Options = entries.Options
-Source = entries.Source
+PhantomSettings = interface.PhantomSettings
+Options = interface.Options
+Source = interface.Source
 Decodes = checking.Decodes
 Radiographs = dataset.Radiographs
 frame = dataset.frame
@@ -74,7 +74,7 @@ def load(
     """
     if isinstance(specs, str) or not specs or len(set(specs)) < len(specs):
         raise errors.InputError(f"Expected one or more sources, each once. Received: {specs!r}")
-    options = entries.Options(
+    options = interface.Options(
         image_column=image_column,
         label_columns=tuple(label_columns),
         patient_column=patient_column,
@@ -171,19 +171,19 @@ def content_hashes(radiographs: Radiographs) -> NDArray[np.uint64]:
 
 
 def iterate_images(
-    paths: Sequence[str | pathlib.Path], *, chunk_rows: int, options: entries.Options | None = None
+    paths: Sequence[str | pathlib.Path], *, chunk_rows: int, options: interface.Options | None = None
 ) -> Iterator[tuple[pd.DataFrame, list[sources.Pixels]]]:
     """Stream the images of files, folders, tables and npz files, for ``predict``; see ``streaming.chunks``."""
     return sources.chunks((sources.listed(path, options) for path in paths), chunk_rows=chunk_rows)
 
 
-def listed(path: pathlib.Path, options: entries.Options | None = None) -> entries.Source:
+def listed(path: pathlib.Path, options: interface.Options | None = None) -> interface.Source:
     """Return the images of one input of ``predict``, unread, and the notes on it."""
     return sources.listed(path, options)
 
 
 def streamed(
-    inputs: Iterable[entries.Source], *, chunk_rows: int
+    inputs: Iterable[interface.Source], *, chunk_rows: int
 ) -> Iterator[tuple[pd.DataFrame, list[sources.Pixels]]]:
     """Stream the images of inputs that are listed; see ``streaming.chunks``."""
     return sources.chunks(inputs, chunk_rows=chunk_rows)

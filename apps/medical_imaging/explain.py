@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from apps.medical_imaging import data, decision, evaluation_inputs, explanation_page, heat_maps
 from apps.medical_imaging import run as loaded_run
-from apps.medical_imaging.readers import entries
+from apps.medical_imaging.readers import interface
 from shared import errors
 from shared.explain import pointing_game, randomization
 
@@ -31,7 +31,9 @@ def explain_file(run: loaded_run.Run, argument: str, output: pathlib.Path, *, se
     Raises:
         errors.InputError: The input is not one image.
     """
-    explanation = explain(run, read_square(run, argument), name=entries.name_of(pathlib.Path(argument).name), seed=seed)
+    explanation = explain(
+        run, read_square(run, argument), name=interface.name_of(pathlib.Path(argument).name), seed=seed
+    )
     explanation_page.write(explanation, output)
     return summary(explanation) | {"output": str(output)}
 

@@ -325,9 +325,7 @@ def test_left_out_rows_are_all_that_keeps_official_parts_apart(rows):
             assert len(set(groups.unit[kept & (values == value)])) == 1
 
 
-@pytest.mark.parametrize(
-    "name", [b"b\xff\xfe.png", b"100 %?[1] 'a'.png", "\u05d0\u05d1.png".encode(), b"007.png"]
-)
+@pytest.mark.parametrize("name", [b"b\xff\xfe.png", b"100 %?[1] 'a'.png", "\u05d0\u05d1.png".encode(), b"007.png"])
 def test_a_file_of_any_name_is_one_row_whose_name_any_format_holds(tmp_path, name):
     folder = tmp_path / "set"
     folder.mkdir()

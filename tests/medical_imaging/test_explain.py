@@ -164,7 +164,7 @@ def test_a_map_that_does_not_depend_on_the_weights_says_so(
     page = document.render(explanation_page.report(dataclasses.replace(explanation, maps=planted)))
     assert page.count(told) == 2
     assert "no explanation of it passed its check" in page
-    assert "the score of" not in page
+    assert "with that covered" not in page
 
 
 def test_of_several_findings_the_surest_is_explained_by_its_own_logit(network: keras.Model) -> None:

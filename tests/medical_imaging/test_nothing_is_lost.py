@@ -385,7 +385,7 @@ def test_parts_given_as_several_sources_are_official(tmp_path, names):
     assert parts_of(found) == {"train": 24, "test": 24}
     split, _ = data.split(found, seed=0)
     assert (split.part[found.fixed_parts == "test"] == "test").all()
-    assert noted(found, "its name says that its images are the official test part")
+    assert noted(found, "by its name its images are the official test part")
 
 
 def test_images_of_a_named_test_part_never_train(tmp_path):

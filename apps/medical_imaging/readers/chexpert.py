@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, columns, entries, file_types, folders, labels, table_files, tables
+from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, labels, table_files, tables
 from shared import errors
 from shared.sources import folders as listings
 
@@ -40,7 +40,7 @@ def is_chexpert(path: pathlib.Path) -> bool:
     )
 
 
-def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
+def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
     """Read all tables of a folder, or one table.
 
     Raises:
@@ -64,12 +64,12 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     return labels.source(name, found, chosen, columns=words, notes=tuple(notes))
 
 
-def _table(path: pathlib.Path) -> tuple[pd.DataFrame, list[entries.Entry]]:
+def _table(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
     table, broken = table_files.read(path)
     return table.rename(columns=cells.canonical([str(column) for column in table.columns], _COLUMNS)), broken
 
 
-def _chosen(read: Sequence[pd.DataFrame], options: entries.Options, *, where: str) -> tuple[str, ...]:
+def _chosen(read: Sequence[pd.DataFrame], options: interface.Options, *, where: str) -> tuple[str, ...]:
     """Return the findings to use: those the user named, or all that the tables have."""
     if options.label_columns or not options.labelled:
         chosen = labels.chosen(options, FINDINGS, where=where)
@@ -81,8 +81,8 @@ def _chosen(read: Sequence[pd.DataFrame], options: entries.Options, *, where: st
 
 
 def _entries(
-    path: pathlib.Path, table: pd.DataFrame, chosen: tuple[str, ...], options: entries.Options
-) -> list[entries.Entry]:
+    path: pathlib.Path, table: pd.DataFrame, chosen: tuple[str, ...], options: interface.Options
+) -> list[interface.Entry]:
     names = [name for name in chosen if name in table.columns]
     read = [
         cells.findings(table[name].tolist(), uncertain=options.uncertain, blank=0.0, decimal=options.decimal)
@@ -95,13 +95,13 @@ def _entries(
     for place, (line, row) in enumerate(table_files.rows(table)):
         item = _locate(row["Path"], path.parent)
         slip = next((name for name, places in zip(names, wrong, strict=True) if place in places), None)
-        problem = "" if item else f"no such image: {entries.excerpt(row['Path'])!r}"
+        problem = "" if item else f"no such image: {interface.excerpt(row['Path'])!r}"
         if slip is not None and options.labelled:
             problem = tables.not_a_finding(slip, row[slip])
-        entry = entries.Entry(
+        entry = interface.Entry(
             name=row["Path"],
             item=item or path,
-            file=entries.name_of(path),
+            file=interface.name_of(path),
             row=line,
             patient=added.patients[place] or _patient(row["Path"]),
             part=added.parts[place] or _part(path, row["Path"]),
@@ -113,18 +113,18 @@ def _entries(
 
 
 def _patient(cell: str) -> str:
-    """Return the patient that a path says: patient00001 of CheXpert, p10000032 of MIMIC-CXR."""
+    """Return the patient in a path: patient00001 of CheXpert, p10000032 of MIMIC-CXR."""
     match = _PATIENT.search(cell)
     return match[0] if match else folders.read_place(pathlib.PurePosixPath(cell.strip())).patient
 
 
 def _part(table: pathlib.Path, cell: str) -> str:
-    """Return the part that the name of a table says, or else the folder of the image."""
-    said = entries.part_in_words(table.stem)
-    if said:
-        return said
+    """Return the part in the name of a table, or else the folder of the image."""
+    part = interface.part_in_words(table.stem)
+    if part:
+        return part
     folders_above = pathlib.PurePosixPath(cell.strip()).parts[:-1]
-    return next((entries.part_of(name) for name in folders_above if entries.part_of(name)), "")
+    return next((interface.part_of(name) for name in folders_above if interface.part_of(name)), "")
 
 
 def _attributes(row: dict[str, str]) -> dict[str, object]:
@@ -157,7 +157,7 @@ def _locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
 
 
 def _unread(
-    source: pathlib.Path, read: Sequence[pathlib.Path], found: Sequence[entries.Entry], options: entries.Options
+    source: pathlib.Path, read: Sequence[pathlib.Path], found: Sequence[interface.Entry], options: interface.Options
 ) -> list[str]:
     """Say which images of the folder are in no table, and which other files are not read."""
     if source.is_file():

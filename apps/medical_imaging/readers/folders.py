@@ -1,4 +1,4 @@
-"""A folder per class, as Kermany et al. 2018 have it, and what the path of an image, or its DICOM header, says of it.
+"""A folder per class, as Kermany et al. 2018 have it, and what is known of an image from its path or DICOM header.
 
 A path names the official part, above or below the classes, the class, the patient and attributes.
 """
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from apps.medical_imaging.readers import entries, file_types, labels
+from apps.medical_imaging.readers import file_types, interface, labels
 from shared import errors
 from shared.sources import folders
 
@@ -21,7 +21,7 @@ _KERMANY = re.compile(
 # Folders of one patient (CheXpert: patient00001, BIDS: sub-01, MIMIC: p10000032) and of his studies are no classes.
 _PERSON = re.compile(r"(patient|subject|sub)[ _-]?\d+|p\d{8}", re.IGNORECASE)
 _STUDY = re.compile(r"(study|series)[ _-]?\d+|s\d{8}", re.IGNORECASE)
-# Folders that say what their files are, not what these show.
+# Folders named by what their files are, not by what these show.
 _PLAIN = frozenset(("images", "image", "imgs", "img", "pictures", "jpg", "jpeg", "png", "dicom", "dcm"))
 MASKS = frozenset(
     ("mask", "masks", "lung mask", "lung masks", "annotation", "annotations", "segmentation", "segmentations")
@@ -45,7 +45,7 @@ class Identity(NamedTuple):
 
 
 class Place(NamedTuple):
-    """What the folders above an image say: its part, the names above and below that part, and the patient."""
+    """What the folders above an image name: its part, the names above and below that part, and the patient."""
 
     part: str
     above: tuple[str, ...]
@@ -60,10 +60,10 @@ def read_place(path: pathlib.PurePath) -> Place:
     Place(part='train', above=('set',), below=('NORMAL',), patient='patient7')
     """
     folders = path.parts[:-1]
-    part = next((number for number, name in enumerate(folders) if entries.part_of(name)), None)
+    part = next((number for number, name in enumerate(folders) if interface.part_of(name)), None)
     cut = len(folders) if part is None else part
     return Place(
-        part="" if part is None else entries.part_of(folders[cut]),
+        part="" if part is None else interface.part_of(folders[cut]),
         above=_classes(folders[:cut]),
         below=_classes(folders[cut + 1 :]),
         patient=next((name for name in folders if _PERSON.fullmatch(name)), ""),
@@ -134,7 +134,7 @@ def _identify_dicom(path: pathlib.Path) -> Identity:
         header = dicom.describe(path)
     except errors.InputError as error:
         return Identity("", {}, str(error))
-    known: dict[str, object] = {name: header[name] for name in entries.ATTRIBUTES if header.get(name) is not None}
+    known: dict[str, object] = {name: header[name] for name in interface.ATTRIBUTES if header.get(name) is not None}
     return Identity(str(header.get("patient") or ""), known)
 
 
@@ -142,7 +142,7 @@ def _classes(folders: Sequence[str]) -> tuple[str, ...]:
     return tuple(
         name
         for name in folders
-        if not (_PERSON.fullmatch(name) or _STUDY.fullmatch(name) or entries.part_of(name) or _key(name) in _PLAIN)
+        if not (_PERSON.fullmatch(name) or _STUDY.fullmatch(name) or interface.part_of(name) or _key(name) in _PLAIN)
     )
 
 
@@ -155,7 +155,7 @@ def _key(name: str) -> str:
     return name.replace("_", " ").replace("-", " ").casefold()
 
 
-def read(folder: pathlib.Path, *, options: entries.Options) -> entries.Source:
+def read(folder: pathlib.Path, *, options: interface.Options) -> interface.Source:
     """Read all images below ``folder``; the class is the name of the folder below the part, or of the topmost one.
 
     Images in folders of masks, and images beside the folders of classes, belong to no class: they are counted.
@@ -174,7 +174,7 @@ def read(folder: pathlib.Path, *, options: entries.Options) -> entries.Source:
     kept = [path for path in paths if path.relative_to(folder) not in masks]
     found = _entries(kept, folder, options=options)
     loose = _loose(found) if options.labelled else []
-    return entries.Source(
+    return interface.Source(
         name=folder.resolve().name,
         entries=[entry for entry in found if entry.label is not None] if loose else found,
         notes=(*listed.notes, *left_out(others), *_passed_over(masks, loose)),
@@ -187,15 +187,15 @@ def left_out(others: Sequence[pathlib.Path]) -> list[str]:
     tables = [path.name for path in others if path.suffix.lower() in file_types.TABLES]
     directories = sum(file_types.is_directory(path) for path in others if not path.suffix)
     unread = folders.unread([path for path in others if path.name != SYNTHETIC])
-    said = [f"{unread} (only JPEG, PNG and DICOM are read)"] if unread else []
+    notes = [f"{unread} (only JPEG, PNG and DICOM are read)"] if unread else []
     if tables:
-        said.append(f"a table is read where it is named itself: {_shown(tables)}")
+        notes.append(f"a table is read where it is named itself: {_shown(tables)}")
     if directories:
-        said.append(f"{directories} of these is a DICOMDIR: a list of files, no image")
-    return said
+        notes.append(f"{directories} of these is a DICOMDIR: a list of files, no image")
+    return notes
 
 
-def unlisted(images: Sequence[entries.Item], below: Sequence[pathlib.Path]) -> list[str]:
+def unlisted(images: Sequence[interface.Item], below: Sequence[pathlib.Path]) -> list[str]:
     """Say how many of the files below a folder are images that no row of a table names."""
     named = {os.path.realpath(item) for item in images if isinstance(item, pathlib.Path)}
     rest = [path for path in below if file_types.is_image(path) and os.path.realpath(path) not in named]
@@ -213,7 +213,7 @@ def _refuse_written_links(others: Sequence[pathlib.Path]) -> None:
         errors.InputError: There is one: the part that it stands for would be missing without a word.
     """
     for path in others:
-        if entries.part_of(path.name) and path.stat().st_size < _LONGEST_PATH:
+        if interface.part_of(path.name) and path.stat().st_size < _LONGEST_PATH:
             target = path.read_bytes().decode("utf-8", "replace").strip()
             if target and "\n" not in target:
                 raise errors.InputError(
@@ -221,7 +221,9 @@ def _refuse_written_links(others: Sequence[pathlib.Path]) -> None:
                 )
 
 
-def _entries(paths: Sequence[pathlib.Path], folder: pathlib.Path, *, options: entries.Options) -> list[entries.Entry]:
+def _entries(
+    paths: Sequence[pathlib.Path], folder: pathlib.Path, *, options: interface.Options
+) -> list[interface.Entry]:
     within = [path.relative_to(folder) for path in paths]
     places = [read_place(path) for path in within]
     named = classes(places) if options.labelled else [None] * len(places)
@@ -229,10 +231,10 @@ def _entries(paths: Sequence[pathlib.Path], folder: pathlib.Path, *, options: en
     for number, (path, inner, place, label) in enumerate(zip(paths, within, places, named, strict=True), start=1):
         known = identify(path, inner)
         found.append(
-            entries.Entry(
-                name=entries.name_of(inner.as_posix()),
+            interface.Entry(
+                name=interface.name_of(inner.as_posix()),
                 item=path,
-                file=entries.name_of(path),
+                file=interface.name_of(path),
                 row=number,
                 label=label,
                 patient=known.patient,
@@ -244,20 +246,20 @@ def _entries(paths: Sequence[pathlib.Path], folder: pathlib.Path, *, options: en
     return found
 
 
-def _loose(found: Sequence[entries.Entry]) -> list[str]:
+def _loose(found: Sequence[interface.Entry]) -> list[str]:
     """Return the names of images that lie beside the folders of classes; none where there are no classes."""
     loose = [entry.name for entry in found if entry.label is None]
     return loose if any(not labels.is_missing(entry.label) for entry in found) else []
 
 
 def _passed_over(masks: set[pathlib.PurePath], loose: Sequence[str]) -> list[str]:
-    said = []
+    notes = []
     if masks:
         where = collections.Counter(path.parent.name or "names that end in _mask" for path in masks)
-        said.append(f"{len(masks):,} images are left out as masks of others: {_shown(sorted(where))}")
+        notes.append(f"{len(masks):,} images are left out as masks of others: {_shown(sorted(where))}")
     if loose:
-        said.append(f"{len(loose):,} images lie in no folder of a class and are left out: {_shown(loose)}")
-    return said
+        notes.append(f"{len(loose):,} images lie in no folder of a class and are left out: {_shown(loose)}")
+    return notes
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -89,8 +89,8 @@ def note_on_bits(name: str, found: BitsUsed, *, bits: int) -> str:
     largest, most = found.largest, (1 << bits) - 1
     if found.largest > most:
         return f"{name}: 16-bit images hold values up to {largest:,}: what is above {most:,} is cut off"
-    said = f"{name}: values only up to {largest:,} of 65,535 in {found.images:,} images of 16 bits"
-    return f"{said}: read as {bits} bits, {most:,} is white" if bits < DEEPEST else f"{said}: they are dark here"
+    note = f"{name}: values only up to {largest:,} of 65,535 in {found.images:,} images of 16 bits"
+    return f"{note}: read as {bits} bits, {most:,} is white" if bits < DEEPEST else f"{note}: they are dark here"
 
 
 def _largest(item: Any) -> int | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import entries
+from apps.medical_imaging.readers import interface
 from shared import errors
 
 _NEGATIVE = frozenset(
@@ -67,7 +67,7 @@ def is_negative(name: str) -> bool:
 
 
 def is_missing(text: str | None) -> bool:
-    """Tell whether a label or cell says nothing.
+    """Return whether a label or cell is empty or a word for that.
 
     >>> is_missing(" NaN"), is_missing("N/A"), is_missing(None), is_missing("None")
     (True, True, True, False)
@@ -108,7 +108,7 @@ def one_hot(names: Sequence[str | None], class_names: Sequence[str]) -> NDArray[
     return labels
 
 
-def chosen(options: entries.Options, names: Sequence[str], *, where: str) -> tuple[str, ...]:
+def chosen(options: interface.Options, names: Sequence[str], *, where: str) -> tuple[str, ...]:
     """Return the findings to use: those the user named, or all.
 
     Raises:
@@ -131,8 +131,8 @@ def require(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> None:
 
 
 def labelled(
-    entry: entries.Entry, values: tuple[float, ...], names: tuple[str, ...], *, options: entries.Options
-) -> entries.Entry:
+    entry: interface.Entry, values: tuple[float, ...], names: tuple[str, ...], *, options: interface.Options
+) -> interface.Entry:
     """Give an entry its findings; one finding alone makes two classes of it."""
     if not options.labelled:
         return entry
@@ -150,22 +150,22 @@ def absent(name: str) -> str:
 
 def source(
     name: str,
-    found: list[entries.Entry],
+    found: list[interface.Entry],
     names: tuple[str, ...],
     *,
     columns: Mapping[str, str],
     notes: tuple[str, ...] = (),
-) -> entries.Source:
+) -> interface.Source:
     """Make a source of findings; of one finding, images whose label is uncertain are not part of it."""
     if len(names) > 1:
-        return entries.Source(name=name, entries=found, findings=names, notes=notes, columns=columns)
+        return interface.Source(name=name, entries=found, findings=names, notes=notes, columns=columns)
     known = [entry for entry in found if entry.label is not None or entry.problem]
     unknown = len(found) - len(known)
     if unknown and known:
         notes = (*notes, f"{unknown:,} images are not used: whether they show {names[0]} is uncertain")
         found = known
     order = absent(names[0]), names[0]
-    return entries.Source(name=name, entries=found, class_order=order, notes=notes, columns=columns)
+    return interface.Source(name=name, entries=found, class_order=order, notes=notes, columns=columns)
 
 
 def roles(table: pd.DataFrame, known: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:
@@ -176,5 +176,5 @@ def roles(table: pd.DataFrame, known: Mapping[str, str], labels: Sequence[str]) 
         known: Column -> role, for those that are no labels.
         labels: The columns of labels.
     """
-    said = dict(known) | dict.fromkeys(labels, "label" if len(labels) == 1 else "label: finding")
-    return {str(column): said.get(str(column), "not read: not used") for column in table.columns}
+    role = dict(known) | dict.fromkeys(labels, "label" if len(labels) == 1 else "label: finding")
+    return {str(column): role.get(str(column), "not read: not used") for column in table.columns}

@@ -1,7 +1,7 @@
 """MedMNIST (Yang et al. 2023): an ``.npz`` of images and labels in three official parts; sets that are fetched by name.
 
 Nothing is downloaded unless a source names such a set. A file is fetched once, checked, and kept in a folder of the
-user's cache; an interrupted download goes on where it stopped. Of sets that a person must ask for, a message says
+user's cache; an interrupted download goes on where it stopped. Of sets that a person must ask for, a message names
 where, and how they must lie.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 import pooch
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import entries
+from apps.medical_imaging.readers import interface
 from apps.medical_imaging.readers import labels as label_names
 from shared import errors, progress
 
@@ -60,7 +60,7 @@ BY_HAND = {
 }
 
 
-def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
+def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
     """Read all parts of the file.
 
     Raises:
@@ -68,7 +68,7 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     """
     arrays = _arrays(path)
     stem = path.stem.split("_")[0].lower()
-    found: list[entries.Entry] = []
+    found: list[interface.Entry] = []
     several = 0
     for prefix, part in _PARTS.items():
         images = arrays.get(f"{prefix}_images")
@@ -82,21 +82,20 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
         labels = _labels(arrays, prefix, len(images), path, labelled=options.labelled)
         several = max(several, 0 if labels is None or labels.shape[1] == 1 else labels.shape[1])
         for row, image in enumerate(images):
-            said = None if labels is None else labels[row]
-            entry = entries.Entry(
+            entry = interface.Entry(
                 name=f"{prefix}_images[{row}]", item=image, file=f"{path}, {prefix}_images", row=row + 1, part=part
             )
-            found.append(_labelled(entry, said, CLASSES.get(stem, ())))
+            found.append(_labelled(entry, None if labels is None else labels[row], CLASSES.get(stem, ())))
     names = (
         label_names.NIH if several == len(label_names.NIH) else tuple(f"finding {place}" for place in range(several))
     )
-    return entries.Source(name=path.stem, entries=found, findings=names, class_order=CLASSES.get(stem, ()))
+    return interface.Source(name=path.stem, entries=found, findings=names, class_order=CLASSES.get(stem, ()))
 
 
-def _labelled(entry: entries.Entry, said: NDArray[Any] | None, names: tuple[str, ...]) -> entries.Entry:
-    if said is None:
+def _labelled(entry: interface.Entry, row: NDArray[Any] | None, names: tuple[str, ...]) -> interface.Entry:
+    if row is None:
         return entry
-    values = tuple(float(value) for value in said)
+    values = tuple(float(value) for value in row)
     if len(values) > 1:
         wrong = [value for value in values if value not in (0, 1) and not math.isnan(value)]
         return entry._replace(findings=values, problem=f"a finding is {wrong[0]:g}, not 1, 0 or NaN" if wrong else "")
@@ -191,7 +190,7 @@ def fetch(name: str, *, site: str = MEDMNIST) -> pathlib.Path:
 
 
 def _retrieve(name: str, address: str, target: pathlib.Path) -> pathlib.Path:
-    pooch.get_logger().setLevel(logging.ERROR)  # it would say twice what is said here
+    pooch.get_logger().setLevel(logging.ERROR)  # it would log twice what is logged here
     md5 = PUBLIC[name].md5
     downloader = _Resuming(target.with_name(f"{target.name}.part"))
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import cells, columns, entries, file_types, folders, labels, table_files
+from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, labels, table_files
 from shared import errors
 from shared.sources import folders as listings
 
@@ -46,7 +46,7 @@ def is_nih(path: pathlib.Path) -> bool:
     return set(_COLUMNS) <= set(cells.canonical(table_files.header(path), _COLUMNS).values())
 
 
-def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
+def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
     """Read a table, or the folder that holds it; images are found by name in any folder below.
 
     Raises:
@@ -72,17 +72,17 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     for (line, row), name, patient, part in zip(table_files.rows(table), names, patients, added.parts, strict=True):
         values, problem = _values(row["Finding Labels"], chosen)
         item = places.files.get(name)
-        entry = entries.Entry(
+        entry = interface.Entry(
             name=name,
             item=item or table_path,
-            file=entries.name_of(table_path),
+            file=interface.name_of(table_path),
             row=line,
             patient=patient or _patient_of(name),
             part=parts.get(name, part),
             attributes=cells.attributes(row, known),
             boxes=boxes.get(name),
             problem=(problem if options.labelled else "")
-            or ("" if item else f"no such image: {entries.excerpt(name)!r}"),
+            or ("" if item else f"no such image: {interface.excerpt(name)!r}"),
         )
         found.append(labels.labelled(entry, values, chosen, options=options))
     read_too = [path for path in listed.files if path in (table_path, folder / BOXES) or _LIST.fullmatch(path.name)]
@@ -119,12 +119,14 @@ def _places(files: Sequence[pathlib.Path], wanted: set[str], folder: pathlib.Pat
 
 def _values(cell: str, chosen: tuple[str, ...]) -> tuple[tuple[float, ...], str]:
     """Return the findings of a cell such as ``Effusion|Mass``, and what is wrong with it."""
-    said = {name.strip() for name in cell.split("|") if not labels.is_missing(name)}
-    unknown = said - {*FINDINGS, NO_FINDING}
-    problem = f"unknown finding {entries.excerpt(sorted(unknown)[0])!r}" if unknown else "" if said else "missing label"
-    if not problem and NO_FINDING in said and len(said) > 1:
-        problem = f"column 'Finding Labels': expected {NO_FINDING!r} alone. Received: {entries.excerpt(cell)!r}"
-    return tuple(float(name in said) for name in chosen), problem
+    named = {name.strip() for name in cell.split("|") if not labels.is_missing(name)}
+    unknown = named - {*FINDINGS, NO_FINDING}
+    problem = (
+        f"unknown finding {interface.excerpt(sorted(unknown)[0])!r}" if unknown else "" if named else "missing label"
+    )
+    if not problem and NO_FINDING in named and len(named) > 1:
+        problem = f"column 'Finding Labels': expected {NO_FINDING!r} alone. Received: {interface.excerpt(cell)!r}"
+    return tuple(float(name in named) for name in chosen), problem
 
 
 def _patient_of(name: str) -> str:
@@ -153,14 +155,14 @@ def _parts(folder: pathlib.Path, names: set[str]) -> tuple[dict[str, str], list[
     if not lists:
         return {}, []
     unknown, without = len(set(found) - names), len(names - set(found))
-    said = [f"{unknown:,} images of the lists of parts are not in the table"] if unknown else []
-    said += [f"{without:,} images of the table are in no list of parts"] if without else []
-    return found, said
+    notes = [f"{unknown:,} images of the lists of parts are not in the table"] if unknown else []
+    notes += [f"{without:,} images of the table are in no list of parts"] if without else []
+    return found, notes
 
 
 def _part_of_list(path: pathlib.Path) -> str:
     match = _LIST.fullmatch(path.name)
-    return entries.part_of(match["part"]) if match else ""
+    return interface.part_of(match["part"]) if match else ""
 
 
 def _boxes(folder: pathlib.Path, chosen: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:

@@ -11,7 +11,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import checking, chexpert, entries, file_types, folders, images, medmnist, nih, tables
+from apps.medical_imaging.readers import (
+    checking,
+    chexpert,
+    file_types,
+    folders,
+    images,
+    interface,
+    medmnist,
+    nih,
+    tables,
+)
 from apps.medical_imaging.simulator import phantoms
 from shared import errors
 
@@ -24,14 +34,14 @@ log = logging.getLogger("fieldnets")
 Pixels: TypeAlias = bytes | NDArray[np.float32]
 
 
-def simulate(settings: entries.PhantomSettings) -> entries.Source:
+def simulate(settings: interface.PhantomSettings) -> interface.Source:
     """Generate phantoms as a source; their attributes and boxes are all known."""
     made = phantoms.generate(
         phantoms.Settings(patients=settings.patients, confounder=settings.confounder, seed=settings.seed)
     )
     records = made.attributes.to_dict(orient="records")
     found = [
-        entries.Entry(
+        interface.Entry(
             name=f"{SIMULATED}[{row}]",
             item=made.images[row],
             file=SIMULATED,
@@ -44,36 +54,36 @@ def simulate(settings: entries.PhantomSettings) -> entries.Source:
         )
         for row in range(len(made.labels))
     ]
-    note = "the images are SIMULATED by formulas: what is measured on them says nothing about patients"
-    return entries.Source(
+    note = "the images are SIMULATED by formulas: what is found on them holds for no patient"
+    return interface.Source(
         name=SIMULATED, entries=found, class_order=phantoms.CLASS_NAMES, notes=(note,), synthetic=True
     )
 
 
-def with_parts_by_name(read: Sequence[entries.Source], specs: Sequence[str]) -> list[entries.Source]:
-    """Give the images of several sources the part that the source's name says, where they say none themselves.
+def with_parts_by_name(read: Sequence[interface.Source], specs: Sequence[str]) -> list[interface.Source]:
+    """Give the images of several sources the part in the source's name, where they have none themselves.
 
     The name is that of the folder or table, or else, where these name no part, of the folder that it is in.
     """
     paths = [pathlib.Path(spec).absolute() for spec in specs]
-    own = [entries.part_in_words(path.stem if path.is_file() else path.name) for path in paths]
-    above = [entries.part_of(path.parent.name) for path in paths]
+    own = [interface.part_in_words(path.stem if path.is_file() else path.name) for path in paths]
+    above = [interface.part_of(path.parent.name) for path in paths]
     parts = own if any(own) else above
-    # What holds for all alike says nothing: /data/test/a and /data/test/b.
+    # What holds for all alike means nothing: /data/test/a and /data/test/b.
     if len(set(parts)) < 2:
         return list(read)
     return [_with_part(source, spec, part) for source, spec, part in zip(read, specs, parts, strict=True)]
 
 
-def _with_part(source: entries.Source, spec: str, part: str) -> entries.Source:
+def _with_part(source: interface.Source, spec: str, part: str) -> interface.Source:
     if not part or source.synthetic or any(entry.part for entry in source.entries):
         return source
-    note = f"{spec}: its name says that its images are the official {part} part"
+    note = f"{spec}: by its name its images are the official {part} part"
     named = [entry._replace(part=part) for entry in source.entries]
     return dataclasses.replace(source, entries=named, notes=(*source.notes, note))
 
 
-def read(spec: str, *, options: entries.Options, data_format: str) -> entries.Source:
+def read(spec: str, *, options: interface.Options, data_format: str) -> interface.Source:
     """Read a source.
 
     Raises:
@@ -105,7 +115,7 @@ def recognise(path: pathlib.Path) -> str:
     if path.is_dir():
         if nih.found_in(path) is not None:
             return "nih"
-        if (path / entries.WRITTEN_TABLE).is_file():
+        if (path / interface.WRITTEN_TABLE).is_file():
             return "table"
         return "chexpert" if chexpert.found_in(path) else "folders"
     if path.match(nih.PATTERN):
@@ -136,9 +146,9 @@ def locate(spec: str, *, data_format: str = "auto") -> pathlib.Path:
     )
 
 
-def _table(path: pathlib.Path, options: entries.Options) -> entries.Source:
+def _table(path: pathlib.Path, options: interface.Options) -> interface.Source:
     if path.is_dir():
-        return tables.read(path / entries.WRITTEN_TABLE, options=options, name=path.resolve().name, folder=path)
+        return tables.read(path / interface.WRITTEN_TABLE, options=options, name=path.resolve().name, folder=path)
     return tables.read(path, options=options)
 
 
@@ -159,10 +169,10 @@ def _head(path: pathlib.Path) -> bytes:
         return stream.read(132)
 
 
-def chunks(inputs: Iterable[entries.Source], *, chunk_rows: int) -> Iterator[tuple[pd.DataFrame, list[Pixels]]]:
+def chunks(inputs: Iterable[interface.Source], *, chunk_rows: int) -> Iterator[tuple[pd.DataFrame, list[Pixels]]]:
     """Yield at most ``chunk_rows`` images at a time, with a frame of columns file (str) and row (int64, from 1).
 
-    Encoded files come as they are, even where they are no image, so that each gets an answer. DICOM and arrays come as
+    Encoded files come as they are, even where they are no image, so that each gets a row. DICOM and arrays come as
     (h, w, 1 or 3) float32 in [0, 1]; DICOM that cannot be decoded, and an array that training would refuse, come as
     empty bytes, with a warning.
 
@@ -176,21 +186,21 @@ def chunks(inputs: Iterable[entries.Source], *, chunk_rows: int) -> Iterator[tup
             yield table, [pixels(entry) for entry in part]
 
 
-def listed(path: str | pathlib.Path, options: entries.Options | None = None) -> entries.Source:
+def listed(path: str | pathlib.Path, options: interface.Options | None = None) -> interface.Source:
     """Return the images of one input, unread.
 
     Raises:
         errors.InputError: The path does not exist, or is a folder or table that cannot be read.
     """
-    found, chosen = pathlib.Path(path), options or entries.Options(labelled=False)
+    found, chosen = pathlib.Path(path), options or interface.Options(labelled=False)
     alone = found.is_file() and found.suffix.lower() not in (*file_types.TABLES, ".npz")
     if alone and not is_archive(found):
-        shown = entries.name_of(path)
-        return entries.Source(name=shown, entries=[entries.Entry(name=shown, item=found, file=shown, row=1)])
+        shown = interface.name_of(path)
+        return interface.Source(name=shown, entries=[interface.Entry(name=shown, item=found, file=shown, row=1)])
     return read(str(path), options=chosen, data_format="auto")
 
 
-def pixels(entry: entries.Entry) -> Pixels:
+def pixels(entry: interface.Entry) -> Pixels:
     """Read one image."""
     if entry.problem and _is_listed(entry):
         raise errors.InputError(f"{entry.file}, row {entry.row}: expected an image file. Received: {entry.problem}")
@@ -207,10 +217,10 @@ def pixels(entry: entries.Entry) -> Pixels:
         return b""
 
 
-def _is_listed(entry: entries.Entry) -> bool:
-    """Tell a row of a table from a file that stands for itself, and gets an answer though its header is broken."""
+def _is_listed(entry: interface.Entry) -> bool:
+    """Tell a row of a table from a file that stands for itself, and gets a row though its header is broken."""
     return (
         not isinstance(entry.item, pathlib.Path)
-        or entries.name_of(entry.item) != entry.file
+        or interface.name_of(entry.item) != entry.file
         or pathlib.Path(entry.file).suffix.lower() in file_types.TABLES
     )

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from apps.medical_imaging.readers import entries
+from apps.medical_imaging.readers import interface
 from shared import errors
 from shared.sources import delimited
 
@@ -18,11 +18,11 @@ _HEAD_BYTES = 1 << 12
 STRANGE = "strange"
 
 
-def read(path: pathlib.Path) -> tuple[pd.DataFrame, list[entries.Entry]]:
+def read(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
     """Read csv, tsv or parquet as text, empty where a cell is missing; its index is the line or place, from 1.
 
     Returns:
-        The table, without columns that have no name; and the rows that do not fit it, as entries that say why: they
+        The table, without columns that have no name; and the rows that do not fit it, as entries with the reason: they
         have more or fewer fields than the header, or a quotation mark that is not closed. Of a Parquet file,
         ``attrs["strange"]`` names the columns of bytes, lists and so on, and their types.
 
@@ -64,7 +64,7 @@ def header(path: pathlib.Path) -> list[str]:
         return []
 
 
-def _text(path: pathlib.Path) -> tuple[pd.DataFrame, list[entries.Entry]]:
+def _text(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
     def opener() -> Any:
         return path.open("rb")
 
@@ -83,9 +83,9 @@ def _text(path: pathlib.Path) -> tuple[pd.DataFrame, list[entries.Entry]]:
     for record in found:
         fault = record.problem or _misfit(record.fields, width=len(names), named=named[-1] + 1)
         if fault:
-            shown = entries.excerpt(lines[record.line - 1])
+            shown = interface.excerpt(lines[record.line - 1])
             broken.append(
-                entries.Entry(name=shown, item=path, file=entries.name_of(path), row=record.line, problem=fault)
+                interface.Entry(name=shown, item=path, file=interface.name_of(path), row=record.line, problem=fault)
             )
         else:
             cells.append([record.fields[place] for place in named])

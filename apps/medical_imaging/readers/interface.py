@@ -88,7 +88,7 @@ class PhantomSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the user said about how to read.
+    """How the user wants a source to be read.
 
     Attributes:
         image_column: Column of a table that names the images.
@@ -158,7 +158,7 @@ def part_of(name: str) -> str:
 
 
 def part_in_words(name: str) -> str:
-    """Return the one part that the words of a name say, or nothing.
+    """Return the one part that the words of a name give, or nothing.
 
     >>> part_in_words("train_cheXbert"), part_in_words("train_and_test"), part_in_words("contest")
     ('train', '', '')
