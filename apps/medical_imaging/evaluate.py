@@ -14,7 +14,7 @@ import pandas as pd
 
 from apps.medical_imaging import baselines, evaluate_binary, evaluation_inputs, subgroups
 from shared import errors
-from shared.evaluation import classification, classifier
+from shared.evaluation import classification, classifier, intervals
 from shared.report import metrics
 from shared.report.sections import provenance
 
@@ -122,7 +122,7 @@ def evaluator_of(
     seed: int,
 ) -> classifier.Evaluator:
     """Apply the decision rule to the logits; errors as in ``evaluate``."""
-    units = number_units(rows)
+    units = rows.units()
     classifier.require_baselines(baselines, predictions.logits.shape)
     unlabelled = np.flatnonzero(~(np.nan_to_num(rows.labels).sum(axis=1) == 1))
     if unlabelled.size:
@@ -150,21 +150,6 @@ def evaluator_of(
     )
 
 
-def number_units(rows: evaluation_inputs.Rows) -> Ints:
-    """Return (n,) int64 numbers of the patients, which resample faster than their names.
-
-    Raises:
-        errors.InputError: There are no two patients.
-    """
-    names, number = np.unique(rows.patients.astype(str), return_inverse=True)
-    if len(names) < 2:
-        raise errors.InputError(
-            f"evaluate: expected images of at least two patients, to resample them. Received: {len(rows)} images "
-            f"of {len(names)}"
-        )
-    return number.astype(np.int64)
-
-
 def _with_counts(
     common: classifier.Results, evaluator: classifier.Evaluator, slices: Mapping[str, Bools]
 ) -> classifier.Results:
@@ -181,7 +166,6 @@ def _with_counts(
 
 
 def _robustness(evaluator: classifier.Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
-    """Return rows with corruption, level (0: the same images untouched), n and metrics."""
     if predictions.corrupted is None:
         return []
     rule, rows = predictions.rule, predictions.corrupted.rows
@@ -192,13 +176,12 @@ def _robustness(evaluator: classifier.Evaluator, predictions: evaluation_inputs.
         scores=evaluator.scores[rows],
         baselines={name: scores[rows] for name, scores in evaluator.baselines.items()},
     )
-    found = []
-    for kind, levels in predictions.corrupted.logits.items():
-        for level, logits in enumerate([predictions.logits[rows], *levels]):
-            scores = rule.scores(logits)
-            metrics_here = part.metrics_of(scores, ROBUSTNESS_METRICS, predicted=rule.predicted(scores))
-            found.append({"corruption": kind, "level": level, "n": len(rows), "metrics": metrics_here})
-    return found
+
+    def metrics_of(logits: evaluation_inputs.Logits) -> intervals.Intervals:
+        scores = rule.scores(logits)
+        return part.metrics_of(scores, ROBUSTNESS_METRICS, predicted=rule.predicted(scores))
+
+    return predictions.robustness(metrics_of)
 
 
 def metrics_document(results: Results) -> dict[str, Any]:
@@ -281,7 +264,7 @@ def predictions_table(results: Results) -> pd.DataFrame:
     evaluator = results.evaluator
     classes = np.array(evaluator.class_names, object)
     columns = {
-        **identity(results.rows),
+        **results.rows.identity(),
         "label": classes[evaluator.labels],
         "predicted": classes[evaluator.predicted],
         "decision": results.predictions.rule.decisions(evaluator.scores),
@@ -290,8 +273,3 @@ def predictions_table(results: Results) -> pd.DataFrame:
     for name, scores in evaluator.baselines.items():
         columns |= classifier.score_columns(f"{name}_", scores, evaluator.class_names)
     return pd.DataFrame(columns)
-
-
-def identity(rows: evaluation_inputs.Rows) -> dict[str, Any]:
-    """Return the columns that name an image."""
-    return {"row": rows.lines, "image": rows.names.astype(str), "patient": rows.patients.astype(str)}

@@ -190,7 +190,7 @@ def predictions_table(results: Results) -> pd.DataFrame:
     """
     evaluator, names = results.evaluator, results.predictions.class_names
     columns = {
-        **single.identity(results.rows),
+        **results.rows.identity(),
         **{f"label_{name}": results.rows.labels[:, place] for place, name in enumerate(names)},
         **classifier.score_columns("", evaluator.scores, names),
         **{f"present_{name}": evaluator.present[:, place] for place, name in enumerate(names)},
@@ -214,7 +214,7 @@ def _evaluator(
     scores = rule.scores(predictions.logits)
     return Evaluator(
         labels=np.asarray(rows.labels, np.float64),
-        units=single.number_units(rows),
+        units=rows.units(),
         scores=scores,
         present=rule.present(scores),
         baselines=baselines,
@@ -271,19 +271,17 @@ def _reliability(evaluator: Evaluator) -> dict[str, list[dict[str, float]]]:
 
 
 def _robustness(evaluator: Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
-    """Return rows with corruption, level (0: the same images untouched), n and mean metrics."""
     if predictions.corrupted is None:
         return []
     rule, rows = predictions.multi_label_rule, predictions.corrupted.rows
     part = dataclasses.replace(evaluator, labels=evaluator.labels[rows], units=evaluator.units[rows])
     everything = np.ones(len(rows), np.bool_)
-    found = []
-    for kind, levels in predictions.corrupted.logits.items():
-        for level, logits in enumerate([predictions.logits[rows], *levels]):
-            scores = rule.scores(logits)
-            metrics = part.values(scores, rule.present(scores), everything, ROBUSTNESS_METRICS).macro
-            found.append({"corruption": kind, "level": level, "n": len(rows), "metrics": metrics})
-    return found
+
+    def metrics_of(logits: evaluation_inputs.Logits) -> intervals.Intervals:
+        scores = rule.scores(logits)
+        return part.values(scores, rule.present(scores), everything, ROBUSTNESS_METRICS).macro
+
+    return predictions.robustness(metrics_of)
 
 
 def degenerate(evaluator: Evaluator) -> list[str]:

@@ -23,7 +23,7 @@ from apps.medical_imaging import (
     prepare,
     preprocessing,
     report,
-    report_training,
+    report_provenance,
 )
 from apps.medical_imaging import decision as rules
 from apps.medical_imaging import run as loaded_run
@@ -85,7 +85,7 @@ def evaluate_run(
         seed=seed,
     )
     synthetic = augment.section(run, own, split, part.dataset, part.rows)
-    extra = [*report_training.sections(run.folder.path / "cross_validation.json"), *synthetic]
+    extra = [*report_provenance.sections(run.folder.path / "cross_validation.json"), *synthetic]
     evaluation = report.evaluation(results, extra_sections=extra)
     evaluation.write(output)
     return evaluation

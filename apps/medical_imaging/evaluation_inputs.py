@@ -10,6 +10,7 @@ import pandas as pd
 
 from apps.medical_imaging import decision as rules
 from shared import decision as decisions
+from shared import errors
 from shared.evaluation import intervals, thresholds
 
 Objects: TypeAlias = npt.NDArray[np.object_]
@@ -42,6 +43,24 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def units(self) -> Ints:
+        """Return (n,) numbers of the patients, which resample faster than their names.
+
+        Raises:
+            errors.InputError: There are no two patients.
+        """
+        names, number = np.unique(self.patients.astype(str), return_inverse=True)
+        if len(names) < 2:
+            raise errors.InputError(
+                f"evaluate: expected images of at least two patients, to resample them. Received: {len(self)} images "
+                f"of {len(names)}"
+            )
+        return number.astype(np.int64)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the columns of ``predictions.parquet`` that name an image."""
+        return {"row": self.lines, "image": self.names.astype(str), "patient": self.patients.astype(str)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,3 +163,14 @@ class Predictions:
             received = type(self.decision).__name__
             raise ValueError(f"predictions.decision: expected a decision for several findings. Received: {received}")
         return self.decision
+
+    def robustness(self, metrics_of: Callable[[Logits], intervals.Intervals]) -> list[dict[str, Any]]:
+        """Return rows with corruption, level (0: the same images untouched), n and metrics of the logits (m, k)."""
+        if self.corrupted is None:
+            return []
+        rows, untouched = self.corrupted.rows, self.logits[self.corrupted.rows]
+        return [
+            {"corruption": kind, "level": level, "n": len(rows), "metrics": metrics_of(logits)}
+            for kind, levels in self.corrupted.logits.items()
+            for level, logits in enumerate([untouched, *levels])
+        ]

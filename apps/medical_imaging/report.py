@@ -11,25 +11,14 @@ from apps.medical_imaging import (
     evaluate,
     evaluate_binary,
     evaluate_multi_label,
-    evaluation_inputs,
     report_binary,
     report_failures,
     report_multi_label,
+    report_provenance,
 )
 from shared.report import blocks, document, formatting
 from shared.report.sections import classifier, provenance
 
-UNKNOWN = "not stated by the source"
-# What TRIPOD+AI (Collins et al. 2024, BMJ 385) and CLAIM (Tejani et al. 2024, Radiol. AI 6) require in a report.
-FROM_DETAILS = (
-    "Intended use",
-    "Population",
-    "Dates",
-    "Inclusion and exclusion",
-    "Label source",
-    "Label policy",
-    "Preprocessing",
-)
 LIMITS = (
     "It is not a medical device: no regulator has seen it, no clinical study was done, and nobody may be "
     "treated, or left untreated, because of it.",
@@ -57,7 +46,7 @@ def evaluation(
     else:
         content, table = evaluate.metrics_document(results), evaluate.predictions_table(results)
         checked, answer, tiles, sections = _checked(results), opening(results), _tiles(results), _sections(results)
-    items = checklist(results.data, results.predictions, checked)
+    items = report_provenance.checklist(results.data, results.predictions, checked)
     content = {**content, "checklist": items}
     data, predictions = results.data, results.predictions
     simulated = ", SIMULATED images" if data.synthetic else ""
@@ -75,8 +64,8 @@ def evaluation(
             sections=[
                 *sections,
                 *extra_sections,
-                _training(predictions),
-                _origin(results),
+                report_provenance.training(predictions),
+                report_provenance.origin(results),
                 provenance.limits(
                     LIMITS,
                     blocks.facts("What TRIPOD+AI and CLAIM require, as far as it is known", items),
@@ -236,50 +225,3 @@ def _checked(results: evaluate.Results) -> dict[str, str]:
         "Robustness": "corruptions" if results.robustness else "not evaluated",
         "Failures": "gallery of confident errors",
     }
-
-
-def checklist(
-    data: provenance.Data, predictions: evaluation_inputs.Predictions, checked: Mapping[str, str]
-) -> dict[str, str]:
-    """Return TRIPOD+AI and CLAIM items with what is known; ``checked`` says where in this report the others are."""
-    model = "; ".join(f"{name} {formatting.number(value)}" for name, value in predictions.details.items())
-    return {
-        **{name: data.details.get(name, UNKNOWN) for name in FROM_DETAILS},
-        **data.details,
-        "Data source": f"{data.source} (SHA-256 {data.sha256[:12]})" + (", simulated" if data.synthetic else ""),
-        "Unit of the split": data.unit,
-        "Proof that parts are disjoint": "split certificate" if data.certificate else "not the run's own data: none",
-        "Model and settings": model or UNKNOWN,
-        **checked,
-        "External test": "these data" if not data.certificate else "none in this report: the run's own source",
-        "Use": evaluate.NOT_A_DEVICE,
-    }
-
-
-def _training(predictions: evaluation_inputs.Predictions) -> document.Section:
-    facts = [blocks.facts("The model", dict(predictions.details))] if predictions.details else []
-    body = [*facts, *provenance.histories(predictions.history)]
-    return document.Section("Model and training", "What the model is and how it learned.", body)
-
-
-def _origin(results: evaluate.Results | evaluate_multi_label.Results) -> document.Section:
-    """Show the flow of images and patients, and what keeps parts apart."""
-    data, rows = results.data, results.rows
-    left_out = {
-        "Set aside as unreadable or contradictory": data.quarantined,
-        "Left out by the split": data.certificate.get("left_out_rows", 0),
-    }
-    counts: dict[str, blocks.Cell] = {"Images": len(rows), "Patients": len(set(rows.patients.astype(str)))}
-    return document.Section(
-        "Flow of images and patients",
-        "What was evaluated, and what keeps it apart from what the model was trained on.",
-        [
-            provenance.data(data, counts),
-            *provenance.certificate(
-                data.certificate,
-                ("Images", "Patients"),
-                before=[(label, number) for label, number in left_out.items() if number],
-                claim=f"no {data.unit} and no image is in two parts",
-            ),
-        ],
-    )

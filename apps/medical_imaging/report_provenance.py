@@ -1,4 +1,4 @@
-"""The summary of a cross-validation by patient: mean and spread of every metric over the folds. No TensorFlow here."""
+"""The report's parts on model, training, cross-validation, origin of the data, and checklist. No TensorFlow here."""
 
 import math
 import pathlib
@@ -8,10 +8,23 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from apps.medical_imaging import evaluate, evaluate_multi_label, evaluation_inputs
 from shared import files
 from shared.report import blocks, document, formatting
+from shared.report.sections import provenance
 
 CONFIDENCE = 0.95
+UNKNOWN = "not stated by the source"
+# What TRIPOD+AI (Collins et al. 2024, BMJ 385) and CLAIM (Tejani et al. 2024, Radiol. AI 6) require in a report.
+FROM_DETAILS = (
+    "Intended use",
+    "Population",
+    "Dates",
+    "Inclusion and exclusion",
+    "Label source",
+    "Label policy",
+    "Preprocessing",
+)
 
 
 def summarize(folds: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
@@ -79,3 +92,51 @@ def section(rows: Sequence[Mapping[str, Any]]) -> document.Section:
     )
     lead = f"The same training on {k} parts of the patients in turn: what another choice of patients would change."
     return document.Section("Cross-validation by patient", lead, [table])
+
+
+def checklist(
+    data: provenance.Data, predictions: evaluation_inputs.Predictions, checked: Mapping[str, str]
+) -> dict[str, str]:
+    """Return TRIPOD+AI and CLAIM items with what is known; ``checked`` says where in this report the others are."""
+    model = "; ".join(f"{name} {formatting.number(value)}" for name, value in predictions.details.items())
+    return {
+        **{name: data.details.get(name, UNKNOWN) for name in FROM_DETAILS},
+        **data.details,
+        "Data source": f"{data.source} (SHA-256 {data.sha256[:12]})" + (", simulated" if data.synthetic else ""),
+        "Unit of the split": data.unit,
+        "Proof that parts are disjoint": "split certificate" if data.certificate else "not the run's own data: none",
+        "Model and settings": model or UNKNOWN,
+        **checked,
+        "External test": "these data" if not data.certificate else "none in this report: the run's own source",
+        "Use": evaluate.NOT_A_DEVICE,
+    }
+
+
+def training(predictions: evaluation_inputs.Predictions) -> document.Section:
+    """Show what the model is and how it learned."""
+    facts = [blocks.facts("The model", dict(predictions.details))] if predictions.details else []
+    body = [*facts, *provenance.histories(predictions.history)]
+    return document.Section("Model and training", "What the model is and how it learned.", body)
+
+
+def origin(results: evaluate.Results | evaluate_multi_label.Results) -> document.Section:
+    """Show the flow of images and patients, and what keeps parts apart."""
+    data, rows = results.data, results.rows
+    left_out = {
+        "Set aside as unreadable or contradictory": data.quarantined,
+        "Left out by the split": data.certificate.get("left_out_rows", 0),
+    }
+    counts: dict[str, blocks.Cell] = {"Images": len(rows), "Patients": len(set(rows.patients.astype(str)))}
+    return document.Section(
+        "Flow of images and patients",
+        "What was evaluated, and what keeps it apart from what the model was trained on.",
+        [
+            provenance.data(data, counts),
+            *provenance.certificate(
+                data.certificate,
+                ("Images", "Patients"),
+                before=[(label, number) for label, number in left_out.items() if number],
+                claim=f"no {data.unit} and no image is in two parts",
+            ),
+        ],
+    )
