@@ -74,7 +74,7 @@ def _head(path: pathlib.Path) -> bytes:
 def damage(content: bytes) -> str:
     """Say why the content of a file is no usable JPEG, PNG or DICOM image; nothing for one that is.
 
-    >>> problem(b"")
+    >>> damage(b"")
     'empty file'
     """
     if not content:

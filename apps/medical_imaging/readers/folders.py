@@ -56,7 +56,7 @@ class Place(NamedTuple):
 def read_place(path: pathlib.PurePath) -> Place:
     """Read the folders of a path within its source.
 
-    >>> place(pathlib.PurePath("set/train/NORMAL/patient7/1.png"))
+    >>> read_place(pathlib.PurePath("set/train/NORMAL/patient7/1.png"))
     Place(part='train', above=('set',), below=('NORMAL',), patient='patient7')
     """
     folders = path.parts[:-1]

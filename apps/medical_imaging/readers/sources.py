@@ -136,8 +136,6 @@ def locate(spec: str, *, data_format: str = "auto") -> pathlib.Path:
     path = pathlib.Path(spec)
     if path.exists() or SIMULATED in (spec, data_format):
         return path
-    from apps.medical_imaging.readers import medmnist
-
     if spec in medmnist.PUBLIC or spec in medmnist.BY_HAND:
         return medmnist.fetch(spec)
     raise errors.InputError(
