@@ -1,7 +1,7 @@
 """Sources of radiographs -> checked images and labels -> split by patient with certificate. No TensorFlow.
 
-The rest of the app sees ``Radiographs`` only, made by ``collection``. How files are read is in ``readers``, what must
-stay together in ``partition``.
+The rest of the app sees ``Radiographs`` only, made by ``dataset``. How files are read is in ``readers``, what must
+stay together in ``splitting``.
 """
 
 import pathlib
@@ -173,7 +173,7 @@ def content_hashes(radiographs: Radiographs) -> NDArray[np.uint64]:
 def iterate_images(
     paths: Sequence[str | pathlib.Path], *, chunk_rows: int, options: interface.Options | None = None
 ) -> Iterator[tuple[pd.DataFrame, list[sources.Pixels]]]:
-    """Stream the images of files, folders, tables and npz files, for ``predict``; see ``streaming.chunks``."""
+    """Stream the images of files, folders, tables and npz files, for ``predict``; see ``sources.chunks``."""
     return sources.chunks((sources.listed(path, options) for path in paths), chunk_rows=chunk_rows)
 
 
@@ -185,7 +185,7 @@ def listed(path: pathlib.Path, options: interface.Options | None = None) -> inte
 def streamed(
     inputs: Iterable[interface.Source], *, chunk_rows: int
 ) -> Iterator[tuple[pd.DataFrame, list[sources.Pixels]]]:
-    """Stream the images of inputs that are listed; see ``streaming.chunks``."""
+    """Stream the images of inputs that are listed; see ``sources.chunks``."""
     return sources.chunks(inputs, chunk_rows=chunk_rows)
 
 

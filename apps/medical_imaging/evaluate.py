@@ -1,6 +1,6 @@
 """Evaluate a run on labelled radiographs with one label per image: metrics beside baselines, thresholds, subgroups.
 
-``evaluate`` computes the results, ``findings`` beside this file those of several findings per image; ``report`` shows
+``evaluate`` computes the results, ``evaluate_multi_label`` those of several findings per image; ``report`` shows
 both. No TensorFlow here.
 """
 

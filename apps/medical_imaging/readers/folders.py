@@ -30,7 +30,7 @@ MASKS = frozenset(
 _LOOSE = 10
 
 
-# What ``synthesis.write`` puts beside images that a generator drew.
+# What ``synthesis.synthesiser.write_images`` puts beside images that a generator drew.
 SYNTHETIC = "synthetic.json"
 _SHOWN = 3
 _LONGEST_PATH = 4096
