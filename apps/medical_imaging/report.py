@@ -6,6 +6,8 @@ No TensorFlow here.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from apps.medical_imaging import (
     baselines,
     evaluate,
@@ -95,6 +97,8 @@ def _ranking(results: evaluate.Results) -> str:
     found, names = results.common.metrics.get("auroc"), results.predictions.class_names
     if found is None:
         return f"On {len(results.rows):,} images of one class nothing shows how well the model separates classes."
+    if not np.ptp(results.evaluator.scores, axis=0).any():
+        return "The model gives every image the same score, so that it separates nothing."
     if results.binary:
         share = formatting.percent(found)
         return f"The model ranks an image with {names[-1]} above one without in {share} of pairs (AUROC)."

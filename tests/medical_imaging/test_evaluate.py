@@ -275,6 +275,16 @@ def test_one_class_only_gives_a_report_with_notes_and_no_failure(
     assert "WORSE" not in found.report.answer
 
 
+def test_one_score_for_all_images_gives_a_report_that_says_so(
+    rows: evaluation_inputs.Rows, tmp_path: pathlib.Path
+) -> None:
+    run = dataclasses.replace(planted.binary_run(rows, full=False), logits=np.zeros((len(rows), 2)))
+    found = evaluated(rows, run)
+    document.write(found.report, tmp_path)
+    assert "gives every image the same score, so that it separates nothing" in found.report.answer
+    assert found.metrics["metrics"]["auroc"]["value"] == 0.5
+
+
 def test_one_patient_a_missing_label_or_no_baseline_is_refused(rows: evaluation_inputs.Rows) -> None:
     run = planted.binary_run(rows, full=False)
     alone = dataclasses.replace(rows, patients=np.full(len(rows), "p", object))
