@@ -108,23 +108,9 @@ def fit(
         alpha: Accepted rate of prediction sets that miss the truth.
         fitted_on: What the rows are.
     """
-    if task == "single_label" and len(np.unique(labels.argmax(axis=1))) < 2:
-        log.warning(
-            "the validation part holds images of one class only: scores are not calibrated, no threshold chosen"
-        )
-        return decisions.Decision(
-            class_names=class_names,
-            temperature=UNFITTED[0],
-            threshold=None,
-            rule="most probable class",
-            alpha=alpha,
-            quantile=UNFITTED[2],
-            fitted_on=fitted_on,
-        )
     if task == "single_label":
-        return decisions.fit(
-            logits, labels.argmax(axis=1), class_names=class_names, alpha=alpha, fitted_on=fitted_on, rule=rule
-        )
+        known = {"class_names": class_names, "alpha": alpha, "fitted_on": fitted_on}
+        return _fit_classes(logits, labels.argmax(axis=1), rule, known)
     fitted = [_fit_finding(logits[:, i], labels[:, i], rule, alpha, name) for i, name in enumerate(class_names)]
     temperatures, cuts, quantiles = (tuple(column) for column in zip(*fitted, strict=True))
     return MultiLabelDecision(
@@ -136,6 +122,18 @@ def fit(
         quantiles=quantiles,
         fitted_on=fitted_on,
     )
+
+
+def _fit_classes(
+    logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64], rule: str, known: Mapping[str, Any]
+) -> decisions.Decision:
+    """Fit the rule of one label per image; where validation holds one class only, nothing can be fitted."""
+    if len(np.unique(labels)) > 1:
+        return decisions.fit(logits, labels, rule=rule, **known)
+    log.warning("the validation part holds images of one class only: no calibration, no threshold")
+    temperature, _, quantile = UNFITTED
+    name = "most probable class"
+    return decisions.Decision(temperature=temperature, threshold=None, rule=name, quantile=quantile, **known)
 
 
 def _fit_finding(
