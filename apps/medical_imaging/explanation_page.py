@@ -157,7 +157,7 @@ def _reason(explanation: Explanation, shown: HeatMap) -> str:
     change = f"with that covered it goes from {before:.2f} to {after:.2f}"
     if not round(before, 2) > round(after, 2):
         return f"{shown.method} is strongest at {place}, but the score of {name} does not come from there: {change}."
-    lowest = [place for place in explanation.covered if place <= after]
+    lowest = [score for score in explanation.covered if score <= after]
     share = "most of all" if len(lowest) == 1 else "in part"
     return f"By {shown.method} the score of {name} comes {share} from {place}: {change}."
 
