@@ -89,12 +89,13 @@ def augment(arguments: argparse.Namespace) -> cli.Result:
     """Train a GAN on the training part of a run and write synthetic images."""
     files.RunFolder.open(arguments.run_dir)
     verbs.quiet_tensorflow()
-    from apps.medical_imaging import augment, evaluate_run
+    from apps.medical_imaging import evaluate_run
     from apps.medical_imaging import run as loaded_run
+    from apps.medical_imaging.synthesis import augment as augmenting
 
     run = loaded_run.open_run(arguments.run_dir)
     own, split = evaluate_run.own_data(run)
-    return augment.augment(
+    return augmenting.augment(
         run,
         own,
         split,

@@ -1,7 +1,7 @@
 """How training images are varied: as another radiographer, another tube or another detector would have made them.
 
-Runs in tf.data on whole batches and draws from (seed, epoch, row) only, as ``shared.training.datasets`` asks, so that a
-resumed training sees the very pictures an uninterrupted one does.
+Runs in tf.data on whole batches and draws from (seed, epoch, row) only, as ``shared.training.datasets`` requires, so
+that a resumed training sees the very pictures an uninterrupted one does.
 """
 
 import functools

@@ -1,11 +1,13 @@
 """What is fine-tuned: EfficientNet-Lite0, a larger network of keras.applications, or a preset of KerasHub, by name.
 
-EfficientNet-Lite0's weights are in a package. The others' are fetched where they are not on the machine yet, and only
-when one of them is asked for; without a network the error says what to place where.
+EfficientNet-Lite0's weights are in a package; its features as they are, not fine-tuned, are the input of a baseline.
+The others' weights are fetched where they are not on the machine yet, and only when one of them is asked for; without a
+network the error names what to place where.
 """
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import sys
@@ -14,20 +16,22 @@ from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from apps.medical_imaging import config
 from shared import errors
 from shared.models import efficientnet, heads, hub, pretrained
-from shared.training import phases
 
 Shape: TypeAlias = tuple[int, int, int]
 
-_NESTED = "backbone"
-# The first stages of EfficientNet-Lite0 stay as they are, of other networks a part (``phases``): they take half of the
-# training's time.
-FROZEN_STAGES = 5
+NESTED = "backbone"
 # What ImageNet's colours, from 0 to 1, are centred on and divided by (He et al. 2015).
 _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+# The features of smaller pictures are those of a blur: the network halves the side five times.
+SMALLEST_SIDE = 96
+_ROWS_AT_ONCE = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +65,7 @@ def build(settings: config.Config, *, shape: Shape, classes: int) -> keras.Model
 
     Returns:
         ``image`` (batch, size, size, channels) float32 in [0, 255] to ``logits`` (batch, classes) float32; the layer
-        ``efficientnet.FEATURES_LAYER`` is the last that still says where.
+        ``efficientnet.FEATURES_LAYER`` is the last with places.
 
     Raises:
         errors.InputError: The weights, or KerasHub, are not to be had.
@@ -80,16 +84,6 @@ def build(settings: config.Config, *, shape: Shape, classes: int) -> keras.Model
     pooled = keras.layers.GlobalAveragePooling2D(name="average")(features)
     dropped = heads.dropout(pooled, rate=settings.dropout_rate, name="dropout")
     return keras.Model(image, heads.logits(dropped, classes=classes), name="fine_tuned")
-
-
-def freeze(network: keras.Model, settings: config.Config, *, head_only: bool) -> None:
-    """Let the head alone learn, or all but the first layers; without published weights there is nothing to keep."""
-    keep_first = settings.pretrained
-    if settings.backbone == config.LITE:
-        stages = len(efficientnet.STAGES) if head_only else FROZEN_STAGES if keep_first else 0
-        efficientnet.freeze(network, stages=stages)
-        return
-    phases.freeze(network.get_layer(_NESTED).layers, head_only=head_only, pretrained=keep_first)
 
 
 def require(settings: config.Config) -> None:
@@ -119,7 +113,7 @@ def _application(settings: config.Config, colours: Any) -> Any:
             "address below, or a connection to fetch them (or train without them: --no-pretrained). "
             f"Received: {error}"
         ) from None
-    nested.name = _NESTED
+    nested.name = NESTED
     scaled = keras.layers.Rescaling(list(found.scale), offset=list(found.offset), name="scaled")
     return nested(scaled(colours))
 
@@ -127,7 +121,7 @@ def _application(settings: config.Config, colours: Any) -> Any:
 def _from_preset(settings: config.Config, colours: Any) -> Any:
     """Return the features of a backbone of KerasHub."""
     nested, scaled = hub.load(settings.backbone, weights=settings.pretrained)
-    nested.name = _NESTED
+    nested.name = NESTED
     features = nested(scaled(colours))
     if not hasattr(features, "shape") or len(features.shape) != 4:
         raise errors.InputError(
@@ -135,3 +129,31 @@ def _from_preset(settings: config.Config, colours: Any) -> Any:
             f"Received: {type(nested).__name__}"
         )
     return features
+
+
+def frozen_features(squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return (n, 1280) float32 features of (n, size, size, 1 or 3) images in [0, 255].
+
+    Raises:
+        errors.InputError: The package with the weights is not installed.
+    """
+    network = _features_network(max(squares.shape[1], SMALLEST_SIDE), squares.shape[3])
+    starts = range(0, len(squares), _ROWS_AT_ONCE)
+    found = [network.predict_on_batch(_images(squares[start : start + _ROWS_AT_ONCE])) for start in starts]
+    return np.concatenate([np.empty((0, efficientnet.FEATURES_CHANNELS), np.float32), *found])
+
+
+@functools.cache
+def _features_network(size: int, channels: int) -> keras.Model:
+    whole = efficientnet.build_efficientnet_lite(input_shape=(size, size, channels), classes=2)
+    pretrained.load_efficientnet_lite0(whole)
+    return keras.Model(whole.input, whole.get_layer("average").output, name="frozen_features")
+
+
+def _images(squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    images = squares.astype(np.float32)
+    if images.shape[1] >= SMALLEST_SIDE:
+        return images
+    size = (SMALLEST_SIDE, SMALLEST_SIDE)
+    resized = keras.ops.image.resize(images, size, interpolation="bilinear", data_format="channels_last")
+    return np.asarray(keras.ops.convert_to_numpy(resized), np.float32)

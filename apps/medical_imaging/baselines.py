@@ -30,7 +30,7 @@ REQUIREMENTS = {
     PIXELS: "It needs training images of two classes.",
     MAJORITY: "It needs training labels.",
 }
-# PIXELS sees thumbnails of this side, FEATURES what a frozen ImageNet network says of an image.
+# PIXELS sees thumbnails of this side, FEATURES the features of a frozen ImageNet network.
 THUMBNAIL_PIXELS = 16
 # Inverse strengths of the L2 penalty, tried on validation; with 1,281 weights weaker ones overfit, and take minutes.
 PENALTIES = {PIXELS: (1e-4, 1e-3, 1e-2, 1e-1, 1.0), FEATURES: (1e-4, 1e-3, 1e-2)}
@@ -57,7 +57,7 @@ class Part:
     """A part of the data as a baseline sees it.
 
     Attributes:
-        features: (n, d) or (n, s, s, c): ``thumbnails`` of the images, or what a frozen network says of them.
+        features: (n, d) or (n, s, s, c): ``thumbnails`` of the images, or features of a frozen network.
         labels: (n, k) float in {0, 1}, NaN where unknown.
     """
 
@@ -112,7 +112,7 @@ def fit(train: Part, validation: Part, *, task: str, seed: int, name: str = PIXE
     Returns:
         By name, a function from features (m, ...) to probabilities (m, k) float64. Without the logistic
         regression where training knows one class only. A finding of which training knows one class only is
-        answered with its share.
+        given its share.
     """
     shares = np.nan_to_num(np.nanmean(np.where(np.isnan(train.labels).all(axis=0), 0.0, train.labels), axis=0))
     found: dict[str, Predict] = {MAJORITY: lambda features: np.tile(shares.astype(np.float64), (len(features), 1))}
@@ -143,7 +143,7 @@ def _two_sided(column: Labels) -> bool:
 
 
 def _classes(train: Part, validation: Part, *, penalties: Sequence[float]) -> Predict:
-    """Fit one answer per image; a class missing from training gets 0."""
+    """Fit one class per image; a class missing from training gets 0."""
     scaler = preprocessing.StandardScaler().fit(train.features)
     classes = train.labels.shape[1]
     held_out, truth = scaler.transform(validation.features), validation.labels.argmax(axis=1)
@@ -167,10 +167,10 @@ def _findings(train: Part, validation: Part, *, shares: Floats, penalties: Seque
     for column, (labels, truth) in enumerate(zip(train.labels.T, validation.labels.T, strict=True)):
         if _two_sided(labels):
             known, seen = ~np.isnan(labels), ~np.isnan(truth)
-            answers = truth[seen].astype(np.int64)
-            model = _tuned(features[known], labels[known].astype(np.int64), held_out[seen], answers, penalties)
+            known_truth = truth[seen].astype(np.int64)
+            model = _tuned(features[known], labels[known].astype(np.int64), held_out[seen], known_truth, penalties)
             logits = _logits(model, held_out[seen]) if seen.any() else np.zeros((0, 2))
-            models[column] = model, _temperature(logits, answers, known=model.classes_)
+            models[column] = model, _temperature(logits, known_truth, known=model.classes_)
 
     def predict(new: npt.NDArray[Any]) -> Floats:
         inputs = scaler.transform(_flat(new))

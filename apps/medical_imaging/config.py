@@ -102,7 +102,9 @@ class Config(config.Config):
     exposure: float = config.setting(0.4, "largest change of gamma, contrast and brightness", minimum=0, maximum=1)
     noise: float = config.setting(0.03, "largest noise, of the grey range", minimum=0, maximum=0.5)
     mixup: float = config.setting(0.0, "parameter of mixup's beta distribution; 0: none", minimum=0, maximum=2)
-    test_time_views: int = config.setting(1, "shifted and scaled views averaged in every answer", minimum=1, maximum=9)
+    test_time_views: int = config.setting(
+        1, "shifted and scaled views averaged in every prediction", minimum=1, maximum=9
+    )
 
     threshold_rule: str = config.setting(
         "equal_margin",

@@ -1,4 +1,4 @@
-"""Images made worse on purpose, as other tubes, detectors and archives make them, to see how the answers hold.
+"""Images made worse on purpose, as other tubes, detectors and archives make them, to see how the predictions hold.
 
 The kinds are those of MedMNIST-C that a radiograph meets (Di Salvo et al. 2024, https://arxiv.org/abs/2406.17536);
 each has five levels, the mildest first. No TensorFlow here.

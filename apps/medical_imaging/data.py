@@ -1,7 +1,7 @@
 """Sources of radiographs -> checked images and labels -> split by patient with certificate. No TensorFlow.
 
-The rest of the app sees ``Radiographs`` only, made by ``collection``. How files are read is in ``readers``, what must
-stay together in ``partition``.
+The rest of the app sees ``Radiographs`` only, made by ``dataset``. How files are read is in ``readers``, what must
+stay together in ``splitting``.
 """
 
 import pathlib
@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging import collection, config, partition
-from apps.medical_imaging.readers import checking, entries, images, joining, official, sources, streaming, writing
+from apps.medical_imaging import config, dataset, splitting
+from apps.medical_imaging.readers import checking, images, interface, joining, sources
 from shared import errors, files, splits
 from shared.sources import cells
 from shared.splits import near_duplicates as duplicates
 
-Source = entries.Source
-Radiographs = collection.Radiographs
-frame = collection.frame
-describe = collection.describe
+Source = interface.Source
+Radiographs = dataset.Radiographs
+frame = dataset.frame
+describe = dataset.describe
 
 
 def locate(settings: config.Config) -> None:
@@ -59,7 +59,9 @@ def load(
     if not specs or len(set(specs)) < len(specs):
         raise errors.InputError(f"Expected one or more sources, each once. Received: {specs!r}")
     options = reading_options(settings, labelled=labelled)
-    read = official.by_name([sources.read(spec, options=options, data_format=data_format) for spec in specs], specs)
+    read = sources.with_parts_by_name(
+        [sources.read(spec, options=options, data_format=data_format) for spec in specs], specs
+    )
     deeply = skip_bad if decode is None else decode
     batches = [checking.check(source, labelled=labelled, decode=deeply, decodes=decodes) for source in read]
     findings = joining.findings(read, class_names, labelled=labelled)
@@ -76,7 +78,7 @@ def load(
         joining.one_way_of_labels(batches)
         names = joining.class_names(batches)
     bits, deep = joining.grey_bits(batches, given=grey_bits or settings.grey_bits)
-    return collection.assemble(
+    return dataset.assemble(
         batches,
         names,
         multi=bool(findings),
@@ -87,15 +89,15 @@ def load(
     )
 
 
-def reading_options(settings: config.Config, *, labelled: bool) -> entries.Options:
+def reading_options(settings: config.Config, *, labelled: bool) -> interface.Options:
     """Return what the settings say of how sources are to be read."""
-    return entries.Options(
+    return interface.Options(
         image_column=settings.image_column,
         label_columns=settings.label_columns,
         patient_column=settings.patient_column,
         uncertain=settings.uncertain,
         labelled=labelled,
-        phantoms=entries.PhantomSettings(
+        phantoms=interface.PhantomSettings(
             patients=settings.phantom_patients, confounder=settings.phantom_confounder, seed=settings.seed
         ),
         follow_links=settings.follow_links,
@@ -126,18 +128,18 @@ def split(radiographs: Radiographs, settings: config.Config) -> tuple[splits.Spl
     near = near_duplicates(radiographs, settings.near_duplicate_distance)
     split_file = None if settings.split_file is None else pathlib.Path(settings.split_file)
     if split_file is None:
-        groups = partition.group(radiographs.patients, near, radiographs.fixed_parts, hashes)
+        groups = splitting.group(radiographs.patients, near, radiographs.fixed_parts, hashes)
         part = _assign(radiographs, groups, fractions=settings.fractions, seed=settings.seed)
     else:
-        groups = partition.group(radiographs.patients, near, np.full_like(radiographs.fixed_parts, ""), hashes)
-        part = partition.read_file(split_file, names=names, patients=radiographs.patients)
-    method = partition.METHOD if split_file is None else "the user's list of parts, checked"
-    made = splits.Split(part=part, unit=groups.unit, unit_name=partition.UNIT_NAME, method=method, seed=settings.seed)
+        groups = splitting.group(radiographs.patients, near, np.full_like(radiographs.fixed_parts, ""), hashes)
+        part = splitting.read_file(split_file, names=names, patients=radiographs.patients)
+    method = splitting.METHOD if split_file is None else "the user's list of parts, checked"
+    made = splits.Split(part=part, unit=groups.unit, unit_name=splitting.UNIT_NAME, method=method, seed=settings.seed)
     where = str(split_file or "The split")
-    partition.refuse_crossing(part, radiographs.patients, radiographs.patients, what=f"{where}: every patient")
-    partition.refuse_crossing(part, near, names, what=f"{where}: every picture and its copies")
+    splitting.refuse_crossing(part, radiographs.patients, radiographs.patients, what=f"{where}: every patient")
+    splitting.refuse_crossing(part, near, names, what=f"{where}: every picture and its copies")
     classes = radiographs.class_names if radiographs.task == "single_label" else ()
-    partition.require_train(part, radiographs.labels, classes, where=where, left_out=groups.left_out)
+    splitting.require_train(part, radiographs.labels, classes, where=where, left_out=groups.left_out)
     return made, _certificate(radiographs, made, groups, near, distance=settings.near_duplicate_distance)
 
 
@@ -153,22 +155,22 @@ def content_hashes(radiographs: Radiographs) -> NDArray[np.uint64]:
 
 
 def iterate_images(
-    paths: Sequence[str | pathlib.Path], *, chunk_rows: int, options: entries.Options | None = None
-) -> Iterator[tuple[pd.DataFrame, list[streaming.Pixels]]]:
-    """Stream the images of files, folders, tables and npz files, for ``predict``; see ``streaming.chunks``."""
-    return streaming.chunks((streaming.listed(path, options) for path in paths), chunk_rows=chunk_rows)
+    paths: Sequence[str | pathlib.Path], *, chunk_rows: int, options: interface.Options | None = None
+) -> Iterator[tuple[pd.DataFrame, list[sources.Pixels]]]:
+    """Stream the images of files, folders, tables and npz files, for ``predict``; see ``sources.chunks``."""
+    return sources.chunks((sources.listed(path, options) for path in paths), chunk_rows=chunk_rows)
 
 
-def listed(path: pathlib.Path, options: entries.Options | None = None) -> entries.Source:
+def listed(path: pathlib.Path, options: interface.Options | None = None) -> interface.Source:
     """Return the images of one input of ``predict``, unread, and the notes on it."""
-    return streaming.listed(path, options)
+    return sources.listed(path, options)
 
 
 def streamed(
-    inputs: Iterable[entries.Source], *, chunk_rows: int
-) -> Iterator[tuple[pd.DataFrame, list[streaming.Pixels]]]:
-    """Stream the images of inputs that are listed; see ``streaming.chunks``."""
-    return streaming.chunks(inputs, chunk_rows=chunk_rows)
+    inputs: Iterable[interface.Source], *, chunk_rows: int
+) -> Iterator[tuple[pd.DataFrame, list[sources.Pixels]]]:
+    """Stream the images of inputs that are listed; see ``sources.chunks``."""
+    return sources.chunks(inputs, chunk_rows=chunk_rows)
 
 
 def write(radiographs: Radiographs, table: pd.DataFrame, folder: pathlib.Path) -> None:
@@ -179,7 +181,7 @@ def write(radiographs: Radiographs, table: pd.DataFrame, folder: pathlib.Path) -
         table: Their rows as ``frame`` gives them; ``images.csv`` names each image's file beside.
         folder: Where to write; it can be read again as a source, with parts and patients.
     """
-    writing.write(radiographs.images, table.assign(synthetic=radiographs.synthetic), folder)
+    dataset.write(radiographs.images, table.assign(synthetic=radiographs.synthetic), folder)
 
 
 def refuse_to_write_over(radiographs: Radiographs, folder: pathlib.Path | None) -> dict[str, Any]:
@@ -195,11 +197,11 @@ def refuse_to_write_over(radiographs: Radiographs, folder: pathlib.Path | None) 
 
 
 def _assign(
-    radiographs: Radiographs, groups: partition.Groups, *, fractions: Sequence[float], seed: int
+    radiographs: Radiographs, groups: splitting.Groups, *, fractions: Sequence[float], seed: int
 ) -> NDArray[np.str_]:
-    return partition.assign(
+    return splitting.assign(
         groups,
-        partition.strata(radiographs.labels, groups.unit, task=radiographs.task),
+        splitting.strata(radiographs.labels, groups.unit, task=radiographs.task),
         fractions=fractions,
         seed=seed,
         class_names=(*radiographs.class_names, "no finding"),
@@ -207,23 +209,23 @@ def _assign(
 
 
 def _certificate(
-    radiographs: Radiographs, made: splits.Split, groups: partition.Groups, near: NDArray[np.int64], *, distance: int
+    radiographs: Radiographs, made: splits.Split, groups: splitting.Groups, near: NDArray[np.int64], *, distance: int
 ) -> dict[str, Any]:
     """Check the split from scratch and describe it."""
     hashes = content_hashes(radiographs)
     checks = {
         "data_sha256": radiographs.sha256,
         "notes": [*radiographs.notes, *groups.notes],
-        "patients": collection.count_patients(radiographs),
+        "patients": dataset.count_patients(radiographs),
         "patients_in_two_parts": 0,
         "exact_duplicate_rows": len(hashes) - len(np.unique(hashes)),
-        **partition.describe_near(near, made, distance=distance),
+        **splitting.describe_near(near, made, distance=distance),
         "largest_unit_rows": int(np.unique(groups.unit[~groups.left_out], return_counts=True)[1].max(initial=0)),
         "left_out_across_official_parts": int(groups.left_out.sum()),
     }
-    strata = partition.strata(radiographs.labels, groups.unit, task=radiographs.task)
+    strata = splitting.strata(radiographs.labels, groups.unit, task=radiographs.task)
     names = radiographs.class_names
     found = splits.certificate(made, labels=strata, content_hashes=hashes, class_names=names, checks=checks)
     if radiographs.task == "multi_label":
-        partition.count_findings(found, made, radiographs.labels, names)
+        splitting.count_findings(found, made, radiographs.labels, names)
     return found

@@ -1,6 +1,6 @@
 """Evaluate a run on labelled radiographs with one label per image: metrics beside baselines, thresholds, subgroups.
 
-``evaluate`` computes the results, ``findings`` beside this file those of several findings per image; ``report`` shows
+``evaluate`` computes the results, ``evaluate_multi_label`` those of several findings per image; ``report`` shows
 both. No TensorFlow here.
 """
 
@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.medical_imaging import baselines, subgroups, two_classes
-from apps.medical_imaging import predictions as predicted
+from apps.medical_imaging import baselines, evaluate_binary, evaluation_inputs, subgroups
 from shared import errors
-from shared.evaluation import classification, classifier
+from shared.evaluation import classification, classifier, intervals
 from shared.report import metrics
 from shared.report.sections import provenance
 
@@ -55,23 +54,23 @@ class Results:
         common: The numbers of any classifier.
         binary: What only two classes have; None for more.
         shortcuts: As ``subgroups.shortcuts`` returns them; of two classes only.
-        robustness: predicted.Rows with corruption, level, n and metrics.
+        robustness: evaluation_inputs.Rows with corruption, level, n and metrics.
     """
 
-    rows: predicted.Rows
+    rows: evaluation_inputs.Rows
     data: provenance.Data
-    predictions: predicted.Predictions
+    predictions: evaluation_inputs.Predictions
     evaluator: classifier.Evaluator
     common: classifier.Results
-    binary: two_classes.Results | None
+    binary: evaluate_binary.Results | None
     shortcuts: list[dict[str, Any]]
     robustness: list[dict[str, Any]]
 
 
 def evaluate(
-    rows: predicted.Rows,
+    rows: evaluation_inputs.Rows,
     data: provenance.Data,
-    predictions: predicted.Predictions,
+    predictions: evaluation_inputs.Predictions,
     *,
     baseline_scores: Mapping[str, Floats],
     resamples: int = 2000,
@@ -102,7 +101,9 @@ def evaluate(
         predictions=predictions,
         evaluator=evaluator,
         common=_with_counts(common, evaluator, slices),
-        binary=two_classes.evaluate(evaluator, predictions.rule, predictions.operating_points, predictions.validation)
+        binary=evaluate_binary.evaluate(
+            evaluator, predictions.rule, predictions.operating_points, predictions.validation
+        )
         if evaluator.binary
         else None,
         shortcuts=subgroups.shortcuts(evaluator, rows.attributes)
@@ -113,15 +114,15 @@ def evaluate(
 
 
 def evaluator_of(
-    rows: predicted.Rows,
-    predictions: predicted.Predictions,
+    rows: evaluation_inputs.Rows,
+    predictions: evaluation_inputs.Predictions,
     *,
     baselines: Mapping[str, Floats],
     resamples: int,
     seed: int,
 ) -> classifier.Evaluator:
     """Apply the decision rule to the logits; errors as in ``evaluate``."""
-    units = number_units(rows)
+    units = rows.units()
     classifier.require_baselines(baselines, predictions.logits.shape)
     unlabelled = np.flatnonzero(~(np.nan_to_num(rows.labels).sum(axis=1) == 1))
     if unlabelled.size:
@@ -149,21 +150,6 @@ def evaluator_of(
     )
 
 
-def number_units(rows: predicted.Rows) -> Ints:
-    """Return (n,) int64 numbers of the patients, which resample faster than their names.
-
-    Raises:
-        errors.InputError: There are no two patients.
-    """
-    names, number = np.unique(rows.patients.astype(str), return_inverse=True)
-    if len(names) < 2:
-        raise errors.InputError(
-            f"evaluate: expected images of at least two patients, to resample them. Received: {len(rows)} images "
-            f"of {len(names)}"
-        )
-    return number.astype(np.int64)
-
-
 def _with_counts(
     common: classifier.Results, evaluator: classifier.Evaluator, slices: Mapping[str, Bools]
 ) -> classifier.Results:
@@ -179,8 +165,7 @@ def _with_counts(
     return dataclasses.replace(common, per_class=per_class, slices=rows)
 
 
-def _robustness(evaluator: classifier.Evaluator, predictions: predicted.Predictions) -> list[dict[str, Any]]:
-    """Return rows with corruption, level (0: the same images untouched), n and metrics."""
+def _robustness(evaluator: classifier.Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
     if predictions.corrupted is None:
         return []
     rule, rows = predictions.rule, predictions.corrupted.rows
@@ -191,13 +176,12 @@ def _robustness(evaluator: classifier.Evaluator, predictions: predicted.Predicti
         scores=evaluator.scores[rows],
         baselines={name: scores[rows] for name, scores in evaluator.baselines.items()},
     )
-    found = []
-    for kind, levels in predictions.corrupted.logits.items():
-        for level, logits in enumerate([predictions.logits[rows], *levels]):
-            scores = rule.scores(logits)
-            measured = part.metrics_of(scores, ROBUSTNESS_METRICS, predicted=rule.predicted(scores))
-            found.append({"corruption": kind, "level": level, "n": len(rows), "metrics": measured})
-    return found
+
+    def metrics_of(logits: evaluation_inputs.Logits) -> intervals.Intervals:
+        scores = rule.scores(logits)
+        return part.metrics_of(scores, ROBUSTNESS_METRICS, predicted=rule.predicted(scores))
+
+    return predictions.robustness(metrics_of)
 
 
 def metrics_document(results: Results) -> dict[str, Any]:
@@ -230,9 +214,9 @@ def metrics_document(results: Results) -> dict[str, Any]:
 
 
 def document(
-    rows: predicted.Rows,
+    rows: evaluation_inputs.Rows,
     data: provenance.Data,
-    predictions: predicted.Predictions,
+    predictions: evaluation_inputs.Predictions,
     *,
     notes: Sequence[str],
     **content: Any,
@@ -251,7 +235,9 @@ def document(
     )
 
 
-def _notes(rows: predicted.Rows, data: provenance.Data, notes: Sequence[str], found: Mapping[str, object]) -> list[str]:
+def _notes(
+    rows: evaluation_inputs.Rows, data: provenance.Data, notes: Sequence[str], found: Mapping[str, object]
+) -> list[str]:
     every = [NOT_A_DEVICE, *data.notes, *notes]
     if data.synthetic:
         every.insert(1, "The images are simulated. Nothing here holds for patients.")
@@ -263,7 +249,7 @@ def _notes(rows: predicted.Rows, data: provenance.Data, notes: Sequence[str], fo
     return every
 
 
-def explanations(predictions: predicted.Predictions) -> list[dict[str, Any]]:
+def explanations(predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
     """Return the checks of the explanations for ``metrics.json``."""
     # vars keeps an interval whole; asdict would make it a mapping.
     return [dict(vars(one)) for one in predictions.explained]
@@ -278,7 +264,7 @@ def predictions_table(results: Results) -> pd.DataFrame:
     evaluator = results.evaluator
     classes = np.array(evaluator.class_names, object)
     columns = {
-        **identity(results.rows),
+        **results.rows.identity(),
         "label": classes[evaluator.labels],
         "predicted": classes[evaluator.predicted],
         "decision": results.predictions.rule.decisions(evaluator.scores),
@@ -287,8 +273,3 @@ def predictions_table(results: Results) -> pd.DataFrame:
     for name, scores in evaluator.baselines.items():
         columns |= classifier.score_columns(f"{name}_", scores, evaluator.class_names)
     return pd.DataFrame(columns)
-
-
-def identity(rows: predicted.Rows) -> dict[str, Any]:
-    """Return the columns that name an image."""
-    return {"row": rows.lines, "image": rows.names.astype(str), "patient": rows.patients.astype(str)}

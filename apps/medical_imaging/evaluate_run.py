@@ -1,7 +1,6 @@
 """The verb ``evaluate``: which images, what the model and the baselines predict, results and report written."""
 
 import base64
-import dataclasses
 import logging
 import pathlib
 from collections.abc import Callable
@@ -12,24 +11,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.medical_imaging import (
-    answers,
-    augment,
+    backbones,
     baselines,
     config,
     corruptions,
-    cross_validation,
     data,
     evaluate,
+    evaluate_multi_label,
+    evaluation_inputs,
     explain,
-    findings,
-    frozen,
-    pixels,
     preprocessing,
     report,
+    report_provenance,
 )
-from apps.medical_imaging import predictions as predicted
+from apps.medical_imaging import decision as rules
 from apps.medical_imaging import run as loaded_run
-from shared import decision as decisions
+from apps.medical_imaging.synthesis import augment
 from shared import splits
 from shared.evaluation import part as parts
 from shared.evaluation import thresholds
@@ -68,16 +65,16 @@ def evaluate_run(
     """
     log.info("predicting the validation part, on which thresholds were frozen")
     held_out = split.rows("validation")
-    validation = predicted.Validation(
+    validation = evaluation_inputs.Validation(
         labels=own.labels[held_out],
-        logits=run.logits(pixels.load(own, held_out, run.settings)),
+        logits=run.logits(preprocessing.load_rows(own, held_out, run.settings)),
         patients=own.patients[held_out],
     )
-    squares = pixels.load(part.dataset, part.rows, run.settings)
+    squares = preprocessing.load_rows(part.dataset, part.rows, run.settings)
     log.info("fitting the baselines on the run's own training part")
     scores = baseline_scores(run, own, split, squares)
     log.info("evaluating %d images (%s)", len(part.rows), part.name)
-    compute = findings.evaluate if run.task == "multi_label" else evaluate.evaluate
+    compute = evaluate_multi_label.evaluate if run.task == "multi_label" else evaluate.evaluate
     results = compute(
         _rows(run, part, squares),
         _data(part, run),
@@ -87,13 +84,13 @@ def evaluate_run(
         seed=seed,
     )
     synthetic = augment.section(run, own, split, part.dataset, part.rows)
-    extra = [*cross_validation.sections(run.folder.path / "cross_validation.json"), *synthetic]
+    extra = [*report_provenance.sections(run.folder.path / "cross_validation.json"), *synthetic]
     evaluation = report.evaluation(results, extra_sections=extra)
     evaluation.write(output)
     return evaluation
 
 
-def _rows(run: loaded_run.Run, part: Part, squares: Pixels) -> predicted.Rows:
+def _rows(run: loaded_run.Run, part: Part, squares: Pixels) -> evaluation_inputs.Rows:
     """Return the rows' labels, patients and attributes, with their pictures for the gallery."""
 
     def thumbnail(row: int) -> str:
@@ -101,7 +98,7 @@ def _rows(run: loaded_run.Run, part: Part, squares: Pixels) -> predicted.Rows:
         return f"data:image/png;base64,{encoded}"
 
     images, rows = part.dataset, part.rows
-    return predicted.Rows(
+    return evaluation_inputs.Rows(
         labels=images.labels[rows],
         patients=images.patients[rows],
         names=images.images.names[rows],
@@ -131,14 +128,16 @@ def _data(part: Part, run: loaded_run.Run) -> provenance.Data:
 
 
 def _predictions(
-    run: loaded_run.Run, part: Part, squares: Pixels, validation: predicted.Validation, *, seed: int
-) -> predicted.Predictions:
+    run: loaded_run.Run, part: Part, squares: Pixels, validation: evaluation_inputs.Validation, *, seed: int
+) -> evaluation_inputs.Predictions:
     """Return the model's logits for the rows, and for the rows made worse, and the checks of its explanations."""
     settings, rule = run.settings, run.rule
-    found = predicted.Predictions(
+    return evaluation_inputs.Predictions(
         run=run.folder.path.name,
         class_names=rule.class_names,
         logits=run.logits(squares),
+        decision=rule,
+        operating_points=_operating_points(rule, validation),
         validation=validation,
         corrupted=_corrupted(run, squares, seed=seed),
         explained=explain.checks(
@@ -158,24 +157,18 @@ def _predictions(
         },
         history=pd.read_csv(run.folder.history),
     )
-    if isinstance(rule, answers.Findings):
-        return dataclasses.replace(
-            found, temperatures=rule.temperatures, thresholds=rule.thresholds, threshold_rule=rule.rule
-        )
-    return dataclasses.replace(found, decision=rule, operating_points=_operating_points(rule, validation))
 
 
-def _operating_points(
-    decision: decisions.Decision, validation: predicted.Validation
-) -> tuple[thresholds.Threshold, ...]:
-    """Choose the rule-out and the rule-in threshold of two classes, on validation."""
-    if len(decision.class_names) != 2:
+def _operating_points(rule: rules.Rule, validation: evaluation_inputs.Validation) -> tuple[thresholds.Threshold, ...]:
+    """Choose the rule-out and the rule-in threshold of two classes on validation, where it shows both."""
+    truth = validation.labels.argmax(axis=1)
+    if isinstance(rule, rules.MultiLabelDecision) or len(rule.class_names) != 2 or len(np.unique(truth)) < 2:
         return ()
-    scores, truth = decision.scores(validation.logits)[:, 1], validation.labels.argmax(axis=1)
-    return tuple(thresholds.select(rule, truth, scores) for rule in OPERATING_POINTS)
+    scores = rule.scores(validation.logits)[:, 1]
+    return tuple(thresholds.select(name, truth, scores) for name in OPERATING_POINTS)
 
 
-def _corrupted(run: loaded_run.Run, squares: Pixels, *, seed: int) -> predicted.Corrupted:
+def _corrupted(run: loaded_run.Run, squares: Pixels, *, seed: int) -> evaluation_inputs.Corrupted:
     """Predict some of the images again, made worse."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(squares))[:CORRUPTED_ROWS])
     levels = range(corruptions.LEVELS)
@@ -183,7 +176,7 @@ def _corrupted(run: loaded_run.Run, squares: Pixels, *, seed: int) -> predicted.
         kind: [run.logits(corruptions.apply(kind, level, squares[rows], seed=seed)) for level in levels]
         for kind in corruptions.KINDS
     }
-    return predicted.Corrupted(rows=rows, logits=logits)
+    return evaluation_inputs.Corrupted(rows=rows, logits=logits)
 
 
 def baseline_scores(
@@ -194,10 +187,10 @@ def baseline_scores(
     Returns:
         Name -> (n, k) probabilities; without the frozen features where their weights are not installed.
     """
-    seen = {name: pixels.load(own, split.rows(name), run.settings) for name in ("train", "validation")}
+    seen = {name: preprocessing.load_rows(own, split.rows(name), run.settings) for name in ("train", "validation")}
     looks: dict[str, Callable[..., npt.NDArray[np.float32]]] = {baselines.PIXELS: baselines.thumbnails}
     if pretrained.has_efficientnet_lite0():
-        looks[baselines.FEATURES] = frozen.features
+        looks[baselines.FEATURES] = backbones.frozen_features
     scores: dict[str, npt.NDArray[np.float64]] = {}
     for name, look in looks.items():
         fit_on = {

@@ -1,4 +1,7 @@
-"""An explanation as a page or as one picture: the maps, and beside each whether it can be believed."""
+"""An explanation as a page or as one picture: the maps, and beside each whether it can be trusted.
+
+A score is said to come from a place only where it falls when that place is covered.
+"""
 
 import base64
 import dataclasses
@@ -10,7 +13,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from apps.medical_imaging import heat
+from apps.medical_imaging import heat_maps
 from shared import files
 from shared.explain import randomization
 from shared.report import blocks, document
@@ -18,10 +21,10 @@ from shared.report import blocks, document
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _LINE_PIXELS, _GAP_PIXELS = 24, 8
 _LIMITS = (
-    "The colours show what moved this model's answer, not what is ill: an answer may rest on a tube, a letter or the "
+    "The colours show what raised this model's score, not what is ill: a score may rest on a tube, a letter or the "
     "edge of the picture. Not a medical device."
 )
-_SYNTHETIC = "The model was trained on synthetic images; what it says of a patient's image means nothing."
+_SYNTHETIC = "The model was trained on synthetic images; what it predicts for a patient's image means nothing."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,19 +33,19 @@ class HeatMap:
 
     Attributes:
         method: Its name.
-        heat: (size, size) float32 in [0, 1]: what speaks for the answer.
+        heat: (size, size) float32 in [0, 1]: what raises the score.
         check: How alike the map is after the weights were shuffled.
         missed: Of integrated gradients: part of the change that the contributions do not add up to.
     """
 
     method: str
-    heat: heat.Floats
+    heat: heat_maps.Floats
     check: randomization.RandomizationCheck
     missed: float | None = None
 
     @property
-    def verdict(self) -> str:
-        """Whether the map depends on what the network learned."""
+    def outcome(self) -> str:
+        """Whether the map depends on what the network learned: passes, FAILS, or names nothing."""
         if math.isnan(self.check.means[-1]):
             return "names nothing"
         return "passes" if self.check.passed else "FAILS"
@@ -55,21 +58,23 @@ class Explanation:
     Attributes:
         name: Of the image.
         square: (size, size, channels) uint8, as the network reads it.
-        label: The answer.
-        decision: The answer, or ``abstain``.
+        label: The predicted class, the findings called present, or ``No Finding``.
+        decision: The label, or ``abstain``.
         explained: The class or finding that the maps explain.
         scores: Calibrated probability of each class or finding, by name.
         maps: One per method.
+        covered: (9,) the score of ``explained`` with each ninth of the image covered, row by row.
         synthetic: Whether the model was trained on synthetic images.
     """
 
     name: str
-    square: heat.Squares
+    square: heat_maps.Squares
     label: str
     decision: str
     explained: str
     scores: dict[str, float]
     maps: tuple[HeatMap, ...]
+    covered: tuple[float, ...]
     synthetic: bool = False
 
 
@@ -90,37 +95,39 @@ def stages(check: randomization.RandomizationCheck) -> dict[str, float]:
 
 
 def report(explanation: Explanation) -> document.Report:
-    """Return the page: the answer, the maps, and their checks."""
+    """Return the page: the prediction, the maps, and their checks."""
     limits = f"{_SYNTHETIC} {_LIMITS}" if explanation.synthetic else _LIMITS
     sections = [
-        document.Section("Where", f"What speaks for {explanation.explained} in this image.", [_pictures(explanation)]),
+        document.Section(
+            "Where", f"What raises the score of {explanation.explained} in this image.", [_pictures(explanation)]
+        ),
         document.Section("Is the explanation true?", *_checks_in_words(explanation)),
-        document.Section("What it does not say", limits, []),
+        document.Section("What it does not show", limits, []),
     ]
     return document.Report(
-        title="Why this answer?",
+        title="Why this prediction?",
         subtitle="Grad-CAM (Selvaraju et al. 2017; by place: Jiang et al. 2021), integrated gradients "
         "(Sundararajan et al. 2017)",
-        answer=_answer(explanation),
+        answer=_prediction(explanation),
         headline=[blocks.Tile(f"Probability of {name}", score) for name, score in explanation.scores.items()],
         sections=sections,
     )
 
 
 def picture(explanation: Explanation) -> PIL.Image.Image:
-    """Return the image and its maps side by side, with the answer and the outcome of the checks below."""
+    """Return the image and its maps side by side, with the prediction and the outcome of the checks below."""
     parts = [
-        heat.overlay(explanation.square),
-        *(heat.overlay(explanation.square, one.heat) for one in explanation.maps),
+        heat_maps.overlay(explanation.square),
+        *(heat_maps.overlay(explanation.square, one.heat) for one in explanation.maps),
     ]
     lines = [
-        f"{explanation.name}: {_answer(explanation)}",
+        f"{explanation.name}: {_prediction(explanation)}",
         "From left to right: the image as the network reads it; " + "; ".join(one.method for one in explanation.maps),
         *(f"{one.method}: {_check_in_words(one)}" for one in explanation.maps),
         *([_SYNTHETIC] if explanation.synthetic else []),
         _LIMITS,
     ]
-    side = heat.PICTURE_PIXELS
+    side = heat_maps.PICTURE_PIXELS
     width = len(parts) * (side + _GAP_PIXELS) - _GAP_PIXELS
     canvas = PIL.Image.new("RGB", (width, side + (len(lines) + 1) * _LINE_PIXELS), "white")
     for number, part in enumerate(parts):
@@ -131,30 +138,43 @@ def picture(explanation: Explanation) -> PIL.Image.Image:
     return canvas
 
 
-def _answer(explanation: Explanation) -> str:
+def _prediction(explanation: Explanation) -> str:
+    """Say what is predicted, the score that the maps explain, and the place it comes from, where that is true."""
     abstains = explanation.decision != explanation.label
-    verdict = "The model abstains; most probable is" if abstains else "The model answers"
-    score = explanation.scores[explanation.explained]
-    told = f"{verdict} {explanation.label} ({explanation.explained}: {score:.2f})"
-    believed = [one for one in explanation.maps if one.verdict == "passes"]
+    start = "The model abstains; it would predict" if abstains else "The model predicts"
+    sentence = f"{start} {explanation.label} ({explanation.explained}: {explanation.scores[explanation.explained]:.2f})"
+    believed = [one for one in explanation.maps if one.outcome == "passes"]
     if not believed:
-        return f"{told}; no explanation of it passed its check."
-    return f"{told}; by {believed[0].method} most of all because of {heat.place(believed[0].heat)}."
+        return f"{sentence}; no explanation of it passed its check."
+    return f"{sentence}. {_reason(explanation, believed[0])}"
+
+
+def _reason(explanation: Explanation, shown: HeatMap) -> str:
+    """Say what covering the map's strongest place does to the score, and if it comes from there."""
+    row, column = heat_maps.ninth(shown.heat)
+    before, after = explanation.scores[explanation.explained], explanation.covered[3 * row + column]
+    place, name = heat_maps.place(shown.heat), explanation.explained
+    change = f"with that covered it goes from {before:.2f} to {after:.2f}"
+    if not round(before, 2) > round(after, 2):
+        return f"{shown.method} is strongest at {place}, but the score of {name} does not come from there: {change}."
+    lowest = [score for score in explanation.covered if score <= after]
+    share = "most of all" if len(lowest) == 1 else "in part"
+    return f"By {shown.method} the score of {name} comes {share} from {place}: {change}."
 
 
 def _pictures(explanation: Explanation) -> blocks.Pictures:
     plain = blocks.Picture(
-        source=_source(heat.overlay(explanation.square)), alt="The image", facts={"Image": "as read"}
+        source=_source(heat_maps.overlay(explanation.square)), alt="The image", facts={"Image": "as read"}
     )
     maps = [
         blocks.Picture(
-            source=_source(heat.overlay(explanation.square, one.heat)),
-            alt=f"{one.method}: what speaks for {explanation.explained} is strongest at {heat.place(one.heat)}",
-            facts={one.method: heat.place(one.heat), "Weight check": one.verdict},
+            source=_source(heat_maps.overlay(explanation.square, one.heat)),
+            alt=f"{one.method}: the score of {explanation.explained} is raised most at {heat_maps.place(one.heat)}",
+            facts={one.method: heat_maps.place(one.heat), "Weight check": one.outcome},
         )
         for one in explanation.maps
     ]
-    caption = "The image as the network reads it, and what speaks for the answer: from violet (some) to yellow (most)."
+    caption = "The image as the network reads it, and what raises the score: from violet (some) to yellow (most)."
     return blocks.Pictures(caption, [plain, *maps])
 
 
@@ -163,8 +183,8 @@ def _checks_in_words(explanation: Explanation) -> tuple[str, list[blocks.Block]]
         "A map that stays when the weights are shuffled shows the image, not what the network learned "
         "(Adebayo et al. 2018)."
     )
-    told: list[blocks.Block] = [
-        blocks.Text(f"{one.method}: {_check_in_words(one)}", tone="good" if one.verdict == "passes" else "bad")
+    outcomes: list[blocks.Block] = [
+        blocks.Text(f"{one.method}: {_check_in_words(one)}", tone="good" if one.outcome == "passes" else "bad")
         for one in explanation.maps
     ]
     rows = [(one.method, stage, mean) for one in explanation.maps for stage, mean in stages(one.check).items()]
@@ -174,20 +194,24 @@ def _checks_in_words(explanation: Explanation) -> tuple[str, list[blocks.Block]]
         caption="How alike the map is when weights are shuffled, from the logits down; 1 is the same map, 0 another.",
         signed=True,
     )
-    return lead, [*told, table]
+    return lead, [*outcomes, table]
 
 
 def _check_in_words(one: HeatMap) -> str:
-    told = {
+    sentence = {
         "passes": "the check passes.",
         "FAILS": "the check FAILS: do not trust this map.",
-        "names nothing": "nothing in the image speaks for the answer; there is no map to trust.",
-    }[one.verdict]
-    if one.verdict == "names nothing":
-        return told
-    told += f" With all weights shuffled the rank correlation with the map is {one.check.means[-1]:+.2f}"
-    told += f" (at most {randomization.LIMIT} either way)."
-    return told if one.missed is None else f"{told} The contributions miss {one.missed:.0%} of the change of the score."
+        "names nothing": "nothing in the image raises the score; there is no map to trust.",
+    }[one.outcome]
+    if one.outcome == "names nothing":
+        return sentence
+    sentence += f" With all weights shuffled the rank correlation with the map is {one.check.means[-1]:+.2f}"
+    sentence += f" (at most {randomization.LIMIT} either way)."
+    return (
+        sentence
+        if one.missed is None
+        else f"{sentence} The contributions miss {one.missed:.0%} of the change of the score."
+    )
 
 
 def _source(image: PIL.Image.Image) -> str:

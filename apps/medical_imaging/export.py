@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.medical_imaging import answers, card, data, heat_graph, monitor, preprocessing
+from apps.medical_imaging import card, data, decision, graph, monitor, preprocessing
 from apps.medical_imaging import run as loaded_run
 from shared import splits
 from shared.bundle import engine_export, export
@@ -23,8 +23,8 @@ GOLDEN_ROWS = 32
 REFERENCE_ROWS = 2000
 
 
-# Rows that engines are compared on.
-JUDGED_ROWS = 500
+# Validation rows on which engines are compared.
+COMPARED_ROWS = 500
 
 
 def export_run(
@@ -45,7 +45,7 @@ def export_run(
         engines: Those to write beside the SavedModel.
 
     Raises:
-        errors.GateError: The reloaded bundle or an engine answers otherwise than ``predict``.
+        errors.GateError: The reloaded bundle or an engine predicts otherwise than ``predict``.
     """
     chosen = np.random.default_rng(run.settings.seed).permutation(split.rows("validation"))[:REFERENCE_ROWS]
     items = [radiographs.images.read(int(row)) for row in chosen]
@@ -59,7 +59,7 @@ def export_run(
         extras={
             "decision.json": run.rule.to_json(),
             "drift_reference.json": drift.reference(
-                monitor.measure(export.compiled(signatures["drift"]), items, grey_bits=run.grey_bits)
+                monitor.drift_columns(export.compiled(signatures["drift"]), items, grey_bits=run.grey_bits)
             ),
             preprocessing.FILE: {"grey_bits": run.grey_bits},
             display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
@@ -72,28 +72,28 @@ def export_run(
 def core(
     run: loaded_run.Run, radiographs: data.Radiographs, split: splits.Split, engines: Sequence[str]
 ) -> engine_export.Core:
-    """Return what other engines run, and the images that they are calibrated and judged on."""
+    """Return what other engines run, and the images that they are calibrated and compared on."""
     generator = np.random.default_rng(run.settings.seed)
-    judged = generator.permutation(split.rows("validation"))[:JUDGED_ROWS]
+    compared = generator.permutation(split.rows("validation"))[:COMPARED_ROWS]
     training = generator.permutation(split.rows("train"))[: engine_export.CALIBRATION_ROWS]
     return engine_export.Core(
         network=keras.Model(run.model.input, {"logits": run.model.output}, name="network"),
         names=engines,
-        validation={"image_bytes": as_files([radiographs.images.read(int(row)) for row in judged])},
+        validation={"image_bytes": as_files([radiographs.images.read(int(row)) for row in compared])},
         training={"image_bytes": as_files([radiographs.images.read(int(row)) for row in training])},
-        judge=lambda outputs: accuracy(run.rule, outputs["scores"], radiographs.labels[judged]),
+        judge=lambda outputs: accuracy(run.rule, outputs["scores"], radiographs.labels[compared]),
     )
 
 
-def accuracy(rule: answers.Rule, scores: npt.NDArray[Any], labels: answers.Labels) -> float:
-    """Return the share of right answers; with several findings, of those whose truth is known.
+def accuracy(rule: decision.Rule, scores: npt.NDArray[Any], labels: decision.Labels) -> float:
+    """Return accuracy; with several findings, over all labels that are known.
 
     Args:
-        rule: How to answer.
+        rule: The decision rule.
         scores: (n, k) probabilities.
         labels: (n, k) float32 in {0, 1}, or NaN.
     """
-    if isinstance(rule, answers.Findings):
+    if isinstance(rule, decision.MultiLabelDecision):
         known = ~np.isnan(labels)
         return float(((scores >= rule.thresholds) == (labels > 0.5))[known].mean())
     return float((rule.predicted(scores) == labels.argmax(axis=1)).mean())
@@ -104,34 +104,34 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
 
     ``serving_default`` takes ``image_bytes`` (batch,) string: JPEG or PNG; ``image`` takes (batch, height, width,
     channels) float32 in [0, 1], what DICOM files are decoded to; ``classify`` takes examples of files;
-    ``explain`` says where the network saw the class that it answers; ``drift`` gives what drift is judged on.
+    ``explain`` returns a heat map of the class that it predicts; ``drift`` the columns of the drift check.
     ``preprocess`` and ``answer`` are what comes before and after the network, for engines that run only that.
     """
     size, channels, grey_bits = run.settings.image_size, run.settings.channels, run.grey_bits
-    answer, where = answers.graph(run.model, run.rule), heat_graph.build(run)
+    predict, explain_map = graph.predictions(run.model, run.rule), graph.explanation(run)
 
     def decode(image_bytes: Any) -> tuple[Any, Any]:
         return preprocessing.decode(image_bytes, size=size, channels=channels, grey_bits=grey_bits)
 
     def from_bytes(given: Any) -> Any:
-        return answer(*decode(given["image_bytes"]))
+        return predict(*decode(given["image_bytes"]))
 
     def from_image(given: Any) -> Any:
         squares = preprocessing.resize(given["image"], size=size, channels=channels)
-        return answer(squares, tf.ones(tf.shape(squares)[:1], tf.bool))
+        return predict(squares, tf.ones(tf.shape(squares)[:1], tf.bool))
 
     def columns(given: Any) -> Any:
         squares, valid = decode(given["image_bytes"])
-        return monitor.columns(answer(squares, valid), squares, several=run.task == "multi_label")
+        return graph.drift_columns(predict(squares, valid), squares, run.rule)
 
     def explain(given: Any) -> Any:
-        return where(*decode(given["image_bytes"]))
+        return explain_map(*decode(given["image_bytes"]))
 
     def preprocess(given: Any) -> Any:
         squares, valid = decode(given["image_bytes"])
         return {"image": tf.cast(squares, tf.float32), "valid": valid}
 
-    decided = answers.graph(export.given_logits, run.rule)
+    decided = graph.predictions(export.given_logits, run.rule)
     encoded = {"image_bytes": tf.TensorSpec([None], tf.string, "image_bytes")}
     decoded = {"image": tf.TensorSpec([None, None, None, channels], tf.float32, "image")}
     files = export.Endpoint(function=from_bytes, inputs=encoded)
@@ -153,12 +153,12 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
 
 
 def show(run: loaded_run.Run) -> display.Display:
-    """Return what a page says of the model."""
-    several = isinstance(run.rule, answers.Findings)
+    """Return what the web page shows of the model."""
+    several = isinstance(run.rule, decision.MultiLabelDecision)
     return display.Display(
         title="Chest radiographs",
         input="image",
-        threshold=None if isinstance(run.rule, answers.Findings) else run.rule.threshold,
+        threshold=None if isinstance(run.rule, decision.MultiLabelDecision) else run.rule.threshold,
         threshold_rule=f"{run.rule.rule}, for each finding" if several else run.rule.rule,
         class_names=run.rule.class_names,
         not_for="Not a medical device: not for diagnosis, triage or any decision about a patient.",
@@ -167,12 +167,12 @@ def show(run: loaded_run.Run) -> display.Display:
 
 
 def golden(run: loaded_run.Run, items: list[Any]) -> export.Golden:
-    """Return raw image files, awkward and real ones, with the answers that ``predict`` gives."""
+    """Return raw image files, awkward and real ones, with what ``predict`` gives for them."""
     real = as_files(items).tolist()
     awkward = awkward_files(real[0])
     chosen = np.empty(GOLDEN_ROWS, object)
     chosen[:] = [(awkward + real)[row % (len(awkward) + len(real))] for row in range(GOLDEN_ROWS)]
-    return export.Golden(inputs={"image_bytes": chosen}, outputs=run.say(chosen.tolist()))
+    return export.Golden(inputs={"image_bytes": chosen}, outputs=run.predictions(chosen.tolist()))
 
 
 def as_files(items: list[Any]) -> npt.NDArray[np.object_]:

@@ -1,4 +1,4 @@
-"""The network and how it is trained: grey squares of 0 to 255 in, logits out."""
+"""The network, its loss and its weights of rows: grey squares of 0 to 255 in, logits out."""
 
 import typing
 from collections.abc import Sequence
@@ -10,24 +10,10 @@ import numpy.typing as npt
 
 from apps.medical_imaging import backbones, config
 from shared.models import cnn, losses
-from shared.training import fit as fitting
-from shared.training import phases as phase
 
 EVALUATION_ROWS = 64
 # Scales of the views that are averaged at test time, the image itself first.
 VIEW_SCALES = (1.0, 0.94, 1.06, 0.9, 1.1, 0.97, 1.03, 0.88, 1.12)
-# The head of the transfer network starts from nothing and may learn faster than what is pretrained.
-HEAD_SPEED = 6.0
-
-
-def phases(settings: config.Config) -> dict[str, phase.Phase]:
-    """Return the parts of the training in their order: the head alone where the rest is pretrained, the network."""
-    return phase.plan(
-        epochs=settings.epochs,
-        frozen_epochs=settings.frozen_epochs if settings.model == "transfer" else 0,
-        learning_rate=settings.learning_rate,
-        head_speed=HEAD_SPEED,
-    )
 
 
 def build(settings: config.Config, *, classes: int) -> keras.Model:
@@ -51,24 +37,6 @@ def build(settings: config.Config, *, classes: int) -> keras.Model:
         dropout_rate=settings.dropout_rate,
     )
     return keras.Model(image, core(scaled), name="residual_cnn")
-
-
-def fit_settings(settings: config.Config, part: phase.Phase) -> fitting.FitSettings:
-    """Return how one part of the training goes."""
-    return fitting.FitSettings(
-        epochs=part.epochs,
-        batch_size=settings.batch_size,
-        optimizer=settings.optimizer,
-        learning_rate=part.learning_rate,
-        schedule=settings.schedule,
-        warmup_fraction=0.1,
-        weight_decay=settings.weight_decay,
-        gradient_clip_norm=1.0,
-        ema_momentum=settings.ema_momentum,
-        patience=settings.patience,
-        seed=settings.seed,
-        evaluation_batch_size=EVALUATION_ROWS,
-    )
 
 
 def build_loss(settings: config.Config, *, task: str, labels: npt.NDArray[np.float32]) -> keras.losses.Loss:
@@ -105,7 +73,7 @@ def row_weights(settings: config.Config, *, labels: npt.NDArray[np.float32]) -> 
 
 
 def assemble(networks: Sequence[keras.Model], settings: config.Config) -> keras.Model:
-    """Return the model that answers: the mean logits of the networks, over several views of each image."""
+    """Return the model that predicts: the mean logits of the networks, over several views of each image."""
     image = keras.Input(networks[0].input_shape[1:], name="image")
     scales = VIEW_SCALES[: settings.test_time_views]
     views = [image if scale == 1.0 else Rescaled(scale)(image) for scale in scales]

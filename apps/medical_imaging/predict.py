@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.medical_imaging import data, preprocessing
-from apps.medical_imaging.readers import depth
+from apps.medical_imaging.readers import images
 from shared import cli, files, parser, resuming, verbs
 from shared.bundle import engines
 from shared.bundle import reading as bundle
@@ -36,7 +36,10 @@ def predict(options: parser.PredictOptions) -> cli.Result:
     for note in notes:
         log.warning("%s", note)
     answer, class_names, identity, bits = _open(options)
-    dark = [depth.note(source.name, depth.used([each.item for each in source.entries]), bits=bits) for source in listed]
+    dark = [
+        images.note_on_bits(source.name, images.bits_used([each.item for each in source.entries]), bits=bits)
+        for source in listed
+    ]
     for note in filter(None, dark):
         log.warning("%s", note)
     notes += filter(None, dark)
@@ -126,4 +129,4 @@ def _open(options: parser.PredictOptions) -> tuple[Answer, tuple[str, ...], dict
     from apps.medical_imaging import run as loaded_run
 
     run = loaded_run.open_run(options.run_dir)
-    return run.say, run.rule.class_names, {"model": files.sha256(run.folder.model)}, run.grey_bits
+    return run.predictions, run.rule.class_names, {"model": resuming.run_digest(run.folder.path)}, run.grey_bits

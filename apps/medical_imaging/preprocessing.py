@@ -3,11 +3,17 @@
 Training, ``predict`` and the exported model all run this graph, so none can see another picture than the others.
 Only standard TensorFlow ops are used: the SavedModel runs in stock TF Serving. The result is rounded to 8 bits,
 so that what training keeps in memory is exactly what serving computes.
+
+Many images are decoded in chunks; with a cache folder they are kept as one file of 8-bit values between commands, named
+by what is in it, and mapped into memory.
 """
 
 import functools
+import hashlib
 import io
-from collections.abc import Sequence
+import logging
+import pathlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +21,14 @@ import numpy.typing as npt
 import tensorflow as tf
 from PIL import Image
 
-from shared import image_files
+from apps.medical_imaging import config, data
+from shared import errors, files, image_files
 
 DEEPEST = image_files.DEEPEST
 # What a bundle keeps of it: how many bits of 16-bit images are in use.
 FILE = "preprocessing.json"
+log = logging.getLogger("fieldnets")
+CHUNK = 256
 
 
 def decode(image_bytes: Any, *, size: int, channels: int, grey_bits: int = DEEPEST) -> tuple[Any, Any]:
@@ -83,7 +92,7 @@ def load(
 
 
 def decodes(files: Sequence[bytes]) -> list[bool]:
-    """Tell which JPEG and PNG files the graph can decode: what training, ``predict`` and the bundle can."""
+    """Return which JPEG and PNG files the graph can decode: what training, ``predict`` and the bundle can."""
     valid: list[bool] = _decoder(1, 1, DEEPEST)(tf.constant(list(files), tf.string))[1].numpy().tolist()
     return valid
 
@@ -120,3 +129,81 @@ def _square(images: Any, *, size: int) -> Any:
     """Resize, averaging over what becomes one pixel, and round to 8 bits."""
     resized = tf.image.resize(images, (size, size), antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 1.0) * 255.0), tf.uint8)
+
+
+def load_rows(
+    radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
+) -> npt.NDArray[np.uint8]:
+    """Return (len(rows), size, size, channels) uint8.
+
+    Raises:
+        errors.InputError: An image cannot be decoded; it is named.
+    """
+    if settings.cache_dir is None:
+        return _decoded_rows(radiographs, rows, settings)
+    path = pathlib.Path(settings.cache_dir) / f"{_key(radiographs, settings)}.npy"
+    if not path.exists():
+        log.info("decoding %d images into %s", len(radiographs.labels), path)
+        _write_cache(radiographs, path, settings)
+    kept: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")[rows]
+    return kept
+
+
+def _decoded_rows(
+    radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
+) -> npt.NDArray[np.uint8]:
+    squares = np.empty(_shape(len(rows), settings), np.uint8)
+    for start, chunk in _chunks(radiographs, rows, settings):
+        squares[start : start + len(chunk)] = chunk
+    return squares
+
+
+def _write_cache(radiographs: data.Radiographs, path: pathlib.Path, settings: config.Config) -> None:
+    rows = np.arange(len(radiographs.labels))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.atomic(path) as temporary:
+        squares = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=_shape(len(rows), settings))
+        for start, chunk in _chunks(radiographs, rows, settings):
+            squares[start : start + len(chunk)] = chunk
+        squares.flush()
+
+
+def _chunks(
+    radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
+) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+    for start in range(0, len(rows), CHUNK):
+        chosen = rows[start : start + CHUNK]
+        items = [radiographs.images.read(int(row)) for row in chosen]
+        squares, valid = load(
+            items, size=settings.image_size, channels=settings.channels, grey_bits=radiographs.images.grey_bits
+        )
+        if not valid.all():
+            names = radiographs.images.names[chosen[~valid]]
+            raise errors.InputError(
+                f"{names[0]}: expected a JPEG or PNG image that can be decoded. Received: {len(names)} such files "
+                "(--skip-bad sets them aside)"
+            )
+        yield start, squares
+
+
+def _shape(rows: int, settings: config.Config) -> tuple[int, int, int, int]:
+    return rows, settings.image_size, settings.image_size, settings.channels
+
+
+def _key(radiographs: data.Radiographs, settings: config.Config) -> str:
+    """Return what names the cache file: content, order and how it is decoded."""
+    digest = hashlib.sha256(data.content_hashes(radiographs).tobytes()).hexdigest()[:24]
+    bits = radiographs.images.grey_bits
+    deep = "" if bits == DEEPEST else f"-{bits}bits"
+    return f"{digest}-{settings.image_size}x{settings.channels}{deep}"
+
+
+def write_grey_bits(folder: files.RunFolder, bits: int) -> None:
+    """Keep how many bits of 16-bit images are in use beside the model: what a file looks like to it depends on that."""
+    files.write_json(folder.path / FILE, {"grey_bits": bits})
+
+
+def read_grey_bits(folder: files.RunFolder) -> int:
+    """Return what ``write_grey_bits`` kept; runs from before it read all 16 bits."""
+    path = folder.path / FILE
+    return int(files.read_json(path)["grey_bits"]) if path.is_file() else DEEPEST

@@ -6,42 +6,33 @@ No TensorFlow here.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from apps.medical_imaging import (
     baselines,
     evaluate,
-    findings,
-    report_checks,
-    report_findings,
-    report_two_classes,
-    two_classes,
+    evaluate_binary,
+    evaluate_multi_label,
+    report_binary,
+    report_failures,
+    report_multi_label,
+    report_provenance,
 )
-from apps.medical_imaging import predictions as predicted
 from shared.report import blocks, document, formatting
 from shared.report.sections import classifier, provenance
 
-UNKNOWN = "not stated by the source"
-# What TRIPOD+AI (Collins et al. 2024, BMJ 385) and CLAIM (Tejani et al. 2024, Radiol. AI 6) require in a report.
-FROM_DETAILS = (
-    "Intended use",
-    "Population",
-    "Dates",
-    "Inclusion and exclusion",
-    "Label source",
-    "Label policy",
-    "Preprocessing",
-)
 LIMITS = (
     "It is not a medical device: no regulator has seen it, no clinical study was done, and nobody may be "
     "treated, or left untreated, because of it.",
     "The numbers hold for images of the same hospitals, scanners and ages, and with the same share of positives, as "
-    "these. Elsewhere they must be measured again.",
+    "these. Elsewhere the model must be evaluated again.",
     "Labels of public sets often come from reports read by software, or from one reader: some of the errors may be the "
     "labels'.",
 )
 
 
 def evaluation(
-    results: evaluate.Results | findings.Results, *, extra_sections: Sequence[document.Section] = ()
+    results: evaluate.Results | evaluate_multi_label.Results, *, extra_sections: Sequence[document.Section] = ()
 ) -> document.Evaluation:
     """Return the metrics, the page and the predictions of an evaluation.
 
@@ -49,15 +40,15 @@ def evaluation(
         results: Of one label or of several findings per image.
         extra_sections: Further parts of the report, such as what synthetic training images bring.
     """
-    if isinstance(results, findings.Results):
-        content, table = findings.metrics_document(results), findings.predictions_table(results)
-        checked = report_findings.checked(results)
-        answer, tiles = report_findings.opening(results), report_findings.tiles(results)
-        sections = report_findings.sections(results)
+    if isinstance(results, evaluate_multi_label.Results):
+        content, table = evaluate_multi_label.metrics_document(results), evaluate_multi_label.predictions_table(results)
+        checked = report_multi_label.checked(results)
+        answer, tiles = report_multi_label.opening(results), report_multi_label.tiles(results)
+        sections = report_multi_label.sections(results)
     else:
         content, table = evaluate.metrics_document(results), evaluate.predictions_table(results)
         checked, answer, tiles, sections = _checked(results), opening(results), _tiles(results), _sections(results)
-    items = checklist(results.data, results.predictions, checked)
+    items = report_provenance.checklist(results.data, results.predictions, checked)
     content = {**content, "checklist": items}
     data, predictions = results.data, results.predictions
     simulated = ", SIMULATED images" if data.synthetic else ""
@@ -75,8 +66,8 @@ def evaluation(
             sections=[
                 *sections,
                 *extra_sections,
-                _training(predictions),
-                _origin(results),
+                report_provenance.training(predictions),
+                report_provenance.origin(results),
                 provenance.limits(
                     LIMITS,
                     blocks.facts("What TRIPOD+AI and CLAIM require, as far as it is known", items),
@@ -94,7 +85,7 @@ def opening(results: evaluate.Results) -> str:
         "These images are SIMULATED: the numbers say nothing about patients." if results.data.synthetic else "",
         _ranking(results),
         _at_threshold(results),
-        report_checks.comparison(found.differences, found.baselines, found.metrics),
+        report_failures.comparison(found.differences, found.baselines, found.metrics),
         _shortcut(results.shortcuts),
         _weakest(results),
         evaluate.NOT_A_DEVICE,
@@ -105,7 +96,9 @@ def opening(results: evaluate.Results) -> str:
 def _ranking(results: evaluate.Results) -> str:
     found, names = results.common.metrics.get("auroc"), results.predictions.class_names
     if found is None:
-        return f"On {len(results.rows):,} images of one class it cannot be said how well the model tells classes apart."
+        return f"On {len(results.rows):,} images of one class nothing shows how well the model separates classes."
+    if not np.ptp(results.evaluator.scores, axis=0).any():
+        return "The model gives every image the same score, so that it separates nothing."
     if results.binary:
         share = formatting.percent(found)
         return f"The model ranks an image with {names[-1]} above one without in {share} of pairs (AUROC)."
@@ -118,13 +111,13 @@ def _at_threshold(results: evaluate.Results) -> str:
     if results.binary is None:
         return "" if accuracy is None else f"It is correct on {formatting.percent(accuracy)} of the images."
     point = results.binary.points[0]
-    told = [f"At the threshold frozen on validation it is correct on {formatting.percent(point['accuracy'])}"]
+    parts = [f"At the threshold frozen on validation it is correct on {formatting.percent(point['accuracy'])}"]
     if point["sensitivity"] is not None and point["specificity"] is not None:
-        told.append(
+        parts.append(
             f"finds {formatting.percent(point['sensitivity'])} of the positives and clears "
             f"{formatting.percent(point['specificity'])} of the negatives"
         )
-    return ", ".join(told) + "."
+    return ", ".join(parts) + "."
 
 
 def _shortcut(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -135,7 +128,7 @@ def _shortcut(rows: Sequence[Mapping[str, Any]]) -> str:
     if suspected:
         return f"WARNING: it may have learned a shortcut: its scores follow {suspected}."
     return (
-        f"WARNING: {untold} nearly gives the label away; whether its scores follow that cannot be told."
+        f"WARNING: {untold} nearly gives the label away; whether its scores follow that cannot be seen."
         if untold
         else ""
     )
@@ -192,7 +185,7 @@ def _purpose_tiles(point: Mapping[str, Any]) -> list[blocks.Tile]:
     if point[name] is None:
         return []
     purpose = point["name"].partition(" ")[0].capitalize()
-    return [blocks.Tile(purpose, point[name], f"{name} at {report_two_classes.spaced(point['rule'])} on validation")]
+    return [blocks.Tile(purpose, point[name], f"{name} at {report_binary.spaced(point['rule'])} on validation")]
 
 
 def _sections(results: evaluate.Results) -> list[document.Section]:
@@ -200,7 +193,7 @@ def _sections(results: evaluate.Results) -> list[document.Section]:
     found, evaluator = results.common, results.evaluator
     name = baselines.reference(found.baselines)
     words = classifier.Words("image", baselines.label(name))
-    binary: two_classes.Results | None = results.binary
+    binary: evaluate_binary.Results | None = results.binary
     classes = [] if binary else [classifier.classes(found, evaluator.class_names, words, more={"auroc": "AUROC"})]
     lead = (
         "Whether a score of 0.8 means that 80 of 100 such images are positive."
@@ -209,16 +202,16 @@ def _sections(results: evaluate.Results) -> list[document.Section]:
     )
     return [
         *classes,
-        *([report_two_classes.ranking(results, binary)] if binary and binary.delong else []),
-        *([report_two_classes.points(results, binary), report_two_classes.stability(binary)] if binary else []),
-        report_checks.subgroups(results, name),
-        classifier.calibration(found.calibration, lead, beside=[report_two_classes.slope(binary)] if binary else []),
-        *([report_two_classes.decision_curve(binary)] if binary else []),
+        *([report_binary.ranking(results, binary)] if binary and binary.delong else []),
+        *([report_binary.points(results, binary), report_binary.stability(binary)] if binary else []),
+        report_failures.subgroups(results, name),
+        classifier.calibration(found.calibration, lead, beside=[report_binary.slope(binary)] if binary else []),
+        *([report_binary.decision_curve(binary)] if binary else []),
         classifier.abstention(found, evaluator, name, words),
-        *([report_checks.shortcuts(results.shortcuts)] if results.shortcuts else []),
-        *([report_checks.robustness(results.robustness)] if results.robustness else []),
-        *([report_checks.explanations(results.predictions.explained)] if results.predictions.explained else []),
-        report_checks.errors(results),
+        *([report_failures.shortcuts(results.shortcuts)] if results.shortcuts else []),
+        *([report_failures.robustness(results.robustness)] if results.robustness else []),
+        *([report_failures.explanations(results.predictions.explained)] if results.predictions.explained else []),
+        report_failures.errors(results),
     ]
 
 
@@ -231,53 +224,8 @@ def _checked(results: evaluate.Results) -> dict[str, str]:
         "Uncertainty of every number": "intervals by patient throughout",
         "Comparison with a baseline": "model and baselines, paired on the same resamples",
         "Calibration": "slope, intercept, Brier score, ECE, reliability with counts",
-        "Clinical usefulness": "decision curve" if results.binary else "not measured",
+        "Clinical usefulness": "decision curve" if results.binary else "not evaluated",
         "Subgroups": f"{len(results.common.slices)}" if results.common.slices else "the data name no attributes",
-        "Robustness": "corruptions" if results.robustness else "not measured",
+        "Robustness": "corruptions" if results.robustness else "not evaluated",
         "Failures": "gallery of confident errors",
     }
-
-
-def checklist(data: provenance.Data, predictions: predicted.Predictions, checked: Mapping[str, str]) -> dict[str, str]:
-    """Return TRIPOD+AI and CLAIM items with what is known; ``checked`` says where in this report the others are."""
-    model = "; ".join(f"{name} {formatting.number(value)}" for name, value in predictions.details.items())
-    return {
-        **{name: data.details.get(name, UNKNOWN) for name in FROM_DETAILS},
-        **data.details,
-        "Data source": f"{data.source} (SHA-256 {data.sha256[:12]})" + (", simulated" if data.synthetic else ""),
-        "Unit of the split": data.unit,
-        "Proof that parts are disjoint": "split certificate" if data.certificate else "not the run's own data: none",
-        "Model and settings": model or UNKNOWN,
-        **checked,
-        "External test": "these data" if not data.certificate else "none in this report: the run's own source",
-        "Use": evaluate.NOT_A_DEVICE,
-    }
-
-
-def _training(predictions: predicted.Predictions) -> document.Section:
-    facts = [blocks.facts("The model", dict(predictions.details))] if predictions.details else []
-    body = [*facts, *provenance.histories(predictions.history)]
-    return document.Section("Model and training", "What the model is and how it learned.", body)
-
-
-def _origin(results: evaluate.Results | findings.Results) -> document.Section:
-    """Show the flow of images and patients, and what keeps parts apart."""
-    data, rows = results.data, results.rows
-    left_out = {
-        "Set aside as unreadable or contradictory": data.quarantined,
-        "Left out by the split": data.certificate.get("left_out_rows", 0),
-    }
-    counts: dict[str, blocks.Cell] = {"Images": len(rows), "Patients": len(set(rows.patients.astype(str)))}
-    return document.Section(
-        "Flow of images and patients",
-        "What was evaluated, and what keeps it apart from what the model was trained on.",
-        [
-            provenance.data(data, counts),
-            *provenance.certificate(
-                data.certificate,
-                ("Images", "Patients"),
-                before=[(label, number) for label, number in left_out.items() if number],
-                claim=f"no {data.unit} and no image is in two parts",
-            ),
-        ],
-    )

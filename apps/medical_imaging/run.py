@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import answers, backbones, config, model, preprocessing
-from shared import files
+from apps.medical_imaging import backbones, config, decision, model, preprocessing
+from shared import errors, files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,29 +22,39 @@ class Run:
         settings: Its resolved configuration.
         model: ``image`` (batch, size, size, channels) in [0, 255] to logits (batch, k) float32.
         rule: Calibration, labels and abstention, frozen on validation data.
-        grey_bits: How many bits of 16-bit images are in use, as the training source said.
+        grey_bits: How many bits of 16-bit images are in use, as found in the training source.
     """
 
     folder: files.RunFolder
     settings: config.Config
     model: keras.Model
-    rule: answers.Rule
+    rule: decision.Rule
     grey_bits: int = preprocessing.DEEPEST
 
     @property
     def task(self) -> str:
         """``multi_label`` where an image may have several findings, else ``single_label``."""
-        return "multi_label" if isinstance(self.rule, answers.Findings) else "single_label"
+        return "multi_label" if isinstance(self.rule, decision.MultiLabelDecision) else "single_label"
 
     def logits(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return (n, k) uncalibrated logits of decoded images (n, size, size, channels)."""
+        """Return (n, k) uncalibrated logits of decoded images (n, size, size, channels).
+
+        Raises:
+            errors.InputError: They are not finite.
+        """
         found: npt.NDArray[np.float32] = self.model.predict(squares, batch_size=model.EVALUATION_ROWS, verbose=0)
+        wrong = int((~np.isfinite(found)).any(axis=1).sum())
+        if wrong:
+            raise errors.InputError(
+                f"{self.folder.model}: expected finite logits; the training diverged, train again with a smaller "
+                f"--learning-rate. Received: others for {wrong} of {len(found)} images"
+            )
         return found
 
-    def say(self, items: Sequence[bytes | npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[Any]]:
-        """Return what the bundle says of encoded files and grey values: scores, labels, decision, valid."""
+    def predictions(self, items: Sequence[bytes | npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[Any]]:
+        """Return scores, labels, decision and valid of encoded files and grey values, as the bundle does."""
         squares, valid = self.squares(items)
-        return answers.say(self.rule, self.logits(squares), valid)
+        return decision.predictions(self.rule, self.logits(squares), valid)
 
     def squares(
         self, items: Sequence[bytes | npt.NDArray[np.float32]]
@@ -70,17 +80,6 @@ def open_run(path: pathlib.Path) -> Run:
         folder=folder,
         settings=settings,
         model=keras.models.load_model(folder.model, compile=False),
-        rule=answers.from_json(files.read_json(folder.decision)),
-        grey_bits=read_grey_bits(folder),
+        rule=decision.from_json(files.read_json(folder.decision)),
+        grey_bits=preprocessing.read_grey_bits(folder),
     )
-
-
-def write_grey_bits(folder: files.RunFolder, bits: int) -> None:
-    """Keep how many bits of 16-bit images are in use beside the model: what a file looks like to it depends on that."""
-    files.write_json(folder.path / preprocessing.FILE, {"grey_bits": bits})
-
-
-def read_grey_bits(folder: files.RunFolder) -> int:
-    """Return what ``write_grey_bits`` kept; runs from before it read all 16 bits."""
-    path = folder.path / preprocessing.FILE
-    return int(files.read_json(path)["grey_bits"]) if path.is_file() else preprocessing.DEEPEST

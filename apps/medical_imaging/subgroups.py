@@ -101,13 +101,13 @@ def shortcuts(evaluator: classifier.Evaluator, attributes: pd.DataFrame) -> list
     Returns:
         Rows with name, prevalence_with, prevalence_without (intervals), among_negatives, among_positives,
         agreeing, conflicting (intervals, or None where too few), suspected (bool) and untold (bool): whether the
-        attribute goes with the label so closely that too few images contradict it to say what the scores follow.
+        attribute goes with the label so closely that too few images contradict it to see what the scores follow.
     """
     positive = evaluator.labels == 1
     found = []
     for kind, masks in kinds(attributes).items():
         known = np.logical_or.reduce(list(masks.values()))
-        # Of two values the second says the same as the first.
+        # Of two values the second is the complement of the first.
         chosen = list(masks.items())[-1:] if len(masks) == 2 else list(masks.items())
         for value, mask in chosen:
             cells = [known & (mask == side) & (positive == label) for side in (True, False) for label in (True, False)]

@@ -11,19 +11,26 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics, model_selection
 
-from apps.medical_imaging import answers, augmentation, backbones, config, data, model, pixels, preprocessing
-from apps.medical_imaging import run as loaded_run
+from apps.medical_imaging import augmentation, backbones, config, data, model, preprocessing
+from apps.medical_imaging import decision as rules
 from shared import files
 from shared.evaluation import calibration
-from shared.training import datasets, phases, runtime
+from shared.models import efficientnet
+from shared.training import datasets, runtime
 from shared.training import fit as fitting
+from shared.training import phases as shared_phases
 
 log = logging.getLogger("fieldnets")
 Labels: TypeAlias = npt.NDArray[np.float32]
+# The head of the transfer network starts from nothing and may learn faster than what is pretrained.
+HEAD_SPEED = 6.0
+# The first stages of EfficientNet-Lite0 stay as they are, of other networks a part (``shared.training.phases``): they
+# take half of the training's time.
+FROZEN_STAGES = 5
 
 
 def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
-    """Train as ``settings`` say; called again on an interrupted run, go on and end with the same weights.
+    """Train with ``settings``; called again on an interrupted run, go on and end with the same weights.
 
     Returns:
         What the command line prints: run folder, validation metrics, cross-validation if asked for.
@@ -34,7 +41,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     log.info("%s", data.describe(radiographs))
     split, certificate = data.split(radiographs, settings)
     files.write_json(folder.split, certificate)
-    loaded_run.write_grey_bits(folder, radiographs.images.grey_bits)
+    preprocessing.write_grey_bits(folder, radiographs.images.grey_bits)
     log.info("split: %s", json.dumps(certificate["counts"]))
 
     parts = {name: arrays(radiographs, split.rows(name), settings) for name in ("train", "validation")}
@@ -45,7 +52,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
         trained = model.assemble(networks, settings)
 
     logits = fitting.predict(trained, parts["validation"], batch_size=model.EVALUATION_ROWS)
-    decision = answers.fit(
+    decision = rules.fit(
         logits,
         parts["validation"].labels,
         task=radiographs.task,
@@ -67,7 +74,9 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
 
 def arrays(radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config) -> datasets.Arrays:
     """Decode some rows."""
-    return datasets.Arrays(inputs={"image": pixels.load(radiographs, rows, settings)}, labels=radiographs.labels[rows])
+    return datasets.Arrays(
+        inputs={"image": preprocessing.load_rows(radiographs, rows, settings)}, labels=radiographs.labels[rows]
+    )
 
 
 def fit_networks(
@@ -77,7 +86,7 @@ def fit_networks(
     settings: config.Config,
     folder: files.RunFolder,
 ) -> list[keras.Model]:
-    """Train as many networks as ``settings`` say, each from its own seed and in a folder of its own but the first.
+    """Train ``settings.networks`` networks, each from its own seed and in a folder of its own but the first.
 
     Networks that differ in their head and in the order and the variation of the images err on other images: their
     average is better, and more so on images unlike the training part's (Lakshminarayanan et al. 2017, "Deep
@@ -110,17 +119,17 @@ def fit_network(
     )
     network = model.build(settings, classes=train_part.labels.shape[1])
     histories = {}
-    for name, phase in model.phases(settings).items():
+    for name, phase in phases(settings).items():
         if settings.model == "transfer":
-            backbones.freeze(network, settings, head_only=phase.head_only)
+            freeze(network, settings, head_only=phase.head_only)
         result = fitting.fit(
             network,
             train_part,
             validation_part,
-            settings=model.fit_settings(settings, phase),
+            settings=fit_settings(settings, phase),
             loss=model.build_loss(settings, task=task, labels=train_part.labels),
             monitor=monitor(task),
-            outputs=phases.outputs(folder, name),
+            outputs=shared_phases.outputs(folder, name),
         )
         log.info(
             "%s: calibrated log-loss %.4f in epoch %d, %.0f s",
@@ -130,8 +139,46 @@ def fit_network(
             result.seconds,
         )
         histories[name] = result.history
-    phases.write_history(folder, histories)
+    shared_phases.write_history(folder, histories)
     return network
+
+
+def phases(settings: config.Config) -> dict[str, shared_phases.Phase]:
+    """Return the parts of the training in their order: the head alone where the rest is pretrained, the network."""
+    return shared_phases.plan(
+        epochs=settings.epochs,
+        frozen_epochs=settings.frozen_epochs if settings.model == "transfer" else 0,
+        learning_rate=settings.learning_rate,
+        head_speed=HEAD_SPEED,
+    )
+
+
+def fit_settings(settings: config.Config, part: shared_phases.Phase) -> fitting.FitSettings:
+    """Return how one part of the training goes."""
+    return fitting.FitSettings(
+        epochs=part.epochs,
+        batch_size=settings.batch_size,
+        optimizer=settings.optimizer,
+        learning_rate=part.learning_rate,
+        schedule=settings.schedule,
+        warmup_fraction=0.1,
+        weight_decay=settings.weight_decay,
+        gradient_clip_norm=1.0,
+        ema_momentum=settings.ema_momentum,
+        patience=settings.patience,
+        seed=settings.seed,
+        evaluation_batch_size=model.EVALUATION_ROWS,
+    )
+
+
+def freeze(network: keras.Model, settings: config.Config, *, head_only: bool) -> None:
+    """Let the head alone learn, or all but the first layers; without published weights there is nothing to keep."""
+    keep_first = settings.pretrained
+    if settings.backbone == config.LITE:
+        stages = len(efficientnet.STAGES) if head_only else FROZEN_STAGES if keep_first else 0
+        efficientnet.freeze(network, stages=stages)
+        return
+    shared_phases.freeze(network.get_layer(backbones.NESTED).layers, head_only=head_only, pretrained=keep_first)
 
 
 def monitor(task: str) -> fitting.Monitor:

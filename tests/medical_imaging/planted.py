@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from apps.medical_imaging import predictions as predicted
+from apps.medical_imaging import evaluation_inputs
 from shared import decision
 from shared.evaluation import thresholds
 from shared.report.sections import provenance
@@ -48,9 +48,9 @@ def one_hot(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float
     return np.eye(classes, dtype=np.float32)[labels]
 
 
-def rows_of(labels: npt.NDArray[np.floating[Any]], *, seed: int = 0, per_patient: int = 2) -> predicted.Rows:
+def rows_of(labels: npt.NDArray[np.floating[Any]], *, seed: int = 0, per_patient: int = 2) -> evaluation_inputs.Rows:
     number = len(labels)
-    return predicted.Rows(
+    return evaluation_inputs.Rows(
         labels=labels,
         patients=np.array([f"p{row // per_patient}" for row in range(number)], object),
         names=np.array([f"image_{row}.png" for row in range(number)], object),
@@ -60,12 +60,12 @@ def rows_of(labels: npt.NDArray[np.floating[Any]], *, seed: int = 0, per_patient
     )
 
 
-def binary_rows(number: int = 400, *, seed: int = 0) -> predicted.Rows:
+def binary_rows(number: int = 400, *, seed: int = 0) -> evaluation_inputs.Rows:
     labels = (np.random.default_rng(seed).random(number) < 0.4).astype(np.int64)
     return rows_of(one_hot(labels, 2), seed=seed)
 
 
-def binary_logits(rows: predicted.Rows, *, margin: float = 2.0, mark: float = 0.0, seed: int = 1) -> Floats:
+def binary_logits(rows: evaluation_inputs.Rows, *, margin: float = 2.0, mark: float = 0.0, seed: int = 1) -> Floats:
     """Two logits whose difference is normal around -margin and +margin; ``mark`` is added where the device mark is."""
     positive = rows.labels[:, 1] == 1
     noise = np.random.default_rng(seed).normal(size=len(rows))
@@ -87,20 +87,20 @@ def rule(class_names: tuple[str, ...] = BINARY, *, threshold: float | None = 0.5
 
 
 def binary_run(
-    rows: predicted.Rows, *, mark: float = 0.0, margin: float = 2.0, full: bool = True
-) -> predicted.Predictions:
+    rows: evaluation_inputs.Rows, *, mark: float = 0.0, margin: float = 2.0, full: bool = True
+) -> evaluation_inputs.Predictions:
     held_out = binary_rows(200, seed=7)
     logits = binary_logits(held_out, margin=margin, seed=8)
     score = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
     labels = held_out.labels.argmax(axis=1)
     frozen = [thresholds.select(name, labels, score) for name in ("sensitivity>=0.95", "specificity>=0.95")]
-    return predicted.Predictions(
+    return evaluation_inputs.Predictions(
         run="run",
         class_names=BINARY,
         logits=binary_logits(rows, mark=mark, margin=margin),
         decision=rule(threshold=thresholds.select("equal_margin", labels, score).value),
         operating_points=tuple(frozen),
-        validation=predicted.Validation(labels=held_out.labels, logits=logits, patients=held_out.patients)
+        validation=evaluation_inputs.Validation(labels=held_out.labels, logits=logits, patients=held_out.patients)
         if full
         else None,
     )
@@ -111,7 +111,7 @@ def softmax(logits: Floats) -> Floats:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def baselines(rows: predicted.Rows) -> dict[str, Floats]:
+def baselines(rows: evaluation_inputs.Rows) -> dict[str, Floats]:
     share = np.nan_to_num(np.nanmean(rows.labels, axis=0))
     pixels = softmax(binary_logits(rows, margin=0.6, seed=3))
     return {"pixel_logistic": pixels, "majority": np.tile(share.astype(np.float64), (len(rows), 1))}

@@ -16,7 +16,7 @@ from keras.src.applications import efficientnet_v2
 from keras.src.backend import config as keras_config
 from keras.src.legacy.saving import legacy_h5_format
 
-from apps.medical_imaging import backbones, config, heat
+from apps.medical_imaging import backbones, config, heat_maps, train
 from shared import errors
 
 pytestmark = pytest.mark.tensorflow
@@ -43,7 +43,7 @@ def test_a_backbone_reads_raw_grey_images_and_says_where_grad_cam_looks(backbone
     network = network_of(backbone)
     assert network(images(), training=False).shape == (2, 3)
     assert network.get_layer("logits").compute_dtype == "float32"
-    maps = heat.grad_cam_maps(
+    maps = heat_maps.grad_cam_maps(
         network, settings_for(backbone), images().astype(np.uint8), np.array([0, 2]), several=False
     )
     assert maps.shape == (2, SIDE, SIDE)
@@ -74,13 +74,13 @@ def test_a_grey_image_is_shown_in_all_three_colours() -> None:
 def test_the_head_learns_alone_then_all_but_the_first_layers_do() -> None:
     settings = settings_for("resnet50v2", pretrained=True)
     network = network_of("resnet50v2")
-    backbones.freeze(network, settings, head_only=True)
+    train.freeze(network, settings, head_only=True)
     assert [variable.path for variable in network.trainable_variables] == ["logits/kernel", "logits/bias"]
-    backbones.freeze(network, settings, head_only=False)
+    train.freeze(network, settings, head_only=False)
     nested = network.get_layer("backbone").layers
     assert not any(layer.trainable for layer in nested[:70])
     assert all(layer.trainable for layer in nested[100:])
-    backbones.freeze(network, settings_for("resnet50v2"), head_only=False)
+    train.freeze(network, settings_for("resnet50v2"), head_only=False)
     assert all(layer.trainable for layer in nested)
 
 

@@ -1,4 +1,7 @@
 import collections
+import json
+import os
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -6,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.medical_imaging import data, partition
-from apps.medical_imaging import phantoms as simulator
+from apps.medical_imaging import data, splitting
+from apps.medical_imaging.simulator import phantoms as simulator
 from shared import errors, splits
 from tests.medical_imaging import loading, pictures
 
@@ -152,7 +155,7 @@ def test_a_list_of_parts_without_train_is_refused(many, tmp_path):
 
 def test_a_validation_part_of_a_handful_joins_train():
     parts = np.array(["train"] * 200 + ["validation"] * 2 + ["test"] * 50)
-    settled, notes = partition.settle_official(parts)
+    settled, notes = splitting.settle_official(parts)
     assert collections.Counter(settled.tolist()) == {"train": 202, "test": 50}
     assert "2 images only" in notes[0]
 
@@ -201,7 +204,7 @@ def test_a_split_that_tears_patients_apart_is_stopped_by_the_check(many, monkeyp
     def torn(groups, *_args, **_options):
         return np.resize(["train", "validation", "test"], groups.unit.size)
 
-    monkeypatch.setattr(partition, "assign", torn)
+    monkeypatch.setattr(splitting, "assign", torn)
     with pytest.raises(errors.GateError, match="30 in several"):
         loading.split(loading.load([many]), seed=0)
 
@@ -310,13 +313,46 @@ def test_left_out_rows_are_all_that_keeps_official_parts_apart(rows):
     near = np.array([copy for _, copy, _ in rows])
     official = np.array([part for _, _, part in rows], dtype="<U10")
     hashes = near.astype(np.uint64)
-    groups = partition.group(patients, near, official, hashes)
+    groups = splitting.group(patients, near, official, hashes)
     kept = ~groups.left_out
     shown = np.where(kept, groups.official, "")
-    partition.refuse_crossing(shown, patients, patients, what="patient")
-    partition.refuse_crossing(shown, near, patients, what="picture")
+    splitting.refuse_crossing(shown, patients, patients, what="patient")
+    splitting.refuse_crossing(shown, near, patients, what="picture")
     assert kept[groups.official == "test"].all()
     # Whoever shares a patient or a picture shares the unit.
     for values in (patients, near):
         for value in np.unique(values[kept]):
             assert len(set(groups.unit[kept & (values == value)])) == 1
+
+
+@pytest.mark.parametrize("name", [b"b\xff\xfe.png", b"100 %?[1] 'a'.png", "\u05d0\u05d1.png".encode(), b"007.png"])
+def test_a_file_of_any_name_is_one_row_whose_name_any_format_holds(tmp_path, name):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(pictures.encoded(0))
+    pathlib.Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(pictures.encoded(1))
+    rows = [(table, items) for table, items in data.iterate_images([folder], chunk_rows=10)]
+    ((table, items),) = rows
+    shown = name.decode("utf-8", "backslashreplace")
+    assert sorted(table.file) == sorted([str(folder / "a.png"), f"{folder}/{shown}"])
+    assert json.loads(json.dumps(table.file.tolist())) == table.file.tolist()
+    assert all(text.encode("utf-8") for text in table.file)
+    assert items[table.file.tolist().index(f"{folder}/{shown}")] == pictures.encoded(1)
+
+
+def test_each_bad_image_is_one_row_beside_the_good_ones(tmp_path):
+    """Planted: a file cut off, one that claims 20,000 x 10,000 pixels, an empty one, and DICOM that is none."""
+    header = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + (20_000).to_bytes(4, "big") + (10_000).to_bytes(4, "big")
+    huge = header + b"\x08\x00\x00\x00\x00"
+    contents = {
+        "cut.png": pictures.encoded(0)[:40],
+        "dicom.dcm": bytes(128) + b"DICM" + b"no elements",
+        "empty.png": b"",
+        "good.png": pictures.encoded(1),
+        "huge.png": huge,
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    ((table, items),) = data.iterate_images([tmp_path], chunk_rows=10)
+    assert [pathlib.Path(file).name for file in table.file] == list(contents)
+    assert dict(zip(contents, items, strict=True)) == {**contents, "dicom.dcm": b""}

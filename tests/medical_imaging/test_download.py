@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from apps.medical_imaging import download
+from apps.medical_imaging.readers import medmnist
 from shared import errors
 
 CONTENT = bytes(range(256)) * 5_000
@@ -53,8 +53,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def shelf(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
-    known = download.PublicFile(hashlib.md5(CONTENT).hexdigest(), "CC BY 4.0")
-    monkeypatch.setitem(download.FILES, NAME, known)
+    known = medmnist.PublicFile(hashlib.md5(CONTENT).hexdigest(), "CC BY 4.0")
+    monkeypatch.setitem(medmnist.PUBLIC, NAME, known)
     with Shelf(("127.0.0.1", 0), Handler) as server:
         server.asked = []
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -74,23 +74,23 @@ def store(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pa
 
 def refusal(shelf: Shelf) -> str:
     with pytest.raises(errors.InputError) as caught:
-        download.fetch(NAME, site=shelf.address)
+        medmnist.fetch(NAME, site=shelf.address)
     return str(caught.value)
 
 
 def test_a_set_is_downloaded_whole_and_only_once(shelf: Shelf, store: pathlib.Path) -> None:
     store.rmdir()
-    found = download.fetch(NAME, site=shelf.address)
+    found = medmnist.fetch(NAME, site=shelf.address)
     assert found == store / "pneumoniamnist.npz"
     assert found.read_bytes() == CONTENT
-    assert download.fetch(NAME, site=shelf.address) == found
+    assert medmnist.fetch(NAME, site=shelf.address) == found
     assert shelf.asked == ["/pneumoniamnist.npz"]
     assert [path.name for path in found.parent.iterdir()] == ["pneumoniamnist.npz"]
 
 
 def test_a_file_that_the_user_placed_needs_no_server(shelf: Shelf, store: pathlib.Path) -> None:
     (store / "pneumoniamnist.npz").write_bytes(CONTENT)
-    download.fetch(NAME, site=shelf.address)
+    medmnist.fetch(NAME, site=shelf.address)
     assert shelf.asked == []
 
 
@@ -104,7 +104,7 @@ def test_another_checksum_is_refused_and_leaves_nothing(shelf: Shelf, store: pat
 
 def test_a_connection_that_breaks_off_is_taken_up_where_it_stopped(shelf: Shelf) -> None:
     shelf.breaks_after = 600_000
-    found = download.fetch(NAME, site=shelf.address)
+    found = medmnist.fetch(NAME, site=shelf.address)
     assert found.read_bytes() == CONTENT
     assert shelf.asked == [f"/{NAME}.npz", f"/{NAME}.npz bytes=600000-", f"/{NAME}.npz bytes=1200000-"]
 
@@ -114,30 +114,30 @@ def test_a_later_command_goes_on_with_what_an_earlier_one_left(shelf: Shelf, sto
     assert "place that file" in refusal(shelf)
     assert (store / f"{NAME}.npz.part").stat().st_size == 900_000
     shelf.breaks_after = len(CONTENT)
-    assert download.fetch(NAME, site=shelf.address).read_bytes() == CONTENT
+    assert medmnist.fetch(NAME, site=shelf.address).read_bytes() == CONTENT
     assert shelf.asked[-1] == f"/{NAME}.npz bytes=900000-"
 
 
 def test_a_server_that_knows_no_ranges_is_asked_for_all_of_it(shelf: Shelf, store: pathlib.Path) -> None:
     shelf.ranges = False
     (store / f"{NAME}.npz.part").write_bytes(b"of an older version" * 9)
-    assert download.fetch(NAME, site=shelf.address).read_bytes() == CONTENT
+    assert medmnist.fetch(NAME, site=shelf.address).read_bytes() == CONTENT
 
 
 def test_a_part_that_is_already_whole_is_checked_and_kept(shelf: Shelf, store: pathlib.Path) -> None:
     (store / f"{NAME}.npz.part").write_bytes(CONTENT)
-    assert download.fetch(NAME, site=shelf.address).read_bytes() == CONTENT
+    assert medmnist.fetch(NAME, site=shelf.address).read_bytes() == CONTENT
 
 
 def test_a_part_of_another_version_does_not_survive(shelf: Shelf, store: pathlib.Path) -> None:
     (store / f"{NAME}.npz.part").write_bytes(b"x" * 1000)
     assert "another MD5" in refusal(shelf)
-    assert download.fetch(NAME, site=shelf.address).read_bytes() == CONTENT
+    assert medmnist.fetch(NAME, site=shelf.address).read_bytes() == CONTENT
 
 
 def test_without_a_connection_the_message_says_what_to_place_where(store: pathlib.Path) -> None:
     with pytest.raises(errors.InputError) as caught:
-        download.fetch("breastmnist", site="http://127.0.0.1:1")
+        medmnist.fetch("breastmnist", site="http://127.0.0.1:1")
     message = str(caught.value)
     assert "http://127.0.0.1:1/breastmnist.npz" in message
     assert f"at {store / 'breastmnist.npz'}" in message
@@ -147,32 +147,32 @@ def test_without_a_connection_the_message_says_what_to_place_where(store: pathli
 
 def test_a_missing_file_is_not_asked_for_again(shelf: Shelf) -> None:
     with pytest.raises(errors.InputError, match=r"Received: HTTP Error 404"):
-        download.fetch("breastmnist", site=shelf.address)
+        medmnist.fetch("breastmnist", site=shelf.address)
     assert shelf.asked == ["/breastmnist.npz"]
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(errors.InputError, match=r"chestmnist_64.*Received: 'mnist'"):
-        download.fetch("mnist")
+        medmnist.fetch("mnist")
 
 
 @pytest.mark.parametrize("name", ["kermany", "nih", "chexpert"])
 def test_of_a_set_that_a_person_must_ask_for_the_message_says_where(name: str) -> None:
     with pytest.raises(errors.InputError, match=rf"^{name}: .*https://.*--data"):
-        download.fetch(name)
+        medmnist.fetch(name)
 
 
 def test_without_another_folder_files_lie_in_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FIELDNETS_CACHE")
-    assert download.cache_folder().name == "fieldnets"
+    assert medmnist.cache_folder().name == "fieldnets"
 
 
 def test_every_set_has_a_checksum_of_its_own_and_a_licence() -> None:
-    assert len({known.md5 for known in download.FILES.values()}) == len(download.FILES)
-    assert all(len(known.md5) == 32 and known.licence.startswith("CC BY") for known in download.FILES.values())
+    assert len({known.md5 for known in medmnist.PUBLIC.values()}) == len(medmnist.PUBLIC)
+    assert all(len(known.md5) == 32 and known.licence.startswith("CC BY") for known in medmnist.PUBLIC.values())
 
 
 def test_the_licence_is_told(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="fieldnets")
-    download.fetch(NAME, site=shelf.address)
+    medmnist.fetch(NAME, site=shelf.address)
     assert "licence CC BY 4.0" in caplog.text

@@ -13,15 +13,16 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from apps.medical_imaging import (
-    cross_validation,
+    decision,
     evaluate,
-    findings,
+    evaluate_binary,
+    evaluate_multi_label,
+    evaluation_inputs,
     report,
-    report_checks,
+    report_failures,
+    report_provenance,
     subgroups,
-    two_classes,
 )
-from apps.medical_imaging import predictions as predicted
 from shared import errors
 from shared.evaluation import intervals
 from shared.report import document
@@ -30,20 +31,20 @@ from tests.medical_imaging import planted
 
 
 def evaluated(
-    rows: predicted.Rows, run: predicted.Predictions, data: provenance.Data = planted.DATA, **more: Any
+    rows: evaluation_inputs.Rows, run: evaluation_inputs.Predictions, data: provenance.Data = planted.DATA, **more: Any
 ) -> document.Evaluation:
     scores = more.pop("baseline_scores", None) or planted.baselines(rows)
-    compute = findings.evaluate if rows.task == "multi_label" else evaluate.evaluate
+    compute = evaluate_multi_label.evaluate if rows.task == "multi_label" else evaluate.evaluate
     return report.evaluation(compute(rows, data, run, baseline_scores=scores, resamples=200, seed=1), **more)
 
 
 @pytest.fixture(scope="module")
-def rows() -> predicted.Rows:
+def rows() -> evaluation_inputs.Rows:
     return planted.binary_rows(400)
 
 
 @pytest.fixture(scope="module")
-def binary(rows: predicted.Rows) -> document.Evaluation:
+def binary(rows: evaluation_inputs.Rows) -> document.Evaluation:
     return evaluated(rows, planted.binary_run(rows))
 
 
@@ -58,7 +59,7 @@ def numbers_without_interval(content: Any, path: str = "") -> list[str]:
 
 
 def test_the_document_has_the_contracts_keys_and_scikit_learns_numbers(
-    rows: predicted.Rows, binary: document.Evaluation
+    rows: evaluation_inputs.Rows, binary: document.Evaluation
 ) -> None:
     content = binary.metrics
     truth, score = rows.labels.argmax(axis=1), binary.predictions["score_pneumonia"]
@@ -72,7 +73,7 @@ def test_the_document_has_the_contracts_keys_and_scikit_learns_numbers(
     json.dumps(content, allow_nan=False)
 
 
-def test_every_rate_is_counted_at_the_frozen_threshold_and_not_at_one_half(rows: predicted.Rows) -> None:
+def test_every_rate_is_counted_at_the_frozen_threshold_and_not_at_one_half(rows: evaluation_inputs.Rows) -> None:
     run = planted.binary_run(rows)
     run = dataclasses.replace(run, decision=planted.rule(threshold=0.9), operating_points=())
     found = evaluated(rows, run)
@@ -98,27 +99,27 @@ def test_declared_operating_points_are_named_for_their_purpose(binary: document.
 
 def test_predictive_values_at_a_prevalence_equal_counts_in_an_imagined_population() -> None:
     sensitivity, specificity = intervals.Interval(0.9, 0.8, 0.95), intervals.Interval(0.8, 0.7, 0.9)
-    row = two_classes.at_prevalences(sensitivity, specificity, (0.1,))[0]
+    row = evaluate_binary.at_prevalences(sensitivity, specificity, (0.1,))[0]
     # Of 1,000: 100 ill of whom 90 found, 900 well of whom 180 called ill.
     assert row["precision"].value == pytest.approx(90 / 270)
     assert row["negative_predictive_value"].value == pytest.approx(720 / 730)
     assert row["precision"].low == pytest.approx(80 / 350)
-    assert two_classes.at_prevalences(None, specificity) == []
+    assert evaluate_binary.at_prevalences(None, specificity) == []
 
 
-def suspected(rows: predicted.Rows, run: predicted.Predictions) -> list[dict[str, Any]]:
+def suspected(rows: evaluation_inputs.Rows, run: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
     evaluator = evaluate.evaluator_of(rows, run, baselines=planted.baselines(rows), resamples=200, seed=1)
     return [row for row in subgroups.shortcuts(evaluator, rows.attributes) if row["suspected"]]
 
 
-def test_a_planted_shortcut_is_suspected_and_an_innocent_mark_is_not(rows: predicted.Rows) -> None:
+def test_a_planted_shortcut_is_suspected_and_an_innocent_mark_is_not(rows: evaluation_inputs.Rows) -> None:
     (row,) = suspected(rows, planted.binary_run(rows, mark=2.0))
     assert row["name"] == "device_mark=yes"
     assert row["conflicting"].value < row["agreeing"].value
     assert suspected(rows, planted.binary_run(rows)) == []
 
 
-def test_a_mark_that_gives_the_label_away_cannot_be_told_from_the_finding(rows: predicted.Rows) -> None:
+def test_a_mark_that_gives_the_label_away_cannot_be_told_from_the_finding(rows: evaluation_inputs.Rows) -> None:
     positive = rows.labels[:, 1] == 1
     mark = positive.copy()
     mark[np.flatnonzero(positive)[:3]], mark[np.flatnonzero(~positive)[:3]] = False, True
@@ -134,7 +135,7 @@ def test_a_mark_that_gives_the_label_away_cannot_be_told_from_the_finding(rows: 
 
 
 def test_a_kind_of_illness_is_judged_against_all_negatives_and_a_small_site_is_too_few(
-    rows: predicted.Rows, binary: document.Evaluation
+    rows: evaluation_inputs.Rows, binary: document.Evaluation
 ) -> None:
     slices = {row["name"]: row for row in binary.metrics["slices"]}
     virus = slices["subtype=virus, with all negatives"]
@@ -181,10 +182,10 @@ def test_stability_shows_the_thresholds_interval_and_what_other_rules_would_have
 def test_the_opening_says_plainly_how_the_model_compares(low: float, high: float, words: str) -> None:
     area = {"auroc": intervals.Interval(0.9, 0.8, 0.95)}
     difference = {"pixel_logistic": {"auroc": intervals.Interval((low + high) / 2, low, high)}}
-    assert words in report_checks.comparison(difference, {"pixel_logistic": area}, area)
+    assert words in report_failures.comparison(difference, {"pixel_logistic": area}, area)
 
 
-def test_simulated_images_are_called_simulated_everywhere(rows: predicted.Rows) -> None:
+def test_simulated_images_are_called_simulated_everywhere(rows: evaluation_inputs.Rows) -> None:
     data = dataclasses.replace(planted.DATA, synthetic=True)
     found = evaluated(rows, planted.binary_run(rows, full=False), data)
     assert found.metrics["data"]["synthetic"] is True
@@ -194,13 +195,13 @@ def test_simulated_images_are_called_simulated_everywhere(rows: predicted.Rows) 
     assert any("simulated" in note for note in found.metrics["notes"])
 
 
-def full_run(rows: predicted.Rows) -> predicted.Predictions:
+def full_run(rows: evaluation_inputs.Rows) -> evaluation_inputs.Predictions:
     worse = [planted.binary_logits(rows, margin=margin)[:200] for margin in (1.5, 0.5)]
     return dataclasses.replace(
         planted.binary_run(rows, mark=2.0),
-        corrupted=predicted.Corrupted(rows=np.arange(200), logits={"noise": worse}),
+        corrupted=evaluation_inputs.Corrupted(rows=np.arange(200), logits={"noise": worse}),
         explained=[
-            predicted.Explained(
+            evaluation_inputs.ExplanationCheck(
                 method="Grad-CAM", images=10, randomised={"logits": 0.1}, pointing=intervals.wilson(7, 10), chance=0.1
             )
         ],
@@ -209,7 +210,7 @@ def full_run(rows: predicted.Rows) -> predicted.Predictions:
     )
 
 
-def test_the_page_is_complete_and_escapes_names(rows: predicted.Rows, tmp_path: pathlib.Path) -> None:
+def test_the_page_is_complete_and_escapes_names(rows: evaluation_inputs.Rows, tmp_path: pathlib.Path) -> None:
     wrong = rows.names.copy()
     wrong[:] = "<script>alert(1)</script>"
     certificate = {
@@ -218,14 +219,14 @@ def test_the_page_is_complete_and_escapes_names(rows: predicted.Rows, tmp_path: 
         "counts": {"train": {"rows": 900, "units": 450, "classes": {"normal": 500, "pneumonia": 400}}},
     }
     data = dataclasses.replace(planted.DATA, certificate=certificate, quarantined=3, notes=("Two images set aside.",))
-    extra = cross_validation.section(cross_validation.summarize([{"auroc": 0.9}, {"auroc": 0.92}]))
+    extra = report_provenance.section(report_provenance.summarize([{"auroc": 0.9}, {"auroc": 0.92}]))
     found = evaluated(dataclasses.replace(rows, names=wrong), full_run(rows), data, extra_sections=[extra])
     document.write(found.report, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page
     assert all(section.title in page for section in found.report.sections)
     titles = [section.title for section in found.report.sections]
-    assert {"On worse images", "Can its explanations be believed?", "Cross-validation by patient"} <= set(titles)
+    assert {"On worse images", "Can its explanations be trusted?", "Cross-validation by patient"} <= set(titles)
     assert "data:image/png;base64," in page
     assert not re.search(r'(?:src|href)="https?:', page)
     levels = [row["metrics"]["auroc"]["value"] for row in found.metrics["robustness"]]
@@ -243,13 +244,13 @@ def test_the_gallery_shows_the_surest_errors_of_each_kind_first(binary: document
     assert shown == wrong.sort_values("score_pneumonia", ascending=False).image.tolist()[: len(shown)]
 
 
-def test_without_pictures_the_gallery_is_a_table(rows: predicted.Rows) -> None:
+def test_without_pictures_the_gallery_is_a_table(rows: evaluation_inputs.Rows) -> None:
     found = evaluated(dataclasses.replace(rows, thumbnail=None), planted.binary_run(rows, full=False))
     section = next(section for section in found.report.sections if section.title.startswith("Its most confident"))
     assert {block.kind for block in section.blocks} == {"table"}
 
 
-def test_a_perfect_model_gets_intervals_below_one_and_no_calibration_slope(rows: predicted.Rows) -> None:
+def test_a_perfect_model_gets_intervals_below_one_and_no_calibration_slope(rows: evaluation_inputs.Rows) -> None:
     run = dataclasses.replace(planted.binary_run(rows, full=False), logits=(rows.labels - 0.5) * 8)
     found = evaluated(rows, dataclasses.replace(run, decision=planted.rule(), operating_points=()))
     for name in ("accuracy", "sensitivity", "specificity"):
@@ -259,7 +260,9 @@ def test_a_perfect_model_gets_intervals_below_one_and_no_calibration_slope(rows:
     assert "made no errors" in document.render(found.report)
 
 
-def test_one_class_only_gives_a_report_with_notes_and_no_failure(rows: predicted.Rows, tmp_path: pathlib.Path) -> None:
+def test_one_class_only_gives_a_report_with_notes_and_no_failure(
+    rows: evaluation_inputs.Rows, tmp_path: pathlib.Path
+) -> None:
     few = planted.rows_of(planted.one_hot(np.ones(40, np.int64), 2))
     run = dataclasses.replace(planted.binary_run(rows), logits=planted.binary_logits(few))
     found = evaluated(few, run)
@@ -267,9 +270,22 @@ def test_one_class_only_gives_a_report_with_notes_and_no_failure(rows: predicted
     assert "auroc" not in found.metrics["metrics"]
     assert any("auroc" in note for note in found.metrics["notes"])
     assert any("images were evaluated" in note for note in found.metrics["notes"])
+    # Accuracy on one class says how often that class is predicted: no recommendation may come of it.
+    assert "better than" not in found.report.answer
+    assert "WORSE" not in found.report.answer
 
 
-def test_one_patient_a_missing_label_or_no_baseline_is_refused(rows: predicted.Rows) -> None:
+def test_one_score_for_all_images_gives_a_report_that_says_so(
+    rows: evaluation_inputs.Rows, tmp_path: pathlib.Path
+) -> None:
+    run = dataclasses.replace(planted.binary_run(rows, full=False), logits=np.zeros((len(rows), 2)))
+    found = evaluated(rows, run)
+    document.write(found.report, tmp_path)
+    assert "gives every image the same score, so that it separates nothing" in found.report.answer
+    assert found.metrics["metrics"]["auroc"]["value"] == 0.5
+
+
+def test_one_patient_a_missing_label_or_no_baseline_is_refused(rows: evaluation_inputs.Rows) -> None:
     run = planted.binary_run(rows, full=False)
     alone = dataclasses.replace(rows, patients=np.full(len(rows), "p", object))
     with pytest.raises(errors.InputError, match="at least two patients"):
@@ -284,13 +300,13 @@ def test_one_patient_a_missing_label_or_no_baseline_is_refused(rows: predicted.R
         evaluated(rows, dataclasses.replace(run, decision=None))
 
 
-def three_classes() -> tuple[predicted.Rows, predicted.Predictions]:
+def three_classes() -> tuple[evaluation_inputs.Rows, evaluation_inputs.Predictions]:
     labels = np.arange(300) % 3
     rows = planted.rows_of(planted.one_hot(labels, 3))
     answers = labels.copy()
     answers[:30] = (labels[:30] + 1) % 3
     logits = 2.0 * np.eye(3)[answers] + np.random.default_rng(0).normal(0, 0.1, (300, 3))
-    run = predicted.Predictions(
+    run = evaluation_inputs.Predictions(
         run="run", class_names=planted.THREE, logits=logits, decision=planted.rule(planted.THREE, threshold=None)
     )
     return rows, run
@@ -307,19 +323,25 @@ def test_three_classes_have_macro_and_per_class_numbers() -> None:
     document.render(found.report)
 
 
-def several_findings() -> tuple[predicted.Rows, predicted.Predictions]:
+def several_findings() -> tuple[evaluation_inputs.Rows, evaluation_inputs.Predictions]:
     random = np.random.default_rng(0)
     labels = (random.random((300, 3)) < (0.5, 0.3, 0.2)).astype(np.float32)
     logits = 3.0 * labels - 1.5 + random.normal(0, 1.5, (300, 3))
     labels[random.random((300, 3)) < 0.2] = np.nan
     rows = dataclasses.replace(planted.rows_of(labels), task="multi_label")
-    run = predicted.Predictions(
+    run = evaluation_inputs.Predictions(
         run="run",
         class_names=planted.FINDINGS,
         logits=logits,
-        temperatures=(1.0, 2.0, 0.5),
-        thresholds=(0.5, 0.4, 0.3),
-        threshold_rule="max_balanced_accuracy",
+        decision=decision.MultiLabelDecision(
+            class_names=planted.FINDINGS,
+            temperatures=(1.0, 2.0, 0.5),
+            thresholds=(0.5, 0.4, 0.3),
+            rule="max_balanced_accuracy",
+            alpha=0.1,
+            quantiles=(0.5, 0.5, 0.5),
+            fitted_on={},
+        ),
     )
     return rows, run
 
@@ -353,19 +375,47 @@ def test_each_finding_is_called_at_its_own_threshold_and_temperature(tmp_path: p
 
 def test_several_findings_show_robustness_and_refuse_missing_thresholds() -> None:
     rows, run = several_findings()
-    corrupted = predicted.Corrupted(rows=np.arange(100), logits={"blur": [run.logits[:100] * 0.0 + 1]})
+    corrupted = evaluation_inputs.Corrupted(rows=np.arange(100), logits={"blur": [run.logits[:100] * 0.0 + 1]})
     scores = {"majority": np.full((300, 3), 0.3)}
     found = evaluated(rows, dataclasses.replace(run, corrupted=corrupted), baseline_scores=scores)
     assert found.metrics["robustness"][1]["metrics"]["auroc"]["value"] == pytest.approx(0.5)
     with pytest.raises(ValueError, match="one per finding"):
-        evaluated(rows, dataclasses.replace(run, thresholds=()), baseline_scores=scores)
+        dataclasses.replace(run.decision, thresholds=())
+    with pytest.raises(ValueError, match="for several findings"):
+        evaluated(rows, dataclasses.replace(run, decision=None), baseline_scores=scores)
+
+
+@pytest.mark.parametrize("state", [0.0, 1.0])
+def test_findings_of_one_state_get_one_sentence_and_no_comparison(state: float, tmp_path: pathlib.Path) -> None:
+    """Planted: the only images have every finding, or none; a baseline that says so is no better model."""
+    rows, run = several_findings()
+    same = dataclasses.replace(rows, labels=np.full((300, 3), state, np.float32))
+    found = evaluated(same, run, baseline_scores={"majority": np.full((300, 3), state)})
+    document.write(found.report, tmp_path)
+    assert "auroc" not in found.metrics["metrics"]
+    sentence = "Not both present and absent among these images, so without ranking or comparison: "
+    assert found.report.answer.count(sentence + "effusion, cardiomegaly, nodule.") == 1
+    assert sum(sentence in note for note in found.metrics["notes"]) == 1
+    assert "better than" not in found.report.answer
+    assert "WORSE" not in found.report.answer
+
+
+def test_a_finding_with_one_score_for_every_image_separates_nothing_and_is_named() -> None:
+    rows, run = several_findings()
+    logits = run.logits.copy()
+    logits[:, 1] = 0.25
+    found = evaluated(
+        rows, dataclasses.replace(run, logits=logits), baseline_scores={"majority": np.full((300, 3), 0.3)}
+    )
+    assert "the same score, so that it separates nothing: cardiomegaly." in found.report.answer
+    assert found.metrics["per_finding"][1]["metrics"]["auroc"]["value"] == 0.5
 
 
 def test_folds_have_the_mean_and_spread_of_a_plain_computation() -> None:
-    row = cross_validation.summarize([{"auroc": 0.90, "only_here": 1.0}, {"auroc": 0.94}, {"auroc": 0.95}])[0]
+    row = report_provenance.summarize([{"auroc": 0.90, "only_here": 1.0}, {"auroc": 0.94}, {"auroc": 0.95}])[0]
     assert row["mean"] == pytest.approx(0.93)
     assert row["deviation"] == pytest.approx(np.sqrt((0.03**2 + 0.01**2 + 0.02**2) / 2))
     # Student's t with two degrees of freedom at 97.5 % is 4.303.
     assert row["half_width"] == pytest.approx(4.3027 * row["deviation"] * np.sqrt(1 / 3 + 1 / 2), rel=1e-4)
     with pytest.raises(ValueError, match="at least two"):
-        cross_validation.summarize([{"auroc": 0.9}])
+        report_provenance.summarize([{"auroc": 0.9}])

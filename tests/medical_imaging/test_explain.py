@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from apps.medical_imaging import answers, config, data, explain, explanation_page, heat, heat_graph, model
+from apps.medical_imaging import config, data, decision, explain, explanation_page, graph, heat_maps, model
 from apps.medical_imaging import run as loaded_run
 from shared import decision as decisions
 from shared import errors, files
@@ -38,11 +38,11 @@ def spots(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 def run_of(network: keras.Model, *, several: bool = False, settings: config.Config = SETTINGS) -> loaded_run.Run:
     names = ("clear", "spot")
-    rule: answers.Rule = decisions.Decision(
+    rule: decision.Rule = decisions.Decision(
         class_names=names, temperature=1.0, threshold=0.5, rule="chosen here", alpha=0.1, quantile=0.99, fitted_on={}
     )
     if several:
-        rule = answers.Findings(
+        rule = decision.MultiLabelDecision(
             class_names=names,
             temperatures=(1.0, 1.0),
             thresholds=(0.5, 0.5),
@@ -114,7 +114,7 @@ def test_an_explanation_carries_the_answer_two_maps_and_their_checks(
     run: loaded_run.Run, explanation: explanation_page.Explanation
 ) -> None:
     squares, _, boxes = spots(2, seed=7)
-    said = answers.say(run.rule, run.logits(squares[1:]), np.ones(1, bool))
+    said = decision.predictions(run.rule, run.logits(squares[1:]), np.ones(1, bool))
     assert (explanation.label, explanation.explained) == (said["labels"][0], "spot")
     assert list(explanation.scores.values()) == pytest.approx(said["scores"][0].tolist())
     assert [found.method for found in explanation.maps] == ["Grad-CAM", "Integrated gradients"]
@@ -144,7 +144,7 @@ def test_a_picture_holds_the_image_and_its_maps(
 ) -> None:
     explanation_page.write(explanation, tmp_path / "why.png")
     picture = PIL.Image.open(tmp_path / "why.png")
-    side = heat.PICTURE_PIXELS
+    side = heat_maps.PICTURE_PIXELS
     assert picture.size[0] == 3 * side + 16
     pixels = np.asarray(picture).astype(int)
     assert (pixels[:side, :side, 0] == pixels[:side, :side, 2]).all()
@@ -164,7 +164,7 @@ def test_a_map_that_does_not_depend_on_the_weights_says_so(
     page = document.render(explanation_page.report(dataclasses.replace(explanation, maps=planted)))
     assert page.count(told) == 2
     assert "no explanation of it passed its check" in page
-    assert "most of all because" not in page
+    assert "with that covered" not in page
 
 
 def test_of_several_findings_the_surest_is_explained_by_its_own_logit(network: keras.Model) -> None:
@@ -173,13 +173,13 @@ def test_of_several_findings_the_surest_is_explained_by_its_own_logit(network: k
     scores = several.rule.scores(several.logits(squares))
     targets = explain.targets_of(several, scores)
     assert targets.tolist() == [int(b > a) for a, b in scores]
-    maps = heat.grad_cam_maps(network, SETTINGS, squares, np.ones(4, np.int64), several=True)
+    maps = heat_maps.grad_cam_maps(network, SETTINGS, squares, np.ones(4, np.int64), several=True)
     # The other finding's logit has no say in it, as another class's would.
     changed = keras.models.clone_model(network)
     changed.set_weights(network.get_weights())
     kernel, bias = changed.get_layer("cnn").get_layer("logits").get_weights()
     changed.get_layer("cnn").get_layer("logits").set_weights([kernel * [7.0, 1.0], bias])
-    again = heat.grad_cam_maps(changed, SETTINGS, squares, np.ones(4, np.int64), several=True)
+    again = heat_maps.grad_cam_maps(changed, SETTINGS, squares, np.ones(4, np.int64), several=True)
     np.testing.assert_allclose(again, maps, atol=1e-5)
 
 
@@ -194,8 +194,55 @@ def test_of_several_findings_the_surest_is_explained_by_its_own_logit(network: k
 def test_every_model_has_a_layer_that_says_where(name: str, settings: config.Config) -> None:
     one = run_of(model.build(settings, classes=2), settings=settings)
     squares, _, _ = spots(2)
-    maps = heat.grad_cam_maps(heat.networks_of(one)[0], settings, squares, np.array([0, 1]), several=False)
+    maps = heat_maps.grad_cam_maps(heat_maps.networks_of(one)[0], settings, squares, np.array([0, 1]), several=False)
     assert maps.shape == (2, SIZE, SIZE), name
+
+
+def sentence(explanation: explanation_page.Explanation) -> str:
+    return explanation_page.report(explanation).answer
+
+
+def test_the_place_that_a_score_comes_from_lowers_it_when_the_model_is_asked_again(run: loaded_run.Run) -> None:
+    """The sentence's numbers, and that no other ninth of the image lowers the score more, come from covered copies."""
+    named = 0
+    for square in spots(4, seed=9)[0]:
+        explanation = explain.explain(run, square)
+        told = sentence(explanation)
+        row, column = heat_maps.ninth(next(found for found in explanation.maps if found.check.passed).heat)
+        edges = [0, 11, 21, 32]
+        after = []
+        for place in range(9):
+            covered = square.copy()
+            down, across = divmod(place, 3)
+            area = covered[edges[down] : edges[down + 1], edges[across] : edges[across + 1]]
+            area[...] = round(float(square.mean()))
+            scores = run.rule.scores(run.logits(covered[None]))[0]
+            after.append(scores[run.rule.class_names.index(explanation.explained)])
+        before = explanation.scores[explanation.explained]
+        assert f"from {before:.2f} to {after[3 * row + column]:.2f}" in told
+        assert (" comes " in told) == (round(before, 2) > round(after[3 * row + column], 2))
+        if "most of all" in told:
+            named += 1
+            assert after[3 * row + column] == pytest.approx(min(after), abs=1e-6)
+    assert named > 0
+
+
+def test_no_score_is_said_to_come_from_a_place_that_does_not_lower_it(
+    explanation: explanation_page.Explanation,
+) -> None:
+    """Planted fault: the map points at another corner than the spot."""
+    row, column = heat_maps.ninth(explanation.maps[0].heat)
+    elsewhere = np.roll(explanation.maps[0].heat, (SIZE // 3, SIZE // 3), axis=(0, 1))
+    planted = dataclasses.replace(explanation.maps[0], heat=elsewhere)
+    told = sentence(dataclasses.replace(explanation, maps=(planted,)))
+    assert heat_maps.ninth(elsewhere) != (row, column)
+    assert "does not come from there" in told
+    assert " comes " not in told
+
+
+def test_of_several_findings_one_that_is_called_present_is_explained(network: keras.Model) -> None:
+    rule = dataclasses.replace(run_of(network, several=True).rule, thresholds=(0.7, 0.3))
+    assert rule.explained(np.array([[0.6, 0.4], [0.6, 0.2], [0.8, 0.4]])).tolist() == [1, 0, 0]
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -203,22 +250,22 @@ def test_the_signature_draws_the_maps_of_the_verb(network: keras.Model, several:
     run = run_of(network, several=several)
     squares, _, _ = spots(6, seed=4)
     valid = np.array([True] * 5 + [False])
-    found = tf.function(heat_graph.build(run, pixels=SIZE))(tf.constant(squares), tf.constant(valid))
+    found = tf.function(graph.explanation(run, pixels=SIZE))(tf.constant(squares), tf.constant(valid))
     targets = explain.targets_of(run, run.rule.scores(run.logits(squares)))
-    expected = heat.grad_cam_maps(network, SETTINGS, squares, targets, several=several)
+    expected = heat_maps.grad_cam_maps(network, SETTINGS, squares, targets, several=several)
     expected[5] = 0
     np.testing.assert_allclose(found["heat"], expected, atol=1e-3)
     assert found["label"].numpy().tolist() == [
         *(run.rule.class_names[target].encode() for target in targets[:5]),
-        answers.INVALID.encode(),
+        decision.INVALID.encode(),
     ]
 
 
 def test_a_page_gets_a_small_map_that_points_at_the_same_place(run: loaded_run.Run) -> None:
     squares, _, boxes = spots(24, seed=6)
-    found = tf.function(heat_graph.build(run))(tf.constant(squares), tf.ones(24, tf.bool))
+    found = tf.function(graph.explanation(run))(tf.constant(squares), tf.ones(24, tf.bool))
     maps = found["heat"].numpy()
-    assert maps.shape == (24, heat_graph.PIXELS, heat_graph.PIXELS)
+    assert maps.shape == (24, graph.PIXELS, graph.PIXELS)
     assert maps.min() >= 0
     assert maps.max() <= 1
     seen = [row for row in range(24) if boxes[row] is not None and found["label"][row] == b"spot"]
@@ -232,9 +279,11 @@ def test_several_networks_and_views_are_averaged_as_in_the_verb() -> None:
     networks = [model.build(settings, classes=2) for _ in range(2)]
     run = dataclasses.replace(run_of(networks[0]), settings=settings, model=model.assemble(networks, settings))
     squares, _, _ = spots(3, seed=8)
-    found = tf.function(heat_graph.build(run, pixels=SIZE))(tf.constant(squares), tf.ones(3, tf.bool))
+    found = tf.function(graph.explanation(run, pixels=SIZE))(tf.constant(squares), tf.ones(3, tf.bool))
     targets = explain.targets_of(run, run.rule.scores(run.logits(squares)))
-    maps = [heat.grad_cam_maps(each, settings, squares, targets, several=False) for each in heat.networks_of(run)]
+    maps = [
+        heat_maps.grad_cam_maps(each, settings, squares, targets, several=False) for each in heat_maps.networks_of(run)
+    ]
     np.testing.assert_allclose(found["heat"], np.mean(maps, axis=0), atol=1e-3)
 
 

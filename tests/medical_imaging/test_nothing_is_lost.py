@@ -13,7 +13,9 @@ import pyarrow.parquet
 import pytest
 
 from apps.medical_imaging import data
-from apps.medical_imaging.readers import cells, depth, naming, records, sources
+from apps.medical_imaging.readers import cells, sources, table_files
+from apps.medical_imaging.readers import folders as folder_names
+from apps.medical_imaging.readers import images as image_files
 from shared import errors
 from tests.medical_imaging import loading, pictures
 from tests.medical_imaging.test_readers import write_dicom, write_table
@@ -90,8 +92,8 @@ def test_masks_and_pictures_beside_the_folders_of_classes_are_counted_and_left_o
 
 @pytest.mark.parametrize("names", [["set/a/1.png", "set/b/2.png"], ["set/a/1.png", "set/b/2.png", "set/b/c/3.png"]])
 def test_a_loose_file_does_not_settle_at_which_level_classes_are(names):
-    places = [naming.place(pathlib.PurePath(name)) for name in [*names * 20, "broken.png"]]
-    assert set(naming.classes(places)) == {"a", "b", None}
+    places = [folder_names.read_place(pathlib.PurePath(name)) for name in [*names * 20, "broken.png"]]
+    assert set(folder_names.classes(places)) == {"a", "b", None}
 
 
 def test_classes_may_stand_above_the_parts_and_patients_and_studies_are_none(tmp_path):
@@ -323,7 +325,7 @@ def test_rows_that_a_quotation_mark_would_merge_are_bad_rows(tmp_path):
     path = pictures.put(tmp_path / "t.csv", text.encode())
     with pytest.raises(errors.InputError, match=r"row 3: .*quotation mark"):
         loading.load([str(path)])
-    table, broken = records.read(path)
+    table, broken = table_files.read(path)
     assert len(table) + len(broken) == 6
 
 
@@ -383,7 +385,7 @@ def test_parts_given_as_several_sources_are_official(tmp_path, names):
     assert parts_of(found) == {"train": 24, "test": 24}
     split, _ = loading.split(found, seed=0)
     assert (split.part[found.fixed_parts == "test"] == "test").all()
-    assert noted(found, "its name says that its images are the official test part")
+    assert noted(found, "by its name its images are the official test part")
 
 
 def test_images_of_a_named_test_part_never_train(tmp_path):
@@ -450,15 +452,17 @@ def test_arrays_of_16_bits_are_read_as_files_with_the_same_values(tmp_path):
     found = loading.load([str(tmp_path / "deep.npz")])
     content = found.images.read(2)
     assert isinstance(content, bytes)
-    np.testing.assert_array_equal(depth.decode(content), values[2])
-    np.testing.assert_array_equal(depth.scaled(values[2], bits=12), (values[2] / np.float32(4095)).astype(np.float32))
+    np.testing.assert_array_equal(image_files.decode_deep(content), values[2])
+    np.testing.assert_array_equal(
+        image_files.scale_deep(values[2], bits=12), (values[2] / np.float32(4095)).astype(np.float32)
+    )
 
 
 def test_a_table_in_a_folder_that_is_predicted_is_never_the_output(tmp_path):
-    from apps.medical_imaging.readers import streaming
+    from apps.medical_imaging.readers import sources
 
     chexpert(tmp_path, "train.csv", [("train", 1), ("train", 2)])
-    source = streaming.listed(tmp_path)
+    source = sources.listed(tmp_path)
     assert {os.path.basename(entry.file) for entry in source.entries} == {"train.csv"}
 
 

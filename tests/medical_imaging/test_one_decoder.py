@@ -12,7 +12,7 @@ from PIL import Image
 
 from apps.medical_imaging import __main__ as app
 from apps.medical_imaging import preprocessing
-from apps.medical_imaging.readers import depth
+from apps.medical_imaging.readers import images
 from tests.medical_imaging import loading, pictures
 
 pytestmark = pytest.mark.tensorflow
@@ -59,7 +59,7 @@ def test_deep_values_are_divided_by_the_largest_of_the_bits_in_use(bits: int, ch
     content = cv2.imencode(".png", values)[1].tobytes()
     squares, valid = preprocessing.load([content], size=16, channels=channels, grey_bits=bits)
     assert valid.all()
-    np.testing.assert_array_equal(squares[0, :, :, 0], np.round(depth.scaled(values, bits=bits)[:, :, 0] * 255))
+    np.testing.assert_array_equal(squares[0, :, :, 0], np.round(images.scale_deep(values, bits=bits)[:, :, 0] * 255))
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from apps.medical_imaging import data, download
-from apps.medical_imaging.readers import cells, images, labels, naming, records, structure
+from apps.medical_imaging import data
+from apps.medical_imaging.readers import cells, file_types, folders, images, labels, medmnist, table_files
 from shared import errors, splits
 from tests.medical_imaging import loading, pictures
 
@@ -296,7 +296,7 @@ def test_several_classes_keep_the_order_of_their_numbers(tmp_path):
 def test_a_public_set_is_read_by_its_name(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), dtype=np.uint8)
     np.savez(tmp_path / "pneumoniamnist.npz", train_images=images, train_labels=[[0], [1]])
-    monkeypatch.setattr(download, "fetch", lambda name: tmp_path / f"{name}.npz")
+    monkeypatch.setattr(medmnist, "fetch", lambda name: tmp_path / f"{name}.npz")
     assert loading.load(["pneumoniamnist"]).class_names == ("normal", "pneumonia")
 
 
@@ -417,25 +417,25 @@ def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image(progressive):
     whole.save(buffer, "JPEG", exif=b"Exif\0\0" + small.getvalue(), progressive=progressive)
     content = buffer.getvalue()
     assert content.count(b"\xff\xd9") == 2
-    assert structure.problem(content) == structure.problem(content + bytes(100_000)) == ""
+    assert file_types.damage(content) == file_types.damage(content + bytes(100_000)) == ""
     scan = content.rindex(b"\xff\xda")
     for cut in (len(content) - 2, scan + 20, scan, scan - 10):
-        assert structure.problem(content[:cut]) == "truncated: the end of the image is missing"
+        assert file_types.damage(content[:cut]) == "truncated: the end of the image is missing"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_the_sides_read_from_a_header_are_those_that_pillow_reads(kind, mode):
     content = pictures.encoded(1, size=(37, 53), kind=kind, mode=mode)
-    sides = structure.png_sides(content) if kind == "PNG" else structure.jpeg_sides(content)
+    sides = file_types.png_sides(content) if kind == "PNG" else file_types.jpeg_sides(content)
     assert sides == Image.open(io.BytesIO(content)).size == (37, 53)
-    assert structure.problem(content) == ""
+    assert file_types.damage(content) == ""
 
 
 def test_a_progressive_jpeg_with_a_comment_is_whole():
     buffer = io.BytesIO()
     Image.new("L", (64, 32), 3).save(buffer, "JPEG", progressive=True, comment=b"\xff" * 40)
-    assert structure.jpeg_sides(buffer.getvalue()) == (64, 32)
+    assert file_types.jpeg_sides(buffer.getvalue()) == (64, 32)
 
 
 @pytest.mark.parametrize(
@@ -589,7 +589,7 @@ def test_ages_are_read_in_years(text, years):
 
 
 def test_a_patient_of_another_naming_is_not_guessed():
-    assert naming.identify(pathlib.Path("00000013_005.png")).patient == ""
+    assert folders.identify(pathlib.Path("00000013_005.png")).patient == ""
 
 
 @given(st.binary(max_size=300), st.sampled_from(["PNG", "JPEG", "none"]), st.integers(0, 400))
@@ -597,7 +597,7 @@ def test_any_bytes_are_judged_without_an_exception(noise, kind, at):
     content = noise if kind == "none" else pictures.encoded(0, kind=kind)
     if kind != "none":
         content = content[:at] + noise + content[at + len(noise) :]
-    assert isinstance(structure.problem(content), str)
+    assert isinstance(file_types.damage(content), str)
     assert isinstance(images.decoding_problem(content), str)
 
 
@@ -605,7 +605,7 @@ def test_any_bytes_are_judged_without_an_exception(noise, kind, at):
 def test_any_bytes_as_a_table_are_read_or_refused(tmp_path, content, suffix):
     path = pictures.put(tmp_path / f"any{suffix}", content)
     with contextlib.suppress(errors.InputError):
-        assert len(records.read(path)[0])
+        assert len(table_files.read(path)[0])
 
 
 @given(st.binary(max_size=200), st.integers(0, 900))

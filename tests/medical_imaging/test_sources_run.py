@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from apps.medical_imaging import phantoms
+from apps.medical_imaging.simulator import phantoms as simulator
 from shared import files
 from tests import helpers
 
@@ -19,11 +19,11 @@ APP = "apps.medical_imaging"
 
 
 @pytest.fixture(scope="module")
-def drawn() -> phantoms.Phantoms:
-    return phantoms.generate(phantoms.Settings(patients=90, image_size=48, seed=3))
+def drawn() -> simulator.Phantoms:
+    return simulator.generate(simulator.Settings(patients=90, image_size=48, seed=3))
 
 
-def findings(drawn: phantoms.Phantoms) -> np.ndarray:
+def findings(drawn: simulator.Phantoms) -> np.ndarray:
     generator = np.random.default_rng(0)
     return np.stack([drawn.labels, *(generator.random((2, len(drawn.labels))) < 0.4)], axis=1).astype(np.uint8)
 
@@ -36,16 +36,16 @@ def write_npz(path: pathlib.Path, images: np.ndarray, labels: np.ndarray) -> pat
     return path
 
 
-def three_classes(drawn: phantoms.Phantoms, folder: pathlib.Path) -> pathlib.Path:
+def three_classes(drawn: simulator.Phantoms, folder: pathlib.Path) -> pathlib.Path:
     more = np.random.default_rng(0).random(len(drawn.labels)) < 0.5
     return write_npz(folder / "three.npz", drawn.images, (drawn.labels + drawn.labels * more)[:, np.newaxis])
 
 
-def several_findings(drawn: phantoms.Phantoms, folder: pathlib.Path) -> pathlib.Path:
+def several_findings(drawn: simulator.Phantoms, folder: pathlib.Path) -> pathlib.Path:
     return write_npz(folder / "chest.npz", drawn.images, findings(drawn))
 
 
-def nih(drawn: phantoms.Phantoms, folder: pathlib.Path) -> pathlib.Path:
+def nih(drawn: simulator.Phantoms, folder: pathlib.Path) -> pathlib.Path:
     (folder / "images").mkdir()
     rows = []
     for number, (image, found) in enumerate(zip(drawn.images, findings(drawn), strict=True)):
@@ -66,7 +66,7 @@ def nih(drawn: phantoms.Phantoms, folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def dicom(drawn: phantoms.Phantoms, folder: pathlib.Path) -> pathlib.Path:
+def dicom(drawn: simulator.Phantoms, folder: pathlib.Path) -> pathlib.Path:
     for number, (image, label) in enumerate(zip(drawn.images, drawn.labels, strict=True)):
         meta = pydicom.dataset.FileMetaDataset()
         meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
@@ -79,7 +79,7 @@ def dicom(drawn: phantoms.Phantoms, folder: pathlib.Path) -> pathlib.Path:
         content.Rows, content.Columns = image.shape
         content.BitsAllocated, content.BitsStored, content.HighBit, content.PixelRepresentation = 16, 12, 11, 0
         content.PixelData = (4095 - image.astype(np.uint16) * 16).tobytes()
-        target = folder / phantoms.CLASS_NAMES[label]
+        target = folder / simulator.CLASS_NAMES[label]
         target.mkdir(exist_ok=True)
         content.save_as(target / f"{number}.dcm", enforce_file_format=True)
     return folder
@@ -87,8 +87,8 @@ def dicom(drawn: phantoms.Phantoms, folder: pathlib.Path) -> pathlib.Path:
 
 @pytest.mark.parametrize("source", [three_classes, several_findings, nih, dicom])
 def test_every_verb_works_on_other_sources(
-    source: Callable[[phantoms.Phantoms, pathlib.Path], pathlib.Path],
-    drawn: phantoms.Phantoms,
+    source: Callable[[simulator.Phantoms, pathlib.Path], pathlib.Path],
+    drawn: simulator.Phantoms,
     tmp_path: pathlib.Path,
     command_line: helpers.CommandLine,
 ) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from apps.medical_imaging import synthesis
+from apps.medical_imaging.synthesis import synthesiser
 from shared import errors
 from shared.training import fit as fitting
 from shared.training import gan as gan_training
@@ -27,7 +27,7 @@ def examples(rows: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return images.astype(np.uint8), labels
 
 
-def train(folder: pathlib.Path, **changes: Any) -> synthesis.Synthesiser:
+def train(folder: pathlib.Path, **changes: Any) -> synthesiser.Synthesiser:
     runtime.configure(seed=0)
     images, labels = examples(24, seed=1)
     arguments: dict[str, Any] = {
@@ -41,7 +41,7 @@ def train(folder: pathlib.Path, **changes: Any) -> synthesis.Synthesiser:
         ),
         **changes,
     }
-    return synthesis.train_gan(arguments.pop("images"), arguments.pop("labels"), **arguments)
+    return synthesiser.train_gan(arguments.pop("images"), arguments.pop("labels"), **arguments)
 
 
 def test_a_trained_generator_draws_the_classes_asked_for(tmp_path: pathlib.Path) -> None:
@@ -54,20 +54,20 @@ def test_a_trained_generator_draws_the_classes_asked_for(tmp_path: pathlib.Path)
     # The distance is that of the kept weights: measured again, on the same labels and noise, it is the same.
     labels = examples(24, seed=1)[1]
     reference = examples(12, seed=2)
-    score = synthesis._distance(*reference, classes=2, features=synthesis.block_features)
+    score = synthesiser._distance(*reference, classes=2, features=synthesiser.block_features)
     assert score(found.draw(labels, seed=0), labels) == pytest.approx(-found.result.best_value)
 
 
 def test_the_distance_sees_classes_that_are_swapped() -> None:
     images, labels = examples(40, seed=1)
-    score = synthesis._distance(images, labels, classes=2, features=synthesis.block_features)
+    score = synthesiser._distance(images, labels, classes=2, features=synthesiser.block_features)
     assert score(images, labels) == pytest.approx(0, abs=1e-6)
     assert score(images, 1 - labels) > 0.5
 
 
 def test_block_features_are_the_means_and_deviations_of_blocks() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 17, 17, 1)).astype(np.uint8)
-    features = synthesis.block_features(images)
+    features = synthesiser.block_features(images)
     block = images[1, 2:4, 4:6, 0] / 255
     assert features.shape == (2, 128)
     assert features[1, 8 + 2] == pytest.approx(block.mean())
@@ -77,16 +77,16 @@ def test_block_features_are_the_means_and_deviations_of_blocks() -> None:
 def test_written_images_lie_by_class_and_say_that_they_are_synthetic(tmp_path: pathlib.Path) -> None:
     images, labels = examples(5, seed=0)
     folder = tmp_path / "out"
-    paths = synthesis.write_images(images, labels, class_names=NAMES, folder=folder, facts={"seed": 4})
+    paths = synthesiser.write_images(images, labels, class_names=NAMES, folder=folder, facts={"seed": 4})
     assert [path.relative_to(folder).as_posix() for path in paths[:2]] == [
         "clear/synthetic-00001.png",
         "hazy/synthetic-00002.png",
     ]
     for path, image in zip(paths, images, strict=True):
         with PIL.Image.open(path) as picture:
-            assert picture.text["Comment"] == synthesis.NOTICE
+            assert picture.text["Comment"] == synthesiser.NOTICE
             np.testing.assert_array_equal(np.asarray(picture), image[..., 0])
-    manifest = json.loads((folder / synthesis.MANIFEST).read_text())
+    manifest = json.loads((folder / synthesiser.MANIFEST).read_text())
     assert (manifest["counts"], manifest["seed"]) == ({"clear": 3, "hazy": 2}, 4)
     assert not list(folder.rglob(".*"))
 
@@ -95,10 +95,10 @@ def test_a_folder_in_use_and_a_class_name_that_leaves_it_are_refused(tmp_path: p
     images, labels = examples(2, seed=0)
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(errors.InputError, match="expected a new or empty folder"):
-        synthesis.write_images(images, labels, class_names=NAMES, folder=tmp_path, facts={})
+        synthesiser.write_images(images, labels, class_names=NAMES, folder=tmp_path, facts={})
     for name in ("../up", "a/b", "a\\b", "..", ""):
         with pytest.raises(errors.InputError, match="class name: expected"):
-            synthesis.write_images(images, labels, class_names=("x", name), folder=tmp_path / "new", facts={})
+            synthesiser.write_images(images, labels, class_names=("x", name), folder=tmp_path / "new", facts={})
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 

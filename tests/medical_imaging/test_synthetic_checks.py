@@ -5,7 +5,7 @@ import pytest
 import scipy.ndimage
 from sklearn import linear_model
 
-from apps.medical_imaging import memorisation, synthetic_value
+from apps.medical_imaging.synthesis import comparison, memorisation
 from shared import errors
 from shared.evaluation import classification, intervals
 
@@ -21,11 +21,11 @@ TRAIN, HOLDOUT, FRESH = textures(120, seed=1), textures(60, seed=2), textures(60
 
 
 def test_images_of_the_same_kind_are_no_copies() -> None:
-    found = memorisation.measure(FRESH, TRAIN, HOLDOUT)
+    found = memorisation.compare(FRESH, TRAIN, HOLDOUT)
     assert not found.found
     assert found.copies.value == 0
     assert found.closeness.low < 0.5 < found.closeness.high
-    assert found.verdict.startswith("No memorisation found. 0 of 60")
+    assert found.conclusion.startswith("No memorisation found. 0 of 60")
 
 
 @pytest.mark.parametrize("change", ["exact", "brighter", "noisy"])
@@ -37,29 +37,29 @@ def test_one_planted_copy_is_found_and_named(change: str) -> None:
         copy += np.random.default_rng(0).normal(scale=10, size=copy.shape)
     synthetic = FRESH.copy()
     synthetic[5] = np.clip(copy, 0, 255).astype(np.uint8)
-    found = memorisation.measure(synthetic, TRAIN, HOLDOUT)
+    found = memorisation.compare(synthetic, TRAIN, HOLDOUT)
     assert found.found
     assert np.flatnonzero(found.ratio < memorisation.COPY_RATIO).tolist() == [5]
     assert found.nearest[5] == 17
-    assert "do not share" in found.verdict
+    assert "do not share" in found.conclusion
 
 
 def test_images_halfway_to_training_images_are_too_close_without_being_copies() -> None:
     mixed = (0.55 * TRAIN[:60] + 0.45 * FRESH).astype(np.uint8)
-    found = memorisation.measure(mixed, TRAIN, HOLDOUT)
+    found = memorisation.compare(mixed, TRAIN, HOLDOUT)
     assert found.closeness.low > 0.5
     assert found.found
 
 
 def test_blurred_images_lie_nearer_and_are_still_no_copies() -> None:
     blurred = scipy.ndimage.gaussian_filter(FRESH, (0, 3, 3, 0))
-    found = memorisation.measure(blurred, TRAIN, HOLDOUT)
+    found = memorisation.compare(blurred, TRAIN, HOLDOUT)
     assert found.synthetic_distance < found.holdout_distance
     assert found.copies.value == 0
 
 
 def test_the_distances_are_those_of_correlation_over_every_pair() -> None:
-    found = memorisation.measure(FRESH, TRAIN, HOLDOUT)
+    found = memorisation.compare(FRESH, TRAIN, HOLDOUT)
     rows = np.concatenate([FRESH, TRAIN]).reshape(180, -1)
     distances = np.sqrt(2 - 2 * np.corrcoef(rows)[:60, 60:])
     ordered = np.sort(distances, axis=1)
@@ -70,14 +70,14 @@ def test_the_distances_are_those_of_correlation_over_every_pair() -> None:
 
 def test_a_blank_image_breaks_nothing() -> None:
     blank = np.zeros_like(FRESH)
-    assert np.isfinite(memorisation.measure(blank, TRAIN, HOLDOUT).ratio).all()
+    assert np.isfinite(memorisation.compare(blank, TRAIN, HOLDOUT).ratio).all()
 
 
 def test_too_few_or_unlike_images_are_named() -> None:
     with pytest.raises(errors.InputError, match=r"holdout images: expected at least 2.*Received: \(1, 32, 32, 1\)"):
-        memorisation.measure(FRESH, TRAIN, HOLDOUT[:1])
+        memorisation.compare(FRESH, TRAIN, HOLDOUT[:1])
     with pytest.raises(errors.InputError, match="synthetic images"):
-        memorisation.measure(textures(5, seed=1, side=16), TRAIN, HOLDOUT)
+        memorisation.compare(textures(5, seed=1, side=16), TRAIN, HOLDOUT)
 
 
 def marked(rows: int, *, seed: int, strength: float = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +89,7 @@ def marked(rows: int, *, seed: int, strength: float = 12) -> tuple[np.ndarray, n
     return np.clip(images, 0, 255).astype(np.uint8), labels
 
 
-def logistic(images: np.ndarray, labels: np.ndarray, seed: int) -> synthetic_value.Score:
+def logistic(images: np.ndarray, labels: np.ndarray, seed: int) -> comparison.Score:
     kept = np.random.default_rng(seed).permutation(len(images))[: max(len(images) * 9 // 10, 4)]
     model = linear_model.LogisticRegression(C=0.001, max_iter=200).fit(flat(images[kept]), labels[kept])
     return lambda new: model.predict_proba(flat(new))
@@ -104,8 +104,8 @@ TEST = marked(400, seed=9)
 
 def compare(
     synthetic: tuple[np.ndarray, np.ndarray], *, real: int = 12, seeds: tuple[int, ...] = (0,)
-) -> synthetic_value.Comparison:
-    return synthetic_value.compare(
+) -> comparison.Comparison:
+    return comparison.compare(
         marked(real, seed=5), synthetic, TEST, fit_classifier=logistic, seeds=seeds, resamples=300
     )
 
@@ -113,14 +113,14 @@ def compare(
 def test_more_images_of_the_same_kind_are_a_gain() -> None:
     found = compare(marked(600, seed=6))
     assert found.gain
-    assert found.verdict.startswith("Gain: with 600 synthetic images added, AUROC changes by +")
+    assert found.conclusion.startswith("Gain: with 600 synthetic images added, AUROC changes by +")
     assert dict(found.images) == {"real_only": 12, "real_and_synthetic": 612, "synthetic_only": 600}
 
 
 def test_the_real_images_once_more_are_no_gain() -> None:
     found = compare(marked(200, seed=5), real=200)
     assert not found.gain
-    assert found.verdict.startswith("No gain: with 200 synthetic images added")
+    assert found.conclusion.startswith("No gain: with 200 synthetic images added")
 
 
 def test_images_that_say_nothing_are_no_gain() -> None:
@@ -130,7 +130,7 @@ def test_images_that_say_nothing_are_no_gain() -> None:
 def test_images_under_the_wrong_class_are_a_loss() -> None:
     images, labels = marked(900, seed=6)
     found = compare((images, 1 - labels), real=200)
-    assert found.verdict.startswith("No gain, but a loss: ")
+    assert found.conclusion.startswith("No gain, but a loss: ")
     assert found.values["synthetic_only"].value < 0.5
 
 

@@ -16,12 +16,12 @@ pytestmark = pytest.mark.tensorflow
 
 
 def test_the_head_learns_alone_first_and_only_where_the_rest_is_pretrained() -> None:
-    found = model.phases(config.Config(frozen_epochs=1, epochs=5))
+    found = train.phases(config.Config(frozen_epochs=1, epochs=5))
     assert list(found) == ["head", "network"]
     assert sum(phase.epochs for phase in found.values()) == 5
     assert [phase.head_only for phase in found.values()] == [True, False]
-    assert model.phases(config.Config(model="cnn", frozen_epochs=1, epochs=5)).keys() == {"network"}
-    assert model.phases(config.Config(frozen_epochs=2, epochs=2)).keys() == {"head"}
+    assert train.phases(config.Config(model="cnn", frozen_epochs=1, epochs=5)).keys() == {"network"}
+    assert train.phases(config.Config(frozen_epochs=2, epochs=2)).keys() == {"head"}
 
 
 def test_several_networks_differ_and_their_mean_answers(tmp_path: pathlib.Path) -> None:

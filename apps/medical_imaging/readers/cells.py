@@ -22,11 +22,11 @@ ATTRIBUTE_COLUMNS = {
     "device_mark": ("device_mark",),
     "subtlety": ("subtlety",),
 }
-# What an id may say instead of a patient.
+# What may stand in place of an id of a patient.
 _NOBODY = frozenset(("none", "unknown"))
 _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 _VIEWS = {"pa": "PA", "ap": "AP", "lateral": "LATERAL", "lat": "LATERAL", "ll": "LATERAL", "rl": "LATERAL"}
-# What says nothing of sex and view, and is no slip.
+# Cells that leave sex and view open, and are no slip.
 _OPEN = frozenset(("", "o", "u", "x", "other", "unknown", "none", "n"))
 _AGE = re.compile(r"0*(?P<number>\d+(\.\d+)?)\s*(?P<unit>[DWMY]?)", re.IGNORECASE)
 _YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
@@ -68,9 +68,9 @@ def findings(
     place, distinct = pd.factorize(np.array(list(column), dtype=object), use_na_sentinel=False)
     texts = [str(cell) for cell in distinct]
     empty = np.array([is_empty(text) for text in texts], bool)
-    said = [cells.truth(text) for text in texts]
+    truths = [cells.truth(text) for text in texts]
     # Numbers are judged with all their repetitions: two cells at least must show a convention.
-    plain = ["" if said[each] is not None else texts[each] for each in place.tolist()]
+    plain = ["" if truths[each] is not None else texts[each] for each in place.tolist()]
     written = cells.numbers(plain, decimal=decimal).values
     numbers = np.full(len(texts), np.nan)
     numbers[place] = written
@@ -79,11 +79,11 @@ def findings(
     value = np.array(
         [
             blank if none else float(truth) if truth is not None else means.get(float(number), np.nan)
-            for none, truth, number in zip(empty, said, numbers.tolist(), strict=True)
+            for none, truth, number in zip(empty, truths, numbers.tolist(), strict=True)
         ],
         np.float64,
     )
-    understood = empty | np.array([truth is not None for truth in said], bool) | np.isin(numbers, list(means))
+    understood = empty | np.array([truth is not None for truth in truths], bool) | np.isin(numbers, list(means))
     return Findings(value[place], np.flatnonzero(~understood[place]), int((~empty[place]).sum()))
 
 
@@ -116,9 +116,9 @@ def canonical(names: Sequence[str], meant: Sequence[str]) -> dict[str, str]:
     known = {plain(name): name for name in meant}
     found: dict[str, str] = {}
     for name in names:
-        said = known.get(plain(name))
-        if said is not None and said not in found.values():
-            found[name] = said
+        meaning = known.get(plain(name))
+        if meaning is not None and meaning not in found.values():
+            found[name] = meaning
     return found
 
 
@@ -129,7 +129,7 @@ def attributes(row: dict[str, str], columns: dict[str, str]) -> dict[str, object
 
 
 def attribute(name: str, cell: str) -> object:
-    """Return what a cell says: ages in years, sex as F or M, views as PA, AP or LATERAL.
+    """Return the value of a cell: ages in years, sex as F or M, views as PA, AP or LATERAL.
 
     >>> attribute("age", "058Y"), attribute("sex", "Female"), attribute("view", "?")
     (58.0, 'F', None)
@@ -154,7 +154,7 @@ def attribute_columns(table: pd.DataFrame) -> dict[str, str]:
 
 def not_understood(table: pd.DataFrame, columns: dict[str, str]) -> list[str]:
     """Say which cells of attributes count as missing because they are not understood."""
-    said = []
+    notes = []
     for name, column in columns.items():
         odd = [
             (line, cell)
@@ -163,8 +163,8 @@ def not_understood(table: pd.DataFrame, columns: dict[str, str]) -> list[str]:
         ]
         if odd:
             line, cell = odd[0]
-            said.append(f"column {column!r}: {len(odd):,} cells count as missing, the first in row {line}: {cell!r}")
-    return said
+            notes.append(f"column {column!r}: {len(odd):,} cells count as missing, the first in row {line}: {cell!r}")
+    return notes
 
 
 def with_points(table: pd.DataFrame, columns: dict[str, str], *, decimal: cells.Decimal) -> pd.DataFrame:

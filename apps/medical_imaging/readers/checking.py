@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from apps.medical_imaging.readers import entries, images, kinds, labels, structure
+from apps.medical_imaging.readers import file_types, images, interface, labels
 from shared import errors, files
 
 _SHOWN = 5
@@ -31,8 +31,8 @@ class BadRow(NamedTuple):
 class Batch:
     """The usable entries of a source, the content hash of each, and its other rows."""
 
-    source: entries.Source
-    entries: list[entries.Entry]
+    source: interface.Source
+    entries: list[interface.Entry]
     hashes: list[int]
     bad: list[BadRow]
 
@@ -41,8 +41,8 @@ class Batch:
 Decodes: TypeAlias = Callable[[Sequence[bytes]], Sequence[bool]]
 
 
-def check(source: entries.Source, *, labelled: bool, decode: bool, decodes: Decodes | None = None) -> Batch:
-    """Check every image of a source: what it says of itself, and its file.
+def check(source: interface.Source, *, labelled: bool, decode: bool, decodes: Decodes | None = None) -> Batch:
+    """Check every image of a source: its entry and its file.
 
     Args:
         source: The source.
@@ -65,25 +65,25 @@ def check(source: entries.Source, *, labelled: bool, decode: bool, decodes: Deco
     return Batch(source=source, entries=kept, hashes=hashes, bad=bad)
 
 
-def _undecodable(some: Sequence[entries.Entry], found: Sequence[tuple[str, int]], decodes: Decodes) -> dict[int, str]:
+def _undecodable(some: Sequence[interface.Entry], found: Sequence[tuple[str, int]], decodes: Decodes) -> dict[int, str]:
     """Return by place why the network's decoder cannot read a file that seemed whole."""
     read = {place: _encoded(entry) for place, entry in enumerate(some) if not found[place][0]}
     files = {place: content for place, content in read.items() if content is not None}
     if not files:
         return {}
-    answers = zip(files.items(), decodes(list(files.values())), strict=True)
-    return {place: structure.undecodable(content) for (place, content), can in answers if not can}
+    outcomes = zip(files.items(), decodes(list(files.values())), strict=True)
+    return {place: file_types.undecodable(content) for (place, content), can in outcomes if not can}
 
 
-def _encoded(entry: entries.Entry) -> bytes | None:
+def _encoded(entry: interface.Entry) -> bytes | None:
     """Return the content of a JPEG or PNG file; None for DICOM and arrays."""
     if not isinstance(entry.item, pathlib.Path):
         return None
     content = entry.item.read_bytes()
-    return None if kinds.is_dicom(content) else content
+    return None if file_types.is_dicom(content) else content
 
 
-def problem(entry: entries.Entry, *, labelled: bool, decode: bool) -> tuple[str, int]:
+def problem(entry: interface.Entry, *, labelled: bool, decode: bool) -> tuple[str, int]:
     """Say why an entry cannot be used, nothing for one that can; and return its content hash."""
     if entry.problem:
         return entry.problem, 0
@@ -92,7 +92,7 @@ def problem(entry: entries.Entry, *, labelled: bool, decode: bool) -> tuple[str,
     if isinstance(entry.item, pathlib.Path):
         try:
             content = entry.item.read_bytes()
-            fault = structure.problem(content) or (images.decoding_problem(content) if decode else "")
+            fault = file_types.damage(content) or (images.decoding_problem(content) if decode else "")
         except OSError as error:
             return f"cannot be read: {error.strerror}", 0
     else:
@@ -118,16 +118,16 @@ def conflicts(batches: Iterable[Batch]) -> dict[tuple[str, int], BadRow]:
 
     That is the same content with another label, or the same file with another patient.
     """
-    said: dict[int, dict[str, entries.Entry]] = collections.defaultdict(dict)
-    whose: dict[Hashable, dict[str, entries.Entry]] = collections.defaultdict(dict)
+    labelled_as: dict[int, dict[str, interface.Entry]] = collections.defaultdict(dict)
+    whose: dict[Hashable, dict[str, interface.Entry]] = collections.defaultdict(dict)
     pairs = [(entry, digest) for batch in batches for entry, digest in zip(batch.entries, batch.hashes, strict=True)]
     for entry, digest in pairs:
-        said[digest].setdefault(_said(entry), entry)
+        labelled_as[digest].setdefault(_label(entry), entry)
         if entry.patient:
             whose[_file(entry)].setdefault(entry.patient, entry)
     found = {}
     for entry, digest in pairs:
-        labelled = {key: other for key, other in said[digest].items() if key != _said(entry)}
+        labelled = {key: other for key, other in labelled_as[digest].items() if key != _label(entry)}
         owners = whose[_file(entry)] if len(whose[_file(entry)]) > 1 else {}
         owned = {key: other for key, other in owners.items() if key != entry.patient}
         other = next(iter([*labelled.values(), *owned.values()]), None)
@@ -143,7 +143,7 @@ def repeated(batches: Iterable[Batch]) -> set[tuple[str, int]]:
 
     The first one stays, or the first that names the patient.
     """
-    first: dict[tuple[Hashable, str], entries.Entry] = {}
+    first: dict[tuple[Hashable, str], interface.Entry] = {}
     found = set()
     for entry in (entry for batch in batches for entry in batch.entries):
         key = _file(entry), entry.part
@@ -158,11 +158,11 @@ def repeated(batches: Iterable[Batch]) -> set[tuple[str, int]]:
     return found
 
 
-def _said(entry: entries.Entry) -> str:
+def _label(entry: interface.Entry) -> str:
     return labels.key(entry.label or "") if entry.findings is None else str(entry.findings)
 
 
-def _file(entry: entries.Entry) -> Hashable:
+def _file(entry: interface.Entry) -> Hashable:
     """Return the image file, or what names an array."""
     return entry.item if isinstance(entry.item, pathlib.Path) else (entry.file, entry.row)
 
@@ -179,21 +179,21 @@ def without(batches: Iterable[Batch], gone: Container[tuple[str, int]]) -> list[
 
 def notes(batches: Iterable[Batch], *, quarantined: int, repeated: int) -> list[str]:
     """Say how many rows do not count, and why; and how many of those that do are copies."""
-    said = []
+    found = []
     hashes = [digest for batch in batches for digest in batch.hashes]
     copies = len(hashes) - len(set(hashes))
     if copies:
-        said.append(f"{copies:,} images hold the same content as another one, under a name of their own")
+        found.append(f"{copies:,} images hold the same content as another one, under a name of their own")
     if repeated:
-        said.append(f"{repeated:,} rows list an image again with the same label: each image counts once")
+        found.append(f"{repeated:,} rows list an image again with the same label: each image counts once")
     if quarantined:
-        said.append(f"{quarantined} images could not be used and were set aside")
-    return said
+        found.append(f"{quarantined} images could not be used and were set aside")
+    return found
 
 
-def refused(entry: entries.Entry, reason: str) -> BadRow:
-    """Return an entry as a bad row; what its table says is cut short."""
-    shown = (entries.excerpt(text, letters=_SHOWN_LETTERS) for text in (reason, entry.name))
+def refused(entry: interface.Entry, reason: str) -> BadRow:
+    """Return an entry as a bad row; texts of its table are cut short."""
+    shown = (interface.excerpt(text, letters=_SHOWN_LETTERS) for text in (reason, entry.name))
     return BadRow(entry.file, entry.row, *shown)
 
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, columns, entries, findings, folders, kinds, naming, records, tables
+from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, labels, table_files, tables
 from shared import errors
 from shared.sources import folders as listings
 
-FINDINGS = findings.CHEXPERT
+FINDINGS = labels.CHEXPERT
 NAMES = ("train.csv", "valid.csv", "test.csv")
 _COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
 # Under another name a table with a column Path is CheXpert's where it has its view columns or most of its findings.
@@ -27,20 +27,20 @@ _BLANK = "in CheXpert a finding that the report does not mention counts as absen
 
 def found_in(folder: pathlib.Path) -> list[pathlib.Path]:
     """Return the tables of a CheXpert folder; nothing for another folder."""
-    every = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in kinds.TABLES and path.is_file()]
+    every = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in file_types.TABLES and path.is_file()]
     return [path for path in every if is_chexpert(path)]
 
 
 def is_chexpert(path: pathlib.Path) -> bool:
     """Tell a table of CheXpert by its columns."""
-    names = set(cells.canonical(records.header(path), _COLUMNS).values())
+    names = set(cells.canonical(table_files.header(path), _COLUMNS).values())
     held = len(names & set(FINDINGS))
     return "Path" in names and (
         bool(held and names & set(_VIEWS)) or held >= _MOST or bool(held and path.name in NAMES)
     )
 
 
-def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
+def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
     """Read all tables of a folder, or one table.
 
     Raises:
@@ -61,28 +61,28 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     if missing:
         notes.append(f"the tables have no column {', '.join(missing)}")
     name = path.resolve().name if path.is_dir() else path.stem
-    return findings.source(name, found, chosen, columns=words, notes=tuple(notes))
+    return labels.source(name, found, chosen, columns=words, notes=tuple(notes))
 
 
-def _table(path: pathlib.Path) -> tuple[pd.DataFrame, list[entries.Entry]]:
-    table, broken = records.read(path)
+def _table(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
+    table, broken = table_files.read(path)
     return table.rename(columns=cells.canonical([str(column) for column in table.columns], _COLUMNS)), broken
 
 
-def _chosen(read: Sequence[pd.DataFrame], options: entries.Options, *, where: str) -> tuple[str, ...]:
+def _chosen(read: Sequence[pd.DataFrame], options: interface.Options, *, where: str) -> tuple[str, ...]:
     """Return the findings to use: those the user named, or all that the tables have."""
     if options.label_columns or not options.labelled:
-        chosen = findings.chosen(options, FINDINGS, where=where)
+        chosen = labels.chosen(options, FINDINGS, where=where)
     else:
         chosen = tuple(name for name in FINDINGS if any(name in table.columns for table in read))
     for table in read:
-        findings.require(table, ("Path", *(chosen if options.labelled else ())), where=where)
+        labels.require(table, ("Path", *(chosen if options.labelled else ())), where=where)
     return chosen
 
 
 def _entries(
-    path: pathlib.Path, table: pd.DataFrame, chosen: tuple[str, ...], options: entries.Options
-) -> list[entries.Entry]:
+    path: pathlib.Path, table: pd.DataFrame, chosen: tuple[str, ...], options: interface.Options
+) -> list[interface.Entry]:
     names = [name for name in chosen if name in table.columns]
     read = [
         cells.findings(table[name].tolist(), uncertain=options.uncertain, blank=0.0, decimal=options.decimal)
@@ -92,39 +92,39 @@ def _entries(
     values = np.stack([column.values for column in read], axis=1) if read else np.zeros((len(table), 0))
     found = []
     added = columns.added(table, options, where=str(path))
-    for place, (line, row) in enumerate(records.rows(table)):
+    for place, (line, row) in enumerate(table_files.rows(table)):
         item = _locate(row["Path"], path.parent)
         slip = next((name for name, places in zip(names, wrong, strict=True) if place in places), None)
-        problem = "" if item else f"no such image: {entries.excerpt(row['Path'])!r}"
+        problem = "" if item else f"no such image: {interface.excerpt(row['Path'])!r}"
         if slip is not None and options.labelled:
             problem = tables.not_a_finding(slip, row[slip])
-        entry = entries.Entry(
+        entry = interface.Entry(
             name=row["Path"],
             item=item or path,
-            file=str(path),
+            file=interface.name_of(path),
             row=line,
             patient=added.patients[place] or _patient(row["Path"]),
             part=added.parts[place] or _part(path, row["Path"]),
             attributes=_attributes(row),
             problem=problem,
         )
-        found.append(findings.labelled(entry, tuple(values[place].tolist()), chosen, options=options))
+        found.append(labels.labelled(entry, tuple(values[place].tolist()), chosen, options=options))
     return found
 
 
 def _patient(cell: str) -> str:
-    """Return the patient that a path says: patient00001 of CheXpert, p10000032 of MIMIC-CXR."""
+    """Return the patient in a path: patient00001 of CheXpert, p10000032 of MIMIC-CXR."""
     match = _PATIENT.search(cell)
-    return match[0] if match else naming.place(pathlib.PurePosixPath(cell.strip())).patient
+    return match[0] if match else folders.read_place(pathlib.PurePosixPath(cell.strip())).patient
 
 
 def _part(table: pathlib.Path, cell: str) -> str:
-    """Return the part that the name of a table says, or else the folder of the image."""
-    said = entries.part_in_words(table.stem)
-    if said:
-        return said
+    """Return the part in the name of a table, or else the folder of the image."""
+    part = interface.part_in_words(table.stem)
+    if part:
+        return part
     folders_above = pathlib.PurePosixPath(cell.strip()).parts[:-1]
-    return next((entries.part_of(name) for name in folders_above if entries.part_of(name)), "")
+    return next((interface.part_of(name) for name in folders_above if interface.part_of(name)), "")
 
 
 def _attributes(row: dict[str, str]) -> dict[str, object]:
@@ -144,7 +144,7 @@ def _roles(table: pd.DataFrame, chosen: Sequence[str], added: columns.Added) -> 
         "Age": "attribute: age",
         **dict.fromkeys(_VIEWS, "attribute: view"),
     }
-    return findings.roles(table, known, chosen)
+    return labels.roles(table, known, chosen)
 
 
 def _locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
@@ -157,12 +157,12 @@ def _locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
 
 
 def _unread(
-    source: pathlib.Path, read: Sequence[pathlib.Path], found: Sequence[entries.Entry], options: entries.Options
+    source: pathlib.Path, read: Sequence[pathlib.Path], found: Sequence[interface.Entry], options: interface.Options
 ) -> list[str]:
     """Say which images of the folder are in no table, and which other files are not read."""
     if source.is_file():
         return []
     listed = listings.listing(source, follow_links=options.follow_links)
-    others = [path for path in listed.files if path not in read and not kinds.is_image(path)]
+    others = [path for path in listed.files if path not in read and not file_types.is_image(path)]
     images = folders.unlisted([entry.item for entry in found], listed.files)
     return [*listed.notes, *images, *folders.left_out(others)]

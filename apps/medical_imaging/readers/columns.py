@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, entries, findings, records
+from apps.medical_imaging.readers import cells, interface, labels, table_files
 from shared import errors
 
 IMAGE_COLUMNS = (
@@ -35,8 +35,8 @@ _MAY_BE_OTHER = frozenset(("set", "subset", "datasettype"))
 FINDINGS = frozenset(
     cells.plain(name)
     for name in (
-        *findings.NIH,
-        *findings.CHEXPERT,
+        *labels.NIH,
+        *labels.CHEXPERT,
         *("normal", "covid", "covid19", "tuberculosis", "nodules", "opacity", "infiltrate", "infiltrates", "abnormal"),
     )
 )
@@ -52,7 +52,7 @@ class Added(NamedTuple):
     Attributes:
         patient: That of patient ids, or None.
         part: That of official parts, or None.
-        patients: The patient of each row, ``""`` where none is said.
+        patients: The patient of each row, ``""`` where none is roles_of.
         parts: The official part of each row, likewise.
         words: Column -> its role, in words.
     """
@@ -88,7 +88,7 @@ class Roles(NamedTuple):
     notes: tuple[str, ...]
 
 
-def roles(table: pd.DataFrame, options: entries.Options, *, path: pathlib.Path) -> Roles:
+def roles(table: pd.DataFrame, options: interface.Options, *, path: pathlib.Path) -> Roles:
     """Find the roles of a table's columns.
 
     Raises:
@@ -101,14 +101,14 @@ def roles(table: pd.DataFrame, options: entries.Options, *, path: pathlib.Path) 
         raise errors.InputError(f"{path}: expected a column of image paths, or --image-column. Received: {columns}")
     patient = cells.choose(table, PATIENT_COLUMNS, options.patient_column, where=where, option="--patient-column")
     known = cells.attribute_columns(table)
-    said = {image: "image", **({patient: "patient"} if patient else {})}
-    said |= {column: f"attribute: {name}" for name, column in known.items() if column not in said}
-    part, said = _part(table, said, options, where=where)
-    chosen, guessed, said = _labels(table, said, options, where=where)
+    roles_of = {image: "image", **({patient: "patient"} if patient else {})}
+    roles_of |= {column: f"attribute: {name}" for name, column in known.items() if column not in roles_of}
+    part, roles_of = _part(table, roles_of, options, where=where)
+    chosen, guessed, roles_of = _labels(table, roles_of, options, where=where)
     _refuse_strange(table, [image, *filter(None, (patient, part)), *chosen], where=where)
-    strange = table.attrs.get(records.STRANGE, {})
+    strange = table.attrs.get(table_files.STRANGE, {})
     words = {
-        str(column): said.get(str(column), f"not read: {strange.get(column, 'its name says no role')}")
+        str(column): roles_of.get(str(column), f"not read: {strange.get(column, 'its name says no role')}")
         for column in table.columns
     }
     understood = cells.with_points(table, known, decimal=options.decimal)
@@ -116,7 +116,7 @@ def roles(table: pd.DataFrame, options: entries.Options, *, path: pathlib.Path) 
     return Roles(image, patient, part, known, chosen, guessed, words, notes)
 
 
-def added(table: pd.DataFrame, options: entries.Options, *, where: str) -> Added:
+def added(table: pd.DataFrame, options: interface.Options, *, where: str) -> Added:
     """Return patients and official parts that users join to a table of a known format (MIMIC-CXR: subject_id, split).
 
     Raises:
@@ -129,13 +129,13 @@ def added(table: pd.DataFrame, options: entries.Options, *, where: str) -> Added
         patient=patient,
         part=part,
         patients=cells.patients(table[patient].tolist()) if patient else none,
-        parts=[entries.part_of(cell) for cell in table[part]] if part else none,
+        parts=[interface.part_of(cell) for cell in table[part]] if part else none,
         words=words,
     )
 
 
 def _part(
-    table: pd.DataFrame, said: dict[str, str], options: entries.Options, *, where: str
+    table: pd.DataFrame, roles_of: dict[str, str], options: interface.Options, *, where: str
 ) -> tuple[str | None, dict[str, str]]:
     """Return the column of official parts.
 
@@ -143,28 +143,28 @@ def _part(
         errors.InputError: A cell of it is neither a part nor empty.
     """
     column = cells.choose(table, PART_COLUMNS, None, where=where, option="")
-    if column is None or column in said or column in options.label_columns:
-        return None, said
+    if column is None or column in roles_of or column in options.label_columns:
+        return None, roles_of
     filled = [(line, cell) for line, cell in table[column].items() if cell.strip()]
-    wrong = [(line, cell) for line, cell in filled if not entries.part_of(cell)]
+    wrong = [(line, cell) for line, cell in filled if not interface.part_of(cell)]
     if not filled or (len(wrong) == len(filled) and cells.plain(column) in _MAY_BE_OTHER):
         why = (
             "it is empty" if not filled else f"none of its cells is train, validation or test, such as {wrong[0][1]!r}"
         )
-        return None, said | {column: f"not read: {why}"}
+        return None, roles_of | {column: f"not read: {why}"}
     if wrong and not (options.parts and options.labelled):
-        return None, said | {column: f"not read: {wrong[0][1]!r} is no part"}
+        return None, roles_of | {column: f"not read: {wrong[0][1]!r} is no part"}
     if wrong:
         line, cell = wrong[0]
         raise errors.InputError(
             f"{where}: row {line}, column {column!r}: expected train, validation or test (--split-file gives parts of "
             f"your own instead). Received: {cell!r}"
         )
-    return column, said | {column: "official part"}
+    return column, roles_of | {column: "official part"}
 
 
 def _labels(
-    table: pd.DataFrame, said: dict[str, str], options: entries.Options, *, where: str
+    table: pd.DataFrame, roles_of: dict[str, str], options: interface.Options, *, where: str
 ) -> tuple[tuple[str, ...], bool, dict[str, str]]:
     """Return the one column of classes, or the columns of findings, whether by their content, and all roles.
 
@@ -172,24 +172,24 @@ def _labels(
         errors.InputError: There is none, or one that was named is missing.
     """
     if not options.labelled:
-        rest = {str(column): "not read: no labels are needed" for column in table.columns if column not in said}
-        return (), False, said | rest
+        rest = {str(column): "not read: no labels are needed" for column in table.columns if column not in roles_of}
+        return (), False, roles_of | rest
     if options.label_columns:
         chosen = tuple(
             str(cells.choose(table, (), name, where=where, option="--label-columns")) for name in options.label_columns
         )
-        return chosen, False, said | dict.fromkeys(chosen, "label" if len(chosen) == 1 else "label: finding")
+        return chosen, False, roles_of | dict.fromkeys(chosen, "label" if len(chosen) == 1 else "label: finding")
     one = cells.choose(table, LABEL_COLUMNS, None, where=where, option="")
-    if one is not None and one not in said:
-        rest = {str(column): f"not read: the label is {one!r}" for column in table.columns if column not in said}
-        return (one,), False, said | rest | {one: "label"}
-    return _by_content(table, said, options, where=where)
+    if one is not None and one not in roles_of:
+        rest = {str(column): f"not read: the label is {one!r}" for column in table.columns if column not in roles_of}
+        return (one,), False, roles_of | rest | {one: "label"}
+    return _by_content(table, roles_of, options, where=where)
 
 
 def _by_content(
-    table: pd.DataFrame, said: dict[str, str], options: entries.Options, *, where: str
+    table: pd.DataFrame, roles_of: dict[str, str], options: interface.Options, *, where: str
 ) -> tuple[tuple[str, ...], bool, dict[str, str]]:
-    rest = [str(column) for column in table.columns if column not in said and column != SYNTHETIC]
+    rest = [str(column) for column in table.columns if column not in roles_of and column != SYNTHETIC]
     why = {column: _unlike_findings(column, table[column].tolist(), options) for column in rest}
     chosen = tuple(column for column in rest if not why[column])
     if not chosen:
@@ -198,10 +198,10 @@ def _by_content(
             f"--label-columns. Received: {', '.join(map(str, table.columns))}"
         )
     words = {column: f"not read: {reason}" for column, reason in why.items() if reason}
-    return chosen, True, said | words | dict.fromkeys(chosen, "label" if len(chosen) == 1 else "label: finding")
+    return chosen, True, roles_of | words | dict.fromkeys(chosen, "label" if len(chosen) == 1 else "label: finding")
 
 
-def _unlike_findings(name: str, column: Sequence[str], options: entries.Options) -> str:
+def _unlike_findings(name: str, column: Sequence[str], options: interface.Options) -> str:
     """Say why a column holds no findings; nothing where it does, though some cells may be slips."""
     found = cells.findings(column, uncertain="zeros", decimal=options.decimal)
     right = found.filled - found.wrong.size
@@ -216,11 +216,13 @@ def _unlike_findings(name: str, column: Sequence[str], options: entries.Options)
     counting = len(odd) > 1 and all(cells.number(cell) is not None for cell in odd)
     if right >= _MOSTLY * found.filled and not counting:
         return ""
-    return f"{found.wrong.size:,} of {found.filled:,} cells are neither 1 nor 0, such as {entries.excerpt(min(odd))!r}"
+    return (
+        f"{found.wrong.size:,} of {found.filled:,} cells are neither 1 nor 0, such as {interface.excerpt(min(odd))!r}"
+    )
 
 
 def _refuse_strange(table: pd.DataFrame, used: Sequence[str], *, where: str) -> None:
-    strange = table.attrs.get(records.STRANGE, {})
+    strange = table.attrs.get(table_files.STRANGE, {})
     wrong = next((column for column in used if column in strange), None)
     if wrong is not None:
         raise errors.InputError(f"{where}, column {wrong!r}: expected text or numbers. Received: {strange[wrong]}")
@@ -230,7 +232,11 @@ def _notes(words: dict[str, str], chosen: Sequence[str], *, where: str, guessed:
     if not guessed:
         return []
     names = ", ".join(chosen)
-    said = [f"{where}: no column is named label, so the columns of 1 and 0 are the labels: {names} (--label-columns)"]
+    roles_of = [
+        f"{where}: no column is named label, so the columns of 1 and 0 are the labels: {names} (--label-columns)"
+    ]
     unread = [f"{column} ({role.removeprefix('not read: ')})" for column, role in words.items() if "not read" in role]
     more = f" and {len(unread) - _SHOWN} more" if len(unread) > _SHOWN else ""
-    return [*said, f"{where}: columns that are not read: {'; '.join(unread[:_SHOWN])}{more}"] if unread else said
+    return (
+        [*roles_of, f"{where}: columns that are not read: {'; '.join(unread[:_SHOWN])}{more}"] if unread else roles_of
+    )

@@ -21,7 +21,7 @@ import pydicom.config
 from pydicom.pixels import processing, utils
 from pydicom.pixels.decoders import base
 
-from apps.medical_imaging.readers import grey, structure
+from apps.medical_imaging.readers import dicom_values, file_types
 from shared import errors
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -136,9 +136,9 @@ def _check_image(dataset: pydicom.Dataset) -> None:
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise errors.InputError(f"expected one image per DICOM file. Received: {frames} frames; write each to a file")
-    if int(dataset.Rows) * int(dataset.Columns) > structure.MAXIMUM_PIXELS:
+    if int(dataset.Rows) * int(dataset.Columns) > file_types.MAXIMUM_PIXELS:
         raise errors.InputError(
-            f"expected at most {structure.MAXIMUM_PIXELS:,} pixels. Received: {dataset.Columns} x {dataset.Rows}"
+            f"expected at most {file_types.MAXIMUM_PIXELS:,} pixels. Received: {dataset.Columns} x {dataset.Rows}"
         )
 
 
@@ -150,8 +150,8 @@ def _pixels(dataset: pydicom.Dataset) -> npt.NDArray[Any]:
             f"expected DICOM that this installation can decode. Received: {syntax.name}, which needs "
             "`pip install fieldnets[dicom]`"
         )
-    if grey.shifted(dataset) and (not syntax.is_compressed or syntax == pydicom.uid.RLELossless):
-        pixels = grey.stored(utils.pixel_array(dataset, correct_unused_bits=False), dataset)
+    if dicom_values.shifted(dataset) and (not syntax.is_compressed or syntax == pydicom.uid.RLELossless):
+        pixels = dicom_values.stored(utils.pixel_array(dataset, correct_unused_bits=False), dataset)
     else:
         pixels = utils.pixel_array(dataset)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
@@ -166,8 +166,8 @@ def _largest(dataset: pydicom.Dataset) -> int:
 
 def _grey(stored: npt.NDArray[Any], dataset: pydicom.Dataset) -> Floats:
     """Return (h, w) brightness in [0, 1]; padding around the image is dark."""
-    padding = grey.padding(stored, dataset)
-    shown = _shown(grey.rescaled(stored, dataset), dataset, padding)
+    padding = dicom_values.padding(stored, dataset)
+    shown = _shown(dicom_values.rescaled(stored, dataset), dataset, padding)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         shown = 1 - shown
     return np.where(padding, 0.0, shown)
@@ -176,9 +176,9 @@ def _grey(stored: npt.NDArray[Any], dataset: pydicom.Dataset) -> Floats:
 def _shown(values: npt.NDArray[Any], dataset: pydicom.Dataset, padding: npt.NDArray[np.bool_]) -> Floats:
     """Apply the first VOI table or window of the file, or show the whole range."""
     if dataset.get("VOILUTSequence"):
-        table = grey.table(dataset.VOILUTSequence[0], dataset, name="VOILUTSequence")
+        table = dicom_values.table(dataset.VOILUTSequence[0], dataset, name="VOILUTSequence")
         return np.clip(table.look_up(values) / ((1 << table.bits) - 1), 0, 1)
-    center, width = grey.number(dataset, "WindowCenter"), grey.number(dataset, "WindowWidth")
+    center, width = dicom_values.number(dataset, "WindowCenter"), dicom_values.number(dataset, "WindowWidth")
     if center is not None and width is not None and width > 0:
         return window(values, center=center, width=width, function=_text(dataset, "VOILUTFunction") or "LINEAR")
     inside = values[~padding] if padding.any() and not padding.all() else values
@@ -218,7 +218,7 @@ def _is_8_bit(dataset: pydicom.Dataset) -> bool:
     """Tell plain values of 8 bits, also in 16: unsigned, and not rescaled to another unit."""
     plain = not dataset.get("PixelRepresentation") and not dataset.get("ModalityLUTSequence")
     bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
-    return bits <= 8 and plain and grey.rescale(dataset) == (1.0, 0.0)
+    return bits <= 8 and plain and dicom_values.rescale(dataset) == (1.0, 0.0)
 
 
 def _text(dataset: pydicom.Dataset, name: str) -> str:

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import checking, depth, entries, labels
+from apps.medical_imaging.readers import checking, images, interface, labels
 from shared import errors
 
 _SHOWN = 3
 
 
-def findings(read: Sequence[entries.Source], class_names: Sequence[str] | None, *, labelled: bool) -> tuple[str, ...]:
+def findings(read: Sequence[interface.Source], class_names: Sequence[str] | None, *, labelled: bool) -> tuple[str, ...]:
     """Return the findings of sources whose images may have several; nothing where each has one class."""
     kinds = {source.findings for source in read}
     if not labelled or kinds == {()}:
@@ -37,7 +37,7 @@ def disagreements(batches: Sequence[checking.Batch], known: Sequence[str] | None
     keys = {labels.key(name) for name in known or ()}
     for entry in (entry for batch in batches for entry in batch.entries):
         if known is not None and labels.key(entry.label or "") not in keys:
-            reason = f"unknown label {entries.excerpt(entry.label or '')!r} (expected {', '.join(known)})"
+            reason = f"unknown label {interface.excerpt(entry.label or '')!r} (expected {', '.join(known)})"
             found[entry.file, entry.row] = checking.refused(entry, reason)
     return list(found.values())
 
@@ -52,7 +52,7 @@ def class_names(batches: Sequence[checking.Batch]) -> tuple[str, ...]:
     names = labels.order({entry.label or "" for batch in batches for entry in batch.entries}, class_order=order)
     if len(names) < 2:
         raise errors.InputError(
-            f"Expected images of at least two classes. Received: one class, {entries.excerpt(names[0])!r}"
+            f"Expected images of at least two classes. Received: one class, {interface.excerpt(names[0])!r}"
         )
     return names
 
@@ -81,9 +81,9 @@ def label_rows(
     return np.array([entry.findings for entry in found], np.float32)[:, columns]
 
 
-def attributes(found: Sequence[entries.Entry]) -> pd.DataFrame:
+def attributes(found: Sequence[interface.Entry]) -> pd.DataFrame:
     """Return the attributes that any image has, missing ones as None or NaN."""
-    present = [name for name in entries.ATTRIBUTES if any(name in entry.attributes for entry in found)]
+    present = [name for name in interface.ATTRIBUTES if any(name in entry.attributes for entry in found)]
     table = pd.DataFrame(index=range(len(found)))
     for name in present:
         values = [entry.attributes.get(name) for entry in found]
@@ -93,7 +93,7 @@ def attributes(found: Sequence[entries.Entry]) -> pd.DataFrame:
     return table
 
 
-def fingerprint(found: Sequence[entries.Entry], hashes: NDArray[np.uint64], said: NDArray[np.float32]) -> str:
+def fingerprint(found: Sequence[interface.Entry], hashes: NDArray[np.uint64], labels_of: NDArray[np.float32]) -> str:
     """Return the SHA-256 of all that training and evaluation read, whatever its order.
 
     That is content, labels, patient, official part, attributes and boxes. Of images that are computed the recipe, in
@@ -101,12 +101,12 @@ def fingerprint(found: Sequence[entries.Entry], hashes: NDArray[np.uint64], said
     """
     rows = sorted(
         f"{digest:016x}".encode() + row.tobytes() + _read_besides(entry)
-        for entry, digest, row in zip(found, hashes.tolist(), said, strict=True)
+        for entry, digest, row in zip(found, hashes.tolist(), labels_of, strict=True)
     )
     return hashlib.sha256(b"".join(rows)).hexdigest()
 
 
-def _read_besides(entry: entries.Entry) -> bytes:
+def _read_besides(entry: interface.Entry) -> bytes:
     if entry.recipe:
         return b""
     boxes = None if entry.boxes is None else np.asarray(entry.boxes, np.float32).tolist()
@@ -135,13 +135,13 @@ def grey_bits(batches: Sequence[checking.Batch], *, given: int | None) -> tuple[
             "Expected 16-bit images that all use the same number of bits: a model that takes files cannot tell them "
             f"apart (--grey-bits reads all by one number). Received: {shown}"
         )
-    bits = given or next(iter(needed), depth.DEEPEST)
-    said = [depth.note(name.split("-", 1)[1], used, bits=bits) for name, used in found.items()]
-    return bits, [note for note in said if note]
+    bits = given or next(iter(needed), images.DEEPEST)
+    notes = [images.note_on_bits(name.split("-", 1)[1], used, bits=bits) for name, used in found.items()]
+    return bits, [note for note in notes if note]
 
 
-def _used(batch: checking.Batch) -> depth.Used:
-    return depth.used([entry.item for entry in batch.entries])
+def _used(batch: checking.Batch) -> images.BitsUsed:
+    return images.bits_used([entry.item for entry in batch.entries])
 
 
 def one_way_of_labels(batches: Sequence[checking.Batch]) -> None:
@@ -163,7 +163,7 @@ def one_way_of_labels(batches: Sequence[checking.Batch]) -> None:
         )
 
 
-def one_spelling(found: Sequence[entries.Entry]) -> tuple[list[str], list[str]]:
+def one_spelling(found: Sequence[interface.Entry]) -> tuple[list[str], list[str]]:
     """Return the patient of each entry, and a note where ids differ only by case or leading zeros.
 
     Such ids are one patient written by two programs: held apart, his images could be in two parts.

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import cells, columns, entries, findings, folders, kinds, labels, records
+from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, labels, table_files
 from shared import errors
 from shared.sources import folders as listings
 
 PATTERN = "Data_Entry_2017*.csv"
-FINDINGS = findings.NIH
+FINDINGS = labels.NIH
 NO_FINDING = "No Finding"
 BOXES = "BBox_List_2017.csv"
 _COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
@@ -43,10 +43,10 @@ def found_in(folder: pathlib.Path) -> pathlib.Path | None:
 
 def is_nih(path: pathlib.Path) -> bool:
     """Tell a table of NIH ChestX-ray14 by its columns."""
-    return set(_COLUMNS) <= set(cells.canonical(records.header(path), _COLUMNS).values())
+    return set(_COLUMNS) <= set(cells.canonical(table_files.header(path), _COLUMNS).values())
 
 
-def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
+def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
     """Read a table, or the folder that holds it; images are found by name in any folder below.
 
     Raises:
@@ -57,10 +57,10 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     table_path = path if path.is_file() else found_in(path)
     if table_path is None:
         raise errors.InputError(f"{folder}: expected a table {PATTERN}. Received: none")
-    table, found = records.read(table_path)
+    table, found = table_files.read(table_path)
     table = table.rename(columns=cells.canonical([str(column) for column in table.columns], _COLUMNS))
-    findings.require(table, _COLUMNS, where=str(table_path))
-    chosen = findings.chosen(options, FINDINGS, where=str(table_path))
+    labels.require(table, _COLUMNS, where=str(table_path))
+    chosen = labels.chosen(options, FINDINGS, where=str(table_path))
     listed = listings.listing(folder, follow_links=options.follow_links)
     names = [name.strip() for name in table["Image Index"]]
     places = _places(listed.files, set(names), folder)
@@ -69,28 +69,28 @@ def read(path: pathlib.Path, *, options: entries.Options) -> entries.Source:
     known = cells.attribute_columns(table)
     patients = cells.patients(table["Patient ID"].tolist())
     added = columns.added(table, options, where=str(table_path))
-    for (line, row), name, patient, part in zip(records.rows(table), names, patients, added.parts, strict=True):
+    for (line, row), name, patient, part in zip(table_files.rows(table), names, patients, added.parts, strict=True):
         values, problem = _values(row["Finding Labels"], chosen)
         item = places.files.get(name)
-        entry = entries.Entry(
+        entry = interface.Entry(
             name=name,
             item=item or table_path,
-            file=str(table_path),
+            file=interface.name_of(table_path),
             row=line,
             patient=patient or _patient_of(name),
             part=parts.get(name, part),
             attributes=cells.attributes(row, known),
             boxes=boxes.get(name),
             problem=(problem if options.labelled else "")
-            or ("" if item else f"no such image: {entries.excerpt(name)!r}"),
+            or ("" if item else f"no such image: {interface.excerpt(name)!r}"),
         )
-        found.append(findings.labelled(entry, values, chosen, options=options))
+        found.append(labels.labelled(entry, values, chosen, options=options))
     read_too = [path for path in listed.files if path in (table_path, folder / BOXES) or _LIST.fullmatch(path.name)]
-    others = [path for path in listed.files if not kinds.is_image(path) and path not in read_too]
+    others = [path for path in listed.files if not file_types.is_image(path) and path not in read_too]
     notes = [*listed.notes, *places.notes, *about_parts, *cells.not_understood(table, known)]
     notes += [*folders.unlisted([entry.item for entry in found], listed.files), *folders.left_out(others)]
-    words = findings.roles(table, added.words | _roles(known), ["Finding Labels"] if options.labelled else [])
-    return findings.source(folder.resolve().name, found, chosen, columns=words, notes=tuple(notes))
+    words = labels.roles(table, added.words | _roles(known), ["Finding Labels"] if options.labelled else [])
+    return labels.source(folder.resolve().name, found, chosen, columns=words, notes=tuple(notes))
 
 
 def _roles(known: Mapping[str, str]) -> dict[str, str]:
@@ -119,12 +119,14 @@ def _places(files: Sequence[pathlib.Path], wanted: set[str], folder: pathlib.Pat
 
 def _values(cell: str, chosen: tuple[str, ...]) -> tuple[tuple[float, ...], str]:
     """Return the findings of a cell such as ``Effusion|Mass``, and what is wrong with it."""
-    said = {name.strip() for name in cell.split("|") if not labels.is_missing(name)}
-    unknown = said - {*FINDINGS, NO_FINDING}
-    problem = f"unknown finding {entries.excerpt(sorted(unknown)[0])!r}" if unknown else "" if said else "missing label"
-    if not problem and NO_FINDING in said and len(said) > 1:
-        problem = f"column 'Finding Labels': expected {NO_FINDING!r} alone. Received: {entries.excerpt(cell)!r}"
-    return tuple(float(name in said) for name in chosen), problem
+    named = {name.strip() for name in cell.split("|") if not labels.is_missing(name)}
+    unknown = named - {*FINDINGS, NO_FINDING}
+    problem = (
+        f"unknown finding {interface.excerpt(sorted(unknown)[0])!r}" if unknown else "" if named else "missing label"
+    )
+    if not problem and NO_FINDING in named and len(named) > 1:
+        problem = f"column 'Finding Labels': expected {NO_FINDING!r} alone. Received: {interface.excerpt(cell)!r}"
+    return tuple(float(name in named) for name in chosen), problem
 
 
 def _patient_of(name: str) -> str:
@@ -153,14 +155,14 @@ def _parts(folder: pathlib.Path, names: set[str]) -> tuple[dict[str, str], list[
     if not lists:
         return {}, []
     unknown, without = len(set(found) - names), len(names - set(found))
-    said = [f"{unknown:,} images of the lists of parts are not in the table"] if unknown else []
-    said += [f"{without:,} images of the table are in no list of parts"] if without else []
-    return found, said
+    notes = [f"{unknown:,} images of the lists of parts are not in the table"] if unknown else []
+    notes += [f"{without:,} images of the table are in no list of parts"] if without else []
+    return found, notes
 
 
 def _part_of_list(path: pathlib.Path) -> str:
     match = _LIST.fullmatch(path.name)
-    return entries.part_of(match["part"]) if match else ""
+    return interface.part_of(match["part"]) if match else ""
 
 
 def _boxes(folder: pathlib.Path, chosen: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
@@ -168,10 +170,10 @@ def _boxes(folder: pathlib.Path, chosen: tuple[str, ...]) -> dict[str, NDArray[n
     path = folder / BOXES
     if not path.is_file():
         return {}
-    table, broken = records.read(path)
+    table, broken = table_files.read(path)
     if broken:
         raise errors.InputError(f"{path}, row {broken[0].row}: expected a box. Received: {broken[0].problem}")
-    findings.require(table, ("Image Index", "Finding Label"), where=str(path))
+    labels.require(table, ("Image Index", "Finding Label"), where=str(path))
     # In this table the infiltrations are called otherwise.
     names = table["Finding Label"].replace("Infiltrate", "Infiltration")
     sides = table.iloc[:, 2:6].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32) / _SIDE

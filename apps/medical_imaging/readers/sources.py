@@ -1,15 +1,89 @@
-"""Which reader a source needs: by its name, or by what is in the file or folder."""
+"""Which reader a source needs, by its name or by what is in the file or folder; sources as streams for ``predict``."""
 
+import dataclasses
+import itertools
+import logging
 import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
-from apps.medical_imaging.readers import chexpert, entries, folders, kinds, medmnist, nih, phantom, tables, writing
-from shared import errors
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from apps.medical_imaging.readers import (
+    checking,
+    chexpert,
+    file_types,
+    folders,
+    images,
+    interface,
+    medmnist,
+    nih,
+    tables,
+)
+from apps.medical_imaging.simulator import phantoms
+from shared import errors, files
+
+SIMULATED = "chest-phantoms"
+
 
 FORMATS = ("auto", "chest-phantoms", "folders", "table", "nih", "chexpert", "medmnist", "dicom")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".bz2", ".xz")
+log = logging.getLogger("fieldnets")
+Pixels: TypeAlias = bytes | NDArray[np.float32]
 
 
-def read(spec: str, *, options: entries.Options, data_format: str) -> entries.Source:
+def simulate(settings: interface.PhantomSettings) -> interface.Source:
+    """Generate phantoms as a source; their attributes and boxes are all known."""
+    made = phantoms.generate(
+        phantoms.Settings(patients=settings.patients, confounder=settings.confounder, seed=settings.seed)
+    )
+    records = made.attributes.to_dict(orient="records")
+    found = [
+        interface.Entry(
+            name=f"{SIMULATED}[{row}]",
+            item=made.images[row],
+            file=SIMULATED,
+            row=row + 1,
+            label=phantoms.CLASS_NAMES[made.labels[row]],
+            patient=str(made.patients[row]),
+            attributes={str(name): value for name, value in records[row].items() if not pd.isna(value)},
+            boxes=made.boxes[row],
+            recipe=f"{SIMULATED} {phantoms.VERSION}, {settings.seed}, {settings.confounder}, image {row}",
+        )
+        for row in range(len(made.labels))
+    ]
+    note = "the images are SIMULATED by formulas: what is found on them holds for no patient"
+    return interface.Source(
+        name=SIMULATED, entries=found, class_order=phantoms.CLASS_NAMES, notes=(note,), synthetic=True
+    )
+
+
+def with_parts_by_name(read: Sequence[interface.Source], specs: Sequence[str]) -> list[interface.Source]:
+    """Give the images of several sources the part in the source's name, where they have none themselves.
+
+    The name is that of the folder or table, or else, where these name no part, of the folder that it is in.
+    """
+    paths = [pathlib.Path(spec).absolute() for spec in specs]
+    own = [interface.part_in_words(path.stem if path.is_file() else path.name) for path in paths]
+    above = [interface.part_of(path.parent.name) for path in paths]
+    parts = own if any(own) else above
+    # What holds for all alike means nothing: /data/test/a and /data/test/b.
+    if len(set(parts)) < 2:
+        return list(read)
+    return [_with_part(source, spec, part) for source, spec, part in zip(read, specs, parts, strict=True)]
+
+
+def _with_part(source: interface.Source, spec: str, part: str) -> interface.Source:
+    if not part or source.synthetic or any(entry.part for entry in source.entries):
+        return source
+    note = f"{spec}: by its name its images are the official {part} part"
+    named = [entry._replace(part=part) for entry in source.entries]
+    return dataclasses.replace(source, entries=named, notes=(*source.notes, note))
+
+
+def read(spec: str, *, options: interface.Options, data_format: str) -> interface.Source:
     """Read a source.
 
     Raises:
@@ -17,8 +91,8 @@ def read(spec: str, *, options: entries.Options, data_format: str) -> entries.So
     """
     if data_format not in FORMATS:
         raise errors.InputError(f"data_format: expected one of {', '.join(FORMATS)}. Received: {data_format!r}")
-    if spec == phantom.NAME or data_format == phantom.NAME:
-        return phantom.read(options.phantoms)
+    if spec == SIMULATED or data_format == SIMULATED:
+        return simulate(options.phantoms)
     path = locate(spec)
     kind = recognise(path) if data_format == "auto" else data_format
     if kind == "nih":
@@ -41,12 +115,12 @@ def recognise(path: pathlib.Path) -> str:
     if path.is_dir():
         if nih.found_in(path) is not None:
             return "nih"
-        if (path / writing.TABLE).is_file():
+        if (path / interface.WRITTEN_TABLE).is_file():
             return "table"
         return "chexpert" if chexpert.found_in(path) else "folders"
     if path.match(nih.PATTERN):
         return "nih"
-    if path.suffix.lower() in kinds.TABLES:
+    if path.suffix.lower() in file_types.TABLES:
         return "nih" if nih.is_nih(path) else "chexpert" if chexpert.is_chexpert(path) else "table"
     if _head(path).startswith(b"PK") and path.suffix.lower() == ".npz":
         return "medmnist"
@@ -60,21 +134,19 @@ def locate(spec: str, *, data_format: str = "auto") -> pathlib.Path:
         errors.InputError: There is nothing at the path, and it is no such set.
     """
     path = pathlib.Path(spec)
-    if path.exists() or phantom.NAME in (spec, data_format):
+    if path.exists() or SIMULATED in (spec, data_format):
         return path
-    from apps.medical_imaging import download
-
-    if spec in download.FILES or spec in download.BY_HAND:
-        return download.fetch(spec)
+    if spec in medmnist.PUBLIC or spec in medmnist.BY_HAND:
+        return medmnist.fetch(spec)
     raise errors.InputError(
-        f"{spec}: expected a folder or file that exists, {phantom.NAME}, or a public set by name "
-        f"({', '.join(download.FILES)}). Received: none of these"
+        f"{spec}: expected a folder or file that exists, {SIMULATED}, or a public set by name "
+        f"({', '.join(medmnist.PUBLIC)}). Received: none of these"
     )
 
 
-def _table(path: pathlib.Path, options: entries.Options) -> entries.Source:
+def _table(path: pathlib.Path, options: interface.Options) -> interface.Source:
     if path.is_dir():
-        return tables.read(path / writing.TABLE, options=options, name=path.resolve().name, folder=path)
+        return tables.read(path / interface.WRITTEN_TABLE, options=options, name=path.resolve().name, folder=path)
     return tables.read(path, options=options)
 
 
@@ -87,9 +159,66 @@ def _other(path: pathlib.Path) -> str:
     """Say what a file is that is no source."""
     if is_archive(path):
         return "an archive; unpack it and name the folder"
-    return "one image; name the folder above it" if kinds.is_image(path) else "another file"
+    return "one image; name the folder above it" if file_types.is_image(path) else "another file"
 
 
 def _head(path: pathlib.Path) -> bytes:
     with path.open("rb") as stream:
         return stream.read(132)
+
+
+def chunks(inputs: Iterable[interface.Source], *, chunk_rows: int) -> Iterator[tuple[pd.DataFrame, list[Pixels]]]:
+    """Yield at most ``chunk_rows`` images at a time, with a frame of columns file (str) and row (int64, from 1).
+
+    Encoded files come as they are, even where they are no image, so that each gets a row. DICOM and arrays come as
+    (h, w, 1 or 3) float32 in [0, 1]; DICOM that cannot be decoded, and an array that training would refuse, come as
+    empty bytes, with a warning.
+
+    Raises:
+        errors.InputError: A table names a file that does not exist, or has a row that does not fit.
+    """
+    for source in inputs:
+        found = iter(source.entries)
+        while part := list(itertools.islice(found, chunk_rows)):
+            table = pd.DataFrame([(files.printable(entry.file), entry.row) for entry in part], columns=["file", "row"])
+            yield table, [pixels(entry) for entry in part]
+
+
+def listed(path: str | pathlib.Path, options: interface.Options | None = None) -> interface.Source:
+    """Return the images of one input, unread.
+
+    Raises:
+        errors.InputError: The path does not exist, or is a folder or table that cannot be read.
+    """
+    found, chosen = pathlib.Path(path), options or interface.Options(labelled=False)
+    alone = found.is_file() and found.suffix.lower() not in (*file_types.TABLES, ".npz")
+    if alone and not is_archive(found):
+        shown = interface.name_of(path)
+        return interface.Source(name=shown, entries=[interface.Entry(name=shown, item=found, file=shown, row=1)])
+    return read(str(path), options=chosen, data_format="auto")
+
+
+def pixels(entry: interface.Entry) -> Pixels:
+    """Read one image."""
+    if entry.problem and _is_listed(entry):
+        raise errors.InputError(f"{entry.file}, row {entry.row}: expected an image file. Received: {entry.problem}")
+    fault = "" if isinstance(entry.item, pathlib.Path) else checking.array_problem(entry.item)
+    if fault:
+        log.warning("%s, row %d: %s", entry.file, entry.row, fault)
+        return b""
+    try:
+        return images.read(entry.item, name=entry.name)
+    except errors.InputError as error:
+        if isinstance(entry.item, pathlib.Path) and not entry.item.is_file():
+            raise
+        log.warning("%s", error)
+        return b""
+
+
+def _is_listed(entry: interface.Entry) -> bool:
+    """Tell a row of a table from a file that stands for itself, and gets a row though its header is broken."""
+    return (
+        not isinstance(entry.item, pathlib.Path)
+        or interface.name_of(entry.item) != entry.file
+        or pathlib.Path(entry.file).suffix.lower() in file_types.TABLES
+    )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, columns, entries, folders, kinds, labels, naming, records
+from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, labels, table_files
 from shared.sources import cells as values
 from shared.sources import folders as listings
 
@@ -22,8 +22,8 @@ _UNCERTAIN = "uncertain"
 _NOT_KNOWN = frozenset(("pending", "tbd", "todo", "unknown", "not known", "unlabelled", "unlabeled", "error"))
 
 
-class Said(NamedTuple):
-    """What one row says of its image: class, findings, and what is wrong with them."""
+class RowLabel(NamedTuple):
+    """The label of one row: class or findings, and what is wrong with them."""
 
     label: str | None
     findings: tuple[float, ...] | None
@@ -31,8 +31,8 @@ class Said(NamedTuple):
 
 
 def read(
-    path: pathlib.Path, *, options: entries.Options, name: str | None = None, folder: pathlib.Path | None = None
-) -> entries.Source:
+    path: pathlib.Path, *, options: interface.Options, name: str | None = None, folder: pathlib.Path | None = None
+) -> interface.Source:
     """Read a table with a column of image paths, relative to its folder.
 
     One label column gives a class per image; several columns of 1, 0, -1 and nothing give findings.
@@ -46,14 +46,14 @@ def read(
     Raises:
         errors.InputError: No column of images or labels is found, or a cell of a part column is no part.
     """
-    table, broken = records.read(path)
+    table, broken = table_files.read(path)
     found = columns.roles(table, options, path=path)
     table = cells.with_points(table, found.known, decimal=options.decimal)
-    said = _said(table, found, options)
+    row_labels = _row_labels(table, found, options)
     patients = cells.patients(table[found.patient].tolist()) if found.patient else [""] * len(table)
     made = [
-        _entry(line, row, say, patient, path=path, found=found)
-        for (line, row), say, patient in zip(records.rows(table), said, patients, strict=True)
+        _entry(line, row, label, patient, path=path, found=found)
+        for (line, row), label, patient in zip(table_files.rows(table), row_labels, patients, strict=True)
     ]
     notes = [*found.notes, *_unread([entry.item for entry in made], path, folder, options)]
     kept = [entry for entry in made if entry.problem != _UNCERTAIN]
@@ -61,7 +61,7 @@ def read(
         left = len(made) - len(kept)
         notes.append(f"{left:,} images are not used: whether they show {found.chosen[0]} is uncertain")
     synthetic = columns.SYNTHETIC in table.columns and bool((table[columns.SYNTHETIC] == str(True)).any())
-    return entries.Source(
+    return interface.Source(
         name=name or path.stem,
         entries=[*kept, *broken],
         findings=found.chosen if len(found.chosen) > 1 else (),
@@ -78,7 +78,7 @@ def locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
     path = pathlib.PurePath(cell.strip().replace("\\", "/"))
     bases = (folder, folder / "images", folder.parent)
     for base in bases:
-        for suffix in ("", *kinds.SUFFIXES):
+        for suffix in ("", *file_types.SUFFIXES):
             candidate = base / f"{path}{suffix}"
             # Unlike Path.is_file, this takes names that are too long for the file system.
             if os.path.isfile(candidate):
@@ -87,33 +87,33 @@ def locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
 
 
 def _entry(
-    line: int, row: dict[str, str], said: Said, patient: str, *, path: pathlib.Path, found: columns.Roles
-) -> entries.Entry:
+    line: int, row: dict[str, str], label: RowLabel, patient: str, *, path: pathlib.Path, found: columns.Roles
+) -> interface.Entry:
     cell = row[found.image]
     item = locate(cell, path.parent)
-    identity = naming.Identity("", {})
-    problem = f"no such image: {entries.excerpt(cell)!r}" if cell.strip() else "missing image"
+    identity = folders.Identity("", {})
+    problem = f"no such image: {interface.excerpt(cell)!r}" if cell.strip() else "missing image"
     if item is not None:
-        identity = naming.identify(item, pathlib.PurePath(cell.strip().replace("\\", "/")))
-        problem = said.problem or identity.problem
-    return entries.Entry(
+        identity = folders.identify(item, pathlib.PurePath(cell.strip().replace("\\", "/")))
+        problem = label.problem or identity.problem
+    return interface.Entry(
         name=cell,
         item=item or path,
-        file=str(path),
+        file=interface.name_of(path),
         row=line,
-        label=said.label,
-        findings=said.findings,
+        label=label.label,
+        findings=label.findings,
         patient=patient or identity.patient,
-        part=entries.part_of(row[found.part]) if found.part else "",
+        part=interface.part_of(row[found.part]) if found.part else "",
         attributes={**identity.attributes, **cells.attributes(row, found.known)},
         problem=problem,
     )
 
 
-def _said(table: pd.DataFrame, found: columns.Roles, options: entries.Options) -> list[Said]:
-    """Return what each row says of its image."""
+def _row_labels(table: pd.DataFrame, found: columns.Roles, options: interface.Options) -> list[RowLabel]:
+    """Return the label of each row."""
     if not found.chosen:
-        return [Said(None, None, "")] * len(table)
+        return [RowLabel(None, None, "")] * len(table)
     if len(found.chosen) == 1 and not found.guessed:
         return _classes(found.chosen[0], table[found.chosen[0]].tolist())
     read = {
@@ -125,7 +125,7 @@ def _said(table: pd.DataFrame, found: columns.Roles, options: entries.Options) -
     for place in range(len(table)):
         slip = next((name for name in found.chosen if place in wrong[name]), None)
         problem = "" if slip is None else not_a_finding(slip, table[slip].iloc[place])
-        rows.append(Said(None, tuple(float(column.values[place]) for column in read.values()), problem))
+        rows.append(RowLabel(None, tuple(float(column.values[place]) for column in read.values()), problem))
     return rows if len(found.chosen) > 1 else _one(rows, table[found.chosen[0]].tolist())
 
 
@@ -133,40 +133,40 @@ def not_a_finding(column: str, cell: str) -> str:
     """Say that a cell of a column of findings means nothing."""
     return (
         f"column {column!r}: expected 1, 0, -1, yes or no, true or false, or nothing (--label-columns names the "
-        f"columns of labels). Received: {entries.excerpt(cell)!r}"
+        f"columns of labels). Received: {interface.excerpt(cell)!r}"
     )
 
 
-def _one(rows: Sequence[Said], column: Sequence[str]) -> list[Said]:
+def _one(rows: Sequence[RowLabel], column: Sequence[str]) -> list[RowLabel]:
     """Make classes of the one column of findings, called as its cells are."""
     spelled: dict[float, str] = {}
     made = []
-    for said, cell in zip(rows, column, strict=True):
-        value = said.findings[0] if said.findings else _NAN
-        if said.problem or math.isnan(value):
-            known = said.problem or cells.is_empty(cell)
-            made.append(Said(None, None, said.problem if known else _UNCERTAIN))
+    for read, cell in zip(rows, column, strict=True):
+        value = read.findings[0] if read.findings else _NAN
+        if read.problem or math.isnan(value):
+            known = read.problem or cells.is_empty(cell)
+            made.append(RowLabel(None, None, read.problem if known else _UNCERTAIN))
         else:
             name = spelled.setdefault(value, cell.strip() if cell.strip().isalpha() else f"{value:g}")
-            made.append(Said(name, None, ""))
+            made.append(RowLabel(name, None, ""))
     return made
 
 
-def _classes(name: str, column: Sequence[str]) -> list[Said]:
+def _classes(name: str, column: Sequence[str]) -> list[RowLabel]:
     counts = collections.Counter(labels.key(cell) for cell in column if not labels.is_missing(cell))
     return [_class(name, cell, counts) for cell in column]
 
 
-def _class(name: str, cell: str, counts: collections.Counter[str]) -> Said:
+def _class(name: str, cell: str, counts: collections.Counter[str]) -> RowLabel:
     """Return the class that a cell names."""
     said, key = cell.strip(), labels.key(cell)
     if len(said.splitlines()) > 1:
-        shown = entries.excerpt(said)
-        return Said(None, None, f"the label {shown!r} has several lines: a quotation mark may not be closed")
+        shown = interface.excerpt(said)
+        return RowLabel(None, None, f"the label {shown!r} has several lines: a quotation mark may not be closed")
     if labels.is_missing(said):
-        return Said(None, None, "")
+        return RowLabel(None, None, "")
     problem = _no_class(key, counts)
-    return Said(said, None, f"column {name!r}: expected {problem}. Received: {said!r}" if problem else "")
+    return RowLabel(said, None, f"column {name!r}: expected {problem}. Received: {said!r}" if problem else "")
 
 
 def _no_class(key: str, counts: collections.Counter[str]) -> str:
@@ -192,12 +192,12 @@ def _is_truth(key: str) -> bool:
 
 
 def _unread(
-    items: Sequence[entries.Item], path: pathlib.Path, folder: pathlib.Path | None, options: entries.Options
+    items: Sequence[interface.Item], path: pathlib.Path, folder: pathlib.Path | None, options: interface.Options
 ) -> list[str]:
     """Say which files beside the images that a table names are not read."""
     if folder is None:
         parents = {item.parent for item in items if isinstance(item, pathlib.Path) and item != path}
         return folders.unlisted(items, [file for parent in sorted(parents) for file in sorted(parent.iterdir())])
     listed = listings.listing(folder, follow_links=options.follow_links)
-    others = [file for file in listed.files if file != path and not kinds.is_image(file)]
+    others = [file for file in listed.files if file != path and not file_types.is_image(file)]
     return [*listed.notes, *folders.unlisted(items, listed.files), *folders.left_out(others)]

@@ -1,0 +1,1 @@
+"""Synthetic radiographs: a GAN learns to draw them, and two checks evaluate them."""

@@ -1,0 +1,172 @@
+"""The verb ``augment``: learn to draw images from the training part, write some, and check them."""
+
+import dataclasses
+import logging
+import pathlib
+import tempfile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from apps.medical_imaging import config, data, model, preprocessing, train
+from apps.medical_imaging import run as loaded_run
+from apps.medical_imaging.synthesis import comparison, memorisation
+from apps.medical_imaging.synthesis import synthesiser as synthesiser_module
+from shared import cli, errors, files, splits
+from shared.evaluation import calibration
+from shared.report import blocks, document
+from shared.training import datasets
+from shared.training import fit as fitting
+from shared.training import gan as gan_training
+
+log = logging.getLogger("fieldnets")
+
+FOLDER = "synthesis"
+# The gain is that of a small network, trained for each arm and seed; the app's own would take hours.
+CLASSIFIER_FILTERS, CLASSIFIER_EPOCHS, CLASSIFIER_SEEDS = (16, 32, 64), 8, (0, 1)
+
+
+def augment(
+    run: loaded_run.Run,
+    own: data.Radiographs,
+    split: splits.Split,
+    *,
+    images: int | None,
+    image_size: int,
+    epochs: int,
+    output: pathlib.Path,
+    seed: int,
+) -> cli.Result:
+    """Train a conditional GAN on the training part only and write synthetic images, one folder per class.
+
+    Called again after a kill, the training goes on.
+
+    Args:
+        run: A finished run: its split defines what the training part is.
+        own: Its images.
+        split: Its split.
+        images: How many to draw; None = as many as the training part has, with its shares of classes.
+        image_size: Side in pixels, a power of two times a number of at most 7.
+        epochs: Passes over the training part.
+        output: New folder of the images.
+        seed: Of weights, noise and order.
+
+    Raises:
+        errors.InputError: The run has several findings per image.
+    """
+    if run.task != "single_label":
+        raise errors.InputError("augment: expected a run with one label per image. Received: one with several findings")
+    settings = at_size(run.settings, image_size)
+    squares, labels = part_of(own, split.rows("train"), settings)
+    reference = part_of(own, split.rows("validation"), settings)
+    folder = run.folder.path / FOLDER
+    names = run.rule.class_names
+    synthesiser = synthesiser_module.train_gan(
+        squares,
+        labels,
+        class_names=names,
+        reference=reference,
+        settings=gan_training.GanSettings(epochs=epochs, seed=seed),
+        outputs=fitting.Outputs(
+            checkpoints=folder / "checkpoints", history=folder / "history.csv", logs=folder / "logs"
+        ),
+    )
+    drawn = np.random.default_rng(seed).choice(labels, size=images or len(labels))
+    synthetic = gan_training.to_pixels(gan_training.generate(synthesiser.generator, drawn, seed=seed))
+    found = memorisation.compare(synthetic, squares, reference[0], seed=seed)
+    log.info("%s", found.conclusion)
+    facts = {
+        "run": run.folder.path.name,
+        "seed": seed,
+        "image_size": image_size,
+        "frechet_distance": -synthesiser.result.best_value,
+        "frechet_distance_of_real_images": synthesiser.floor,
+        "memorisation": found.to_json(),
+    }
+    synthesiser_module.write_images(synthetic, drawn, class_names=names, folder=output, facts=facts)
+    np.savez_compressed(folder / "images.npz", images=synthetic, labels=drawn)
+    files.write_json(folder / "facts.json", facts)
+    return {"images": str(output), **facts, "next": f"medical-imaging evaluate --run-dir {run.folder.path}"}
+
+
+def section(
+    run: loaded_run.Run,
+    own: data.Radiographs,
+    split: splits.Split,
+    evaluated: data.Radiographs,
+    rows: npt.NDArray[np.int64],
+) -> tuple[document.Section, ...]:
+    """Return the report's part on synthetic images; nothing where ``augment`` was not called for this run.
+
+    The same small network is trained on real, on real and synthetic, and on synthetic images; all see the same rows.
+    """
+    path = run.folder.path / FOLDER / "images.npz"
+    if not path.exists():
+        return ()
+    log.info("what synthetic images bring: training a small network %d times", 3 * len(CLASSIFIER_SEEDS))
+    with np.load(path) as content:
+        synthetic = content["images"], content["labels"]
+    settings = at_size(run.settings, synthetic[0].shape[1])
+    facts = files.read_json(run.folder.path / FOLDER / "facts.json")
+    found = comparison.compare(
+        part_of(own, split.rows("train"), settings),
+        synthetic,
+        part_of(evaluated, rows, settings),
+        fit_classifier=lambda images, labels, seed: _fit_small(images, labels, seed, settings),
+        units=evaluated.patients[rows].astype(str),
+        seeds=CLASSIFIER_SEEDS,
+        resamples=run.settings.resamples,
+    )
+    distance, floor = facts["frechet_distance"], facts["frechet_distance_of_real_images"]
+    lead = (
+        f"A class-conditional WGAN-GP was trained on the training part. {facts['memorisation']['verdict']} Fréchet "
+        f"distance to validation images {distance:.3f}; that of real training images {floor:.3f}."
+    )
+    good = found.gain and not facts["memorisation"]["found"]
+    conclusion = blocks.Text(found.conclusion, tone="good" if good else "bad")
+    return (document.Section("Synthetic images", lead, [conclusion, found.table()]),)
+
+
+def at_size(settings: config.Config, image_size: int) -> config.Config:
+    """Return ``settings`` for the small network on images of that side."""
+    return dataclasses.replace(
+        settings,
+        model="cnn",
+        image_size=image_size,
+        cnn_filters=CLASSIFIER_FILTERS,
+        frozen_epochs=0,
+        epochs=CLASSIFIER_EPOCHS,
+    )
+
+
+def part_of(
+    radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return decoded images and their class numbers."""
+    return preprocessing.load_rows(radiographs, rows, settings), radiographs.labels[rows].argmax(axis=1)
+
+
+def _fit_small(images: Any, labels: Any, seed: int, settings: config.Config) -> comparison.Score:
+    """Train the small network; the last tenth of the rows, shuffled, chooses its epoch."""
+    one_hot = np.eye(int(labels.max()) + 1, dtype=np.float32)[labels]
+    order = np.random.default_rng(seed).permutation(len(labels))
+    kept, held_out = order[len(order) // 10 :], order[: len(order) // 10]
+    part = datasets.Arrays(inputs={"image": images}, labels=one_hot)
+    with tempfile.TemporaryDirectory() as scratch:
+        network = train.fit_network(
+            part.take(kept),
+            part.take(held_out),
+            "single_label",
+            dataclasses.replace(settings, seed=seed),
+            files.RunFolder(pathlib.Path(scratch)),
+        )
+    temperature = calibration.fit_temperature(
+        fitting.predict(network, part.take(held_out), batch_size=model.EVALUATION_ROWS), labels[held_out]
+    )
+
+    def score(new: Any) -> Any:
+        logits = network.predict(new, batch_size=model.EVALUATION_ROWS, verbose=0)
+        return calibration.apply_temperature(logits, temperature)
+
+    return score
