@@ -180,7 +180,7 @@ def anomaly_classifier(restoring: keras.Model, *, slope: float, offset: float) -
     return keras.Model(wanted(tensors), answer, name=layer_name("autoencoder"))
 
 
-def average(inputs: Inputs, networks: Mapping[str, keras.Model], voices: Mapping[str, averaging.Voice]) -> keras.Model:
+def average(inputs: Inputs, networks: Mapping[str, keras.Model], voices: Mapping[str, averaging.Member]) -> keras.Model:
     """Join trained networks: {array name: tensor} to ``average`` (batch, 2), not yet calibrated for prevalence."""
     names = dict.fromkeys(name for network in networks for name in reads(network, inputs))
     tensors = keras_inputs(inputs, tuple(names))

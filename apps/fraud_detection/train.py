@@ -122,7 +122,7 @@ def train_fold(job: Job, prepared: data.Prepared, fold: Fold) -> loaded_run.Scor
     networks = {name: fit_network(name, job) for name in job.networks}
     logits = {name: fitting.predict(network, job.examples(name, "validation")) for name, network in networks.items()}
     voices = fit_voices(logits, job.labels["validation"], evenly=model.few_labels(job.inputs))
-    log.info("%sshares: %s", job.prefix, {name: round(voice.share, 3) for name, voice in voices.items()})
+    log.info("%sshares: %s", job.prefix, {name: round(voice.weight, 3) for name, voice in voices.items()})
     averaged = model.average(job.inputs, networks, voices)
     weights = prepared.transactions.weights[fold.validation]
     raw = loaded_run.predict(averaged, job.arrays["validation"])
@@ -142,7 +142,7 @@ def train_fold(job: Job, prepared: data.Prepared, fold: Fold) -> loaded_run.Scor
 
 def fit_voices(
     logits: Mapping[str, npt.NDArray[np.float32]], labels: npt.NDArray[np.int64], *, evenly: bool
-) -> dict[str, averaging.Voice]:
+) -> dict[str, averaging.Member]:
     """Return how loud each network speaks: shares of the kinds are fitted, copies of a kind share alike.
 
     A few hundred frauds do not tell copies apart, which differ by chance only.
@@ -161,10 +161,10 @@ def fit_voices(
         for kind, names in kinds.items()
     }
     together = averaging.fit(means, labels)
-    shares = even_shares(list(kinds)) if evenly else {kind: voice.share for kind, voice in together.items()}
+    shares = even_shares(list(kinds)) if evenly else {kind: voice.weight for kind, voice in together.items()}
     return {
-        name: averaging.Voice(
-            temperature=alone[name].temperature * together[kind].temperature, share=shares[kind] / len(names)
+        name: averaging.Member(
+            temperature=alone[name].temperature * together[kind].temperature, weight=shares[kind] / len(names)
         )
         for kind, names in kinds.items()
         for name in names

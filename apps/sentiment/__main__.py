@@ -86,19 +86,19 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
     """Evaluate a run on its own held-out part, or on other data."""
     files.RunFolder.open(arguments.run_dir)
     _load_tensorflow()
-    from apps.sentiment import evaluate_run
+    from apps.sentiment import predictions
     from apps.sentiment import run as loaded_run
     from shared.evaluation import part as part_of
 
     run = loaded_run.open_run(arguments.run_dir)
-    own, split = evaluate_run.own_data(run)
+    own, split = loaded_run.own_data(run)
     output = arguments.output_dir or run.folder.evaluation
     if hasattr(arguments, "data"):
         settings, part, aside = _source_settings(arguments), arguments.split or "all", output / "quarantine.csv"
-        chosen = evaluate_run.other_part(run, own, split, settings, part, quarantine=aside)
+        chosen = loaded_run.other_part(run, own, split, settings, part, quarantine=aside)
     else:
         chosen = part_of.of_run(own, split, arguments.split or "test", run.folder)
-    result = evaluate_run.evaluate_run(run, own, split, chosen, seed=arguments.seed, output=output)
+    result = predictions.evaluate_part(run, own, split, chosen, seed=arguments.seed, output=output)
     return {
         "metrics": result.metrics["metrics"],
         **{f"baseline {name}": values for name, values in result.metrics["baselines"].items()},
@@ -145,12 +145,11 @@ def export(arguments: argparse.Namespace) -> cli.Result:
     files.RunFolder.open(arguments.run_dir)
     names = formats.chosen(arguments.format, int8=arguments.int8)
     _load_tensorflow()
-    from apps.sentiment import evaluate_run
     from apps.sentiment import export as exporting
     from apps.sentiment import run as loaded_run
 
     run = loaded_run.open_run(arguments.run_dir)
-    own, split = evaluate_run.own_data(run)
+    own, split = loaded_run.own_data(run)
     exported = exporting.export_run(run, own, split, arguments.output_dir, engines=names)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from apps.sentiment import model, text
+from apps.sentiment import model, preprocessing
 from apps.sentiment import run as loaded_run
 from shared.bundle import export
 from shared.explain import cutting, integrated_gradients
@@ -31,7 +31,7 @@ def graph(run: loaded_run.Run) -> Callable[[Any], Mapping[str, Any]]:
     answer, halves = export.classifier(run.model, run.decision), _halves(run)
 
     def explain(texts: Any) -> Mapping[str, Any]:
-        tokens, said = text.tokenize(texts), answer({"text": texts})
+        tokens, said = preprocessing.tokenize(texts), answer({"text": texts})
         target = tf.cast(export.answered(said["scores"], run.decision), tf.int32)
 
         def one(row: tuple[Any, Any]) -> Any:
@@ -58,10 +58,11 @@ def of_tokens(run: loaded_run.Run, tokens: Any, attribute: Callable[[str, Any], 
     """
     average = run.model.get_layer("logits")
     total = tf.zeros(tf.shape(tokens), tf.float32)
-    for name, temperature, share in zip(run.settings.networks, average.temperatures, average.shares, strict=True):
+    members = zip(run.settings.networks, average.temperatures, average.ensemble_weights, strict=True)
+    for name, temperature, weight in members:
         spread = _over_ngrams if model.feature(name) == "ngrams" else _over_positions
-        loudness = share / temperature / run.decision.temperature
-        total += loudness * spread(run.features, tokens, functools.partial(attribute, name))
+        factor = weight / temperature / run.decision.temperature
+        total += factor * spread(run.features, tokens, functools.partial(attribute, name))
     return total
 
 
@@ -82,16 +83,16 @@ def _integrate(head: keras.Model, tail: keras.Model, ids: Any, target: Any) -> A
     return tf.reduce_sum(end * tf.reduce_mean(tape.gradient(odds, points), axis=0), axis=1)
 
 
-def _over_positions(features: text.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
+def _over_positions(features: preprocessing.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
     """Put the values of the tokens that were read back to their positions in the whole text, (k,)."""
-    positions = text.kept_positions(tf.size(tokens), features.sequence_length)
+    positions = preprocessing.kept_positions(tf.size(tokens), features.sequence_length)
     ids = features.table.lookup(tf.gather(tokens, positions))
     return tf.scatter_nd(positions[:, tf.newaxis], _values(attribute, ids), tf.shape(tokens, tf.int64))
 
 
-def _over_ngrams(features: text.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
+def _over_ngrams(features: preprocessing.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
     """Divide each n-gram's value evenly among its occurrences and their tokens, (k,)."""
-    kept = text.kept_positions(tf.size(tokens), features.ngram_tokens)
+    kept = preprocessing.kept_positions(tf.size(tokens), features.ngram_tokens)
     places = features.ngram_places(tf.gather(tokens, kept))
     ids, index, occurrences = tf.unique_with_counts(tf.concat([buckets for buckets, _ in places], axis=0))
     values = _values(attribute, tf.cast(ids, tf.int32)) / tf.cast(occurrences, tf.float32)

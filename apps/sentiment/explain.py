@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.sentiment import attribution, text
+from apps.sentiment import attribution, batches
 from apps.sentiment import run as loaded_run
 from shared import errors, files
 from shared.explain import deletion, integrated_gradients
@@ -43,7 +43,7 @@ def explain(run: loaded_run.Run, string: str, *, seed: int = 0) -> Explanation:
     Raises:
         errors.InputError: The text holds no token.
     """
-    tokens = text.tokens_of(string)
+    tokens = batches.tokens_of(string)
     if len(tokens) == 0:
         raise errors.InputError(f"INPUT: expected a text with at least one word. Received: {string!r}")
     logits = run.logits(np.array([string], object))

@@ -12,7 +12,6 @@ import tensorflow as tf
 from apps.sentiment import attribution, card, data, model, monitor
 from apps.sentiment import run as loaded_run
 from apps.sentiment.readers import codes
-from shared import decision as decisions
 from shared import splits
 from shared.bundle import engine_export, export
 from shared.evaluation import drift
@@ -179,11 +178,4 @@ def golden(run: loaded_run.Run, texts: npt.NDArray[np.object_]) -> export.Golden
     real = np.random.default_rng(run.settings.seed).permutation(texts)[: GOLDEN_ROWS - len(AWKWARD)]
     chosen = np.concatenate([np.array(AWKWARD, object), real])
     chosen = np.resize(chosen, GOLDEN_ROWS)
-    return export.Golden(inputs={"text": chosen}, outputs=answers(run.decision, run.logits(chosen)))
-
-
-def answers(decision: decisions.Decision, logits: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[Any]]:
-    """Return what the serving signature returns: scores (n, classes), labels (n,), decision (n,)."""
-    scores = decision.scores(logits)
-    labels = np.array(decision.class_names, object)[decision.predicted(scores)]
-    return {"scores": scores, "labels": labels, "decision": decision.decisions(scores)}
+    return export.Golden(inputs={"text": chosen}, outputs=run.predictions(chosen))

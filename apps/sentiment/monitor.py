@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.sentiment import predict
+from apps.sentiment import batches
 from shared import cli, monitoring
 from shared.bundle import reading as bundle
 
@@ -34,7 +34,7 @@ def measure(ask: monitoring.Ask, texts: npt.NDArray[np.object_]) -> dict[str, np
         ask: The signature ``drift``.
         texts: (n,) str.
     """
-    return predict.in_batches(lambda batch: ask({"text": batch}))(texts)
+    return batches.in_batches(lambda batch: ask({"text": batch}))(texts)
 
 
 def columns(said: Mapping[str, Any], statistics: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.sentiment import data
-from apps.sentiment.readers import quarantine
+from apps.sentiment.readers import checking
 from shared import batch, cli, files, progress
+from shared.sources import quarantine
 
 log = logging.getLogger("fieldnets")
 
@@ -37,7 +37,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     notes: list[str] = []
     with quarantine.opened() as aside, progress.rows("texts scored", arguments.input) as advance:
         result = batch.predict(
-            data.iterate_texts(
+            checking.iterate_texts(
                 list(map(str, arguments.input)),
                 **how,
                 set_aside=aside.add if skip_bad else None,
@@ -77,30 +77,14 @@ def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> 
 def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[str, str]]:
     """Return how to answer texts, the classes, and what identifies the model to a resumed call."""
     if arguments.model_dir is not None:
+        from apps.sentiment import batches
         from shared.bundle import engines
 
         loaded = engines.load(arguments.model_dir, arguments.engine)
         names = tuple(loaded.extra("decision.json")["class_names"])
         identity = {"model": str(loaded.path), "engine": loaded.engine.name}
-        return in_batches(lambda texts: loaded.run({"text": texts})), names, identity
-    from apps.sentiment import export
+        return batches.in_batches(lambda texts: loaded.run({"text": texts})), names, identity
     from apps.sentiment import run as loaded_run
 
     run = loaded_run.open_run(arguments.run_dir)
-
-    def answer(texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
-        return export.answers(run.decision, run.logits(texts))
-
-    return answer, run.decision.class_names, {"model": files.sha256(run.folder.model)}
-
-
-def in_batches(answer: Answer, rows: int = 256) -> Answer:
-    """Bound what a bundle gets at once, the short texts together: padding is what costs."""
-
-    def batched(texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
-        order = np.argsort([len(text) for text in texts], kind="stable")
-        inverse = np.argsort(order)
-        parts = [answer(texts[order[start : start + rows]]) for start in range(0, len(texts), rows)]
-        return {name: np.concatenate([part[name] for part in parts])[inverse] for name in parts[0]}
-
-    return batched
+    return run.predictions, run.decision.class_names, {"model": files.sha256(run.folder.model)}

@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from apps.sentiment.checklist import behaviour, capabilities, changes, lexicon
+from apps.sentiment.checklist import behaviour, capabilities, word_lists
 from shared.evaluation import intervals
 
 BINARY = ("negative", "positive")
 Model: TypeAlias = Callable[[list[str]], npt.NDArray[np.float64]]
 
 TERNARY = ("negative", "neutral", "positive")
-POSITIVE_WORDS = {"".join(sorted(word)) for word in lexicon.WORDS["positive"] + lexicon.WORDS["liked"]}
-NEGATIVE_WORDS = {"".join(sorted(word)) for word in lexicon.WORDS["negative"] + lexicon.WORDS["disliked"]}
+POSITIVE_WORDS = {"".join(sorted(word)) for word in word_lists.WORDS["positive"] + word_lists.WORDS["liked"]}
+NEGATIVE_WORDS = {"".join(sorted(word)) for word in word_lists.WORDS["negative"] + word_lists.WORDS["disliked"]}
 
 
 def two_columns(positive: list[float]) -> npt.NDArray[np.float64]:
@@ -70,10 +70,10 @@ def test_a_word_counting_model_fails_every_negated_praise() -> None:
 
 
 def test_a_model_that_keys_on_names_fails_the_names_test_alone_among_invariances() -> None:
-    liked = set(lexicon.WORDS["name"][::2])
+    liked = set(word_lists.WORDS["name"][::2])
 
     def keyed(texts: list[str]) -> npt.NDArray[np.float64]:
-        names = [[name for name in lexicon.WORDS["name"] if name.lower() in text.lower()] for text in texts]
+        names = [[name for name in word_lists.WORDS["name"] if name.lower() in text.lower()] for text in texts]
         return two_columns([0.9 if found and found[0] in liked else 0.1 for found in names])
 
     report = behaviour.run(keyed, BINARY, seed=1)
@@ -149,7 +149,7 @@ def test_failure_rates_carry_wilsons_interval_and_examples_show_both_texts() -> 
 
 def test_a_fair_model_has_no_gap_and_a_planted_one_is_measured() -> None:
     def planted(texts: list[str]) -> npt.NDArray[np.float64]:
-        women = (*lexicon.RELATIONS["female"], *(n for g in lexicon.NAMES.values() for n in g["female"]))
+        women = (*word_lists.RELATIONS["female"], *(n for g in word_lists.NAMES.values() for n in g["female"]))
         lowered = [text.lower() for text in texts]
         return two_columns([0.5 + 0.2 * any(woman.lower() in text for woman in women) for text in lowered])
 
@@ -216,18 +216,18 @@ def test_neutral_statements_are_asked_only_of_models_with_a_neutral_class() -> N
     ],
 )
 def test_polarity_is_read_from_class_names(class_names: tuple[str, ...], expected: list[float]) -> None:
-    assert lexicon.polarity(class_names) == pytest.approx(expected)
+    assert word_lists.polarity(class_names) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("class_names", [("sports", "politics"), ("negative", "sports"), ("neutral", "mixed"), ()])
 def test_names_without_polarity_are_not_guessed(class_names: tuple[str, ...]) -> None:
-    assert lexicon.polarity(class_names) is None
+    assert word_lists.polarity(class_names) is None
 
 
 def test_a_misspelt_word_keeps_its_letters_and_its_first_letter() -> None:
     random = np.random.default_rng(0)
-    for word in lexicon.WORDS["negative"]:
-        misspelt = changes.swap_letters(word, random)
+    for word in word_lists.WORDS["negative"]:
+        misspelt = capabilities.swap_letters(word, random)
         assert misspelt != word
         assert sorted(misspelt) == sorted(word)
         assert misspelt[0] == word[0]

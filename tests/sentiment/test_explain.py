@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from apps.sentiment import __main__, attribution, config, explain, model, opinion, text
+from apps.sentiment import __main__, attribution, batches, config, explain, lexicon, model, preprocessing
 from apps.sentiment import run as loaded_run
 from shared import decision as decisions
 from shared import errors, files
 from shared.explain import integrated_gradients
 from shared.models import averaging
 from shared.report import blocks
-from shared.training import datasets
 
 pytestmark = pytest.mark.tensorflow
 
@@ -31,31 +30,35 @@ def run_of(*members: str) -> loaded_run.Run:
     """A model of some networks whose weights were drawn, so that every part of it speaks."""
     settings = config.Config.smoke().replace({"members": members, "vocabulary_size": 10, "rnn_copies": 1})
     vocabulary = ["a", "good", "great", "bad", "awful", "film", "and", "."]
-    features = text.TextFeatures(
+    features = preprocessing.TextFeatures(
         vocabulary=vocabulary,
         sequence_length=6,
         ngram_orders=3,
         character_orders=settings.character_orders,
         buckets=settings.ngram_buckets,
         ngram_tokens=8,
-        symbols=opinion.symbols(),
+        symbols=lexicon.symbols(),
     )
     texts, labels = np.array([GOOD, BAD] * 4, object), np.array([1, 0] * 4)
-    read = text.vectorize(features, texts)
+    read = batches.vectorize(features, texts)
     networks = {}
     for name in settings.networks:
         feature = model.feature(name)
-        train = datasets.Arrays(inputs={model.INPUTS[feature]: read[feature]}, labels=labels)
+        rows = read[feature]
+        train = model.TrainingTexts(values=rows.values, lengths=rows.lengths, labels=labels)
         generator = np.random.default_rng(0)
-        vectors = np.zeros((len(vocabulary) + text.RESERVED_IDS, settings.embedding_size), np.float32)
+        vectors = np.zeros((len(vocabulary) + preprocessing.RESERVED_IDS, settings.embedding_size), np.float32)
         built = model.build(name, settings, classes=2, train=train, vectors=vectors)
         table = built.get_layer("embedding")
         weights = table.get_weights()
         table.set_weights([generator.normal(0, 0.5, weights[0].shape), *weights[1:]])
         networks[name] = type(built).from_config({**built.get_config(), "name": name})
         networks[name].set_weights(built.get_weights())
-    voices = {"ngram": averaging.Voice(temperature=0.5, share=0.6), "cnn": averaging.Voice(temperature=2.0, share=0.4)}
-    voices["lstm"] = averaging.Voice(temperature=0.7, share=0.5)
+    weights = {
+        "ngram": averaging.Member(temperature=0.5, weight=0.6),
+        "cnn": averaging.Member(temperature=2.0, weight=0.4),
+    }
+    weights["lstm"] = averaging.Member(temperature=0.7, weight=0.5)
     decision = decisions.Decision(
         class_names=("negative", "positive"),
         temperature=1.5,
@@ -65,7 +68,7 @@ def run_of(*members: str) -> loaded_run.Run:
         quantile=0.5,
         fitted_on={},
     )
-    whole = model.assemble(features, networks, voices)
+    whole = model.assemble(features, networks, weights)
     return loaded_run.Run(folder=files.RunFolder(pathlib.Path()), settings=settings, model=whole, decision=decision)
 
 
@@ -77,19 +80,19 @@ def log_odds(run: loaded_run.Run, string: str) -> float:
 def test_the_contributions_of_a_text_add_up_to_its_log_odds_beyond_a_text_that_says_nothing(
     run: loaded_run.Run,
 ) -> None:
-    tokens = text.tokens_of(GOOD)
+    tokens = batches.tokens_of(GOOD)
     values = explain.contributions(run, tokens, target=1)
-    longer = explain.contributions(run, text.tokens_of(GOOD + " ."), target=1)
+    longer = explain.contributions(run, batches.tokens_of(GOOD + " ."), target=1)
     assert values.shape == (5,)
     # The baseline depends on the length alone, so two texts of five words share it.
-    other = explain.contributions(run, text.tokens_of(BAD), target=1)
+    other = explain.contributions(run, batches.tokens_of(BAD), target=1)
     difference = log_odds(run, GOOD) - log_odds(run, BAD)
     assert values.sum() - other.sum() == pytest.approx(difference, abs=0.05)
     assert longer.shape == (6,)
 
 
 def test_words_that_were_cut_out_of_a_long_text_contribute_nothing_to_the_token_networks(run: loaded_run.Run) -> None:
-    tokens = text.tokens_of("good " * 20)
+    tokens = batches.tokens_of("good " * 20)
     values = explain.contributions(run, tokens, target=1)
     # Eight tokens are read as n-grams, six by the convolutions: first and last half.
     assert values[:3].all()
@@ -107,7 +110,7 @@ def test_the_signature_explains_every_text_as_the_verb_does(members: tuple[str, 
     assert found["tokens"].shape == found["attributions"].shape == (5, 20)
     assert found["attributions"].dtype == np.float32
     for row, string in enumerate(texts):
-        tokens = text.tokens_of(string)
+        tokens = batches.tokens_of(string)
         assert found["label"][row].decode() == run.decision.class_names[targets[row]]
         assert [token.decode() for token in found["tokens"][row]] == [*tokens, *[""] * (20 - len(tokens))]
         assert not found["attributions"][row, len(tokens) :].any()
@@ -151,7 +154,7 @@ def test_attention_over_one_step_raises_no_warning(run: loaded_run.Run, monkeypa
 
     monkeypatch.setattr(integrated_gradients, "attribute", warning)
     with warnings.catch_warnings(record=True) as caught:
-        explain.contributions(run, text.tokens_of(GOOD), target=1)
+        explain.contributions(run, batches.tokens_of(GOOD), target=1)
     assert [entry for entry in caught if "softmax" in str(entry.message)] == []
 
 

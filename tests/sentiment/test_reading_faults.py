@@ -18,13 +18,14 @@ import pytest
 
 from apps.sentiment import __main__, data, predict
 from apps.sentiment.grouping import partition
+from apps.sentiment.readers import checking
 from shared import errors
 
 NAMES = ["NA", "null", "None", "nan", "N/A", "NULL"]
 
 
 def texts_of(path: pathlib.Path, **options: Any) -> list[str]:
-    return [text for frame in data.iterate_texts([str(path)], **options) for text in frame["text"]]
+    return [text for frame in checking.iterate_texts([str(path)], **options) for text in frame["text"]]
 
 
 def sentences(count: int, word: str = "w") -> list[str]:
@@ -295,7 +296,7 @@ def test_sources_of_one_name_keep_names_and_rows_apart(tmp_path: pathlib.Path) -
     assert reviews.name == "x/reviews.csv+y/reviews.csv"
     assert [(reviews.sources == f"{folder}/reviews.csv").sum() for folder in ("x", "y")] == [10, 10]
     assert len(set(zip(reviews.files, reviews.rows, strict=True))) == 20
-    frames = list(data.iterate_texts(paths))
+    frames = list(checking.iterate_texts(paths))
     assert [frame["file"].unique().tolist() for frame in frames] == [["x/reviews.csv"], ["y/reviews.csv"]]
     both = data.load([str(tmp_path / "x"), str(tmp_path / "y")])
     assert set(both.files) == {"x/reviews.csv", "y/reviews.csv"}
@@ -309,7 +310,7 @@ def test_a_source_given_twice_by_other_names_or_within_another_is_refused(tmp_pa
         with pytest.raises(errors.InputError, match=r"read once each.*a\.csv"):
             data.load([str(path), str(other)])
         with pytest.raises(errors.InputError, match=r"read once each"):
-            list(data.iterate_texts([str(path), str(other)]))
+            list(checking.iterate_texts([str(path), str(other)]))
 
 
 def test_copies_and_texts_with_other_labels_in_another_source_are_told(tmp_path: pathlib.Path) -> None:
