@@ -4,14 +4,13 @@ from apps.driving_perception import evaluate_run
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.readers import sources
 from shared import files
-from shared.report import model_card
+from shared.report import metrics, model_card
 
 
 def build(run: loaded_run.Run) -> model_card.ModelCard:
     """Return the card of a finished run; it says so when the run has not been evaluated."""
     folder, settings = run.folder, run.settings
     split = files.read_json(folder.split)
-    metrics = folder.evaluation / "metrics.json"
     environment = files.read_json(folder.environment)
     synthetic = sources.SCENES in settings.data
     return model_card.ModelCard(
@@ -36,7 +35,7 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
         training_data={"source": ", ".join(settings.data), "split unit": split["unit"], "rows": split["rows"]},
         split={"method": split["method"], "parts": split["fractions"], "overlap": split["overlap"]},
         decision=files.read_json(folder.decision),
-        metrics=files.read_json(metrics) if metrics.exists() else None,
+        metrics=metrics.of_run(folder),
         ethical_considerations=[
             "People are found less surely than cars where training shows fewer of them; the report says how much.",
             "Road images show faces and number plates: whoever records them answers for that.",

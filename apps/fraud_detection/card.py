@@ -3,14 +3,13 @@
 from apps.fraud_detection import model
 from apps.fraud_detection import run as loaded_run
 from shared import files
-from shared.report import model_card
+from shared.report import metrics, model_card
 
 
 def build(run: loaded_run.Run) -> model_card.ModelCard:
     """Return the card of a finished run; it says so when the run has not been evaluated."""
     folder, settings = run.folder, run.settings
     split = files.read_json(folder.split)
-    metrics = folder.evaluation / "metrics.json"
     environment = files.read_json(folder.environment)
     found = run.inputs
     return model_card.ModelCard(
@@ -37,7 +36,7 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
         training_data={"source": ", ".join(settings.data), "split unit": split["unit"], "rows": split["rows"]},
         split={"method": split["method"], "parts": split["fractions"], "overlap": split["overlap"]},
         decision=files.read_json(folder.decision),
-        metrics=files.read_json(metrics) if metrics.exists() else None,
+        metrics=metrics.of_run(folder),
         ethical_considerations=[
             "False alarms cost persons time and dignity: compare their rate between groups (`group` in the schema).",
             "Identities of cards and terminals are not features; their histories are.",

@@ -3,14 +3,13 @@
 from apps.medical_imaging import config
 from apps.medical_imaging import run as loaded_run
 from shared import files
-from shared.report import model_card
+from shared.report import metrics, model_card
 
 
 def build(run: loaded_run.Run) -> model_card.ModelCard:
     """Return the card of a finished run; it says so when the run has not been evaluated."""
     folder, settings = run.folder, run.settings
     split = files.read_json(folder.split)
-    metrics = folder.evaluation / "metrics.json"
     environment = files.read_json(folder.environment)
     synthetic = settings.data == ("chest-phantoms",)
     return model_card.ModelCard(
@@ -39,7 +38,7 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
         training_data={"source": ", ".join(settings.data), "split unit": split["unit"], "rows": split["rows"]},
         split={"method": split["method"], "parts": split["fractions"], "overlap": split["overlap"]},
         decision=files.read_json(folder.decision),
-        metrics=files.read_json(metrics) if metrics.exists() else None,
+        metrics=metrics.of_run(folder),
         ethical_considerations=[
             "Labels of public sets are mined from reports or read by one person; some are wrong.",
             "A model may read who or where a patient is from an image; the report compares subgroups.",

@@ -2,14 +2,13 @@
 
 from apps.sentiment import run as loaded_run
 from shared import files
-from shared.report import model_card
+from shared.report import metrics, model_card
 
 
 def build(run: loaded_run.Run) -> model_card.ModelCard:
     """Return the card of a finished run; it says so when the run has not been evaluated."""
     folder, settings = run.folder, run.settings
     split = files.read_json(folder.split)
-    metrics = folder.evaluation / "metrics.json"
     environment = files.read_json(folder.environment)
     return model_card.ModelCard(
         name="sentiment",
@@ -40,7 +39,7 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
         training_data={"source": ", ".join(settings.data), "split unit": split["unit"], "rows": split["rows"]},
         split={"method": split["method"], "parts": split["fractions"], "overlap": split["overlap"]},
         decision=files.read_json(folder.decision),
-        metrics=files.read_json(metrics) if metrics.exists() else None,
+        metrics=metrics.of_run(folder),
         ethical_considerations=[
             "Texts may mention persons. The report's template test measures how much names and origins move the score.",
             "Reviews hold profanity and insults; the explanations show words as they stand.",

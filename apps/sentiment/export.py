@@ -15,7 +15,7 @@ from apps.sentiment.readers import codes
 from shared import splits
 from shared.bundle import engine_export, export
 from shared.evaluation import drift
-from shared.report import model_card
+from shared.report import metrics, model_card
 from shared.serving import display
 
 NAME = "sentiment"
@@ -87,7 +87,7 @@ def export_run(
             "decision.json": run.decision.to_json(),
             "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), texts)),
             codes.FILE: reviews.code.to_json(),
-            display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
+            display.FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(card.build(run)),
         },
         core=core(run, reviews, split, engines) if engines else None,

@@ -40,7 +40,7 @@ def places(runs: Sequence[tf.RaggedTensor], positions: tf.Tensor) -> list[tuple[
 
 
 def distinct(buckets: tf.Tensor) -> tf.Tensor:
-    """Replace repeats within a row by 0, padding: that an n-gram occurs tells more than how often (Wang, Manning 2012)."""
+    """Replace repeats within a row by 0: that an n-gram occurs tells more than how often (Wang and Manning 2012)."""
     ordered = tf.sort(buckets, axis=1, direction="DESCENDING")
     repeats = tf.concat([tf.zeros_like(ordered[:, :1], tf.bool), ordered[:, 1:] == ordered[:, :-1]], axis=1)
     return tf.where(repeats, 0, ordered)

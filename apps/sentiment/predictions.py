@@ -56,7 +56,7 @@ def evaluate_part(
         seed=seed,
     )
     evaluation = report.evaluation(results)
-    evaluation.write(output)
+    evaluation.write(output, run.folder)
     return evaluation
 
 
