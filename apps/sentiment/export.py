@@ -85,7 +85,7 @@ def export_run(
         name=NAME,
         extras={
             "decision.json": run.decision.to_json(),
-            "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), texts)),
+            "drift_reference.json": drift.reference(monitor.drift_columns(export.compiled(signatures["drift"]), texts)),
             codes.FILE: reviews.code.to_json(),
             display.FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(card.build(run)),

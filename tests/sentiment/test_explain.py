@@ -1,6 +1,8 @@
-"""Explanations add up to what the model says, and their check can fail."""
+"""Explanations add up to the model's log-odds, every sentence of theirs is checked, and their check can fail."""
 
+import dataclasses
 import pathlib
+import re
 import warnings
 from typing import Any
 
@@ -158,15 +160,81 @@ def test_attention_over_one_step_raises_no_warning(run: loaded_run.Run, monkeypa
     assert [entry for entry in caught if "softmax" in str(entry.message)] == []
 
 
-def test_a_file_is_read_a_text_is_taken_as_it_is_and_a_file_that_is_not_there_is_refused(
-    tmp_path: pathlib.Path,
+def asked_without(run: loaded_run.Run, found: explain.Explanation, *words: str) -> float:
+    """The probability of the label that the model gives the text without these words."""
+    rest = " ".join(token for token in found.tokens if token not in words)
+    return float(run.scores(np.array([rest], object))[0, run.decision.class_names.index(found.label)])
+
+
+@pytest.mark.parametrize(
+    "string", [GOOD, BAD, "qqqqq", "bad bad bad good bad", "good", "a film", "good bad great awful and good"]
+)
+def test_every_sentence_of_an_explanation_is_what_the_model_says_when_asked_again(
+    run: loaded_run.Run, string: str
 ) -> None:
-    (tmp_path / "one review.txt").write_text("A fine film.\n", encoding="utf-8")
-    assert explain.read_input(str(tmp_path / "one review.txt")) == "A fine film.\n"
-    for string in ("A fine film.", "I read it in notes.txt"):
+    found = explain.explain(run, string)
+    answer = explain.report(run, string, found).answer
+    scores = run.scores(np.array([string], object))[0]
+    assert found.label == run.decision.class_names[scores.argmax()]
+    assert answer.startswith("The model abstains") == (found.decision == "abstain")
+    named = re.findall("“([^”]+)”", answer)
+    assert named == list(found.supporting)
+    for word in named:
+        assert sum(value for token, value in zip(found.tokens, found.values, strict=True) if token == word) > 0
+        assert asked_without(run, found, word) < scores.max()
+    if named:
+        without, instead = map(float, re.findall(r"\d\.\d{3}", answer))
+        assert instead == pytest.approx(scores.max(), abs=6e-4)
+        assert without == pytest.approx(asked_without(run, found, *named), abs=6e-4)
+        assert without < instead
+    elif "no word supports it" in answer:
+        assert max(found.values) <= 0
+    else:
+        assert all(asked_without(run, found, word) > scores.max() - 1e-3 for word in list(found.words)[:10])
+
+
+def test_a_word_that_speaks_against_the_label_is_never_named_for_it(run: loaded_run.Run) -> None:
+    found = explain.explain(run, GOOD)
+    against = dataclasses.replace(found, values=-np.abs(found.values), supporting=(), without=found.probability)
+    assert explain.report(run, GOOD, against).answer.endswith("though no word supports it.")
+
+
+def test_all_occurrences_of_a_word_count_together_on_the_command_line(run: loaded_run.Run) -> None:
+    found = explain.explain(run, "bad bad bad good bad")
+    printed = explain.summary(found)["strongest_words"]
+    assert isinstance(printed, dict)
+    assert printed["bad"] == pytest.approx(found.values[[0, 1, 2, 4]].sum(), abs=1e-4)
+    assert sum(printed.values()) == pytest.approx(found.values.sum(), abs=1e-3)
+
+
+def test_a_file_is_read_a_text_is_taken_as_it_is_and_a_file_that_is_not_there_is_refused(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one review.txt", "review"):
+        (tmp_path / name).write_text("A fine film.\n", encoding="utf-8")
+        assert explain.read_input(name) == "A fine film.\n"
+    for string in ("A fine film.", "I read it in notes.txt", "long " * 5000):
         assert explain.read_input(string) == string
     with pytest.raises(errors.InputError, match=r"exists. Received: 'reveiw.txt'"):
         explain.read_input("reveiw.txt")
+
+
+@pytest.mark.parametrize(("name", "said"), [("reviews.csv", "a file that is no .txt"), ("reviews", "a folder")])
+def test_a_path_that_is_there_and_holds_no_single_text_is_not_explained_as_a_text(
+    tmp_path: pathlib.Path, name: str, said: str
+) -> None:
+    path = tmp_path / name
+    path.write_text("text,label\ngood,1\n") if path.suffix else path.mkdir()
+    with pytest.raises(errors.InputError, match=f"expected a text, or a .txt file of one text.*{said}"):
+        explain.read_input(str(path))
+
+
+def test_a_text_that_is_not_utf8_is_refused_with_its_place(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "old.txt").write_bytes(b"a caf\xe9 film")
+    for argument in ("a caf\udce9 film", str(tmp_path / "old.txt")):
+        with pytest.raises(errors.InputError, match="expected UTF-8 text. Received: .*byte 0xe9 at character 6"):
+            explain.read_input(argument)
 
 
 def test_a_name_that_is_no_page_is_refused_before_anything_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,7 @@ def read(spec: str, *, options: reading.Options, data_format: str, name: str, pr
             if fault:
                 bad.append(bad_row(item, fault))
             else:
-                items.append(item)
+                items.append(item if item.row.text else item._replace(row=item.row._replace(text="")))
     columns = {file: dict(found.roles) for file, found in source.columns.items()}
     parts = {file: found.part for file, found in source.columns.items() if found.part is not None}
     items, without = _parted(items, parts, columns)
@@ -83,18 +83,18 @@ def read(spec: str, *, options: reading.Options, data_format: str, name: str, pr
 
 
 def problem(row: reading.Row, *, labelled: bool) -> str:
-    """Say why a row cannot be used; nothing for a row that can.
+    """Say why a row cannot be used; nothing for a row that can. Without labels a missing text is one to count.
 
     >>> problem(reading.Row(7, "  ", "1"), labelled=True), problem(reading.Row(7, "NA", "1"), labelled=True)
     ('empty text', '')
     """
     if row.problem:
         return row.problem
-    if not row.text or row.text.isspace():
+    if labelled and (not row.text or row.text.isspace()):
         return "empty text"
     if labelled and cells.is_nothing(row.label):
         return "missing label"
-    return encoding_problem(row.text)
+    return encoding_problem(row.text or "")
 
 
 def encoding_problem(text: str) -> str:
