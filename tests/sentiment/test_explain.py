@@ -233,7 +233,7 @@ def test_a_path_that_is_there_and_holds_no_single_text_is_not_explained_as_a_tex
 def test_a_text_that_is_not_utf8_is_refused_with_its_place(tmp_path: pathlib.Path) -> None:
     (tmp_path / "old.txt").write_bytes(b"a caf\xe9 film")
     for argument in ("a caf\udce9 film", str(tmp_path / "old.txt")):
-        with pytest.raises(errors.InputError, match="expected UTF-8 text. Received: .*byte 0xe9 at character 6"):
+        with pytest.raises(errors.InputError, match=r"expected UTF-8 text. Received: .*byte 0xe9 at character 6"):
             explain.read_input(argument)
 
 

@@ -1,7 +1,12 @@
 """The networks and how they are joined, against second derivations."""
 
+import ast
 import collections
 import math
+import pathlib
+import subprocess
+import sys
+from importlib import util
 
 import keras
 import numpy as np
@@ -12,6 +17,7 @@ from hypothesis import strategies as st
 
 from apps.sentiment import config, model, preprocessing, train
 from shared.models import averaging
+from tests import helpers
 
 pytestmark = pytest.mark.tensorflow
 
@@ -113,3 +119,52 @@ def test_a_layer_that_was_saved_with_shares_still_loads() -> None:
     content = averaging.CalibratedAverage([2.0], [1.0]).get_config()
     content["shares"] = content.pop("ensemble_weights")
     assert averaging.CalibratedAverage.from_config(content).ensemble_weights == [1.0]
+
+
+def test_no_module_that_the_networks_are_built_from_imports_tensorflow() -> None:
+    root = pathlib.Path(model.__file__).parents[2]
+    seen, todo = set(), ["apps.sentiment.model"]
+    while todo:
+        name = todo.pop()
+        path = root / name.replace(".", "/")
+        source = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
+        if name in seen or not source.exists():
+            continue
+        seen.add(name)
+        for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                todo += [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                todo += [f"{node.module}.{alias.name}" for alias in node.names] + [str(node.module)]
+        assert not {each for each in todo if each.partition(".")[0] == "tensorflow"}, name
+    assert "shared.models.rnn" in seen
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+import numpy as np
+from apps.sentiment import config, model
+rows = model.TrainingTexts(values=np.array([1, 2, 3]), lengths=np.array([2, 1]), labels=np.array([0, 1]))
+settings = config.Config.smoke()
+vectors = np.zeros((10, settings.embedding_size), np.float32)
+for name in ("ngram", "cnn", "lstm"):
+    network = model.build(name, settings, classes=2, train=rows, vectors=vectors)
+    print(name, *network(np.array([[1, 2, 3, 0]]), training=False).shape)
+"""
+
+
+@pytest.mark.skipif(util.find_spec("jax") is None, reason="JAX is not installed")
+def test_the_networks_are_built_on_jax_where_tensorflow_is_absent() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW],
+        env={**helpers.ENVIRONMENT, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.stdout.splitlines() == ["ngram 1 2", "cnn 1 2", "lstm 1 2"], finished.stderr
