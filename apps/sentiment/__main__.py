@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the app's command line and return its exit code."""
     parser = cli.app_parser(
         NAME,
-        description="Text sentiment: train, measure, explain, export, serve.",
+        description="Text sentiment: train, evaluate, explain, export, serve.",
         config_class=config.Config,
         data_fields=config.DATA_FIELDS,
         commands=cli.Commands(
@@ -108,7 +108,7 @@ def evaluate(arguments: argparse.Namespace) -> cli.Result:
 
 
 def explain(arguments: argparse.Namespace) -> cli.Result:
-    """Write the page that shows which words made the model answer so."""
+    """Write the page that shows which words led the model to its prediction."""
     if arguments.output.suffix not in (".html", ".htm"):
         raise errors.InputError(f"--output: expected a name that ends in .html. Received: {arguments.output}")
     files.RunFolder.open(arguments.run_dir)
@@ -182,7 +182,7 @@ def tune(arguments: argparse.Namespace) -> cli.Result:
 
 
 def _set_aside(rows: int, path: pathlib.Path) -> dict[str, Any]:
-    """Return what a verb says of the rows that it set aside."""
+    """Return what a verb prints of the rows that it set aside."""
     return {"quarantined_rows": rows, "quarantine": str(path)} if rows else {}
 
 

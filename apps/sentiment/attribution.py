@@ -1,4 +1,4 @@
-"""What each token adds to an answer: every network's contributions, put back on the tokens that it read.
+"""What each token adds to a prediction: every network's contributions, put back on the tokens that it read.
 
 The verb ``explain`` and the signature ``explain`` share all of this. They differ in how a network's contributions are
 found: both by integrated gradients (``shared.explain.integrated_gradients``), the verb with as many steps as
@@ -25,21 +25,21 @@ def graph(run: loaded_run.Run) -> Callable[[Any], Mapping[str, Any]]:
     """Return the function that explains texts (n,) string.
 
     It returns ``tokens`` (n, longest) string as the networks see them, "" from a text's end on; ``attributions`` (n,
-    longest) float32, what each adds to the calibrated log-odds of the label; ``label`` (n,) string, the one answered,
+    longest) float32, what each adds to the calibrated log-odds of the label; ``label`` (n,) string, the one predicted,
     abstention aside. One text at a time is explained, in ``STEPS`` steps at once.
     """
-    answer, halves = export.classifier(run.model, run.decision), _halves(run)
+    predict, halves = export.classifier(run.model, run.decision), _halves(run)
 
     def explain(texts: Any) -> Mapping[str, Any]:
-        tokens, said = preprocessing.tokenize(texts), answer({"text": texts})
-        target = tf.cast(export.answered(said["scores"], run.decision), tf.int32)
+        tokens, predicted = preprocessing.tokenize(texts), predict({"text": texts})
+        target = tf.cast(export.answered(predicted["scores"], run.decision), tf.int32)
 
         def one(row: tuple[Any, Any]) -> Any:
             return of_tokens(run, row[0], lambda name, ids: _integrate(*halves[name], ids, row[1]))
 
         ragged = tf.RaggedTensorSpec([None], tf.float32, ragged_rank=0)
         values = tf.map_fn(one, (tokens, target), fn_output_signature=ragged)
-        return {"tokens": tokens.to_tensor(""), "attributions": values.to_tensor(), "label": said["labels"]}
+        return {"tokens": tokens.to_tensor(""), "attributions": values.to_tensor(), "label": predicted["labels"]}
 
     return explain
 

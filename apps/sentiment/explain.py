@@ -20,7 +20,7 @@ from shared.report import blocks, document
 
 log = logging.getLogger("fieldnets")
 
-# Words that the opening sentence names, out of how many it asks the model about.
+# Words that the opening sentence names, out of how many it tests by removing them.
 MOST_NAMED, CANDIDATES = 3, 10
 # What can be no text where it stands alone: the name of a file.
 FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zip")

@@ -6,8 +6,6 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from apps.sentiment.readers import checking
@@ -16,7 +14,8 @@ from shared.sources import quarantine
 
 log = logging.getLogger("fieldnets")
 
-Answer = Callable[[npt.NDArray[np.object_]], dict[str, npt.NDArray[Any]]]
+# Texts (n,) str to scores (n, classes), labels (n,) and decision (n,).
+Score = Callable[[npt.NDArray[np.object_]], dict[str, npt.NDArray[Any]]]
 
 
 def predict(arguments: argparse.Namespace) -> cli.Result:
@@ -25,7 +24,7 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
     Raises:
         errors.InputError: An input cannot be read, or the output exists.
     """
-    answer, class_names, identity = _open(arguments)
+    model, class_names, identity = _open(arguments)
     how = {
         "text_column": getattr(arguments, "text_column", None),
         "follow_links": getattr(arguments, "follow_links", False),
@@ -41,22 +40,22 @@ def predict(arguments: argparse.Namespace) -> cli.Result:
                 list(map(str, arguments.input)),
                 **how,
                 set_aside=aside.add if skip_bad else None,
-                tell=notes.append,
+                note=notes.append,
             ),
-            lambda chunk: score(chunk, answer, class_names),
+            lambda chunk: score(chunk, model, class_names),
             output=arguments.output,
             plan={"inputs": inputs, "skip_bad": skip_bad, **how, **identity},
             resume=arguments.resume,
             overwrite=arguments.overwrite,
             on_rows=advance,
         )
-        said = {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
-        said |= {"notes": notes} if notes else {}
-        return said | _set_aside(aside, arguments.output)
+        printed = {"output": str(arguments.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
+        printed |= {"notes": notes} if notes else {}
+        return printed | _set_aside(aside, arguments.output)
 
 
 def _set_aside(aside: quarantine.Quarantine, output: pathlib.Path) -> dict[str, Any]:
-    """Write the rows that could not be read beside the output, and say so."""
+    """Write the rows that could not be read beside the output, and return their number and place."""
     if not aside.rows:
         return {}
     path = output.with_name(f"{output.stem}.quarantine.csv")
@@ -65,17 +64,17 @@ def _set_aside(aside: quarantine.Quarantine, output: pathlib.Path) -> dict[str, 
     return {"quarantined_rows": aside.rows, "quarantine": str(path)}
 
 
-def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> pd.DataFrame:
+def score(chunk: pd.DataFrame, model: Score, class_names: tuple[str, ...]) -> pd.DataFrame:
     """Return one output row per text: file, row, label, decision and ``score_<class>``."""
-    answers = answer(chunk["text"].to_numpy(object))
+    predicted = model(chunk["text"].to_numpy(object))
     columns: dict[str, Any] = {"file": chunk["file"], "row": chunk["row"]}
-    columns |= {"label": answers["labels"].astype(str), "decision": answers["decision"].astype(str)}
-    columns |= {f"score_{name}": answers["scores"][:, index] for index, name in enumerate(class_names)}
+    columns |= {"label": predicted["labels"].astype(str), "decision": predicted["decision"].astype(str)}
+    columns |= {f"score_{name}": predicted["scores"][:, index] for index, name in enumerate(class_names)}
     return pd.DataFrame(columns)
 
 
-def _open(arguments: argparse.Namespace) -> tuple[Answer, tuple[str, ...], dict[str, str]]:
-    """Return how to answer texts, the classes, and what identifies the model to a resumed call."""
+def _open(arguments: argparse.Namespace) -> tuple[Score, tuple[str, ...], dict[str, str]]:
+    """Return what predicts texts, the classes, and what identifies the model to a resumed call."""
     if arguments.model_dir is not None:
         from apps.sentiment import batches
         from shared.bundle import engines

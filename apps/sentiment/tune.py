@@ -13,13 +13,13 @@ from shared.training import tuning
 def tune(settings: config.Config, *, trials: int, output: pathlib.Path) -> cli.Result:
     """Train ``trials`` configurations and keep the best; see ``shared.training.tuning``."""
 
-    def judge(tried: config.Config, folder: files.RunFolder) -> float:
+    def score(tried: config.Config, folder: files.RunFolder) -> float:
         return float(train.train(tried, folder)["validation"]["accuracy"])
 
     return tuning.search(
         settings,
         suggest=lambda trial: suggest(trial, settings),
-        judge=judge,
+        judge=score,
         metric="accuracy",
         trials=trials,
         output=output,

@@ -1,4 +1,4 @@
-"""The behavioural suite, judged by models whose behaviour is planted."""
+"""The behavioural suite, run on models whose behaviour is planted."""
 
 import dataclasses
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def count_opinion_words(texts: list[str]) -> npt.NDArray[np.float64]:
 
 
 def with_answer_key(seed: int, class_names: tuple[str, ...]) -> Model:
-    """Answer minimum functionality tests by their key, and everything else with one and the same score."""
+    """Predict minimum functionality tests by their key, and everything else with one and the same score."""
     suite = capabilities.suite(seed=seed, neutral_class=len(class_names) == 3)
     key = {case.text: case.direction for test in suite if test.kind == "minimum functionality" for case in test.cases}
     column = {-1: 0, 0: len(class_names) // 2, 1: len(class_names) - 1}
@@ -102,11 +102,11 @@ def test_a_model_that_takes_high_marks_for_blame_fails_that_direction_test_alone
 
 
 def test_a_change_within_the_tolerance_passes_and_one_beyond_it_fails() -> None:
-    def louder(step: float) -> Model:
+    def stronger(step: float) -> Model:
         return lambda texts: two_columns([0.7 + step * text.isupper() for text in texts])
 
     def failures(step: float) -> int:
-        report = behaviour.run(louder(step), BINARY, seed=0)
+        report = behaviour.run(stronger(step), BINARY, seed=0)
         return next(row for row in report.rows if row.capability == "Letter case").failures
 
     assert failures(0.09) == 0
@@ -119,7 +119,7 @@ def test_reversed_class_names_give_the_same_report() -> None:
     assert [row.failures for row in forward.rows] == [row.failures for row in backward.rows]
 
 
-def test_classes_without_polarity_are_not_judged_and_the_report_says_why() -> None:
+def test_classes_without_polarity_are_not_tested_and_the_report_says_why() -> None:
     report = behaviour.run(count_opinion_words, ("politics", "sports"), seed=0)
     assert report.rows == ()
     assert "politics, sports" in report.notes[0]
@@ -147,7 +147,7 @@ def test_failure_rates_carry_wilsons_interval_and_examples_show_both_texts() -> 
     assert example.scores == pytest.approx((0.9, 0.1))
 
 
-def test_a_fair_model_has_no_gap_and_a_planted_one_is_measured() -> None:
+def test_a_fair_model_has_no_gap_and_a_planted_one_is_found() -> None:
     def planted(texts: list[str]) -> npt.NDArray[np.float64]:
         women = (*word_lists.RELATIONS["female"], *(n for g in word_lists.NAMES.values() for n in g["female"]))
         lowered = [text.lower() for text in texts]

@@ -29,7 +29,7 @@ def run() -> loaded_run.Run:
 
 
 def run_of(*members: str) -> loaded_run.Run:
-    """A model of some networks whose weights were drawn, so that every part of it speaks."""
+    """A model of some networks whose weights were drawn, so that every part of it counts."""
     settings = config.Config.smoke().replace({"members": members, "vocabulary_size": 10, "rnn_copies": 1})
     vocabulary = ["a", "good", "great", "bad", "awful", "film", "and", "."]
     features = preprocessing.TextFeatures(
@@ -193,7 +193,7 @@ def test_every_sentence_of_an_explanation_is_what_the_model_says_when_asked_agai
         assert all(asked_without(run, found, word) > scores.max() - 1e-3 for word in list(found.words)[:10])
 
 
-def test_a_word_that_speaks_against_the_label_is_never_named_for_it(run: loaded_run.Run) -> None:
+def test_a_word_against_the_label_is_never_named_for_it(run: loaded_run.Run) -> None:
     found = explain.explain(run, GOOD)
     against = dataclasses.replace(found, values=-np.abs(found.values), supporting=(), without=found.probability)
     assert explain.report(run, GOOD, against).answer.endswith("though no word supports it.")

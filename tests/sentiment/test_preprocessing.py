@@ -53,7 +53,7 @@ def graph_of(layer: preprocessing.TextFeatures) -> Callable[[Any], dict[str, Any
 
 
 LAYER = layer_with()
-WITH_OPINIONS = layer_with(symbols=(("good", "+"), ("fine", "+"), ("not", "not")))
+WITH_LEXICON = layer_with(symbols=(("good", "+"), ("fine", "+"), ("not", "not")))
 WITH_CHARACTERS = layer_with(character_orders=(3, 4, 5))
 
 
@@ -239,11 +239,11 @@ def test_spans_name_the_buckets_that_the_graph_gives() -> None:
     assert of_characters.count((4,)) == len(characters_of("good", (3, 4, 5)))
 
 
-def test_opinions_form_ngrams_over_whatever_stands_between_them() -> None:
+def test_words_of_the_lexicon_form_ngrams_over_whatever_stands_between_them() -> None:
     near, far, other, none = (
         {number for number in row if number > 2 * BUCKETS}
         for row in rows_of(
-            WITH_OPINIONS, "ngrams", ["not good", "not what one would call a fine film", "good , not fine", "the film"]
+            WITH_LEXICON, "ngrams", ["not good", "not what one would call a fine film", "good , not fine", "the film"]
         )
     )
     # "good" and "fine" have one symbol: its own n-gram, that of "not", and both in this order.
@@ -255,9 +255,9 @@ def test_opinions_form_ngrams_over_whatever_stands_between_them() -> None:
     assert not none
 
 
-def test_spans_of_opinions_name_the_tokens_that_bear_them() -> None:
-    spans = spans_of(WITH_OPINIONS, "not a very good film")
-    (ids,) = rows_of(WITH_OPINIONS, "ngrams", ["not a very good film"])
+def test_spans_of_lexicon_words_name_the_tokens_that_bear_them() -> None:
+    spans = spans_of(WITH_LEXICON, "not a very good film")
+    (ids,) = rows_of(WITH_LEXICON, "ngrams", ["not a very good film"])
     assert {bucket for bucket, _ in spans} == set(ids)
     assert sorted(positions for bucket, positions in spans if bucket > 2 * BUCKETS) == [(0,), (0, 3), (3,)]
 

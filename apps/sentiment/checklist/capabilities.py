@@ -1,6 +1,6 @@
 """What a sentiment model should be able to do: seeded test cases in CheckList's three kinds.
 
-Minimum functionality: the answer to a simple text is known. Invariance: a change that carries no sentiment
+Minimum functionality: the class of a simple text is known. Invariance: a change that carries no sentiment
 changes nothing. Direction: a change that carries sentiment moves the score that way, or not at all. No
 TensorFlow here.
 """
@@ -58,11 +58,11 @@ class Capability:
     """Cases that probe one ability.
 
     Attributes:
-        kind: How a case is judged.
+        kind: What makes a case fail.
         name: The ability, in a word or two.
         description: What the texts are and what is expected.
         cases: The cases.
-        neutral_passes: Whether a neutral answer passes where a positive or negative one is expected.
+        neutral_passes: Whether a neutral prediction passes where a positive or negative one is expected.
     """
 
     kind: Kind
@@ -78,7 +78,7 @@ def suite(*, seed: int, cases: int = CASES, neutral_class: bool = False) -> tupl
     Args:
         seed: Equal seeds give equal texts.
         cases: Cases per test, at most some 200: the simplest templates have few more fillings.
-        neutral_class: Whether the model has a neutral class; without one, neutral texts have no right answer.
+        neutral_class: Whether the model has a neutral class; without one, neutral texts have no correct class.
     """
     random = np.random.default_rng(seed)
     reviews = [_review(random) for _ in range(cases)]

@@ -193,7 +193,7 @@ def iterate_texts(
     chunk_rows: int = 10_000,
     data_format: str = "auto",
     set_aside: Callable[[quarantine.BadRow], None] | None = None,
-    tell: Callable[[str], None] = lambda _note: None,
+    note: Callable[[str], None] = lambda _note: None,
 ) -> Iterator[pd.DataFrame]:
     """Stream texts of any length of file in bounded memory, for ``predict``.
 
@@ -204,7 +204,7 @@ def iterate_texts(
         chunk_rows: Most rows of a frame.
         data_format: One of ``sources.FORMATS``.
         set_aside: Takes the rows that cannot be read; without it the first one is an error.
-        tell: Takes notes on how files are read, and which are not.
+        note: Takes notes on how files are read, and which are not.
 
     Yields:
         Frames of at most ``chunk_rows`` rows with columns file (str), row (int64, from 1) and text (str).
@@ -218,8 +218,8 @@ def iterate_texts(
     prefixed = sum(map(sources.holds_files, paths)) > 1
     for path, name in zip(paths, names, strict=True):
         with sources.opened(path, options=options, data_format=data_format, name=name, prefixed=prefixed) as source:
-            for note in source.notes:
-                tell(note)
+            for each in source.notes:
+                note(each)
             texts = _streamed(source.items, set_aside)
             while rows := list(itertools.islice(texts, chunk_rows)):
                 yield pd.DataFrame(rows, columns=["file", "row", "text"])
