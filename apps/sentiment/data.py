@@ -1,7 +1,7 @@
 """Sources of reviews -> checked texts and labels -> split with certificate.
 
-The rest of the app sees ``Reviews`` only. How files are read is in ``sources`` (and ``tables``, ``lines``),
-which rows are usable in ``checking``, what labels mean in ``labels``, and what must stay together in
+The rest of the app sees ``Reviews`` only. How files are read is in ``sources``, ``formats`` and
+``folders``, which rows are usable in ``checking``, what labels mean in ``labels``, and what must stay together in
 ``partition``.
 """
 
@@ -84,7 +84,7 @@ def load(
 
     Args:
         specs: Built-in source names and paths.
-        data_format: One of ``sources.FORMATS``.
+        data_format: One of ``formats.FORMATS``.
         text_column: Column of the texts, where it is not recognised.
         label_column: Column of the labels, where it is not recognised.
         follow_links: Whether links may lead out of a folder.

@@ -639,7 +639,7 @@ def test_streamed_texts_keep_empty_ones_and_name_their_rows(tmp_path):
     paths = [str(tmp_path / name) for name in ("plain.txt", "table.csv")]
     frame = pd.concat(checking.iterate_texts(paths, chunk_rows=2), ignore_index=True)
     assert frame.to_dict("list") == {
-        "file": ["plain.txt"] * 3 + ["table.csv"] * 2,
+        "file": [paths[0]] * 3 + [paths[1]] * 2,
         "row": [1, 2, 3, 2, 3],
         "text": ["first", "", "third", "a", ""],
     }
@@ -655,5 +655,7 @@ def test_unlabelled_data_load_without_labels(tmp_path):
     reviews = load(write_csv(tmp_path / "a.csv", [("x", 1), ("y", 2)], ("text", "id")), labelled=False)
     assert reviews.labels.tolist() == [-1, -1]
     assert reviews.class_names == ()
+    gaps = load(write_csv(tmp_path / "gaps.csv", [("x", 1), ("", 2)], ("text", "id")), labelled=False)
+    assert gaps.texts.tolist() == ["x", ""]
     with pytest.raises(errors.InputError, match="without labels"):
         data.split(reviews, seed=0)

@@ -297,9 +297,19 @@ def test_sources_of_one_name_keep_names_and_rows_apart(tmp_path: pathlib.Path) -
     assert [(reviews.sources == f"{folder}/reviews.csv").sum() for folder in ("x", "y")] == [10, 10]
     assert len(set(zip(reviews.files, reviews.rows, strict=True))) == 20
     frames = list(checking.iterate_texts(paths))
-    assert [frame["file"].unique().tolist() for frame in frames] == [["x/reviews.csv"], ["y/reviews.csv"]]
+    assert [frame["file"].unique().tolist() for frame in frames] == [[path] for path in paths]
     both = data.load([str(tmp_path / "x"), str(tmp_path / "y")])
     assert set(both.files) == {"x/reviews.csv", "y/reviews.csv"}
+
+
+def test_predictions_name_files_by_the_path_that_was_given(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("jan", "feb"):
+        write(pathlib.Path(folder) / "reviews.csv", sentences(2, folder))
+    frames = checking.iterate_texts(["jan/reviews.csv", "feb"])
+    assert [frame["file"].unique().tolist() for frame in frames] == [["jan/reviews.csv"], ["feb/reviews.csv"]]
 
 
 def test_a_source_given_twice_by_other_names_or_within_another_is_refused(tmp_path: pathlib.Path) -> None:

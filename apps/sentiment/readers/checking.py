@@ -202,22 +202,22 @@ def iterate_texts(
         text_column: Column of the texts, where it is not recognised.
         follow_links: Whether links may lead out of a folder.
         chunk_rows: Most rows of a frame.
-        data_format: One of ``sources.FORMATS``.
+        data_format: One of ``formats.FORMATS``.
         set_aside: Takes the rows that cannot be read; without it the first one is an error.
         note: Takes notes on how files are read, and which are not.
 
     Yields:
-        Frames of at most ``chunk_rows`` rows with columns file (str), row (int64, from 1) and text (str).
+        Frames of at most ``chunk_rows`` rows with columns file (str, its path as given, or below the folder or archive
+        that was given), row (int64, from 1) and text (str).
         Empty texts are kept, so that every readable row gets a prediction.
 
     Raises:
         errors.InputError: A row cannot be read; its file and number are named. Or two paths are the same.
     """
     options = reading.Options(text_column=text_column, labelled=False, follow_links=follow_links)
-    names = sources.distinct_names(paths)
-    prefixed = sum(map(sources.holds_files, paths)) > 1
-    for path, name in zip(paths, names, strict=True):
-        with sources.opened(path, options=options, data_format=data_format, name=name, prefixed=prefixed) as source:
+    sources.distinct_names(paths)  # refuses a file that would be read twice
+    for path in paths:
+        with sources.opened(path, options=options, data_format=data_format, name=path, prefixed=True) as source:
             for each in source.notes:
                 note(each)
             texts = _streamed(source.items, set_aside)
