@@ -85,14 +85,14 @@ def _integrate(head: keras.Model, tail: keras.Model, ids: Any, target: Any) -> A
 
 def _over_positions(features: preprocessing.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
     """Put the values of the tokens that were read back to their positions in the whole text, (k,)."""
-    positions = preprocessing.kept_positions(tf.size(tokens), features.sequence_length)
+    positions = kept_positions(tf.size(tokens), features.sequence_length)
     ids = features.table.lookup(tf.gather(tokens, positions))
     return tf.scatter_nd(positions[:, tf.newaxis], _values(attribute, ids), tf.shape(tokens, tf.int64))
 
 
 def _over_ngrams(features: preprocessing.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
     """Divide each n-gram's value evenly among its occurrences and their tokens, (k,)."""
-    kept = preprocessing.kept_positions(tf.size(tokens), features.ngram_tokens)
+    kept = kept_positions(tf.size(tokens), features.ngram_tokens)
     places = features.ngram_places(tf.gather(tokens, kept))
     ids, index, occurrences = tf.unique_with_counts(tf.concat([buckets for buckets, _ in places], axis=0))
     values = _values(attribute, tf.cast(ids, tf.int32)) / tf.cast(occurrences, tf.float32)
@@ -109,3 +109,14 @@ def _values(attribute: Callable[[Any], Any], ids: Any) -> Any:
     """Return the values of ids (m,), which may be none: no network can read a width of 0."""
     padded = tf.pad(ids, [[0, tf.maximum(0, 1 - tf.size(ids))]])
     return attribute(padded)[: tf.size(ids)]
+
+
+def kept_positions(tokens: Any, length: int) -> Any:
+    """Return the positions that stay of ``tokens`` when only ``length`` are read: first and last half, in a graph too.
+
+    >>> kept_positions(5, 3).numpy().tolist()
+    [0, 1, 4]
+    """
+    count = tf.cast(tokens, tf.int64)
+    head, positions = (length + 1) // 2, tf.range(count)
+    return tf.boolean_mask(positions, (positions < head) | (positions >= count - (length - head)))

@@ -35,6 +35,8 @@ def evaluate_part(
     """
     log.info("evaluating %d texts (%s)", len(part.rows), part.name)
     texts = part.dataset.texts[part.rows]
+    logits = run.logits(texts)
+    run.decision.scores(logits)  # refuses a broken model before the baselines are fitted
     log.info("fitting the baselines on the run's own training part")
     fitted = fit_baselines(own, split, run.decision, seed=run.settings.seed)
     log.info("predicting with the baselines, and running the behavioural tests")
@@ -43,7 +45,7 @@ def evaluate_part(
         _data(part, split.unit_name),
         evaluate.Predictions(
             run=run.folder.path.name,
-            logits=run.logits(texts),
+            logits=logits,
             decision=run.decision,
             members=run.network_scores(texts) if len(run.settings.networks) > 1 else {},
             history=pd.read_csv(run.folder.history),

@@ -4,13 +4,14 @@ Training, `predict` and the exported model all run this one layer, so none can s
 Only standard TensorFlow string ops are used: the SavedModel runs in stock TF Serving.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from apps.sentiment import lexicon, ngrams
+from apps.sentiment import lexicon
 
 PADDING = 0
 UNKNOWN = 1
@@ -42,6 +43,10 @@ _CLEANING = (
 
 # Characters of a token that its character n-grams are made of: no word of a language is longer, a pasted blob may be.
 TOKEN_CHARACTERS = 40
+
+# Odd 62-bit constants of a multiply-xorshift mixer (Steele, Lea and Flood 2014, "SplittableRandom").
+_MULTIPLIER = np.int64(0x1E3779B97F4A7C15)
+_SECOND_MULTIPLIER = np.int64(0x14D049BB133111EB)
 
 
 def tokenize(texts: Any) -> tf.RaggedTensor:
@@ -153,11 +158,9 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         """
         row = tf.RaggedTensor.from_row_lengths(tokens, tf.size(tokens, tf.int64)[tf.newaxis])
         every = tf.range(tf.size(tokens, tf.int64))
-        found = ngrams.places(self._word_ngrams(row), every)
+        found = _places(self._word_ngrams(row), every)
         if self.symbols:
-            found += ngrams.places(
-                self._lexicon_ngrams(row), tf.boolean_mask(every, self.symbol_table.lookup(tokens) != "")
-            )
+            found += _places(self._lexicon_ngrams(row), tf.boolean_mask(every, self.symbol_table.lookup(tokens) != ""))
         characters = self._character_ngrams(tokens)
         return [*found, (characters.flat_values, characters.value_rowids()[:, tf.newaxis])]
 
@@ -167,12 +170,12 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
             kinds.append(self._characters_of_texts(tokens))
         if self.symbols:
             kinds += self._lexicon_ngrams(tokens)
-        return ngrams.distinct(tf.cast(_dense(tf.concat(kinds, axis=1)), tf.int32))
+        return _distinct(tf.cast(_dense(tf.concat(kinds, axis=1)), tf.int32))
 
     def _word_ngrams(self, tokens: tf.RaggedTensor) -> list[tf.RaggedTensor]:
         """Return one ragged (batch, n-grams) int64 of buckets for each order, in reading order."""
         hashes = tf.strings.to_hash_bucket_fast(tokens.flat_values, 2**62)
-        runs = ngrams.runs(tokens.with_flat_values(hashes), range(1, self.ngram_orders + 1))
+        runs = _runs(tokens.with_flat_values(hashes), range(1, self.ngram_orders + 1))
         return [run.with_flat_values(tf.math.floormod(run.flat_values, self.buckets) + 1) for run in runs]
 
     def _lexicon_ngrams(self, tokens: tf.RaggedTensor) -> list[tf.RaggedTensor]:
@@ -183,7 +186,7 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         rows = tf.boolean_mask(tokens.value_rowids(), found)
         words = tf.RaggedTensor.from_value_rowids(hashes, rows, nrows=tokens.nrows())
         first = 2 * self.buckets + 1
-        runs = ngrams.runs(words, range(1, lexicon.ORDERS + 1))
+        runs = _runs(words, range(1, lexicon.ORDERS + 1))
         return [run.with_flat_values(tf.math.floormod(run.flat_values, lexicon.BUCKETS) + first) for run in runs]
 
     def _characters_of_texts(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
@@ -199,22 +202,11 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         """Map (n,) string to ragged (n, n-grams) int64 of buckets."""
         cut = tf.strings.substr(words, 0, TOKEN_CHARACTERS, unit="UTF8_CHAR")
         characters = tf.strings.unicode_decode(tf.strings.join([" ", cut, " "]), "UTF-8")
-        runs = ngrams.runs(
-            characters.with_flat_values(ngrams.mix(tf.cast(characters.flat_values, tf.int64))), self.character_orders
+        runs = _runs(
+            characters.with_flat_values(_mix(tf.cast(characters.flat_values, tf.int64))), self.character_orders
         )
         joined = tf.concat([tf.zeros_like(characters[:, :0], tf.int64), *runs], axis=1)
         return joined.with_flat_values(tf.math.floormod(joined.flat_values, self.buckets) + self.buckets + 1)
-
-
-def kept_positions(tokens: Any, length: int) -> Any:
-    """Return the positions that stay of ``tokens`` when only ``length`` are read: first and last half, in a graph too.
-
-    >>> kept_positions(5, 3).numpy().tolist()
-    [0, 1, 4]
-    """
-    count = tf.cast(tokens, tf.int64)
-    head, positions = (length + 1) // 2, tf.range(count)
-    return tf.boolean_mask(positions, (positions < head) | (positions >= count - (length - head)))
 
 
 def _head_and_tail(tokens: tf.RaggedTensor, length: int) -> tf.RaggedTensor:
@@ -241,3 +233,49 @@ def _dense(rows: tf.RaggedTensor) -> tf.Tensor:
     """Pad to the longest row, and to one column where all are empty: no network can read a width of 0."""
     padded = rows.to_tensor(PADDING)
     return tf.pad(padded, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(padded)[1])]])
+
+
+def _runs(units: tf.RaggedTensor, orders: Iterable[int]) -> list[tf.RaggedTensor]:
+    """Hash every run of neighbours in a row: ragged (n, units) int64 to one ragged (n, runs) int64 per order.
+
+    Args:
+        units: Hashes of words or of characters.
+        orders: Lengths of the runs, each at least 1.
+    """
+    wanted = set(orders)
+    rows, found, current = units.value_rowids(), [], units.flat_values
+    for order in range(1, max(wanted, default=0) + 1):
+        if order > 1:
+            current = _mix(current[:-1] * 31 + units.flat_values[order - 1 :])
+        if order in wanted:
+            # The run that starts at position i ends in the same row, or is none.
+            whole = rows[: tf.size(current)] == rows[order - 1 :]
+            run, row_of = tf.boolean_mask(current, whole), tf.boolean_mask(rows[: tf.size(current)], whole)
+            found.append(tf.RaggedTensor.from_value_rowids(run, row_of, nrows=units.nrows()))
+    return found
+
+
+def _places(runs: Sequence[tf.RaggedTensor], positions: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Return the buckets of one text's runs, of length 1, 2 and so on, and the positions of their units."""
+    found = []
+    for order, run in enumerate(runs, start=1):
+        starts = tf.range(tf.size(run.flat_values))
+        found.append((run.flat_values, tf.gather(positions, starts[:, tf.newaxis] + tf.range(order))))
+    return found
+
+
+def _distinct(buckets: tf.Tensor) -> tf.Tensor:
+    """Replace repeats within a row by 0: that an n-gram occurs tells more than how often (Wang and Manning 2012)."""
+    ordered = tf.sort(buckets, axis=1, direction="DESCENDING")
+    repeats = tf.concat([tf.zeros_like(ordered[:, :1], tf.bool), ordered[:, 1:] == ordered[:, :-1]], axis=1)
+    return tf.where(repeats, PADDING, ordered)
+
+
+def _mix(values: tf.Tensor) -> tf.Tensor:
+    """Scramble int64 values so that every bit depends on every bit; the result is not negative."""
+    for multiplier in (_MULTIPLIER, _SECOND_MULTIPLIER):
+        values = tf.bitwise.bitwise_xor(values, tf.bitwise.right_shift(values, tf.constant(31, tf.int64))) * multiplier
+    return tf.bitwise.bitwise_and(
+        tf.bitwise.bitwise_xor(values, tf.bitwise.right_shift(values, tf.constant(29, tf.int64))),
+        tf.constant(2**62 - 1, tf.int64),
+    )

@@ -12,7 +12,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.sentiment import batches, preprocessing
+from apps.sentiment import attribution, batches, preprocessing
 
 pytestmark = pytest.mark.tensorflow
 
@@ -150,7 +150,7 @@ def test_of_a_long_text_the_first_and_the_last_half_stay(rows: list[list[str]], 
 def test_the_positions_kept_are_those_that_the_graph_keeps(tokens: int, length: int) -> None:
     layer = layer_with(sequence_length=length, ngram_orders=0)
     (kept,) = rows_of(layer, "tokens", [" ".join(WORDS[:tokens])])
-    assert [i - 2 for i in kept] == preprocessing.kept_positions(tokens, length).numpy().tolist()
+    assert [i - 2 for i in kept] == attribution.kept_positions(tokens, length).numpy().tolist()
 
 
 @pytest.mark.parametrize("orders", [1, 2, 3, 5])
