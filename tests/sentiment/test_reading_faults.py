@@ -215,7 +215,7 @@ def test_files_that_are_not_read_are_counted_by_kind(tmp_path: pathlib.Path) -> 
     wanted = "set: 4 files not read: .pdf x2, .docx x1, .md x1"
     assert wanted in data.load([str(tmp_path / "set")]).notes
     told: list[str] = []
-    texts_of(tmp_path / "set", tell=told.append)
+    texts_of(tmp_path / "set", note=told.append)
     assert told == [wanted]
 
 
@@ -254,7 +254,7 @@ def test_texts_to_score_need_no_folder_of_a_class(tmp_path: pathlib.Path) -> Non
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"text of {name}")
     notes: list[str] = []
-    assert texts_of(tmp_path, tell=notes.append) == [f"text of {name}" for name in ("a.txt", "one/b.txt", "two/c.txt")]
+    assert texts_of(tmp_path, note=notes.append) == [f"text of {name}" for name in ("a.txt", "one/b.txt", "two/c.txt")]
     assert notes == [f"{tmp_path.name}: 1 files not read: .html x1"]
 
 
