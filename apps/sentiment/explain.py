@@ -17,6 +17,7 @@ from apps.sentiment.readers import checking
 from shared import errors, files
 from shared.explain import deletion, integrated_gradients
 from shared.report import blocks, document
+from shared.sources import delimited
 
 log = logging.getLogger("fieldnets")
 
@@ -124,7 +125,8 @@ def read_input(argument: str) -> str:
     path = pathlib.Path(argument)
     if os.path.isfile(argument) and path.suffix.lower() in ("", ".txt"):
         log.info("explaining the text in the file %s", path)
-        text, where = path.read_bytes().decode("utf-8", errors="surrogateescape"), argument
+        content, where = path.read_bytes(), argument
+        text = content.decode(delimited.encoding_of(content), errors="surrogateescape")
     elif os.path.exists(argument):
         what = (
             "a folder" if path.is_dir() else "a file that is no .txt (to explain one of its rows, give the row's text)"
