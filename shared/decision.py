@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared import decision_rule
+from shared import decision_rule, errors
 from shared.evaluation import calibration, conformal, thresholds
 
 ABSTAIN = "abstain"
@@ -43,7 +43,17 @@ class Decision(decision_rule.Rule):
     fitted_on: Mapping[str, Any]
 
     def scores(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return calibrated probabilities (n, classes) for logits (n, classes)."""
+        """Return calibrated probabilities (n, classes) for logits (n, classes).
+
+        Raises:
+            errors.InputError: A logit is NaN or infinite: the model is broken.
+        """
+        broken = ~np.isfinite(np.asarray(logits, np.float64)).all(axis=-1)
+        if broken.any():
+            raise errors.InputError(
+                f"the model: expected finite scores. Received: NaN or infinity for {int(broken.sum()):,} of "
+                f"{broken.size:,} rows; its training has failed, train it again"
+            )
         return calibration.apply_temperature(np.asarray(logits, np.float64), self.temperature)
 
     def predicted(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:

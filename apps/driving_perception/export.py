@@ -16,7 +16,7 @@ from apps.driving_perception.readers import sources
 from shared import splits
 from shared.bundle import engine_export, export
 from shared.evaluation import drift
-from shared.report import model_card
+from shared.report import metrics, model_card
 from shared.serving import display
 
 NAME = "driving_perception"
@@ -59,7 +59,7 @@ def export_run(
         extras={
             "decision.json": {**run.rule.to_json(), "region": vars(run.region)},
             "drift_reference.json": drift.reference(monitor.columns_of(export.compiled(signatures["drift"]), items)),
-            display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
+            display.FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(card.build(run)),
         },
         core=core(run, collection, split, engines) if engines else None,

@@ -123,7 +123,7 @@ def evaluate_run(
         seed=seed,
     )
     evaluation = report.evaluation(results)
-    evaluation.write(output)
+    evaluation.write(output, run.folder)
     return evaluation
 
 

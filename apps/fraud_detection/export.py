@@ -15,7 +15,7 @@ from apps.fraud_detection.readers import formats
 from apps.fraud_detection.transactions import Transactions
 from shared.bundle import engine_export, export
 from shared.evaluation import classification, drift
-from shared.report import model_card
+from shared.report import metrics, model_card
 from shared.serving import display
 
 NAME = "fraud_detection"
@@ -57,7 +57,7 @@ def export_run(
             "decision.json": {**scorer.decision_rule.to_json(), "reasons": list(reasons.names(scorer.inputs))},
             "inputs.json": scorer.inputs.to_json(),
             "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), raw[0])),
-            display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
+            display.FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(card.build(run)),
         },
         input_names=tensor_names.originals(scorer.inputs),

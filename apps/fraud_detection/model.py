@@ -148,7 +148,9 @@ def _read_sequence(sequence: Any, settings: config.Config) -> Any:
     return rnn.recur(sequence, mask, rnn.Recurrence(cell=cell, units=(units,), bidirectional=False))
 
 
-def average(inputs: Inputs, networks: Mapping[str, keras.Model], weights: Mapping[str, averaging.Voice]) -> keras.Model:
+def average(
+    inputs: Inputs, networks: Mapping[str, keras.Model], weights: Mapping[str, averaging.Member]
+) -> keras.Model:
     """Join trained networks: {array name: tensor} to ``average`` (batch, 2), not yet calibrated for prevalence."""
     names = dict.fromkeys(name for network in networks for name in reads(network, inputs))
     tensors = keras_inputs(inputs, tuple(names))

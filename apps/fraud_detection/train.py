@@ -64,7 +64,7 @@ def train_fold(job: jobs.Job, prepared: data.Prepared, fold: Fold) -> loaded_run
     networks = {name: fit_network(name, job) for name in job.networks}
     logits = {name: fitting.predict(network, job.examples(name, "validation")) for name, network in networks.items()}
     found = fit_ensemble_weights(logits, job.labels["validation"], evenly=model.few_labels(job.inputs))
-    log.info("%sensemble weights: %s", job.prefix, {name: round(each.share, 3) for name, each in found.items()})
+    log.info("%sensemble weights: %s", job.prefix, {name: round(each.weight, 3) for name, each in found.items()})
     averaged = model.average(job.inputs, networks, found)
     weights = prepared.transactions.weights[fold.validation]
     raw = loaded_run.predict(averaged, job.arrays["validation"])
@@ -84,7 +84,7 @@ def train_fold(job: jobs.Job, prepared: data.Prepared, fold: Fold) -> loaded_run
 
 def fit_ensemble_weights(
     logits: Mapping[str, npt.NDArray[np.float32]], labels: npt.NDArray[np.int64], *, evenly: bool
-) -> dict[str, averaging.Voice]:
+) -> dict[str, averaging.Member]:
     """Return temperature and weight of each network: weights of the kinds are fitted, copies of a kind weigh alike.
 
     A few hundred frauds do not distinguish copies, which differ by chance only.
@@ -103,10 +103,10 @@ def fit_ensemble_weights(
         for kind, names in kinds.items()
     }
     together = averaging.fit(means, labels)
-    shares = even_weights(list(kinds)) if evenly else {kind: found.share for kind, found in together.items()}
+    shares = even_weights(list(kinds)) if evenly else {kind: found.weight for kind, found in together.items()}
     return {
-        name: averaging.Voice(
-            temperature=alone[name].temperature * together[kind].temperature, share=shares[kind] / len(names)
+        name: averaging.Member(
+            temperature=alone[name].temperature * together[kind].temperature, weight=shares[kind] / len(names)
         )
         for kind, names in kinds.items()
         for name in names

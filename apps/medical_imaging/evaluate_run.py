@@ -86,7 +86,7 @@ def evaluate_run(
     synthetic = augment.section(run, own, split, part.dataset, part.rows)
     extra = [*report_provenance.sections(run.folder.path / "cross_validation.json"), *synthetic]
     evaluation = report.evaluation(results, extra_sections=extra)
-    evaluation.write(output)
+    evaluation.write(output, run.folder)
     return evaluation
 
 

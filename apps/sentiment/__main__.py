@@ -37,18 +37,18 @@ def train() -> Any:
 
 def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``."""
-    from apps.sentiment import evaluate_run, run
+    from apps.sentiment import predictions, run
 
     return steps.Evaluate(
         open_run=run.open_run,
-        own_data=evaluate_run.own_data,
-        other_part=evaluate_run.other_part,
-        evaluate=evaluate_run.evaluate_run,
+        own_data=run.own_data,
+        other_part=run.other_part,
+        evaluate=predictions.evaluate_part,
     )
 
 
 def explain() -> steps.Explain:
-    """Return the steps of ``explain``: which words made the model answer so."""
+    """Return the steps of ``explain``: which words led the model to its prediction."""
     from apps.sentiment import explain, run
 
     return steps.Explain(open_run=run.open_run, explain=explain.explain_input)
@@ -63,9 +63,9 @@ def predict() -> steps.Predict:
 
 def export() -> steps.Export:
     """Return the steps of ``export``."""
-    from apps.sentiment import evaluate_run, export, run
+    from apps.sentiment import export, run
 
-    return steps.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
+    return steps.Export(open_run=run.open_run, own_data=run.own_data, export=export.export_run)
 
 
 def monitor() -> steps.Monitor:
@@ -89,7 +89,7 @@ def tune() -> steps.Tune:
 APP = steps.App(
     name="sentiment",
     config=config.Config,
-    description="Text sentiment: train, measure, explain, export, serve.",
+    description="Text sentiment: train, evaluate, explain, export, serve.",
     data_fields=config.DATA_FIELDS,
     data=data,
     train=train,

@@ -1,4 +1,4 @@
-"""What each token adds to an answer: every network's contributions, put back on the tokens that it read.
+"""What each token adds to a prediction: every network's contributions, put back on the tokens that it read.
 
 The verb ``explain`` and the signature ``explain`` share all of this. They differ in how a network's contributions are
 found: both by integrated gradients (``shared.explain.integrated_gradients``), the verb with as many steps as
@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from apps.sentiment import model, text
+from apps.sentiment import model, preprocessing
 from apps.sentiment import run as loaded_run
 from shared.bundle import export
 from shared.explain import cutting, integrated_gradients
@@ -25,21 +25,21 @@ def graph(run: loaded_run.Run) -> Callable[[Any], Mapping[str, Any]]:
     """Return the function that explains texts (n,) string.
 
     It returns ``tokens`` (n, longest) string as the networks see them, "" from a text's end on; ``attributions`` (n,
-    longest) float32, what each adds to the calibrated log-odds of the label; ``label`` (n,) string, the one answered,
+    longest) float32, what each adds to the calibrated log-odds of the label; ``label`` (n,) string, the one predicted,
     abstention aside. One text at a time is explained, in ``STEPS`` steps at once.
     """
-    answer, halves = export.classifier(run.model, run.decision), _halves(run)
+    predict, halves = export.classifier(run.model, run.decision), _halves(run)
 
     def explain(texts: Any) -> Mapping[str, Any]:
-        tokens, said = text.tokenize(texts), answer({"text": texts})
-        target = tf.cast(export.answered(said["scores"], run.decision), tf.int32)
+        tokens, predicted = preprocessing.tokenize(texts), predict({"text": texts})
+        target = tf.cast(export.answered(predicted["scores"], run.decision), tf.int32)
 
         def one(row: tuple[Any, Any]) -> Any:
             return of_tokens(run, row[0], lambda name, ids: _integrate(*halves[name], ids, row[1]))
 
         ragged = tf.RaggedTensorSpec([None], tf.float32, ragged_rank=0)
         values = tf.map_fn(one, (tokens, target), fn_output_signature=ragged)
-        return {"tokens": tokens.to_tensor(""), "attributions": values.to_tensor(), "label": said["labels"]}
+        return {"tokens": tokens.to_tensor(""), "attributions": values.to_tensor(), "label": predicted["labels"]}
 
     return explain
 
@@ -58,10 +58,11 @@ def of_tokens(run: loaded_run.Run, tokens: Any, attribute: Callable[[str, Any], 
     """
     average = run.model.get_layer("logits")
     total = tf.zeros(tf.shape(tokens), tf.float32)
-    for name, temperature, share in zip(run.settings.networks, average.temperatures, average.shares, strict=True):
+    members = zip(run.settings.networks, average.temperatures, average.ensemble_weights, strict=True)
+    for name, temperature, weight in members:
         spread = _over_ngrams if model.feature(name) == "ngrams" else _over_positions
-        loudness = share / temperature / run.decision.temperature
-        total += loudness * spread(run.features, tokens, functools.partial(attribute, name))
+        factor = weight / temperature / run.decision.temperature
+        total += factor * spread(run.features, tokens, functools.partial(attribute, name))
     return total
 
 
@@ -82,16 +83,16 @@ def _integrate(head: keras.Model, tail: keras.Model, ids: Any, target: Any) -> A
     return tf.reduce_sum(end * tf.reduce_mean(tape.gradient(odds, points), axis=0), axis=1)
 
 
-def _over_positions(features: text.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
+def _over_positions(features: preprocessing.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
     """Put the values of the tokens that were read back to their positions in the whole text, (k,)."""
-    positions = text.kept_positions(tf.size(tokens), features.sequence_length)
+    positions = kept_positions(tf.size(tokens), features.sequence_length)
     ids = features.table.lookup(tf.gather(tokens, positions))
     return tf.scatter_nd(positions[:, tf.newaxis], _values(attribute, ids), tf.shape(tokens, tf.int64))
 
 
-def _over_ngrams(features: text.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
+def _over_ngrams(features: preprocessing.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
     """Divide each n-gram's value evenly among its occurrences and their tokens, (k,)."""
-    kept = text.kept_positions(tf.size(tokens), features.ngram_tokens)
+    kept = kept_positions(tf.size(tokens), features.ngram_tokens)
     places = features.ngram_places(tf.gather(tokens, kept))
     ids, index, occurrences = tf.unique_with_counts(tf.concat([buckets for buckets, _ in places], axis=0))
     values = _values(attribute, tf.cast(ids, tf.int32)) / tf.cast(occurrences, tf.float32)
@@ -108,3 +109,14 @@ def _values(attribute: Callable[[Any], Any], ids: Any) -> Any:
     """Return the values of ids (m,), which may be none: no network can read a width of 0."""
     padded = tf.pad(ids, [[0, tf.maximum(0, 1 - tf.size(ids))]])
     return attribute(padded)[: tf.size(ids)]
+
+
+def kept_positions(tokens: Any, length: int) -> Any:
+    """Return the positions that stay of ``tokens`` when only ``length`` are read: first and last half, in a graph too.
+
+    >>> kept_positions(5, 3).numpy().tolist()
+    [0, 1, 4]
+    """
+    count = tf.cast(tokens, tf.int64)
+    head, positions = (length + 1) // 2, tf.range(count)
+    return tf.boolean_mask(positions, (positions < head) | (positions >= count - (length - head)))

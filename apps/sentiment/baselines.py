@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn import feature_extraction, linear_model
 from vaderSentiment import vaderSentiment
 
-from apps.sentiment.checklist import lexicon
+from apps.sentiment.checklist import word_lists
 from shared.evaluation import calibration
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -69,7 +69,7 @@ def fit(
     found = {MAJORITY: majority(truth, classes=len(class_names))}
     if len(np.unique(truth)) > 1 and any(re.search(_WORD, text) for text in train_texts):
         found[LINEAR] = linear((train_texts, truth), (validation_texts, held_out), classes=len(class_names))
-    polarity = lexicon.polarity(class_names)
+    polarity = word_lists.polarity(class_names)
     if polarity is not None:
         chosen = _sample(len(held_out), seed=seed)
         texts = [validation_texts[row] for row in chosen]
@@ -83,7 +83,7 @@ def _sample(rows: int, *, seed: int) -> Ints:
 
 
 def majority(labels: Ints, *, classes: int) -> Predict:
-    """Answer every text with the class frequencies of the training part.
+    """Predict the class frequencies of the training part for every text.
 
     >>> majority(np.array([0, 1, 1, 1]), classes=2)(["any text"])
     array([[0.25, 0.75]])
@@ -96,7 +96,7 @@ def linear(train: tuple[Sequence[str], Ints], validation: tuple[Sequence[str], I
     """Fit logistic regression on sublinear TF-IDF of words and word pairs.
 
     The penalty is the one with the best validation accuracy, the strongest on ties. Probabilities are
-    calibrated by a temperature, which leaves the answers as they are. A class missing from ``train`` gets 0.
+    calibrated by a temperature, which leaves the predicted classes as they are. A class missing from ``train`` gets 0.
 
     Args:
         train: Texts (n,) and labels (n,) of at least two classes.
@@ -178,7 +178,7 @@ def _valence(analyzer: Any, text: str) -> float:
 
 
 def cut_points(values: Floats, labels: Ints, *, classes: int) -> Floats:
-    """Return the rising cut points that classify the most values rightly.
+    """Return the rising cut points that classify the most values correctly.
 
     Dynamic programming over the gaps between neighbouring values: the best way to place k cut points below a
     gap extends the best way to place k - 1 of them.

@@ -22,7 +22,7 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
         ],
         out_of_scope=[
             "Decisions about single persons, such as hiring, credit, moderation without review, or health.",
-            "Languages and domains other than those of the training data: monitor drift and measure first.",
+            "Languages and domains other than those of the training data: monitor drift and evaluate first.",
             "Sarcasm, and opinions about several things in one text: the score is of the whole text.",
         ],
         factors=[
@@ -32,12 +32,12 @@ def build(run: loaded_run.Run) -> model_card.ModelCard:
             "negation, typos, names (see the behaviour tests)",
         ],
         ethical_considerations=[
-            "Texts may mention persons. The report's template test measures how much names and origins move the score.",
+            "Texts may mention persons. The report's template test shows how much names and origins move the score.",
             "Reviews hold profanity and insults; the explanations show words as they stand.",
         ],
         caveats=[
             "Probabilities are calibrated on validation texts of the same source; elsewhere they may be overconfident.",
-            "Texts longer than the reading limit are judged by their beginning and end.",
+            "Texts longer than the reading limit are read at their beginning and end.",
         ],
     )
     return model_card.of_run(said, run.folder, settings.data)

@@ -22,7 +22,7 @@ class Config(config.Config):
     text_column: str | None = config.setting(None, "column of the texts (default: recognised by name)")
     label_column: str | None = config.setting(None, "column of the labels (default: recognised by name)")
     label_code: str | None = config.setting(
-        None, "what labels mean, such as 1=negative,2=positive (default: told by all sources; the run's own afterwards)"
+        None, "what labels mean, such as 1=negative,2=positive (default: from all sources; the run's own afterwards)"
     )
     follow_links: bool = config.setting(False, "follow links that lead out of a source's folder")
     skip_bad: bool = config.setting(False, "write bad rows to a quarantine file and go on")
@@ -49,7 +49,7 @@ class Config(config.Config):
         2**21, "hash buckets of word n-grams, and as many of character n-grams", minimum=2, maximum=2**26
     )
     ngram_tokens: int = config.setting(1000, "tokens that n-grams are made of", unit="tokens", minimum=8)
-    lexicon: bool = config.setting(True, "read what the VADER lexicon says of single words (English)")
+    lexicon: bool = config.setting(True, "read the VADER lexicon's ratings of single words (English)")
     embedding_size: int = config.setting(128, "numbers per token, four of them the lexicon's", minimum=1)
     pretrain_embeddings: bool = config.setting(True, "learn word vectors from the training texts first")
     word_dropout_rate: float = config.setting(0.15, "share of words hidden while training", minimum=0, maximum=0.9)

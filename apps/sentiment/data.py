@@ -1,16 +1,15 @@
 """Sources of reviews -> checked texts and labels -> split with certificate.
 
-The rest of the app sees ``Reviews`` only. How files are read is in ``sources`` (and ``tables``, ``lines``),
-which rows are usable in ``checking``, what labels mean in ``labels``, and what must stay together in
+The rest of the app sees ``Reviews`` only. How files are read is in ``sources``, ``formats`` and
+``folders``, which rows are usable in ``checking``, what labels mean in ``labels``, and what must stay together in
 ``partition``.
 """
 
 import collections
 import dataclasses
 import hashlib
-import itertools
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 from apps.sentiment import config
 from apps.sentiment.grouping import duplicates, partition
 from apps.sentiment.readers import checking, joining, labels, reading, sources
-from apps.sentiment.readers import quarantine as quarantines
 from shared import errors, files, splits
 
 # Within Reviews "labels" is an array.
@@ -234,63 +232,6 @@ def describe(reviews: Reviews) -> str:
     )
     aside = f"; {reviews.quarantined:,} rows set aside" if reviews.quarantined else ""
     return f"{reviews.name}: {reviews.texts.size:,} texts ({classes or 'without labels'}){parts}{aside}"
-
-
-def iterate_texts(
-    paths: Sequence[str],
-    *,
-    text_column: str | None = None,
-    follow_links: bool = False,
-    chunk_rows: int = 10_000,
-    data_format: str = "auto",
-    set_aside: Callable[[quarantines.BadRow], None] | None = None,
-    tell: Callable[[str], None] = lambda _note: None,
-) -> Iterator[pd.DataFrame]:
-    """Stream texts of any length of file in bounded memory, for ``predict``.
-
-    Args:
-        paths: Files, folders or archives, as the user wrote them.
-        text_column: Column of the texts, where it is not recognised.
-        follow_links: Whether links may lead out of a folder.
-        chunk_rows: Most rows of a frame.
-        data_format: One of ``sources.FORMATS``.
-        set_aside: Takes the rows that cannot be read; without it the first one is an error.
-        tell: Takes notes on how files are read, and which are not.
-
-    Yields:
-        Frames of at most ``chunk_rows`` rows with columns file (str, with the path as given), row (int64, from 1) and
-        text (str).
-        Empty texts are kept, so that every readable row gets a prediction.
-
-    Raises:
-        errors.InputError: A row cannot be read; its file and number are named. Or two paths are the same.
-    """
-    options = reading.Options(text_column=text_column, labelled=False, follow_links=follow_links)
-    sources.refuse_twice(paths)
-    for path in paths:
-        with sources.opened(path, options=options, data_format=data_format, name=path, prefixed=True) as source:
-            for note in source.notes:
-                tell(note)
-            texts = _streamed(source.items, set_aside)
-            while rows := list(itertools.islice(texts, chunk_rows)):
-                yield pd.DataFrame(rows, columns=["file", "row", "text"])
-
-
-def _streamed(
-    items: Iterator[reading.Item], set_aside: Callable[[quarantines.BadRow], None] | None
-) -> Iterator[tuple[str, int, str]]:
-    for item in items:
-        text = item.row.text or ""
-        fault = item.row.problem or checking.encoding_problem(text)
-        if not fault:
-            yield files.printable(item.file), item.row.number, text
-        elif set_aside is not None:
-            set_aside(checking.bad_row(item, fault))
-        else:
-            raise errors.InputError(
-                f"{item.file}, row {item.row.number}: expected a row that holds a text in UTF-8"
-                f"{checking.advice(fault)}. Received: {fault}: {text[:80]!r}. --skip-bad sets such rows aside."
-            )
 
 
 def _assemble(

@@ -5,12 +5,17 @@ decomposition. With context counts smoothed it equals skip-gram on corpora of th
 (Levy, Goldberg and Dagan 2015, https://aclanthology.org/Q15-1016, whose symbols are used here).
 """
 
+import logging
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 from sklearn.utils import extmath
 
+from apps.sentiment import config, lexicon, preprocessing
 from shared.training import datasets
+
+log = logging.getLogger("fieldnets")
 
 CONTEXT_SMOOTHING = 0.75
 WINDOW_TOKENS = 8
@@ -42,7 +47,7 @@ def train(tokens: datasets.Ragged, *, vocabulary_size: int, size: int, seed: int
     vectors[:, :rank] = left * np.sqrt(singular)
     deviation = float(vectors[2 : SCALE_ROWS + 2].std()) or 1.0
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True) / deviation
-    # No rare word may shout: at most 1.5 times the length that the spread gives.
+    # No rare word may dominate: at most 1.5 times the length that the spread gives.
     vectors[:2] = 0
     vectors *= SPREAD / deviation / np.maximum(lengths / (1.5 * np.sqrt(size)), 1)
     return vectors
@@ -82,3 +87,23 @@ def mutual_information(counts: scipy.sparse.csr_array) -> scipy.sparse.csr_array
     positive = values > 0
     entries = (values[positive].astype(np.float32), (pairs.row[positive], pairs.col[positive]))
     return scipy.sparse.csr_array(scipy.sparse.coo_array(entries, shape=counts.shape))
+
+
+def initial(
+    features: preprocessing.TextFeatures, tokens: datasets.Ragged, settings: config.Config
+) -> npt.NDArray[np.float32]:
+    """Return the (tokens, size) vectors that the token networks start from.
+
+    They are learnt from the training texts, or random; the last columns are the lexicon's ratings, also of words that
+    no training text holds.
+    """
+    rows = len(features.vocabulary) + preprocessing.RESERVED_IDS
+    if settings.pretrain_embeddings:
+        log.info("learning word vectors from the training texts")
+        vectors = train(tokens, vocabulary_size=rows, size=settings.embedding_size, seed=settings.seed)
+    else:
+        vectors = random(rows, size=settings.embedding_size, seed=settings.seed)
+    if settings.lexicon:
+        columns = lexicon.columns(features.vocabulary)
+        vectors[preprocessing.RESERVED_IDS :, -columns.shape[1] :] = columns
+    return vectors

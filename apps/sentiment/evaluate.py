@@ -170,7 +170,7 @@ def evaluate(
 def _check(rows: Rows) -> None:
     if len(np.unique(rows.units)) < 2:
         raise errors.InputError(
-            f"evaluate: expected texts of at least two units, to resample them. Received: {len(rows)} texts"
+            f"evaluate: expected texts of at least two units, to resample them. Received: {len(rows)} texts of one unit"
         )
     if rows.labels.min() < 0:
         row = int(np.argmin(rows.labels))

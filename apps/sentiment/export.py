@@ -12,11 +12,10 @@ import tensorflow as tf
 from apps.sentiment import attribution, card, data, model, monitor
 from apps.sentiment import run as loaded_run
 from apps.sentiment.readers import codes
-from shared import decision as decisions
 from shared import splits
 from shared.bundle import engine_export, export
 from shared.evaluation import drift
-from shared.report import model_card
+from shared.report import metrics, model_card
 from shared.serving import display
 
 NAME = "sentiment"
@@ -53,7 +52,7 @@ AWKWARD = (
 
 
 # Rows that engines are compared on.
-JUDGED_ROWS = 1000
+COMPARED_ROWS = 1000
 
 
 def export_run(
@@ -74,7 +73,7 @@ def export_run(
         engines: Those to write beside the SavedModel.
 
     Raises:
-        errors.GateError: The reloaded bundle or an engine answers otherwise than ``predict``.
+        errors.GateError: The reloaded bundle or an engine predicts otherwise than ``predict``.
     """
     texts = reviews.texts[split.rows("validation")]
     signatures = endpoints(run)
@@ -86,9 +85,9 @@ def export_run(
         name=NAME,
         extras={
             "decision.json": run.decision.to_json(),
-            "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), texts)),
+            "drift_reference.json": drift.reference(monitor.drift_columns(export.compiled(signatures["drift"]), texts)),
             codes.FILE: reviews.code.to_json(),
-            display.FILE: show(run).to_json(run.folder.evaluation / "metrics.json"),
+            display.FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(card.build(run)),
         },
         core=core(run, reviews, split, engines) if engines else None,
@@ -96,16 +95,16 @@ def export_run(
 
 
 def core(run: loaded_run.Run, reviews: data.Reviews, split: splits.Split, engines: Sequence[str]) -> engine_export.Core:
-    """Return what other engines run, and the reviews that they are calibrated and judged on."""
+    """Return what other engines run, and the reviews that they are calibrated and compared on."""
     generator = np.random.default_rng(run.settings.seed)
-    judged = generator.permutation(split.rows("validation"))[:JUDGED_ROWS]
+    compared = generator.permutation(split.rows("validation"))[:COMPARED_ROWS]
     training = generator.permutation(split.rows("train"))[: engine_export.CALIBRATION_ROWS]
-    truth = np.array(reviews.class_names, object)[reviews.labels[judged]]
+    truth = np.array(reviews.class_names, object)[reviews.labels[compared]]
     return engine_export.Core(
         # Loaded anew: what the other signatures built of the run's own layers cannot be copied.
         network=network_of_features(model.load(run.folder.model), features_read(run)),
         names=engines,
-        validation={"text": reviews.texts[judged]},
+        validation={"text": reviews.texts[compared]},
         training={"text": reviews.texts[training]},
         judge=lambda outputs: float((outputs["labels"] == truth).mean()),
         padded=features_read(run)[::-1],
@@ -131,26 +130,26 @@ def features_read(run: loaded_run.Run) -> list[str]:
 def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     """Return the signatures.
 
-    ``serving_default`` and ``classify`` answer texts; ``explain`` says what each token adds to the answer; ``drift``
-    gives what drift is judged on; ``preprocess`` and ``answer`` are what comes before and after the networks, for
+    ``serving_default`` and ``classify`` predict texts; ``explain`` gives what each token adds; ``drift`` gives the
+    columns that are monitored; ``preprocess`` and ``answer`` are what comes before and after the networks, for
     engines that run only these.
     """
     features = run.features
     inputs = {"text": tf.TensorSpec([None], tf.string, "text")}
-    answer = export.Endpoint(function=export.classifier(run.model, run.decision), inputs=inputs)
+    predict = export.Endpoint(function=export.classifier(run.model, run.decision), inputs=inputs)
     decided, wanted = export.classifier(export.given_logits, run.decision), features_read(run)
     why = attribution.graph(run)
 
     def columns(given: Any) -> Any:
-        return monitor.columns(answer.function(given), features.statistics(given["text"]))
+        return monitor.columns(predict.function(given), features.statistics(given["text"]))
 
     def preprocess(given: Any) -> Any:
         found = features(given["text"])
         return {name: found[name] for name in wanted}
 
     return {
-        "serving_default": answer,
-        "classify": export.classifying(answer, run.decision.class_names),
+        "serving_default": predict,
+        "classify": export.classifying(predict, run.decision.class_names),
         "drift": export.Endpoint(function=columns, inputs=inputs),
         "explain": export.Endpoint(function=lambda given: why(given["text"]), inputs=inputs),
         "preprocess": export.Endpoint(function=preprocess, inputs=inputs),
@@ -162,7 +161,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
 
 
 def show(run: loaded_run.Run) -> display.Display:
-    """Return what a page says of the model."""
+    """Return what a page shows of the model."""
     return display.Display(
         title="Sentiment of texts",
         input="text",
@@ -175,15 +174,8 @@ def show(run: loaded_run.Run) -> display.Display:
 
 
 def golden(run: loaded_run.Run, texts: npt.NDArray[np.object_]) -> export.Golden:
-    """Return 256 raw texts, awkward and real ones, with the answers that ``predict`` gives."""
+    """Return 256 raw texts, awkward and real ones, with the predictions that ``predict`` gives."""
     real = np.random.default_rng(run.settings.seed).permutation(texts)[: GOLDEN_ROWS - len(AWKWARD)]
     chosen = np.concatenate([np.array(AWKWARD, object), real])
     chosen = np.resize(chosen, GOLDEN_ROWS)
-    return export.Golden(inputs={"text": chosen}, outputs=answers(run.decision, run.logits(chosen)))
-
-
-def answers(decision: decisions.Decision, logits: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[Any]]:
-    """Return what the serving signature returns: scores (n, classes), labels (n,), decision (n,)."""
-    scores = decision.scores(logits)
-    labels = np.array(decision.class_names, object)[decision.predicted(scores)]
-    return {"scores": scores, "labels": labels, "decision": decision.decisions(scores)}
+    return export.Golden(inputs={"text": chosen}, outputs=run.predictions(chosen))

@@ -84,6 +84,8 @@ def opening(results: evaluate.Results) -> str:
 
 def _comparison(results: evaluate.Results) -> str:
     found, name = results.common, results.baseline
+    if found.degenerate:
+        return found.degenerate
     difference = found.differences[name].get("accuracy")
     if difference is None:
         return f"Whether that is better than {_label(results)} cannot be told from so few texts."
@@ -97,7 +99,7 @@ def _by_source(results: evaluate.Results) -> list[str]:
     named = {
         row["name"].removeprefix("source="): row["differences"][results.baseline].get("accuracy")
         for row in results.common.slices
-        if row["name"].startswith("source=") and row["metrics"]
+        if row["name"].startswith("source=") and row["metrics"] and not results.common.degenerate
     }
     told = [f"{name} {points(difference)}" for name, difference in named.items() if difference is not None]
     return [f"By source: {'; '.join(told)}."] if len(told) > 1 else []

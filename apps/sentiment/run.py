@@ -1,4 +1,4 @@
-"""A finished run, opened to score texts: what evaluate, explain, predict --run-dir and export start from."""
+"""A loaded run, and its own data: what evaluate, explain, predict --run-dir and export start from."""
 
 import dataclasses
 import pathlib
@@ -7,16 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
-from apps.sentiment import config, model, text
+from apps.sentiment import batches, config, data, model, preprocessing
 from apps.sentiment.readers import codes, labels
 from shared import decision as decisions
-from shared import files
+from shared import errors, files, splits
 from shared.evaluation import calibration
+from shared.evaluation import part as parts
 from shared.models import averaging
-
-BATCH_ROWS = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,25 +36,31 @@ class Run:
     code: labels.Code | None = None
 
     @property
-    def features(self) -> text.TextFeatures:
+    def features(self) -> preprocessing.TextFeatures:
         """The layer that turns texts into numbers."""
-        layer: text.TextFeatures = self.model.get_layer("text_features")
+        layer: preprocessing.TextFeatures = self.model.get_layer("text_features")
         return layer
 
     def logits(self, texts: npt.NDArray[np.object_]) -> npt.NDArray[np.float32]:
         """Return (n, classes) uncalibrated logits."""
-        logits: npt.NDArray[np.float32] = predict(self.model, texts)
+        logits: npt.NDArray[np.float32] = batches.predict(self.model, texts)
         return logits
 
     def scores(self, texts: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
         """Return (n, classes) calibrated probabilities."""
         return self.decision.scores(self.logits(texts))
 
+    def predictions(self, texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
+        """Return what the serving signature returns: scores (n, classes), labels (n,), decision (n,)."""
+        scores = self.scores(texts)
+        labels = np.array(self.decision.class_names, object)[self.decision.predicted(scores)]
+        return {"scores": scores, "labels": labels, "decision": self.decision.decisions(scores)}
+
     def network_scores(self, texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[np.float64]]:
         """Return each network's own probabilities (n, classes), calibrated by its own temperature."""
         average: averaging.CalibratedAverage = self.model.get_layer("logits")
         networks = keras.Model(self.model.inputs, average.input)
-        logits = predict(networks, texts)
+        logits = batches.predict(networks, texts)
         columns = logits if isinstance(logits, list) else [logits]
         return {
             name: calibration.apply_temperature(column, temperature)
@@ -81,20 +85,59 @@ def open_run(path: pathlib.Path) -> Run:
     )
 
 
-def predict(network: keras.Model, texts: npt.NDArray[np.object_]) -> Any:
-    """Run a model on texts, the short ones together: padding is what costs.
+def own_data(run: Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.Reviews, splits.Split]:
+    """Read the run's source again and split it again, and check that both are what the certificate says.
 
     Args:
-        network: Takes {"text": (batch,) string}.
-        texts: (n,) str.
+        run: The finished run.
+        quarantine: Where its bad rows are listed, if it sets them aside.
 
-    Returns:
-        The model's output for every text, in the order of ``texts``; a list where the model has several.
+    Raises:
+        errors.GateError: The source has changed since the run.
     """
-    order = np.argsort([len(string) for string in texts], kind="stable")
-    batches = tf.data.Dataset.from_tensor_slices({"text": tf.constant(texts[order].tolist(), tf.string)})
-    outputs = network.predict(batches.batch(BATCH_ROWS).prefetch(1), verbose=0)
-    inverse = np.argsort(order)
-    if isinstance(outputs, list):
-        return [output[inverse] for output in outputs]
-    return outputs[inverse]
+    names = run.decision.class_names
+    if run.code is None:
+        reviews = data.load(run.settings, class_names=names, quarantine=quarantine)
+    else:
+        reviews = data.load(run.settings, code=run.code, quarantine=quarantine)
+        if reviews.class_names != names:
+            raise errors.GateError(
+                f"The run's data have changed: expected the classes {', '.join(names)}. "
+                f"Received: {', '.join(reviews.class_names)}"
+            )
+    split, _ = data.split(reviews, run.settings)
+    return reviews, parts.checked(split, data.content_hashes(reviews), run.folder)
+
+
+def other_part(
+    run: Run,
+    own: data.Reviews,
+    split: splits.Split,
+    settings: config.Config,
+    name: str,
+    *,
+    quarantine: pathlib.Path | None = None,
+) -> parts.Part[data.Reviews]:
+    """Return other data, whole or by their official part, without texts that the model was trained on.
+
+    Args:
+        run: The finished run.
+        own: The run's own texts.
+        split: Their split.
+        settings: Which source, and how to read it.
+        name: Which of its official parts, or ``all``.
+        quarantine: Where bad rows go with ``skip_bad``.
+
+    Raises:
+        errors.InputError: The part was named and the data have no such official part, or no unseen text is left.
+    """
+    reviews = data.load(settings, class_names=run.decision.class_names, code=own.code, quarantine=quarantine)
+    guessed = tuple(note for note in own.notes if note.startswith(codes.UNRECORDED))
+    return parts.of_others(
+        dataclasses.replace(reviews, notes=(*reviews.notes, *guessed)),
+        name,
+        content_hashes=data.content_hashes(reviews),
+        trained_on=data.content_hashes(own)[split.rows("train")],
+        units=lambda: data.group(reviews).unit,
+        noun="texts",
+    )

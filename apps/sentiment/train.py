@@ -14,12 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
-from apps.sentiment import config, data, embeddings, model, opinion, text
-from apps.sentiment import run as loaded_run
+from apps.sentiment import batches, config, data, embeddings, lexicon, model, preprocessing
 from apps.sentiment.readers import codes
 from shared import decision as decisions
 from shared import files
-from shared.evaluation import calibration, classification
+from shared.evaluation import calibration
 from shared.models import averaging, losses
 from shared.training import datasets, runtime
 from shared.training import fit as fitting
@@ -59,6 +58,27 @@ class Job:
     folder: files.RunFolder
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained where the config leaves it open: what was best on validation."""
+
+    optimizer: str
+    learning_rate: float
+    batch_size: int
+    warmup_fraction: float = 0.0
+    averaged: bool = False
+
+
+# On a small corpus the epochs that are enough for a large one are too few steps.
+MINIMUM_STEPS = 400
+# The n-grams' gradients are spread over a million weights, each a thousandth of a network's.
+RECIPES = {
+    "ngram": Recipe(optimizer="momentum", learning_rate=40.0, batch_size=256),
+    "cnn": Recipe(optimizer="adam", learning_rate=0.002, batch_size=64, warmup_fraction=0.06, averaged=True),
+    "lstm": Recipe(optimizer="adam", learning_rate=0.002, batch_size=64, warmup_fraction=0.06, averaged=True),
+}
+
+
 def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     """Train as ``settings`` say; called again on an interrupted run, go on and end with the same weights.
 
@@ -80,18 +100,19 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
         files.write_json(folder.environment, runtime.describe(seed=settings.seed))
         features = build_features(reviews.texts[split.rows("train")], settings)
         parts = {name: vectorize(features, reviews, split.rows(name)) for name in ("train", "validation")}
+        reads_words = any(model.feature(name) == "tokens" for name in settings.networks)
         job = Job(
             parts=parts,
             classes=len(reviews.class_names),
-            vectors=word_vectors(features, parts["train"], settings),
+            vectors=embeddings.initial(features, parts["train"].features["tokens"], settings) if reads_words else None,
             settings=settings,
             folder=folder,
         )
         networks = {name: fit_network(name, job) for name in settings.networks}
-        trained = model.assemble(features, networks, fit_mixture(networks, parts["validation"]))
+        trained = model.assemble(features, networks, fit_ensemble(networks, parts["validation"]))
 
     validation = split.rows("validation")
-    logits = loaded_run.predict(trained, reviews.texts[validation])
+    logits = batches.predict(trained, reviews.texts[validation])
     decision = decisions.fit(
         logits,
         reviews.labels[validation],
@@ -106,64 +127,43 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     return summary(folder, reviews.labels[validation], decision.scores(logits))
 
 
-def build_features(texts: npt.NDArray[np.object_], settings: config.Config) -> text.TextFeatures:
+def build_features(texts: npt.NDArray[np.object_], settings: config.Config) -> preprocessing.TextFeatures:
     """Learn the vocabulary from the training texts and return the layer that all networks read from."""
-    vocabulary = text.build_vocabulary(texts, size=settings.vocabulary_size, minimum_texts=settings.minimum_texts)
+    vocabulary = batches.build_vocabulary(texts, size=settings.vocabulary_size, minimum_texts=settings.minimum_texts)
     if settings.lexicon:
-        vocabulary += sorted(opinion.ratings().keys() - set(vocabulary))
+        vocabulary += sorted(lexicon.ratings().keys() - set(vocabulary))
     log.info("vocabulary: %d tokens", len(vocabulary))
-    return text.TextFeatures(
+    return preprocessing.TextFeatures(
         vocabulary=vocabulary,
         sequence_length=settings.sequence_length,
         ngram_orders=settings.ngram_orders if "ngram" in settings.networks else 0,
         character_orders=settings.character_orders,
         buckets=settings.ngram_buckets,
         ngram_tokens=settings.ngram_tokens,
-        symbols=opinion.symbols() if settings.lexicon else {},
+        symbols=lexicon.symbols() if settings.lexicon else {},
     )
 
 
-def vectorize(features: text.TextFeatures, reviews: data.Reviews, rows: npt.NDArray[np.int64]) -> Part:
+def vectorize(features: preprocessing.TextFeatures, reviews: data.Reviews, rows: npt.NDArray[np.int64]) -> Part:
     """Turn the texts of one part into numbers, once for all epochs and networks."""
-    return Part(features=text.vectorize(features, reviews.texts[rows]), labels=reviews.labels[rows])
-
-
-def word_vectors(features: text.TextFeatures, part: Part, settings: config.Config) -> npt.NDArray[np.float32] | None:
-    """Return the (tokens, size) vectors that the token networks start from; None where no network reads words.
-
-    They are learnt from the training texts, or random; the last columns are what the lexicon says, also of words that
-    no training text holds.
-    """
-    if not any(model.feature(name) == "tokens" for name in settings.networks):
-        return None
-    rows = len(features.vocabulary) + text.RESERVED_IDS
-    if settings.pretrain_embeddings:
-        log.info("learning word vectors from the training texts")
-        tokens = part.features["tokens"]
-        vectors = embeddings.train(tokens, vocabulary_size=rows, size=settings.embedding_size, seed=settings.seed)
-    else:
-        vectors = embeddings.random(rows, size=settings.embedding_size, seed=settings.seed)
-    if settings.lexicon:
-        columns = opinion.columns(features.vocabulary)
-        vectors[text.RESERVED_IDS :, -columns.shape[1] :] = columns
-    return vectors
+    return Part(features=batches.vectorize(features, reviews.texts[rows]), labels=reviews.labels[rows])
 
 
 def fit_network(name: str, job: Job) -> keras.Model:
     """Train one network and return it with its best weights."""
     settings, folder = job.settings, job.folder
     # Each network starts from its own seed, whichever were trained before it in this process.
-    keras.utils.set_random_seed(model.seed(name, settings))
+    keras.utils.set_random_seed(seed(name, settings))
     train_part, validation_part = job.parts["train"].arrays(name), job.parts["validation"].arrays(name)
     if model.feature(name) == "tokens" and settings.word_dropout_rate:
         hide = functools.partial(hide_words, rate=settings.word_dropout_rate)
         train_part = dataclasses.replace(train_part, augment=hide)
-    network = model.build(name, settings, classes=job.classes, train=train_part, vectors=job.vectors)
+    network = model.build(name, settings, classes=job.classes, train=rows_of(train_part), vectors=job.vectors)
     result = fitting.fit(
         network,
         train_part,
         validation_part,
-        settings=model.fit_settings(name, settings, rows=len(train_part)),
+        settings=fit_settings(name, settings, rows=len(train_part)),
         loss=losses.by_name(
             typing.cast(losses.LossName, settings.loss), classes=job.classes, label_smoothing=settings.label_smoothing
         ),
@@ -183,8 +183,40 @@ def fit_network(name: str, job: Job) -> keras.Model:
     return trained
 
 
+def fit_settings(name: str, settings: config.Config, *, rows: int) -> fitting.FitSettings:
+    """Return how one network is trained on ``rows`` texts: its own values where the config leaves them open."""
+    recipe = RECIPES[model.kind(name)]
+    batch_size = settings.batch_size or recipe.batch_size
+    enough = -(-MINIMUM_STEPS // datasets.steps(rows, batch_size=batch_size))
+    return fitting.FitSettings(
+        epochs=settings.epochs or max(getattr(settings, f"{model.kind(name)}_epochs"), enough),
+        batch_size=batch_size,
+        optimizer=settings.optimizer or recipe.optimizer,
+        learning_rate=settings.learning_rate or recipe.learning_rate,
+        schedule=settings.schedule,
+        warmup_fraction=recipe.warmup_fraction,
+        weight_decay=settings.weight_decay,
+        ema_momentum=settings.ema_momentum if recipe.averaged else None,
+        patience=settings.patience,
+        seed=seed(name, settings),
+    )
+
+
+def seed(name: str, settings: config.Config) -> int:
+    """Return the seed of a network's weights, order and dropout: its own for every copy."""
+    return fitting.seed_of_copy(settings.seed, int(name.partition("_")[2] or 1))
+
+
+def rows_of(part: datasets.Arrays) -> model.TrainingTexts:
+    """Return what one network reads of the training part, without its name."""
+    (rows,) = part.inputs.values()
+    if not isinstance(rows, datasets.Ragged):
+        raise TypeError(f"Expected ragged rows. Received: {type(rows).__name__}")
+    return model.TrainingTexts(values=rows.values, lengths=rows.lengths, labels=part.labels)
+
+
 def hide_words(inputs: dict[str, Any], labels: Any, seeds: Any, *, rate: float) -> tuple[dict[str, Any], Any]:
-    """Replace words by the unknown one at random, so that no single word can carry the answer.
+    """Replace words by the unknown one at random, so that no single word decides alone.
 
     Iyyer et al. 2015, "Deep Unordered Composition" (https://aclanthology.org/P15-1162), section 4.
 
@@ -196,16 +228,16 @@ def hide_words(inputs: dict[str, Any], labels: Any, seeds: Any, *, rate: float) 
     """
     tokens = inputs["tokens"]
     chance = tf.random.stateless_uniform(tf.shape(tokens), seed=seeds[0])
-    hidden = (chance < rate) & (tokens != text.PADDING)
-    return {"tokens": tf.where(hidden, text.UNKNOWN, tokens)}, labels
+    hidden = (chance < rate) & (tokens != preprocessing.PADDING)
+    return {"tokens": tf.where(hidden, preprocessing.UNKNOWN, tokens)}, labels
 
 
-def fit_mixture(networks: Mapping[str, keras.Model], validation: Part) -> dict[str, averaging.Voice]:
-    """Return how loud each network speaks in the average, fitted on validation."""
+def fit_ensemble(networks: Mapping[str, keras.Model], validation: Part) -> dict[str, averaging.Member]:
+    """Return how each network counts in the average, fitted on validation."""
     logits = {name: fitting.predict(network, validation.arrays(name)) for name, network in networks.items()}
-    voices = averaging.fit(logits, validation.labels)
-    log.info("shares in the average: %s", {name: round(voice.share, 3) for name, voice in voices.items()})
-    return voices
+    members = averaging.fit(logits, validation.labels)
+    log.info("ensemble weights: %s", {name: round(member.weight, 3) for name, member in members.items()})
+    return members
 
 
 def write_history(folder: files.RunFolder, networks: tuple[str, ...]) -> None:
@@ -219,6 +251,6 @@ def summary(folder: files.RunFolder, labels: npt.NDArray[np.int64], scores: npt.
     """Return what the command line prints after a training."""
     return {
         "run_dir": str(folder.path),
-        "validation": {"accuracy": classification.accuracy(labels, scores), "n": len(labels)},
+        "validation": {"accuracy": float(np.mean(scores.argmax(axis=1) == labels)), "n": len(labels)},
         "next": f"sentiment evaluate --run-dir {folder.path}",
     }

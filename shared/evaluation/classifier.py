@@ -16,6 +16,8 @@ CALIBRATION_METRICS = {name: classification.METRICS[name] for name in ("ece", "b
 SMALLEST_SLICE = 30
 # One number each, and many of them.
 QUICK_RESAMPLES = 500
+# A mean over the classes that occur, or are predicted: of other classes it is another number.
+CLASS_MEANS = ("f1_macro",)
 
 
 class DecisionRule(Protocol):
@@ -116,23 +118,37 @@ class Evaluator:
             compared: Of the baselines and the differences.
             inside: (n,) which rows; None: all.
         """
-        every = {**metrics, **compared}
-        model, found = self._resampled(self.scores, self.predicted, every, list(metrics), inside)
+        if len(np.unique(self.labels[_chosen(inside)])) == 1:
+            metrics, compared = _without_class_means(metrics), _without_class_means(compared)
+        model, found = self._resampled(self.scores, self.predicted, {**metrics, **compared}, list(metrics), inside)
         others = {
             name: self._resampled(scores, None, compared, list(compared), inside)
             for name, scores in self.baselines.items()
         }
-        return Comparison(
-            found,
-            {name: intervals_of for name, (_, intervals_of) in others.items()},
-            {name: model.minus(other).intervals(list(compared)) for name, (other, _) in others.items()},
-        )
+        differences = {
+            name: model.minus(other).intervals(self._comparable(compared, self.baselines[name], inside))
+            for name, (other, _) in others.items()
+        }
+        return Comparison(found, {name: intervals_of for name, (_, intervals_of) in others.items()}, differences)
+
+    def _comparable(
+        self, metrics: Mapping[str, weighted.Metric], scores: arrays.Floats, inside: arrays.Bools | None
+    ) -> list[str]:
+        """Return the metrics of which a difference from other scores (n, classes) has a meaning.
+
+        Means over classes have none where one side predicts a class that the other does not and no row is of.
+        """
+        rows = _chosen(inside)
+        occurring = [
+            set(np.union1d(self.labels[rows], predicted[rows])) for predicted in (self.predicted, scores.argmax(axis=1))
+        ]
+        return list(metrics if occurring[0] == occurring[1] else _without_class_means(metrics))
 
     def _rows(
         self, scores: arrays.Floats, predicted: arrays.Ints | None, inside: arrays.Bools | None = None
     ) -> dict[str, Any]:
         """Return the arguments of `classification.resampled` for some rows."""
-        chosen = np.ones(len(self.labels), np.bool_) if inside is None else inside
+        chosen = _chosen(inside)
         decided = scores.argmax(axis=1) if predicted is None else predicted
         return {
             "y_true": self.labels[chosen],
@@ -193,6 +209,8 @@ class Results:
         confusion: (classes, classes) int64, true by row, predicted by column.
         calibration: Before and after the temperature, with reliability diagrams.
         abstention: What the frozen abstention rule does here, and the area under the risk-coverage curve.
+        degenerate: Why these rows cannot show whether the model is better than a baseline; empty where they can. There
+            are no ``differences`` then.
     """
 
     metrics: intervals.Intervals
@@ -203,12 +221,14 @@ class Results:
     confusion: arrays.Ints
     calibration: dict[str, Any]
     abstention: dict[str, Any]
+    degenerate: str = ""
 
     @property
     def notes(self) -> list[str]:
         """Why a number is missing."""
         groups = {"model": self.metrics, **self.baselines}
-        return [f"{name}: {note}" for name, found in groups.items() for note in found.notes]
+        notes = [f"{name}: {note}" for name, found in groups.items() for note in found.notes]
+        return [self.degenerate, *notes] if self.degenerate else notes
 
 
 def evaluate(
@@ -223,10 +243,12 @@ def evaluate(
         slices: For each name a (n,) bool mask.
     """
     found = evaluator.compare(evaluator.metrics, evaluator.metrics)
+    reason = degenerate(evaluator.labels, evaluator.scores, evaluator.class_names)
     return Results(
+        degenerate=reason,
         metrics=found.model,
         baselines=found.baselines,
-        differences=found.differences,
+        differences={name: intervals.Intervals() for name in found.differences} if reason else found.differences,
         slices=[evaluator.slice(name, inside) for name, inside in slices.items()],
         per_class=breakdowns.per_class(
             evaluator.labels,
@@ -241,6 +263,35 @@ def evaluate(
         calibration=_calibration(evaluator, logits, rule),
         abstention=_abstention(evaluator, rule),
     )
+
+
+def degenerate(labels: arrays.Ints, scores: arrays.Floats, class_names: tuple[str, ...]) -> str:
+    """Say why rows cannot show whether a model is better than another; nothing where they can.
+
+    Args:
+        labels: (n,) true classes.
+        scores: (n, classes) of the model.
+        class_names: One name per class.
+
+    >>> degenerate(np.array([1, 1]), np.array([[0.4, 0.6], [0.2, 0.8]]), ("no", "yes"))
+    'Only one class occurs, yes: these rows cannot show how well the model tells classes apart.'
+    """
+    present = np.unique(labels)
+    if len(present) == 1:
+        name = class_names[present[0]]
+        return f"Only one class occurs, {name}: these rows cannot show how well the model tells classes apart."
+    if not np.ptp(scores, axis=0).any():
+        return "The model gives every row the same scores: it does not tell these rows apart."
+    return ""
+
+
+def _chosen(inside: arrays.Bools | None) -> Any:
+    """Return what picks rows: those of a mask, or all."""
+    return slice(None) if inside is None else inside
+
+
+def _without_class_means(metrics: Mapping[str, weighted.Metric]) -> dict[str, weighted.Metric]:
+    return {name: metric for name, metric in metrics.items() if name not in CLASS_MEANS}
 
 
 def _calibration(evaluator: Evaluator, logits: npt.ArrayLike, rule: DecisionRule) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One answer from several networks: the average of their calibrated logits, with shares fitted on validation."""
+"""Ensembles: the weighted average of several networks' calibrated logits, with weights fitted on validation."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -14,25 +14,26 @@ from shared.evaluation import calibration
 
 @keras.saving.register_keras_serializable(package="fieldnets")
 class CalibratedAverage(keras.layers.Layer):  # type: ignore[misc]
-    """Average logits, each divided by its network's temperature first, so that none is louder than it is sure.
+    """Average logits, each divided by its network's temperature first: an overconfident network counts no more for it.
 
     Args:
         temperatures: One per network, above 0.
-        shares: One per network, at least 0, with sum 1.
+        ensemble_weights: One per network, at least 0, with sum 1.
         name: The layer's name.
     """
 
     def __init__(
-        self, temperatures: list[float], shares: list[float], *, name: str = "logits", dtype: Any = "float32"
+        self, temperatures: list[float], ensemble_weights: list[float], *, name: str = "logits", dtype: Any = "float32"
     ) -> None:
         super().__init__(name=name, trainable=False, dtype=dtype)
         self.temperatures = list(temperatures)
-        self.shares = list(shares)
+        self.ensemble_weights = list(ensemble_weights)
 
     def call(self, logits: Any) -> Any:
         """Map one (batch, classes) tensor per network to (batch, classes)."""
         columns = logits if isinstance(logits, list | tuple) else [logits]
-        factors = [share / temperature for share, temperature in zip(self.shares, self.temperatures, strict=True)]
+        pairs = zip(self.ensemble_weights, self.temperatures, strict=True)
+        factors = [weight / temperature for weight, temperature in pairs]
         scaled = [column * factor for column, factor in zip(columns, factors, strict=True)]
         return sum(scaled[1:], scaled[0])
 
@@ -42,27 +43,32 @@ class CalibratedAverage(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {"temperatures": self.temperatures, "shares": self.shares, "name": self.name}
+        return {"temperatures": self.temperatures, "ensemble_weights": self.ensemble_weights, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "CalibratedAverage":
+        """Build the layer from ``get_config``; models saved before called the weights ``shares``."""
+        return cls(**{"ensemble_weights" if name == "shares" else name: value for name, value in config.items()})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Voice:
-    """How a network speaks in the average: its logits over ``temperature``, times ``share``."""
+class Member:
+    """How a network counts in the average: its logits over ``temperature``, times ``weight``."""
 
     temperature: float
-    share: float
+    weight: float
 
 
-def average(names: Iterable[str], voices: Mapping[str, Voice]) -> CalibratedAverage:
+def average(names: Iterable[str], members: Mapping[str, Member]) -> CalibratedAverage:
     """Return the layer that joins the logits of these networks, given in this order."""
-    chosen = [voices[name] for name in names]
-    return CalibratedAverage([voice.temperature for voice in chosen], [voice.share for voice in chosen])
+    chosen = [members[name] for name in names]
+    return CalibratedAverage([member.temperature for member in chosen], [member.weight for member in chosen])
 
 
-def fit(logits: Mapping[str, npt.NDArray[np.floating[Any]]], labels: npt.NDArray[np.int64]) -> dict[str, Voice]:
-    """Return how loud each network speaks in the average, fitted on validation.
+def fit(logits: Mapping[str, npt.NDArray[np.floating[Any]]], labels: npt.NDArray[np.int64]) -> dict[str, Member]:
+    """Return how each network counts in the average, fitted on validation.
 
-    Each network's logits are calibrated by its temperature; then the shares, which sum to 1, are those with the
+    Each network's logits are calibrated by its temperature; then the weights, which sum to 1, are those with the
     smallest log-loss: stacking with weights of at least 0 (Breiman 1996, "Stacked Regressions").
 
     Args:
@@ -71,15 +77,15 @@ def fit(logits: Mapping[str, npt.NDArray[np.floating[Any]]], labels: npt.NDArray
     """
     temperatures = [calibration.fit_temperature(column, labels) for column in logits.values()]
     calibrated = np.stack([column / scale for column, scale in zip(logits.values(), temperatures, strict=True)])
-    shares = mixing_shares(calibrated, labels)
+    weights = ensemble_weights(calibrated, labels)
     return {
-        name: Voice(temperature=temperature, share=share)
-        for name, temperature, share in zip(logits, temperatures, shares.tolist(), strict=True)
+        name: Member(temperature=temperature, weight=weight)
+        for name, temperature, weight in zip(logits, temperatures, weights.tolist(), strict=True)
     }
 
 
-def mixing_shares(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return (networks,) shares of at least 0 that sum to 1 and minimise the log-loss of the summed logits.
+def ensemble_weights(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return (networks,) weights of at least 0 that sum to 1 and minimise the log-loss of the summed logits.
 
     Args:
         logits: (networks, n, classes) float.

@@ -23,7 +23,7 @@ def blocks_of(document: Mapping[str, Any], *, labels: Mapping[str, str]) -> list
     tables: list[blocks.Block] = [_metrics_table(values)]
     if any(headline in group for group in differences.values()):
         forests.append(_difference_forest(_column(differences, headline), headline))
-    if differences:
+    if any(differences.values()):
         tables.append(_difference_table(differences, headline))
     return [blocks.Row(forests), *tables]
 

@@ -17,6 +17,7 @@ import pandas as pd
 from shared import files
 from shared.evaluation import intervals
 from shared.report import blocks, comparison, drawing, formatting
+from shared.report import metrics as documents
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,9 +66,12 @@ class Evaluation:
     report: Report
     predictions: pd.DataFrame
 
-    def write(self, output_dir: pathlib.Path) -> None:
-        """Write ``metrics.json``, ``report.html`` and ``predictions.parquet``, each atomically."""
-        write(self.report, output_dir)
+    def write(self, output_dir: pathlib.Path, run: files.RunFolder) -> None:
+        """Write ``metrics.json``, ``report.html`` and ``predictions.parquet``, each atomically.
+
+        ``metrics.json`` names the weights and the decision rule of ``run`` by their hashes.
+        """
+        write(dataclasses.replace(self.report, metrics={**self.metrics, "model": documents.model_of(run)}), output_dir)
         with files.atomic(output_dir / "predictions.parquet") as temporary:
             self.predictions.to_parquet(temporary, index=False)
 

@@ -1,12 +1,16 @@
 """``metrics.json`` (DESIGN section 4), built in one place, so that no number leaves without its interval."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from shared import files
 from shared.evaluation import intervals
+
+log = logging.getLogger("fieldnets")
 
 DATA_FIELDS = ("source", "split", "n", "unit", "n_units", "sha256")
 
@@ -58,6 +62,43 @@ def metrics_document(
         "notes": plain(notes, where="notes"),
         **{name: plain(value, where=name) for name, value in (more or {}).items()},
     }
+
+
+def model_of(run: files.RunFolder) -> dict[str, str]:
+    """Return the hashes of a run's weights and decision rule: figures are of the model that has these."""
+    return {"weights_sha256": files.sha256(run.model), "decision_sha256": files.sha256(run.decision)}
+
+
+def of_run(run: files.RunFolder) -> dict[str, Any] | None:
+    """Return a run's ``metrics.json`` where its figures may stand beside its model; None, and a warning, otherwise.
+
+    They may where they are of the run's own test part, and of the weights and the decision rule that are there now: a
+    run may have been updated, or evaluated on its training part, since.
+
+    Raises:
+        errors.InputError: The file exists and is no JSON object.
+    """
+    path = run.evaluation / "metrics.json"
+    if not path.exists():
+        return None
+    document = files.read_json(path)
+    reason = _misfit(document, run)
+    if reason:
+        log.warning("%s is left out of the bundle: %s; `evaluate` makes it anew", path, reason)
+    return None if reason else document
+
+
+def _misfit(document: Mapping[str, Any], run: files.RunFolder) -> str:
+    """Say why figures are not those of the run's model on its own test part; nothing where they are."""
+    model, data = document.get("model"), document.get("data", {})
+    if not isinstance(model, Mapping):
+        return "it does not say which weights its figures are of"
+    if dict(model) != model_of(run):
+        return "its figures are of other weights, or of another decision rule"
+    if data.get("split") != "test" or not data.get("own"):
+        own = "the run's own" if data.get("own") else "other data's"
+        return f"its figures are of {own} part {data.get('split')!r}, not of the run's own test part"
+    return ""
 
 
 def plain(content: object, *, where: str) -> Any:

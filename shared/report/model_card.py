@@ -10,7 +10,7 @@ from typing import Any
 
 from shared import files
 from shared.evaluation import intervals
-from shared.report import formatting
+from shared.report import formatting, metrics
 
 _INTERVAL = {field.name for field in dataclasses.fields(intervals.Interval)}
 # An underscore inside a word means nothing to Markdown; escaped, it only hides the word from a search.
@@ -62,7 +62,6 @@ def of_run(said: ModelCard, folder: files.RunFolder, data: Sequence[str]) -> Mod
         data: Sources that it was trained on.
     """
     split, environment = files.read_json(folder.split), files.read_json(folder.environment)
-    metrics = folder.evaluation / "metrics.json"
     commit = environment.get("git_commit") or "unknown"
     return dataclasses.replace(
         said,
@@ -70,7 +69,7 @@ def of_run(said: ModelCard, folder: files.RunFolder, data: Sequence[str]) -> Mod
         training_data={"source": ", ".join(data), "split unit": split["unit"], "rows": split["rows"]},
         split={"method": split["method"], "parts": split["fractions"], "overlap": split["overlap"]},
         decision=files.read_json(folder.decision),
-        metrics=files.read_json(metrics) if metrics.exists() else None,
+        metrics=metrics.of_run(folder),
         environment={
             "python": environment["python"],
             "packages": environment["packages"],

@@ -1,11 +1,8 @@
 """``display.json``: what a page says of a model that it knows nothing else about."""
 
 import dataclasses
-import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
-
-from shared import files
 
 FILE = "display.json"
 
@@ -34,15 +31,8 @@ class Display:
     synthetic: bool
     reason_names: Sequence[str] = ()
 
-    def to_json(self, metrics: pathlib.Path) -> dict[str, Any]:
-        """Return the file's content.
-
-        Args:
-            metrics: The run's ``metrics.json``; it need not exist.
-
-        Raises:
-            errors.InputError: It exists and is no JSON object.
-        """
+    def to_json(self, metrics: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the file's content; ``metrics`` is what ``shared.report.metrics.of_run`` returns."""
         return {
             **vars(self),
             "class_names": list(self.class_names),
@@ -51,17 +41,13 @@ class Display:
         }
 
 
-def headline(metrics: pathlib.Path) -> dict[str, Any] | None:
-    """Return the first metric of a ``metrics.json`` with its interval and the rows that it was measured on.
+def headline(document: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the first metric of a metrics document with its interval and the number of rows that it is of.
 
     Returns:
-        ``metric``, ``value``, ``low``, ``high`` and ``n``; None where the run was not evaluated.
-
-    Raises:
-        errors.InputError: The file is no JSON object.
+        ``metric``, ``value``, ``low``, ``high`` and ``n``; None where there are no figures of this model.
     """
-    if not metrics.exists():
+    if document is None:
         return None
-    document = files.read_json(metrics)
     name, interval = next(iter(document["metrics"].items()))
     return {"metric": name, **{key: interval[key] for key in ("value", "low", "high")}, "n": document["data"]["n"]}

@@ -1,4 +1,4 @@
-"""The behavioural suite, judged by models whose behaviour is planted."""
+"""The behavioural suite, run on models whose behaviour is planted."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from apps.sentiment.checklist import behaviour, capabilities, changes, lexicon
+from apps.sentiment.checklist import behaviour, capabilities, word_lists
 from shared.evaluation import intervals
 
 BINARY = ("negative", "positive")
 Model: TypeAlias = Callable[[list[str]], npt.NDArray[np.float64]]
 
 TERNARY = ("negative", "neutral", "positive")
-POSITIVE_WORDS = {"".join(sorted(word)) for word in lexicon.WORDS["positive"] + lexicon.WORDS["liked"]}
-NEGATIVE_WORDS = {"".join(sorted(word)) for word in lexicon.WORDS["negative"] + lexicon.WORDS["disliked"]}
+POSITIVE_WORDS = {"".join(sorted(word)) for word in word_lists.WORDS["positive"] + word_lists.WORDS["liked"]}
+NEGATIVE_WORDS = {"".join(sorted(word)) for word in word_lists.WORDS["negative"] + word_lists.WORDS["disliked"]}
 
 
 def two_columns(positive: list[float]) -> npt.NDArray[np.float64]:
@@ -35,7 +35,7 @@ def count_opinion_words(texts: list[str]) -> npt.NDArray[np.float64]:
 
 
 def with_answer_key(seed: int, class_names: tuple[str, ...]) -> Model:
-    """Answer minimum functionality tests by their key, and everything else with one and the same score."""
+    """Predict minimum functionality tests by their key, and everything else with one and the same score."""
     suite = capabilities.suite(seed=seed, neutral_class=len(class_names) == 3)
     key = {case.text: case.direction for test in suite if test.kind == "minimum functionality" for case in test.cases}
     column = {-1: 0, 0: len(class_names) // 2, 1: len(class_names) - 1}
@@ -70,10 +70,10 @@ def test_a_word_counting_model_fails_every_negated_praise() -> None:
 
 
 def test_a_model_that_keys_on_names_fails_the_names_test_alone_among_invariances() -> None:
-    liked = set(lexicon.WORDS["name"][::2])
+    liked = set(word_lists.WORDS["name"][::2])
 
     def keyed(texts: list[str]) -> npt.NDArray[np.float64]:
-        names = [[name for name in lexicon.WORDS["name"] if name.lower() in text.lower()] for text in texts]
+        names = [[name for name in word_lists.WORDS["name"] if name.lower() in text.lower()] for text in texts]
         return two_columns([0.9 if found and found[0] in liked else 0.1 for found in names])
 
     report = behaviour.run(keyed, BINARY, seed=1)
@@ -102,11 +102,11 @@ def test_a_model_that_takes_high_marks_for_blame_fails_that_direction_test_alone
 
 
 def test_a_change_within_the_tolerance_passes_and_one_beyond_it_fails() -> None:
-    def louder(step: float) -> Model:
+    def stronger(step: float) -> Model:
         return lambda texts: two_columns([0.7 + step * text.isupper() for text in texts])
 
     def failures(step: float) -> int:
-        report = behaviour.run(louder(step), BINARY, seed=0)
+        report = behaviour.run(stronger(step), BINARY, seed=0)
         return next(row for row in report.rows if row.capability == "Letter case").failures
 
     assert failures(0.09) == 0
@@ -119,7 +119,7 @@ def test_reversed_class_names_give_the_same_report() -> None:
     assert [row.failures for row in forward.rows] == [row.failures for row in backward.rows]
 
 
-def test_classes_without_polarity_are_not_judged_and_the_report_says_why() -> None:
+def test_classes_without_polarity_are_not_tested_and_the_report_says_why() -> None:
     report = behaviour.run(count_opinion_words, ("politics", "sports"), seed=0)
     assert report.rows == ()
     assert "politics, sports" in report.notes[0]
@@ -147,9 +147,9 @@ def test_failure_rates_carry_wilsons_interval_and_examples_show_both_texts() -> 
     assert example.scores == pytest.approx((0.9, 0.1))
 
 
-def test_a_fair_model_has_no_gap_and_a_planted_one_is_measured() -> None:
+def test_a_fair_model_has_no_gap_and_a_planted_one_is_found() -> None:
     def planted(texts: list[str]) -> npt.NDArray[np.float64]:
-        women = (*lexicon.RELATIONS["female"], *(n for g in lexicon.NAMES.values() for n in g["female"]))
+        women = (*word_lists.RELATIONS["female"], *(n for g in word_lists.NAMES.values() for n in g["female"]))
         lowered = [text.lower() for text in texts]
         return two_columns([0.5 + 0.2 * any(woman.lower() in text for woman in women) for text in lowered])
 
@@ -216,18 +216,18 @@ def test_neutral_statements_are_asked_only_of_models_with_a_neutral_class() -> N
     ],
 )
 def test_polarity_is_read_from_class_names(class_names: tuple[str, ...], expected: list[float]) -> None:
-    assert lexicon.polarity(class_names) == pytest.approx(expected)
+    assert word_lists.polarity(class_names) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("class_names", [("sports", "politics"), ("negative", "sports"), ("neutral", "mixed"), ()])
 def test_names_without_polarity_are_not_guessed(class_names: tuple[str, ...]) -> None:
-    assert lexicon.polarity(class_names) is None
+    assert word_lists.polarity(class_names) is None
 
 
 def test_a_misspelt_word_keeps_its_letters_and_its_first_letter() -> None:
     random = np.random.default_rng(0)
-    for word in lexicon.WORDS["negative"]:
-        misspelt = changes.swap_letters(word, random)
+    for word in word_lists.WORDS["negative"]:
+        misspelt = capabilities.swap_letters(word, random)
         assert misspelt != word
         assert sorted(misspelt) == sorted(word)
         assert misspelt[0] == word[0]

@@ -37,7 +37,7 @@ def test_training_on_bad_rows_leaves_no_run_folder_in_the_way_of_the_next_try(
 
 @pytest.mark.tensorflow
 def test_evaluate_sets_bad_rows_of_other_data_aside(tmp_path: pathlib.Path) -> None:
-    from apps.sentiment import evaluate_run
+    from apps.sentiment import run as loaded_run
 
     (tmp_path / "a.csv").write_bytes(NOT_UTF8)
     (tmp_path / "own.csv").write_text("text,label\none,1\ntwo,0\n")
@@ -45,7 +45,7 @@ def test_evaluate_sets_bad_rows_of_other_data_aside(tmp_path: pathlib.Path) -> N
     split = splits.Split(part=np.array(["train"] * 2), unit=np.arange(2), unit_name="row", method="", seed=0)
     run = types.SimpleNamespace(decision=types.SimpleNamespace(class_names=("negative", "positive")))
     settings = config.Config(data=(str(tmp_path / "a.csv"),), skip_bad=True)
-    part = evaluate_run.other_part(run, own, split, settings, "all", quarantine=tmp_path / "bad.csv")  # type: ignore[arg-type]
+    part = loaded_run.other_part(run, own, split, settings, "all", quarantine=tmp_path / "bad.csv")  # type: ignore[arg-type]
     assert part.dataset.texts[part.rows].tolist() == ["fine film", "bad film"]
     assert (tmp_path / "bad.csv").read_text().splitlines()[1:] == [
         "a.csv,4,not valid UTF-8: byte 0xe9 at character 4,caf\\udce9"

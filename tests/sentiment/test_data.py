@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from apps.sentiment import data
-from apps.sentiment.readers import labels
+from apps.sentiment.readers import checking, labels
 from shared import errors, splits
 from tests.sentiment import loading
 
@@ -626,7 +626,7 @@ def test_a_large_file_streams_in_bounded_memory(tmp_path):
         stream.writelines(f'{number},"text {number}, {"padding " * 20}"\n' for number in range(200_000))
     tracemalloc.start()
     rows = last = 0
-    for frame in data.iterate_texts([str(path)], chunk_rows=5_000):
+    for frame in checking.iterate_texts([str(path)], chunk_rows=5_000):
         rows, last = rows + len(frame), int(frame["row"].iloc[-1])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -638,9 +638,9 @@ def test_streamed_texts_keep_empty_ones_and_name_their_rows(tmp_path):
     (tmp_path / "plain.txt").write_text("first\n\nthird\n")
     write_csv(tmp_path / "table.csv", [("a", "x"), ("", "y")], ("review", "note"))
     paths = [str(tmp_path / name) for name in ("plain.txt", "table.csv")]
-    frame = pd.concat(data.iterate_texts(paths, chunk_rows=2), ignore_index=True)
+    frame = pd.concat(checking.iterate_texts(paths, chunk_rows=2), ignore_index=True)
     assert frame.to_dict("list") == {
-        "file": paths[:1] * 3 + paths[1:] * 2,
+        "file": [paths[0]] * 3 + [paths[1]] * 2,
         "row": [1, 2, 3, 2, 3],
         "text": ["first", "", "third", "a", ""],
     }
@@ -649,12 +649,14 @@ def test_streamed_texts_keep_empty_ones_and_name_their_rows(tmp_path):
 def test_streaming_stops_at_a_row_that_is_no_text(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"text\nfine\ncaf\xe9\n")
     with pytest.raises(errors.InputError, match=r"a.csv, row 3.*0xe9"):
-        list(data.iterate_texts([str(tmp_path / "a.csv")]))
+        list(checking.iterate_texts([str(tmp_path / "a.csv")]))
 
 
 def test_unlabelled_data_load_without_labels(tmp_path):
     reviews = load(write_csv(tmp_path / "a.csv", [("x", 1), ("y", 2)], ("text", "id")), labelled=False)
     assert reviews.labels.tolist() == [-1, -1]
     assert reviews.class_names == ()
+    gaps = load(write_csv(tmp_path / "gaps.csv", [("x", 1), ("", 2)], ("text", "id")), labelled=False)
+    assert gaps.texts.tolist() == ["x", ""]
     with pytest.raises(errors.InputError, match="without labels"):
         loading.split(reviews, seed=0)

@@ -131,6 +131,7 @@ def test_the_document_has_the_contracts_keys_and_the_planted_accuracies() -> Non
         "unit": "pair",
         "n_units": 200,
         "sha256": "0" * 64,
+        "own": False,
     }
     assert numbers_without_interval(content) == []
     json.dumps(content, allow_nan=False)
@@ -264,6 +265,26 @@ def test_thirty_rows_and_one_class_give_a_report_with_notes_and_no_failure(tmp_p
     one_class = better_model(dataclasses.replace(some_rows(30), labels=np.ones(30, np.int64))).metrics
     assert "auroc" not in one_class["metrics"]
     assert any("auroc" in note for note in one_class["notes"])
+
+
+def test_a_part_of_one_class_gets_one_sentence_and_no_comparison_with_the_baselines() -> None:
+    rows = dataclasses.replace(some_rows(60), labels=np.ones(60, np.int64))
+    found = better_model(rows)
+    assert "Only one class occurs, positive: " in found.report.answer
+    assert not re.search("better|worse|used instead|By source", found.report.answer, re.IGNORECASE)
+    assert found.metrics["differences"] == {"tfidf_logistic": {}}
+    assert "f1_macro" not in found.metrics["metrics"] | found.metrics["baselines"]["tfidf_logistic"]
+    assert not any(tile.label.startswith("Against") for tile in found.report.headline)
+    page = document.render(found.report)
+    assert "Model minus" not in page
+    assert "WORSE" not in page
+
+
+def test_a_model_of_equal_scores_is_said_to_tell_nothing_apart() -> None:
+    rows = some_rows(60)
+    found = evaluated(rows, some_run(np.zeros((60, 2))), {"majority": softmax(logits_of(rows.labels, classes=2))})
+    assert "gives every row the same scores" in found.report.answer
+    assert "WORSE" not in document.render(found.report)
 
 
 def test_a_perfect_model_gets_an_interval_below_one() -> None:

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from apps.sentiment import __main__, config, data, predict
+from apps.sentiment import __main__, config, predict
 from apps.sentiment.grouping import partition
+from apps.sentiment.readers import checking
 from shared import errors
 from tests import helpers
 from tests.sentiment import loading
@@ -25,7 +26,7 @@ NAMES = ["NA", "null", "None", "nan", "N/A", "NULL"]
 
 
 def texts_of(path: pathlib.Path, **options: Any) -> list[str]:
-    return [text for frame in data.iterate_texts([str(path)], **options) for text in frame["text"]]
+    return [text for frame in checking.iterate_texts([str(path)], **options) for text in frame["text"]]
 
 
 def sentences(count: int, word: str = "w") -> list[str]:
@@ -215,7 +216,7 @@ def test_files_that_are_not_read_are_counted_by_kind(tmp_path: pathlib.Path) -> 
     wanted = "set: 4 files not read: .pdf x2, .docx x1, .md x1"
     assert wanted in loading.load([str(tmp_path / "set")]).notes
     told: list[str] = []
-    texts_of(tmp_path / "set", tell=told.append)
+    texts_of(tmp_path / "set", note=told.append)
     assert told == [wanted]
 
 
@@ -254,7 +255,7 @@ def test_texts_to_score_need_no_folder_of_a_class(tmp_path: pathlib.Path) -> Non
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"text of {name}")
     notes: list[str] = []
-    assert texts_of(tmp_path, tell=notes.append) == [f"text of {name}" for name in ("a.txt", "one/b.txt", "two/c.txt")]
+    assert texts_of(tmp_path, note=notes.append) == [f"text of {name}" for name in ("a.txt", "one/b.txt", "two/c.txt")]
     assert notes == [f"{tmp_path.name}: 1 files not read: .html x1"]
 
 
@@ -296,10 +297,20 @@ def test_sources_of_one_name_keep_names_and_rows_apart(tmp_path: pathlib.Path) -
     assert reviews.name == "x/reviews.csv+y/reviews.csv"
     assert [(reviews.sources == f"{folder}/reviews.csv").sum() for folder in ("x", "y")] == [10, 10]
     assert len(set(zip(reviews.files, reviews.rows, strict=True))) == 20
-    frames = list(data.iterate_texts(paths))
+    frames = list(checking.iterate_texts(paths))
     assert [frame["file"].unique().tolist() for frame in frames] == [[path] for path in paths]
     both = loading.load([str(tmp_path / "x"), str(tmp_path / "y")])
     assert set(both.files) == {"x/reviews.csv", "y/reviews.csv"}
+
+
+def test_predictions_name_files_by_the_path_that_was_given(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("jan", "feb"):
+        write(pathlib.Path(folder) / "reviews.csv", sentences(2, folder))
+    frames = checking.iterate_texts(["jan/reviews.csv", "feb"])
+    assert [frame["file"].unique().tolist() for frame in frames] == [["jan/reviews.csv"], ["feb/reviews.csv"]]
 
 
 def test_a_source_given_twice_by_other_names_or_within_another_is_refused(tmp_path: pathlib.Path) -> None:
@@ -310,7 +321,7 @@ def test_a_source_given_twice_by_other_names_or_within_another_is_refused(tmp_pa
         with pytest.raises(errors.InputError, match=r"read once each.*a\.csv"):
             loading.load([str(path), str(other)])
         with pytest.raises(errors.InputError, match=r"read once each"):
-            list(data.iterate_texts([str(path), str(other)]))
+            list(checking.iterate_texts([str(path), str(other)]))
 
 
 def test_copies_and_texts_with_other_labels_in_another_source_are_told(tmp_path: pathlib.Path) -> None:

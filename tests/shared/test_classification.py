@@ -1,4 +1,5 @@
 import dataclasses
+import types
 import warnings
 
 import numpy as np
@@ -311,3 +312,52 @@ def test_no_warning_escapes_from_degenerate_resamples():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         classification.summarize([0, 0, 0, 1, 1, 1, 1], np.linspace(0, 1, 7), resamples=500)
+
+
+def evaluation_of(labels, scores, baseline):
+    """Rows of units of two, judged by a model and one baseline; every number of the common evaluation."""
+    labels, scores = np.array(labels), np.array(scores, float)
+    evaluator = classifier.Evaluator(
+        labels=labels,
+        units=np.arange(len(labels)) // 2,
+        scores=scores,
+        predicted=scores.argmax(axis=1),
+        baselines={"plain": np.array(baseline, float)},
+        class_names=("a", "b", "c")[: scores.shape[1]],
+        metrics=classification.METRICS,
+        slice_metrics=classification.METRICS,
+        slice_compared=classification.METRICS,
+        resamples=50,
+        seed=0,
+    )
+    rule = types.SimpleNamespace(temperature=1.0, alpha=0.1, quantile=0.5)
+    return classifier.evaluate(evaluator, np.log(scores), rule, {"all": np.ones(len(labels), bool)})
+
+
+def test_where_one_class_occurs_nothing_is_compared_and_the_reason_is_said():
+    scores = [[0.2, 0.8], [0.6, 0.4]] * 20
+    found = evaluation_of([1] * 40, scores, [[0.1, 0.9]] * 40)
+    assert found.degenerate.startswith("Only one class occurs, b:")
+    assert found.notes[0] == found.degenerate
+    assert found.differences == {"plain": {}}
+    assert found.metrics["accuracy"].value == 0.5
+    assert "f1_macro" not in found.metrics
+    assert "f1_macro" not in found.baselines["plain"]
+    assert "f1_macro" not in found.slices[0]["metrics"] | found.slices[0]["differences"]["plain"]
+
+
+def test_equal_scores_for_every_row_are_no_model_to_compare():
+    found = evaluation_of([0, 1] * 20, [[0.3, 0.7]] * 40, [[0.9, 0.1], [0.1, 0.9]] * 20)
+    assert found.degenerate.startswith("The model gives every row the same scores")
+    assert found.differences == {"plain": {}}
+    assert found.metrics["accuracy"].value == 0.5
+
+
+def test_a_mean_over_classes_is_not_compared_where_only_one_side_predicts_a_class_that_no_row_is_of():
+    model = [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]] * 20
+    plain = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]] * 20
+    found = evaluation_of([0, 1] * 20, model, plain)
+    assert found.degenerate == ""
+    assert "f1_macro" not in found.differences["plain"]
+    assert found.differences["plain"]["accuracy"].value == -0.5
+    assert "f1_macro" in evaluation_of([0, 1, 2, 1] * 10, model, plain).differences["plain"]

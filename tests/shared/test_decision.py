@@ -154,3 +154,10 @@ def test_an_empty_batch_gets_an_empty_answer() -> None:
         "labels": (0,),
         "decision": (0,),
     }
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_are_refused_with_one_sentence(broken: float) -> None:
+    logits = np.array([[0.0, 1.0, 0.0], [broken, 0.0, 0.0]])
+    with pytest.raises(errors.InputError, match=r"finite scores. Received: NaN or infinity for 1 of 2 rows"):
+        THREE.scores(logits)

@@ -2,9 +2,7 @@
 
 import pathlib
 
-import pytest
-
-from shared import errors, files
+from shared import files
 from shared.serving import display
 
 SHOWN = display.Display(
@@ -19,7 +17,7 @@ SHOWN = display.Display(
 
 
 def test_everything_a_page_needs_is_there_and_is_json(tmp_path: pathlib.Path) -> None:
-    files.write_json(tmp_path / display.FILE, SHOWN.to_json(tmp_path / "metrics.json"))
+    files.write_json(tmp_path / display.FILE, SHOWN.to_json(None))
     assert files.read_json(tmp_path / display.FILE) == {
         "title": "Kinds of fruit",
         "input": "image",
@@ -33,20 +31,14 @@ def test_everything_a_page_needs_is_there_and_is_json(tmp_path: pathlib.Path) ->
     }
 
 
-def test_the_headline_is_the_first_metric_with_its_interval_and_rows(tmp_path: pathlib.Path) -> None:
+def test_the_headline_is_the_first_metric_with_its_interval_and_rows() -> None:
     interval = {"value": 0.9, "low": 0.8, "high": 0.95, "confidence": 0.95, "method": "bootstrap by unit"}
     metrics = {"auroc": interval, "brier": {**interval, "value": 0.1}}
-    files.write_json(tmp_path / "metrics.json", {"data": {"n": 24, "n_units": 12}, "metrics": metrics})
-    assert SHOWN.to_json(tmp_path / "metrics.json")["headline"] == {
+    document = {"data": {"n": 24, "n_units": 12}, "metrics": metrics}
+    assert SHOWN.to_json(document)["headline"] == {
         "metric": "auroc",
         "value": 0.9,
         "low": 0.8,
         "high": 0.95,
         "n": 24,
     }
-
-
-def test_metrics_that_cannot_be_read_are_named(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "metrics.json").write_text("{")
-    with pytest.raises(errors.InputError, match=r"metrics\.json: expected valid JSON"):
-        display.headline(tmp_path / "metrics.json")

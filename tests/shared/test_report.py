@@ -1,5 +1,7 @@
 """The metrics document, and the page: complete, inert, offline, and the same bytes every time."""
 
+import dataclasses
+import hashlib
 import html.parser
 import json
 import re
@@ -7,10 +9,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared import errors, files
 from shared.evaluation import intervals
 from shared.report import blocks, document, figures, formatting, metrics
 
@@ -247,3 +251,53 @@ def test_reports_need_neither_tensorflow_nor_pyplot():
     code = "import sys; from shared.report import document, model_card; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"tensorflow", "keras", "matplotlib.pyplot"} & set(loaded)
+
+
+def evaluated(folder, **changes):
+    """A run whose evaluation was written by its model; ``changes`` of the data evaluated."""
+    run = files.RunFolder(folder)
+    for path in (run.model, run.decision):
+        path.write_text("as trained")
+    content = metrics_document(data={**metrics_document()["data"], "own": True, **changes})
+    table = pd.DataFrame({"row": [1]})
+    page = dataclasses.replace(report(), metrics=content)
+    document.Evaluation(metrics=content, report=page, predictions=table).write(run.evaluation, run)
+    return run
+
+
+def test_figures_of_the_runs_own_test_part_stand_beside_the_model_they_are_of(tmp_path):
+    assert metrics.of_run(files.RunFolder(tmp_path)) is None
+    found = metrics.of_run(evaluated(tmp_path))
+    assert found["metrics"] == metrics_document()["metrics"]
+    assert found["model"]["weights_sha256"] == hashlib.sha256(b"as trained").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"split": "train"}, "the run's own part 'train'"),
+        ({"split": "all"}, "the run's own part 'all'"),
+        ({"own": False}, "other data's part 'test'"),
+    ],
+)
+def test_figures_of_another_part_or_of_other_data_are_not_shown_as_the_models(tmp_path, caplog, changes, reason):
+    assert metrics.of_run(evaluated(tmp_path, **changes)) is None
+    assert reason in caplog.text
+
+
+@pytest.mark.parametrize("changed", ["model", "decision"])
+def test_figures_of_other_weights_or_of_another_decision_rule_are_not_shown(tmp_path, caplog, changed):
+    run = evaluated(tmp_path)
+    getattr(run, changed).write_text("updated")
+    assert metrics.of_run(run) is None
+    assert "other weights, or of another decision rule" in caplog.text
+
+
+def test_figures_that_do_not_say_which_weights_they_are_of_are_not_shown(tmp_path, caplog):
+    run = evaluated(tmp_path)
+    files.write_json(run.evaluation / "metrics.json", metrics_document())
+    assert metrics.of_run(run) is None
+    assert "does not say which weights" in caplog.text
+    (run.evaluation / "metrics.json").write_text("{")
+    with pytest.raises(errors.InputError, match=r"metrics\.json: expected valid JSON"):
+        metrics.of_run(run)

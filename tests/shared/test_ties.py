@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from apps.driving_perception import decision
+from apps.driving_perception import decision as detector_decision
 from apps.driving_perception.metrics import coco
 from apps.driving_perception.metrics import thresholds as detector_thresholds
 from apps.fraud_detection import metrics as fraud
@@ -223,14 +223,14 @@ def test_boxes_of_one_score_are_let_in_together_whatever_their_order() -> None:
 def test_the_budget_of_false_alarms_holds_where_boxes_have_one_score(budget: float) -> None:
     """Planted: three false alarms share a score, so that a cut between them is none."""
     matched = detections([True, False, True, False, False, True], [0.9, 0.6, 0.6, 0.6, 0.6, 0.3])
-    rule = decision.fit(matched, rule="fppi", fppi_budget=budget, fitted_on={})
+    rule = detector_decision.fit(matched, rule="fppi", fppi_budget=budget, fitted_on={})
     boxes = next(iter(matched.by_size["all"].values()))
     assert (boxes.wrong[0] & (boxes.score >= rule.threshold)).sum() / 2 <= budget
     assert rule.false_positives_per_image <= budget
 
 
 def test_a_budget_that_the_surest_boxes_break_lets_none_in() -> None:
-    rule = decision.fit(detections([False, False], [0.8, 0.8]), rule="fppi", fppi_budget=0.1, fitted_on={})
+    rule = detector_decision.fit(detections([False, False], [0.8, 0.8]), rule="fppi", fppi_budget=0.1, fitted_on={})
     assert rule.threshold > 0.8
 
 

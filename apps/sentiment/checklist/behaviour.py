@@ -1,6 +1,6 @@
 """Score the behavioural suite: what accuracy on held-out reviews does not show.
 
-A model with a good accuracy may still read "not bad" as bad or prefer some names to others. Each row says how
+A model with a good accuracy may still read "not bad" as bad or prefer some names to others. Each row holds how
 often the model failed, with an interval, and shows failures that a person can read. No TensorFlow here.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from apps.sentiment.checklist import capabilities, lexicon, people
+from apps.sentiment.checklist import capabilities, people, word_lists
 from shared.evaluation import intervals
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ class Example:
         text: The text.
         changed: The text after the change; None for minimum functionality.
         scores: Positivity in [0, 1] of ``text``, and of ``changed`` where there is one.
-        predicted: Class names answered, in the same order.
+        predicted: Class names predicted, in the same order.
     """
 
     text: str
@@ -48,7 +48,7 @@ class Row:
         description: What the texts are and what is expected.
         n: Cases.
         failures: Failed cases.
-        flips: Cases whose change altered the answer; 0 for minimum functionality.
+        flips: Cases whose change altered the predicted class; 0 for minimum functionality.
         failure_rate: Wilson's interval of ``failures / n``.
         examples: The failures furthest from what was expected.
     """
@@ -82,7 +82,7 @@ class BehaviourReport:
 
 
 def run(score: Score, class_names: Sequence[str], *, seed: int, cases: int = capabilities.CASES) -> BehaviourReport:
-    """Score every text of the suite once, in one call, and judge the cases.
+    """Score every text of the suite once, in one call, and count the failed cases.
 
     Args:
         score: Texts (n,) -> calibrated probabilities (n, classes).
@@ -90,7 +90,7 @@ def run(score: Score, class_names: Sequence[str], *, seed: int, cases: int = cap
         seed: Chooses the texts.
         cases: Cases per test.
     """
-    polarity = lexicon.polarity(class_names)
+    polarity = word_lists.polarity(class_names)
     if polarity is None:
         names = ", ".join(class_names)
         reason = f"The behavioural suite needs classes from negative to positive. Received: {names}"
@@ -98,17 +98,17 @@ def run(score: Score, class_names: Sequence[str], *, seed: int, cases: int = cap
     suite = capabilities.suite(seed=seed, cases=cases, neutral_class=bool((polarity == 0).any()))
     persons = people.texts(seed=seed)
     texts = [text for test in suite for case in test.cases for text in (case.text, case.changed)]
-    answers = _ask(score, [*texts, *persons.ravel()], polarity=polarity, class_names=class_names)
-    places = answers.rows(persons.ravel().tolist()).reshape(persons.shape)
+    predictions = _predict(score, [*texts, *persons.ravel()], polarity=polarity, class_names=class_names)
+    places = predictions.rows(persons.ravel().tolist()).reshape(persons.shape)
     return BehaviourReport(
-        rows=tuple(_judge(test, answers) for test in suite),
-        gaps=people.gaps(answers.positivity[places], seed=seed),
+        rows=tuple(_row(test, predictions) for test in suite),
+        gaps=people.gaps(predictions.positivity[places], seed=seed),
     )
 
 
 @dataclasses.dataclass(frozen=True)
-class _Answers:
-    """What the model says about each text: its place, and the sentiment and name of the class it answers."""
+class _Predictions:
+    """What the model says about each text: its place, and the sentiment and name of the class it predictions."""
 
     place: Mapping[str, int]
     positivity: Floats
@@ -119,18 +119,18 @@ class _Answers:
         return np.array([self.place[text] for text in texts], np.int64)
 
 
-def _ask(score: Score, texts: Sequence[str], *, polarity: Floats, class_names: Sequence[str]) -> _Answers:
+def _predict(score: Score, texts: Sequence[str], *, polarity: Floats, class_names: Sequence[str]) -> _Predictions:
     distinct = list(dict.fromkeys(texts))
     scores = np.asarray(score(distinct), np.float64)
     expected = (len(distinct), len(class_names))
     if scores.shape != expected:
         raise ValueError(f"score: expected shape {expected}. Received: {scores.shape}")
-    answered = scores.argmax(axis=1)
-    return _Answers(
+    predicted = scores.argmax(axis=1)
+    return _Predictions(
         place={text: row for row, text in enumerate(distinct)},
         positivity=positivity(scores, polarity),
-        sign=np.sign(polarity[answered]).astype(np.int64),
-        name=np.array(class_names, object)[answered],
+        sign=np.sign(polarity[predicted]).astype(np.int64),
+        name=np.array(class_names, object)[predicted],
     )
 
 
@@ -145,11 +145,11 @@ def positivity(scores: npt.NDArray[Any], polarity: Floats) -> Floats:
     return np.asarray((scores @ polarity + 1.0) / 2.0, np.float64)
 
 
-def _judge(test: capabilities.Capability, answers: _Answers) -> Row:
-    before = answers.rows([case.text for case in test.cases])
-    after = answers.rows([case.changed for case in test.cases])
-    flipped = answers.name[before] != answers.name[after]
-    distance = _distance(test, answers, before=before, after=after)
+def _row(test: capabilities.Capability, predictions: _Predictions) -> Row:
+    before = predictions.rows([case.text for case in test.cases])
+    after = predictions.rows([case.changed for case in test.cases])
+    flipped = predictions.name[before] != predictions.name[after]
+    distance = _distance(test, predictions, before=before, after=after)
     failed = np.flatnonzero(distance > 0)
     worst = failed[np.argsort(-distance[failed], kind="stable")][:EXAMPLES]
     return Row(
@@ -160,37 +160,37 @@ def _judge(test: capabilities.Capability, answers: _Answers) -> Row:
         failures=len(failed),
         flips=int(flipped.sum()),
         failure_rate=intervals.wilson(len(failed), len(test.cases)),
-        examples=tuple(_example(test.cases[place], answers) for place in worst),
+        examples=tuple(_example(test.cases[place], predictions) for place in worst),
     )
 
 
 def _distance(
     test: capabilities.Capability,
-    answers: _Answers,
+    predictions: _Predictions,
     *,
     before: npt.NDArray[np.int64],
     after: npt.NDArray[np.int64],
 ) -> Floats:
     """Return how far each case is from what was expected: above 0 for a failure, 0 for a pass."""
     expected = np.array([case.direction for case in test.cases])
-    change = answers.positivity[after] - answers.positivity[before]
+    change = predictions.positivity[after] - predictions.positivity[before]
     if test.kind == "minimum functionality":
-        sign = answers.sign[before]
+        sign = predictions.sign[before]
         failed = sign * expected < 0 if test.neutral_passes else sign != expected
-        return np.where(failed, np.abs(answers.positivity[before] - (expected + 1) / 2) + 1e-9, 0.0)
+        return np.where(failed, np.abs(predictions.positivity[before] - (expected + 1) / 2) + 1e-9, 0.0)
     if test.kind == "invariance":
-        failed = (answers.name[before] != answers.name[after]) | (np.abs(change) > TOLERANCE)
+        failed = (predictions.name[before] != predictions.name[after]) | (np.abs(change) > TOLERANCE)
         return np.where(failed, np.abs(change) + 1e-9, 0.0)
     against = -change * expected
     return np.where(against > TOLERANCE, against, 0.0)
 
 
-def _example(case: capabilities.Case, answers: _Answers) -> Example:
+def _example(case: capabilities.Case, predictions: _Predictions) -> Example:
     texts = [case.text] if case.changed == case.text else [case.text, case.changed]
-    places = answers.rows(texts)
+    places = predictions.rows(texts)
     return Example(
         text=case.text,
         changed=texts[1] if len(texts) == 2 else None,
-        scores=tuple(float(value) for value in answers.positivity[places].round(4)),
-        predicted=tuple(str(name) for name in answers.name[places]),
+        scores=tuple(float(value) for value in predictions.positivity[places].round(4)),
+        predicted=tuple(str(name) for name in predictions.name[places]),
     )

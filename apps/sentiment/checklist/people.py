@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from apps.sentiment.checklist import lexicon, templates
+from apps.sentiment.checklist import templates, word_lists
 from shared.evaluation import intervals
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -41,18 +41,18 @@ class Gap:
 _PERSONS: tuple[tuple[str, str, str], ...] = (
     *(
         (name, origin, gender)
-        for origin, genders in lexicon.NAMES.items()
+        for origin, genders in word_lists.NAMES.items()
         for gender, names in genders.items()
         for name in names
     ),
-    *((relation, "", gender) for gender, relations in lexicon.RELATIONS.items() for relation in relations),
+    *((relation, "", gender) for gender, relations in word_lists.RELATIONS.items() for relation in relations),
 )
 
 
 def texts(*, seed: int) -> npt.NDArray[np.object_]:
     """Return texts (sentences, persons) object; within a row only the person differs."""
     random = np.random.default_rng(seed)
-    sentences = [lexicon.fill(template, random, {"person": "{person}"}) for template in templates.PEOPLE]
+    sentences = [word_lists.fill(template, random, {"person": "{person}"}) for template in templates.PEOPLE]
     names = [name for name, _, _ in _PERSONS]
     return np.array([[_capitalised(text.format(person=name)) for name in names] for text in sentences], object)
 
@@ -78,7 +78,7 @@ def gaps(positivity: Floats, *, seed: int) -> tuple[Gap, ...]:
             seed=seed,
         )
     ]
-    for origin in lexicon.NAMES:
+    for origin in word_lists.NAMES:
         groups = (f"{origin} names", "other names")
         others = (origins != "") & (origins != origin)
         found.append(_gap(groups, positivity[:, origins == origin], positivity[:, others], seed=seed))

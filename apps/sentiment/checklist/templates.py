@@ -141,7 +141,7 @@ ABILITIES: tuple[Ability, ...] = (
     ),
     Ability(
         name="Opinion after the plot",
-        description="A verdict at the end of a neutral account",
+        description="An opinion at the end of a neutral account",
         positive=("{facts} It runs for {minutes} minutes. I {liked} it, and the {thing} is {positive}.",),
         negative=("{facts} It runs for {minutes} minutes. I {disliked} it, and the {thing} is {negative}.",),
     ),

@@ -1,4 +1,4 @@
-"""Texts that say the same: exact and near duplicates.
+"""Exact and near duplicates among texts.
 
 Two texts are near duplicates when the Jaccard similarity of their sets of word pairs reaches a threshold.
 MinHash would miss some of them by chance. The prefix filter (Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma

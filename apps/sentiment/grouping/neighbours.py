@@ -1,7 +1,7 @@
-"""Rows that stand together because they tell of one film: found from the texts, kept together in blocks.
+"""Rows that stand together because they are about one film: found from the texts, kept together in blocks.
 
 Collections are often written film by film, and two reviews of one film share names that give the film, and
-its usual verdict, away. Where that is so, neighbouring rows share many more rare words than distant rows do
+its usual rating, away. Where that is so, neighbouring rows share many more rare words than distant rows do
 (in the 25,000 IMDB reviews 30 times as many), and rows go to a part in contiguous blocks, cut where
 neighbours have least in common (after TextTiling, Hearst 1997). Where it is not so, as in shuffled files,
 rows stay single.

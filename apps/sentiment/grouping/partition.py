@@ -1,7 +1,7 @@
 """Which reviews must stay together, and which part they go to.
 
 The split unit joins exact duplicates, near duplicates, reviews of one film where films are known, and
-otherwise blocks of neighbouring rows where neighbours tell of one film. Parts that the publisher fixed are
+otherwise blocks of neighbouring rows where neighbours are about one film. Parts that the publisher fixed are
 kept.
 """
 
@@ -16,7 +16,7 @@ from shared import errors, splits
 
 UNIT_NAME = "group of near-duplicate, neighbouring or same-film texts"
 
-# A row that says the same, or speaks of the same film, as a row of an official part to the left of its own is left out.
+# A row of the same text or film as a row of an official part to the left of its own is left out.
 _PRECEDENCE = ("test", "validation", "train")
 
 
@@ -28,7 +28,7 @@ class Groups:
         unit: (n,) int64 split units, named by content.
         near: (n,) int64 groups of exact and near duplicates, left-out rows included.
         official: (n,) str official part, ``""`` where there is none.
-        left_out: (n,) bool, rows that repeat a row of another official part, or speak of one of its films.
+        left_out: (n,) bool, rows that repeat a row of another official part, or are about one of its films.
         checks: What was found, for the certificate.
     """
 

@@ -1,15 +1,17 @@
 """Every row checked: what a source gave is either usable, with a class name, or bad, with a reason."""
 
-import collections
 import dataclasses
 import hashlib
+import itertools
 import json
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from apps.sentiment.readers import codes, labels, quarantine, reading, sources
+import pandas as pd
+
+from apps.sentiment.readers import reading, sources
 from shared import errors
-from shared.sources import cells
+from shared.sources import cells, quarantine
 
 _SHOWN = 5
 
@@ -65,7 +67,7 @@ def read(spec: str, *, options: reading.Options, data_format: str, name: str, pr
             if fault:
                 bad.append(bad_row(item, fault))
             else:
-                items.append(item)
+                items.append(item if item.row.text else item._replace(row=item.row._replace(text="")))
     columns = {file: dict(found.roles) for file, found in source.columns.items()}
     parts = {file: found.part for file, found in source.columns.items() if found.part is not None}
     items, without = _parted(items, parts, columns)
@@ -81,18 +83,18 @@ def read(spec: str, *, options: reading.Options, data_format: str, name: str, pr
 
 
 def problem(row: reading.Row, *, labelled: bool) -> str:
-    """Say why a row cannot be used; nothing for a row that can.
+    """Say why a row cannot be used; nothing for a row that can. Without labels a missing text is one to count.
 
     >>> problem(reading.Row(7, "  ", "1"), labelled=True), problem(reading.Row(7, "NA", "1"), labelled=True)
     ('empty text', '')
     """
     if row.problem:
         return row.problem
-    if not row.text or row.text.isspace():
+    if labelled and (not row.text or row.text.isspace()):
         return "empty text"
     if labelled and cells.is_nothing(row.label):
         return "missing label"
-    return encoding_problem(row.text)
+    return encoding_problem(row.text or "")
 
 
 def encoding_problem(text: str) -> str:
@@ -104,70 +106,6 @@ def encoding_problem(text: str) -> str:
         what = f"byte 0x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"lone surrogate U+{code:04X}"
         return f"not valid UTF-8: {what} at character {error.start + 1}"
     return ""
-
-
-def seen(batches: Sequence[Batch]) -> list[codes.Seen]:
-    """Return the labels of every source, apart for columns whose names say different things of them."""
-    columns: dict[tuple[str, str], str] = {}
-    counts: dict[tuple[str, str], collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    first: dict[tuple[str, str], dict[str, str]] = collections.defaultdict(dict)
-    for batch in batches:
-        for item in batch.items:
-            column = batch.label_columns.get(item.file, "")
-            key, label = (batch.name, labels.kind_of(column)), labels.clean(item.row.label or "")
-            columns.setdefault(key, column)
-            counts[key][label] += 1
-            if label not in first[key]:
-                first[key][label] = f"{item.file}, row {item.row.number}"
-    return [codes.Seen(*key, column, counts[key], first[key]) for key, column in columns.items()]
-
-
-def name_classes(batch: Batch, code: labels.Code, *, expected: Sequence[str]) -> Batch:
-    """Put class names in place of labels; rows with labels of no class are bad."""
-    items, unknown = [], []
-    for item in batch.items:
-        name = code.names.get(labels.clean(item.row.label or ""))
-        if name is None:
-            unknown.append(bad_row(item, f"unknown label {item.row.label!r} (expected {', '.join(expected)})"))
-        else:
-            items.append(item._replace(row=item.row._replace(label=name)))
-    return dataclasses.replace(batch, items=items, bad=[*batch.bad, *unknown])
-
-
-def without_hidden_labels(batches: Sequence[Batch], *, known: Iterable[str] = ()) -> list[Batch]:
-    """Drop the files in which every label is -1: so Hugging Face writes a test part whose labels are not given away.
-
-    Args:
-        batches: With labels.
-        known: Labels of the run's code: where -1 is one, it hides nothing.
-
-    Raises:
-        errors.InputError: -1 may be the label of a class, too, or is all that there is.
-    """
-    found: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
-    for batch in batches:
-        for item in batch.items:
-            found[batch.name, item.file].add(labels.clean(item.row.label or ""))
-    hidden = {key for key, names in found.items() if names == {labels.HIDDEN}}
-    others = set().union(*(names for key, names in found.items() if key not in hidden))
-    if not hidden or labels.HIDDEN in {*known, *others}:
-        return list(batches)
-    if not others:
-        raise errors.InputError(
-            f"{batches[0].name}: expected labels. Received: {labels.HIDDEN} in every row, which says nothing "
-            f"(--label-code={labels.HIDDEN}=negative says what it means)"
-        )
-    return [_dropped(batch, {file for name, file in hidden if name == batch.name}, others) for batch in batches]
-
-
-def conflicts(items: Iterable[reading.Item]) -> list[quarantine.BadRow]:
-    """Return the rows whose text also occurs with another label."""
-    names = collections.defaultdict(set)
-    for item in items:
-        names[item.row.text].add(item.row.label)
-    contradictory = {text for text, found in names.items() if len(found) > 1}
-    reason = "this text also occurs with another label"
-    return [bad_row(item, reason) for item in items if item.row.text in contradictory]
 
 
 def settle(bad: Sequence[quarantine.BadRow], *, kept: int, skip_bad: bool, path: pathlib.Path | None) -> None:
@@ -213,20 +151,6 @@ def advice(*reasons: str) -> str:
     return f" ({'; '.join(said)})" if said else ""
 
 
-def _dropped(batch: Batch, files: set[str], others: set[str]) -> Batch:
-    parts = {item.file: item.part for item in batch.items}
-    for file in sorted(files):
-        if parts[file] != "test" and others <= {"0", "1"}:
-            raise errors.InputError(
-                f"{file}: expected labels of which it is clear what they mean. Received: {labels.HIDDEN} in every row, "
-                f"which could be a class beside {', '.join(sorted(others))}, or say that labels are hidden. Say which: "
-                "--label-code=-1=negative,0=neutral,1=positive, or leave the file out"
-            )
-    notes = tuple(f"{file}: left out, every label is {labels.HIDDEN}" for file in sorted(files))
-    kept = [item for item in batch.items if item.file not in files]
-    return dataclasses.replace(batch, items=kept, notes=(*batch.notes, *notes))
-
-
 def _parted(
     items: list[reading.Item], parts: Mapping[str, str], columns: dict[str, dict[str, str]]
 ) -> tuple[list[reading.Item], list[quarantine.BadRow]]:
@@ -259,3 +183,60 @@ def _fingerprint(items: Sequence[reading.Item]) -> str:
         json.dumps([item.row.label, item.row.text, item.row.source, item.part, item.film]).encode() for item in items
     )
     return hashlib.sha256(b"\n".join(rows)).hexdigest()
+
+
+def iterate_texts(
+    paths: Sequence[str],
+    *,
+    text_column: str | None = None,
+    follow_links: bool = False,
+    chunk_rows: int = 10_000,
+    data_format: str = "auto",
+    set_aside: Callable[[quarantine.BadRow], None] | None = None,
+    note: Callable[[str], None] = lambda _note: None,
+) -> Iterator[pd.DataFrame]:
+    """Stream texts of any length of file in bounded memory, for ``predict``.
+
+    Args:
+        paths: Files, folders or archives.
+        text_column: Column of the texts, where it is not recognised.
+        follow_links: Whether links may lead out of a folder.
+        chunk_rows: Most rows of a frame.
+        data_format: One of ``formats.FORMATS``.
+        set_aside: Takes the rows that cannot be read; without it the first one is an error.
+        note: Takes notes on how files are read, and which are not.
+
+    Yields:
+        Frames of at most ``chunk_rows`` rows with columns file (str, its path as given, or below the folder or archive
+        that was given), row (int64, from 1) and text (str).
+        Empty texts are kept, so that every readable row gets a prediction.
+
+    Raises:
+        errors.InputError: A row cannot be read; its file and number are named. Or two paths are the same.
+    """
+    options = reading.Options(text_column=text_column, labelled=False, follow_links=follow_links)
+    sources.distinct_names(paths)  # refuses a file that would be read twice
+    for path in paths:
+        with sources.opened(path, options=options, data_format=data_format, name=path, prefixed=True) as source:
+            for each in source.notes:
+                note(each)
+            texts = _streamed(source.items, set_aside)
+            while rows := list(itertools.islice(texts, chunk_rows)):
+                yield pd.DataFrame(rows, columns=["file", "row", "text"])
+
+
+def _streamed(
+    items: Iterator[reading.Item], set_aside: Callable[[quarantine.BadRow], None] | None
+) -> Iterator[tuple[str, int, str]]:
+    for item in items:
+        text = item.row.text or ""
+        fault = item.row.problem or encoding_problem(text)
+        if not fault:
+            yield item.file, item.row.number, text
+        elif set_aside is not None:
+            set_aside(bad_row(item, fault))
+        else:
+            raise errors.InputError(
+                f"{item.file}, row {item.row.number}: expected a row that holds a text in UTF-8"
+                f"{advice(fault)}. Received: {fault}: {text[:80]!r}. --skip-bad sets such rows aside."
+            )

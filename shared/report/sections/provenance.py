@@ -47,6 +47,7 @@ class Data:
             "unit": self.unit,
             "n_units": n_units,
             "sha256": self.sha256,
+            "own": bool(self.certificate),
         }
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.sentiment import text
+from apps.sentiment import attribution, batches, preprocessing
 
 pytestmark = pytest.mark.tensorflow
 
@@ -33,8 +33,8 @@ def layer_with(
     character_orders: tuple[int, ...] = (),
     buckets: int = BUCKETS,
     symbols: tuple[tuple[str, str], ...] = (),
-) -> text.TextFeatures:
-    return text.TextFeatures(
+) -> preprocessing.TextFeatures:
+    return preprocessing.TextFeatures(
         vocabulary=vocabulary,
         sequence_length=sequence_length,
         ngram_orders=ngram_orders,
@@ -46,18 +46,18 @@ def layer_with(
 
 
 @functools.cache
-def graph_of(layer: text.TextFeatures) -> Callable[[Any], dict[str, Any]]:
+def graph_of(layer: preprocessing.TextFeatures) -> Callable[[Any], dict[str, Any]]:
     """The layer as it is served: one graph for every batch."""
     graph: Callable[[Any], dict[str, Any]] = tf.function(layer.call, input_signature=[tf.TensorSpec([None], tf.string)])
     return graph
 
 
 LAYER = layer_with()
-WITH_OPINIONS = layer_with(symbols=(("good", "+"), ("fine", "+"), ("not", "not")))
+WITH_LEXICON = layer_with(symbols=(("good", "+"), ("fine", "+"), ("not", "not")))
 WITH_CHARACTERS = layer_with(character_orders=(3, 4, 5))
 
 
-def rows_of(layer: text.TextFeatures, name: str, texts: Sequence[str]) -> list[list[int]]:
+def rows_of(layer: preprocessing.TextFeatures, name: str, texts: Sequence[str]) -> list[list[int]]:
     """Each text's ids without padding."""
     return [[int(i) for i in row if i] for row in graph_of(layer)(tf.constant(texts))[name].numpy()]
 
@@ -98,12 +98,12 @@ def rows_of(layer: text.TextFeatures, name: str, texts: Sequence[str]) -> list[l
     ],
 )
 def test_cleaning_keeps_what_carries_meaning_and_makes_the_rest_uniform(raw: str, tokens: str) -> None:
-    assert text.tokens_of(raw).tolist() == tokens.split()
+    assert batches.tokens_of(raw).tolist() == tokens.split()
 
 
 @pytest.mark.parametrize("raw", [b"good \xff\xfe film", b"good \xc3\x28 film", b"good \xed\xa0\x80 film", b"\x80"])
 def test_bytes_that_are_no_utf8_become_a_sign_and_stop_nothing(raw: bytes) -> None:
-    tokens = [token.decode("utf-8") for token in text.tokenize(tf.constant([raw])).flat_values.numpy()]
+    tokens = [token.decode("utf-8") for token in preprocessing.tokenize(tf.constant([raw])).flat_values.numpy()]
     assert "\ufffd" in tokens
     assert [token for token in tokens if token.isascii() and token != "("] == (
         ["good", "film"] if b"good" in raw else []
@@ -113,8 +113,8 @@ def test_bytes_that_are_no_utf8_become_a_sign_and_stop_nothing(raw: bytes) -> No
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=5))
 def test_any_text_can_be_read_and_reading_the_tokens_again_changes_nothing(raw: list[str]) -> None:
     for string in raw:
-        tokens = text.tokens_of(string).tolist()
-        assert text.tokens_of(" ".join(tokens)).tolist() == tokens
+        tokens = batches.tokens_of(string).tolist()
+        assert batches.tokens_of(" ".join(tokens)).tolist() == tokens
         assert all(token and not token.isspace() for token in tokens)
 
 
@@ -150,7 +150,7 @@ def test_of_a_long_text_the_first_and_the_last_half_stay(rows: list[list[str]], 
 def test_the_positions_kept_are_those_that_the_graph_keeps(tokens: int, length: int) -> None:
     layer = layer_with(sequence_length=length, ngram_orders=0)
     (kept,) = rows_of(layer, "tokens", [" ".join(WORDS[:tokens])])
-    assert [i - 2 for i in kept] == text.kept_positions(tokens, length).numpy().tolist()
+    assert [i - 2 for i in kept] == attribution.kept_positions(tokens, length).numpy().tolist()
 
 
 @pytest.mark.parametrize("orders", [1, 2, 3, 5])
@@ -182,7 +182,7 @@ def test_a_text_has_the_same_ids_whoever_its_neighbours_in_the_batch_are(rows: l
 
 def characters_of(string: str, orders: tuple[int, ...]) -> set[str]:
     """The character n-grams of a text's tokens, found the plain way."""
-    marked = [f" {token[: text.TOKEN_CHARACTERS]} " for token in text.tokens_of(string)]
+    marked = [f" {token[: preprocessing.TOKEN_CHARACTERS]} " for token in batches.tokens_of(string)]
     return {word[i : i + n] for word in marked for n in orders for i in range(len(word) - n + 1)}
 
 
@@ -207,9 +207,9 @@ def test_words_of_like_spelling_share_character_ngrams_and_no_word_ngram() -> No
     assert not right & other
 
 
-def spans_of(layer: text.TextFeatures, string: str) -> list[tuple[int, tuple[int, ...]]]:
+def spans_of(layer: preprocessing.TextFeatures, string: str) -> list[tuple[int, tuple[int, ...]]]:
     """Return (bucket, positions of its tokens) of every n-gram."""
-    places = layer.ngram_places(tf.constant(text.tokens_of(string).tolist()))
+    places = layer.ngram_places(tf.constant(batches.tokens_of(string).tolist()))
     return [
         (bucket, tuple(where))
         for buckets, positions in places
@@ -239,11 +239,11 @@ def test_spans_name_the_buckets_that_the_graph_gives() -> None:
     assert of_characters.count((4,)) == len(characters_of("good", (3, 4, 5)))
 
 
-def test_opinions_form_ngrams_over_whatever_stands_between_them() -> None:
+def test_words_of_the_lexicon_form_ngrams_over_whatever_stands_between_them() -> None:
     near, far, other, none = (
         {number for number in row if number > 2 * BUCKETS}
         for row in rows_of(
-            WITH_OPINIONS, "ngrams", ["not good", "not what one would call a fine film", "good , not fine", "the film"]
+            WITH_LEXICON, "ngrams", ["not good", "not what one would call a fine film", "good , not fine", "the film"]
         )
     )
     # "good" and "fine" have one symbol: its own n-gram, that of "not", and both in this order.
@@ -255,16 +255,16 @@ def test_opinions_form_ngrams_over_whatever_stands_between_them() -> None:
     assert not none
 
 
-def test_spans_of_opinions_name_the_tokens_that_bear_them() -> None:
-    spans = spans_of(WITH_OPINIONS, "not a very good film")
-    (ids,) = rows_of(WITH_OPINIONS, "ngrams", ["not a very good film"])
+def test_spans_of_lexicon_words_name_the_tokens_that_bear_them() -> None:
+    spans = spans_of(WITH_LEXICON, "not a very good film")
+    (ids,) = rows_of(WITH_LEXICON, "ngrams", ["not a very good film"])
     assert {bucket for bucket, _ in spans} == set(ids)
     assert sorted(positions for bucket, positions in spans if bucket > 2 * BUCKETS) == [(0,), (0, 3), (3,)]
 
 
 def test_vectorizing_many_texts_gives_what_the_call_gives_for_each() -> None:
     texts = ["w1 w2 w3", "", "w5", "nothing known here", "w1 " * 100, "😀 漢字"] * 100
-    vectorized = text.vectorize(WITH_CHARACTERS, strings(texts))
+    vectorized = batches.vectorize(WITH_CHARACTERS, strings(texts))
     for name in ("tokens", "ngrams"):
         ragged = vectorized[name]
         rows = [ragged.values[a:b].tolist() for a, b in zip(ragged.row_splits, ragged.row_splits[1:], strict=False)]
@@ -283,20 +283,20 @@ def test_a_batch_of_empty_texts_is_one_column_of_padding() -> None:
 
 def test_the_vocabulary_counts_texts_not_occurrences_and_breaks_ties_by_code_point() -> None:
     texts = ["b b b b a", "a c", "a c d", "é"]
-    assert text.build_vocabulary(strings(texts), size=10, minimum_texts=1) == ["a", "c", "b", "d", "é"]
-    assert text.build_vocabulary(strings(texts), size=10, minimum_texts=2) == ["a", "c"]
-    assert text.build_vocabulary(strings(texts), size=1, minimum_texts=1) == ["a"]
+    assert batches.build_vocabulary(strings(texts), size=10, minimum_texts=1) == ["a", "c", "b", "d", "é"]
+    assert batches.build_vocabulary(strings(texts), size=10, minimum_texts=2) == ["a", "c"]
+    assert batches.build_vocabulary(strings(texts), size=1, minimum_texts=1) == ["a"]
 
 
 def test_the_vocabulary_does_not_depend_on_the_order_of_the_texts() -> None:
     random = np.random.default_rng(0)
     texts = strings([" ".join(random.choice(WORDS, 5)) for _ in range(1200)])
-    expected = text.build_vocabulary(texts, size=30, minimum_texts=2)
-    assert text.build_vocabulary(texts[::-1], size=30, minimum_texts=2) == expected
+    expected = batches.build_vocabulary(texts, size=30, minimum_texts=2)
+    assert batches.build_vocabulary(texts[::-1], size=30, minimum_texts=2) == expected
 
 
 def test_out_of_vocabulary_is_the_share_of_unknown_tokens_and_length_counts_all() -> None:
-    found = text.statistics(LAYER, strings(["w1 w2 x y", "x", "", "w1 " * 200]))
+    found = batches.statistics(LAYER, strings(["w1 w2 x y", "x", "", "w1 " * 200]))
     assert found["length"].tolist() == [4, 1, 0, 200]
     assert found["out_of_vocabulary"].tolist() == pytest.approx([0.5, 1.0, 0.0, 0.0])
 

@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 from vaderSentiment import vaderSentiment
 
-from apps.sentiment import config, opinion, text, train
+from apps.sentiment import config, embeddings, lexicon, preprocessing, train
 from shared.training import datasets
 
 
 def test_every_rating_is_the_lexicons_and_every_word_a_token_of_its_own() -> None:
-    lexicon = vaderSentiment.SentimentIntensityAnalyzer().lexicon
-    found = opinion.ratings()
+    vader = vaderSentiment.SentimentIntensityAnalyzer().lexicon
+    found = lexicon.ratings()
     assert len(found) > 7000
-    assert all(lexicon[word] == rating for word, rating in found.items())
+    assert all(vader[word] == rating for word, rating in found.items())
     assert all(-4 <= rating <= 4 for rating in found.values())
-    assert ":)" in lexicon
+    assert ":)" in vader
     assert ":)" not in found
 
 
 def test_symbols_grow_with_the_rating_and_keep_its_sign() -> None:
-    symbols = opinion.symbols()
-    rated = {word: rating for word, rating in opinion.ratings().items() if symbols[word] != word}
+    symbols = lexicon.symbols()
+    rated = {word: rating for word, rating in lexicon.ratings().items() if symbols[word] != word}
     assert len(rated) > 7000
     signed = {word: int(symbols[word]) for word in rated}
     assert all((signed[word] > 0) == (rating > 0) for word, rating in rated.items())
@@ -28,15 +28,15 @@ def test_symbols_grow_with_the_rating_and_keep_its_sign() -> None:
     assert [signed[word] for word in ordered] == sorted(signed.values())
 
 
-def test_what_turns_an_opinion_is_called_by_its_own_name() -> None:
-    symbols = opinion.symbols()
+def test_what_turns_a_rating_is_called_by_its_own_name() -> None:
+    symbols = lexicon.symbols()
     assert [symbols[word] for word in ("not", "never", "but", "nʼt", "no")] == ["not", "never", "but", "nʼt", "no"]
 
 
 @pytest.mark.tensorflow
 def test_the_tokenizer_gives_every_word_of_the_lexicon_back() -> None:
-    words = sorted(opinion.symbols())
-    tokens = text.tokenize(words)
+    words = sorted(lexicon.symbols())
+    tokens = preprocessing.tokenize(words)
     kept = [word for word, row in zip(words, tokens.to_list(), strict=True) if row == [word.encode()]]
     assert set(words) - set(kept) <= {"uh-uh"}
 
@@ -45,15 +45,13 @@ def test_the_tokenizer_gives_every_word_of_the_lexicon_back() -> None:
 def test_word_vectors_carry_the_ratings_of_words_that_no_training_text_holds() -> None:
     settings = config.Config.smoke()
     features = train.build_features(np.array(["a fine film", "a dull film"] * 3, object), settings)
-    part = train.Part(features={"tokens": datasets.Ragged.from_rows([np.array([2, 3])] * 6)}, labels=np.zeros(6, int))
-    vectors = train.word_vectors(features, part, settings)
-    assert vectors is not None
-    assert vectors.shape == (len(features.vocabulary) + text.RESERVED_IDS, settings.embedding_size)
-    unseen = text.RESERVED_IDS + features.vocabulary.index("horrendous")
-    rating = opinion.ratings()["horrendous"]
+    vectors = embeddings.initial(features, datasets.Ragged.from_rows([np.array([2, 3])] * 6), settings)
+    assert vectors.shape == (len(features.vocabulary) + preprocessing.RESERVED_IDS, settings.embedding_size)
+    unseen = preprocessing.RESERVED_IDS + features.vocabulary.index("horrendous")
+    rating = lexicon.ratings()["horrendous"]
     assert vectors[unseen, -4:] == pytest.approx([rating / 2, 0, 1, abs(rating) / 4])
     assert not vectors[unseen, :-4].any()
-    assert not vectors[: text.RESERVED_IDS].any()
+    assert not vectors[: preprocessing.RESERVED_IDS].any()
 
 
 @pytest.mark.tensorflow

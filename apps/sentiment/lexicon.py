@@ -1,7 +1,7 @@
-"""What people say of single words, before any training text is read: the ratings of the VADER lexicon. No TensorFlow.
+"""The VADER lexicon: ratings of single English words, which no training text needs to hold. No TensorFlow.
 
-Ten raters judged each word from -4 to 4 (Hutto and Gilbert 2014, https://ojs.aaai.org/index.php/ICWSM/article/view/14550).
-A small corpus lacks most words that it will be asked about; their ratings say what its few thousand labels cannot.
+Ten people rated each word from -4 to 4 (Hutto and Gilbert 2014, https://ojs.aaai.org/index.php/ICWSM/article/view/14550).
+A small corpus lacks most words of the texts to come; their ratings give what its few thousand labels cannot.
 """
 
 import re
@@ -11,10 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from vaderSentiment import vaderSentiment
 
+# N-grams of the lexicon's words alone: about fifty symbols, hence some hundred thousand n-grams of at most three.
+ORDERS = 3
+BUCKETS = 2**17
+
 _WORD = re.compile(r"[^\W\d_]+")
 # From these ratings on a word is clearly, or strongly, positive or negative: thirds of the lexicon, about.
 _CLEAR, _STRONG = 1.4, 2.4
-# What turns, weakens or sets against each other the opinions around it (Polanyi and Zaenen 2006, "Contextual valence
+# What turns or weakens the ratings of the words around it (Polanyi and Zaenen 2006, "Contextual valence
 # shifters"), beside the lexicon's own negations; the tokenizer splits "n't" off.
 _SHIFTERS = (
     *("nʼt", "no", "but", "only", "too", "if", "would", "could", "should", "than"),
@@ -33,7 +37,7 @@ def ratings() -> dict[str, float]:
 
 
 def symbols() -> dict[str, str]:
-    """Return what each opinion word or shifting word is called in the n-grams of opinions.
+    """Return what each rated or shifting word is called in the n-grams of the lexicon's words.
 
     >>> found = symbols()
     >>> found["good"], found["awful"], found["not"], "film" in found
@@ -44,7 +48,7 @@ def symbols() -> dict[str, str]:
 
 
 def columns(vocabulary: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Return (tokens, 4) what word vectors say of ratings: rating / 2, is positive, is negative, strength / 4.
+    """Return (tokens, 4), what word vectors hold of ratings: rating / 2, is positive, is negative, strength / 4.
 
     All are 0 for a token that is not in the lexicon.
 

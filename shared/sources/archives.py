@@ -14,9 +14,8 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, BinaryIO, NamedTuple, cast
 
-from apps.sentiment.readers import reading
 from shared import errors
-from shared.sources import folders
+from shared.sources import delimited, folders
 
 
 class Entry(NamedTuple):
@@ -27,7 +26,7 @@ class Entry(NamedTuple):
     """
 
     name: str
-    opener: reading.Opener
+    opener: delimited.Opener
     real: str = ""
 
     @property
@@ -137,7 +136,7 @@ def _refuse_doubles(path: pathlib.Path, names: list[str]) -> None:
         )
 
 
-def _plain_opener(path: pathlib.Path) -> reading.Opener:
+def _plain_opener(path: pathlib.Path) -> delimited.Opener:
     def opener() -> BinaryIO:
         with path.open("rb") as stream:
             packed = stream.read(2) == b"\x1f\x8b"
@@ -146,7 +145,7 @@ def _plain_opener(path: pathlib.Path) -> reading.Opener:
     return opener
 
 
-def _unpacking(opener: Callable[[], IO[bytes] | None]) -> reading.Opener:
+def _unpacking(opener: Callable[[], IO[bytes] | None]) -> delimited.Opener:
     """Read a member of an archive into memory: archives cannot be read at two places at once."""
 
     def unpacked() -> BinaryIO:

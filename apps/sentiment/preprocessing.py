@@ -9,11 +9,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import tensorflow as tf
 
-from shared.training import datasets
+from apps.sentiment import lexicon
 
 PADDING = 0
 UNKNOWN = 1
@@ -45,10 +43,6 @@ _CLEANING = (
 
 # Characters of a token that its character n-grams are made of: no word of a language is longer, a pasted blob may be.
 TOKEN_CHARACTERS = 40
-
-# Opinions and what turns them: about fifty symbols, hence some hundred thousand n-grams of at most three.
-OPINION_ORDERS = 3
-OPINION_BUCKETS = 2**17
 
 # Odd 62-bit constants of a multiply-xorshift mixer (Steele, Lea and Flood 2014, "SplittableRandom").
 _MULTIPLIER = np.int64(0x1E3779B97F4A7C15)
@@ -86,7 +80,7 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
       ``sequence_length`` the first and the last half are kept.
     - ``ngrams``: (batch, most) int32 buckets, each at most once per text, 0 = padding: word n-grams in
       [1, buckets], the character n-grams of every token in [buckets + 1, 2 * buckets], and after these
-      ``OPINION_BUCKETS`` for the n-grams of the tokens that have a symbol, whatever stands between them. A token's
+      ``lexicon.BUCKETS`` for the n-grams of the tokens that have a symbol, whatever stands between them. A token's
       characters stand between spaces, so that beginnings and ends of words have n-grams of their own
       (Bojanowski et al. 2017, https://aclanthology.org/Q17-1010).
 
@@ -97,7 +91,7 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         character_orders: Lengths of the character n-grams, boundary spaces included; () = none.
         buckets: Number of hash buckets of words, and of characters.
         ngram_tokens: Most tokens that n-grams are made of.
-        symbols: What opinion words and words that turn them are called in the n-grams of opinions; {} = none.
+        symbols: What the words of the lexicon are called in the n-grams of these words alone; {} = none.
         name: The layer's name.
     """
 
@@ -166,7 +160,7 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         every = tf.range(tf.size(tokens, tf.int64))
         found = _places(self._word_ngrams(row), every)
         if self.symbols:
-            found += _places(self._opinion_ngrams(row), tf.boolean_mask(every, self.symbol_table.lookup(tokens) != ""))
+            found += _places(self._lexicon_ngrams(row), tf.boolean_mask(every, self.symbol_table.lookup(tokens) != ""))
         characters = self._character_ngrams(tokens)
         return [*found, (characters.flat_values, characters.value_rowids()[:, tf.newaxis])]
 
@@ -175,7 +169,7 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         if self.character_orders:
             kinds.append(self._characters_of_texts(tokens))
         if self.symbols:
-            kinds += self._opinion_ngrams(tokens)
+            kinds += self._lexicon_ngrams(tokens)
         return _distinct(tf.cast(_dense(tf.concat(kinds, axis=1)), tf.int32))
 
     def _word_ngrams(self, tokens: tf.RaggedTensor) -> list[tf.RaggedTensor]:
@@ -184,16 +178,16 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         runs = _runs(tokens.with_flat_values(hashes), range(1, self.ngram_orders + 1))
         return [run.with_flat_values(tf.math.floormod(run.flat_values, self.buckets) + 1) for run in runs]
 
-    def _opinion_ngrams(self, tokens: tf.RaggedTensor) -> list[tf.RaggedTensor]:
+    def _lexicon_ngrams(self, tokens: tf.RaggedTensor) -> list[tf.RaggedTensor]:
         """Return one ragged (batch, n-grams) int64 of buckets for each order, over the tokens that have a symbol."""
         symbols = self.symbol_table.lookup(tokens.flat_values)
         found = symbols != ""
         hashes = tf.strings.to_hash_bucket_fast(tf.boolean_mask(symbols, found), 2**62)
         rows = tf.boolean_mask(tokens.value_rowids(), found)
-        opinions = tf.RaggedTensor.from_value_rowids(hashes, rows, nrows=tokens.nrows())
+        words = tf.RaggedTensor.from_value_rowids(hashes, rows, nrows=tokens.nrows())
         first = 2 * self.buckets + 1
-        runs = _runs(opinions, range(1, OPINION_ORDERS + 1))
-        return [run.with_flat_values(tf.math.floormod(run.flat_values, OPINION_BUCKETS) + first) for run in runs]
+        runs = _runs(words, range(1, lexicon.ORDERS + 1))
+        return [run.with_flat_values(tf.math.floormod(run.flat_values, lexicon.BUCKETS) + first) for run in runs]
 
     def _characters_of_texts(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
         """Return ragged (batch, n-grams) int64 of buckets: those of each of a text's distinct tokens, once."""
@@ -215,77 +209,8 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         return joined.with_flat_values(tf.math.floormod(joined.flat_values, self.buckets) + self.buckets + 1)
 
 
-def build_vocabulary(texts: npt.NDArray[np.object_], *, size: int, minimum_texts: int) -> list[str]:
-    """Return the tokens that occur in the most texts, most frequent first, ties in code-point order.
-
-    Args:
-        texts: (n,) str, the training part only.
-        size: Most tokens returned.
-        minimum_texts: Fewest texts that a token must occur in.
-    """
-    counts: pd.Series = pd.Series(dtype="int64")
-    for tokens in _token_batches(texts):
-        frame = pd.DataFrame({"row": tokens.value_rowids().numpy(), "token": tokens.flat_values.numpy()})
-        counts = counts.add(frame.drop_duplicates()["token"].value_counts(), fill_value=0)
-    counts = counts[counts >= minimum_texts].astype("int64")
-    ordered = sorted(zip(-counts.to_numpy(), counts.index, strict=True))[:size]
-    return [token.decode("utf-8") for _, token in ordered]
-
-
-def vectorize(layer: TextFeatures, texts: npt.NDArray[np.object_]) -> dict[str, datasets.Ragged]:
-    """Run the layer over many texts, once, and keep the rows without padding.
-
-    Args:
-        layer: The features layer.
-        texts: (n,) str.
-
-    Returns:
-        Feature name -> n ragged rows of int32.
-    """
-    run = tf.function(layer.call, input_signature=[tf.TensorSpec([None], tf.string)])
-    rows: dict[str, list[npt.NDArray[np.int32]]] = {}
-    for batch in _batches(texts):
-        for name, padded in run(batch).items():
-            values = padded.numpy()
-            rows.setdefault(name, []).extend(row[row != PADDING] for row in values)
-    return {name: datasets.Ragged.from_rows(found) for name, found in rows.items()}
-
-
-def statistics(layer: TextFeatures, texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
-    """Return ``length`` (n,) and ``out_of_vocabulary`` (n,) for many texts."""
-    run = tf.function(layer.statistics, input_signature=[tf.TensorSpec([None], tf.string)])
-    batches = [run(batch) for batch in _batches(texts)]
-    return {name: np.concatenate([batch[name].numpy() for batch in batches]) for name in batches[0]}
-
-
-def tokens_of(string: str) -> npt.NDArray[np.object_]:
-    """Return one text's tokens (n,) str, as the networks see them."""
-    tokens = tokenize(tf.constant([string])).flat_values.numpy()
-    return np.array([token.decode("utf-8") for token in tokens], object)
-
-
-def kept_positions(tokens: Any, length: int) -> Any:
-    """Return the positions that stay of ``tokens`` when only ``length`` are read: first and last half, in a graph too.
-
-    >>> kept_positions(5, 3).numpy().tolist()
-    [0, 1, 4]
-    """
-    count = tf.cast(tokens, tf.int64)
-    head, positions = (length + 1) // 2, tf.range(count)
-    return tf.boolean_mask(positions, (positions < head) | (positions >= count - (length - head)))
-
-
-def _token_batches(texts: npt.NDArray[np.object_]) -> Iterable[tf.RaggedTensor]:
-    run = tf.function(tokenize, input_signature=[tf.TensorSpec([None], tf.string)])
-    return (run(batch) for batch in _batches(texts))
-
-
-def _batches(texts: npt.NDArray[np.object_], rows: int = 512) -> Iterable[tf.Tensor]:
-    return (tf.constant(texts[start : start + rows].tolist(), tf.string) for start in range(0, len(texts), rows))
-
-
 def _head_and_tail(tokens: tf.RaggedTensor, length: int) -> tf.RaggedTensor:
-    """Keep the first and the last half of ``length`` tokens of rows that are longer: verdicts stand at the ends."""
+    """Keep the first and the last half of ``length`` tokens of longer rows: reviews are summed up at their ends."""
     head = (length + 1) // 2
     starts = tf.gather(tokens.row_starts(), tokens.value_rowids())
     counts = tf.gather(tokens.row_lengths(), tokens.value_rowids())
@@ -302,15 +227,6 @@ def _table(keys: Sequence[str], values: tf.Tensor, *, default: int | str) -> tf.
     """Return a table of the graph, which a saved model carries."""
     known = tf.lookup.KeyValueTensorInitializer(tf.constant(list(keys), tf.string), values)
     return tf.lookup.StaticHashTable(known, default_value=default)
-
-
-def _places(runs: Sequence[tf.RaggedTensor], positions: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    """Return the buckets of one text's runs, of length 1, 2 and so on, and the positions of their units."""
-    found = []
-    for order, run in enumerate(runs, start=1):
-        starts = tf.range(tf.size(run.flat_values))
-        found.append((run.flat_values, tf.gather(positions, starts[:, tf.newaxis] + tf.range(order))))
-    return found
 
 
 def _dense(rows: tf.RaggedTensor) -> tf.Tensor:
@@ -339,6 +255,22 @@ def _runs(units: tf.RaggedTensor, orders: Iterable[int]) -> list[tf.RaggedTensor
     return found
 
 
+def _places(runs: Sequence[tf.RaggedTensor], positions: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Return the buckets of one text's runs, of length 1, 2 and so on, and the positions of their units."""
+    found = []
+    for order, run in enumerate(runs, start=1):
+        starts = tf.range(tf.size(run.flat_values))
+        found.append((run.flat_values, tf.gather(positions, starts[:, tf.newaxis] + tf.range(order))))
+    return found
+
+
+def _distinct(buckets: tf.Tensor) -> tf.Tensor:
+    """Replace repeats within a row by 0: that an n-gram occurs tells more than how often (Wang and Manning 2012)."""
+    ordered = tf.sort(buckets, axis=1, direction="DESCENDING")
+    repeats = tf.concat([tf.zeros_like(ordered[:, :1], tf.bool), ordered[:, 1:] == ordered[:, :-1]], axis=1)
+    return tf.where(repeats, PADDING, ordered)
+
+
 def _mix(values: tf.Tensor) -> tf.Tensor:
     """Scramble int64 values so that every bit depends on every bit; the result is not negative."""
     for multiplier in (_MULTIPLIER, _SECOND_MULTIPLIER):
@@ -347,10 +279,3 @@ def _mix(values: tf.Tensor) -> tf.Tensor:
         tf.bitwise.bitwise_xor(values, tf.bitwise.right_shift(values, tf.constant(29, tf.int64))),
         tf.constant(2**62 - 1, tf.int64),
     )
-
-
-def _distinct(buckets: tf.Tensor) -> tf.Tensor:
-    """Replace repeats within a row by padding: that an n-gram occurs tells more than how often (Wang, Manning 2012)."""
-    ordered = tf.sort(buckets, axis=1, direction="DESCENDING")
-    repeats = tf.concat([tf.zeros_like(ordered[:, :1], tf.bool), ordered[:, 1:] == ordered[:, :-1]], axis=1)
-    return tf.where(repeats, PADDING, ordered)

@@ -1,0 +1,160 @@
+"""Many files in one source: one text a file in a folder per class, as aclImdb has them, or files of many texts."""
+
+import itertools
+import os
+import pathlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from apps.sentiment.readers import formats, reading
+from shared import errors
+from shared.sources import archives, delimited
+from shared.sources import folders as listing
+
+_URL_TITLE = re.compile(r"/title/(tt\d+)")
+_UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled")
+_TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_TEXT_SUFFIXES = (".txt", "")
+_NOT_DATA = re.compile(r"readme|licen[cs]e|changelog|vocab|urls_|labeledbow|imdber", re.IGNORECASE)
+
+
+def read(
+    path: pathlib.Path, entries: Sequence[archives.Entry], options: reading.Options, data_format: str
+) -> formats.Files:
+    """Read the files of a folder or an archive.
+
+    Raises:
+        errors.InputError: None of them can hold texts.
+    """
+    labelled = [entry for entry in entries if not _is_unlabelled(entry)]
+    skipped = len(entries) - len(labelled)
+    notes: tuple[str, ...] = (f"{skipped} files without labels (unsup) left out",) if skipped else ()
+    data = [entry for entry in labelled if not _NOT_DATA.search(entry.path.name)]
+    top = _top(data)
+    in_classes = [entry for entry in data if entry.suffix in _TEXT_SUFFIXES and _class_of(entry, top)]
+    as_tables = [entry for entry in data if entry.suffix in _TABLE_SUFFIXES]
+    as_texts = not as_tables and len({_class_of(entry, top) for entry in in_classes}) > 1
+    beside = path.absolute().name
+    if data_format == "folders" or as_texts:
+        if not options.labelled:
+            # Without labels a text needs no folder of a class.
+            in_classes = [entry for entry in data if entry.suffix in _TEXT_SUFFIXES]
+        archives.refuse_twice(path, in_classes)
+        films = _films(entries)
+        grouped = _grouping(path, in_classes, films)
+        found = formats.Files(_texts(in_classes, films, beside=beside), (*notes, *grouped))
+        return found._replace(notes=(*found.notes, *_unread(path, labelled, in_classes)))
+    chosen = as_tables or [entry for entry in data if entry.suffix in _TEXT_SUFFIXES]
+    if not chosen:
+        raise errors.InputError(
+            f"{path}: expected a folder per class of .txt files, or csv, tsv, jsonl, parquet or text files. "
+            f"Received: {len(entries)} files, none of these"
+        )
+    archives.refuse_twice(path, chosen)
+    notes = (*notes, *_unread(path, labelled, chosen))
+    return _many(chosen, options, data_format, notes, beside=beside)
+
+
+def _unread(path: pathlib.Path, entries: Sequence[archives.Entry], chosen: Sequence[archives.Entry]) -> tuple[str, ...]:
+    read = {entry.name for entry in chosen}
+    note = listing.unread(entry.path for entry in entries if entry.name not in read)
+    return (f"{path.name}: {note}",) if note else ()
+
+
+def _many(
+    entries: Sequence[archives.Entry],
+    options: reading.Options,
+    data_format: str,
+    notes: tuple[str, ...],
+    *,
+    beside: str,
+) -> formats.Files:
+    opened_files = []
+    for entry in entries:
+        try:
+            opened_files.append(formats.read(entry, options, data_format, beside=beside))
+        except reading.NoLabelColumn:
+            # The labels of a competition's test part are not given away.
+            if reading.part_of(entry.name, beside=beside) != "test" or len(entries) == 1:
+                raise
+            notes = (*notes, f"{entry.name}: left out, it has no label column")
+    return formats.Files(
+        items=itertools.chain.from_iterable(found.items for found in opened_files),
+        notes=(*notes, *(note for found in opened_files for note in found.notes)),
+        columns={name: columns for found in opened_files for name, columns in found.columns.items()},
+    )
+
+
+def _is_unlabelled(entry: archives.Entry) -> bool:
+    words = {*entry.path.parent.parts, *re.split(r"[^a-z]+", entry.path.name.lower())}
+    return not words.isdisjoint(_UNLABELLED)
+
+
+def _top(entries: Sequence[archives.Entry]) -> pathlib.PurePosixPath:
+    """Return the folder that holds all others: archives are mostly packed with it, and what lies in it has no class."""
+    folders = {entry.path.parent for entry in entries}
+    if len(folders) < 2:
+        return pathlib.PurePosixPath()
+    return pathlib.PurePosixPath(os.path.commonpath(folders))
+
+
+def _class_of(entry: archives.Entry, top: pathlib.PurePosixPath) -> str:
+    """Return the name of the folder that a file is in, unless that is the top or names a part."""
+    folder = entry.path.parent
+    return "" if folder == top or folder.name.lower() in reading.PARTS else folder.name
+
+
+def _texts(
+    entries: Sequence[archives.Entry], films: Mapping[tuple[str, str], Sequence[str]], *, beside: str
+) -> Iterator[reading.Item]:
+    """Yield one row a file. An archive is read in its own order, and sorted afterwards."""
+    found = [_item(entry, _film_of(entry, films), beside) for entry in entries]
+    yield from sorted(found, key=lambda item: archives.natural(item.file))
+
+
+def _item(entry: archives.Entry, film: str, beside: str) -> reading.Item:
+    with entry.opener() as stream:
+        content = stream.read()
+    text = content.decode(delimited.encoding_of(content), errors="surrogateescape")
+    return reading.Item(
+        entry.name, reading.Row(1, text, entry.path.parent.name), reading.part_of(entry.name, beside=beside), film
+    )
+
+
+def _films(entries: Sequence[archives.Entry]) -> dict[tuple[str, str], list[str]]:
+    """Read aclImdb's ``urls_<class>.txt``: line n names the film of review n of that class."""
+    found = {}
+    for entry in entries:
+        if entry.path.name.startswith("urls_") and entry.suffix == ".txt":
+            with entry.opener() as stream:
+                urls = stream.read().decode("utf-8", errors="replace").splitlines()
+            titles = [match[1] if (match := _URL_TITLE.search(url)) else "" for url in urls]
+            found[str(entry.path.parent), entry.path.stem.removeprefix("urls_")] = titles
+    return found
+
+
+def _film_of(entry: archives.Entry, films: Mapping[tuple[str, str], Sequence[str]]) -> str:
+    folder = entry.path.parent
+    number = re.match(r"\d+", entry.path.name)
+    titles = films.get((str(folder.parent), folder.name), ())
+    return titles[int(number[0])] if number and int(number[0]) < len(titles) else ""
+
+
+def _grouping(
+    path: pathlib.Path, entries: Sequence[archives.Entry], films: Mapping[tuple[str, str], Sequence[str]]
+) -> tuple[str, ...]:
+    """Say how many reviews the files of films name a film of.
+
+    Raises:
+        errors.InputError: None, though there are such files for the classes that are read.
+    """
+    listed = [entry for entry in entries if (str(entry.path.parent.parent), entry.path.parent.name) in films]
+    if not listed:
+        return ()
+    known = sum(bool(_film_of(entry, films)) for entry in listed)
+    if not known:
+        raise errors.InputError(
+            f"{path}: expected urls_*.txt whose line n (from 0) names the film of review n, as in aclImdb. "
+            f"Received: lines that name no film of the {len(listed)} reviews beside them"
+        )
+    return (f"reviews of one film grouped by the urls_*.txt files: {known:,} of {len(entries):,} reviews",)
