@@ -203,7 +203,7 @@ def test_yes_and_no_are_labels_in_every_spelling(tmp_path: pathlib.Path, words: 
     found = load(write(tmp_path / "a.csv", spelt))
     np.testing.assert_array_equal(found.labels, content["is_fraud"])
     assert (found.schema.label, "chargeback" in found.numeric) == ("is_fraud", False)
-    assert dict(found.roles)["chargeback"].startswith("not read: its name says that it tells of frauds")
+    assert dict(found.roles)["chargeback"].startswith("not read: its name is about frauds")
 
 
 def test_f_beside_n_could_be_a_fraud_and_is_refused(tmp_path: pathlib.Path) -> None:
@@ -297,7 +297,7 @@ def test_data_tells_the_role_of_every_column(tmp_path: pathlib.Path) -> None:
         "is_fraud": "label",
         "street": roles["street"],
         "booking_date": "not read: another time",
-        "fraud_type": "not read: its name says that it tells of frauds, which could give the label away",
+        "fraud_type": "not read: its name is about frauds, which could give the label away",
     }
     assert roles["street"].startswith("not read: empty, or too many different names")
 
