@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from apps.driving_perception import stream
+from apps.driving_perception.tracking import stream
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection.readers import sources
 from apps.medical_imaging import __main__ as medical

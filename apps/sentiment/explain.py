@@ -131,7 +131,7 @@ def read_input(argument: str) -> str:
     Raises:
         errors.InputError: It names a folder, a file that does not exist or holds no single text, or is not UTF-8.
     """
-    path = pathlib.Path(argument)
+    path, shown = pathlib.Path(argument), files.printable(argument)
     if os.path.isfile(argument) and path.suffix.lower() in ("", ".txt"):
         log.info("explaining the text in the file %s", path)
         content, where = path.read_bytes(), argument
@@ -140,13 +140,9 @@ def read_input(argument: str) -> str:
         what = (
             "a folder" if path.is_dir() else "a file that is no .txt (to explain one of its rows, give the row's text)"
         )
-        raise errors.InputError(
-            f"INPUT: expected a text, or a .txt file of one text. Received: {files.printable(argument)!r}, {what}"
-        )
+        raise errors.InputError(f"INPUT: expected a text, or a .txt file of one text. Received: {shown!r}, {what}")
     elif path.suffix.lower() in FILE_SUFFIXES and len(argument.split()) == 1:
-        raise errors.InputError(
-            f"INPUT: expected a text, or a .txt file that exists. Received: {files.printable(argument)!r}"
-        )
+        raise errors.InputError(f"INPUT: expected a text, or a .txt file that exists. Received: {shown!r}")
     else:
         text, where = argument, "INPUT"
     problem = checking.encoding_problem(text)
