@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from apps.fraud_detection.synthesis.quantiles import Quantiles
+from apps.fraud_detection.quantiles import Quantiles
 from apps.fraud_detection.transactions import CLASS_NAMES
 
 _GENUINE = CLASS_NAMES.index("genuine")

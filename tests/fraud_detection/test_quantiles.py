@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from apps.fraud_detection.quantiles import Quantiles
 from apps.fraud_detection.synthesis import checks
-from apps.fraud_detection.synthesis.quantiles import Quantiles
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.fraud_detection import config, jobs, layers, model
-from apps.fraud_detection.synthesis.quantiles import Quantiles
+from apps.fraud_detection.quantiles import Quantiles
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import files
 from shared.models import gan, heads
