@@ -12,7 +12,7 @@ import fastapi
 import numpy as np
 import numpy.typing as npt
 
-from shared.serving import answering, describing, refusals, settings, tensors, versions
+from shared.serving import openapi, refusals, requests, settings, tensors, versions
 
 _TYPES = {
     "bool": "BOOL",
@@ -31,52 +31,52 @@ _BINARY = "binary_data_size"
 _LENGTH = 4
 
 
-def routes(asked: answering.Answering, version_of_server: str) -> fastapi.APIRouter:
+def routes(asked: requests.Answering, version_of_server: str) -> fastapi.APIRouter:
     """Return the routes below ``/v2``."""
     router = fastapi.APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    described: dict[str, Any] = {"responses": describing.RESPONSES}
+    described: dict[str, Any] = {"responses": openapi.RESPONSES}
 
     @router.get("", **described)
     async def server() -> fastapi.Response:
         """Name the server and its extensions."""
         extensions = ["binary_tensor_data"]
-        return answering.respond({"name": "fieldnets", "version": version_of_server, "extensions": extensions})
+        return requests.respond({"name": "fieldnets", "version": version_of_server, "extensions": extensions})
 
     @router.get("/health/live", **described)
     async def live() -> fastapi.Response:
         """Say that the process answers."""
-        return answering.respond({"live": True})
+        return requests.respond({"live": True})
 
     @router.get("/health/ready", **described)
     async def ready() -> fastapi.Response:
         """Say whether all models answer."""
         is_ready = asked.models.open
-        return answering.respond({"ready": is_ready}, 200 if is_ready else 503)
+        return requests.respond({"ready": is_ready}, 200 if is_ready else 503)
 
     for path in ("/models/{name}", "/models/{name}/versions/{version}"):
         _add(router, asked, path)
     return router
 
 
-def _add(router: fastapi.APIRouter, asked: answering.Answering, path: str) -> None:
+def _add(router: fastapi.APIRouter, asked: requests.Answering, path: str) -> None:
     async def infer(request: fastapi.Request) -> fastapi.Response:
         """Answer tensors."""
         version = asked.version(request)
         header = request.headers.get(_HEADER)
-        question = await answering.aside(read, await request.body(), header, version, asked.options)
-        return answering.respond(await answer(asked, version, question, asked.came(request)))
+        question = await requests.aside(read, await request.body(), header, version, asked.options)
+        return requests.respond(await answer(asked, version, question, asked.came(request)))
 
     async def metadata(request: fastapi.Request) -> fastapi.Response:
         """Say what the model takes and gives."""
         version = asked.version(request)
-        return answering.respond(about(version, sorted(asked.models.model(version.name).served)))
+        return requests.respond(about(version, sorted(asked.models.model(version.name).served)))
 
     async def ready(request: fastapi.Request) -> fastapi.Response:
         """Say that the model answers."""
-        return answering.respond({"name": asked.version(request).name, "ready": True})
+        return requests.respond({"name": asked.version(request).name, "ready": True})
 
-    described: dict[str, Any] = {"responses": describing.RESPONSES}
-    extra = describing.body("InferRequest")
+    described: dict[str, Any] = {"responses": openapi.RESPONSES}
+    extra = openapi.body("InferRequest")
     router.add_api_route(f"{path}/infer", infer, methods=["POST"], openapi_extra=extra, **described)
     router.add_api_route(f"{path}/ready", ready, methods=["GET"], **described)
     router.add_api_route(path, metadata, methods=["GET"], **described)
@@ -137,7 +137,7 @@ def read(content: bytes, header: str | None, version: versions.Version, limits: 
 
 
 async def answer(
-    asked: answering.Answering, version: versions.Version, question: Question, came: float
+    asked: requests.Answering, version: versions.Version, question: Question, came: float
 ) -> dict[str, Any]:
     """Answer an infer request.
 

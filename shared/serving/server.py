@@ -14,19 +14,19 @@ from starlette.types import ASGIApp
 
 from shared import errors
 from shared.serving import (
-    answering,
-    describing,
+    connection,
     direct,
-    guarding,
-    observing,
+    limits,
+    metrics,
     open_inference,
+    openapi,
+    page_routes,
     refusals,
     registry,
+    requests,
     settings,
     tensors,
     tf_serving,
-    ui,
-    wire,
 )
 
 log = logging.getLogger("fieldnets")
@@ -36,7 +36,7 @@ _CONNECTIONS = 1_000
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def create(models: registry.Registry, options: settings.Settings, metrics: observing.Metrics) -> ASGIApp:
+def create(models: registry.Registry, options: settings.Settings, metrics: metrics.Metrics) -> ASGIApp:
     """Build the server's application.
 
     Routes: TF Serving's REST below ``/v1``, the Open Inference Protocol below ``/v2``, Vertex AI's where
@@ -64,17 +64,17 @@ def create(models: registry.Registry, options: settings.Settings, metrics: obser
     app = fastapi.FastAPI(
         title="fieldnets", version=release, docs_url=None, redoc_url=None, lifespan=live, redirect_slashes=False
     )
-    asked = answering.Answering(models, options, metrics)
+    asked = requests.Answering(models, options, metrics)
     protocols = (tf_serving.routes(asked), open_inference.routes(asked, release))
     for router in (*protocols, _operations(asked)):
         app.include_router(router)
     _add_vertex(app, asked)
-    app.include_router(ui.routes(asked))
+    app.include_router(page_routes.routes(asked))
     app.add_exception_handler(refusals.Refusal, _refused)
     app.add_exception_handler(starlette.exceptions.HTTPException, _missed)
     metrics.watch(models)
-    describing.install(app, models)
-    return guarding.Guard(direct.Direct(app, protocols), options=options, metrics=metrics)
+    openapi.install(app, models)
+    return limits.Guard(direct.Direct(app, protocols), options=options, metrics=metrics)
 
 
 def serve(options: settings.Settings) -> None:
@@ -83,17 +83,17 @@ def serve(options: settings.Settings) -> None:
     Raises:
         errors.FieldnetsError: A model has no version that can be served.
     """
-    metrics = observing.Metrics()
-    models = registry.Registry(options, metrics.served)
+    counters = metrics.Metrics()
+    models = registry.Registry(options, counters.served)
     models.load()
     if options.token is None and options.host not in _LOOPBACK:
         log.warning("%s is open to everyone who reaches it: --token-file asks for a token", options.host)
     uvicorn.run(
-        create(models, options, metrics),
+        create(models, options, counters),
         host=options.host,
         port=options.port,
         log_level="info",
-        http=wire.Protocol,
+        http=connection.Protocol,
         access_log=False,
         proxy_headers=False,
         limit_concurrency=_CONNECTIONS,
@@ -104,15 +104,15 @@ def serve(options: settings.Settings) -> None:
     )
 
 
-def _operations(asked: answering.Answering) -> fastapi.APIRouter:
+def _operations(asked: requests.Answering) -> fastapi.APIRouter:
     router = fastapi.APIRouter(tags=["operations"])
-    described: dict[str, Any] = {"responses": describing.RESPONSES}
+    described: dict[str, Any] = {"responses": openapi.RESPONSES}
 
     @router.get("/health", **described)
     async def health() -> fastapi.Response:
         """Say whether the server is ready."""
         is_open = asked.models.open
-        return answering.respond({"status": "ready" if is_open else "stopping"}, 200 if is_open else 503)
+        return requests.respond({"status": "ready" if is_open else "stopping"}, 200 if is_open else 503)
 
     for path in ("/metrics", "/monitoring/prometheus/metrics"):
 
@@ -125,23 +125,23 @@ def _operations(asked: answering.Answering) -> fastapi.APIRouter:
     return router
 
 
-def _add_vertex(app: fastapi.FastAPI, asked: answering.Answering) -> None:
+def _add_vertex(app: fastapi.FastAPI, asked: requests.Answering) -> None:
     """Add the two routes that Vertex AI names: health, and predict of the only model."""
     if asked.options.health_route:
 
         @app.get(asked.options.health_route, tags=["Vertex AI"])
         async def health() -> fastapi.Response:
             """Say whether the server is ready."""
-            return answering.respond({}, 200 if asked.models.open else 503)
+            return requests.respond({}, 200 if asked.models.open else 503)
 
     if not asked.options.predict_route:
         return
     if len(asked.models.models) > 1:
         names = ", ".join(sorted(asked.models.models))
         raise errors.InputError(f"AIP_PREDICT_ROUTE: expected one model. Received: {names}")
-    extra = describing.body("PredictRequest")
+    extra = openapi.body("PredictRequest")
 
-    @app.post(asked.options.predict_route, tags=["Vertex AI"], openapi_extra=extra, responses=describing.RESPONSES)
+    @app.post(asked.options.predict_route, tags=["Vertex AI"], openapi_extra=extra, responses=openapi.RESPONSES)
     async def predict(request: fastapi.Request) -> fastapi.Response:
         """Answer `instances`; `parameters` may name a signature."""
         body = tensors.read_json(await request.body())
@@ -151,13 +151,13 @@ def _add_vertex(app: fastapi.FastAPI, asked: answering.Answering) -> None:
         rows = {"instances": body.get("instances"), **parameters}
         version = asked.models.get(next(iter(asked.models.models)))
         question = tf_serving.question(rows, version, asked.options)
-        return answering.respond(await tf_serving.answer(asked, version, question, asked.came(request)))
+        return requests.respond(await tf_serving.answer(asked, version, question, asked.came(request)))
 
 
 def _refused(_request: fastapi.Request, error: Exception) -> fastapi.Response:
     """Answer with a refusal's status and message."""
     refusal = error if isinstance(error, refusals.Refusal) else refusals.Refusal(str(error))
-    response = answering.respond({"error": str(refusal)}, refusal.status)
+    response = requests.respond({"error": str(refusal)}, refusal.status)
     if refusal.retry_seconds is not None:
         response.headers["Retry-After"] = str(refusal.retry_seconds)
     return response
@@ -167,6 +167,6 @@ def _missed(request: fastapi.Request, error: Exception) -> fastapi.Response:
     """Answer what no route takes."""
     code = error.status_code if isinstance(error, starlette.exceptions.HTTPException) else 500
     headers = getattr(error, "headers", None) or {}
-    response = answering.respond({"error": f"{request.method} {request.url.path:.200}: {error}"}, code)
+    response = requests.respond({"error": f"{request.method} {request.url.path:.200}: {error}"}, code)
     response.headers.update(headers)
     return response

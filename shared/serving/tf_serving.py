@@ -8,13 +8,13 @@ import fastapi
 import numpy as np
 import numpy.typing as npt
 
-from shared.serving import answering, describing, refusals, settings, tensors, versions
+from shared.serving import openapi, refusals, requests, settings, tensors, versions
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 _CLASSIFY = "classify"
 
 
-def routes(asked: answering.Answering) -> fastapi.APIRouter:
+def routes(asked: requests.Answering) -> fastapi.APIRouter:
     """Return ``/v1/models/NAME[/versions/V|/labels/L][:predict|:classify]``, status and metadata."""
     router = fastapi.APIRouter(tags=["TF Serving"])
     for suffix in ("", "/versions/{version}", "/labels/{label}"):
@@ -22,37 +22,37 @@ def routes(asked: answering.Answering) -> fastapi.APIRouter:
     return router
 
 
-def _add(router: fastapi.APIRouter, asked: answering.Answering, path: str) -> None:
+def _add(router: fastapi.APIRouter, asked: requests.Answering, path: str) -> None:
     async def predict(request: fastapi.Request) -> fastapi.Response:
         """Answer rows (`instances`) or columns (`inputs`) of a signature."""
         version, content = asked.version(request), await request.body()
-        question = await answering.aside(read, content, version, asked.options)
-        return answering.respond(await answer(asked, version, question, asked.came(request)))
+        question = await requests.aside(read, content, version, asked.options)
+        return requests.respond(await answer(asked, version, question, asked.came(request)))
 
     async def classify(request: fastapi.Request) -> fastapi.Response:
         """Answer examples with the classes and their scores."""
         version, content = asked.version(request), await request.body()
-        examples = await answering.aside(read_examples, content, version, asked.options)
+        examples = await requests.aside(read_examples, content, version, asked.options)
         outputs = await asked.ask(version, {"inputs": examples}, signature=_CLASSIFY, came=asked.came(request))
-        return answering.respond({"results": classified(outputs)})
+        return requests.respond({"results": classified(outputs)})
 
     async def status(request: fastapi.Request) -> fastapi.Response:
         """Say which versions are there, and in what state."""
         if ":" in request.path_params["name"]:
             # A verb behind the name is asked with POST; without this it would be an unknown model.
             raise fastapi.HTTPException(405, "expected POST. Received: GET", {"Allow": "POST"})
-        return answering.respond({"model_version_status": asked.states(request)})
+        return requests.respond({"model_version_status": asked.states(request)})
 
     async def metadata(request: fastapi.Request) -> fastapi.Response:
         """Say what the signatures take and give."""
-        return answering.respond(about(asked.version(request)))
+        return requests.respond(about(asked.version(request)))
 
-    described: dict[str, Any] = {"responses": describing.RESPONSES}
+    described: dict[str, Any] = {"responses": openapi.RESPONSES}
     router.add_api_route(
-        f"{path}:predict", predict, methods=["POST"], openapi_extra=describing.body("PredictRequest"), **described
+        f"{path}:predict", predict, methods=["POST"], openapi_extra=openapi.body("PredictRequest"), **described
     )
     router.add_api_route(
-        f"{path}:classify", classify, methods=["POST"], openapi_extra=describing.body("ClassifyRequest"), **described
+        f"{path}:classify", classify, methods=["POST"], openapi_extra=openapi.body("ClassifyRequest"), **described
     )
     router.add_api_route(f"{path}/metadata", metadata, methods=["GET"], **described)
     router.add_api_route(path, status, methods=["GET"], **described)
@@ -104,7 +104,7 @@ def question(body: Mapping[str, Any], version: versions.Version, limits: setting
 
 
 async def answer(
-    asked: answering.Answering, version: versions.Version, question: Question, came: float
+    asked: requests.Answering, version: versions.Version, question: Question, came: float
 ) -> dict[str, Any]:
     """Answer a predict request: ``predictions`` in rows, ``outputs`` in columns.
 
@@ -229,7 +229,7 @@ def _as_examples(arrays: Arrays) -> npt.NDArray[Any]:
 def _tensor_info(spec: Any) -> dict[str, Any]:
     dimensions = [{"size": str(-1 if size is None else size), "name": ""} for size in spec.shape]
     return {
-        "dtype": f"DT_{describing.TF_NAMES.get(spec.dtype.name, spec.dtype.name.upper())}",
+        "dtype": f"DT_{openapi.TF_NAMES.get(spec.dtype.name, spec.dtype.name.upper())}",
         "tensor_shape": {"dim": dimensions, "unknown_rank": False},
         "name": spec.name or "",
     }

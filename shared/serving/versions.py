@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from shared.bundle import engines, replay
 from shared.bundle import reading as bundle
-from shared.serving import batching, refusals, settings, watching
+from shared.serving import batching, drift, refusals, settings
 
 DEFAULT = "serving_default"
 _ROWS_WARMED = (1, 4, 16)
@@ -56,7 +56,7 @@ class Version:
             )
             for _ in range(2)
         )
-        self.watch = watching.Watch(loaded, rows_per_second=options.drift_rows_per_second)
+        self.watch = drift.Watch(loaded, rows_per_second=options.drift_rows_per_second)
 
     @property
     def waiting_rows(self) -> int:

@@ -10,17 +10,17 @@ from typing import Any
 import starlette.testclient
 import uvicorn
 
-from shared.serving import observing, registry, server, settings, wire
+from shared.serving import connection, metrics, registry, server, settings
 
 
 @contextlib.contextmanager
 def serving(*model_dirs: pathlib.Path, **options: Any) -> Iterator[starlette.testclient.TestClient]:
     """Serve bundles; a fault inside is an answer with status 500."""
     chosen = settings.Settings(model_dirs=model_dirs, **{"poll_seconds": 0.0, **options})
-    metrics = observing.Metrics()
-    models = registry.Registry(chosen, metrics.served)
+    counters = metrics.Metrics()
+    models = registry.Registry(chosen, counters.served)
     models.load()
-    app = server.create(models, chosen, metrics)
+    app = server.create(models, chosen, counters)
     with starlette.testclient.TestClient(app, raise_server_exceptions=False) as client:
         client.models = models  # type: ignore[attr-defined]
         yield client
@@ -32,12 +32,12 @@ def listening(
 ) -> Iterator[tuple[Any, int]]:
     """Serve bundles on a socket in a thread; give the uvicorn server and its port."""
     chosen = settings.Settings(model_dirs=model_dirs, **{"poll_seconds": 0.0, **options})
-    metrics = observing.Metrics()
-    models = registry.Registry(chosen, metrics.served)
+    counters = metrics.Metrics()
+    models = registry.Registry(chosen, counters.served)
     models.load()
-    app = server.create(models, chosen, metrics)
+    app = server.create(models, chosen, counters)
     running = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_level="warning", access_log=False, http=wire.Protocol, **(tls or {}))
+        uvicorn.Config(app, port=0, log_level="warning", access_log=False, http=connection.Protocol, **(tls or {}))
     )
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()

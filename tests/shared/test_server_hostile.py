@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.serving import wire
+from shared.serving import connection
 from tests.shared import hostile, servers
 
 pytestmark = pytest.mark.tensorflow
@@ -183,7 +183,7 @@ def test_headers_without_end_are_cut_off(port: int, endless: bytes) -> None:
 
 
 def test_headers_that_do_not_come_in_time_end_the_connection(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.3)
     for text in (b"", b"GET / HTTP/1.1\r\nHost:"):
         assert talk(port, text).startswith(b"HTTP/1.1 400")
 

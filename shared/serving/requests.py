@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from shared.serving import observing, refusals, registry, settings, versions
+from shared.serving import metrics, refusals, registry, settings, versions
 
 _Result = TypeVar("_Result")
 # Bodies that are read in less time than a thread takes to start.
@@ -26,7 +26,7 @@ class Answering:
         metrics: Told of each answer.
     """
 
-    def __init__(self, models: registry.Registry, options: settings.Settings, metrics: observing.Metrics) -> None:
+    def __init__(self, models: registry.Registry, options: settings.Settings, metrics: metrics.Metrics) -> None:
         self.models, self.options, self.metrics = models, options, metrics
 
     def version(self, request: fastapi.Request) -> versions.Version:

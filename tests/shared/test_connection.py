@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from shared.serving import wire
+from shared.serving import connection
 
 
 class Recorder:
@@ -25,7 +25,7 @@ class Recorder:
 def test_head_and_body_of_an_answer_are_sent_together_when_the_turn_ends() -> None:
     async def answer() -> list[Any]:
         recorder = Recorder()
-        joined = wire.Joined(recorder, asyncio.get_running_loop())
+        joined = connection.Joined(recorder, asyncio.get_running_loop())
         joined.write(b"head ")
         joined.write(b"body")
         assert recorder.told == []
@@ -40,23 +40,23 @@ def test_head_and_body_of_an_answer_are_sent_together_when_the_turn_ends() -> No
 def test_much_is_sent_at_once_and_its_end_when_the_turn_ends() -> None:
     async def answer() -> list[Any]:
         recorder = Recorder()
-        joined = wire.Joined(recorder, asyncio.get_running_loop())
+        joined = connection.Joined(recorder, asyncio.get_running_loop())
         joined.write(b"head")
-        joined.write(bytes(wire.MOST_HELD_BYTES))
+        joined.write(bytes(connection.MOST_HELD_BYTES))
         assert len(recorder.told) == 1
         joined.write(b"end")
         await asyncio.sleep(0)
         return recorder.told
 
     whole = asyncio.run(answer())
-    assert b"".join(whole) == b"head" + bytes(wire.MOST_HELD_BYTES) + b"end"
+    assert b"".join(whole) == b"head" + bytes(connection.MOST_HELD_BYTES) + b"end"
     assert whole[-1] == b"end"
 
 
 def test_what_is_held_is_sent_before_the_connection_is_closed() -> None:
     async def answer() -> list[Any]:
         recorder = Recorder()
-        joined = wire.Joined(recorder, asyncio.get_running_loop())
+        joined = connection.Joined(recorder, asyncio.get_running_loop())
         joined.write(b"last")
         joined.close()
         assert joined.is_closing()

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.serving import observing, refusals, settings
+from shared.serving import metrics, refusals, settings
 
 log = logging.getLogger("fieldnets")
 
@@ -41,7 +41,7 @@ class Guard:
         metrics: Where requests are counted.
     """
 
-    def __init__(self, app: ASGIApp, *, options: settings.Settings, metrics: observing.Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, options: settings.Settings, metrics: metrics.Metrics) -> None:
         self._app, self._options, self._metrics = app, options, metrics
         self._held = 0
 
@@ -118,7 +118,7 @@ class Guard:
         route = call.route
         self._metrics.requests.labels(route, str(call.status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
-        observing.log_request(
+        metrics.log_request(
             request=call.identity,
             method=call.scope["method"],
             route=route,
