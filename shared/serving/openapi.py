@@ -1,66 +1,159 @@
-"""The OpenAPI description: bodies, answers and refusals of all routes, with the names of the models served."""
+"""``/openapi.json``, made of the types in ``bodies`` that check requests, and of the signatures of the models."""
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import fastapi
+import pydantic
 from fastapi.openapi import utils
+from pydantic import json_schema
 
-from shared.serving import refusals, registry
+from shared.serving import bodies, refusals, registry, tensors, versions
 
 TF_NAMES = {"float32": "FLOAT", "float64": "DOUBLE", "bool": "BOOL"}
 _REFERENCE = "#/components/schemas/"
+_TYPES = [
+    kind
+    for _, kind in inspect.getmembers(bodies, inspect.isclass)
+    if issubclass(kind, pydantic.BaseModel) and kind.__module__ == bodies.__name__ and kind is not bodies.Body
+]
+# What only a request that reaches a model is refused with.
+_OF_MODELS = (422, 429, 504)
+_SCHEME = "bearer"
+_BASE64 = {
+    "type": "object",
+    "required": ["b64"],
+    "properties": {"b64": {"type": "string", "format": "byte", "contentEncoding": "base64"}},
+    "additionalProperties": False,
+}
 
-_VALUE = {
-    "description": 'a number, null, a text, {"b64": "..."} for bytes, or lists of them; or an object of one per input'
-}
-_SCHEMAS: dict[str, Any] = {
-    "Error": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
-    "PredictRequest": {
-        "type": "object",
-        "description": "exactly one of instances (rows) and inputs (columns)",
-        "properties": {
-            "signature_name": {"type": "string", "default": "serving_default"},
-            "instances": {"type": "array", "items": _VALUE, "minItems": 1},
-            "inputs": _VALUE,
-        },
-    },
-    "ClassifyRequest": {
-        "type": "object",
-        "required": ["examples"],
-        "properties": {
-            "context": {"type": "object"},
-            "examples": {"type": "array", "items": {"type": "object"}, "minItems": 1},
-        },
-    },
-    "InferRequest": {
-        "type": "object",
-        "required": ["inputs"],
-        "properties": {
-            "id": {"type": "string"},
-            "parameters": {"type": "object"},
-            "inputs": {"type": "array", "minItems": 1, "items": {"$ref": f"{_REFERENCE}InferTensor"}},
-            "outputs": {
-                "type": "array",
-                "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
-            },
-        },
-    },
-    "InferTensor": {
-        "type": "object",
-        "required": ["name", "shape", "datatype", "data"],
-        "properties": {
-            "name": {"type": "string"},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-            "datatype": {"type": "string"},
-            "parameters": {"type": "object"},
-            "data": {"type": "array", "items": {}},
-        },
-    },
-}
+
+def route(
+    answer: type[pydantic.BaseModel], *, body: type[bodies.Body] | None = None, binary: str = ""
+) -> dict[str, Any]:
+    """Return what describes a route to FastAPI: its answers, and its body where it has one.
+
+    Args:
+        answer: What status 200 answers with.
+        body: What it reads.
+        binary: The header that says how much of a body is JSON, where binary tensors may follow it, both ways.
+    """
+    ok: dict[str, Any] = {"application/json": {"schema": {"$ref": _REFERENCE + answer.__name__}}}
+    refused = {status: _refusal(kind) for status, kind in refusals.STATUSES.items() if body or status not in _OF_MODELS}
+    if body is None:
+        return {"responses": {200: {"description": _first_line(answer), "content": ok}, **refused}}
+    takes: dict[str, Any] = {"application/json": {"schema": {"$ref": _REFERENCE + body.__name__}}}
+    extra: dict[str, Any] = {"requestBody": {"required": True, "content": takes}}
+    if binary:
+        tensors_behind = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        ok, takes = ok | tensors_behind, takes | tensors_behind
+        extra["requestBody"]["content"] = takes
+        extra["parameters"] = [_header(binary)]
+    responses = {200: {"description": _first_line(answer), "content": ok}, **refused}
+    return {"responses": responses, "openapi_extra": extra}
+
+
+def text() -> dict[str, Any]:
+    """Return what describes a route that answers with text."""
+    found = route(bodies.Health)
+    found["responses"][200] = {"description": "text", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return found
+
+
+def install(app: fastapi.FastAPI, models: registry.Registry, *, with_token: bool, is_open: Any) -> None:
+    """Let ``/openapi.json`` name the schemas, and the models as they are when it is asked.
+
+    Args:
+        app: The application.
+        models: The models.
+        with_token: Whether a token is asked for.
+        is_open: Function of a path that says whether it needs none.
+    """
+
+    def describe() -> dict[str, Any]:
+        found = utils.get_openapi(title=app.title, version=app.version, routes=app.routes, description=app.description)
+        found["components"] = {"schemas": _schemas(models), "securitySchemes": {_SCHEME: _BEARER}}
+        names = sorted(models.models)
+        for path, operations in found["paths"].items():
+            for operation in operations.values():
+                own = operation.get("parameters", [])
+                headers = [each for each in own if each["in"] == "header"]
+                operation["parameters"] = [*(_parameter(name, names) for name in _placeholders(path)), *headers]
+                if with_token and not is_open(path):
+                    operation["security"] = [{_SCHEME: []}]
+        return found
+
+    app.openapi = describe  # type: ignore[method-assign]
+
+
+_BEARER = {"type": "http", "scheme": "bearer", "description": "asked for where the server has --token-file"}
+
+
+def _schemas(models: registry.Registry) -> dict[str, Any]:
+    """Return the schemas of all bodies; a predict request also says what the signatures of the models take."""
+    pairs: Any = [(kind, "validation") for kind in _TYPES]
+    _, defined = json_schema.models_json_schema(pairs, ref_template=_REFERENCE + "{model}")
+    schemas: dict[str, Any] = defined["$defs"]
+    rows: list[dict[str, Any]] = []
+    for model in models.models.values():
+        if model.served:
+            rows += _requests(model.served[max(model.served)])
+    if rows:
+        schemas["PredictRequest"]["anyOf"] = rows
+    return schemas
+
+
+def _requests(version: versions.Version) -> list[dict[str, Any]]:
+    """Return the schemas of what a version's signatures take, in rows and in columns."""
+    of_inputs: dict[str, list[str]] = {}
+    for name, (specs, _) in version.signatures.items():
+        if name != "classify":
+            of_inputs.setdefault(str(tensors.described(specs)), []).append(name)
+    found = []
+    for names in of_inputs.values():
+        specs = version.signatures[names[0]][0]
+        signature: dict[str, Any] = {"enum": [*names, *([None] if versions.DEFAULT in names else [])]}
+        required = [] if versions.DEFAULT in names else ["signature_name"]
+        for field, schema in (("instances", {"items": _row(specs)}), ("inputs", _columns(specs))):
+            properties = {"signature_name": signature, field: schema}
+            found.append({"properties": properties, "required": [*required, field]})
+    return found
+
+
+def _row(specs: Mapping[str, Any]) -> dict[str, Any]:
+    values = {name: _value(name, spec, list(spec.shape[1:])) for name, spec in specs.items()}
+    row = _object(values)
+    return {"anyOf": [next(iter(values.values())), row]} if len(values) == 1 else row
+
+
+def _columns(specs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of columns; that all are of one length, JSON Schema cannot say."""
+    columns = {name: _value(name, spec, list(spec.shape)) for name, spec in specs.items()}
+    named = _object(columns)
+    return {"anyOf": [next(iter(columns.values())), named]} if len(columns) == 1 else named
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties, "additionalProperties": False}
+
+
+def _value(name: str, spec: Any, shape: list[int | None]) -> dict[str, Any]:
+    """Return the schema of a value, in lists for each size of its shape."""
+    if shape:
+        sizes = {"minItems": shape[0] or 1} | ({"maxItems": shape[0]} if shape[0] else {})
+        return {"type": "array", "items": _value(name, spec, shape[1:]), **sizes}
+    if spec.dtype.name == "string":
+        return _BASE64 if tensors.is_file(name) else {"anyOf": [{"type": "string"}, _BASE64]}
+    if spec.dtype.name == "bool":
+        return {"type": "boolean"}
+    if spec.dtype.is_integer:
+        return {"type": "integer", "minimum": int(spec.dtype.min), "maximum": int(spec.dtype.max)}
+    return {"type": ["number", "null"], "minimum": float(spec.dtype.min), "maximum": float(spec.dtype.max)}
 
 
 def _refusal(kind: type[refusals.Refusal]) -> dict[str, Any]:
-    headers = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+    headers = {"Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}, "description": "seconds"}}
     return {
         "description": (kind.__doc__ or "").strip().splitlines()[0],
         "content": {"application/json": {"schema": {"$ref": f"{_REFERENCE}Error"}}},
@@ -68,34 +161,13 @@ def _refusal(kind: type[refusals.Refusal]) -> dict[str, Any]:
     }
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "the answer", "content": {"application/json": {"schema": {"type": "object"}}}},
-    401: {**_refusal(refusals.Refusal), "description": "a token is needed"},
-    405: {**_refusal(refusals.Refusal), "description": "another method is expected"},
-    **{status: _refusal(kind) for status, kind in refusals.STATUSES.items()},
-}
+def _first_line(kind: type[Any]) -> str:
+    return (kind.__doc__ or "").strip().splitlines()[0]
 
 
-def body(schema: str) -> dict[str, Any]:
-    """Return what describes a route's body, by the name of its schema."""
-    content = {"application/json": {"schema": {"$ref": _REFERENCE + schema}}}
-    return {"requestBody": {"required": True, "content": content}}
-
-
-def install(app: fastapi.FastAPI, models: registry.Registry) -> None:
-    """Let ``/openapi.json`` name the schemas, and the models as they are when it is asked."""
-
-    def describe() -> dict[str, Any]:
-        found = utils.get_openapi(title=app.title, version=app.version, routes=app.routes, description=app.description)
-        found.setdefault("components", {}).setdefault("schemas", {}).update(_SCHEMAS)
-        names = sorted(models.models)
-        for path, operations in found["paths"].items():
-            for operation in operations.values():
-                operation["responses"].pop("422", None) if "post" not in operations else None
-                operation["parameters"] = [_parameter(name, names) for name in _placeholders(path)]
-        return found
-
-    app.openapi = describe  # type: ignore[method-assign]
+def _header(name: str) -> dict[str, Any]:
+    schema = {"type": "string", "pattern": "^[0-9]{1,12}$"}
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": "bytes that are JSON"}
 
 
 def _placeholders(path: str) -> list[str]:

@@ -36,6 +36,8 @@ class Version:
         self._options = options
         self.name, self.number = loaded.name, loaded.version
         self.signatures = {name: (loaded.inputs(name), loaded.outputs(name)) for name in loaded.signatures}
+        # An output whose size hangs on the content, such as one number per word, is padded to the longest of a batch.
+        self._alone = {name for name, (_, given) in self.signatures.items() if _has_free_size(given)}
         self.decision = loaded.extra("decision.json")
         golden = loaded.extra("golden.json")["inputs"]
         self.example = {name: values[-1] for name, values in golden.items()}
@@ -57,6 +59,11 @@ class Version:
             for _ in range(2)
         )
         self.watch = drift.Watch(loaded, rows_per_second=options.drift_rows_per_second)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Its model's name, and its number in digits: what metrics call it."""
+        return self.name, str(self.number)
 
     @property
     def waiting_rows(self) -> int:
@@ -92,7 +99,7 @@ class Version:
             refusals.Refusal: The model cannot read the input, or does not answer in time; see ``batching``.
         """
         batcher = self._quick if signature in self._plain else self._slow
-        future = batcher.submit(signature, inputs, deadline=deadline)
+        future = batcher.submit(signature, inputs, deadline=deadline, alone=signature in self._alone)
         try:
             async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):
                 outputs = await asyncio.wrap_future(future)
@@ -131,6 +138,10 @@ class Version:
                 if set(specs) == set(inputs) and (rows == 1 or signature in self._plain):
                     with contextlib.suppress(refusals.Refusal):
                         self._run(signature, some)
+
+
+def _has_free_size(specs: Mapping[str, Any]) -> bool:
+    return any(size is None for spec in specs.values() for size in spec.shape[1:])
 
 
 def _resized(values: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
