@@ -121,11 +121,13 @@ class Version:
 
     def _run(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Run one batch; what the graph refuses is the client's fault."""
-        import tensorflow as tf
-
         try:
             return self.bundle.run(inputs, signature=signature)
-        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
+        except Exception as error:
+            import tensorflow as tf
+
+            if not isinstance(error, tf.errors.InvalidArgumentError | tf.errors.OutOfRangeError):
+                raise
             raise refusals.Refusal(
                 f"expected an input that the model can read. Received: {error.message:.200}"
             ) from None
