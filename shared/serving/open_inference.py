@@ -121,7 +121,7 @@ def read(content: bytes, header: str | None, version: versions.Version, limits: 
         refusals.Refusal: It is no valid request for the signature.
     """
     size = _json_bytes(content, header)
-    if size == 0 and header is not None:
+    if size == 0 and content:
         specs, outputs = version.specs(versions.DEFAULT)
         arrays = infer_tensors.only_value(content, specs, limits)
         return Question(signature=versions.DEFAULT, arrays=arrays, wanted=dict.fromkeys(outputs, True))

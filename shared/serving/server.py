@@ -90,13 +90,13 @@ def serve(options: settings.Settings) -> None:
     uvicorn.Server(configure(create(models, options, counters), options)).run()
 
 
-def configure(app: ASGIApp, options: settings.Settings) -> uvicorn.Config:
+def configure(app: ASGIApp, options: settings.Settings, *, log_level: str = "info") -> uvicorn.Config:
     """Return how uvicorn runs the application."""
     return uvicorn.Config(
         app,
         host=options.host,
         port=options.port,
-        log_level="info",
+        log_level=log_level,
         http=connection.Protocol,
         ws="none",
         access_log=False,

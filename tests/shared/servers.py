@@ -42,9 +42,7 @@ def listening(*model_dirs: pathlib.Path, **options: Any) -> Iterator[tuple[Any, 
 @contextlib.contextmanager
 def running(app: ASGIApp, options: settings.Settings) -> Iterator[tuple[Any, int]]:
     """Run an application on a socket in a thread; give the uvicorn server and its port."""
-    config = server.configure(app, options)
-    config.log_level = "warning"
-    running = uvicorn.Server(config)
+    running = uvicorn.Server(server.configure(app, options, log_level="warning"))
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     while not running.started:
