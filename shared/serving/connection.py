@@ -3,7 +3,7 @@
 httptools (llhttp) refuses what is malformed, and takes four things that it must not: a body behind an offered upgrade,
 which it does not read and uvicorn then takes for the next request; codings before ``chunked``, which it does not undo;
 a missing or repeated Host; trailers, which uvicorn adds to the headers. Heads have a longest size and time here. Every
-refusal goes through the application, as any other answer: it is JSON, logged and counted. See docs/decisions/0011.
+refusal goes through the application, as any other answer: it is JSON, logged and counted. See docs/decisions/0013.
 """
 
 import asyncio

@@ -48,7 +48,7 @@ def _add(router: fastapi.APIRouter, service: requests.Service, path: str) -> Non
         version = service.version(request)
         header = request.headers.get(_HEADER)
         if header is None:
-            content = await requests.content(request, example(version))
+            content = await requests.content(request, lambda: example(version))
         else:
             content = await request.body()
         question = await requests.aside(read, content, header, version, service.options)
@@ -125,7 +125,7 @@ def read(content: bytes, header: str | None, version: versions.Version, limits: 
         specs, outputs = version.specs(versions.DEFAULT)
         arrays = infer_tensors.only_value(content, specs, limits)
         return Question(signature=versions.DEFAULT, arrays=arrays, wanted=dict.fromkeys(outputs, True))
-    body = bodies.read(bodies.InferRequest, tensors.read_json(content[:size], example(version)))
+    body = bodies.read(bodies.InferRequest, tensors.read_json(content[:size], lambda: example(version)))
     parameters = body.parameters or {}
     signature = parameters.get("signature_name")
     signature = versions.DEFAULT if signature is None else signature

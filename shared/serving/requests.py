@@ -108,8 +108,8 @@ class Direct:
     """ASGI application that answers POST requests of some routes itself, and hands everything else on.
 
     The routes are FastAPI's own, with the same patterns and functions; its resolution of parameters, its middleware and
-    its error handlers are left out, which cost a third of the time that a small request spends in Python
-    (docs/decisions/0011). Refusals are answered by ``limits.Guard``, as everywhere.
+    its error handlers are left out, which take a third of the calls that a small request makes in Python
+    (docs/decisions/0013). Refusals are answered by ``limits.Guard``, as everywhere.
 
     Args:
         app: Who gets everything else.
@@ -137,12 +137,12 @@ class Direct:
         await self._app(scope, receive, send)
 
 
-async def content(request: fastapi.Request, example: str) -> bytes:
+async def content(request: fastapi.Request, example: Callable[[], str]) -> bytes:
     """Return a request's body, which is JSON whatever ``curl -d`` calls it.
 
     Args:
         request: The request.
-        example: A body that would be read.
+        example: Makes a body that would be read.
 
     Raises:
         refusals.MediaTypeError: It is called a file.
@@ -150,7 +150,7 @@ async def content(request: fastapi.Request, example: str) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.partition("/")[0] in _FILES:
         raise refusals.MediaTypeError(
-            f"expected application/json, such as {example}, with bytes as base64. Received: {kind:.50}",
+            f"expected application/json, such as {example()}, with bytes as base64. Received: {kind:.50}",
             {"accept": "application/json"},
         )
     return await request.body()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import importlib.metadata
 import logging
 import math
@@ -165,7 +166,7 @@ def _add_vertex(app: fastapi.FastAPI, service: requests.Service) -> None:
         """Answer `instances`; `parameters` may name a signature."""
         request.path_params["name"] = next(iter(service.models.models))
         version = service.version(request)
-        example = tf_serving.example(version)
+        example = functools.partial(tf_serving.example, version)
         content = await requests.content(request, example)
         body = bodies.read(bodies.VertexRequest, tensors.read_json(content, example))
         signature = {"signature_name": (body.parameters or {}).get("signature_name")}

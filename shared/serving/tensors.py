@@ -5,7 +5,7 @@ import binascii
 import io
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,12 +23,12 @@ _TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN', re.DOTALL)
 _WORDS = {str: "a text", bool: "true or false", dict: "an object", list: "lists of different depth"}
 
 
-def read_json(content: bytes, example: str) -> dict[str, Any]:
+def read_json(content: bytes, example: Callable[[], str]) -> dict[str, Any]:
     """Read a request's body as a JSON object; NaN, Infinity and -Infinity are read as missing numbers, as null is.
 
     Args:
         content: The body.
-        example: A body that would be read.
+        example: Makes a body that would be read, for the message.
 
     Raises:
         refusals.Refusal: It is none.
@@ -38,9 +38,9 @@ def read_json(content: bytes, example: str) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         begun = content.lstrip()[:1] in (b"{", b"[", b'"')
         received = str(error) if begun else f"{len(content)} bytes that are none, first {content[:12]!r}"
-        raise refusals.Refusal(f"expected a JSON object, such as {example}. Received: {received}") from None
+        raise refusals.Refusal(f"expected a JSON object, such as {example()}. Received: {received}") from None
     if not isinstance(body, dict):
-        raise refusals.Refusal(f"expected a JSON object, such as {example}. Received: {type(body).__name__}")
+        raise refusals.Refusal(f"expected a JSON object, such as {example()}. Received: {type(body).__name__}")
     return body
 
 

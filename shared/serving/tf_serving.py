@@ -28,14 +28,14 @@ def _add(router: fastapi.APIRouter, service: requests.Service, path: str) -> Non
     async def predict(request: fastapi.Request) -> fastapi.Response:
         """Answer rows (`instances`) or columns (`inputs`) of a signature."""
         version = service.version(request)
-        content = await requests.content(request, example(version))
+        content = await requests.content(request, lambda: example(version))
         question = await requests.aside(read, content, version, service.options)
         return requests.respond(await answer(service, version, question, service.came(request)))
 
     async def classify(request: fastapi.Request) -> fastapi.Response:
         """Answer examples with the classes and their scores."""
         version = service.version(request)
-        content = await requests.content(request, example(version, "examples"))
+        content = await requests.content(request, lambda: example(version, "examples"))
         examples = await requests.aside(read_examples, content, version, service.options)
         outputs = await service.ask(version, {"inputs": examples}, signature=_CLASSIFY, came=service.came(request))
         return requests.respond({"results": classified(outputs)})
@@ -85,7 +85,7 @@ def read(content: bytes, version: versions.Version, limits: settings.Settings) -
     Raises:
         refusals.Refusal: It is no valid request for the signature.
     """
-    body = bodies.read(bodies.PredictRequest, tensors.read_json(content, example(version)))
+    body = bodies.read(bodies.PredictRequest, tensors.read_json(content, lambda: example(version)))
     return question(body, version, limits)
 
 
@@ -128,7 +128,7 @@ def read_examples(content: bytes, version: versions.Version, limits: settings.Se
     """
     if _CLASSIFY not in version.signatures:
         raise refusals.Refusal(f"{version.name}: expected a model with the signature {_CLASSIFY}. Received: none")
-    body = bodies.read(bodies.ClassifyRequest, tensors.read_json(content, example(version, "examples")))
+    body = bodies.read(bodies.ClassifyRequest, tensors.read_json(content, lambda: example(version, "examples")))
     specs, _ = version.specs(versions.DEFAULT)
     rows = [_with_context(row, body.context or {}) for row in body.examples]
     columns = {

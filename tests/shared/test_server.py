@@ -271,9 +271,10 @@ def test_white_space_in_base64_is_passed_over(client: Client) -> None:
 
 def test_classify_answers_examples_with_classes_and_scores(client: Client) -> None:
     rows = predictions(client, {"instances": ["good", "bad"]})
-    body = {"context": {"text": "good"}, "examples": [{}, {"text": "bad"}]}
-    reply = client.post("/v1/models/tiny:classify", json=body)
+    reply = client.post("/v1/models/tiny:classify", json={"examples": [{"text": "good"}, {"text": "bad"}]})
     assert reply.status_code == 200, reply.text
+    shared = client.post("/v1/models/tiny:classify", json={"context": {"text": "good"}, "examples": [{}]})
+    assert shared.json()["results"] == reply.json()["results"][:1]
     for found, row in zip(reply.json()["results"], rows, strict=True):
         assert [name for name, _ in found] == ["negative", "positive"]
         assert [score for _, score in found] == pytest.approx(row["scores"], abs=1e-6)
