@@ -11,7 +11,11 @@ import pydantic
 from shared.serving import refusals
 
 Parameters = dict[str, Any]
-_Side = Annotated[int, pydantic.Field(ge=1, lt=1 << 31)]
+# JSON has one kind of number: 2.0 is whole.
+_whole = pydantic.BeforeValidator(
+    lambda value: int(value) if isinstance(value, float) and value.is_integer() else value
+)
+_Side = Annotated[int, _whole, pydantic.Field(ge=1, lt=1 << 31)]
 _NOT_NULL: dict[str, Any] = {"not": {"type": "null"}}
 _ROWS_OR_COLUMNS: dict[str, Any] = {
     "oneOf": [

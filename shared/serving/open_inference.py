@@ -47,11 +47,12 @@ def _add(router: fastapi.APIRouter, service: requests.Service, path: str) -> Non
         """Answer tensors."""
         version = service.version(request)
         header = request.headers.get(_HEADER)
-        if header is None:
-            content = await requests.content(request, lambda: example(version))
-        else:
-            content = await request.body()
-        question = await requests.aside(read, content, header, version, service.options)
+        # Behind a head of JSON there may be a file, and without any JSON the body may be one.
+        files = header is not None and not requests.is_json(request)
+        content = await request.body() if files else await requests.content(request, lambda: example(version))
+        # What is called JSON is JSON, though the header says that there is none.
+        size = None if not files and header is not None and not header.strip("0") else header
+        question = await requests.aside(read, content, size, version, service.options)
         return await answer(service, version, question, service.came(request))
 
     async def metadata(request: fastapi.Request) -> fastapi.Response:

@@ -1,6 +1,7 @@
 """``/openapi.json``, made of the types in ``bodies`` that check requests, and of the signatures of the models."""
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,6 +76,8 @@ def install(app: fastapi.FastAPI, models: registry.Registry, *, with_token: bool
         found = utils.get_openapi(title=app.title, version=app.version, routes=app.routes, description=app.description)
         found["components"] = {"schemas": _schemas(models), "securitySchemes": {_SCHEME: _BEARER}}
         names = sorted(models.models)
+        if not any("classify" in version.signatures for version in _newest(models)):
+            found["paths"] = {path: about for path, about in found["paths"].items() if not path.endswith(":classify")}
         for path, operations in found["paths"].items():
             for operation in operations.values():
                 own = operation.get("parameters", [])
@@ -95,13 +98,17 @@ def _schemas(models: registry.Registry) -> dict[str, Any]:
     pairs: Any = [(kind, "validation") for kind in _TYPES]
     _, defined = json_schema.models_json_schema(pairs, ref_template=_REFERENCE + "{model}")
     schemas: dict[str, Any] = defined["$defs"]
-    rows: list[dict[str, Any]] = []
-    for model in models.models.values():
-        if model.served:
-            rows += _requests(model.served[max(model.served)])
-    if rows:
-        schemas["PredictRequest"]["anyOf"] = rows
+    newest = _newest(models)
+    if newest:
+        schemas["PredictRequest"]["anyOf"] = [each for version in newest for each in _requests(version)]
+    classifying = [version.signatures[versions.DEFAULT][0] for version in newest if "classify" in version.signatures]
+    if classifying:
+        schemas["ClassifyRequest"]["anyOf"] = [each for specs in classifying for each in _examples(specs)]
     return schemas
+
+
+def _newest(models: registry.Registry) -> list[versions.Version]:
+    return [model.served[max(model.served)] for model in models.models.values() if model.served]
 
 
 def _requests(version: versions.Version) -> list[dict[str, Any]]:
@@ -115,10 +122,32 @@ def _requests(version: versions.Version) -> list[dict[str, Any]]:
         specs = version.signatures[names[0]][0]
         signature: dict[str, Any] = {"enum": [*names, *([None] if versions.DEFAULT in names else [])]}
         required = [] if versions.DEFAULT in names else ["signature_name"]
-        for field, schema in (("instances", {"items": _row(specs)}), ("inputs", _columns(specs))):
+        for field, schema in (("instances", _rows(_row(specs))), ("inputs", _columns(specs))):
             properties = {"signature_name": signature, field: schema}
             found.append({"properties": properties, "required": [*required, field]})
     return found
+
+
+def _examples(specs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the schemas of examples that hold all features, and of those that share some of them."""
+    features = {}
+    for name, spec in specs.items():
+        value = _value(name, spec, [])
+        size = math.prod(size or 1 for size in spec.shape[1:])
+        row = {"type": "array", "items": value, "minItems": size, "maxItems": size}
+        features[name] = {"anyOf": [value, row]} if size == 1 else row
+    whole = _object(features)
+    bare = [next(iter(features.values()))] if len(features) == 1 else []
+    part = {"type": "object", "properties": features, "additionalProperties": False}
+    shared = (_object(features), {**part, "maxProperties": 0}) if len(features) == 1 else (part, part)
+    return [
+        {"properties": {"context": {"type": "null"}, "examples": _rows({"anyOf": [*bare, whole]})}},
+        {"required": ["context"], "properties": {"context": shared[0], "examples": _rows(shared[1])}},
+    ]
+
+
+def _rows(row: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "minItems": 1, "items": row}
 
 
 def _row(specs: Mapping[str, Any]) -> dict[str, Any]:

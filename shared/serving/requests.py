@@ -147,13 +147,18 @@ async def content(request: fastapi.Request, example: Callable[[], str]) -> bytes
     Raises:
         refusals.MediaTypeError: It is called a file.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _media_type(request)
     if kind.partition("/")[0] in _FILES:
         raise refusals.MediaTypeError(
             f"expected application/json, such as {example()}, with bytes as base64. Received: {kind:.50}",
             {"accept": "application/json"},
         )
     return await request.body()
+
+
+def is_json(request: fastapi.Request) -> bool:
+    """Return whether a body is called JSON."""
+    return _media_type(request) == "application/json"
 
 
 async def aside(function: Callable[..., _Result], content: bytes, *arguments: Any) -> _Result:
@@ -182,6 +187,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(type(value).__name__)
+
+
+def _media_type(request: fastapi.Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _number(text: str | None) -> int | None:

@@ -1,5 +1,6 @@
 """A server on a socket, with functions in place of models, and what real clients need to ask it."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -25,14 +26,27 @@ def missing(what: str) -> None:
     pytest.skip(f"{what} is missing: .ci/clients sets it up and runs these tests")
 
 
-@pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    repository = tmp_path_factory.mktemp("repository")
+@contextlib.contextmanager
+def serving(repository: pathlib.Path, *names: str) -> Iterator[str]:
+    """Serve models of functions; give the server's address."""
     with stand_in.installed():
-        for name in ("words", "files"):
+        for name in names:
             stand_in.write(repository, name, "1", stand_in.GOLDEN[name])
         with servers.listening(repository) as (_, port):
             yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("repository"), "words", "files") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def of_words(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server of one model: which of two a path means, a description cannot say of a body."""
+    with serving(tmp_path_factory.mktemp("words"), "words") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

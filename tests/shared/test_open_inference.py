@@ -107,7 +107,7 @@ def ask_raw(client: Client, model: str, tensors: list[dict[str, Any]], raws: lis
         ({"shape": [-1]}, '"inputs.0.shape.0": expected greater than'),
         ({"shape": [2, 1]}, "expected shape [-1]"),
         ({"shape": "two"}, '"inputs.0.shape": expected a valid list'),
-        ({"shape": [2.0]}, '"inputs.0.shape.0": expected a valid integer'),
+        ({"shape": [2.5]}, '"inputs.0.shape.0": expected a valid integer'),
         ({"shape": [True]}, '"inputs.0.shape.0": expected a valid integer'),
         ({"data": None}, "expected data"),
         ({"data": ["good", 3]}, "expected strings"),
@@ -248,6 +248,9 @@ def test_a_body_without_json_is_the_only_inputs_only_value(client: Client) -> No
     plain = infer(client, "tiny", [text_tensor("good")], parameters={"binary_data_output": True})
     assert (about, raw) == sent_binary(plain)
     assert client.post("/v2/models/columns/infer", content=b"good", headers=headers).status_code == 400
+    # What is called JSON is JSON.
+    headers["Content-Type"] = "application/json"
+    assert client.post("/v2/models/tiny/infer", content=b"good", headers=headers).status_code == 400
 
 
 def test_raw_numbers_are_finite_or_missing(client: Client) -> None:

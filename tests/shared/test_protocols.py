@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import json
 import pathlib
 import shutil
@@ -21,12 +22,25 @@ Client = starlette.testclient.TestClient
 EXPLAIN = "/v1/models/words:predict"
 
 
-@pytest.fixture
-def repository(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+@contextlib.contextmanager
+def written(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     with stand_in.installed():
         for name, golden in stand_in.GOLDEN.items():
-            stand_in.write(tmp_path, name, "1", golden)
-        yield tmp_path
+            stand_in.write(folder, name, "1", golden)
+        yield folder
+
+
+@pytest.fixture
+def repository(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    with written(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of tests that change no folder."""
+    with written(tmp_path_factory.mktemp("unchanged")) as folder, servers.serving(folder) as found:
+        yield found
 
 
 @pytest.fixture
@@ -43,11 +57,11 @@ def ask(client: Client, **changes: Any) -> Any:
     return client.post("/v1/models/numbers:predict", json={"instances": [row(**changes)]})
 
 
-def test_whole_numbers_keep_their_last_digits(client: Client) -> None:
+def test_whole_numbers_keep_their_last_digits(unchanged: Client) -> None:
     largest = 2**63 - 1
-    assert ask(client, count=largest).json()["predictions"][0]["kept"] == largest
-    assert ask(client, count=2**53 + 1).json()["predictions"][0]["kept"] == 2**53 + 1
-    assert ask(client, count=7.0).json()["predictions"][0]["kept"] == 7
+    assert ask(unchanged, count=largest).json()["predictions"][0]["kept"] == largest
+    assert ask(unchanged, count=2**53 + 1).json()["predictions"][0]["kept"] == 2**53 + 1
+    assert ask(unchanged, count=7.0).json()["predictions"][0]["kept"] == 7
 
 
 @pytest.mark.parametrize(
@@ -67,9 +81,9 @@ def test_whole_numbers_keep_their_last_digits(client: Client) -> None:
     ],
 )
 def test_a_value_of_another_type_than_the_signatures_is_refused(
-    client: Client, changes: dict[str, Any], message: str
+    unchanged: Client, changes: dict[str, Any], message: str
 ) -> None:
-    reply = ask(client, **changes)
+    reply = ask(unchanged, **changes)
     assert (reply.status_code, message in reply.json()["error"]) == (400, True), reply.text
     names, types = ("amount", "past", "count", "flag"), ("FP32", "INT32", "INT64", "BOOL")
     given = [row(**changes)[name] for name in names]
@@ -77,7 +91,7 @@ def test_a_value_of_another_type_than_the_signatures_is_refused(
         {"name": name, "shape": [1, 2] if name == "past" else [1], "datatype": kind, "data": [value]}
         for name, kind, value in zip(names, types, given, strict=True)
     ]
-    reply = client.post("/v2/models/numbers/infer", json={"inputs": tensors})
+    reply = unchanged.post("/v2/models/numbers/infer", json={"inputs": tensors})
     # A list around one number is the protocol's nesting.
     assert reply.status_code == (200 if changes == {"amount": [1.5]} else 400)
 
@@ -85,9 +99,9 @@ def test_a_value_of_another_type_than_the_signatures_is_refused(
 TEXTS = ["bad", "very good film", "a long review with many words that goes on and on until the very end"]
 
 
-def test_an_answer_does_not_hang_on_the_texts_of_others(client: Client) -> None:
+def test_an_answer_does_not_hang_on_the_texts_of_others(unchanged: Client) -> None:
     def tokens(text: str) -> list[str]:
-        reply = client.post(EXPLAIN, json={"signature_name": "explain", "instances": [text]})
+        reply = unchanged.post(EXPLAIN, json={"signature_name": "explain", "instances": [text]})
         found: list[str] = reply.json()["predictions"][0]
         return found
 
@@ -138,8 +152,8 @@ def test_a_request_that_is_cancelled_leaves_the_queue_at_once() -> None:
     assert answered == [0, *range(6, 12)]
 
 
-def test_who_cancels_a_request_to_a_version_takes_it_out_of_the_queue(client: Client) -> None:
-    version = client.models.get("words")  # type: ignore[attr-defined]
+def test_who_cancels_a_request_to_a_version_takes_it_out_of_the_queue(unchanged: Client) -> None:
+    version = unchanged.models.get("words")  # type: ignore[attr-defined]
 
     async def leave() -> int:
         texts = np.array([b"good"] * 5, object)
@@ -269,8 +283,8 @@ def test_metrics_tell_models_and_versions_apart(repository: pathlib.Path) -> Non
     assert float(lines["process_resident_memory_bytes"]) > 0
 
 
-def test_the_description_is_of_what_is_read_and_answered(client: Client) -> None:
-    about = client.get("/openapi.json").json()
+def test_the_description_is_of_what_is_read_and_answered(unchanged: Client) -> None:
+    about = unchanged.get("/openapi.json").json()
     schemas = about["components"]["schemas"]
     assert about["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     assert {"oneOf", "anyOf"} <= set(schemas["PredictRequest"])
