@@ -1,9 +1,11 @@
 """HTTP as RFC 9112 has it: what is a body is no request, and what is refused below is refused as everywhere."""
 
 import asyncio
+import contextlib
 import gzip
 import json
 import logging
+import select
 import socket
 import time
 import zlib
@@ -164,7 +166,7 @@ def test_a_head_that_is_too_slow_gets_408_and_a_connection_without_a_request_not
 def test_an_idle_connection_is_kept_as_long_as_asked_for() -> None:
     request = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
     with (
-        servers.echoing(keep_alive_seconds=2.0) as (_, port),
+        servers.echoing(keep_alive_seconds=4.0) as (_, port),
         socket.create_connection(("127.0.0.1", port), timeout=5) as client,
     ):
         for _ in range(2):
@@ -173,7 +175,7 @@ def test_an_idle_connection_is_kept_as_long_as_asked_for() -> None:
             time.sleep(1.2)
         started = time.monotonic()
         assert client.recv(1) == b""
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 4.0
 
 
 class Slow:
@@ -186,7 +188,7 @@ class Slow:
         if scope["type"] != "http":
             return
         try:
-            await asyncio.sleep(0 if scope["path"].startswith("/v2") else 2)
+            await asyncio.sleep(0 if scope["path"].startswith("/v2") else 60)
         except asyncio.CancelledError:
             self.left += 1
             raise
@@ -201,7 +203,7 @@ def test_the_work_of_a_client_that_left_is_cancelled_and_logged_as_499() -> None
             client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
             time.sleep(0.2)
         labels = {"route": "other", "status": "499", "model": "", "version": ""}
-        until = time.monotonic() + 1.5
+        until = time.monotonic() + 10
         while time.monotonic() < until and not counters.registry.get_sample_value("fieldnets_requests_total", labels):
             time.sleep(0.02)
         assert counters.registry.get_sample_value("fieldnets_requests_total", labels) == 1
@@ -209,30 +211,27 @@ def test_the_work_of_a_client_that_left_is_cancelled_and_logged_as_499() -> None
 
 
 def test_too_many_requests_are_refused_with_a_time_to_wait_but_probes_are_answered() -> None:
-    with servers.echoing(Slow(), max_connections=3) as (_, port):
-        busy = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
-        for client in busy:
+    with servers.echoing(Slow(), max_connections=3) as (_, port), contextlib.ExitStack() as busy:
+        for _ in range(3):
+            client = busy.enter_context(socket.create_connection(("127.0.0.1", port)))
             client.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(0.3)
+        time.sleep(0.5)
         ((status, body, head),) = answers(talk(port, b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"))
         probe = talk(port, b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        for client in busy:
-            client.close()
     assert (status, list(body)) == (503, ["error"])
     assert "retry-after: 1" in head
     assert probe.startswith(b"HTTP/1.1 200")
 
 
 def test_idle_connections_make_room_for_those_that_ask() -> None:
-    with servers.echoing(max_connections=5) as (_, port):
-        idle = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(5)]
-        time.sleep(0.2)
+    with servers.echoing(max_connections=5) as (_, port), contextlib.ExitStack() as opened:
+        idle = [opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5)) for _ in range(5)]
+        time.sleep(0.5)
         ((status, _, _),) = answers(talk(port, NEXT))
         assert status == 200
-        # The one that was there longest ended, without a word.
-        assert idle[0].recv(1) == b""
-        for client in idle:
-            client.close()
+        # One of those that were there ended, without a word.
+        ended, _, _ = select.select(idle, [], [], 5)
+        assert [client.recv(1) for client in ended] == [b""]
 
 
 def test_head_is_answered_as_get_without_the_body(echo: tuple[metrics.Metrics, int]) -> None:
