@@ -91,8 +91,9 @@ def numbers(name: str, values: Sequence[Any], spec: Any) -> npt.NDArray[Any]:
     Raises:
         refusals.Refusal: They are none, lists of different lengths, or outside the type's range.
     """
+    read_as = _read_as(name, values, spec)
     try:
-        found = np.array(values, _read_as(name, values, spec))
+        found = np.array(values, read_as)
     except (TypeError, ValueError, OverflowError) as error:
         raise refusals.Refusal(f"{name}: expected numbers of shape {shape_of(spec)}. Received: {error}") from None
     return cast(name, found, spec)

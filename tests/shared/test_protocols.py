@@ -85,6 +85,7 @@ def test_a_value_of_another_type_than_the_signatures_is_refused(
 ) -> None:
     reply = ask(unchanged, **changes)
     assert (reply.status_code, message in reply.json()["error"]) == (400, True), reply.text
+    assert reply.json()["error"].count("Received") == 1
     names, types = ("amount", "past", "count", "flag"), ("FP32", "INT32", "INT64", "BOOL")
     given = [row(**changes)[name] for name in names]
     tensors = [
