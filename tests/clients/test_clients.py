@@ -11,6 +11,8 @@ from prometheus_client import parser
 
 from tests.clients import conftest
 
+# Run by .ci/clients, which sets up what they need.
+pytestmark = pytest.mark.slow
 BODY = '{"instances": ["good film", "bad"]}'
 LABELS = ["positive", "negative"]
 PREDICT = "/v1/models/words:predict"
@@ -100,9 +102,9 @@ def test_prometheus_own_parser_reads_the_metrics(address: str) -> None:
         ("--include-path-regex", "infer", "--exclude-checks", "positive_data_acceptance"),
     ],
 )
-def test_schemathesis_has_no_findings(of_words: str, options: tuple[str, ...]) -> None:
+def test_schemathesis_has_no_findings(of_words: str, options: tuple[str, ...], tmp_path: pathlib.Path) -> None:
     program = pathlib.Path(sys.executable).with_name("st")
     command = [str(program), "run", f"{of_words}/openapi.json", "-c", "all", "-n", "8", "--seed", "7", *options]
     command += ["--continue-on-failure", "--no-color"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-6000:]
