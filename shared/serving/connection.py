@@ -118,9 +118,10 @@ class Protocol(httptools_impl.HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next head."""
-        self._idle_since = self.loop.time()
+        """Wait for the next head, or answer the next of several requests that came together."""
         super().on_response_complete()
+        if self.cycle.response_complete:
+            self._idle_since = self.loop.time()
 
     def end_idle(self) -> None:
         """Close a connection that waits for a head."""
