@@ -115,6 +115,7 @@ def _write(
         "outputs": engine_conversion.output_names(core.network),
         "padded": list(core.padded),
         "sizes": core.sizes,
+        "settings": dict(formats.SETTINGS[formats.kind(name)]),
     }
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".engine-") as scratch:
         unfinished = pathlib.Path(scratch) / name

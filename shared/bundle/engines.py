@@ -182,9 +182,8 @@ def _onnx(path: pathlib.Path, inputs: list[str], outputs: list[str], threads: in
     options.intra_op_num_threads = threads
     # Threads that spin while they wait take the cores from TensorFlow, which prepares the next rows.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # On processors with AVX2 and without VNNI the usual kernels add products of 8 bits in 16, which overflow: 42 of a
-    # range of 255 in a small network, 1 with this. Others are not touched (onnxruntime_session_options_config_keys.h).
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    for name, value in formats.SETTINGS["onnx"].items():
+        options.add_session_config_entry(name, value)
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(given: Arrays) -> dict[str, npt.NDArray[Any]]:
@@ -197,12 +196,7 @@ def _onnx(path: pathlib.Path, inputs: list[str], outputs: list[str], threads: in
 def _openvino(path: pathlib.Path, inputs: list[str], outputs: list[str], threads: int) -> Run:
     import openvino
 
-    # Where a processor has bfloat16, OpenVINO would use it: three digits instead of seven.
-    settings = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads,
-    }
+    settings = {**formats.SETTINGS["openvino"], "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
     request = openvino.Core().compile_model(str(path), "CPU", settings).create_infer_request()
     lock = threading.Lock()
 

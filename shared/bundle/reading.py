@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from shared import errors, files
 
 EXTRA = "assets.extra"
 MANIFEST = f"{EXTRA}/manifest.json"
+# As TF Serving reads them; str.isdigit would take characters that int() does not.
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,7 +94,7 @@ def load(path: pathlib.Path) -> Bundle:
 
     with files.plainly_named(folder) as plain:
         loaded = tf.saved_model.load(str(plain))
-    return Bundle(path=folder, name=folder.parent.name, version=int(folder.name), loaded=loaded)
+    return Bundle(path=folder, name=folder.parent.name, version=number(folder), loaded=loaded)
 
 
 def find(path: pathlib.Path) -> pathlib.Path:
@@ -114,9 +117,27 @@ def find(path: pathlib.Path) -> pathlib.Path:
 
 
 def versions(model_folder: pathlib.Path) -> list[pathlib.Path]:
-    """Return the version folders of a model, oldest first."""
-    found = [child for child in model_folder.glob("*/") if child.name.isdigit() and (child / MANIFEST).is_file()]
-    return sorted(found, key=lambda child: int(child.name))
+    """Return the version folders of a model, oldest first: those named by a number, leading zeros allowed.
+
+    Of two that mean the same number, such as ``2`` and ``002``, the first in the alphabet's order counts.
+    """
+    found = {
+        int(child.name): child
+        for child in sorted(model_folder.glob("*/"), reverse=True)
+        if _NUMBER.fullmatch(child.name) and (child / MANIFEST).is_file()
+    }
+    return [found[each] for each in sorted(found)]
+
+
+def number(folder: pathlib.Path) -> int:
+    """Return the version that a folder is.
+
+    Raises:
+        errors.InputError: Its name is no number.
+    """
+    if not _NUMBER.fullmatch(folder.name):
+        raise errors.InputError(f"{folder}: expected a version folder, named by a number. Received: {folder.name!r}")
+    return int(folder.name)
 
 
 def write_manifest(folder: pathlib.Path, about: Mapping[str, Any]) -> None:

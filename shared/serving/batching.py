@@ -7,6 +7,7 @@ latency budget, until as many are there again: a single client never waits.
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import threading
 import time
@@ -44,11 +45,14 @@ class _Request:
     rows: int
     deadline: float
     came: float
+    alone: bool
     future: "concurrent.futures.Future[dict[str, npt.NDArray[Any]]]"
 
     @property
     def kind(self) -> tuple[Any, ...]:
         """Return what must be equal for two requests to be joined: signature, and each input's shape of a row."""
+        if self.alone:
+            return (id(self),)
         return (self.signature, *((name, values.shape[1:], values.dtype) for name, values in self.inputs.items()))
 
 
@@ -88,7 +92,7 @@ class Batcher:
         return self._rows
 
     def submit(
-        self, signature: str, inputs: Arrays, *, deadline: float
+        self, signature: str, inputs: Arrays, *, deadline: float, alone: bool = False
     ) -> "concurrent.futures.Future[dict[str, npt.NDArray[Any]]]":
         """Queue a request.
 
@@ -96,9 +100,10 @@ class Batcher:
             signature: Which signature.
             inputs: One array (rows, ...) per input.
             deadline: ``time.monotonic()`` after which nobody waits for the answer.
+            alone: Whether it is answered without others, because they would change its answer.
 
         Returns:
-            A future of the outputs, one array (rows, ...) each.
+            A future of the outputs, one array (rows, ...) each. Who cancels it takes the request out of the queue.
 
         Raises:
             refusals.BusyError: The queue is full.
@@ -113,9 +118,11 @@ class Batcher:
                 raise refusals.BusyError(
                     f"expected at most {self._queue_rows} rows to wait. Received: {rows} more than {self._rows}"
                 )
-            self._waiting.append(_Request(signature, inputs, rows, deadline, time.monotonic(), future))
+            request = _Request(signature, inputs, rows, deadline, time.monotonic(), alone, future)
+            self._waiting.append(request)
             self._rows += rows
             self._changed.notify()
+        future.add_done_callback(lambda done: self._drop(request) if done.cancelled() else None)
         return future
 
     def close(self) -> None:
@@ -130,6 +137,12 @@ class Batcher:
             alive = [request for request in batch if self._begin(request)]
             if alive:
                 self._answer(alive)
+
+    def _drop(self, request: _Request) -> None:
+        """Let a request go whose client left, so that it fills neither the queue nor a batch."""
+        with self._changed, contextlib.suppress(ValueError):
+            self._waiting.remove(request)
+            self._rows -= request.rows
 
     def _begin(self, request: _Request) -> bool:
         """Return whether somebody still waits for the answer."""

@@ -1,85 +1,73 @@
-"""The Open Inference Protocol, version 2: health, metadata, and infer with typed tensors.
-
-Tensors are JSON; BYTES are texts, or base64 where the tensor's parameters say ``{"content_type": "base64"}``, or raw
-after the JSON as the protocol's binary extension sends them (each value after its length, 4 bytes little-endian).
-"""
+"""The Open Inference Protocol, version 2: health, metadata, and infer with typed tensors; see ``infer_tensors``."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import fastapi
-import numpy as np
 import numpy.typing as npt
+import orjson
 
-from shared.serving import answering, describing, refusals, settings, tensors, versions
+from shared.serving import bodies, infer_tensors, openapi, refusals, requests, settings, tensors, versions
 
-_TYPES = {
-    "bool": "BOOL",
-    "uint8": "UINT8",
-    "int8": "INT8",
-    "int16": "INT16",
-    "int32": "INT32",
-    "int64": "INT64",
-    "float16": "FP16",
-    "float32": "FP32",
-    "float64": "FP64",
-    "string": "BYTES",
-}
 _HEADER = "inference-header-content-length"
-_BINARY = "binary_data_size"
-_LENGTH = 4
+# Of Triton's parameters those that ask for what is not announced here: they are refused, since the answer would differ.
+_ABSENT = ("classification", "shared_memory_region")
 
 
-def routes(asked: answering.Answering, version_of_server: str) -> fastapi.APIRouter:
+def routes(service: requests.Service, version_of_server: str) -> fastapi.APIRouter:
     """Return the routes below ``/v2``."""
     router = fastapi.APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    described: dict[str, Any] = {"responses": describing.RESPONSES}
 
-    @router.get("", **described)
+    @router.get("", **openapi.route(bodies.ServerMetadata))
     async def server() -> fastapi.Response:
         """Name the server and its extensions."""
         extensions = ["binary_tensor_data"]
-        return answering.respond({"name": "fieldnets", "version": version_of_server, "extensions": extensions})
+        return requests.respond({"name": "fieldnets", "version": version_of_server, "extensions": extensions})
 
-    @router.get("/health/live", **described)
+    @router.get("/health/live", **openapi.route(bodies.Live))
     async def live() -> fastapi.Response:
         """Say that the process answers."""
-        return answering.respond({"live": True})
+        return requests.respond({"live": True})
 
-    @router.get("/health/ready", **described)
+    @router.get("/health/ready", **openapi.route(bodies.Ready))
     async def ready() -> fastapi.Response:
         """Say whether all models answer."""
-        is_ready = asked.models.open
-        return answering.respond({"ready": is_ready}, 200 if is_ready else 503)
+        is_ready = service.models.open
+        return requests.respond({"ready": is_ready}, 200 if is_ready else 503)
 
-    for path in ("/models/{name}", "/models/{name}/versions/{version}"):
-        _add(router, asked, path)
+    for path in ("/models/{name:plain}", "/models/{name:plain}/versions/{version:plain}"):
+        _add(router, service, path)
     return router
 
 
-def _add(router: fastapi.APIRouter, asked: answering.Answering, path: str) -> None:
+def _add(router: fastapi.APIRouter, service: requests.Service, path: str) -> None:
     async def infer(request: fastapi.Request) -> fastapi.Response:
         """Answer tensors."""
-        version = asked.version(request)
+        version = service.version(request)
         header = request.headers.get(_HEADER)
-        question = await answering.aside(read, await request.body(), header, version, asked.options)
-        return answering.respond(await answer(asked, version, question, asked.came(request)))
+        # Behind a head of JSON there may be a file, and without any JSON the body may be one.
+        files = header is not None and not requests.is_json(request)
+        content = await request.body() if files else await requests.content(request, lambda: example(version))
+        # What is called JSON is JSON, though the header says that there is none.
+        size = None if not files and header is not None and not header.strip("0") else header
+        question = await requests.aside(read, content, size, version, service.options)
+        return await answer(service, version, question, service.came(request))
 
     async def metadata(request: fastapi.Request) -> fastapi.Response:
         """Say what the model takes and gives."""
-        version = asked.version(request)
-        return answering.respond(about(version, sorted(asked.models.model(version.name).served)))
+        version = service.version(request)
+        return requests.respond(about(version, sorted(service.models.model(version.name).served)))
 
     async def ready(request: fastapi.Request) -> fastapi.Response:
         """Say that the model answers."""
-        return answering.respond({"name": asked.version(request).name, "ready": True})
+        return requests.respond({"name": service.version(request).name, "ready": True})
 
-    described: dict[str, Any] = {"responses": describing.RESPONSES}
-    extra = describing.body("InferRequest")
-    router.add_api_route(f"{path}/infer", infer, methods=["POST"], openapi_extra=extra, **described)
-    router.add_api_route(f"{path}/ready", ready, methods=["GET"], **described)
-    router.add_api_route(path, metadata, methods=["GET"], **described)
+    infers = openapi.route(bodies.InferAnswer, body=bodies.InferRequest, binary=_HEADER)
+    router.add_api_route(f"{path}/infer", infer, methods=["POST"], **infers)
+    router.add_api_route(f"{path}/ready", ready, methods=["GET"], **openapi.route(bodies.Ready))
+    router.add_api_route(path, metadata, methods=["GET"], **openapi.route(bodies.InferMetadata))
 
 
 def about(version: versions.Version, served: list[int]) -> dict[str, Any]:
@@ -89,9 +77,19 @@ def about(version: versions.Version, served: list[int]) -> dict[str, Any]:
         "name": version.name,
         "versions": [str(number) for number in served],
         "platform": "tensorflow_savedmodel",
-        "inputs": [_tensor_metadata(name, spec) for name, spec in inputs.items()],
-        "outputs": [_tensor_metadata(name, spec) for name, spec in outputs.items()],
+        "inputs": [infer_tensors.metadata(name, spec) for name, spec in inputs.items()],
+        "outputs": [infer_tensors.metadata(name, spec) for name, spec in outputs.items()],
     }
+
+
+def example(version: versions.Version) -> str:
+    """Return a body that a version reads, with the first of its inputs."""
+    specs = version.specs(versions.DEFAULT)[0]
+    name, spec = next(iter(specs.items()))
+    tensor = {"name": name, "shape": [1, *tensors.shape_of(spec)[1:]], "datatype": infer_tensors.datatype(spec)}
+    more = {"parameters": {"content_type": "base64"}} if tensors.is_file(name) else {}
+    body = json.dumps({"inputs": [{**tensor, **more, "data": ["..."]}]})
+    return body if len(specs) == 1 else f"{body[:-2]}, ...]}}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,14 +99,14 @@ class Question:
     Attributes:
         signature: Which signature.
         arrays: One array (rows, ...) per input.
-        wanted: The outputs that are asked for.
+        wanted: The outputs that are asked for, and whether as binary data.
         identity: The request's own id.
     """
 
     signature: str
     arrays: Mapping[str, npt.NDArray[Any]]
-    wanted: list[str]
-    identity: str | None
+    wanted: Mapping[str, bool]
+    identity: str | None = None
 
 
 def read(content: bytes, header: str | None, version: versions.Version, limits: settings.Settings) -> Question:
@@ -116,181 +114,83 @@ def read(content: bytes, header: str | None, version: versions.Version, limits: 
 
     Args:
         content: The body.
-        header: How much of it is JSON; None: all of it.
+        header: How many of its bytes are JSON; None: all of them; 0: none, the only input's only value is the body.
         version: Who is asked.
         limits: Limits of rows, pixels and characters.
 
     Raises:
         refusals.Refusal: It is no valid request for the signature.
     """
-    body, raw = _split(content, header)
-    signature = _object(body.get("parameters", {}), "parameters").get("signature_name", versions.DEFAULT)
+    size = _json_bytes(content, header)
+    if size == 0 and content:
+        specs, outputs = version.specs(versions.DEFAULT)
+        arrays = infer_tensors.only_value(content, specs, limits)
+        return Question(signature=versions.DEFAULT, arrays=arrays, wanted=dict.fromkeys(outputs, True))
+    body = bodies.read(bodies.InferRequest, tensors.read_json(content[:size], lambda: example(version)))
+    parameters = body.parameters or {}
+    signature = parameters.get("signature_name")
+    signature = versions.DEFAULT if signature is None else signature
     specs, outputs = version.specs(signature)
-    wanted = _wanted(body, list(outputs))
-    identity = body.get("id")
+    for each in (*body.inputs, *(body.outputs or ())):
+        if unknown := [name for name in _ABSENT if (each.parameters or {}).get(name) is not None]:
+            raise refusals.Refusal(f"{each.name}: expected parameters of this server. Received: {unknown[0]}")
     return Question(
         signature=signature,
-        arrays=_read(body, raw, specs, limits),
-        wanted=wanted,
-        identity=identity if isinstance(identity, str) else None,
+        wanted=_wanted(body.outputs or [], list(outputs), parameters),
+        arrays=infer_tensors.arrays(body.inputs, content[size:], specs, parameters.get("content_type"), limits),
+        identity=body.id,
     )
 
 
 async def answer(
-    asked: answering.Answering, version: versions.Version, question: Question, came: float
-) -> dict[str, Any]:
-    """Answer an infer request.
+    service: requests.Service, version: versions.Version, question: Question, came: float
+) -> fastapi.Response:
+    """Answer an infer request: in JSON, or in JSON with the binary outputs behind it.
 
     Raises:
         refusals.Refusal: It cannot be answered now.
     """
-    found = await asked.ask(version, question.arrays, signature=question.signature, came=came)
+    found = await service.ask(version, question.arrays, signature=question.signature, came=came)
     _, specs = version.specs(question.signature)
-    content: dict[str, Any] = {"model_name": version.name, "model_version": str(version.number)}
-    if question.identity is not None:
-        content["id"] = question.identity
-    return {**content, "outputs": [_tensor(name, found[name], specs[name]) for name in question.wanted]}
-
-
-def _split(content: bytes, header: str | None) -> tuple[dict[str, Any], bytes]:
-    """Cut a body into its JSON and the raw tensors behind it."""
-    if header is None:
-        return tensors.read_json(content), b""
-    if not header.isdecimal() or len(header) > 12 or int(header) > len(content):
-        raise refusals.Refusal(f"{_HEADER}: expected at most {len(content)} bytes. Received: {header!r:.50}")
-    return tensors.read_json(content[: int(header)]), content[int(header) :]
-
-
-def _read(
-    body: Mapping[str, Any], raw: bytes, specs: Mapping[str, Any], limits: settings.Settings
-) -> dict[str, npt.NDArray[Any]]:
-    given = body.get("inputs")
-    if not isinstance(given, list) or not all(isinstance(tensor, dict) for tensor in given):
-        raise refusals.Refusal('"inputs": expected a list of tensors. Received: another value')
-    names = [tensor.get("name") for tensor in given]
-    if not all(isinstance(name, str) for name in names) or sorted(names) != sorted(specs):
-        raise refusals.Refusal(f"expected the inputs {sorted(specs)}, each once. Received: {names!s:.200}")
-    found, rest = {}, raw
-    for tensor in given:
-        name = tensor["name"]
-        parameters = _object(tensor.get("parameters", {}), f"{name}: parameters")
-        if _BINARY in parameters:
-            size = parameters[_BINARY]
-            if type(size) is not int or not 0 <= size <= len(rest):
-                raise refusals.Refusal(f"{name}: {_BINARY}: expected at most {len(rest)}. Received: {size!r:.50}")
-            found[name], rest = _from_raw(name, tensor, rest[:size], specs[name], limits), rest[size:]
+    raws: list[bytes] = []
+    outputs = []
+    for name, binary in question.wanted.items():
+        about = {"name": name, "shape": list(found[name].shape), "datatype": infer_tensors.datatype(specs[name])}
+        if binary:
+            raws.append(infer_tensors.raw(found[name], specs[name]))
+            outputs.append({**about, "parameters": {infer_tensors.BINARY: len(raws[-1])}})
         else:
-            found[name] = _from_json(name, tensor, parameters, specs[name], limits)
-    if len({len(values) for values in found.values()}) > 1:
-        raise refusals.Refusal("expected as many rows in each input. Received: different numbers")
-    return found
+            outputs.append({**about, "data": found[name].ravel().tolist()})
+    identity = {} if question.identity is None else {"id": question.identity}
+    content = {"model_name": version.name, "model_version": str(version.number), **identity, "outputs": outputs}
+    if not raws:
+        return requests.respond(content)
+    head = orjson.dumps(content, default=requests.plain)
+    headers = {_HEADER: str(len(head))}
+    return fastapi.Response(b"".join([head, *raws]), headers=headers, media_type="application/octet-stream")
 
 
-def _shape(name: str, tensor: Mapping[str, Any], spec: Any, limits: settings.Settings) -> tuple[int, ...]:
-    """Return a tensor's shape, checked against the signature; its datatype is checked, too."""
-    datatype, shape = tensor.get("datatype"), tensor.get("shape")
-    if datatype != _TYPES.get(spec.dtype.name):
-        raise refusals.Refusal(f"{name}: expected datatype {_TYPES.get(spec.dtype.name)}. Received: {datatype!r:.50}")
-    if not isinstance(shape, list) or not all(type(side) is int and 0 < side < 1 << 31 for side in shape):
-        raise refusals.Refusal(f"{name}: expected shape {tensors.shape_of(spec)}. Received: {shape!r:.100}")
-    tensors.fits(name, shape, spec)
-    tensors.check_rows(name, shape[0], limits)
-    return tuple(shape)
+def _json_bytes(content: bytes, header: str | None) -> int:
+    """Return how many bytes of a body are JSON; binary tensors are behind them."""
+    if header is None:
+        return len(content)
+    if not (header.isascii() and header.isdecimal()) or len(header) > 12 or int(header) > len(content):
+        raise refusals.Refusal(f"{_HEADER}: expected at most {len(content)} bytes. Received: {header!r:.50}")
+    return int(header)
 
 
-def _from_json(
-    name: str, tensor: Mapping[str, Any], parameters: Mapping[str, Any], spec: Any, limits: settings.Settings
-) -> npt.NDArray[Any]:
-    shape, data = _shape(name, tensor, spec, limits), tensor.get("data")
-    flat = _flat(name, data)
-    _fits_shape(name, len(flat), shape)
-    if spec.dtype.name != "string":
-        try:
-            values = np.array(flat, np.float64 if spec.dtype.name != "int64" else None)
-            values = values.reshape(shape)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise refusals.Refusal(f"{name}: expected numbers. Received: {error}") from None
-        if values.dtype.kind not in "iufb":
-            raise refusals.Refusal(f"{name}: expected numbers. Received: others")
-        return tensors.cast(name, values, spec)
-    if not all(isinstance(value, str) for value in flat):
-        raise refusals.Refusal(f"{name}: expected strings. Received: others")
-    encoded = parameters.get("content_type") == "base64"
-    read = tensors.from_base64 if encoded else tensors.text_bytes
-    return _strings(name, [read(name, value) for value in flat], shape, limits)
-
-
-def _from_raw(
-    name: str, tensor: Mapping[str, Any], raw: bytes, spec: Any, limits: settings.Settings
-) -> npt.NDArray[Any]:
-    shape = _shape(name, tensor, spec, limits)
-    if spec.dtype.name != "string":
-        wanted = np.dtype(spec.dtype.as_numpy_dtype).newbyteorder("<")
-        if len(raw) % wanted.itemsize:
-            raise refusals.Refusal(f"{name}: expected whole numbers of {wanted.itemsize} bytes. Received: a part")
-        values = np.frombuffer(raw, wanted)
-        _fits_shape(name, len(values), shape)
-        return values.astype(spec.dtype.as_numpy_dtype).reshape(shape)
-    found, start = [], 0
-    while start < len(raw):
-        stop = start + _LENGTH + int.from_bytes(raw[start : start + _LENGTH], "little")
-        if stop > len(raw) or start + _LENGTH > len(raw):
-            raise refusals.Refusal(f"{name}: expected each value after its length. Received: {len(raw)} bytes")
-        found.append(raw[start + _LENGTH : stop])
-        start = stop
-    _fits_shape(name, len(found), shape)
-    return _strings(name, found, shape, limits)
-
-
-def _strings(name: str, values: list[bytes], shape: tuple[int, ...], limits: settings.Settings) -> npt.NDArray[Any]:
-    found = np.empty(len(values), object)
-    found[:] = values
-    tensors.check_strings(name, found, limits)
-    return found.reshape(shape)
-
-
-def _fits_shape(name: str, count: int, shape: tuple[int, ...]) -> None:
-    wanted = 1
-    for side in shape:
-        wanted *= side
-    if count != wanted:
-        raise refusals.Refusal(f"{name}: expected {wanted} values for shape {list(shape)}. Received: {count}")
-
-
-def _flat(name: str, data: Any) -> list[Any]:
-    """Return nested lists as one list."""
-    if not isinstance(data, list):
-        raise refusals.Refusal(f"{name}: expected data, a list. Received: {type(data).__name__}")
-    while any(isinstance(value, list) for value in data):
-        data = [inner for value in data for inner in (value if isinstance(value, list) else [value])]
-    return list(data)
-
-
-def _wanted(body: Mapping[str, Any], outputs: list[str]) -> list[str]:
-    """Return the outputs that are asked for: all where none is named."""
-    given = body.get("outputs", [])
-    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
-        raise refusals.Refusal('"outputs": expected a list of objects. Received: another value')
-    names = [one.get("name") for one in given]
-    if not all(isinstance(name, str) and name in outputs for name in names):
+def _wanted(given: list[bodies.InferOutput], outputs: list[str], parameters: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the outputs that are asked for, all where none is named, and whether as binary data."""
+    every = _flag(parameters, "binary_data_output", default=False)
+    names = [one.name for one in given]
+    if not set(names) <= set(outputs):
         raise refusals.Refusal(f'"outputs": expected some of {outputs}. Received: {names!s:.200}')
-    return [str(name) for name in names] or outputs
+    chosen = {one.name: _flag(one.parameters or {}, "binary_data", default=every) for one in given}
+    return chosen or dict.fromkeys(outputs, every)
 
 
-def _object(value: Any, what: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise refusals.Refusal(f"{what}: expected an object. Received: {type(value).__name__}")
-    return value
-
-
-def _tensor(name: str, values: npt.NDArray[Any], spec: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "shape": list(values.shape),
-        "datatype": _TYPES[spec.dtype.name],
-        "data": values.ravel().tolist(),
-    }
-
-
-def _tensor_metadata(name: str, spec: Any) -> dict[str, Any]:
-    return {"name": name, "datatype": _TYPES[spec.dtype.name], "shape": tensors.shape_of(spec)}
+def _flag(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise refusals.Refusal(f"{name}: expected true or false. Received: {value!r:.50}")
+    return default if value is None else value

@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import pathlib
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 from shared import errors, files
 from shared.bundle import reading as bundle
@@ -20,6 +20,8 @@ from shared.serving import batching, refusals, settings, versions
 log = logging.getLogger("fieldnets")
 
 LABELS = "labels.json"
+# Of each file of a folder: its name, size, and when it was written and changed, in nanoseconds.
+State: TypeAlias = frozenset[tuple[str, int, int, int]]
 OnServed = Callable[[str, int], Callable[[batching.Served], None]]
 
 
@@ -32,7 +34,7 @@ class Model:
         pinned: The only version to serve; None: the newest, and new ones as they come.
         served: Version number -> version that answers.
         refused: Version number -> why it is not served.
-        seen: Version number -> when its manifest was last written, at the time it was refused.
+        seen: Version number -> the state of its files before it was last tried.
         labels: Label -> version number.
     """
 
@@ -40,7 +42,7 @@ class Model:
     pinned: int | None
     served: dict[int, versions.Version] = dataclasses.field(default_factory=dict)
     refused: dict[int, str] = dataclasses.field(default_factory=dict)
-    seen: dict[int, float] = dataclasses.field(default_factory=dict)
+    seen: dict[int, State] = dataclasses.field(default_factory=dict)
     labels: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
@@ -126,8 +128,9 @@ class Registry:
             try:
                 await asyncio.to_thread(self._add_new, model)
                 await self._retire_old(model)
-            except OSError as error:
-                log.warning("%s: the folder could not be looked at: %s", model.folder, error)
+            except Exception:
+                # Whatever goes wrong in one look, the next is taken.
+                log.exception("%s: the folder could not be looked at", model.folder)
 
     async def close(self) -> None:
         """Stop answering: finish what was accepted and free all models."""
@@ -156,8 +159,8 @@ class Registry:
 
     def _load(self, model: Model, number: int) -> Exception | None:
         """Load one version; return why it is refused."""
-        folder = model.folder / str(number)
-        model.seen[number] = _written(folder)
+        folder = _there(model).get(number, model.folder / str(number))
+        model.seen[number] = _state(folder)
         try:
             version = versions.Version(bundle.load(folder), self._options, self._on_served(model.name, number))
         except Exception as error:
@@ -182,7 +185,7 @@ def folders(paths: Iterable[pathlib.Path]) -> list[tuple[pathlib.Path, int | Non
     for path in (path.resolve() for path in paths):
         models = [child for child in sorted(path.glob("*/")) if bundle.versions(child)]
         if (path / bundle.MANIFEST).is_file():
-            found.append((path.parent, int(path.name)))
+            found.append((path.parent, bundle.number(path)))
         elif bundle.versions(path):
             found.append((path, None))
         elif models:
@@ -196,7 +199,7 @@ def _wanted(model: Model, keep: int) -> list[int]:
     """Return the versions to serve, oldest first: the newest, and those with a label."""
     if model.pinned is not None:
         return [model.pinned]
-    there = [int(folder.name) for folder in bundle.versions(model.folder)]
+    there = list(_there(model))
     model.labels = _labels(model)
     usable = [number for number in there if number not in model.refused or _changed(model, number)]
     return sorted({*usable[-keep:], *(number for number in model.labels.values() if number in usable)})
@@ -206,19 +209,29 @@ def _older(model: Model) -> int | None:
     """Return the newest version that was not tried yet."""
     if model.pinned is not None:
         return None
-    there = [int(folder.name) for folder in bundle.versions(model.folder)]
-    return max((number for number in there if number not in model.refused), default=None)
+    return max((number for number in _there(model) if number not in model.refused), default=None)
+
+
+def _there(model: Model) -> dict[int, pathlib.Path]:
+    """Return the versions of a model's folder, oldest first."""
+    return {bundle.number(folder): folder for folder in bundle.versions(model.folder)}
 
 
 def _changed(model: Model, number: int) -> bool:
-    """Return whether a version is new, or was written anew since it was refused."""
-    return number not in model.refused or _written(model.folder / str(number)) != model.seen.get(number)
+    """Return whether a version is new, or any of its files is another since it was refused: it may be being copied."""
+    folder = _there(model).get(number)
+    return number not in model.refused or (folder is not None and _state(folder) != model.seen.get(number))
 
 
-def _written(folder: pathlib.Path) -> float:
-    with contextlib.suppress(OSError):
-        return (folder / bundle.MANIFEST).stat().st_mtime
-    return 0.0
+def _state(folder: pathlib.Path) -> State:
+    """Return what changes whenever a file of a folder is written, added or removed."""
+    found = set()
+    for path in folder.rglob("*"):
+        # A file may be renamed between the listing and the look, as rsync does with each.
+        with contextlib.suppress(OSError):
+            about = path.stat()
+            found.add((str(path.relative_to(folder)), about.st_size, about.st_mtime_ns, about.st_ctime_ns))
+    return frozenset(found)
 
 
 def _labels(model: Model) -> dict[str, int]:

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 import importlib.metadata
 import logging
+import math
 from collections.abc import AsyncIterator
-from typing import Any
 
 import fastapi
 import starlette.exceptions
@@ -14,29 +15,27 @@ from starlette.types import ASGIApp
 
 from shared import errors
 from shared.serving import (
-    answering,
-    describing,
-    direct,
-    guarding,
-    observing,
+    bodies,
+    connection,
+    limits,
+    metrics,
     open_inference,
+    openapi,
+    page_routes,
     refusals,
     registry,
+    requests,
     settings,
     tensors,
     tf_serving,
-    ui,
-    wire,
 )
 
 log = logging.getLogger("fieldnets")
 
-# More connections at a time are answered 503.
-_CONNECTIONS = 1_000
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def create(models: registry.Registry, options: settings.Settings, metrics: observing.Metrics) -> ASGIApp:
+def create(models: registry.Registry, options: settings.Settings, counters: metrics.Metrics) -> ASGIApp:
     """Build the server's application.
 
     Routes: TF Serving's REST below ``/v1``, the Open Inference Protocol below ``/v2``, Vertex AI's where
@@ -45,7 +44,7 @@ def create(models: registry.Registry, options: settings.Settings, metrics: obser
     Args:
         models: Loaded models.
         options: The server's settings.
-        metrics: Where requests are counted.
+        counters: Where requests are counted.
 
     Raises:
         errors.InputError: A predict route of Vertex AI is asked for, but there are several models.
@@ -64,17 +63,17 @@ def create(models: registry.Registry, options: settings.Settings, metrics: obser
     app = fastapi.FastAPI(
         title="fieldnets", version=release, docs_url=None, redoc_url=None, lifespan=live, redirect_slashes=False
     )
-    asked = answering.Answering(models, options, metrics)
-    protocols = (tf_serving.routes(asked), open_inference.routes(asked, release))
-    for router in (*protocols, _operations(asked)):
+    service = requests.Service(models, options, counters)
+    protocols = (tf_serving.routes(service), open_inference.routes(service, release))
+    for router in (*protocols, _operations(service)):
         app.include_router(router)
-    _add_vertex(app, asked)
-    app.include_router(ui.routes(asked))
+    _add_vertex(app, service)
+    app.include_router(page_routes.routes(service))
     app.add_exception_handler(refusals.Refusal, _refused)
     app.add_exception_handler(starlette.exceptions.HTTPException, _missed)
-    metrics.watch(models)
-    describing.install(app, models)
-    return guarding.Guard(direct.Direct(app, protocols), options=options, metrics=metrics)
+    counters.watch(models)
+    openapi.install(app, models, with_token=options.token is not None, is_open=limits.is_open)
+    return limits.Guard(requests.Direct(app, protocols), options=options, counters=counters)
 
 
 def serve(options: settings.Settings) -> None:
@@ -83,90 +82,110 @@ def serve(options: settings.Settings) -> None:
     Raises:
         errors.FieldnetsError: A model has no version that can be served.
     """
-    metrics = observing.Metrics()
-    models = registry.Registry(options, metrics.served)
+    counters = metrics.Metrics()
+    models = registry.Registry(options, counters.served)
     models.load()
     if options.token is None and options.host not in _LOOPBACK:
         log.warning("%s is open to everyone who reaches it: --token-file asks for a token", options.host)
-    uvicorn.run(
-        create(models, options, metrics),
+    _allow_files(options.max_connections)
+    uvicorn.Server(configure(create(models, options, counters), options)).run()
+
+
+def configure(app: ASGIApp, options: settings.Settings, *, log_level: str = "info") -> uvicorn.Config:
+    """Return how uvicorn runs the application."""
+    return uvicorn.Config(
+        app,
         host=options.host,
         port=options.port,
-        log_level="info",
-        http=wire.Protocol,
+        log_level=log_level,
+        http=connection.Protocol,
+        ws="none",
         access_log=False,
         proxy_headers=False,
-        limit_concurrency=_CONNECTIONS,
+        limit_concurrency=options.max_connections,
         server_header=False,
+        timeout_keep_alive=math.ceil(options.keep_alive_seconds),
         timeout_graceful_shutdown=int(options.deadline_seconds) + 1,
         ssl_certfile=options.tls_cert,
         ssl_keyfile=options.tls_key,
     )
 
 
-def _operations(asked: answering.Answering) -> fastapi.APIRouter:
-    router = fastapi.APIRouter(tags=["operations"])
-    described: dict[str, Any] = {"responses": describing.RESPONSES}
+def _allow_files(connections: int) -> None:
+    """Let the process have as many open files as the connections need, where the system allows it."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
 
-    @router.get("/health", **described)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = 2 * connections + 1_000
+        if soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+
+
+def _operations(service: requests.Service) -> fastapi.APIRouter:
+    router = fastapi.APIRouter(tags=["operations"])
+
+    @router.get("/health", **openapi.route(bodies.Health))
     async def health() -> fastapi.Response:
         """Say whether the server is ready."""
-        is_open = asked.models.open
-        return answering.respond({"status": "ready" if is_open else "stopping"}, 200 if is_open else 503)
+        return requests.respond(_health(service), 200 if service.models.open else 503)
 
     for path in ("/metrics", "/monitoring/prometheus/metrics"):
 
-        @router.get(path, response_class=fastapi.responses.PlainTextResponse)
-        async def metrics() -> fastapi.Response:
+        @router.get(path, response_class=fastapi.responses.PlainTextResponse, **openapi.text())
+        async def scrape() -> fastapi.Response:
             """Give the metrics in Prometheus' text format."""
-            text = await asyncio.to_thread(asked.metrics.text)
+            text = await asyncio.to_thread(service.counters.text)
             return fastapi.Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return router
 
 
-def _add_vertex(app: fastapi.FastAPI, asked: answering.Answering) -> None:
-    """Add the two routes that Vertex AI names: health, and predict of the only model."""
-    if asked.options.health_route:
+def _health(service: requests.Service) -> dict[str, str]:
+    return {"status": "ready" if service.models.open else "stopping"}
 
-        @app.get(asked.options.health_route, tags=["Vertex AI"])
+
+def _add_vertex(app: fastapi.FastAPI, service: requests.Service) -> None:
+    """Add the two routes that Vertex AI names: health, and predict of the only model."""
+    if service.options.health_route:
+
+        @app.get(service.options.health_route, tags=["Vertex AI"], **openapi.route(bodies.Health))
         async def health() -> fastapi.Response:
             """Say whether the server is ready."""
-            return answering.respond({}, 200 if asked.models.open else 503)
+            return requests.respond(_health(service), 200 if service.models.open else 503)
 
-    if not asked.options.predict_route:
+    if not service.options.predict_route:
         return
-    if len(asked.models.models) > 1:
-        names = ", ".join(sorted(asked.models.models))
+    if len(service.models.models) > 1:
+        names = ", ".join(sorted(service.models.models))
         raise errors.InputError(f"AIP_PREDICT_ROUTE: expected one model. Received: {names}")
-    extra = describing.body("PredictRequest")
+    described = openapi.route(bodies.RowsAnswer, body=bodies.VertexRequest)
 
-    @app.post(asked.options.predict_route, tags=["Vertex AI"], openapi_extra=extra, responses=describing.RESPONSES)
+    @app.post(service.options.predict_route, tags=["Vertex AI"], **described)
     async def predict(request: fastapi.Request) -> fastapi.Response:
         """Answer `instances`; `parameters` may name a signature."""
-        body = tensors.read_json(await request.body())
-        parameters = body.get("parameters") or {}
-        if not isinstance(parameters, dict):
-            raise refusals.Refusal('"parameters": expected an object. Received: another value')
-        rows = {"instances": body.get("instances"), **parameters}
-        version = asked.models.get(next(iter(asked.models.models)))
-        question = tf_serving.question(rows, version, asked.options)
-        return answering.respond(await tf_serving.answer(asked, version, question, asked.came(request)))
+        request.path_params["name"] = next(iter(service.models.models))
+        version = service.version(request)
+        example = functools.partial(tf_serving.example, version)
+        content = await requests.content(request, example)
+        body = bodies.read(bodies.VertexRequest, tensors.read_json(content, example))
+        signature = {"signature_name": (body.parameters or {}).get("signature_name")}
+        rows = bodies.read(bodies.PredictRequest, {"instances": body.instances, **signature})
+        question = tf_serving.question(rows, version, service.options)
+        return requests.respond(await tf_serving.answer(service, version, question, service.came(request)))
 
 
 def _refused(_request: fastapi.Request, error: Exception) -> fastapi.Response:
     """Answer with a refusal's status and message."""
-    refusal = error if isinstance(error, refusals.Refusal) else refusals.Refusal(str(error))
-    response = answering.respond({"error": str(refusal)}, refusal.status)
-    if refusal.retry_seconds is not None:
-        response.headers["Retry-After"] = str(refusal.retry_seconds)
-    return response
+    return requests.refused(error if isinstance(error, refusals.Refusal) else refusals.Refusal(str(error)))
 
 
 def _missed(request: fastapi.Request, error: Exception) -> fastapi.Response:
     """Answer what no route takes."""
     code = error.status_code if isinstance(error, starlette.exceptions.HTTPException) else 500
-    headers = getattr(error, "headers", None) or {}
-    response = answering.respond({"error": f"{request.method} {request.url.path:.200}: {error}"}, code)
+    headers = dict(getattr(error, "headers", None) or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
+    response = requests.respond({"error": f"{request.method} {request.url.path:.200}: {error}"}, code)
     response.headers.update(headers)
     return response

@@ -36,6 +36,10 @@ class Settings:
         max_rows: Most rows.
         max_pixels: Most pixels of an image.
         max_characters: Longest text, in bytes of UTF-8.
+        max_connections: Most requests at a time; more are refused. Where more connections than this are open, the one
+            that was idle longest ends.
+        keep_alive_seconds: How long a connection without a request is kept: longer than a load balancer in front keeps
+            it, which else sends a request on one that ends at that moment (60 s are usual).
         deadline_seconds: Longest time until an answer, reading the body included.
         queue_rows: Rows that may wait for one model; more are refused.
         batch_rows: Most rows that are answered together.
@@ -59,6 +63,8 @@ class Settings:
     max_rows: int = 1024
     max_pixels: int = 64_000_000
     max_characters: int = 200_000
+    max_connections: int = 1_000
+    keep_alive_seconds: float = 75.0
     deadline_seconds: float = 30.0
     queue_rows: int = 4096
     batch_rows: int = 32
@@ -100,6 +106,7 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         "--max-rows": (default.max_rows, "most rows of a request"),
         "--max-pixels": (default.max_pixels, "most pixels of an image"),
         "--max-characters": (default.max_characters, "longest text, in bytes of UTF-8"),
+        "--max-connections": (default.max_connections, "most requests at a time"),
         "--queue-rows": (default.queue_rows, "rows that may wait for a model"),
         "--batch-rows": (default.batch_rows, "most rows answered together"),
         "--keep-versions": (default.keep_versions, "newest versions of a model to serve"),
@@ -107,6 +114,7 @@ def add_options(serve: argparse.ArgumentParser) -> None:
     for flag, (value, help) in whole.items():
         serve.add_argument(flag, type=flags.at_least(1), default=value, help=f"{help} (default: {value})")
     numbers = {
+        "--keep-alive-seconds": (default.keep_alive_seconds, "how long an idle connection is kept"),
         "--deadline-seconds": (default.deadline_seconds, "longest time until an answer"),
         "--batch-wait-ms": (1000 * default.batch_wait_seconds, "longest time to wait for other requests"),
         "--poll-seconds": (default.poll_seconds, "how often to look for new versions; 0: never"),
@@ -141,6 +149,8 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
         max_rows=arguments.max_rows,
         max_pixels=arguments.max_pixels,
         max_characters=arguments.max_characters,
+        max_connections=arguments.max_connections,
+        keep_alive_seconds=arguments.keep_alive_seconds,
         deadline_seconds=arguments.deadline_seconds,
         queue_rows=arguments.queue_rows,
         batch_rows=arguments.batch_rows,

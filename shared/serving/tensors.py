@@ -3,7 +3,9 @@
 import base64
 import binascii
 import io
-from collections.abc import Mapping, Sequence
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,21 +18,42 @@ from shared.serving import refusals, settings
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 # What Pillow raises on files that are no image: those are for the model to answer.
 _UNREADABLE = (OSError, SyntaxError, ValueError)
+# Strings are matched whole, so that what stands in them stays.
+_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN', re.DOTALL)
+_WORDS = {str: "a text", bool: "true or false", dict: "an object", list: "lists of different depth"}
 
 
-def read_json(content: bytes) -> dict[str, Any]:
-    """Read a request's body as a JSON object, whatever its media type: ``curl -d`` names a form.
+def read_json(content: bytes, example: Callable[[], str]) -> dict[str, Any]:
+    """Read a request's body as a JSON object; NaN, Infinity and -Infinity are read as missing numbers, as null is.
+
+    Args:
+        content: The body.
+        example: Makes a body that would be read, for the message.
 
     Raises:
-        refusals.Refusal: It is none; JSON has no NaN, a missing number is null.
+        refusals.Refusal: It is none.
     """
     try:
-        body = orjson.loads(content)
+        body = _loaded(content)
     except orjson.JSONDecodeError as error:
-        raise refusals.Refusal(f"expected a JSON object (null for a missing number). Received: {error}") from None
+        begun = content.lstrip()[:1] in (b"{", b"[", b'"')
+        received = str(error) if begun else f"{len(content)} bytes that are none, first {content[:12]!r}"
+        raise refusals.Refusal(f"expected a JSON object, such as {example()}. Received: {received}") from None
     if not isinstance(body, dict):
-        raise refusals.Refusal(f"expected a JSON object. Received: {type(body).__name__}")
+        raise refusals.Refusal(f"expected a JSON object, such as {example()}. Received: {type(body).__name__}")
     return body
+
+
+def example(name: str, spec: Any) -> Any:
+    """Return what stands for a value of an input in an example."""
+    if spec.dtype.name != "string":
+        return 1
+    return {"b64": "..."} if is_file(name) else "..."
+
+
+def is_file(name: str) -> bool:
+    """Return whether an input takes the bytes of a file, such as an image."""
+    return name.endswith("_bytes")
 
 
 def array(name: str, values: Any, spec: Any, limits: settings.Settings) -> npt.NDArray[Any]:
@@ -50,7 +73,9 @@ def array(name: str, values: Any, spec: Any, limits: settings.Settings) -> npt.N
         raise refusals.Refusal(f"{name}: expected a list of at least one row. Received: {type(values).__name__}")
     check_rows(name, len(values), limits)
     if spec.dtype.as_numpy_dtype is not object:
-        return numbers(name, values, spec)
+        found = numbers(name, values, spec)
+        fits(name, found.shape, spec)
+        return found
     found = np.empty(_shape(values, 1 if spec.shape.rank is None else spec.shape.rank), object)
     if found.ndim != spec.shape.rank:
         raise refusals.Refusal(f"{name}: expected {shape_of(spec)} strings. Received: shape {list(found.shape)}")
@@ -61,17 +86,32 @@ def array(name: str, values: Any, spec: Any, limits: settings.Settings) -> npt.N
 
 
 def numbers(name: str, values: Sequence[Any], spec: Any) -> npt.NDArray[Any]:
-    """Return numbers of the signature's type and shape; null is a missing number.
+    """Return numbers of the signature's type, in the shape of the lists; null is a missing number.
 
     Raises:
-        refusals.Refusal: They are none, of another shape, or outside the type's range.
+        refusals.Refusal: They are none, lists of different lengths, or outside the type's range.
     """
+    read_as = _read_as(name, values, spec)
     try:
-        found = np.array(values, np.float64)
+        found = np.array(values, read_as)
     except (TypeError, ValueError, OverflowError) as error:
         raise refusals.Refusal(f"{name}: expected numbers of shape {shape_of(spec)}. Received: {error}") from None
-    fits(name, found.shape, spec)
     return cast(name, found, spec)
+
+
+def _read_as(name: str, values: Sequence[Any], spec: Any) -> Any:
+    """Return the type that JSON numbers are read as; a text or true is no number, though NumPy would make it one."""
+    kinds, level = set(map(type, values)), values
+    while kinds == {list}:
+        level = list(itertools.chain.from_iterable(level))
+        kinds = set(map(type, level))
+    wanted = np.dtype(spec.dtype.as_numpy_dtype)
+    expected, allowed = ("true or false", {bool}) if wanted.kind == "b" else ("numbers", {int, float, type(None)})
+    if not kinds <= allowed:
+        others = ", ".join(sorted(_WORDS.get(kind, kind.__name__) for kind in kinds - allowed))
+        raise refusals.Refusal(f"{name}: expected {expected} of shape {shape_of(spec)}. Received: {others}")
+    # By way of a float, the last digits of large whole numbers would be lost.
+    return wanted if wanted.kind == "b" or (wanted.kind in "iu" and kinds == {int}) else np.float64
 
 
 def cast(name: str, values: npt.NDArray[Any], spec: Any) -> npt.NDArray[Any]:
@@ -107,7 +147,7 @@ def check_strings(name: str, values: npt.NDArray[Any], limits: settings.Settings
     Raises:
         refusals.LimitError: One of them is.
     """
-    if name.endswith("_bytes"):
+    if is_file(name):
         for value in values.ravel():
             pixels = pixels_of(value)
             if pixels > limits.max_pixels:
@@ -140,6 +180,8 @@ def text_bytes(name: str, value: Any) -> bytes:
         refusals.Refusal: It is neither, or not valid.
     """
     if isinstance(value, str):
+        if is_file(name):
+            raise refusals.Refusal(f'{name}: expected {{"b64": "..."}}, a file in base64. Received: a text')
         try:
             return value.encode("utf-8")
         except UnicodeEncodeError as error:
@@ -150,15 +192,25 @@ def text_bytes(name: str, value: Any) -> bytes:
 
 
 def from_base64(name: str, text: str) -> bytes:
-    """Return the bytes that a base64 text stands for.
+    """Return the bytes that a base64 text stands for; white space in it is passed over.
 
     Raises:
         refusals.Refusal: It is none.
     """
+    if text[:5].lower() == "data:":
+        raise refusals.Refusal(f"{name}: expected base64 alone. Received: a data: URL; send what is behind its comma")
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise refusals.Refusal(f"{name}: expected base64. Received: {error}") from None
+        # Python's encodebytes and the program base64 break lines.
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise refusals.Refusal(f"{name}: expected base64. Received: other characters, or a part of it") from None
+
+
+def flat(values: list[Any]) -> list[Any]:
+    """Return nested lists as one list."""
+    while any(isinstance(value, list) for value in values):
+        values = [inner for value in values for inner in (value if isinstance(value, list) else [value])]
+    return values
 
 
 def described(specs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -197,3 +249,13 @@ def _fill(name: str, found: npt.NDArray[Any], values: list[Any]) -> None:
             _fill(name, found[index], value)
         else:
             raise refusals.Refusal(f"{name}: expected lists of strings. Received: {type(value).__name__}")
+
+
+def _loaded(content: bytes) -> Any:
+    """Read JSON, with the three tokens that TF Serving and Triton take beyond it."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in content and b"Infinity" not in content:
+            raise
+        return orjson.loads(_TOKENS.sub(lambda found: found[0] if found[0][:1] == b'"' else b"null", content))

@@ -1,61 +1,67 @@
 """TF Serving's REST routes: status, metadata, predict, classify; in rows or in columns."""
 
 import dataclasses
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import fastapi
 import numpy as np
 import numpy.typing as npt
 
-from shared.serving import answering, describing, refusals, settings, tensors, versions
+from shared.serving import bodies, openapi, refusals, requests, settings, tensors, versions
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 _CLASSIFY = "classify"
 
 
-def routes(asked: answering.Answering) -> fastapi.APIRouter:
+def routes(service: requests.Service) -> fastapi.APIRouter:
     """Return ``/v1/models/NAME[/versions/V|/labels/L][:predict|:classify]``, status and metadata."""
     router = fastapi.APIRouter(tags=["TF Serving"])
-    for suffix in ("", "/versions/{version}", "/labels/{label}"):
-        _add(router, asked, "/v1/models/{name}" + suffix)
+    for suffix in ("", "/versions/{version:plain}", "/labels/{label:plain}"):
+        _add(router, service, "/v1/models/{name:plain}" + suffix)
     return router
 
 
-def _add(router: fastapi.APIRouter, asked: answering.Answering, path: str) -> None:
+def _add(router: fastapi.APIRouter, service: requests.Service, path: str) -> None:
     async def predict(request: fastapi.Request) -> fastapi.Response:
         """Answer rows (`instances`) or columns (`inputs`) of a signature."""
-        version, content = asked.version(request), await request.body()
-        question = await answering.aside(read, content, version, asked.options)
-        return answering.respond(await answer(asked, version, question, asked.came(request)))
+        version = service.version(request)
+        content = await requests.content(request, lambda: example(version))
+        question = await requests.aside(read, content, version, service.options)
+        return requests.respond(await answer(service, version, question, service.came(request)))
 
     async def classify(request: fastapi.Request) -> fastapi.Response:
         """Answer examples with the classes and their scores."""
-        version, content = asked.version(request), await request.body()
-        examples = await answering.aside(read_examples, content, version, asked.options)
-        outputs = await asked.ask(version, {"inputs": examples}, signature=_CLASSIFY, came=asked.came(request))
-        return answering.respond({"results": classified(outputs)})
+        version = service.version(request)
+        content = await requests.content(request, lambda: example(version, "examples"))
+        examples = await requests.aside(read_examples, content, version, service.options)
+        outputs = await service.ask(version, {"inputs": examples}, signature=_CLASSIFY, came=service.came(request))
+        return requests.respond({"results": classified(outputs)})
 
     async def status(request: fastapi.Request) -> fastapi.Response:
         """Say which versions are there, and in what state."""
-        if ":" in request.path_params["name"]:
-            # A verb behind the name is asked with POST; without this it would be an unknown model.
-            raise fastapi.HTTPException(405, "expected POST. Received: GET", {"Allow": "POST"})
-        return answering.respond({"model_version_status": asked.states(request)})
+        return requests.respond({"model_version_status": service.states(request)})
 
     async def metadata(request: fastapi.Request) -> fastapi.Response:
         """Say what the signatures take and give."""
-        return answering.respond(about(asked.version(request)))
+        return requests.respond(about(service.version(request)))
 
-    described: dict[str, Any] = {"responses": describing.RESPONSES}
-    router.add_api_route(
-        f"{path}:predict", predict, methods=["POST"], openapi_extra=describing.body("PredictRequest"), **described
-    )
-    router.add_api_route(
-        f"{path}:classify", classify, methods=["POST"], openapi_extra=describing.body("ClassifyRequest"), **described
-    )
-    router.add_api_route(f"{path}/metadata", metadata, methods=["GET"], **described)
-    router.add_api_route(path, status, methods=["GET"], **described)
+    predicts = openapi.route(bodies.PredictAnswer, body=bodies.PredictRequest)
+    classifies = openapi.route(bodies.ClassifyAnswer, body=bodies.ClassifyRequest)
+    router.add_api_route(f"{path}:predict", predict, methods=["POST"], **predicts)
+    router.add_api_route(f"{path}:classify", classify, methods=["POST"], **classifies)
+    router.add_api_route(f"{path}/metadata", metadata, methods=["GET"], **openapi.route(bodies.ModelMetadata))
+    router.add_api_route(path, status, methods=["GET"], **openapi.route(bodies.ModelStatus))
+
+
+def example(version: versions.Version, field: str = "instances") -> str:
+    """Return a body that a version reads, with the first of its inputs."""
+    specs = version.specs(versions.DEFAULT)[0]
+    name, spec = next(iter(specs.items()))
+    body = json.dumps({field: [{name: tensors.example(name, spec)}]})
+    return body if len(specs) == 1 else f"{body[:-3]}, ...}}]}}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,39 +85,38 @@ def read(content: bytes, version: versions.Version, limits: settings.Settings) -
     Raises:
         refusals.Refusal: It is no valid request for the signature.
     """
-    return question(tensors.read_json(content), version, limits)
+    body = bodies.read(bodies.PredictRequest, tensors.read_json(content, lambda: example(version)))
+    return question(body, version, limits)
 
 
-def question(body: Mapping[str, Any], version: versions.Version, limits: settings.Settings) -> Question:
-    """Turn a predict request's JSON into arrays.
+def question(body: bodies.PredictRequest, version: versions.Version, limits: settings.Settings) -> Question:
+    """Turn a predict request into arrays.
 
     Raises:
         refusals.Refusal: It is no valid request for the signature.
     """
-    if ("instances" in body) == ("inputs" in body):
-        raise refusals.Refusal('expected exactly one of "instances" and "inputs". Received: both or none')
-    signature = body.get("signature_name", versions.DEFAULT)
+    signature = versions.DEFAULT if body.signature_name is None else body.signature_name
     specs, _ = version.specs(signature)
-    columnar = "inputs" in body
-    if columnar:
-        columns = _columns(versions.renamed(body["inputs"], version.input_names), list(specs))
+    names = list(specs)
+    if body.instances is None:
+        columns = _columns(versions.renamed(body.inputs, version.input_names), names)
     else:
-        columns = transposed(versions.renamed(body["instances"], version.input_names), list(specs), "instances")
+        columns = transposed(versions.renamed(body.instances, version.input_names), names)
     arrays = {name: tensors.array(name, values, specs[name], limits) for name, values in columns.items()}
     if len({len(values) for values in arrays.values()}) > 1:
         raise refusals.Refusal("expected as many rows in each input. Received: different numbers")
-    return Question(signature=signature, arrays=arrays, columnar=columnar)
+    return Question(signature=signature, arrays=arrays, columnar=body.instances is None)
 
 
 async def answer(
-    asked: answering.Answering, version: versions.Version, question: Question, came: float
+    service: requests.Service, version: versions.Version, question: Question, came: float
 ) -> dict[str, Any]:
     """Answer a predict request: ``predictions`` in rows, ``outputs`` in columns.
 
     Raises:
         refusals.Refusal: It cannot be answered now.
     """
-    outputs = await asked.ask(version, question.arrays, signature=question.signature, came=came)
+    outputs = await service.ask(version, question.arrays, signature=question.signature, came=came)
     if question.columnar:
         given = {name: values.tolist() for name, values in outputs.items()}
         return {"outputs": given if len(given) > 1 else next(iter(given.values()))}
@@ -124,16 +129,40 @@ def read_examples(content: bytes, version: versions.Version, limits: settings.Se
     Raises:
         refusals.Refusal: It is no valid request, or the model classifies nothing.
     """
-    body = tensors.read_json(content)
     if _CLASSIFY not in version.signatures:
         raise refusals.Refusal(f"{version.name}: expected a model with the signature {_CLASSIFY}. Received: none")
-    context, examples = body.get("context", {}), body.get("examples")
-    if not isinstance(context, dict) or not isinstance(examples, list):
-        raise refusals.Refusal('expected "examples", a list of objects. Received: none')
-    rows = [{**context, **example} if isinstance(example, dict) else example for example in examples]
+    body = bodies.read(bodies.ClassifyRequest, tensors.read_json(content, lambda: example(version, "examples")))
     specs, _ = version.specs(versions.DEFAULT)
-    columns = transposed(rows, list(specs), "examples")
+    rows = [_with_context(row, body.context or {}) for row in body.examples]
+    columns = {
+        name: [_feature(name, value, specs[name]) for value in values]
+        for name, values in transposed(rows, list(specs)).items()
+    }
     return _as_examples({name: tensors.array(name, values, specs[name], limits) for name, values in columns.items()})
+
+
+def _with_context(row: Any, context: Mapping[str, Any]) -> Any:
+    """Return an example with the features that all share; a bare value is the only input's."""
+    if not isinstance(row, dict) or "b64" in row:
+        if context:
+            raise refusals.Refusal('"examples": expected objects beside a "context". Received: another value')
+        return row
+    if both := sorted(set(row) & set(context)):
+        raise refusals.Refusal(f'expected each feature in "context" or in an example. Received: {both!s:.100} in both')
+    return {**context, **row}
+
+
+def _feature(name: str, value: Any, spec: Any) -> Any:
+    """Return a feature in the shape of a row: an example holds a value, or a list of all of the row's values."""
+    if not isinstance(value, list):
+        return value
+    flat = tensors.flat(value)
+    shape = tuple(spec.shape[1:])
+    if len(flat) != math.prod(shape):
+        raise refusals.Refusal(f"{name}: expected {math.prod(shape)} values in an example. Received: {len(flat)}")
+    row = np.empty(len(flat), object)
+    row[:] = flat
+    return row.reshape(shape).tolist()
 
 
 def classified(outputs: Arrays) -> list[list[list[Any]]]:
@@ -162,14 +191,12 @@ def about(version: versions.Version) -> dict[str, Any]:
     }
 
 
-def transposed(rows: Any, names: list[str], what: str) -> dict[str, list[Any]]:
+def transposed(rows: Sequence[Any], names: list[str]) -> dict[str, list[Any]]:
     """Return rows as one list per input name.
 
     Raises:
-        refusals.Refusal: They are no list, or have other inputs.
+        refusals.Refusal: They have other inputs.
     """
-    if not isinstance(rows, list) or not rows:
-        raise refusals.Refusal(f'"{what}": expected a list of at least one row. Received: {_kind(rows)}')
     if len(names) == 1:
         return {names[0]: [_only(row, names[0]) for row in rows]}
     found = [_columns(row, names) for row in rows]
@@ -182,10 +209,6 @@ def in_rows(outputs: Arrays) -> list[Any]:
     if len(outputs) == 1:
         return [row[0] for row in rows]
     return [dict(zip(outputs, row, strict=True)) for row in rows]
-
-
-def _kind(value: Any) -> str:
-    return "an empty list" if value == [] else type(value).__name__
 
 
 def _only(row: Any, name: str) -> Any:
@@ -229,7 +252,7 @@ def _as_examples(arrays: Arrays) -> npt.NDArray[Any]:
 def _tensor_info(spec: Any) -> dict[str, Any]:
     dimensions = [{"size": str(-1 if size is None else size), "name": ""} for size in spec.shape]
     return {
-        "dtype": f"DT_{describing.TF_NAMES.get(spec.dtype.name, spec.dtype.name.upper())}",
+        "dtype": f"DT_{openapi.TF_NAMES.get(spec.dtype.name, spec.dtype.name.upper())}",
         "tensor_shape": {"dim": dimensions, "unknown_rank": False},
         "name": spec.name or "",
     }

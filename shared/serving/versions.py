@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from shared.bundle import engines, replay
 from shared.bundle import reading as bundle
-from shared.serving import batching, refusals, settings, watching
+from shared.serving import batching, drift, refusals, settings
 
 DEFAULT = "serving_default"
 _ROWS_WARMED = (1, 4, 16)
@@ -47,6 +47,8 @@ class Version:
         self._options = options
         self.name, self.number = loaded.name, loaded.version
         self.signatures = {name: (loaded.inputs(name), loaded.outputs(name)) for name in loaded.signatures}
+        # An output whose size hangs on the content, such as one number per word, is padded to the longest of a batch.
+        self._alone = {name for name, (_, given) in self.signatures.items() if _has_free_size(given)}
         self.decision = loaded.extra("decision.json")
         own = self.signatures[DEFAULT][0]
         originals = loaded.extra("manifest.json").get("input_names", {})
@@ -71,7 +73,12 @@ class Version:
             )
             for _ in range(2)
         )
-        self.watch = watching.Watch(loaded, rows_per_second=options.drift_rows_per_second)
+        self.watch = drift.Watch(loaded, rows_per_second=options.drift_rows_per_second)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Its model's name, and its number in digits: what metrics call it."""
+        return self.name, str(self.number)
 
     @property
     def waiting_rows(self) -> int:
@@ -107,7 +114,7 @@ class Version:
             refusals.Refusal: The model cannot read the input, or does not answer in time; see ``batching``.
         """
         batcher = self._quick if signature in self._plain else self._slow
-        future = batcher.submit(signature, inputs, deadline=deadline)
+        future = batcher.submit(signature, inputs, deadline=deadline, alone=signature in self._alone)
         try:
             async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):
                 outputs = await asyncio.wrap_future(future)
@@ -129,11 +136,13 @@ class Version:
 
     def _run(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Run one batch; what the graph refuses is the client's fault."""
-        import tensorflow as tf
-
         try:
             return self.bundle.run(inputs, signature=signature)
-        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
+        except Exception as error:
+            import tensorflow as tf
+
+            if not isinstance(error, tf.errors.InvalidArgumentError | tf.errors.OutOfRangeError):
+                raise
             raise refusals.Refusal(
                 f"expected an input that the model can read. Received: {error.message:.200}"
             ) from None
@@ -146,6 +155,10 @@ class Version:
                 if set(specs) == set(inputs) and (rows == 1 or signature in self._plain):
                     with contextlib.suppress(refusals.Refusal):
                         self._run(signature, some)
+
+
+def _has_free_size(specs: Mapping[str, Any]) -> bool:
+    return any(size is None for spec in specs.values() for size in spec.shape[1:])
 
 
 def _resized(values: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:

@@ -7,38 +7,42 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import starlette.responses
 import starlette.testclient
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.serving import observing, registry, server, settings, wire
+from shared.serving import limits, metrics, registry, server, settings
 
 
 @contextlib.contextmanager
 def serving(*model_dirs: pathlib.Path, **options: Any) -> Iterator[starlette.testclient.TestClient]:
     """Serve bundles; a fault inside is an answer with status 500."""
     chosen = settings.Settings(model_dirs=model_dirs, **{"poll_seconds": 0.0, **options})
-    metrics = observing.Metrics()
-    models = registry.Registry(chosen, metrics.served)
+    counters = metrics.Metrics()
+    models = registry.Registry(chosen, counters.served)
     models.load()
-    app = server.create(models, chosen, metrics)
+    app = server.create(models, chosen, counters)
     with starlette.testclient.TestClient(app, raise_server_exceptions=False) as client:
         client.models = models  # type: ignore[attr-defined]
         yield client
 
 
 @contextlib.contextmanager
-def listening(
-    *model_dirs: pathlib.Path, tls: dict[str, str] | None = None, **options: Any
-) -> Iterator[tuple[Any, int]]:
+def listening(*model_dirs: pathlib.Path, **options: Any) -> Iterator[tuple[Any, int]]:
     """Serve bundles on a socket in a thread; give the uvicorn server and its port."""
-    chosen = settings.Settings(model_dirs=model_dirs, **{"poll_seconds": 0.0, **options})
-    metrics = observing.Metrics()
-    models = registry.Registry(chosen, metrics.served)
+    chosen = settings.Settings(model_dirs=model_dirs, **{"poll_seconds": 0.0, "port": 0, **options})
+    counters = metrics.Metrics()
+    models = registry.Registry(chosen, counters.served)
     models.load()
-    app = server.create(models, chosen, metrics)
-    running = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_level="warning", access_log=False, http=wire.Protocol, **(tls or {}))
-    )
+    with running(server.create(models, chosen, counters), chosen) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def running(app: ASGIApp, options: settings.Settings) -> Iterator[tuple[Any, int]]:
+    """Run an application on a socket in a thread; give the uvicorn server and its port."""
+    running = uvicorn.Server(server.configure(app, options, log_level="warning"))
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     while not running.started:
@@ -48,3 +52,21 @@ def listening(
     finally:
         running.should_exit = True
         thread.join(60)
+
+
+@contextlib.contextmanager
+def echoing(app: ASGIApp | None = None, **options: Any) -> Iterator[tuple[metrics.Metrics, int]]:
+    """Serve what tells a request back in JSON, behind the server's own limits; give its metrics and its port."""
+    chosen = settings.Settings(model_dirs=(), **{"port": 0, **options})
+    counters = metrics.Metrics()
+    with running(limits.Guard(app or _echo, options=chosen, counters=counters), chosen) as (_, port):
+        yield counters, port
+
+
+async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "http":
+        return
+    body = (await receive())["body"].decode("latin-1")
+    names = [name.decode() for name, _ in scope["headers"]]
+    about = {"method": scope["method"], "path": scope["path"], "body": body, "headers": names}
+    await starlette.responses.JSONResponse(about)(scope, receive, send)

@@ -247,6 +247,16 @@ def test_engine_json_says_what_was_compared(loaded: bundle.Bundle) -> None:
     assert f"{engines.FOLDER}/onnx/network.onnx" in manifest
 
 
+def test_engine_json_names_what_a_runtime_must_be_told_for_the_same_answers(loaded: bundle.Bundle) -> None:
+    import openvino
+
+    folder = loaded.path / engines.FOLDER / "openvino"
+    settings = engines.listed(loaded.path)["openvino"]["settings"]
+    network = openvino.Core().compile_model(str(folder / "network.xml"), "CPU", settings)
+    assert settings["INFERENCE_PRECISION_HINT"] == "f32"
+    assert network.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+
+
 @pytest.mark.parametrize("name", ["tensorflow", "onnx", "openvino", "auto"])
 def test_every_engine_of_a_bundle_answers_as_the_saved_model(loaded: bundle.Bundle, name: str) -> None:
     engine = engines.open_engine(loaded, name)

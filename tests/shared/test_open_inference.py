@@ -101,17 +101,20 @@ def ask_raw(client: Client, model: str, tensors: list[dict[str, Any]], raws: lis
     ("changes", "message"),
     [
         ({"name": "words"}, "expected the inputs ['text']"),
-        ({"name": None}, "expected the inputs ['text']"),
+        ({"name": None}, '"inputs.0.name": expected a valid string'),
         ({"datatype": "FP32"}, "expected datatype BYTES"),
         ({"shape": [3]}, "expected 3 values"),
-        ({"shape": [-1]}, "expected shape [-1]"),
+        ({"shape": [-1]}, '"inputs.0.shape.0": expected greater than'),
         ({"shape": [2, 1]}, "expected shape [-1]"),
-        ({"shape": "two"}, "expected shape [-1]"),
-        ({"shape": [2.0]}, "expected shape [-1]"),
+        ({"shape": "two"}, '"inputs.0.shape": expected a valid list'),
+        ({"shape": [2.5]}, '"inputs.0.shape.0": expected a valid integer'),
+        ({"shape": [True]}, '"inputs.0.shape.0": expected a valid integer'),
         ({"data": None}, "expected data"),
         ({"data": ["good", 3]}, "expected strings"),
         ({"parameters": {"content_type": "base64"}}, "expected base64"),
-        ({"parameters": 3}, "expected an object"),
+        ({"parameters": {"content_type": "hex"}}, "content_type: expected base64"),
+        ({"parameters": {"shared_memory_region": "a"}}, "Received: shared_memory_region"),
+        ({"parameters": 3}, '"inputs.0.parameters": expected a valid dictionary'),
         ({"parameters": {"binary_data_size": 5}}, "expected at most 0"),
     ],
 )
@@ -126,10 +129,15 @@ def test_a_tensor_that_cannot_be_read_gets_400_and_one_message(
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({}, '"inputs": expected a list'),
+        ({}, '"inputs": expected a value'),
         ({"inputs": [text_tensor("a"), text_tensor("a")]}, "each once"),
         ({"inputs": [text_tensor("a")], "outputs": [{"name": "none"}]}, "expected some of"),
-        ({"inputs": [text_tensor("a")], "outputs": 3}, "expected a list of objects"),
+        ({"inputs": [text_tensor("a")], "outputs": 3}, '"outputs": expected a valid list'),
+        (
+            {"inputs": [text_tensor("a")], "outputs": [{"name": "scores", "parameters": {"classification": 2}}]},
+            "classif",
+        ),
+        ({"inputs": [text_tensor("a")], "parameters": {"binary_data_output": "yes"}}, "expected true or false"),
         ({"inputs": [text_tensor("a")], "parameters": {"signature_name": ["x"]}}, "expected a signature"),
         ({"inputs": [text_tensor(*["a"] * 2000)]}, "1 to 1024 rows"),
     ],
@@ -144,6 +152,8 @@ def test_a_request_that_cannot_be_read_is_refused(client: Client, body: dict[str
     ("index", "changes", "message"),
     [
         (0, {"data": ["much", 1]}, "expected numbers"),
+        (0, {"data": ["1.5", 1]}, "Received: a text"),
+        (0, {"data": [True, 1]}, "Received: true or false"),
         (0, {"data": [10**400, 1]}, "expected"),
         (0, {"data": [1e39, 1]}, "range of float32"),
         (0, {"shape": [1], "data": [1]}, "as many rows"),
@@ -165,3 +175,84 @@ def test_what_the_graph_refuses_is_the_clients_fault(client: Client) -> None:
     reply = infer(client, "columns", tensors)
     assert reply.status_code == 400
     assert "an input that the model can read" in reply.json()["error"]
+
+
+def sent_binary(reply: Any) -> tuple[dict[str, Any], bytes]:
+    """Return the JSON of a binary answer, and what is behind it."""
+    size = int(reply.headers["inference-header-content-length"])
+    return json.loads(reply.content[:size]), reply.content[size:]
+
+
+def unpacked(raw: bytes) -> list[bytes]:
+    found = []
+    while raw:
+        (size,) = struct.unpack_from("<I", raw)
+        found.append(raw[4 : 4 + size])
+        raw = raw[4 + size :]
+    return found
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"parameters": {"binary_data_output": True}},
+        {"outputs": [{"name": name, "parameters": {"binary_data": True}} for name in ("decision", "labels", "scores")]},
+    ],
+)
+def test_outputs_are_binary_where_that_is_asked_for(client: Client, asked: dict[str, Any]) -> None:
+    plain = {row["name"]: row for row in infer(client, "tiny", [text_tensor("good", "né😀")]).json()["outputs"]}
+    about, raw = sent_binary(infer(client, "tiny", [text_tensor("good", "né😀")], **asked))
+    assert sorted(row["name"] for row in about["outputs"]) == sorted(plain)
+    for row in about["outputs"]:
+        size = row["parameters"]["binary_data_size"]
+        part, raw = raw[:size], raw[size:]
+        assert "data" not in row
+        if row["datatype"] == "BYTES":
+            assert [text.decode() for text in unpacked(part)] == plain[row["name"]]["data"]
+        else:
+            assert np.frombuffer(part, "<f4").tolist() == pytest.approx(plain[row["name"]]["data"])
+    assert raw == b""
+
+
+def test_one_output_may_be_binary_and_another_json(client: Client) -> None:
+    outputs = [{"name": "labels"}, {"name": "scores", "parameters": {"binary_data": True}}]
+    about, raw = sent_binary(infer(client, "tiny", [text_tensor("good")], outputs=outputs))
+    assert "data" in about["outputs"][0]
+    assert len(raw) == 8
+
+
+def test_a_content_type_of_the_request_holds_for_tensors_that_name_none(client: Client) -> None:
+    plain = infer(client, "tiny", [text_tensor("good")]).json()
+    encoded, whole = text_tensor("Z29vZA=="), {"content_type": "base64"}
+    assert infer(client, "tiny", [encoded], parameters=whole).json() == plain
+    own = text_tensor("good", parameters={"content_type": "str"})
+    assert infer(client, "tiny", [own], parameters=whole).json() == plain
+    reply = infer(client, "tiny", [text_tensor("good")], parameters={"content_type": "hex"})
+    assert (reply.status_code, "content_type" in reply.json()["error"]) == (400, True)
+
+
+def test_optional_fields_may_be_null(client: Client) -> None:
+    tensor = text_tensor("good", parameters=None)
+    nothing = {"id": None, "parameters": None, "outputs": None}
+    assert infer(client, "tiny", [tensor], **nothing).json() == infer(client, "tiny", [text_tensor("good")]).json()
+
+
+def test_bytes_behind_the_last_binary_tensor_are_refused(client: Client) -> None:
+    reply = ask_raw(client, "tiny", [text_tensor("")], [struct.pack("<I", 4) + b"good", b"MORE"])
+    assert (reply.status_code, "4 bytes more" in reply.json()["error"]) == (400, True)
+
+
+def test_a_body_without_json_is_the_only_inputs_only_value(client: Client) -> None:
+    headers = {"Inference-Header-Content-Length": "0", "Content-Type": "image/png"}
+    about, raw = sent_binary(client.post("/v2/models/tiny/infer", content=b"good", headers=headers))
+    plain = infer(client, "tiny", [text_tensor("good")], parameters={"binary_data_output": True})
+    assert (about, raw) == sent_binary(plain)
+    assert client.post("/v2/models/columns/infer", content=b"good", headers=headers).status_code == 400
+    # What is called JSON is JSON.
+    headers["Content-Type"] = "application/json"
+    assert client.post("/v2/models/tiny/infer", content=b"good", headers=headers).status_code == 400
+
+
+def test_raw_numbers_are_finite_or_missing(client: Client) -> None:
+    raws = [np.array([1.5, np.inf], "<f4").tobytes(), np.array([1, 2, 3, 4], "<f4").tobytes()]
+    assert ask_raw(client, "columns", number_tensors(), raws).status_code == 400

@@ -74,9 +74,9 @@ def test_bytes_that_are_no_text_are_answered(client: Client) -> None:
     [
         ({}, 'exactly one of "instances" and "inputs"'),
         ({"instances": ["a"], "inputs": ["a"]}, 'exactly one of "instances" and "inputs"'),
-        ({"instances": []}, "at least one row"),
-        ({"instances": "good"}, "expected a list"),
-        ({"instances": None}, "expected a list"),
+        ({"instances": []}, "at least 1 item"),
+        ({"instances": "good"}, "expected a valid list"),
+        ({"instances": None}, "both or none"),
         ({"instances": [3]}, "Received: int"),
         ({"instances": ["good", 3]}, "Received: int"),
         ({"instances": [None]}, "Received: NoneType"),
@@ -158,7 +158,12 @@ def test_columns_of_numbers_are_numbers_and_null_is_missing(columns: Client) -> 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"amount": "much"}, "amount: expected numbers of shape [-1]. Received: could not convert string"),
+        ({"amount": "much"}, "amount: expected numbers of shape [-1]. Received: a text"),
+        *(({"amount": text}, "Received: a text") for text in ("12.5", "1_000", "nan", "Infinity", "")),
+        ({"amount": True}, "Received: true or false"),
+        ({"past": [1, False], "amount": 1}, "past: expected numbers of shape [-1, 2]. Received: true or false"),
+        ({"past": [1, [2]], "amount": 1}, "lists of different depth"),
+        ({"amount": 1e39}, "range of float32"),
         ({"amount": 1, "past": [1, 2, 3]}, "past: expected shape [-1, 2]. Received: [1, 3]"),
         ({"amount": {"b64": "YQ=="}}, "amount: expected numbers"),
     ],
@@ -169,11 +174,107 @@ def test_what_is_no_number_is_refused_by_name(row: dict[str, Any], message: str,
     assert message in reply.json()["error"]
 
 
+@pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity", "null"])
+def test_what_json_dumps_writes_for_a_missing_number_is_read_as_one(columns: Client, token: str) -> None:
+    text = f'{{"instances": [{{"past": [1, 2], "shop": "NaN, -Infinity \\" NaN", "amount": {token}}}]}}'
+    assert columns.post("/v1/models/columns:predict", content=text).json() == ask_columns(columns, amount=None).json()
+
+
+def test_optional_fields_may_be_null(client: Client) -> None:
+    body = {"instances": ["good"], "inputs": None, "signature_name": None}
+    assert predictions(client, body) == predictions(client, {"instances": ["good"]})
+    body = {"examples": ["good"], "context": None, "signature_name": None}
+    assert client.post("/v1/models/tiny:classify", json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "examples", [["good"], [{"text": "good"}], [{"text": ["good"]}], [{"text": [{"b64": "Z29vZA=="}]}]]
+)
+def test_a_feature_is_a_value_or_a_list_of_it(client: Client, examples: list[Any]) -> None:
+    reply = client.post("/v1/models/tiny:classify", json={"examples": examples, "signature_name": "classify"})
+    assert reply.json() == client.post("/v1/models/tiny:classify", json={"examples": ["good"]}).json()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"signature_name": "nope", "examples": ["good"]}, "signature_name"),
+        ({"signature_name": "serving_default", "examples": ["good"]}, "signature_name"),
+        ({"context": {"text": "bad"}, "examples": [{"text": "good"}]}, "in both"),
+        ({"context": {"text": "bad"}, "examples": ["good"]}, "expected objects"),
+        ({"examples": [{"text": ["good", "bad"]}]}, "expected 1 values"),
+    ],
+)
+def test_what_classify_cannot_mean_is_refused(client: Client, body: dict[str, Any], message: str) -> None:
+    reply = client.post("/v1/models/tiny:classify", json=body)
+    assert (reply.status_code, message in reply.json()["error"]) == (400, True), reply.text
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/models/tiny", "GET, HEAD"),
+        ("/v1/models/tiny:predict", "POST"),
+        ("/v1/models/tiny/versions/1:classify", "POST"),
+        ("/health", "GET, HEAD"),
+    ],
+)
+def test_allow_names_the_methods_that_a_path_takes(client: Client, path: str, allowed: str) -> None:
+    assert client.request("DELETE", path).headers["allow"] == allowed
+    other = "POST" if "GET" in allowed else "GET"
+    assert (client.request(other, path).status_code, client.request(other, path).headers["allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_unknown_verb_is_no_route(client: Client, method: str) -> None:
+    assert client.request(method, "/v1/models/tiny:regress").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/health", "/v2/health/ready", "/v2/health/live", "/v2", "/v1/models/tiny", "/metrics", "/openapi.json"],
+)
+def test_head_is_answered_wherever_get_is(client: Client, path: str) -> None:
+    reply = client.head(path)
+    assert (reply.status_code, reply.content) == (200, b"")
+    assert reply.headers["content-type"] == client.get(path).headers["content-type"]
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "message"),
+    [
+        ({"files": {"image": ("a.png", PNG)}}, 415, '{"instances": [{"image_bytes": {"b64": "..."}}]}'),
+        ({"content": PNG, "headers": {"Content-Type": "Image/PNG"}}, 415, "Received: image/png"),
+        ({"content": PNG, "headers": {"Content-Type": "application/octet-stream"}}, 400, "48 bytes that are none"),
+        ({"content": PNG}, 400, '{"instances": [{"image_bytes": {"b64": "..."}}]}'),
+        ({"json": {"instances": [base64.b64encode(PNG).decode()]}}, 400, 'expected {"b64": "..."}'),
+        ({"json": {"instances": [{"b64": "data:image/png;base64,aa=="}]}}, 400, "behind its comma"),
+    ],
+)
+def test_who_sends_an_image_otherwise_is_told_how_to_send_it(
+    picture_path: pathlib.Path, sent: dict[str, Any], status: int, message: str
+) -> None:
+    with servers.serving(picture_path) as client:
+        reply = client.post("/v1/models/picture:predict", **sent)
+        assert (reply.status_code, message in reply.json()["error"]) == (status, True), reply.text
+
+
+def test_white_space_in_base64_is_passed_over(client: Client) -> None:
+    text = "a long text that takes more than one line in base64, " * 3
+    broken = base64.encodebytes(text.encode()).decode()
+    assert "\n" in broken[:-1]
+    assert predictions(client, {"instances": [{"b64": broken}]}) == predictions(client, {"instances": [text]})
+
+
 def test_classify_answers_examples_with_classes_and_scores(client: Client) -> None:
     rows = predictions(client, {"instances": ["good", "bad"]})
-    body = {"context": {"text": "good"}, "examples": [{}, {"text": "bad"}]}
-    reply = client.post("/v1/models/tiny:classify", json=body)
+    reply = client.post("/v1/models/tiny:classify", json={"examples": [{"text": "good"}, {"text": "bad"}]})
     assert reply.status_code == 200, reply.text
+    shared = client.post("/v1/models/tiny:classify", json={"context": {"text": "good"}, "examples": [{}]})
+    assert shared.json()["results"] == reply.json()["results"][:1]
     for found, row in zip(reply.json()["results"], rows, strict=True):
         assert [name for name, _ in found] == ["negative", "positive"]
         assert [score for _, score in found] == pytest.approx(row["scores"], abs=1e-6)

@@ -14,12 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.serving import wire
 from tests.shared import hostile, servers
 
 pytestmark = pytest.mark.tensorflow
 # What the OpenAPI description declares.
-DECLARED = {200, 204, 400, 401, 404, 405, 408, 413, 422, 429, 503, 504}
+DECLARED = {200, 204, 400, 401, 404, 405, 408, 413, 415, 422, 429, 503, 504}
 GOOD = {"instances": ["good"]}
 
 
@@ -171,7 +170,7 @@ def test_what_is_no_http_is_refused_or_hung_up_on(port: int, text: bytes) -> Non
         connection.sendall(text)
         connection.shutdown(socket.SHUT_WR)
         reply = connection.recv(4096)
-    assert reply == b"" or reply.startswith(b"HTTP/1.1 400")
+    assert reply == b"" or reply.startswith((b"HTTP/1.1 400", b"HTTP/1.1 505"))
 
 
 @pytest.mark.parametrize("endless", [b"X-A: " + b"y" * 8000 + b"\r\n", b"y" * 8000])
@@ -180,12 +179,6 @@ def test_headers_without_end_are_cut_off(port: int, endless: bytes) -> None:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX-B: ")
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
             connection.sendall(endless * 1000)
-
-
-def test_headers_that_do_not_come_in_time_end_the_connection(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "HEAD_SECONDS", 0.3)
-    for text in (b"", b"GET / HTTP/1.1\r\nHost:"):
-        assert talk(port, text).startswith(b"HTTP/1.1 400")
 
 
 def test_stopping_answers_what_was_accepted(bundle_path: pathlib.Path) -> None:
@@ -212,8 +205,8 @@ def test_the_server_speaks_tls(bundle_path: pathlib.Path, tmp_path: pathlib.Path
     )
     if made.returncode != 0:
         pytest.skip("openssl cannot make a certificate here")
-    files = {"ssl_certfile": str(tmp_path / "cert.pem"), "ssl_keyfile": str(tmp_path / "key.pem")}
-    with servers.listening(bundle_path, tls=files) as (_, port):
+    files = {"tls_cert": tmp_path / "cert.pem", "tls_key": tmp_path / "key.pem"}
+    with servers.listening(bundle_path, **files) as (_, port):
         trusted = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
         reply = httpx.post(f"https://localhost:{port}/v1/models/tiny:predict", json=GOOD, verify=trusted)
         assert reply.status_code == 200

@@ -21,6 +21,8 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
 _SCORES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 # Answers of several findings have thousands of combinations: only so many get a counter of their own.
 _MOST_DECISIONS = 40
+# Whom a measurement is of: the names and numbers are the server's own, and few.
+_VERSION = ("model", "version")
 
 
 class Metrics:
@@ -29,36 +31,43 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = prometheus_client.CollectorRegistry()
         self.requests = prometheus_client.Counter(
-            "fieldnets_requests", "Requests answered", ("route", "status"), registry=self.registry
+            "fieldnets_requests", "Requests answered", ("route", "status", *_VERSION), registry=self.registry
         )
         self.seconds = prometheus_client.Histogram(
-            "fieldnets_request_seconds", "Time to an answer", ("route",), buckets=_SECONDS, registry=self.registry
+            "fieldnets_request_seconds",
+            "Time to an answer",
+            ("route", *_VERSION),
+            buckets=_SECONDS,
+            registry=self.registry,
         )
         self.batch_rows = prometheus_client.Histogram(
-            "fieldnets_batch_rows", "Rows answered together", ("model",), buckets=_ROWS, registry=self.registry
+            "fieldnets_batch_rows", "Rows answered together", _VERSION, buckets=_ROWS, registry=self.registry
         )
         self.model_seconds = prometheus_client.Histogram(
-            "fieldnets_model_seconds", "Time of a batch", ("model",), buckets=_SECONDS, registry=self.registry
+            "fieldnets_model_seconds", "Time of a batch", _VERSION, buckets=_SECONDS, registry=self.registry
         )
         self.queue_seconds = prometheus_client.Histogram(
             "fieldnets_queue_seconds",
             "Wait of a batch's oldest row",
-            ("model",),
+            _VERSION,
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.scores = prometheus_client.Histogram(
-            "fieldnets_score", "Highest score of a row", ("model",), buckets=_SCORES, registry=self.registry
+            "fieldnets_score", "Highest score of a row", _VERSION, buckets=_SCORES, registry=self.registry
         )
         self.decisions = prometheus_client.Counter(
-            "fieldnets_decisions", "Decisions", ("model", "decision"), registry=self.registry
+            "fieldnets_decisions", "Decisions", (*_VERSION, "decision"), registry=self.registry
         )
-        self._known: dict[str, set[str]] = {}
+        prometheus_client.ProcessCollector(registry=self.registry)
+        self._known: dict[tuple[str, str], set[str]] = {}
 
-    def served(self, name: str, _number: int) -> Callable[[batching.Served], None]:
+    def served(self, name: str, number: int) -> Callable[[batching.Served], None]:
         """Return what is told of each batch of a version."""
-        rows, seconds = self.batch_rows.labels(name), self.model_seconds.labels(name)
-        waited = self.queue_seconds.labels(name)
+        rows, seconds, waited = (
+            histogram.labels(name, str(number))
+            for histogram in (self.batch_rows, self.model_seconds, self.queue_seconds)
+        )
 
         def tell(batch: batching.Served) -> None:
             rows.observe(batch.rows)
@@ -67,18 +76,23 @@ class Metrics:
 
         return tell
 
-    def answered(self, name: str, outputs: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Count the decisions and scores of an answer."""
+    def requested(self, route: str, status: int, seconds: float, version: tuple[str, str]) -> None:
+        """Count a request; ``version``: the name and number of who was asked, empty where nobody was."""
+        self.requests.labels(route, str(status), *version).inc()
+        self.seconds.labels(route, *version).observe(seconds)
+
+    def answered(self, version: tuple[str, str], outputs: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Count the decisions and scores of an answer of a version, by its name and number."""
         if (scores := outputs.get("scores", outputs.get("score"))) is not None:
-            histogram = self.scores.labels(name)
+            histogram = self.scores.labels(*version)
             for row in scores.tolist():
                 histogram.observe(max(row) if isinstance(row, list) else row)
         if "decision" in outputs:
-            known = self._known.setdefault(name, set())
+            known = self._known.setdefault(version, set())
             for decision in outputs["decision"].tolist():
                 if len(known) < _MOST_DECISIONS:
                     known.add(decision)
-                self.decisions.labels(name, decision if decision in known else "other").inc()
+                self.decisions.labels(*version, decision if decision in known else "other").inc()
 
     def watch(self, models: registries.Registry) -> None:
         """Add what is read from the models when somebody looks: versions, queues and drift."""
@@ -96,12 +110,10 @@ class _Models(collectors.Collector):
         self._models = models
 
     def collect(self) -> Iterator[Any]:
-        served = GaugeMetricFamily("fieldnets_version", "Versions served", labels=("model", "version", "engine"))
-        waiting = GaugeMetricFamily("fieldnets_queue_rows", "Rows that wait", labels=("model", "version"))
-        psi = GaugeMetricFamily(
-            "fieldnets_drift_psi", "Population stability index", labels=("model", "version", "column")
-        )
-        alarm = GaugeMetricFamily("fieldnets_drift", "Whether a column drifted", labels=("model", "version", "column"))
+        served = GaugeMetricFamily("fieldnets_version", "Versions served", labels=(*_VERSION, "engine"))
+        waiting = GaugeMetricFamily("fieldnets_queue_rows", "Rows that wait", labels=_VERSION)
+        psi = GaugeMetricFamily("fieldnets_drift_psi", "Population stability index", labels=(*_VERSION, "column"))
+        alarm = GaugeMetricFamily("fieldnets_drift", "Whether a column drifted", labels=(*_VERSION, "column"))
         for model in self._models.models.values():
             for number, version in sorted(model.served.items()):
                 served.add_metric([model.name, str(number), version.engine_name], 1)

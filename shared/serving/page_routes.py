@@ -10,7 +10,7 @@ import fastapi.responses
 import markdown_it
 
 from shared.bundle import reading as bundle
-from shared.serving import answering, refusals, tensors, versions
+from shared.serving import refusals, requests, tensors, versions
 from shared.serving import registry as registries
 
 _FILES = importlib.resources.files(__package__) / "page"
@@ -18,7 +18,7 @@ _FILES = importlib.resources.files(__package__) / "page"
 _MARKDOWN = markdown_it.MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def routes(asked: answering.Answering) -> fastapi.APIRouter:
+def routes(service: requests.Service) -> fastapi.APIRouter:
     """Return ``/``, ``/page/FILE`` and what the page asks below ``/ui``."""
     router = fastapi.APIRouter(include_in_schema=False)
     pages = {entry.name: entry.read_bytes() for entry in _FILES.iterdir() if entry.is_file()}
@@ -40,18 +40,18 @@ def routes(asked: answering.Answering) -> fastapi.APIRouter:
 
     @router.get("/ui/models")
     async def models() -> fastapi.Response:
-        known = asked.models.models.values()
-        found = [about(asked.models.get(model.name), model) for model in known if model.served]
-        return answering.respond({"models": found, "fieldnets": importlib.metadata.version("fieldnets")})
+        known = service.models.models.values()
+        found = [about(service.models.get(model.name), model) for model in known if model.served]
+        return requests.respond({"models": found, "fieldnets": importlib.metadata.version("fieldnets")})
 
-    @router.get("/ui/models/{name}/card")
+    @router.get("/ui/models/{name:plain}/card")
     async def card(request: fastapi.Request) -> fastapi.Response:
-        path = asked.version(request).bundle.path / bundle.EXTRA / "model_card.md"
+        path = service.version(request).bundle.path / bundle.EXTRA / "model_card.md"
         return fastapi.responses.HTMLResponse(_MARKDOWN.render(path.read_text("utf-8")))
 
-    @router.get("/ui/models/{name}/drift")
+    @router.get("/ui/models/{name:plain}/drift")
     async def drift(request: fastapi.Request) -> fastapi.Response:
-        return answering.respond(asked.version(request).watch.summary())
+        return requests.respond(service.version(request).watch.summary())
 
     return router
 

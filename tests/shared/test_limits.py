@@ -45,6 +45,13 @@ def test_without_the_token_nothing_is_answered(limited: Client, token: str | Non
         assert "secret" not in reply.text
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
+def test_the_scheme_of_the_token_is_the_same_in_capitals(limited: Client, scheme: str) -> None:
+    headers = {"Authorization": f"{scheme} secret"}
+    assert limited.post(PREDICT, json={"instances": ["good"]}, headers=headers).status_code == 200
+    assert limited.get("/v2", headers={"Authorization": "Basic secret"}).status_code == 401
+
+
 def test_the_page_and_health_need_no_token(limited: Client) -> None:
     assert [limited.get(path).status_code for path in ("/", "/health", "/v2/health/live", "/v2/health/ready")] == [
         200
@@ -114,11 +121,11 @@ def test_metrics_count_requests_batches_decisions_and_scores(bundle_path: pathli
         assert ask(client, token=None).status_code == 400
         text = client.get("/monitoring/prometheus/metrics").text
     lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    route = 'route="/v1/models/{name}:predict"'
-    assert float(lines[f'fieldnets_requests_total{{{route},status="200"}}']) == 3
-    assert float(lines[f'fieldnets_requests_total{{{route},status="400"}}']) == 1
-    assert float(lines['fieldnets_batch_rows_sum{model="tiny"}']) == 6
-    assert float(lines['fieldnets_score_count{model="tiny"}']) == 6
+    model, route = 'model="tiny"', 'route="/v1/models/{name}:predict"'
+    assert float(lines[f'fieldnets_requests_total{{{model},{route},status="200",version="1"}}']) == 3
+    assert float(lines[f'fieldnets_requests_total{{{model},{route},status="400",version="1"}}']) == 1
+    for family in ("batch_rows_sum", "score_count"):
+        assert float(lines[f'fieldnets_{family}{{{model},version="1"}}']) == 6
     assert sum(float(value) for name, value in lines.items() if name.startswith("fieldnets_decisions_total")) == 6
     assert float(lines['fieldnets_version{engine="tensorflow",model="tiny",version="1"}']) == 1
 
