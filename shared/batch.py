@@ -48,7 +48,7 @@ class Result:
     resumed_rows: int
 
 
-def predict(
+def predict(  # noqa: PLR0913
     chunks: Iterable[pd.DataFrame],
     score: Callable[[pd.DataFrame], pd.DataFrame],
     *,

@@ -66,7 +66,7 @@ class Boxes:
         return dataclasses.replace(found, image=np.repeat(np.arange(len(rows)), counts))
 
     @classmethod
-    def build(
+    def build(  # noqa: PLR0913
         cls,
         *,
         image: ArrayLike,

@@ -24,7 +24,7 @@ _DARK: Colour = (20, 20, 20)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def annotate(
+def annotate(  # noqa: PLR0913
     image: Picture,
     xyxy: NDArray[np.floating],
     label: NDArray[np.integer],

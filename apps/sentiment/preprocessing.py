@@ -95,7 +95,7 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         name: The layer's name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         *,
         vocabulary: Sequence[str],

@@ -105,7 +105,7 @@ def classifying(answer: Endpoint, class_names: Sequence[str]) -> Endpoint:
     )
 
 
-def write(
+def write(  # noqa: PLR0913
     model: keras.Model,
     endpoints: Mapping[str, Endpoint],
     golden: Golden,

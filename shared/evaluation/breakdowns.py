@@ -23,7 +23,7 @@ def confusion(y_true: npt.ArrayLike, scores: npt.ArrayLike, *, predicted: npt.Ar
     return np.bincount(truth * classes + decided.argmax(axis=1), minlength=classes**2).reshape(classes, classes)
 
 
-def per_class(
+def per_class(  # noqa: PLR0913
     y_true: npt.ArrayLike,
     scores: npt.ArrayLike,
     *,

@@ -195,7 +195,7 @@ METRICS: Final[Mapping[str, weighted.Metric]] = types.MappingProxyType(
 )
 
 
-def summarize(
+def summarize(  # noqa: PLR0913
     y_true: npt.ArrayLike,
     scores: npt.ArrayLike,
     *,
@@ -285,7 +285,7 @@ def resampled(
     )
 
 
-def compare(
+def compare(  # noqa: PLR0913
     y_true: npt.ArrayLike,
     scores_a: npt.ArrayLike,
     scores_b: npt.ArrayLike,

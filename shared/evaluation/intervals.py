@@ -217,7 +217,7 @@ def bootstrap(
     return _only(bootstrap_many(case, y_true, units=units, resamples=resamples, confidence=confidence, seed=seed))
 
 
-def paired_difference(
+def paired_difference(  # noqa: PLR0913
     metric: MetricLike,
     y_true: npt.ArrayLike,
     score_a: npt.ArrayLike,

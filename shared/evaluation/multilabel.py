@@ -25,7 +25,7 @@ class Summary(NamedTuple):
     findings: list[intervals.Intervals]
 
 
-def summarize(
+def summarize(  # noqa: PLR0913
     labels: npt.ArrayLike,
     scores: npt.ArrayLike,
     *,
@@ -62,7 +62,7 @@ def summarize(
     return _summary(ours, confidence)
 
 
-def compare(
+def compare(  # noqa: PLR0913
     labels: npt.ArrayLike,
     scores: tuple[npt.ArrayLike, npt.ArrayLike],
     *,

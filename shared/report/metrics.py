@@ -15,7 +15,7 @@ log = logging.getLogger("fieldnets")
 DATA_FIELDS = ("source", "split", "n", "unit", "n_units", "sha256")
 
 
-def metrics_document(
+def metrics_document(  # noqa: PLR0913
     *,
     app: str,
     run: str,

@@ -77,7 +77,7 @@ def match(truth: box.Boxes, found: box.Detections, *, label: int, overlap: float
     return Matches(image=chosen.image[order], right=right[order], objects=objects_per_image)
 
 
-def _match_image(
+def _match_image(  # noqa: PLR0913
     truth: box.Boxes,
     found: box.Detections,
     rows: NDArray[np.int64],

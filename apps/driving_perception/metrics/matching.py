@@ -61,7 +61,7 @@ def pair(
     )
 
 
-def _pair_image(
+def _pair_image(  # noqa: PLR0913
     truth: box.Boxes,
     found: box.Detections,
     rows: NDArray[np.int64],

@@ -27,7 +27,7 @@ FOLDER = "synthesis"
 CLASSIFIER_FILTERS, CLASSIFIER_EPOCHS, CLASSIFIER_SEEDS = (16, 32, 64), 8, (0, 1)
 
 
-def augment(
+def augment(  # noqa: PLR0913
     run: loaded_run.Run,
     own: data.Radiographs,
     split: splits.Split,
