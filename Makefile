@@ -18,7 +18,7 @@ demo: $(INSTALLED) ## train, evaluate, export and serve on embedded data; APP=na
 	@$(BIN)/fieldnets demo $(if $(APP),--app $(APP))
 
 test: $(INSTALLED) ## the whole test suite but the tests marked slow
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" --durations 15
 
 install: $(INSTALLED) ## make .venv from requirements.lock
 
@@ -65,5 +65,5 @@ lock: ## resolve requirements.lock anew (needs uv); UPGRADE= keeps every version
 		--extra dev --extra dicom --extra engines --extra hub --extra pretrained --constraint .ci/constraints.txt --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
 clean: ## remove what the targets made, runs included
-	@rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(VENV)-clients runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

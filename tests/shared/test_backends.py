@@ -236,23 +236,23 @@ def trained(folder: pathlib.Path, *, stops_after: int | None) -> Any:
     return model
 
 
-def main() -> None:
-    """Print {check: "" or traceback} for the backend that KERAS_BACKEND names."""
+def report() -> dict[str, str]:
+    """Return {check: "" or traceback} for the backend that Keras runs on."""
     checks: dict[str, Callable[[], None]] = {
         **{name: lambda name=name: check_builder(name) for name in BUILDERS},  # type: ignore[misc]
         "losses": check_losses,
         "integrated_gradients": check_integrated_gradients,
         "interrupted_training": check_interrupted_training,
     }
-    report = {"backend": os.environ["KERAS_BACKEND"]}
+    found: dict[str, str] = {}
     for name, check in checks.items():
         try:
             check()
-            report[name] = ""
+            found[name] = ""
         except Exception:
-            report[name] = traceback.format_exc()
-    print(json.dumps(report))
+            found[name] = traceback.format_exc()
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps({"backend": os.environ["KERAS_BACKEND"], **report()}))
