@@ -86,7 +86,8 @@ def bundle_path(
     assert evaluation.is_dir()
     # Relative, as a person types it: the process that checks the bundle runs elsewhere.
     flags = ("--run-dir", run.path, "--output-dir", pathlib.Path(folder.name, "bundles"), "--json")
-    return command_line.folder / command_line.run(module, "export", *flags).json["bundle"]
+    written: str = command_line.run(module, "export", *flags).json["bundle"]
+    return command_line.folder / written
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +279,7 @@ def test_the_run_and_its_bundle_predict_alike(
     first, second = pd.read_csv(outputs[0]), pd.read_parquet(outputs[1])
     assert list(first.columns) == list(second.columns)
     assert len(first) == len(second) > 0
-    for column in first:
+    for column in map(str, first):
         if column.startswith("score"):
             assert first[column].tolist() == pytest.approx(second[column].tolist(), abs=1e-5)
         else:

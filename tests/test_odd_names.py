@@ -19,7 +19,7 @@ from apps.fraud_detection.readers import sources
 from apps.medical_imaging import __main__ as medical
 from apps.medical_imaging import data as radiographs
 from apps.sentiment import __main__ as sentiment
-from apps.sentiment import data as reviews
+from apps.sentiment.readers import checking
 from shared import batch, files, resuming
 from tests import helpers
 
@@ -52,7 +52,7 @@ NAMES = st.one_of(
 
 def texts(path: pathlib.Path) -> Iterator[pd.DataFrame]:
     path.write_text("text\nfine film\n")
-    return reviews.iterate_texts([str(path)])
+    return checking.iterate_texts([str(path)])
 
 
 def png() -> bytes:

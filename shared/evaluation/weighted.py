@@ -100,6 +100,8 @@ class Metric:
         biased: the estimate is biased upwards from a floor of 0, and its bootstrap must be reflected.
     """
 
+    __name__: str
+
     def __init__(self, prepare: Prepare, *, reads: Reads, needs: str, biased: bool = False) -> None:
         """Wrap ``prepare``; name and documentation are taken from it."""
         self._prepare = prepare

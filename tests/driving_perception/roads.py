@@ -3,6 +3,7 @@
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -69,10 +70,10 @@ def collection(
     images: int,
     class_names: tuple[str, ...] = ("car", "person"),
     sequences: Sequence[str] = (),
-    **more: object,
+    **more: Any,
 ) -> frames.Frames:
     """A collection whose pixels nobody reads."""
-    columns = {
+    columns: dict[str, Any] = {
         "images": frames.Images(
             names=np.array([f"{row:03d}.jpg" for row in range(images)], object),
             items=np.array([b""] * images + [None], object)[:-1],

@@ -16,14 +16,17 @@ def picture(width: int = 200, height: int = 120) -> bytes:
     image = np.zeros((height, width, 3), np.uint8)
     left, top, right, bottom = map(int, BOX)
     image[top:bottom, left:right] = 255
-    return tf.io.encode_jpeg(image, quality=100, chroma_downsampling=False).numpy()
+    content: bytes = tf.io.encode_jpeg(image, quality=100, chroma_downsampling=False).numpy()
+    return content
 
 
 def rows(kind: float = targets.OBJECT, box: tuple[float, ...] = BOX) -> np.ndarray:
     return np.array([[*box, kind, 1, 0], [0, 0, 0, 0, targets.NOTHING, 0, 0]], np.float32)
 
 
-def vary(settings: config.Config, count: int, *, epoch: int = 0, table: np.ndarray | None = None) -> tuple:
+def vary(
+    settings: config.Config, count: int, *, epoch: int = 0, table: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     seeds = np.stack([np.full(count, epoch), np.arange(count)], axis=1)
     labels = np.stack([rows() if table is None else table] * count)
     inputs = {"image": tf.constant([picture()] * count)}

@@ -1,4 +1,5 @@
 import pathlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def written(collection: frames.Frames, folder: pathlib.Path, name: str) -> tuple
     return loading.load([str(folder)]), lost
 
 
-def columns(collection: frames.Frames, names: tuple[str, ...], *, only_objects: bool = False) -> list[tuple]:
+def columns(collection: frames.Frames, names: tuple[str, ...], *, only_objects: bool = False) -> list[tuple[Any, ...]]:
     """Rows of boxes that can be compared whatever the order of the images."""
     boxes = collection.boxes
     rows = []

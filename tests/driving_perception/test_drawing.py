@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ def blank(width: int = 400, height: int = 300) -> np.ndarray:
     return np.full((height, width, 3), GREY, np.uint8)
 
 
-def annotate(image: np.ndarray, *boxes: list[float], labels: list[int] | None = None, **options: object) -> np.ndarray:
+def annotate(image: np.ndarray, *boxes: Sequence[float], labels: list[int] | None = None, **options: Any) -> np.ndarray:
     label = np.array(labels or [0] * len(boxes), np.int64)
     score = np.linspace(0.9, 0.5, len(boxes)) if boxes else np.empty(0)
     return drawing.annotate(image, np.array(boxes, np.float32).reshape(-1, 4), label, score, NAMES, **options)

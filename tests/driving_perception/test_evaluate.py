@@ -101,7 +101,7 @@ def test_false_alarms_and_decisions_are_told_for_each_image(part: frames.Frames,
     table = evaluated(part, alarm, prior).predictions
     assert table["false_alarms"].sum() <= 1
     assert table.loc[3, "decision"] == lane.AHEAD
-    boxes = json.loads(table.loc[3, "boxes"])
+    boxes = json.loads(str(table.loc[3, "boxes"]))
     assert {"class": "car", "score": 0.99, "xyxy": [60.0, 40.0, 100.0, 95.0]} in boxes
 
 

@@ -3,6 +3,7 @@
 import argparse
 import io
 import pathlib
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -67,7 +68,7 @@ def test_what_is_told_is_what_predict_gives_for_the_same_file(
     (tmp_path / "road").write_bytes(content)
     run = run_of(network, tmp_path, middle_of(network, tmp_path, content))
     asked = run.predict([content])
-    given = argparse.Namespace(input=str(tmp_path / "road"), output=tmp_path / "why.html", seed=0, missed=None)
+    given: Any = argparse.Namespace(input=str(tmp_path / "road"), output=tmp_path / "why.html", seed=0, missed=None)
     told = explain.explain_file(run, given)
     assert len(told["boxes"]) == asked["count"][0] == 5
     for row, each in enumerate(told["boxes"]):
@@ -154,7 +155,11 @@ TRUE = np.array([10.0, 10, 50, 50])
     ],
 )  # fmt: skip
 def test_the_reason_for_a_miss_is_the_one_that_was_planted(
-    network: object, tmp_path: pathlib.Path, rows: list, predicted: list[int], expected: str
+    network: object,
+    tmp_path: pathlib.Path,
+    rows: list[tuple[list[float], float, float]],
+    predicted: list[int],
+    expected: str,
 ) -> None:
     run, seen = run_of(network, tmp_path, 0.5), seen_with(rows)
     found = [explain.Predicted(i, int(seen.scores[i].argmax()), float(seen.scores[i].max())) for i in predicted]

@@ -26,7 +26,7 @@ def encoded(width: int, height: int, *, seed: int = 0, kind: str = "PNG") -> byt
 
 
 @pytest.fixture(scope="module")
-def network() -> object:
+def network() -> Any:
     return model.build(SETTINGS, classes=2)
 
 
@@ -47,7 +47,7 @@ def test_an_image_keeps_its_shape_on_its_canvas() -> None:
         assert geometry.numpy()[4:].tolist() == [height, width]
 
 
-def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(network: object) -> None:
+def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(network: Any) -> None:
     look = predictions.graph(network, SETTINGS)
     files = [encoded(120, 80), encoded(300, 70, seed=1), b"no image", encoded(64, 128, seed=2)]
     together = look(*preprocessing.decode(tf.constant(files), image_size=96))
@@ -58,7 +58,7 @@ def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(network: object)
     assert together["count"][2] == 0
 
 
-def test_float_images_and_files_are_answered_alike(network: object) -> None:
+def test_float_images_and_files_are_answered_alike(network: Any) -> None:
     look = predictions.graph(network, SETTINGS)
     content = encoded(150, 90)
     pixels = tf.io.decode_png(content).numpy().astype(np.float32) / 255
@@ -106,7 +106,7 @@ def test_the_graph_decides_as_the_region_does() -> None:
     assert set(said["labels"].numpy().ravel().astype(str)) == {"car", ""}
 
 
-def test_boxes_come_back_in_pixels_of_the_original(network: object) -> None:
+def test_boxes_come_back_in_pixels_of_the_original(network: Any) -> None:
     look = predictions.graph(network, SETTINGS)
     small, large = (
         look(*preprocessing.decode(tf.constant([encoded(side, side)]), image_size=96)) for side in (96, 480)
@@ -126,7 +126,7 @@ def test_other_files_than_jpeg_and_png_are_read_and_what_is_none_stays() -> None
     assert (np.asarray(PIL.Image.open(io.BytesIO(loaded_run.as_file(image)))) == image).all()
 
 
-def test_the_grids_of_the_network_give_its_places(network: object) -> None:
+def test_the_grids_of_the_network_give_its_places(network: Any) -> None:
     image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
     grids = engines.cut(network)(image, training=False)
     assert {name: tuple(values.shape[1:3]) for name, values in grids.items()} == {
@@ -135,7 +135,7 @@ def test_the_grids_of_the_network_give_its_places(network: object) -> None:
     np.testing.assert_allclose(engines.places_of(network, grids), network(image, training=False), rtol=1e-5, atol=1e-4)
 
 
-def test_images_of_many_sizes_are_answered_from_their_grids_as_by_the_network(network: object) -> None:
+def test_images_of_many_sizes_are_answered_from_their_grids_as_by_the_network(network: Any) -> None:
     files = [
         encoded(120, 80),
         encoded(300, 70, seed=1),

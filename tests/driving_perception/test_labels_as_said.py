@@ -46,7 +46,7 @@ def load(folder: pathlib.Path, **more: Any) -> frames.Frames:
 @pytest.mark.parametrize(("flag", "kind"), [(0, 0), ("0", 0), (False, 0), ("false", 0), (1, 2), ("1", 2), (True, 2)])
 @pytest.mark.parametrize("name", ["iscrowd", "ignore"])
 def test_coco_flags_are_read_as_numbers_texts_and_truth(
-    name: str, flag: object, kind: int, tmp_path: pathlib.Path
+    name: str, flag: Any, kind: int, tmp_path: pathlib.Path
 ) -> None:
     marked = [annotation(1, **{name: flag}), annotation(2)]
     assert load(coco(tmp_path / "c", annotations=marked)).boxes.kind.tolist() == [kind, box.OBJECT]

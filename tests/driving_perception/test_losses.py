@@ -24,7 +24,9 @@ def row(box: list[float], kind: float, *classes: float) -> list[float]:
     return [*box, kind, *classes]
 
 
-def assign(rows: list[list[float]], scores: np.ndarray, box: np.ndarray, centres: np.ndarray, most: int = 3) -> dict:
+def assign(
+    rows: list[list[float]], scores: np.ndarray, box: np.ndarray, centres: np.ndarray, most: int = 3
+) -> dict[str, np.ndarray]:
     found = losses.assign(
         np.array([rows], np.float32),
         scores[np.newaxis].astype(np.float32),

@@ -16,9 +16,11 @@ from shared import batch
 NAMES = ("car", "person")
 REGION = lane.Region()
 SIZE = (640, 480)
+# The label, score and corners of each box of a picture.
+Picture = list[tuple[int, float, list[float]]]
 
 
-def said(*images: list[tuple[int, float, list[float]]], most: int = 5) -> dict[str, np.ndarray]:
+def said(*images: Picture, most: int = 5) -> dict[str, np.ndarray]:
     """Answer as the model does: padded with zeros, scores falling, the decision by the region."""
     count = len(images)
     found = {
@@ -52,9 +54,9 @@ def sizes(count: int) -> np.ndarray:
     return np.tile(np.array(SIZE, np.int64), (count, 1))
 
 
-def approaching(count: int, *, distance: float = 60.0, speed: float = 20.0, pace: float = 10.0) -> list:
+def approaching(count: int, *, distance: float = 60.0, speed: float = 20.0, pace: float = 10.0) -> list[Picture]:
     """A car in the middle of the way through a pinhole camera 1.3 m above the road, with another beside the way."""
-    frames = []
+    frames: list[Picture] = []
     for number in range(count):
         left = distance - speed * number / pace
         foot, tall, half = (600 * metres / left for metres in (1.3, 1.5, 0.9))
@@ -63,7 +65,11 @@ def approaching(count: int, *, distance: float = 60.0, speed: float = 20.0, pace
 
 
 def test_each_picture_has_a_row_with_what_is_in_it() -> None:
-    images = [[(0, 0.875, [200, 150, 440, 400.26]), (1, 0.5, [10, 20, 30, 60])], [], [(1, 0.25, [0, 0, 5, 5])]]
+    images: list[Picture] = [
+        [(0, 0.875, [200, 150, 440, 400.26]), (1, 0.5, [10, 20, 30, 60])],
+        [],
+        [(1, 0.25, [0, 0, 5, 5])],
+    ]
     found = prediction_tables.rows(chunk(3), said(*images), sizes(3), NAMES)
     assert found["n"].tolist() == [2, 0, 1]
     assert found["n_car"].tolist() == [1, 0, 0], "what only fills the row is no car"
@@ -123,8 +129,8 @@ def test_what_closes_in_beside_the_way_is_not_ahead() -> None:
 def test_every_clip_begins_with_new_tracks_and_pictures_of_none_stay_as_they_are() -> None:
     frames = approaching(4)
     parts = [
-        prediction_tables.rows(chunk(4, **options), said(*frames), sizes(4), NAMES)
-        for options in ({"clip": "a.mp4"}, {"clip": "a.mp4"}, {"clip": "b.mp4"}, {})
+        prediction_tables.rows(chunk(4, clip=clip), said(*frames), sizes(4), NAMES)
+        for clip in ("a.mp4", "a.mp4", "b.mp4", "")
     ]
     follower = tracker.Follower(NAMES, REGION)
     for part in parts[:3]:
@@ -223,7 +229,7 @@ def test_the_coco_file_is_one_that_coco_loads_with_the_same_boxes(tmp_path: path
 
 
 def test_a_row_for_each_box_is_a_table_of_boxes_that_can_be_read_as_labels(tmp_path: pathlib.Path) -> None:
-    images = [[(0, 0.9, [1, 2, 30, 40]), (1, 0.5, [5, 6, 7, 8.5])], [], [(1, 0.25, [0, 0, 5, 5])]]
+    images: list[Picture] = [[(0, 0.9, [1, 2, 30, 40]), (1, 0.5, [5, 6, 7, 8.5])], [], [(1, 0.25, [0, 0, 5, 5])]]
     rows = prediction_tables.rows(chunk(3).assign(file=["0.png", "1.png", "2.png"]), said(*images), sizes(3), NAMES)
     found = prediction_tables.per_box(rows)
     assert found.columns.tolist() == [*prediction_tables.PICTURE, *prediction_tables.BOX]

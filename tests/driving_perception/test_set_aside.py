@@ -2,6 +2,7 @@
 
 import pathlib
 import types
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_evaluate_lists_what_it_sets_aside(tmp_path: pathlib.Path) -> None:
     roads.picture(tmp_path / "own" / "z.jpg", seed=50)
     own = loading.load([str(tmp_path / "own")])
     split = splits.Split(part=np.array(["train"]), unit=np.array([0]), unit_name="", method="", seed=0)
-    run = types.SimpleNamespace(rule=types.SimpleNamespace(class_names=("car",)))
+    run: Any = types.SimpleNamespace(rule=types.SimpleNamespace(class_names=("car",)))
     settings = config.Config(data=(str(half_bad(tmp_path / "new")),), skip_bad=True)
     part = evaluate_run.other_part(run, own, split, settings, "all", quarantine=tmp_path / "out" / "quarantine.csv")
     assert part.dataset.quarantined == 1
@@ -53,5 +54,6 @@ def test_predict_writes_over_no_picture_that_it_reads(tmp_path: pathlib.Path) ->
     (tmp_path / "link.csv").hardlink_to(path)
     for name, value in {"boxes": tmp_path / "link.csv", "coco": path, "annotated": tmp_path / "road"}.items():
         given = {"output": tmp_path / "o.csv", "coco": None, "boxes": None, "annotated": None, name: value}
+        options: Any = types.SimpleNamespace(**given)
         with pytest.raises(errors.InputError, match=r"expected an output that|holds no input"):
-            predict._refuse_output_over_input(types.SimpleNamespace(**given), [path])
+            predict._refuse_output_over_input(options, [path])

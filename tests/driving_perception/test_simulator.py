@@ -29,7 +29,9 @@ def empty_scene(**changes: object) -> world.Scene:
     return world.Scene(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def cube(distance: float, *, lateral: float = 0.0, side: float = 2.0, colour: tuple = (200, 40, 40)) -> world.Thing:
+def cube(
+    distance: float, *, lateral: float = 0.0, side: float = 2.0, colour: shapes.Colour = (200, 40, 40)
+) -> world.Thing:
     half = side / 2
     faces = shapes.block((-half, half), (0, side), (-half, half), colour)
     return world.Thing(

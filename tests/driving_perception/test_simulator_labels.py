@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -22,13 +23,13 @@ class Quiet(np.random.Generator):
     def __init__(self) -> None:
         super().__init__(np.random.PCG64(0))
 
-    def standard_normal(self, size: object = None, dtype: object = np.float64, out: object = None) -> np.ndarray:
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
         del out
-        return np.zeros(size, dtype)  # type: ignore[call-overload]
+        return np.zeros(size, dtype)
 
-    def normal(self, loc: float = 0.0, scale: float = 1.0, size: object = None) -> object:
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
         del scale
-        return loc if size is None else np.full(size, loc)  # type: ignore[call-overload]
+        return loc if size is None else np.full(size, loc)
 
 
 def some_scenes(first: int, count: int) -> Iterator[world.Scene]:
@@ -53,7 +54,8 @@ def silhouette(thing: world.Thing, scene: world.Scene) -> np.ndarray:
     """Return where one thing alone changes the distances of the empty scene."""
     _, _, depth, _ = drawn(dataclasses.replace(scene, things=[]))
     _, _, changed, _ = drawn(dataclasses.replace(scene, things=[thing]))
-    return changed != depth
+    seen: np.ndarray = changed != depth
+    return seen
 
 
 def edges(mask: np.ndarray) -> list[int]:
@@ -179,7 +181,9 @@ def test_fog_leaves_of_contrast_what_koschmieder_says() -> None:
 
     def middle(level: float, metres: float) -> np.ndarray:
         flat, depth = np.full((HEIGHT, WIDTH, 3), level, np.float32), np.full((HEIGHT, WIDTH), metres, np.float32)
-        return weather.expose(foggy, flat, depth, glow, Quiet())[HEIGHT // 2, WIDTH // 2].astype(float)
+        exposed: np.ndarray = weather.expose(foggy, flat, depth, glow, Quiet())
+        pixel: np.ndarray = exposed[HEIGHT // 2, WIDTH // 2].astype(float)
+        return pixel
 
     contrasts = [middle(200, metres) - middle(20, metres) for metres in (0.0, 20.0, 40.0, 80.0)]
     for contrast, metres in zip(contrasts, (0, 20, 40, 80), strict=True):

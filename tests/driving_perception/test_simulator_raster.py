@@ -18,10 +18,11 @@ def filled(*polygons: np.ndarray, width: int = SIDE, height: int = SIDE) -> np.n
     return placing.fill(narrowed, starts, np.arange(len(polygons)), width=width, height=height)
 
 
-def rectangle(width: float, height: float, *, angle: float, middle: tuple[float, float]) -> np.ndarray:
+def rectangle(width: float, height: float, *, angle: float, middle: tuple[float, float] | np.ndarray) -> np.ndarray:
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     corners = np.array([(-width, -height), (width, -height), (width, height), (-width, height)]) / 2
-    return corners @ turn.T + middle
+    turned: np.ndarray = corners @ turn.T + middle
+    return turned
 
 
 def inside(polygon: np.ndarray) -> np.ndarray:
@@ -31,7 +32,8 @@ def inside(polygon: np.ndarray) -> np.ndarray:
     for first, second in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
         along = (second - first) / np.linalg.norm(second - first)
         found.append(along[0] * (y - first[1]) - along[1] * (x - first[0]))
-    return np.min(found, axis=0)
+    nearest: np.ndarray = np.min(found, axis=0)
+    return nearest
 
 
 def edges(mask: np.ndarray) -> np.ndarray:

@@ -25,7 +25,9 @@ def film(path: pathlib.Path, count: int = 5) -> pathlib.Path:
     return path
 
 
-def everything(*paths: pathlib.Path, chunk_rows: int = 4, rate: float | None = None) -> tuple[pd.DataFrame, list]:
+def everything(
+    *paths: pathlib.Path, chunk_rows: int = 4, rate: float | None = None
+) -> tuple[pd.DataFrame, list[stream.Item]]:
     chunks = list(stream.iterate(paths, chunk_rows=chunk_rows, frames_per_second=rate))
     return pd.concat([frame for frame, _ in chunks], ignore_index=True), [item for _, part in chunks for item in part]
 

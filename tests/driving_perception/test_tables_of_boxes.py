@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import pathlib
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -28,12 +29,13 @@ def load(folder: pathlib.Path, text: str | bytes, *, name: str = "boxes.csv", **
     return loading.load([str(folder)], **more)
 
 
-def lines(*rows: object) -> str:
+def lines(*rows: Iterable[object]) -> str:
     return "".join(",".join(map(str, row)) + "\n" for row in rows)
 
 
 def corners(found: frames.Frames) -> list[list[float]]:
-    return found.boxes.xyxy.tolist()
+    said: list[list[float]] = found.boxes.xyxy.tolist()
+    return said
 
 
 PLAIN = f"{HEADER}\n{lines(*ROWS)}"

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -126,7 +127,7 @@ def test_where_nothing_can_be_kept_it_is_compiled_anew(monkeypatch: pytest.Monke
 
     def plain() -> None: ...
 
-    monkeypatch.setattr(features.numba, "njit", njit)
+    monkeypatch.setattr(numba, "njit", njit)
     assert features.compiled(plain) is plain
     assert asked == [{"cache": True, "nogil": True}, {"nogil": True}]
 

@@ -23,6 +23,7 @@ import pytest
 
 from apps.fraud_detection import __main__, config, data, feedback, folds, schema, transactions
 from apps.fraud_detection.readers import formats, inference, parts, schema_choice, sources
+from apps.fraud_detection.readers import names as column_names
 from shared import errors
 from shared.sources import columns, compression, tables
 
@@ -66,7 +67,7 @@ def refusal(path: str | pathlib.Path, **reading: Any) -> str:
     return str(caught.value)
 
 
-def changed(name: str, row: int, value: object) -> pd.DataFrame:
+def changed(name: str, row: int, value: Any) -> pd.DataFrame:
     """The table with one cell (row from 1) in a way of its own."""
     found = table()
     found[name] = found[name].astype(object)
@@ -120,7 +121,8 @@ def test_no_other_column_takes_a_role_from_one_that_holds_records_or_that_a_file
 ) -> None:
     whole = table()
     content = whole.assign(**{decoy: whole[name]})
-    nested = content.assign(**{name: [{"value": value} for value in content[name]]})
+    records: dict[str, Any] = {name: [{"value": value} for value in content[name]]}
+    nested = content.assign(**records)
     path = write(tmp_path / "nested.parquet", nested)
     assert refusal(path).startswith(f"{path}: column {name!r}: expected one {role} a row. Received: lists or records")
     kept = load(path, **{role: decoy}).schema
@@ -408,7 +410,7 @@ def test_identities_of_nobody_or_of_one_id_twice_are_refused(tmp_path: pathlib.P
 
 
 def snake(name: str) -> str:
-    return "_".join(inference.names.words(name)) if not name[-1].isdigit() else name.lower()
+    return "_".join(column_names.words(name)) if not name[-1].isdigit() else name.lower()
 
 
 @pytest.mark.parametrize("spell", [str.upper, snake, lambda name: f"{name} "])
@@ -482,7 +484,7 @@ def packed(path: pathlib.Path, content: bytes) -> None:
         with pa.output_stream(str(path), compression="zstd") as stream:
             stream.write(content)
     else:
-        path.write_bytes({".gz": gzip, ".bz2": bz2, ".xz": lzma}[path.suffix].compress(content))  # type: ignore[attr-defined]
+        path.write_bytes({".gz": gzip, ".bz2": bz2, ".xz": lzma}[path.suffix].compress(content))
 
 
 @pytest.mark.parametrize("suffix", [each for each in compression.PACKED_SUFFIXES if each])
@@ -752,11 +754,11 @@ def test_every_type_of_parquet_is_read_or_left_out_with_a_reason(tmp_path: pathl
         named = dataclasses.replace(found.schema, numeric=(), categorical=(), amount=None, id=None)
         for role in ({"categorical": (name,)}, {"numeric": (name,)}, {"entities": {"card": name}}, {"amount": name}):
             with contextlib.suppress(errors.InputError):
-                sources.load([str(tmp_path / "a.parquet")], schema=dataclasses.replace(named, **role))  # type: ignore[arg-type]
+                sources.load([str(tmp_path / "a.parquet")], schema=dataclasses.replace(named, **role))
 
 
 def test_an_array_is_read_by_its_storage_and_bytes_say_the_same_in_any_company() -> None:
-    column = pd.Series(pd.arrays.ArrowExtensionArray(pa.array([b"abc\0\0", b"\xff", None])))  # type: ignore[attr-defined]
+    column = pd.Series(pd.arrays.ArrowExtensionArray(pa.array([b"abc\0\0", b"\xff", None])))
     assert columns.text(column).tolist() == ["abc", "0xff", ""]
 
 

@@ -1,6 +1,7 @@
 """The metrics of fraud detection, derived a second time."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +52,8 @@ def values(rows: metrics.Rows, scores: np.ndarray, *, drawn: np.ndarray | None =
 
 def card_precision_by_loops(rows: metrics.Rows, scores: np.ndarray, *, cards: int, copies: np.ndarray) -> float:
     """Card precision from its definition; ``copies`` says how often each row's card was drawn."""
-    daily, caught = [], set()
+    daily: list[float] = []
+    caught: set[Any] = set()
     for day in np.unique(rows.days):
         table = pd.DataFrame({"card": rows.payers, "score": scores, "fraud": rows.labels, "copies": copies})
         today = table[(rows.days == day) & ~table["card"].isin(caught)]

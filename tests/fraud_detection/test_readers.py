@@ -213,7 +213,7 @@ def test_ieee_cis_joins_identities_and_makes_a_card_of_its_fields(tmp_path: path
     )
     np.testing.assert_array_equal(found.categorical["card2"], ["", "404", ""])
     np.testing.assert_array_equal(found.categorical["DeviceType"], ["", "mobile", ""])
-    np.testing.assert_array_equal(found.numeric["id_01"], np.float32([np.nan, -5, np.nan]))
+    np.testing.assert_array_equal(found.numeric["id_01"], np.array([np.nan, -5, np.nan], np.float32))
     assert list(found.numeric) == ["C1", "V339", "id_01"]
     assert found.schema.currency == "USD"
     np.testing.assert_array_equal(found.ids, [2987000, 2987001, 2987002])
@@ -261,9 +261,9 @@ def baf() -> pd.DataFrame:
 def test_baf_tells_missing_numbers_and_groups_by_age(tmp_path: pathlib.Path, name: str) -> None:
     found = sources.load([write(tmp_path / name, baf())])
     nan = np.nan
-    np.testing.assert_array_equal(found.numeric["prev_address_months_count"], np.float32([nan, 12, nan]))
-    np.testing.assert_array_equal(found.numeric["intended_balcon_amount"], np.float32([nan, 30.5, nan]))
-    np.testing.assert_array_equal(found.numeric["credit_risk_score"], np.float32([-5, 200, 10]))
+    np.testing.assert_array_equal(found.numeric["prev_address_months_count"], np.array([nan, 12, nan], np.float32))
+    np.testing.assert_array_equal(found.numeric["intended_balcon_amount"], np.array([nan, 30.5, nan], np.float32))
+    np.testing.assert_array_equal(found.numeric["credit_risk_score"], np.array([-5, 200, 10], np.float32))
     assert found.groups is not None
     assert list(found.groups) == ["age <= 50", "age > 50", "age <= 50"]
     assert "customer_age" not in found.schema.columns

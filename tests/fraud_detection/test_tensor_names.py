@@ -47,8 +47,13 @@ def test_columns_named_as_ours_are_tensors_and_drift_columns_of_their_own(booked
     found = inputs.learn(with_columns(booked, numeric=ours, categorical=("amount",)), np.arange(500), sequence_length=3)
     names = tensor_names.of_inputs(found)
     assert len(set(names.values())) == len(names)
-    assert {names["number", name] for name in ours if name != "sequence"} == {"score", "hour", "customer_count_1d"}
-    assert tensor_names.originals(found)[names["history", "customer_count_1d"]] == "customer_count_1d"
+    assert {names[tensor_names.Source("number", name)] for name in ours if name != "sequence"} == {
+        "score",
+        "hour",
+        "customer_count_1d",
+    }
+    history = tensor_names.Source("history", "customer_count_1d")
+    assert tensor_names.originals(found)[names[history]] == "customer_count_1d"
     drift = [name for kind in tensor_names.of_drift(found).values() for name in kind]
     assert len(set(drift)) == len(drift) == len(found.numbers) + 1 + len(inputs.CHANNELS)
     assert "score" not in drift

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 
-def encoded(seed, *, size=(40, 48), kind="PNG", mode="L"):
+def encoded(seed, *, size=(40, 48), kind="PNG", mode="L") -> bytes:
     """A smooth picture that no other seed resembles."""
     small = np.random.default_rng(seed).integers(0, 255, (8, 8, 3), dtype=np.uint8)
     picture = Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).convert(mode)

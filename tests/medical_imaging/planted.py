@@ -38,7 +38,7 @@ def attributes(number: int, positive: npt.NDArray[np.bool_], *, seed: int) -> pd
             "age": random.uniform(5, 90, number),
             "view": random.choice(["AP", "PA"], number),
             "site": random.choice(["A", "B", "C"], number, p=[0.6, 0.37, 0.03]),
-            "subtype": np.where(positive, random.choice(["bacteria", "virus"], number), None),
+            "subtype": np.where(positive, random.choice(["bacteria", "virus"], number), np.array(None)),
             "device_mark": mark,
         }
     )

@@ -84,7 +84,8 @@ def test_no_folder_of_the_app_imports_a_module_beside_it_that_imports_the_folder
     }
     reaching: dict[str, set[str]] = {}
     for start in {first for first, _ in arrows}:
-        todo, seen = [start], set()
+        todo = [start]
+        seen: set[str] = set()
         while todo:
             here = todo.pop()
             following = {second for first, second in arrows if first == here}

@@ -61,7 +61,7 @@ def test_the_linear_baseline_finds_what_pixels_show_and_gives_calibrated_probabi
 
 def test_one_class_leaves_only_the_class_shares() -> None:
     train, _ = part(40, seed=0)
-    only = baselines.Part(features=train.features, labels=np.tile(np.float32([0, 1]), (40, 1)))
+    only = baselines.Part(features=train.features, labels=np.tile(np.array([0, 1], np.float32), (40, 1)))
     assert list(baselines.fit(only, only, task="single_label", seed=0)) == ["majority"]
 
 

@@ -97,7 +97,7 @@ def test_the_window_applies_to_rescaled_values() -> None:
     image = grey(
         written(RAMP, RescaleSlope="2", RescaleIntercept="-1000", WindowCenter=["0.5", "9"], WindowWidth=["1201", "9"])
     )
-    expected = [[0, 0, 0, 200 / 1200], [400 / 1200, 600 / 1200, 800 / 1200, 1000 / 1200], [1, 1, 1, 1]]
+    expected = [[0.0, 0, 0, 200 / 1200], [400 / 1200, 600 / 1200, 800 / 1200, 1000 / 1200], [1.0, 1, 1, 1]]
     np.testing.assert_allclose(image, expected, atol=1e-7)
 
 
@@ -176,7 +176,7 @@ def test_a_palette_becomes_rgb() -> None:
         dataset.add_new(f"{colour}PaletteColorLookupTableDescriptor", "US", [2, 0, 16])
         dataset.add_new(f"{colour}PaletteColorLookupTableData", "OW", np.array(values, "<u2").tobytes())
     dataset.PixelData = bytes([0, 1])
-    np.testing.assert_allclose(dicom.decode(content(dataset)), [[[1, 0, 0], [0, 1, 32768 / 65535]]], atol=1e-7)
+    np.testing.assert_allclose(dicom.decode(content(dataset)), [[[1.0, 0, 0], [0, 1, 32768 / 65535]]], atol=1e-7)
 
 
 @pytest.mark.parametrize("syntax", ["RLELossless", "JPEG2000Lossless", "DeflatedExplicitVRLittleEndian"])
@@ -207,7 +207,7 @@ def lossless_jpeg(pixels: npt.NDArray[np.uint16]) -> bytes:
         )
     bits += "1" * (-len(bits) % 8)
     scan = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
-    height, width = (side.to_bytes(2, "big") for side in pixels.shape)
+    height, width = (int(side).to_bytes(2, "big") for side in pixels.shape)
     frame = b"\xff\xc3\0\x0b\x10" + height + width + b"\1\1\x11\0"
     codes = b"\xff\xc4\0\x24\0" + bytes([0, 0, 0, 0, 17, *[0] * 11]) + bytes(range(17))
     return b"\xff\xd8" + frame + codes + b"\xff\xda\0\x08\1\1\0\1\0\0" + scan + b"\xff\xd9"

@@ -379,6 +379,7 @@ def test_several_findings_show_robustness_and_refuse_missing_thresholds() -> Non
     scores = {"majority": np.full((300, 3), 0.3)}
     found = evaluated(rows, dataclasses.replace(run, corrupted=corrupted), baseline_scores=scores)
     assert found.metrics["robustness"][1]["metrics"]["auroc"]["value"] == pytest.approx(0.5)
+    assert isinstance(run.decision, decision.MultiLabelDecision)
     with pytest.raises(ValueError, match="one per finding"):
         dataclasses.replace(run.decision, thresholds=())
     with pytest.raises(ValueError, match="for several findings"):

@@ -241,7 +241,9 @@ def test_no_score_is_said_to_come_from_a_place_that_does_not_lower_it(
 
 
 def test_of_several_findings_one_that_is_called_present_is_explained(network: keras.Model) -> None:
-    rule = dataclasses.replace(run_of(network, several=True).rule, thresholds=(0.7, 0.3))
+    rule = run_of(network, several=True).rule
+    assert isinstance(rule, decision.MultiLabelDecision)
+    rule = dataclasses.replace(rule, thresholds=(0.7, 0.3))
     assert rule.explained(np.array([[0.6, 0.4], [0.6, 0.2], [0.8, 0.4]])).tolist() == [1, 0, 0]
 
 

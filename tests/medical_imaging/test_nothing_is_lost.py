@@ -4,6 +4,8 @@ import decimal
 import os
 import pathlib
 import shutil
+from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,7 +31,7 @@ def parts_of(found: data.Radiographs) -> dict[str, int]:
     return dict(zip(*np.unique(found.fixed_parts, return_counts=True), strict=True))
 
 
-def table_of(folder: pathlib.Path, columns: dict[str, list[object]], *, rows: int = 10, name: str = "t.csv") -> str:
+def table_of(folder: pathlib.Path, columns: Mapping[str, list[Any]], *, rows: int = 10, name: str = "t.csv") -> str:
     names = [f"{row}.png" for row in range(rows)]
     pictures.place(folder, names)
     return write_table(folder / name, pd.DataFrame({"image": names, **columns}).to_numpy(), ["image", *columns])
@@ -231,7 +233,7 @@ def test_a_decimal_comma_of_one_cell_is_settled_by_the_option_only(tmp_path):
 
 
 def test_every_column_has_a_role_and_what_is_not_read_has_a_reason(tmp_path):
-    columns = {
+    columns: dict[str, list[Any]] = {
         "patient": [f"p{row}" for row in range(10)],
         "age": [50] * 9 + ["old"],
         "score": [row / 7 for row in range(10)],
@@ -402,7 +404,12 @@ def test_images_of_a_named_test_part_never_train(tmp_path):
 
 @pytest.mark.parametrize("column", ["label", "patient", "split", "age", "pixels"])
 def test_the_hash_of_the_data_changes_with_every_cell_that_is_read(tmp_path, column):
-    columns = {"label": ["a", "b"] * 5, "patient": list("pqrstuvwxy"), "split": ["train", "test"] * 5, "age": [50] * 10}
+    columns: dict[str, list[Any]] = {
+        "label": ["a", "b"] * 5,
+        "patient": list("pqrstuvwxy"),
+        "split": ["train", "test"] * 5,
+        "age": [50] * 10,
+    }
     before = loading.load([table_of(tmp_path, columns)]).sha256
     assert loading.load([str(tmp_path / "t.csv")]).sha256 == before
     if column == "pixels":

@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+from typing import Any
 
 import cv2
 import numpy as np
@@ -65,7 +66,13 @@ def test_deep_values_are_divided_by_the_largest_of_the_bits_in_use(bits: int, ch
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
 def test_other_files_and_values_do_not_depend_on_the_bits_in_use(bits: int) -> None:
     grey = np.random.default_rng(0).random((16, 16, 1)).astype(np.float32)
-    items = [pictures.encoded(1), pictures.encoded(2, kind="JPEG"), pictures.encoded(3, mode="RGB"), b"", grey]
+    items: list[Any] = [
+        pictures.encoded(1),
+        pictures.encoded(2, kind="JPEG"),
+        pictures.encoded(3, mode="RGB"),
+        b"",
+        grey,
+    ]
     wanted, valid = preprocessing.load(items, size=16, channels=1)
     found, _ = preprocessing.load(items, size=16, channels=1, grey_bits=bits)
     assert valid.tolist() == [True, True, True, False, True]

@@ -2,6 +2,7 @@ import contextlib
 import io
 import pathlib
 import shutil
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ def kermany(folder):
     return pictures.place(folder, KERMANY)
 
 
-def write_table(path, rows, header):
+def write_table(path, rows, header) -> str:
     pd.DataFrame(rows, columns=header).to_csv(path, index=False)
     return str(path)
 
@@ -219,7 +220,7 @@ def test_one_finding_of_chexpert_leaves_out_images_that_are_uncertain(tmp_path):
 
 def test_medmnist_reads_gray_and_colour_with_their_parts(tmp_path):
     random = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for part, rows in (("train", 4), ("val", 2), ("test", 2)):
         arrays[f"{part}_images"] = random.integers(0, 256, (rows, 28, 28, 3), dtype=np.uint8)
         arrays[f"{part}_labels"] = np.arange(rows)[:, np.newaxis] % 2
@@ -228,7 +229,9 @@ def test_medmnist_reads_gray_and_colour_with_their_parts(tmp_path):
     assert found.class_names == ("normal", "pneumonia")
     assert found.fixed_parts.tolist() == ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
     assert found.images.names[5] == "val_images[1]"
-    np.testing.assert_allclose(found.images.read(5), arrays["val_images"][1] / 255, atol=1e-7)
+    pixels = found.images.read(5)
+    assert isinstance(pixels, np.ndarray)
+    np.testing.assert_allclose(pixels, arrays["val_images"][1] / 255, atol=1e-7)
     assert len(set(found.patients)) == 8
 
 
@@ -277,8 +280,8 @@ def test_labels_of_medmnist_that_are_no_class_are_refused(tmp_path, name, said, 
 
 def test_medmnist_may_have_an_empty_part_and_unknown_findings(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), dtype=np.uint8)
-    empty = {"val_images": images[:0], "val_labels": np.zeros((0, 1))}
-    np.savez(tmp_path / "some.npz", train_images=images, train_labels=[[0, np.nan], [1, 1]], **empty)
+    empty: dict[str, Any] = {"val_images": images[:0], "val_labels": np.zeros((0, 1))}
+    np.savez(tmp_path / "some.npz", train_images=images, train_labels=[[0, np.nan], [1.0, 1]], **empty)
     found = loading.load([str(tmp_path / "some.npz")])
     np.testing.assert_array_equal(found.labels, np.array([[0, np.nan], [1, 1]], np.float32))
     np.savez(tmp_path / "flat.npz", train_images=images[0, 0], train_labels=[0])
@@ -354,8 +357,8 @@ def write_dicom(path, seed, **elements):
     pixels = np.random.default_rng(seed).integers(0, 4096, (12, 10), dtype=np.uint16)
     meta = pydicom.dataset.FileMetaDataset()
     meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
-    meta.MediaStorageSOPInstanceUID = f"1.2.{seed + 1}"
+    meta.MediaStorageSOPClassUID = pydicom.uid.UID("1.2.840.10008.5.1.4.1.1.1")
+    meta.MediaStorageSOPInstanceUID = pydicom.uid.UID(f"1.2.{seed + 1}")
     dataset = pydicom.Dataset()
     dataset.file_meta = meta
     dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
@@ -379,7 +382,9 @@ def test_dicom_gives_patient_attributes_and_pixels_from_folders_and_tables(tmp_p
     assert found.patients.tolist() == ["A7", "B8"]
     assert found.attributes.iloc[0].to_dict() == {"sex": "F", "age": 61.0, "view": "AP"}
     low, high = int(pixels.min()), int(pixels.max())
-    np.testing.assert_allclose(found.images.read(0)[:, :, 0], (pixels - low) / (high - low), atol=1e-6)
+    shown = found.images.read(0)
+    assert isinstance(shown, np.ndarray)
+    np.testing.assert_allclose(shown[:, :, 0], (pixels - low) / (high - low), atol=1e-6)
     path = write_table(tmp_path / "t.csv", [["ill/one.dcm", "ill"], ["normal/two", "normal"]], ["image", "label"])
     assert loading.load([path]).patients.tolist() == ["A7", "B8"]
     split = splits.Split(part=np.array(["train"] * 2), unit=np.arange(2), unit_name="patient", method="", seed=0)

@@ -33,7 +33,7 @@ def test_every_image_has_its_class_and_patient(kermany):
 
 def test_the_split_keeps_patients_and_copies_apart(kermany):
     split, certificate = loading.split(kermany, fractions=(0.73, 0.12, 0.15), seed=0)
-    parts = {}
+    parts: dict[str, set[str]] = {}
     for patient, part in zip(kermany.patients, split.part, strict=True):
         parts.setdefault(patient, set()).add(part)
     assert max(map(len, parts.values())) == 1

@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,8 +32,9 @@ def findings(drawn: simulator.Phantoms) -> np.ndarray:
 def write_npz(path: pathlib.Path, images: np.ndarray, labels: np.ndarray) -> pathlib.Path:
     fifth = len(images) // 5
     parts = {"train": slice(0, 3 * fifth), "val": slice(3 * fifth, 4 * fifth), "test": slice(4 * fifth, None)}
-    content = {f"{part}_images": images[rows] for part, rows in parts.items()}
-    np.savez(path, **content, **{f"{part}_labels": labels[rows] for part, rows in parts.items()})
+    content: dict[str, Any] = {f"{part}_images": images[rows] for part, rows in parts.items()}
+    content |= {f"{part}_labels": labels[rows] for part, rows in parts.items()}
+    np.savez(path, **content)
     return path
 
 
@@ -70,8 +72,8 @@ def dicom(drawn: simulator.Phantoms, folder: pathlib.Path) -> pathlib.Path:
     for number, (image, label) in enumerate(zip(drawn.images, drawn.labels, strict=True)):
         meta = pydicom.dataset.FileMetaDataset()
         meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-        meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
-        meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+        meta.MediaStorageSOPClassUID = pydicom.uid.UID("1.2.840.10008.5.1.4.1.1.1")
+        meta.MediaStorageSOPInstanceUID = pydicom.uid.UID(f"1.2.3.{number}")
         content = pydicom.dataset.FileDataset("", {}, file_meta=meta, preamble=bytes(128))
         content.SOPClassUID, content.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
         content.PatientID, content.PatientSex, content.PatientAge = f"P{number // 2}", "MF"[number % 2], "045Y"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.PngImagePlugin
 import pytest
 
 from apps.medical_imaging.synthesis import synthesiser
@@ -47,7 +48,7 @@ def train(folder: pathlib.Path, **changes: Any) -> synthesiser.Synthesiser:
 def test_a_trained_generator_draws_the_classes_asked_for(tmp_path: pathlib.Path) -> None:
     found = train(tmp_path)
     drawn = found.draw(np.array([0, 1, 1]), seed=3)
-    assert (drawn.shape, drawn.dtype) == ((3, 8, 8, 1), np.uint8)
+    assert (drawn.shape, drawn.dtype) == ((3, 8, 8, 1), np.dtype(np.uint8))
     np.testing.assert_array_equal(drawn, found.draw(np.array([0, 1, 1]), seed=3))
     assert found.draw(np.array([], np.int64), seed=3).shape == (0, 8, 8, 1)
     assert 0 <= found.floor < -found.result.best_value
@@ -84,6 +85,7 @@ def test_written_images_lie_by_class_and_say_that_they_are_synthetic(tmp_path: p
     ]
     for path, image in zip(paths, images, strict=True):
         with PIL.Image.open(path) as picture:
+            assert isinstance(picture, PIL.PngImagePlugin.PngImageFile)
             assert picture.text["Comment"] == synthesiser.NOTICE
             np.testing.assert_array_equal(np.asarray(picture), image[..., 0])
     manifest = json.loads((folder / synthesiser.MANIFEST).read_text())

@@ -23,4 +23,6 @@ def test_the_card_names_the_word_ratings_that_the_model_read(tmp_path: Any, lexi
     settings = config.Config.smoke().replace({"lexicon": lexicon})
     run = types.SimpleNamespace(folder=folder, settings=settings, model=types.SimpleNamespace(count_params=lambda: 7))
     built = card.build(run)  # type: ignore[arg-type]
-    assert expected in built.details["word ratings"]
+    ratings = built.details["word ratings"]
+    assert isinstance(ratings, str)
+    assert expected in ratings

@@ -400,7 +400,7 @@ def test_a_column_of_parts_is_the_official_parts(tmp_path: pathlib.Path) -> None
 def test_the_hash_of_the_data_changes_with_all_that_training_reads(tmp_path: pathlib.Path) -> None:
     frame = pd.DataFrame({"text": sentences(8), "label": [0, 1] * 4, "source": "web", "split": ["train", "test"] * 4})
     digests = set()
-    changes = {"text": "other", "label": 1, "source": "shop", "split": "dev"}
+    changes: dict[str, Any] = {"text": "other", "label": 1, "source": "shop", "split": "dev"}
     for number, change in enumerate([{}, *({name: value} for name, value in changes.items())]):
         folder = tmp_path / str(number) / "set"
         folder.mkdir(parents=True)

@@ -20,7 +20,8 @@ def radiograph() -> np.ndarray:
     """A soft grey picture with two darker lungs, for the eye."""
     rows, columns = np.mgrid[0:240, 0:200].astype(np.float32)
     lungs = sum(np.exp(-(((columns - x) / 34) ** 2) - ((rows - 115) / 75) ** 2) for x in (62, 138))
-    return np.clip(190 - 130 * lungs + 12 * np.sin(rows / 7), 0, 255).astype(np.uint8)
+    grey: np.ndarray = np.clip(190 - 130 * lungs + 12 * np.sin(rows / 7), 0, 255).astype(np.uint8)
+    return grey
 
 
 def road() -> np.ndarray:

@@ -122,7 +122,7 @@ def test_a_turned_photograph_is_shown_as_its_pixels_are_stored(open_page, server
 
 
 def clip_file(path: pathlib.Path, seconds: float) -> pathlib.Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 10, (480, 270))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"VP80"), 10, (480, 270))
     if not writer.isOpened():
         pytest.skip("this OpenCV writes no clip that a browser plays")
     for index in range(round(seconds * 10)):

@@ -44,7 +44,7 @@ def tiny() -> Tiny:
 
     from shared.bundle import export
 
-    class Counts(keras.layers.Layer):
+    class Counts(keras.layers.Layer):  # type: ignore[misc]
         def call(self, texts: Any) -> Any:
             letters = tf.strings.length(tf.strings.regex_replace(texts, "[^o]", ""))
             return tf.stack(
@@ -223,7 +223,7 @@ def _written(
 
     number = keras.Input((1,))
     model = keras.Model(number, keras.layers.Dense(1)(number))
-    more = {
+    more: dict[str, Any] = {
         "decision.json": {},
         "drift_reference.json": {},
         "model_card.md": f"# {name}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n",

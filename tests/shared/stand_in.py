@@ -87,7 +87,8 @@ class StandIn(bundle.Bundle):
         return dict(sorted(self.loaded[signature].outputs.items()))
 
     def run(self, inputs: Mapping[str, Any], *, signature: str = "serving_default") -> dict[str, Any]:
-        return self.loaded[signature].function(inputs)
+        answer: dict[str, Any] = self.loaded[signature].function(inputs)
+        return answer
 
 
 MODELS: dict[str, Mapping[str, Signature]] = {}

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -109,7 +109,7 @@ def until(condition: Any, timeout_seconds: float = 60) -> None:
         time.sleep(0.002)
 
 
-def interrupt(output: pathlib.Path, *, after: int, plan: dict[str, object]) -> None:
+def interrupt(output: pathlib.Path, *, after: int, plan: Mapping[str, object]) -> None:
     """Leave what a call leaves behind that fails in its chunk number ``after``."""
 
     def chunks() -> Iterator[pd.DataFrame]:
@@ -123,7 +123,8 @@ def interrupt(output: pathlib.Path, *, after: int, plan: dict[str, object]) -> N
 
 
 def test_a_resumed_call_tells_how_much_was_there_and_scores_only_the_rest(tmp_path: pathlib.Path) -> None:
-    output, plan, seen = tmp_path / "scores.csv", {"rows": 40, "chunk_rows": 7}, []
+    output, plan = tmp_path / "scores.csv", {"rows": 40, "chunk_rows": 7}
+    seen: list[int] = []
     interrupt(output, after=2, plan=plan)
     result = run(output, resume=True, on_rows=seen.append)
     assert result == batch.Result(rows=40, resumed_rows=14)

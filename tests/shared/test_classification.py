@@ -1,6 +1,7 @@
 import dataclasses
 import types
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -280,7 +281,8 @@ def test_a_slice_compares_model_and_baseline_as_two_separate_computations_would(
     inside = np.arange(120) >= 40
     unit = np.arange(120) // 3
     row = evaluator(y_true, scores, unit).slice("last", inside)
-    chance, arguments = np.full((80, 2), 0.5), {"units": unit[40:], "metrics": SLICE_METRICS, "resamples": 50}
+    chance = np.full((80, 2), 0.5)
+    arguments: dict[str, Any] = {"units": unit[40:], "metrics": SLICE_METRICS, "resamples": 50}
     assert row["baselines"]["chance"] == classification.summarize(y_true[40:], chance, **arguments)
     assert row["differences"]["chance"] == classification.compare(y_true[40:], scores[40:], chance, **arguments)
 

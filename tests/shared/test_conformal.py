@@ -42,7 +42,8 @@ def test_sets_hold_the_truth_as_often_as_promised_on_average_over_calibration_sa
 
 
 def test_class_quantiles_keep_the_promise_within_the_rare_class_where_one_quantile_breaks_it():
-    one, each = [], []
+    one: list[float] = []
+    each: list[float] = []
     for seed in range(60):
         scores, y_true = example(3000, seed=seed)
         favouring = special.softmax(np.log(scores) + np.array([1.0, 0.0, -1.0]), axis=1)  # planted: the common class

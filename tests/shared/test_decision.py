@@ -104,7 +104,7 @@ def graph(decision: decisions.Decision, logits: np.ndarray) -> dict[str, Any]:
         assert training is False
         return inputs["logits"]
 
-    answer = tf.function(export.classifier(model, decision))  # type: ignore[arg-type]
+    answer = tf.function(export.classifier(model, decision))
     return {name: value.numpy() for name, value in answer({"logits": tf.constant(logits)}).items()}
 
 
@@ -113,7 +113,8 @@ def clear(decision: decisions.Decision, scores: np.ndarray) -> np.ndarray:
     borders = [1 - decision.quantile] if decision.threshold is None else [1 - decision.quantile, decision.threshold]
     ordered = np.sort(scores, axis=1)
     far = np.min([np.abs(scores - border).min(axis=1) for border in borders], axis=0) > 1e-5
-    return far & (ordered[:, -1] - ordered[:, -2] > 1e-5)
+    found: np.ndarray = far & (ordered[:, -1] - ordered[:, -2] > 1e-5)
+    return found
 
 
 @pytest.mark.tensorflow

@@ -54,7 +54,7 @@ def test_holm_equals_the_textbook_step_down():
     for step, i in enumerate(np.argsort(p_values)):
         largest = max(largest, min(1.0, (8 - step) * p_values[i]))
         expected[i] = largest
-    assert drift.holm(p_values) == pytest.approx([expected[i] for i in range(8)])
+    assert drift.holm(p_values.tolist()) == pytest.approx([expected[i] for i in range(8)])
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def tooltips(svg):
 def markers(svg):
     """(x, y) of every marker that carries a tooltip."""
     uses = ElementTree.fromstring(svg).iter(f"{SVG}use")
-    return [(float(use.get("x")), float(use.get("y"))) for use in uses if use.find(f"{SVG}title") is not None]
+    return [(float(use.attrib["x"]), float(use.attrib["y"])) for use in uses if use.find(f"{SVG}title") is not None]
 
 
 def test_a_figure_is_well_formed_text_stays_text_and_hostile_names_are_inert(draw):
@@ -92,7 +92,7 @@ def test_no_figure_prints_a_date_or_version(draw):
 def test_isolated_ids_carry_the_prefix_and_references_follow():
     svg = drawing.isolate(DRAWN["roc"](), prefix="f7-", label=HOSTILE)
     root = ElementTree.fromstring(svg)
-    names = [element.get("id") for element in root.iter() if element.get("id")]
+    names = [name for element in root.iter() if (name := element.get("id"))]
     assert names
     assert all(name.startswith("f7-") for name in names)
     assert set(re.findall(r"url\(#([^)]+)\)", svg)) <= set(names)

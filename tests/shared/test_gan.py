@@ -65,7 +65,7 @@ def pictures(rows: int = 12) -> datasets.Arrays:
 
 def image_networks() -> tuple[keras.Model, keras.Model]:
     keras.utils.set_random_seed(3)
-    sizes = {"image_shape": (8, 8, 1), "classes": CLASSES, "filters": 2, "most_filters": 4}
+    sizes: dict[str, Any] = {"image_shape": (8, 8, 1), "classes": CLASSES, "filters": 2, "most_filters": 4}
     return gan.build_generator(latent_size=LATENT, **sizes), gan.build_critic(**sizes)
 
 
@@ -232,9 +232,15 @@ def test_the_average_is_that_of_the_iterates_and_forgets_the_start_quickly() -> 
 
 
 def test_every_part_of_a_batch_trains_the_critic_once_and_no_row_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, seen = compiled(critic_steps=3), []
+    model = compiled(critic_steps=3)
+    seen: list[np.ndarray] = []
     train = model._train_critic
-    monkeypatch.setattr(model, "_train_critic", lambda real, labels: (seen.append(np.array(real)), train(real, labels)))
+
+    def noted(real: Any, labels: Any) -> Any:
+        seen.append(np.array(real))
+        return train(real, labels)
+
+    monkeypatch.setattr(model, "_train_critic", noted)
     batch = points(11)
     model.train_step((tf.constant(batch.inputs["sample"]), tf.constant(batch.labels)))
     assert [len(part) for part in seen] == [3, 4, 4]

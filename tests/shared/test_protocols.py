@@ -212,7 +212,12 @@ def test_a_refused_version_is_loaded_again_only_when_a_file_changed(
     assert client.get("/v1/models/words/versions/3").status_code == 404
     loads: list[pathlib.Path] = []
     real = bundle.load
-    monkeypatch.setattr(bundle, "load", lambda path: loads.append(path) or real(path))
+
+    def noted(path: pathlib.Path) -> bundle.Bundle:
+        loads.append(path)
+        return real(path)
+
+    monkeypatch.setattr(bundle, "load", noted)
     refresh(client)
     assert loads == []
     (repository / "words" / "2" / "saved_model.pb").write_bytes(b"")

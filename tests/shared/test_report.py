@@ -183,7 +183,9 @@ def test_the_page_loads_nothing_from_anywhere():
     page = Page(source)
     references = page.values("src", "href", "xlink:href", "srcset", "action", "data", "poster")
     assert {reference for reference in references if not reference.startswith("#")} == {"data:,"}
-    style = re.search(r"<style>(.*?)</style>", source, re.DOTALL).group(1)
+    styles = re.search(r"<style>(.*?)</style>", source, re.DOTALL)
+    assert styles is not None
+    style = styles.group(1)
     assert "@import" not in style
     assert "url(" not in style
     assert all(match.startswith("url(#") for match in re.findall(r"url\([^)]*", source))
@@ -268,6 +270,7 @@ def evaluated(folder, **changes):
 def test_figures_of_the_runs_own_test_part_stand_beside_the_model_they_are_of(tmp_path):
     assert metrics.of_run(files.RunFolder(tmp_path)) is None
     found = metrics.of_run(evaluated(tmp_path))
+    assert found is not None
     assert found["metrics"] == metrics_document()["metrics"]
     assert found["model"]["weights_sha256"] == hashlib.sha256(b"as trained").hexdigest()
 

@@ -6,6 +6,7 @@ them in or none, so a rule that promises something is checked with the rows that
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -182,7 +183,12 @@ def test_prediction_sets_keep_their_promise_where_scores_are_equal(alpha: float)
 def test_findings_are_called_present_in_whole_groups_of_one_score() -> None:
     labels = np.stack([coarse(seed)[0] for seed in range(2)], axis=1)
     logits = np.stack([np.log(s / (1 - s)) for s in (np.clip(coarse(seed)[1], 0.01, 0.99) for seed in range(2))], 1)
-    options = {"task": "multi_label", "class_names": ("a", "b"), "rule": "max_balanced_accuracy", "alpha": 0.1}
+    options: dict[str, Any] = {
+        "task": "multi_label",
+        "class_names": ("a", "b"),
+        "rule": "max_balanced_accuracy",
+        "alpha": 0.1,
+    }
     rule = decision.fit(logits, labels.astype(np.float32), fitted_on={}, **options)
     assert isinstance(rule, decision.MultiLabelDecision)
     for place, present in enumerate(rule.present(rule.scores(logits)).T):
@@ -190,6 +196,7 @@ def test_findings_are_called_present_in_whole_groups_of_one_score() -> None:
             assert len(set(present[logits[:, place] == value])) == 1
     shuffled = np.random.default_rng(0).permutation(80)
     again = decision.fit(logits[shuffled], labels[shuffled].astype(np.float32), fitted_on={}, **options)
+    assert isinstance(again, decision.MultiLabelDecision)
     assert again.thresholds == pytest.approx(rule.thresholds, abs=1e-4)
     assert (again.present(again.scores(logits)) == rule.present(rule.scores(logits))).all()
 

@@ -93,8 +93,12 @@ def test_another_setting_seed_or_content_of_the_data_is_another_search(tmp_path:
     (tmp_path / "b.csv").write_text("1")
     data = (str(tmp_path / "a.csv"),)
     Search(tmp_path / "t", data=data).run(1)
-    others = [({"data": (str(tmp_path / "b.csv"),)}, 3, "data, files"), ({"data": data, "epochs": 2}, 3, "epochs")]
-    for settings, seed, said in [*others, ({"data": data}, 4, "seed")]:
+    others: list[tuple[dict[str, Any], int, str]] = [
+        ({"data": (str(tmp_path / "b.csv"),)}, 3, "data, files"),
+        ({"data": data, "epochs": 2}, 3, "epochs"),
+        ({"data": data}, 4, "seed"),
+    ]
+    for settings, seed, said in others:
         with pytest.raises(
             errors.InputError, match=rf"expected the same search .* another (files.*)?{said.split(',')[0]}"
         ):

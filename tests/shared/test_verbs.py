@@ -51,6 +51,10 @@ def app(log: list[Any] | None = None) -> steps.App:
         settings, name = given[-2:]
         return types.SimpleNamespace(dataset=load(settings, quarantine=quarantine), name=name)
 
+    def train(settings: Toy, folder: files.RunFolder) -> dict[str, Any]:
+        told.append((settings, folder.path))
+        return {"rows": 3}
+
     return steps.App(
         name="toy",
         description="A toy.",
@@ -65,7 +69,7 @@ def app(log: list[Any] | None = None) -> steps.App:
             not_in_csv=("text",),
             write=lambda _dataset, table, options: [f"{len(table)} rows in {options.write.name}"],
         ),
-        train=lambda: lambda settings, folder: told.append((settings, folder.path)) or {"rows": 3},
+        train=lambda: train,
         evaluate=lambda: steps.Evaluate(
             open_run=files.RunFolder.open,
             own_data=lambda _run, quarantine=None: (load(Toy(skip_bad=True), quarantine=quarantine), "split"),
