@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import pandas as pd
 
 from apps.sentiment.readers import reading, sources
-from shared import errors
+from shared import errors, files
 from shared.sources import cells, quarantine
 
 _SHOWN = 5
@@ -232,7 +232,7 @@ def _streamed(
         text = item.row.text or ""
         fault = item.row.problem or encoding_problem(text)
         if not fault:
-            yield item.file, item.row.number, text
+            yield files.printable(item.file), item.row.number, text
         elif set_aside is not None:
             set_aside(bad_row(item, fault))
         else:
