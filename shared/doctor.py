@@ -1,6 +1,6 @@
 """Look at this machine and this installation: what works, what is slow, what is missing, and what to do.
 
-Each ``check_*`` judges facts that it is given, so that every verdict can be tested anywhere; ``examine``
+Each ``check_*`` assesses facts that it is given, so that every finding can be tested anywhere; ``examine``
 gathers the facts. Where TensorFlow cannot be imported, that is a finding too.
 """
 
@@ -137,14 +137,14 @@ def check_git(command: str | None) -> Finding:
 
 
 def check_cores(count: int) -> Finding:
-    """Judge the number of cores that this process may use; the presets' times are for two."""
+    """Assess the number of cores that this process may use; the presets' times are for two."""
     if count >= 2:
         return Finding(name="cores", state="ok", detail=str(count))
     return Finding(name="cores", state="note", detail=str(count), remedy="expect twice the times that are stated")
 
 
 def check_memory(available: int, limit: int | None) -> Finding:
-    """Judge the memory in bytes that is available, and the container's limit if it has one."""
+    """Assess the memory in bytes that is available, and the container's limit if it has one."""
     usable = available if limit is None else min(available, limit)
     detail = f"{usable / _GIB:.1f} GiB available" + ("" if limit is None else f", limit {limit / _GIB:.1f} GiB")
     if usable >= MINIMUM_MEMORY_GIB * _GIB:
@@ -154,7 +154,7 @@ def check_memory(available: int, limit: int | None) -> Finding:
 
 
 def check_disk(free: int) -> Finding:
-    """Judge the bytes that are free where runs are written."""
+    """Assess the bytes that are free where runs are written."""
     detail = f"{free / _GIB:.1f} GiB free in {pathlib.Path.cwd()}"
     if free >= MINIMUM_DISK_GIB * _GIB:
         return Finding(name="disk", state="ok", detail=detail)

@@ -82,7 +82,7 @@ def core(run: loaded_run.Run, prepared: data.Prepared, engines: Sequence[str]) -
         names=engines,
         validation=columns(compared),
         training=columns(training),
-        judge=lambda outputs: classification.average_precision(labels[compared], outputs["score"]),
+        metric=lambda outputs: classification.average_precision(labels[compared], outputs["score"]),
         signature="score",
     )
 

@@ -81,7 +81,7 @@ def core(
         names=engines,
         validation={"image_bytes": as_files([radiographs.images.read(int(row)) for row in compared])},
         training={"image_bytes": as_files([radiographs.images.read(int(row)) for row in training])},
-        judge=lambda outputs: accuracy(run.rule, outputs["scores"], radiographs.labels[compared]),
+        metric=lambda outputs: accuracy(run.rule, outputs["scores"], radiographs.labels[compared]),
     )
 
 

@@ -106,7 +106,7 @@ def core(run: loaded_run.Run, reviews: data.Reviews, split: splits.Split, engine
         names=engines,
         validation={"text": reviews.texts[compared]},
         training={"text": reviews.texts[training]},
-        judge=lambda outputs: float((outputs["labels"] == truth).mean()),
+        metric=lambda outputs: float((outputs["labels"] == truth).mean()),
         padded=features_read(run)[::-1],
     )
 

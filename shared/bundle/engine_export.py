@@ -20,7 +20,7 @@ log = logging.getLogger("fieldnets")
 
 # What scores of a float engine may differ by.
 TOLERANCE = 1e-4
-# What an 8-bit engine, or one of an app whose answers have no tolerance, may lose of what the app judges by, on
+# What an 8-bit engine, or one of an app whose answers have no tolerance, may lose of what the app is measured by, on
 # validation.
 MOST_LOST = 0.005
 CALIBRATION_ROWS = 200
@@ -28,12 +28,12 @@ _BATCH_ROWS = 32
 # A score is a sigmoid or softmax of outputs, at most a quarter as steep.
 _STEP = 4 * TOLERANCE
 
-Judge = Callable[[Mapping[str, npt.NDArray[Any]]], float]
+Metric = Callable[[Mapping[str, npt.NDArray[Any]]], float]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Core:
-    """The part of an app that other engines run, and what they are judged on.
+    """The part of an app that other engines run, and what they are compared on.
 
     Attributes:
         network: What lies between the bundle's signatures ``preprocess`` and ``answer``: a functional model with named
@@ -41,12 +41,12 @@ class Core:
         names: The engines to write, such as ``onnx-int8``.
         validation: Raw inputs of validation rows.
         training: Raw inputs of training rows, for the ranges of 8-bit numbers.
-        judge: How good the answers for ``validation`` are by the app's own labels, higher is better.
+        metric: How good the answers for ``validation`` are by the app's own labels, higher is better.
         signature: Which signature ``preprocess``, network and ``answer`` amount to.
-        judged: Which signature's answers ``judge`` is told, where that is another: then ``preprocess``, network and
-            ``answer_<judged>`` amount to it.
+        metric_signature: Which signature's outputs ``metric`` is given, where that is another: then ``preprocess``, network and
+            ``answer_<metric_signature>`` amount to it.
         exact: Whether answers of a float engine must be the SavedModel's up to ``TOLERANCE``. Where the last digit of a
-            score decides which of two boxes stays, they need not: the engine is judged as an 8-bit one is.
+            score decides which of two boxes stays, they need not: the engine is measured as an 8-bit one is.
         padded: Inputs (batch, length) whose rows end in zeros that change nothing; first the one that costs most.
         sizes: What ``preprocess`` says (batch, 2) of the heights and widths of images in larger rows; "": nothing.
         usage: What who runs the network without the bundle must know, for ``engine.json``.
@@ -56,9 +56,9 @@ class Core:
     names: Sequence[str]
     validation: engines.Arrays
     training: engines.Arrays
-    judge: Judge
+    metric: Metric
     signature: str = "serving_default"
-    judged: str = ""
+    metric_signature: str = ""
     exact: bool = True
     padded: Sequence[str] = ()
     sizes: str = ""
@@ -89,13 +89,13 @@ def write_all(folder: pathlib.Path, core: Core, golden: engines.Arrays) -> None:
 def _answers(
     run: Callable[[str], engines.Run], core: Core, golden: engines.Arrays
 ) -> dict[str, dict[str, npt.NDArray[Any]]]:
-    """Return what signatures say of ``golden`` and ``validation``, and, as ``judged``, what the judge is told."""
+    """Return what signatures say of ``golden`` and ``validation``, and, as ``metric``, what the metric is given."""
     found = {
         "golden": _run_all(run(core.signature), golden),
         "validation": _run_all(run(core.signature), core.validation),
     }
-    judged = _run_all(run(core.judged), core.validation) if core.judged else found["validation"]
-    return {**found, "judged": judged}
+    measured = _run_all(run(core.metric_signature), core.validation) if core.metric_signature else found["validation"]
+    return {**found, "metric": measured}
 
 
 def _write(
@@ -142,9 +142,9 @@ def compare(
     Args:
         loaded: The bundle.
         network: The other network.
-        core: What it is judged on.
+        core: What it is compared on.
         golden: Golden raw inputs.
-        expected: What the SavedModel says of ``golden`` and ``validation``, and what of it is ``judged``.
+        expected: What the SavedModel says of ``golden`` and ``validation``, and what of it is for the ``metric``.
 
     Returns:
         ``parity``, empty where the app is not exact: for ``golden`` and ``validation`` the largest difference of a
@@ -169,7 +169,7 @@ def compare(
     return {
         "parity": parity,
         "agreement": float(_same_texts(expected["validation"], received["validation"]).mean()),
-        "accuracy": {"tensorflow": core.judge(expected["judged"]), "engine": core.judge(received["judged"])},
+        "accuracy": {"tensorflow": core.metric(expected["metric"]), "engine": core.metric(received["metric"])},
         "milliseconds": engines.milliseconds({"tensorflow": plain, "engine": run(core.signature)}, golden),
         "rows_timed": engines.ROWS_TIMED,
     }

@@ -20,31 +20,31 @@ from tensorboard.summary.writer import event_file_writer
 from shared import errors, files
 from shared.training import checkpoints, runtime
 
-Judge = Callable[[], dict[str, float]]
+Validate = Callable[[], dict[str, float]]
 _LOG = logging.getLogger(__name__)
 
 
 class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
-    """Judge the epoch, keep the best weights, decide whether to stop, and only then write the checkpoint.
+    """Validate the epoch, keep the best weights, decide whether to stop, and only then write the checkpoint.
 
     The decision to stop is inside the checkpoint, so a training that is killed right after it does not go on.
     """
 
     def __init__(
-        self, *, state: checkpoints.State, judge: Judge, epochs: int, patience: int, checkpoint: pathlib.Path
+        self, *, state: checkpoints.State, validate: Validate, epochs: int, patience: int, checkpoint: pathlib.Path
     ) -> None:
         """Take the state to go on from.
 
         Args:
             state: Changed in place at the end of every epoch.
-            judge: Returns the validation columns of the history; ``validation_metric`` is the one to raise.
+            validate: Returns the validation columns of the history; ``validation_metric`` is the one to raise.
             epochs: Most epochs.
             patience: Epochs without a new best value after which to stop; 0 = never.
             checkpoint: File to write.
         """
         super().__init__()
         self._state = state
-        self._judge = judge
+        self._validate = validate
         self._epochs = epochs
         self._patience = patience
         self._checkpoint = checkpoint
@@ -64,7 +64,7 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         _refuse_divergence(row)
         _make_replicas_agree(self.model)
         with AveragedWeights(self.model):
-            row |= self._judge()
+            row |= self._validate()
             _refuse_divergence(row)
             self._remember_if_best(row)
         self._close(row)

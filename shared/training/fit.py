@@ -33,7 +33,7 @@ class FitSettings:
         warmup_fraction: Part of the training in which the learning rate rises from 0, in [0, 1).
         weight_decay: Decoupled decay of everything but biases and normalization scales.
         gradient_clip_norm: Highest norm of all gradients together; None = no clipping.
-        ema_momentum: Judge and keep the exponential moving average of the weights; None = the weights.
+        ema_momentum: Evaluate and keep the exponential moving average of the weights; None = the weights.
         patience: Epochs without a better validation value after which to stop; 0 = never.
         seed: Of the order of the rows and of augmentation.
         bucket_by_length: Whether batches of ragged rows hold rows of similar length.
@@ -155,7 +155,7 @@ def fit(
     state = checkpoints.load(outputs.checkpoint, model=model, identity=_identity(settings, train, validation, loss))
     resumed_from = state.epoch
 
-    def judge() -> dict[str, float]:
+    def validate() -> dict[str, float]:
         logits = predict(model, validation, batch_size=settings.evaluation_batch_size)
         return {
             "validation_loss": float(loss(validation.labels, logits)),
@@ -164,7 +164,7 @@ def fit(
 
     epoch_end = callbacks.EpochEnd(
         state=state,
-        judge=judge,
+        validate=validate,
         epochs=settings.epochs,
         patience=settings.patience,
         checkpoint=outputs.checkpoint,

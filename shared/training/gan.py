@@ -84,7 +84,7 @@ def fit(
         critic: {sample, label} -> (batch, 1); see `gan.build_critic`.
         train: One input of float32 samples (or made so by ``augment``), scaled as the generator draws; labels (n,) int.
         settings: How to train.
-        distance: Judges every epoch on as many samples as there are training rows, with their labels. For the
+        distance: Values every epoch on as many samples as there are training rows, with their labels. For the
             training to go on after a kill as before it, it must be a pure function.
         outputs: Where the checkpoint, the history and the logs go; pictures too, in ``logs``.
 
@@ -103,10 +103,10 @@ def fit(
     checkpoints.remove_leftovers(outputs.checkpoint)
     state = checkpoints.load(outputs.checkpoint, model=model, identity=_identity(settings, train))
     resumed_from = state.epoch
-    judge = _judge(model, train.labels, distance, seed=settings.seed)
+    validate = _validate(model, train.labels, distance, seed=settings.seed)
     epoch_end = callbacks.EpochEnd(
         state=state,
-        judge=judge,
+        validate=validate,
         epochs=settings.epochs,
         patience=settings.patience,
         checkpoint=outputs.checkpoint,
@@ -229,13 +229,15 @@ def _compiled(generator: keras.Model, critic: keras.Model, settings: GanSettings
     return model
 
 
-def _judge(model: wasserstein.WassersteinGan, labels: np.ndarray, distance: Distance, *, seed: int) -> callbacks.Judge:
-    def judge() -> dict[str, float]:
+def _validate(
+    model: wasserstein.WassersteinGan, labels: np.ndarray, distance: Distance, *, seed: int
+) -> callbacks.Validate:
+    def validate() -> dict[str, float]:
         samples = generate(model.average, labels, seed=seed)
         measured = {metric.name: float(metric.result()) for metric in model.metrics if metric.name != "loss"}
         return {"validation_metric": -float(distance(samples, labels)), **measured}
 
-    return judge
+    return validate
 
 
 def _run_epochs(

@@ -226,7 +226,7 @@ def written(
             names=names,
             validation=inputs,
             training=inputs,
-            judge=lambda found: float((found["labels"] == outputs["labels"]).mean()),
+            metric=lambda found: float((found["labels"] == outputs["labels"]).mean()),
             exact=exact,
         ),
     )
