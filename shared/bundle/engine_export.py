@@ -43,8 +43,8 @@ class Core:
         training: Raw inputs of training rows, for the ranges of 8-bit numbers.
         metric: How good the answers for ``validation`` are by the app's own labels, higher is better.
         signature: Which signature ``preprocess``, network and ``answer`` amount to.
-        metric_signature: Which signature's outputs ``metric`` is given, where that is another: then ``preprocess``, network and
-            ``answer_<metric_signature>`` amount to it.
+        metric_signature: Which signature's outputs ``metric`` is given, where that is another: then ``preprocess``,
+            network and ``answer_<metric_signature>`` amount to it.
         exact: Whether answers of a float engine must be the SavedModel's up to ``TOLERANCE``. Where the last digit of a
             score decides which of two boxes stays, they need not: the engine is measured as an 8-bit one is.
         padded: Inputs (batch, length) whose rows end in zeros that change nothing; first the one that costs most.
