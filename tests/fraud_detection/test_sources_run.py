@@ -28,7 +28,7 @@ SCHEMA = {
 
 def own_table(folder: pathlib.Path) -> pathlib.Path:
     """Write a table with names, missing numbers, spaces in columns, and labels in words."""
-    table = simulator.simulate(simulator.World(customers=100, terminals=200, days=60, seed=10))
+    table = simulator.simulate(simulator.World(customers=130, terminals=260, days=60, seed=12))
     rng = np.random.default_rng(0)
     fraud = table["TX_FRAUD"].to_numpy() == 1
     size = len(table)

@@ -35,9 +35,9 @@ def explain_input(usual: pathlib.Path) -> str:
 
 
 def with_bad(normalised: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
-    """Copy 120 images of the app's own source into a folder for each class, and put beside them what is no image."""
+    """Copy 60 images of each class of the app's own source, and put beside them what is no image."""
     target = folder / "with_bad"
-    for path in sorted(normalised.glob("*/*.png"))[::4][:120]:
+    for path in (path for each in sorted(normalised.glob("*/")) for path in sorted(each.glob("*.png"))[:60]):
         (target / path.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target / path.parent.name / path.name)
     (target / path.parent.name / "bad.png").write_bytes(b"no image")

@@ -13,7 +13,7 @@ from shared.training import runtime
 
 SCRIPT = """
 import json, sys
-from shared import runtime
+from shared.training import runtime
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
 runtime.quiet_logs()
 runtime.configure(seed=7, precision="mixed_bfloat16", threads=1)

@@ -204,8 +204,8 @@ def _objects(values: Sequence[object]) -> NDArray[np.object_]:
 def renamed(collection: frames.Frames, names: tuple[str, ...]) -> frames.Frames:
     """Return a collection with a trained model's classes: boxes of others do not count, and are noted.
 
-    >>> from apps.driving_perception import scenes
-    >>> renamed(scenes.render(sequences=1, frames=1, seed=0), ("person", "car")).class_names
+    >>> from apps.driving_perception import simulator
+    >>> renamed(simulator.render(sequences=1, frames=1, seed=0), ("person", "car")).class_names
     ('person', 'car')
     """
     place = {name: number for number, name in enumerate(names)}
