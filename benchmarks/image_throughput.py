@@ -1,45 +1,45 @@
 """Decoding radiographs for training beside the bare decoder; training EfficientNet-Lite0 beside the same in PyTorch.
 
-The PyTorch side needs ``pip install torch==2.13.0 efficientnet-lite-pytorch==0.1.0`` (CPU); without it only the Keras
-side is measured, and it says so. ``python -m benchmarks.image_throughput``
+PyTorch runs in a process and an environment of its own (``benchmarks.peers``); without it only the Keras side is
+measured, and it says so. ``python -m benchmarks.image_throughput``
 """
 
-import importlib.util
 import io
 import os
 import statistics
-import time
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from benchmarks import peers
+
 FILES, SIDE, SIZE, ROUNDS = 400, 512, 224, 5
 BATCH, STEPS = 32, 6
 
 
 def main() -> None:
+    if "--peer" in sys.argv:
+        peers.serve({"step": torch_step()})
+        return
     from shared.training import runtime
 
     runtime.quiet_logs()
     ours, bare = decoding()
     print(f"decode {FILES} grey JPEGs and resize {SIDE} to {SIZE} pixels, {os.cpu_count()} cores; median of {ROUNDS}")
     print(f"app {ours:7.0f} images/s   bare tf.io.decode_jpeg + resize {bare:7.0f} images/s   ratio {ours / bare:.2f}")
-    steps = {"Keras-TensorFlow": keras_step()}
-    if importlib.util.find_spec("torch") and importlib.util.find_spec("efficientnet_lite_pytorch"):
-        steps["PyTorch"] = torch_step()
-    seconds = {name: [] for name in steps}
-    for _ in range(STEPS + 2):
-        for name, step in steps.items():
-            seconds[name].append(timed(step))
-    speeds = {name: BATCH / statistics.median(times[2:]) for name, times in seconds.items()}
+    step, seconds = keras_step(), list[tuple[float, float]]()
+    with peers.started("benchmarks.image_throughput", peers.PYTHON) as torch:
+        for _ in range(STEPS + 2):
+            seconds.append((peers.timed(step), torch.seconds("step") if torch else float("nan")))
+    ours, theirs = (BATCH / statistics.median(times) for times in zip(*seconds[2:], strict=True))
     print(f"train EfficientNet-Lite0, {SIZE} pixels, batch {BATCH}, Adam, float32; median of {STEPS} steps")
-    print("   ".join(f"{name} {speed:.1f} images/s" for name, speed in speeds.items()))
-    if len(speeds) == 2:
-        print(f"ratio {speeds['Keras-TensorFlow'] / speeds['PyTorch']:.2f}")
-    else:
-        print("PyTorch or efficientnet-lite-pytorch is not installed: no ratio.")
+    print(f"Keras-TensorFlow {ours:.1f} images/s" + (f"   PyTorch {theirs:.1f} images/s" if torch else ""))
+    print(
+        f"ratio {ours / theirs:.2f}" if torch else peers.how_to("torch==2.13.0 efficientnet-lite-pytorch==0.1.0 pillow")
+    )
 
 
 def decoding() -> tuple[float, float]:
@@ -66,7 +66,7 @@ def decoding() -> tuple[float, float]:
         for start in range(0, FILES, 256):
             preprocessing.load(encoded[start : start + 256], size=SIZE, channels=1)
 
-    times = [(timed(ours), timed(bare)) for _ in range(ROUNDS + 1)][1:]
+    times = [(peers.timed(ours), peers.timed(bare)) for _ in range(ROUNDS + 1)][1:]
     first, second = (statistics.median(column) for column in zip(*times, strict=True))
     return FILES / first, FILES / second
 
@@ -77,12 +77,6 @@ def jpeg(generator: np.random.Generator) -> bytes:
     buffer = io.BytesIO()
     coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
-
-
-def timed(step: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    step()
-    return time.perf_counter() - started
 
 
 def keras_step() -> Callable[[], object]:

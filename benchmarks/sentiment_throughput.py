@@ -1,17 +1,18 @@
 """Training throughput of the text CNN and the recurrent network beside the same networks in PyTorch, in one run.
 
-Needs ``pip install torch==2.13.0`` (CPU); without it only the Keras side is measured, and it says so.
-``python -m benchmarks.sentiment_throughput``
+PyTorch runs in a process and an environment of its own (``benchmarks.peers``); without it only the Keras side is
+measured, and it says so. ``python -m benchmarks.sentiment_throughput``
 """
 
-import importlib.util
 import os
 import statistics
-import time
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from benchmarks import peers
 
 VOCABULARY, EMBEDDING, LENGTH, BATCH, STEPS = 30_000, 64, 256, 64, 12
 UNITS, FILTERS, WINDOWS = 64, 100, (3, 4, 5)
@@ -21,34 +22,32 @@ def main() -> None:
     generator = np.random.default_rng(0)
     tokens = generator.integers(2, VOCABULARY, (BATCH, LENGTH), dtype=np.int32)
     labels = generator.integers(0, 2, BATCH)
-    steps = keras_steps(tokens, labels)
-    with_torch = importlib.util.find_spec("torch") is not None
-    rivals = torch_steps(tokens, labels) if with_torch else {}
-    print(f"texts of {LENGTH} tokens, batch {BATCH}, Adam, float32, {os.cpu_count()} cores; median of {STEPS} steps")
-    for name, step in steps.items():
-        ours, theirs = interleaved(step, rivals.get(name))
-        line = f"{name:5s} Keras-TensorFlow {BATCH / ours:7.1f} texts/s"
-        if theirs:
-            line += f"   PyTorch {BATCH / theirs:7.1f} texts/s   ratio {theirs / ours:.2f}"
-        print(line)
-    if not with_torch:
-        print("PyTorch is not installed: no ratio. Install it with `pip install torch==2.13.0` and run this again.")
+    if "--peer" in sys.argv:
+        peers.serve(torch_steps(tokens, labels))
+        return
+    with peers.started("benchmarks.sentiment_throughput", peers.PYTHON) as torch:
+        steps = keras_steps(tokens, labels)
+        print(
+            f"texts of {LENGTH} tokens, batch {BATCH}, Adam, float32, {os.cpu_count()} cores; median of {STEPS} steps"
+        )
+        for name, step in steps.items():
+            ours, theirs = interleaved(name, step, torch)
+            line = f"{name:5s} Keras-TensorFlow {BATCH / ours:7.1f} texts/s"
+            if theirs:
+                line += f"   PyTorch {BATCH / theirs:7.1f} texts/s   ratio {theirs / ours:.2f}"
+            print(line)
+    if torch is None:
+        print(peers.how_to("torch==2.13.0 numpy"))
 
 
-def interleaved(step: Callable[[], object], rival: Callable[[], object] | None) -> tuple[float, float | None]:
+def interleaved(name: str, step: Callable[[], object], torch: peers.Peer | None) -> tuple[float, float | None]:
     """Time both in turns, so that a busy moment of the machine meets both."""
     ours, theirs = [], []
     for _ in range(STEPS + 2):
-        ours.append(timed(step))
-        if rival:
-            theirs.append(timed(rival))
+        ours.append(peers.timed(step))
+        if torch:
+            theirs.append(torch.seconds(name))
     return statistics.median(ours[2:]), statistics.median(theirs[2:]) if theirs else None
-
-
-def timed(step: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    step()
-    return time.perf_counter() - started
 
 
 def keras_steps(tokens: np.ndarray, labels: np.ndarray) -> dict[str, Callable[[], object]]:
