@@ -20,11 +20,14 @@ ROOT = helpers.ROOT
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text("utf-8")
 SOURCES = sorted(path for folder in ("apps", "shared", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+# ``apps.*.x`` means the module x of every app that has one.
 TENSORFLOW_FREE = [
-    name
+    found
     for contract in PROJECT["tool"]["importlinter"]["contracts"]
-    if "tensorflow" in contract.get("forbidden_modules", [])
+    if "keras" in contract.get("forbidden_modules", [])
     for name in contract["source_modules"]
+    for found in ([name.replace("*", app) for app in helpers.APPS] if "*" in name else [name])
+    if (ROOT / found.replace(".", "/")).is_dir() or (ROOT / f"{found.replace('.', '/')}.py").is_file()
 ]
 
 
