@@ -1,4 +1,4 @@
-"""``python -m tests.without_tensorflow``: what must work where TensorFlow is not installed. `.ci/install` runs it."""
+"""``python -m tests.without_tensorflow``: what must work where TensorFlow is not installed. Some minutes."""
 
 import os
 import sys
