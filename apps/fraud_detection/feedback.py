@@ -1,13 +1,10 @@
 """Investigators' verdicts: kept in the run folder, and read by ``update``. No TensorFlow here."""
 
-import contextlib
 import dataclasses
 import datetime
-import fcntl
 import logging
 import pathlib
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +14,7 @@ import pandas as pd
 from apps.fraud_detection import config, data, schema
 from apps.fraud_detection.readers import checking, formats
 from apps.fraud_detection.transactions import Transactions
-from shared import errors, files
+from shared import errors, files, resuming
 from shared.sources import columns, tables
 
 log = logging.getLogger("fieldnets")
@@ -65,7 +62,7 @@ def record(
     if id_column is None:
         _refuse_positions(table, labels)
     table["recorded_at"] = datetime.datetime.now(datetime.UTC)
-    with _locked(run_folder):
+    with resuming.locked(run_folder, what="`feedback` on one run", wait=True):
         before = load(run_folder)
         known = before.set_index("id")["label"].reindex(table["id"])
         changed = int((known.notna().to_numpy() & (known.to_numpy() != table["label"].to_numpy())).sum())
@@ -74,14 +71,6 @@ def record(
         with files.atomic(run_folder / NAME) as temporary:
             kept.to_parquet(temporary, index=False)
     return Recorded(verdicts=len(table), changed=changed, total=len(kept))
-
-
-@contextlib.contextmanager
-def _locked(run_folder: pathlib.Path) -> Iterator[None]:
-    """Hold the run's verdicts for one process at a time."""
-    with (run_folder / f".{NAME}.lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _refuse_positions(table: pd.DataFrame, labels: pathlib.Path) -> None:

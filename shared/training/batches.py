@@ -4,7 +4,6 @@ On the TensorFlow backend `shared.training.tf_data` makes them; on JAX and torch
 a ``PyDataset`` of NumPy arrays does. Both follow the same row numbers, so the order is the same.
 """
 
-import functools
 from typing import Any
 
 import keras
@@ -34,19 +33,17 @@ def training(
     Raises:
         errors.InputError: The rows are augmented, which runs in tf.data, and the backend is another one.
     """
-    plan = functools.partial(
-        datasets.epoch_batches,
-        len(source),
-        batch_size=batch_size,
-        seed=seed,
-        lengths=source.lengths if bucket_by_length else None,
-    )
+    rows, lengths = len(source), source.lengths if bucket_by_length else None
+
+    def plan(epoch: int) -> datasets.Ragged:
+        return datasets.epoch_batches(rows, batch_size=batch_size, seed=seed, epoch=epoch, lengths=lengths)
+
     if keras.backend.backend() == "tensorflow":
         from shared.training import tf_data
 
         return tf_data.training(
             source,
-            plan=lambda epoch: plan(epoch=epoch),
+            plan=plan,
             steps=datasets.steps(len(source), batch_size=batch_size),
             seed=seed,
             first_epoch=first_epoch,
@@ -57,7 +54,7 @@ def training(
             "augment: expected None where Keras runs on another backend than TensorFlow, because augmentation "
             f"runs in tf.data. Received: {source.augment} on {keras.backend.backend()}"
         )
-    return _Batches(source, plan=lambda epoch: plan(epoch=epoch), epoch=first_epoch)
+    return _Batches(source, plan=plan, epoch=first_epoch)
 
 
 def evaluation(source: datasets.Arrays, *, batch_size: int, order: np.ndarray | None = None) -> Any:

@@ -66,18 +66,18 @@ class FitSettings:
         """Refuse what cannot be trained with."""
         whole = isinstance(self.batch_size, int) and self.batch_size >= 1
         valid = whole or self.batch_size == "all"
-        _expect("batch_size", self.batch_size, 'at least 1, or "all"', valid=valid)
+        expect("batch_size", self.batch_size, 'at least 1, or "all"', valid=valid)
         for name in ("epochs", "evaluation_batch_size", "steps_per_execution"):
-            _expect(name, getattr(self, name), "at least 1", valid=getattr(self, name) >= 1)
+            expect(name, getattr(self, name), "at least 1", valid=getattr(self, name) >= 1)
         for name in ("weight_decay", "patience", "seed"):
-            _expect(name, getattr(self, name), "at least 0", valid=getattr(self, name) >= 0)
-        _expect("learning_rate", self.learning_rate, "more than 0", valid=self.learning_rate > 0)
-        _expect("warmup_fraction", self.warmup_fraction, "in [0, 1)", valid=0 <= self.warmup_fraction < 1)
+            expect(name, getattr(self, name), "at least 0", valid=getattr(self, name) >= 0)
+        expect("learning_rate", self.learning_rate, "more than 0", valid=self.learning_rate > 0)
+        expect("warmup_fraction", self.warmup_fraction, "in [0, 1)", valid=0 <= self.warmup_fraction < 1)
         clip, momentum = self.gradient_clip_norm, self.ema_momentum
-        _expect("gradient_clip_norm", clip, "more than 0", valid=clip is None or clip > 0)
-        _expect("ema_momentum", momentum, "in (0, 1)", valid=momentum is None or 0 < momentum < 1)
+        expect("gradient_clip_norm", clip, "more than 0", valid=clip is None or clip > 0)
+        expect("ema_momentum", momentum, "in (0, 1)", valid=momentum is None or 0 < momentum < 1)
         for name, choices in (("optimizer", optimizers.OPTIMIZERS), ("schedule", optimizers.SCHEDULES)):
-            _expect(name, getattr(self, name), f"one of {choices}", valid=getattr(self, name) in choices)
+            expect(name, getattr(self, name), f"one of {choices}", valid=getattr(self, name) in choices)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -173,7 +173,16 @@ def fit(
     bar = callbacks.progress_bar(state, epochs=settings.epochs, steps=steps, wanted=outputs.progress)
     with history, bar as listeners:
         if not state.finished:
-            _run_epochs(model, train, settings, state.epoch, [epoch_end, history, *listeners])
+            batches = batching.training(
+                train,
+                batch_size=settings.batch_size,
+                seed=settings.seed,
+                first_epoch=state.epoch,
+                epochs=settings.epochs,
+                bucket_by_length=settings.bucket_by_length,
+            )
+            calls = [epoch_end, history, *listeners]
+            run_epochs(model, batches, first_epoch=state.epoch, epochs=settings.epochs, steps=steps, listeners=calls)
     model.set_weights(state.best_weights)
     return FitResult(
         best_epoch=state.best_epoch,
@@ -238,26 +247,30 @@ def _compile(model: keras.Model, settings: FitSettings, *, loss: keras.losses.Lo
         model._maybe_symbolic_build = lambda **_: None
 
 
-def _run_epochs(
+def run_epochs(
     model: keras.Model,
-    train: datasets.Arrays,
-    settings: FitSettings,
+    batches: Any,
+    *,
     first_epoch: int,
+    epochs: int,
+    steps: int,
     listeners: Sequence[keras.callbacks.Callback],
 ) -> None:
-    batches = batching.training(
-        train,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        first_epoch=first_epoch,
-        epochs=settings.epochs,
-        bucket_by_length=settings.bucket_by_length,
-    )
+    """Call ``model.fit`` for epochs ``first_epoch`` to ``epochs - 1``.
+
+    Args:
+        model: Compiled.
+        batches: Of all these epochs, one after another, as `shared.training.batches` gives them.
+        first_epoch: Counted from 0.
+        epochs: In the whole training.
+        steps: Batches in an epoch.
+        listeners: Callbacks, called in this order.
+    """
     model.fit(
         batches,
         initial_epoch=first_epoch,
-        epochs=settings.epochs,
-        steps_per_epoch=datasets.steps(len(train), batch_size=settings.batch_size),
+        epochs=epochs,
+        steps_per_epoch=steps,
         callbacks=list(listeners),
         shuffle=False,
         verbose=0,
@@ -285,6 +298,7 @@ def _identity(
     }
 
 
-def _expect(name: str, value: object, expected: str, *, valid: bool) -> None:
+def expect(name: str, value: object, expected: str, *, valid: bool) -> None:
+    """Raise ``errors.InputError`` where a setting is not valid."""
     if not valid:
         raise errors.InputError(f"{name}: expected {expected}. Received: {value!r}")

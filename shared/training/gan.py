@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -54,10 +54,10 @@ class GanSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
         for name, least in (("epochs", 1), ("batch_size", 1), ("critic_steps", 1), ("patience", 0), ("seed", 0)):
-            _expect(name, getattr(self, name), f"at least {least}", valid=getattr(self, name) >= least)
+            fitting.expect(name, getattr(self, name), f"at least {least}", valid=getattr(self, name) >= least)
         for name in ("learning_rate", "penalty_weight"):
-            _expect(name, getattr(self, name), "more than 0", valid=getattr(self, name) > 0)
-        _expect("ema_momentum", self.ema_momentum, "in (0, 1)", valid=0 < self.ema_momentum < 1)
+            fitting.expect(name, getattr(self, name), "more than 0", valid=getattr(self, name) > 0)
+        fitting.expect("ema_momentum", self.ema_momentum, "in (0, 1)", valid=0 < self.ema_momentum < 1)
 
     @property
     def rows_per_step(self) -> int:
@@ -118,7 +118,17 @@ def fit(
     with history, pictures, bar as listeners:
         if not state.finished:
             # Pictures first: what is in the checkpoint has its picture, whenever the process is killed.
-            _run_epochs(model, train, settings, state.epoch, [pictures, epoch_end, history, *listeners])
+            batches = batching.training(
+                train,
+                batch_size=settings.rows_per_step,
+                seed=settings.seed,
+                first_epoch=state.epoch,
+                epochs=settings.epochs,
+            )
+            calls = [pictures, epoch_end, history, *listeners]
+            fitting.run_epochs(
+                model, batches, first_epoch=state.epoch, epochs=settings.epochs, steps=steps, listeners=calls
+            )
     model.set_weights(state.best_weights)
     generator.set_weights(model.average.get_weights())
     return fitting.FitResult(
@@ -240,32 +250,6 @@ def _validate(
     return validate
 
 
-def _run_epochs(
-    model: wasserstein.WassersteinGan,
-    train: datasets.Arrays,
-    settings: GanSettings,
-    first_epoch: int,
-    listeners: Sequence[keras.callbacks.Callback],
-) -> None:
-    batches = batching.training(
-        train, batch_size=settings.rows_per_step, seed=settings.seed, first_epoch=first_epoch, epochs=settings.epochs
-    )
-    model.fit(
-        batches,
-        initial_epoch=first_epoch,
-        epochs=settings.epochs,
-        steps_per_epoch=datasets.steps(len(train), batch_size=settings.rows_per_step),
-        callbacks=list(listeners),
-        shuffle=False,
-        verbose=0,
-    )
-
-
 def _identity(settings: GanSettings, train: datasets.Arrays) -> dict[str, Any]:
     """Return what must not change between a kill and the next call."""
     return {**dataclasses.asdict(settings), "training data": train.fingerprint()}
-
-
-def _expect(name: str, value: object, expected: str, *, valid: bool) -> None:
-    if not valid:
-        raise errors.InputError(f"{name}: expected {expected}. Received: {value!r}")
