@@ -242,7 +242,6 @@ def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, f
     import tensorflow as tf
 
     from apps.driving_perception import predictions, preprocessing
-    from apps.driving_perception import run as loaded_run
     from apps.driving_perception.metrics import coco
 
     part, found = collection.take(rows), []
@@ -258,7 +257,7 @@ def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, f
         )
         factor = np.tile((sides[preprocessing.ORIGINAL] / sides[preprocessing.FILLED])[::-1], 2)
         found.append({**seen, "boxes": seen["boxes"].numpy() * factor})
-    return coco.summary(coco.match_frames(part, loaded_run.flat(found)))
+    return coco.summary(coco.match_frames(part, predictions.flat(found)))
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ def evaluate() -> steps.Evaluate:
 
     return steps.Evaluate(
         open_run=run.open_run,
-        own_data=evaluate_run.own_data,
-        other_part=evaluate_run.other_part,
+        own_data=run.own_data,
+        other_part=run.other_part,
         evaluate=evaluate_run.evaluate_run,
     )
 
@@ -65,9 +65,9 @@ def predict() -> steps.Predict:
 
 def export() -> steps.Export:
     """Return the steps of ``export``."""
-    from apps.driving_perception import evaluate_run, export, run
+    from apps.driving_perception import export, run
 
-    return steps.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
+    return steps.Export(open_run=run.open_run, own_data=run.own_data, export=export.export_run)
 
 
 def monitor() -> steps.Monitor:

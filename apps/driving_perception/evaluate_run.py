@@ -3,28 +3,31 @@
 import logging
 import pathlib
 import time
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import psutil
 
-from apps.driving_perception import baselines, config, data, evaluate, frames, partition, report
+from apps.driving_perception import baselines, evaluate, frames, partition, report
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.tracking import lane
 from shared import splits
-from shared.evaluation import part as parts
 from shared.report import document
 from shared.report.sections import provenance
 
 log = logging.getLogger("fieldnets")
 TIMED_IMAGES = 60
 
-Part: TypeAlias = parts.Part[frames.Frames]
-
 
 def evaluate_run(
-    run: loaded_run.Run, own: frames.Frames, split: splits.Split, part: Part, *, seed: int, output: pathlib.Path
+    run: loaded_run.Run,
+    own: frames.Frames,
+    split: splits.Split,
+    part: loaded_run.Part,
+    *,
+    seed: int,
+    output: pathlib.Path,
 ) -> document.Evaluation:
     """Evaluate a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
 
@@ -81,10 +84,10 @@ def details(run: loaded_run.Run) -> dict[str, Any]:
     }
 
 
-def _speed(run: loaded_run.Run, part: Part) -> dict[str, Any]:
+def _speed(run: loaded_run.Run, part: loaded_run.Part) -> dict[str, Any]:
     """Time predictions one image at a time, from the file to the decision."""
     rows = part.rows[:TIMED_IMAGES]
-    content = [loaded_run.as_file(part.dataset.images.read(int(row))) for row in rows]
+    content = [frames.as_file(part.dataset.images.read(int(row))) for row in rows]
     # Canvases of new shapes are traced at their first sight; that is no part of the work.
     for each in content:
         run.predict([each])
@@ -103,42 +106,3 @@ def _speed(run: loaded_run.Run, part: Part) -> dict[str, Any]:
         "memory of the process, MiB": round(psutil.Process().memory_info().rss / 2**20),
         "processor cores": len(psutil.Process().cpu_affinity()),
     }
-
-
-def own_data(run: loaded_run.Run, *, quarantine: pathlib.Path | None = None) -> tuple[frames.Frames, splits.Split]:
-    """Read the run's source and split it again; an `errors.GateError` where it has changed since the run.
-
-    Args:
-        run: The finished run.
-        quarantine: Where its bad boxes and images are listed, if it sets them aside.
-    """
-    collection = data.load(run.settings, class_names=run.rule.class_names, quarantine=quarantine)
-    split, _ = data.split(collection, run.settings)
-    return collection, parts.checked(split, data.content_hashes(collection), run.folder)
-
-
-def other_part(
-    run: loaded_run.Run,
-    own: frames.Frames,
-    split: splits.Split,
-    settings: config.Config,
-    name: str,
-    *,
-    quarantine: pathlib.Path,
-) -> Part:
-    """Return other data, whole or by their official part, without images that the model was trained on.
-
-    Raises:
-        errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
-    """
-    others = data.load(settings, class_names=run.rule.class_names, quarantine=quarantine)
-    return parts.of_others(
-        others,
-        name,
-        content_hashes=data.content_hashes(others),
-        trained_on=data.content_hashes(own)[split.rows("train")],
-        units=lambda: partition.units(
-            others, partition.near(others, settings.near_duplicate_distance), block_frames=settings.block_frames
-        ),
-        noun="images",
-    )

@@ -92,7 +92,7 @@ def look(run: loaded_run.Run, path: pathlib.Path) -> tuple[saliency.Seen, list[P
         raise errors.InputError(f"{path}: expected one image file to explain. Received: no file")
     content = path.read_bytes()
     image = frames.decode(content, name=str(path))
-    encoded = tf.constant([loaded_run.as_file(content)], tf.string)
+    encoded = tf.constant([frames.as_file(content)], tf.string)
     canvas, geometry, valid = preprocessing.decode(encoded, image_size=run.settings.image_size)
     if not bool(valid[0]):
         raise errors.InputError(f"{path}: expected an image that can be decoded. Received: another file")

@@ -48,7 +48,7 @@ def export_run(
         errors.GateError: The reloaded bundle's outputs differ from ``predict``, or an engine finds less.
     """
     chosen = np.random.default_rng(run.settings.seed).permutation(split.rows("validation"))[:REFERENCE_ROWS]
-    items = [loaded_run.as_file(collection.images.read(int(row))) for row in chosen]
+    items = [frames.as_file(collection.images.read(int(row))) for row in chosen]
     signatures = endpoints(run)
     return export.write(
         run.model,
@@ -78,7 +78,7 @@ def core(
         names=names,
         validation=as_files(compared),
         training=as_files(training),
-        metric=lambda found: coco.map_50(coco.match_frames(compared, loaded_run.flat([found]))),
+        metric=lambda found: coco.map_50(coco.match_frames(compared, predictions.flat([found]))),
         metric_signature="all_boxes",
         exact=False,
         sizes="sizes",
@@ -89,7 +89,7 @@ def core(
 def as_files(collection: frames.Frames) -> dict[str, npt.NDArray[np.object_]]:
     """Return the images as the bundle takes them: ``image_bytes`` (n,)."""
     found = np.empty(len(collection), object)
-    found[:] = [loaded_run.as_file(collection.images.read(row)) for row in range(len(collection))]
+    found[:] = [frames.as_file(collection.images.read(row)) for row in range(len(collection))]
     return {"image_bytes": found}
 
 
@@ -187,7 +187,7 @@ def awkward_files(real: bytes) -> list[bytes]:
     """Return what real traffic holds and a validation part does not: broken files, odd shapes, grey and deep images."""
     generator = np.random.default_rng(0)
     shapes = ((1, 1, 3), (3, 700, 3), (700, 3, 3), (40, 50, 3))
-    odd = [loaded_run.as_file(generator.integers(0, 256, shape, np.uint8)) for shape in shapes]
+    odd = [frames.as_file(generator.integers(0, 256, shape, np.uint8)) for shape in shapes]
     grey = tf.io.encode_png(generator.integers(0, 256, (60, 80, 1), np.uint8)).numpy()
     deep = tf.io.encode_png(generator.integers(0, 65536, (60, 80, 3), np.uint16)).numpy()
     return [b"", b"not an image", real[: len(real) // 2], real, *odd, grey, deep]

@@ -130,6 +130,24 @@ def _pixels(image: PIL.Image.Image) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
+def as_file(item: bytes | NDArray[np.uint8]) -> bytes:
+    """Return an image as the graph reads it: JPEG and PNG as they are, others as PNG; what is no image as it is."""
+    if isinstance(item, bytes):
+        if item.startswith((b"\xff\xd8\xff", b"\x89PNG")):
+            return item
+        try:
+            return _png(decode(item, name=""))
+        except errors.InputError:
+            return item
+    return _png(item)
+
+
+def _png(image: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(image).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Frames:
     """Checked images with their boxes, in the order of their sources.

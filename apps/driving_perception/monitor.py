@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import frames, preprocessing
-from apps.driving_perception import run as loaded_run
+from apps.driving_perception import frames, predictions, preprocessing
 from apps.driving_perception.tracking import lane
 from shared import cli, monitoring
 from shared.bundle import reading as bundle
@@ -35,9 +34,9 @@ def monitor(loaded: bundle.Bundle, collection: frames.Frames, *, output: pathlib
     """Compare new images with the bundle's reference; see ``shared.monitoring``."""
     ask = monitoring.asking(loaded)
     parts = []
-    for start in range(0, len(collection), loaded_run.ROWS_AT_ONCE):
-        rows = range(start, min(start + loaded_run.ROWS_AT_ONCE, len(collection)))
-        parts.append(columns_of(ask, [loaded_run.as_file(collection.images.read(row)) for row in rows]))
+    for start in range(0, len(collection), predictions.ROWS_AT_ONCE):
+        rows = range(start, min(start + predictions.ROWS_AT_ONCE, len(collection)))
+        parts.append(columns_of(ask, [frames.as_file(collection.images.read(row)) for row in rows]))
     # A bundle that was exported before has fewer columns.
     found = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS if name in parts[0]}
     return monitoring.monitor(loaded, found, names=COLUMNS, things="images", output=output)
@@ -52,7 +51,7 @@ def columns_of(ask: monitoring.Ask, items: Sequence[bytes]) -> dict[str, npt.NDA
     """
     files = np.empty(len(items), object)
     files[:] = items
-    return monitoring.in_batches(ask, {"image_bytes": files}, rows=loaded_run.ROWS_AT_ONCE)
+    return monitoring.in_batches(ask, {"image_bytes": files}, rows=predictions.ROWS_AT_ONCE)
 
 
 def columns(outputs: Mapping[str, Any], canvases: Any, geometry: Any, valid: Any) -> dict[str, Any]:

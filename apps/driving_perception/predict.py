@@ -242,7 +242,7 @@ def _open(options: Options) -> tuple[Answer, tuple[str, ...], lane.Region, dict[
 
         def ask(items: Sequence[stream.Item]) -> dict[str, npt.NDArray[Any]]:
             column = np.empty(len(items), object)
-            column[:] = [loaded_run.as_file(item) for item in items]
+            column[:] = [frames.as_file(item) for item in items]
             return loaded.run({"image_bytes": column})
 
         names = tuple(said["class_names"])

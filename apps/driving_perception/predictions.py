@@ -3,14 +3,25 @@
 The graph that ``predict``, ``evaluate`` and the exported model share.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import config, decision, preprocessing
+from apps.driving_perception import boxes as box
+from apps.driving_perception import config, decision, frames, preprocessing
 from apps.driving_perception.tracking import lane
+from shared import errors
+
+# What is far below any threshold in use, and yet counts in the tail of a precision-recall curve.
+LEAST_SCORE = 0.01
+# Places that can give a box, the best of each image; suppression compares each pair of them.
+MOST_CANDIDATES = 1000
+# Images decoded at a time; the network sees one at a time.
+ROWS_AT_ONCE = 16
 
 
 def graph(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[str, Any]]:
@@ -104,12 +115,6 @@ def _in_the_way(boxes: Any, sizes: Any, region: lane.Region) -> Any:
     return (foot >= region.top) & (tf.abs(across - 0.5) <= half) & (tall >= region.height_fraction)
 
 
-# What is far below any threshold in use, and yet counts in the tail of a precision-recall curve.
-LEAST_SCORE = 0.01
-# Places that can give a box, the best of each image; suppression compares each pair of them.
-MOST_CANDIDATES = 1000
-
-
 def boxes(places: Any, sizes: Any, *, most: int, overlap: float) -> dict[str, Any]:
     """Return the boxes of each image, best first.
 
@@ -144,3 +149,40 @@ def boxes(places: Any, sizes: Any, *, most: int, overlap: float) -> dict[str, An
         "classes": tf.cast(found.nmsed_classes, tf.int32),
         "count": found.valid_detections,
     }
+
+
+def detect(
+    network: keras.Model, settings: config.Config, collection: frames.Frames, rows: npt.NDArray[np.int64]
+) -> box.Detections:
+    """Return all boxes down to the least score, numbered from 0 in the order of ``rows``.
+
+    Raises:
+        errors.InputError: A file is no image.
+    """
+    detector = graph(network, settings)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator]
+    def look(image_bytes: Any) -> tuple[Mapping[str, Any], Any]:
+        canvases, geometry, valid = preprocessing.decode(image_bytes, image_size=settings.image_size)
+        return detector(canvases, geometry, valid), valid
+
+    found = []
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        chosen = rows[start : start + ROWS_AT_ONCE]
+        content = [frames.as_file(collection.images.read(int(row))) for row in chosen]
+        seen, valid = look(tf.constant(content, tf.string))
+        if not valid.numpy().all():
+            name = collection.images.names[chosen[int(np.argmin(valid.numpy()))]]
+            raise errors.InputError(f"{name}: expected an image that can be decoded. Received: another file")
+        found.append(seen)
+    return flat(found)
+
+
+def flat(parts: Sequence[Mapping[str, Any]]) -> box.Detections:
+    """Return the detections of batches, each (batch, most, ...), arrays or tensors, as one list of boxes."""
+    found = {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
+    present = np.arange(found["scores"].shape[1]) < found["count"][:, np.newaxis]
+    image, _ = np.nonzero(present)
+    return box.Detections.build(
+        image=image, xyxy=found["boxes"][present], label=found["classes"][present], score=found["scores"][present]
+    )

@@ -1,8 +1,7 @@
-"""A finished run, opened to look at images: what evaluate, explain, predict --run-dir and export start from."""
+"""A loaded run, and its own data: what evaluate, explain, predict --run-dir and export start from."""
 
 import dataclasses
 import functools
-import io
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -10,17 +9,15 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import config, decision, frames, model, predictions, preprocessing
+from apps.driving_perception import config, data, decision, frames, model, partition, predictions, preprocessing
 from apps.driving_perception.tracking import lane
-from shared import errors, files
+from shared import files, splits
+from shared.evaluation import part as parts
 
-Item: TypeAlias = bytes | npt.NDArray[np.uint8]
-# Images decoded at a time; the network sees one at a time.
-ROWS_AT_ONCE = 16
+Part: TypeAlias = parts.Part[frames.Frames]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,11 +43,11 @@ class Run:
 
     def detect(self, collection: frames.Frames, rows: npt.NDArray[np.int64]) -> box.Detections:
         """Return all boxes that the network sees in some images, numbered from 0 in the order of ``rows``."""
-        return detect(self.model, self.settings, collection, rows)
+        return predictions.detect(self.model, self.settings, collection, rows)
 
-    def predict(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
+    def predict(self, items: Sequence[bytes | npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[Any]]:
         """Return the bundle's outputs for encoded files and for pictures (height, width, 3) uint8."""
-        return _numpy(self._graph(tf.constant([as_file(item) for item in items], tf.string)))
+        return _numpy(self._graph(tf.constant([frames.as_file(item) for item in items], tf.string)))
 
     @functools.cached_property
     def _graph(self) -> Callable[[Any], Mapping[str, Any]]:
@@ -80,59 +77,43 @@ def open_run(path: pathlib.Path) -> Run:
     )
 
 
-def detect(
-    network: keras.Model, settings: config.Config, collection: frames.Frames, rows: npt.NDArray[np.int64]
-) -> box.Detections:
-    """Return all boxes down to the least score, numbered from 0 in the order of ``rows``.
+def own_data(run: Run, *, quarantine: pathlib.Path | None = None) -> tuple[frames.Frames, splits.Split]:
+    """Read the run's source and split it again; an `errors.GateError` where it has changed since the run.
+
+    Args:
+        run: The finished run.
+        quarantine: Where its bad boxes and images are listed, if it sets them aside.
+    """
+    collection = data.load(run.settings, class_names=run.rule.class_names, quarantine=quarantine)
+    split, _ = data.split(collection, run.settings)
+    return collection, parts.checked(split, data.content_hashes(collection), run.folder)
+
+
+def other_part(
+    run: Run,
+    own: frames.Frames,
+    split: splits.Split,
+    settings: config.Config,
+    name: str,
+    *,
+    quarantine: pathlib.Path,
+) -> Part:
+    """Return other data, whole or by their official part, without images that the model was trained on.
 
     Raises:
-        errors.InputError: A file is no image.
+        errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
     """
-    graph = predictions.graph(network, settings)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator]
-    def look(image_bytes: Any) -> tuple[Mapping[str, Any], Any]:
-        canvases, geometry, valid = preprocessing.decode(image_bytes, image_size=settings.image_size)
-        return graph(canvases, geometry, valid), valid
-
-    found = []
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        chosen = rows[start : start + ROWS_AT_ONCE]
-        content = [as_file(collection.images.read(int(row))) for row in chosen]
-        seen, valid = look(tf.constant(content, tf.string))
-        if not valid.numpy().all():
-            name = collection.images.names[chosen[int(np.argmin(valid.numpy()))]]
-            raise errors.InputError(f"{name}: expected an image that can be decoded. Received: another file")
-        found.append(seen)
-    return flat(found)
-
-
-def flat(parts: Sequence[Mapping[str, Any]]) -> box.Detections:
-    """Return the detections of batches, each (batch, most, ...), arrays or tensors, as one list of boxes."""
-    found = {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
-    present = np.arange(found["scores"].shape[1]) < found["count"][:, np.newaxis]
-    image, _ = np.nonzero(present)
-    return box.Detections.build(
-        image=image, xyxy=found["boxes"][present], label=found["classes"][present], score=found["scores"][present]
+    others = data.load(settings, class_names=run.rule.class_names, quarantine=quarantine)
+    return parts.of_others(
+        others,
+        name,
+        content_hashes=data.content_hashes(others),
+        trained_on=data.content_hashes(own)[split.rows("train")],
+        units=lambda: partition.units(
+            others, partition.near(others, settings.near_duplicate_distance), block_frames=settings.block_frames
+        ),
+        noun="images",
     )
-
-
-def as_file(item: Item) -> bytes:
-    """Return an image as the graph reads it: JPEG and PNG as they are, others as PNG; what is no image as it is."""
-    if isinstance(item, bytes):
-        if item.startswith((b"\xff\xd8\xff", b"\x89PNG")):
-            return item
-        try:
-            return _png(frames.decode(item, name=""))
-        except errors.InputError:
-            return item
-    return _png(item)
-
-
-def _png(image: npt.NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(image).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
 
 
 def _numpy(tensors: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:

@@ -21,7 +21,6 @@ from apps.driving_perception import (
     targets,
     training_images,
 )
-from apps.driving_perception import run as loaded_run
 from apps.driving_perception.metrics import coco
 from shared import errors, files, splits
 from shared.models import efficientnet
@@ -150,15 +149,15 @@ def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_name
 
     def map_50(rows: targets.Rows, places: npt.NDArray[np.float32]) -> float:
         found = []
-        for start in range(0, len(places), loaded_run.ROWS_AT_ONCE):
-            part = slice(start, start + loaded_run.ROWS_AT_ONCE)
+        for start in range(0, len(places), predictions.ROWS_AT_ONCE):
+            part = slice(start, start + predictions.ROWS_AT_ONCE)
             sizes = geometry[part, preprocessing.FILLED].astype(np.float32)
             found.append(
                 predictions.boxes(
                     places[part], sizes, most=settings.most_detections, overlap=settings.suppression_overlap
                 )
             )
-        seen = loaded_run.flat(found)
+        seen = predictions.flat(found)
         return coco.map_50(coco.match(targets.boxes(rows), seen, images=len(rows), class_names=class_names))
 
     return map_50
@@ -169,7 +168,7 @@ def freeze_decision(
 ) -> tuple[dict[str, Any], decision.DecisionRule]:
     """Choose the threshold on validation; return what it gives there, and the decision."""
     part = collection.take(rows)
-    found = loaded_run.detect(network, settings, collection, rows)
+    found = predictions.detect(network, settings, collection, rows)
     matched = coco.match_frames(part, found)
     rule = decision.fit(
         matched,

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import canvas, config, decision, engines, frames, model, predictions, preprocessing
-from apps.driving_perception import run as loaded_run
 from apps.driving_perception.tracking import lane
 from shared import image_files
 from shared.bundle import padding
@@ -120,10 +119,10 @@ def test_boxes_come_back_in_pixels_of_the_original(network: Any) -> None:
 
 def test_other_files_than_jpeg_and_png_are_read_and_what_is_none_stays() -> None:
     for kind in ("BMP", "WEBP"):
-        assert loaded_run.as_file(encoded(30, 20, kind=kind)).startswith(b"\x89PNG")
-    assert loaded_run.as_file(b"text") == b"text"
+        assert frames.as_file(encoded(30, 20, kind=kind)).startswith(b"\x89PNG")
+    assert frames.as_file(b"text") == b"text"
     image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
-    assert (np.asarray(PIL.Image.open(io.BytesIO(loaded_run.as_file(image)))) == image).all()
+    assert (np.asarray(PIL.Image.open(io.BytesIO(frames.as_file(image)))) == image).all()
 
 
 def test_the_grids_of_the_network_give_its_places(network: Any) -> None:

@@ -20,7 +20,7 @@ def half_bad(folder: pathlib.Path) -> pathlib.Path:
 
 
 def test_evaluate_lists_what_it_sets_aside(tmp_path: pathlib.Path) -> None:
-    from apps.driving_perception import evaluate_run
+    from apps.driving_perception import run as loaded_run
 
     own = loading.load([str(roads.voc(tmp_path / "own", {"z": [("car", (1, 1, 20, 20))]}))])
     roads.picture(tmp_path / "own" / "z.jpg", seed=50)
@@ -28,7 +28,7 @@ def test_evaluate_lists_what_it_sets_aside(tmp_path: pathlib.Path) -> None:
     split = splits.Split(part=np.array(["train"]), unit=np.array([0]), unit_name="", method="", seed=0)
     run: Any = types.SimpleNamespace(rule=types.SimpleNamespace(class_names=("car",)))
     settings = config.Config(data=(str(half_bad(tmp_path / "new")),), skip_bad=True)
-    part = evaluate_run.other_part(run, own, split, settings, "all", quarantine=tmp_path / "out" / "quarantine.csv")
+    part = loaded_run.other_part(run, own, split, settings, "all", quarantine=tmp_path / "out" / "quarantine.csv")
     assert part.dataset.quarantined == 1
     lines = (tmp_path / "out" / "quarantine.csv").read_text().splitlines()
     assert lines[0] == "file,object,reason,image"
