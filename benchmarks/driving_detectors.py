@@ -109,7 +109,7 @@ def retina_net(settings: Any, classes: int, learning_rate: Any) -> tuple[Any, An
     import keras_hub
     import tensorflow as tf
 
-    from apps.driving_perception import model, targets
+    from apps.driving_perception import losses, model
     from shared.models import efficientnet, pretrained
 
     whole = efficientnet.build_efficientnet_lite(input_shape=(None, None, 3), classes=2, drop_connect_rate=0.1)
@@ -134,8 +134,8 @@ def retina_net(settings: Any, classes: int, learning_rate: Any) -> tuple[Any, An
     )
 
     def as_batch(images: Any, rows: Any) -> Any:
-        real = rows[..., targets.KIND] == targets.OBJECT
-        labels = tf.where(real, tf.cast(tf.argmax(rows[..., targets.CLASSES :], axis=2), tf.float32), -1.0)
+        real = rows[..., losses.KIND_COLUMN] == losses.OBJECT
+        labels = tf.where(real, tf.cast(tf.argmax(rows[..., losses.CLASS_COLUMNS :], axis=2), tf.float32), -1.0)
         return images, {"boxes": tf.where(real[..., None], rows[..., :4], -1.0), "labels": labels}
 
     def places(picture: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from apps.driving_perception import canvas, config, targets
+from apps.driving_perception import canvas, config, losses
 from shared.training import datasets
 
 # What is left of an object at the edge of a cut picture is learned where it is this much of the whole; with less, and
@@ -120,8 +120,8 @@ def _trimmed(boxes: Any, rest: Any, limits: Any) -> Any:
     share = tf.reduce_prod(sides, axis=1) / tf.maximum(tf.reduce_prod(before, axis=1), 1e-6)
     kind = rest[:, 0]
     poor = (share < LEAST_SHARE) | (tf.reduce_min(sides, axis=1) < LEAST_SIDE)
-    kind = tf.where((kind == targets.OBJECT) & poor, targets.IGNORED, kind)
-    kind = tf.where(tf.reduce_min(sides, axis=1) <= 0, targets.NOTHING, kind)
+    kind = tf.where((kind == losses.OBJECT) & poor, losses.IGNORED, kind)
+    kind = tf.where(tf.reduce_min(sides, axis=1) <= 0, losses.NOTHING, kind)
     return tf.concat([cut, kind[:, tf.newaxis], rest[:, 1:]], axis=1)
 
 
@@ -151,7 +151,7 @@ def _put_together(images: Any, rows: Any, fours: Any, seed: Any) -> tuple[Any, A
 def _largest(rows: Any, *, count: int) -> Any:
     """Return ``count`` rows of each picture: ignored areas first of all, then the largest objects."""
     size = tf.reduce_prod(rows[..., 2:4] - rows[..., :2], axis=2)
-    worth = tf.where(rows[..., 4] == targets.IGNORED, 1e9 + size, tf.where(rows[..., 4] == targets.OBJECT, size, -1.0))
+    worth = tf.where(rows[..., 4] == losses.IGNORED, 1e9 + size, tf.where(rows[..., 4] == losses.OBJECT, size, -1.0))
     missing = tf.maximum(count - tf.shape(rows)[1], 0)
     rows, worth = (tf.pad(x, [[0, 0], [0, missing], [0, 0]][: x.shape.rank]) for x in (rows, worth))
     chosen = tf.math.top_k(worth, count).indices

@@ -14,8 +14,8 @@ import pandas as pd
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import decision, frames
-from apps.driving_perception.metrics import detector, error_kinds, matching, recall_by_group, thresholds
-from apps.driving_perception.tracking import lane, time_to_collision
+from apps.driving_perception.metrics import detector, matching
+from apps.driving_perception.tracking import lane
 from shared import errors
 from shared.evaluation import intervals
 from shared.report import metrics
@@ -145,9 +145,9 @@ def evaluate(
     chosen = np.flatnonzero(found.score >= threshold)
     predicted = found.take(chosen)
     pairs = matching.pair(part.boxes, predicted, known_classes=part.known_classes)
-    kinds, missed = error_kinds.kinds(part.boxes, predicted, pairs)
+    kinds, missed = matching.error_kinds(part.boxes, predicted, pairs)
     every = matching.pair(part.boxes, found, known_classes=part.known_classes)
-    counts = {kind: int((kinds == kind).sum()) for kind in error_kinds.KINDS[:-1]}
+    counts = {kind: int((kinds == kind).sum()) for kind in matching.ERROR_KINDS[:-1]}
 
     def evaluate_one(each: box.Detections) -> detector.Detector:
         return detector.evaluate(part, rows.units, each, threshold, resamples=resamples, seed=seed)
@@ -161,11 +161,11 @@ def evaluate(
         baselines={name: evaluate_one(each) for name, each in baselines.items()},
         chosen=chosen,
         pairs=pairs,
-        slices=recall_by_group.breakdown(part, pairs, rows.units, resamples=resamples, seed=seed),
+        slices=matching.recall_by_group(part, pairs, rows.units, resamples=resamples, seed=seed),
         kinds=counts | {"missed": int(missed.sum())},
-        gains=error_kinds.gains(part, predicted, kinds, pairs, missed),
+        gains=matching.gains_of_mending(part, predicted, kinds, pairs, missed),
         bins=matching.calibration_bins(found, every, least=LEAST_CONFIDENCE),
-        collision=time_to_collision.evaluate(part, found, threshold=threshold),
+        collision=lane.count_approaches(part, found, threshold=threshold),
         sources=_by_source(rows, predictions, resamples=resamples, seed=seed),
     )
 
@@ -228,7 +228,7 @@ def shown(found: detector.Detector) -> dict[str, intervals.Interval]:
 
 def operating_points(results: Results) -> list[dict[str, Any]]:
     """Return the operating points: the one in use, and those of some budgets of false alarms on these images."""
-    swept, rule = thresholds.sweep(results.model.matched), results.predictions.rule
+    swept, rule = decision.sweep(results.model.matched), results.predictions.rule
     found = [_point(f"in use ({rule.rule})", rule.threshold, swept)]
     for budget in FALSE_ALARM_BUDGETS:
         row = int(np.searchsorted(swept.false_alarms, budget, side="right")) - 1
@@ -239,7 +239,7 @@ def operating_points(results: Results) -> list[dict[str, Any]]:
     return found
 
 
-def _point(name: str, threshold: float, swept: thresholds.Sweep) -> dict[str, Any]:
+def _point(name: str, threshold: float, swept: decision.Sweep) -> dict[str, Any]:
     rates = swept.rates(threshold)
     wanted = ("recall", "precision", "false_positives_per_image")
     return {"name": name, "threshold": threshold, **{rate: rates[rate] for rate in wanted}}

@@ -1,4 +1,4 @@
-"""From a run to a serving bundle: an image file in; boxes, scores, classes and a decision out."""
+"""From a run to a serving bundle, with its model card: an image file in; boxes, scores, classes and a decision out."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import card, frames, monitor, predictions, preprocessing
-from apps.driving_perception import engines as network_engines
+from apps.driving_perception import evaluate_run, frames, monitor, predictions, preprocessing
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.metrics import coco
 from apps.driving_perception.readers import sources
@@ -60,7 +59,7 @@ def export_run(
             "decision.json": {**run.rule.to_json(), "region": vars(run.region)},
             "drift_reference.json": drift.reference(monitor.columns_of(export.compiled(signatures["drift"]), items)),
             display.FILE: show(run).to_json(metrics.of_run(run.folder)),
-            "model_card.md": model_card.render(card.build(run)),
+            "model_card.md": model_card.render(model_card_of(run)),
         },
         core=core(run, collection, split, engines) if engines else None,
     )
@@ -74,7 +73,7 @@ def core(
     compared = collection.take(generator.permutation(split.rows("validation"))[:COMPARED_ROWS])
     training = collection.take(generator.permutation(split.rows("train"))[: engine_export.CALIBRATION_ROWS])
     return engine_export.Core(
-        network=network_engines.cut(run.model),
+        network=predictions.cut_at_grids(run.model),
         names=names,
         validation=as_files(compared),
         training=as_files(training),
@@ -82,7 +81,7 @@ def core(
         metric_signature="all_boxes",
         exact=False,
         sizes="sizes",
-        usage=network_engines.usage(run.model, run.settings),
+        usage=predictions.usage_of_grids(run.model, run.settings),
     )
 
 
@@ -103,7 +102,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     the network for engines that run only that. Boxes explain themselves.
     """
     size, rule, region = run.settings.image_size, run.rule, run.region
-    look, look_at_grids = predictions.graph(run.model, run.settings), network_engines.of_grids(run.model, run.settings)
+    look, look_at_grids = predictions.graph(run.model, run.settings), predictions.of_grids(run.model, run.settings)
 
     def decoded(given: Any) -> tuple[Any, Any, Any]:
         return preprocessing.decode(given["image_bytes"], image_size=size)
@@ -135,7 +134,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
         }
 
     def all_of_grids(given: Mapping[str, Any]) -> Any:
-        return look_at_grids({name: given[name] for name in network_engines.GRIDS}, given["geometry"], given["valid"])
+        return look_at_grids({name: given[name] for name in predictions.GRIDS}, given["geometry"], given["valid"])
 
     def of_grids(given: Mapping[str, Any]) -> Any:
         return predictions.decide(all_of_grids(given), given["geometry"], given["valid"], rule=rule, region=region)
@@ -146,7 +145,7 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     grids = {
         **{
             name: tf.TensorSpec([None, None, None, widths[name.split("_")[0]]], tf.float32, name)
-            for name in network_engines.GRIDS
+            for name in predictions.GRIDS
         },
         "geometry": tf.TensorSpec([None, 6], tf.int32, "geometry"),
         "valid": tf.TensorSpec([None], tf.bool, "valid"),
@@ -191,3 +190,34 @@ def awkward_files(real: bytes) -> list[bytes]:
     grey = tf.io.encode_png(generator.integers(0, 256, (60, 80, 1), np.uint8)).numpy()
     deep = tf.io.encode_png(generator.integers(0, 65536, (60, 80, 3), np.uint16)).numpy()
     return [b"", b"not an image", real[: len(real) // 2], real, *odd, grey, deep]
+
+
+def model_card_of(run: loaded_run.Run) -> model_card.ModelCard:
+    """Return what a user must know before relying on the model; it says so when the run has not been evaluated."""
+    settings = run.settings
+    synthetic = sources.SCENES in settings.data
+    said = model_card.ModelCard(
+        name="driving_perception",
+        summary="Finds obstacles on the road: a box, a class and a score each. NOT A SAFETY COMPONENT."
+        + (" Trained on rendered scenes: it knows nothing of real roads." if synthetic else ""),
+        details=evaluate_run.details(run),
+        intended_uses=[
+            "Research, teaching, and auditing of data sets and detectors.",
+            "Looking through recordings for scenes with obstacles; pre-labelling that people check.",
+        ],
+        out_of_scope=[
+            "Steering, braking or warning in a vehicle.",
+            "Cameras, countries, weather and light other than those of the training data: evaluate there first.",
+            "Obstacles of classes that it does not know: it does not see them.",
+        ],
+        factors=["distance and size", "occlusion and truncation", "time of day", "weather", "camera"],
+        ethical_considerations=[
+            "People are found less surely than cars where training shows fewer of them; the report says how much.",
+            "Road images show faces and number plates: whoever records them is responsible for that.",
+        ],
+        caveats=[
+            "The threshold was chosen on validation images of the same sources; elsewhere it gives other false alarms.",
+            "The decision for an image looks at a fixed trapezoid, which knows no bends and no speed.",
+        ],
+    )
+    return model_card.of_run(said, run.folder, settings.data)

@@ -1,15 +1,75 @@
-"""The detector's loss: quality focal loss of the classes and complete-IoU loss of the boxes."""
+"""The detector's loss: quality focal loss of the classes and complete-IoU loss of the boxes.
+
+It reads the labelled boxes as rows: one table per picture, of a fixed number of rows.
+"""
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
-from apps.driving_perception import targets
+from apps.driving_perception import boxes as box
+from apps.driving_perception import frames
 
+TargetRows: TypeAlias = npt.NDArray[np.float32]
+
+# Columns of a row: left, top, right, bottom in pixels, what the row is, then a column for each class. Of an object the
+# class columns are one-hot. Of an ignored area they are 1 for the classes of which nothing is known there.
+KIND_COLUMN = 4
+CLASS_COLUMNS = 5
+NOTHING, OBJECT, IGNORED = 0.0, 1.0, 2.0
 # Rows of a validation part that are compared at once: all together would fill the memory.
 _ROWS_AT_ONCE = 32
+
+
+def target_rows(collection: frames.Frames, row: int) -> TargetRows:
+    """Return (m, 5 + classes) float32 rows of one image, in pixels of the image.
+
+    Neighbours are learned like objects; a region is an ignored area of its class or of all; and what the image's source
+    does not label is not known in the whole image.
+    """
+    found = collection.boxes.of_images(np.array([row]))
+    classes = len(collection.class_names)
+    table = np.zeros((len(found), CLASS_COLUMNS + classes), np.float32)
+    table[:, :KIND_COLUMN] = found.xyxy
+    region = found.kind == box.REGION
+    table[:, KIND_COLUMN] = np.where(region, IGNORED, OBJECT)
+    named = found.label >= 0
+    table[np.flatnonzero(named), CLASS_COLUMNS + found.label[named]] = 1.0
+    table[~named, CLASS_COLUMNS:] = 1.0
+    unknown = ~collection.known_classes[row]
+    if unknown.any():
+        width, height = collection.images.sizes[row]
+        table = np.concatenate([[[0, 0, width, height, IGNORED, *unknown]], table]).astype(np.float32)
+    return table
+
+
+def pad_rows(table: TargetRows, *, count: int) -> TargetRows:
+    """Return exactly ``count`` rows: empty ones added, or the smallest boxes left away; ignored areas go last."""
+    size = box.area(table[:, :KIND_COLUMN]) + np.where(table[:, KIND_COLUMN] == IGNORED, np.inf, 0.0)
+    kept = table[np.sort(np.argsort(-size, kind="stable")[:count])]
+    padded = np.zeros((count, table.shape[1]), np.float32)
+    padded[: len(kept)] = kept
+    return padded
+
+
+def scaled_rows(table: TargetRows, scale: Any) -> TargetRows:
+    """Return the rows with their boxes in pixels of a picture that is ``scale`` times as large, (2,) or a number."""
+    factors = np.broadcast_to(np.asarray(scale, np.float32), 2)
+    return np.concatenate([table[:, :KIND_COLUMN] * np.tile(factors, 2), table[:, KIND_COLUMN:]], axis=1).astype(
+        np.float32
+    )
+
+
+def boxes_of_rows(tables: npt.NDArray[np.float32]) -> box.Boxes:
+    """Return (n, m, 5 + classes) rows as boxes again: what is ignored for several classes is a region of each."""
+    image, place = np.nonzero(tables[..., KIND_COLUMN] != NOTHING)
+    found = tables[image, place]
+    row, label = np.nonzero(found[:, CLASS_COLUMNS:] > 0)
+    kind = np.where(found[row, KIND_COLUMN] == IGNORED, box.REGION, box.OBJECT)
+    return box.Boxes.build(image=image[row], xyxy=found[row, :KIND_COLUMN], label=label, kind=kind)
 
 
 @keras.saving.register_keras_serializable(package="fieldnets")
@@ -119,7 +179,7 @@ def assign(rows: Any, scores: Any, boxes: Any, centres: Any, strides: Any, *, mo
     """Give each object its best ``most`` places.
 
     Args:
-        rows: (batch, m, 5 + classes) as ``targets`` makes them.
+        rows: (batch, m, 5 + classes) as ``target_rows`` makes them.
         scores: (batch, places, classes) in [0, 1].
         boxes: (batch, places, 4) pixels.
         centres: (batch, places, 2) pixels.
@@ -127,8 +187,8 @@ def assign(rows: Any, scores: Any, boxes: Any, centres: Any, strides: Any, *, mo
         most: Places per object.
     """
     ops = keras.ops
-    truth, kind, classes = rows[..., :4], rows[..., targets.KIND], rows[..., targets.CLASSES :]
-    real = ops.cast(ops.equal(kind, targets.OBJECT), "float32")[:, :, None]
+    truth, kind, classes = rows[..., :4], rows[..., KIND_COLUMN], rows[..., CLASS_COLUMNS:]
+    real = ops.cast(ops.equal(kind, OBJECT), "float32")[:, :, None]
     overlap = iou(truth[:, :, None, :], boxes[:, None, :, :])
     score = ops.matmul(classes, ops.transpose(scores, (0, 2, 1)))
     candidate = real * within(centres, truth, REACH * strides)
@@ -188,6 +248,6 @@ def area(boxes: Any) -> Any:
 def _ignored(kind: Any, truth: Any, classes: Any, centres: Any) -> Any:
     """Return (batch, places, classes) 1 where an ignored area covers the place."""
     ops = keras.ops
-    area_rows = ops.cast(ops.equal(kind, targets.IGNORED), "float32")[:, :, None]
+    area_rows = ops.cast(ops.equal(kind, IGNORED), "float32")[:, :, None]
     covered = area_rows * within(centres, truth, ops.zeros_like(centres[..., :1]))
     return ops.minimum(ops.matmul(ops.transpose(covered, (0, 2, 1)), classes), 1.0)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from apps.driving_perception import baselines, evaluate, report_pictures
-from apps.driving_perception.metrics import detector, error_kinds, matching, thresholds
+from apps.driving_perception import baselines, decision, evaluate, report_pictures
+from apps.driving_perception.metrics import detector, matching
 from shared.evaluation import intervals
 from shared.report import blocks, curves, document
 from shared.report.sections import provenance
@@ -141,8 +141,8 @@ def _misses(results: evaluate.Results) -> document.Section:
     every = {"model": results.model, **results.baselines}
     lines: dict[str, list[intervals.Interval | float | None]] = {}
     for name, each in every.items():
-        swept = thresholds.sweep(each.matched)
-        lines[name] = [thresholds.miss_rate_at(swept, float(rate)) for rate in rates]
+        swept = decision.sweep(each.matched)
+        lines[name] = [detector.miss_rate_at(swept, float(rate)) for rate in rates]
     here = results.model.values["false_positives_per_image"]
     look = curves.Look(
         x_label="False alarms per image, powers of ten",
@@ -193,7 +193,7 @@ def _mistakes(results: evaluate.Results) -> document.Section:
     """Show the kinds of error, and pictures of the worst."""
     table = blocks.Table(
         columns=("Kind", "Count at the threshold", "AP at 0.5 gained if all were mended"),
-        rows=[(kind, results.kinds[kind], results.gains[kind]) for kind in error_kinds.KINDS],
+        rows=[(kind, results.kinds[kind], results.gains[kind]) for kind in matching.ERROR_KINDS],
         caption="Kinds of Bolya et al. 2020 (TIDE): wrong class; badly placed (overlap 0.1 to 0.5); both; a second box "
         "at one object; nothing there; an object that nothing comes near.",
     )

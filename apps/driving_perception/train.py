@@ -18,7 +18,6 @@ from apps.driving_perception import (
     model,
     predictions,
     preprocessing,
-    targets,
     training_images,
 )
 from apps.driving_perception.metrics import coco
@@ -147,7 +146,7 @@ def freeze(network: keras.Model, settings: config.Config, *, backbone: bool) -> 
 def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_names: tuple[str, ...]) -> fitting.Monitor:
     """Return what epochs are compared by: mean average precision at an overlap of 0.5 on the validation canvases."""
 
-    def map_50(rows: targets.Rows, places: npt.NDArray[np.float32]) -> float:
+    def map_50(rows: losses.TargetRows, places: npt.NDArray[np.float32]) -> float:
         found = []
         for start in range(0, len(places), predictions.ROWS_AT_ONCE):
             part = slice(start, start + predictions.ROWS_AT_ONCE)
@@ -158,7 +157,7 @@ def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_name
                 )
             )
         seen = predictions.flat(found)
-        return coco.map_50(coco.match(targets.boxes(rows), seen, images=len(rows), class_names=class_names))
+        return coco.map_50(coco.match(losses.boxes_of_rows(rows), seen, images=len(rows), class_names=class_names))
 
     return map_50
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import augmentation, canvas, config, frames, preprocessing, targets
+from apps.driving_perception import augmentation, canvas, config, frames, losses, preprocessing
 from shared.training import datasets
 
 # Choosing among epochs needs no more; the threshold is chosen on all of validation.
@@ -29,9 +29,9 @@ def training(collection: frames.Frames, rows: npt.NDArray[np.int64], settings: c
     )
 
 
-def _stored(collection: frames.Frames, settings: config.Config, row: int) -> tuple[bytes, targets.Rows]:
+def _stored(collection: frames.Frames, settings: config.Config, row: int) -> tuple[bytes, losses.TargetRows]:
     content, factor = canvas.stored(collection.images.decode(row), image_size=settings.image_size)
-    return content, targets.scaled(targets.rows(collection, row), factor)
+    return content, losses.scaled_rows(losses.target_rows(collection, row), factor)
 
 
 def validation(
@@ -53,12 +53,12 @@ def validation(
         image[: sides[2], : sides[3]] = picture.numpy()
     factors = geometry[:, preprocessing.FILLED] / geometry[:, preprocessing.ORIGINAL]
     tables = [
-        targets.scaled(targets.rows(collection, int(row)), factor[::-1])
+        losses.scaled_rows(losses.target_rows(collection, int(row)), factor[::-1])
         for row, factor in zip(rows, factors, strict=True)
     ]
     return datasets.Arrays(inputs={"image": images}, labels=_stacked(tables)), geometry
 
 
-def _stacked(tables: list[targets.Rows]) -> targets.Rows:
+def _stacked(tables: list[losses.TargetRows]) -> losses.TargetRows:
     longest = max(max(map(len, tables)), 1)
-    return np.stack([targets.pad(table, count=longest) for table in tables])
+    return np.stack([losses.pad_rows(table, count=longest) for table in tables])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from apps.driving_perception import augmentation, canvas, config, targets
+from apps.driving_perception import augmentation, canvas, config, losses
 
 pytestmark = pytest.mark.tensorflow
 PLAIN = dataclasses.replace(config.Config.smoke(), mosaic=0.0, photometric=0.0, image_size=128, most_boxes=12)
@@ -20,8 +20,8 @@ def picture(width: int = 200, height: int = 120) -> bytes:
     return content
 
 
-def rows(kind: float = targets.OBJECT, box: tuple[float, ...] = BOX) -> np.ndarray:
-    return np.array([[*box, kind, 1, 0], [0, 0, 0, 0, targets.NOTHING, 0, 0]], np.float32)
+def rows(kind: float = losses.OBJECT, box: tuple[float, ...] = BOX) -> np.ndarray:
+    return np.array([[*box, kind, 1, 0], [0, 0, 0, 0, losses.NOTHING, 0, 0]], np.float32)
 
 
 def vary(
@@ -40,7 +40,7 @@ def test_boxes_go_where_their_pixels_go(mosaic: float) -> None:
     checked = 0
     for image, table in zip(images, found, strict=True):
         height, width = image.shape[:2]
-        for left, top, right, bottom in table[table[:, targets.KIND] == targets.OBJECT, :4]:
+        for left, top, right, bottom in table[table[:, losses.KIND_COLUMN] == losses.OBJECT, :4]:
             tile = (width / 2, height / 2) if mosaic else (width, height)
             ends = (tile[0] - (right - 0.01) % tile[0], tile[1] - (bottom - 0.01) % tile[1])
             edges = (left % tile[0], top % tile[1], *ends)
@@ -58,7 +58,7 @@ def test_boxes_go_where_their_pixels_go(mosaic: float) -> None:
 def test_pictures_have_the_training_shape_and_zoom_within_their_limits() -> None:
     images, found = vary(PLAIN, 40)
     assert images.shape[1:] == (*canvas.training_shape(128), 3)
-    whole = found[found[:, 0, targets.KIND] == targets.OBJECT][:, 0]
+    whole = found[found[:, 0, losses.KIND_COLUMN] == losses.OBJECT][:, 0]
     low, high = whole[:, :2].min(axis=1), (whole[:, 2:4] - images.shape[2:0:-1]).max(axis=1)
     inner = whole[(low > 0) & (high < 0)]
     scale = np.sqrt((inner[:, 2] - inner[:, 0]) * (inner[:, 3] - inner[:, 1]) / (40 * 50))
@@ -83,11 +83,11 @@ def test_half_of_the_pictures_are_mirrored_unless_that_is_off() -> None:
 
 def test_what_is_cut_to_a_sliver_is_not_learned_and_what_is_outside_is_gone() -> None:
     _, found = vary(dataclasses.replace(PLAIN, zoom_in=3.0), 150)
-    kinds = found[:, 0, targets.KIND]
-    assert {targets.OBJECT, targets.IGNORED} <= set(kinds.tolist())
-    learned = found[kinds == targets.OBJECT, 0]
+    kinds = found[:, 0, losses.KIND_COLUMN]
+    assert {losses.OBJECT, losses.IGNORED} <= set(kinds.tolist())
+    learned = found[kinds == losses.OBJECT, 0]
     assert (learned[:, 2:4] - learned[:, :2]).min() >= augmentation.LEAST_SIDE
-    gone = found[kinds == targets.NOTHING, 0]
+    gone = found[kinds == losses.NOTHING, 0]
     assert len(gone)
     assert ((gone[:, 2:4] - gone[:, :2]).min(axis=1) <= 0).all()
 
@@ -110,7 +110,7 @@ def test_the_rows_kept_are_the_ignored_areas_and_the_largest_objects() -> None:
     table = np.zeros((30, 7), np.float32)
     sides = np.arange(1, 31)
     table[:, 2] = table[:, 3] = sides
-    table[:, 4] = np.where(sides % 10 == 0, targets.IGNORED, targets.OBJECT)
+    table[:, 4] = np.where(sides % 10 == 0, losses.IGNORED, losses.OBJECT)
     kept = augmentation._largest(tf.constant(table[np.newaxis]), count=6).numpy()[0]
     assert sorted(kept[:, 2].tolist()) == [10, 20, 27, 28, 29, 30]
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import canvas, config, decision, engines, frames, model, predictions, preprocessing
+from apps.driving_perception import canvas, config, decision, frames, model, predictions, preprocessing
 from apps.driving_perception.tracking import lane
 from shared import image_files
 from shared.bundle import padding
@@ -127,11 +127,14 @@ def test_other_files_than_jpeg_and_png_are_read_and_what_is_none_stays() -> None
 
 def test_the_grids_of_the_network_give_its_places(network: Any) -> None:
     image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
-    grids = engines.cut(network)(image, training=False)
+    grids = predictions.cut_at_grids(network)(image, training=False)
     assert {name: tuple(values.shape[1:3]) for name, values in grids.items()} == {
-        name: (64 // engines.stride(name), 96 // engines.stride(name)) for name in engines.GRIDS
+        name: (64 // predictions.stride_of_grid(name), 96 // predictions.stride_of_grid(name))
+        for name in predictions.GRIDS
     }
-    np.testing.assert_allclose(engines.places_of(network, grids), network(image, training=False), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(
+        predictions.places_of(network, grids), network(image, training=False), rtol=1e-5, atol=1e-4
+    )
 
 
 def test_images_of_many_sizes_are_answered_from_their_grids_as_by_the_network(network: Any) -> None:
@@ -150,10 +153,13 @@ def test_images_of_many_sizes_are_answered_from_their_grids_as_by_the_network(ne
 
     def look(images: Any) -> dict[str, np.ndarray]:
         asked.append(images["image"].shape)
-        return {name: values.numpy() for name, values in engines.cut(network)(images["image"], training=False).items()}
+        return {
+            name: values.numpy()
+            for name, values in predictions.cut_at_grids(network)(images["image"], training=False).items()
+        }
 
     grids = padding.by_size(look, ["image"], "sizes")(given)
-    found = engines.of_grids(network, SETTINGS)(grids, geometry, valid)
+    found = predictions.of_grids(network, SETTINGS)(grids, geometry, valid)
     # Two images have one size, and look together.
     assert sorted(shape[0] for shape in asked) == [1, 1, 1, 2]
     assert (found["count"].numpy() == expected["count"].numpy()).all()

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from apps.driving_perception import boxes, losses, model, targets
+from apps.driving_perception import boxes, losses, model
 
 pytestmark = pytest.mark.tensorflow
 CLASSES = 2
@@ -45,7 +45,7 @@ def test_an_object_gets_the_places_inside_it_whose_boxes_fit_best() -> None:
     inside = np.flatnonzero(((centres > 8) & (centres < 40)).all(axis=1))
     guesses[inside[[2, 5]]] = truth
     guesses[0] = truth  # fits, and lies outside
-    found = assign([row(truth, targets.OBJECT, 1, 0)], np.full((64, 2), 0.5), guesses, centres, most=2)
+    found = assign([row(truth, losses.OBJECT, 1, 0)], np.full((64, 2), 0.5), guesses, centres, most=2)
     assert np.flatnonzero(found["weight"]).tolist() == sorted(inside[[2, 5]].tolist())
     assert found["quality"][inside[2]] == pytest.approx([1.0, 0.0], abs=1e-5)
     assert found["boxes"][inside[2]].tolist() == truth
@@ -56,7 +56,7 @@ def test_the_best_place_is_asked_for_its_own_overlap_and_the_others_for_less() -
     truth = [0.0, 0, 64, 64]
     guesses = np.tile(np.array([[0.0, 0, 64, 32]]), (len(centres), 1))
     guesses[9] = [0, 0, 64, 48]
-    found = assign([row(truth, targets.OBJECT, 0, 1)], np.full((64, 2), 0.5), guesses, centres)
+    found = assign([row(truth, losses.OBJECT, 0, 1)], np.full((64, 2), 0.5), guesses, centres)
     assert found["weight"].max() == pytest.approx(0.75, abs=1e-4)
     assert found["weight"].argmax() == 9
     assert found["weight"][10] == pytest.approx(0.75 * (0.5 / 0.75) ** 6, rel=1e-3)
@@ -65,7 +65,7 @@ def test_the_best_place_is_asked_for_its_own_overlap_and_the_others_for_less() -
 def test_a_place_that_two_objects_want_learns_the_one_it_overlaps_more() -> None:
     centres = grid(1)
     near, far = [0.0, 0, 8, 8], [0.0, 0, 8, 7]
-    rows = [row(far, targets.OBJECT, 1, 0), row(near, targets.OBJECT, 0, 1)]
+    rows = [row(far, losses.OBJECT, 1, 0), row(near, losses.OBJECT, 0, 1)]
     found = assign(rows, np.full((1, 2), 0.5), np.array([near]), centres, most=1)
     assert found["quality"][0, 1] > 0.9
     assert found["quality"][0, 0] == 0
@@ -77,7 +77,7 @@ def test_an_object_in_no_middle_of_a_place_has_places_all_the_same() -> None:
     tiny = [17.0, 17, 19, 19]
     guesses = np.concatenate([centres - 1, centres + 1], axis=1)
     guesses[:] = tiny
-    found = assign([row(tiny, targets.OBJECT, 1, 0)], np.full((64, 2), 0.5), guesses, centres)
+    found = assign([row(tiny, losses.OBJECT, 1, 0)], np.full((64, 2), 0.5), guesses, centres)
     # The middle is (18, 18); within 0.75 strides of it lies (20, 20) only.
     assert centres[found["weight"] > 0].tolist() == [[20, 20]]
 
@@ -91,12 +91,12 @@ def test_what_an_ignored_area_covers_costs_nothing_and_other_classes_there_do() 
     logits = np.full((64, 2), -9.0)
     logits[0, 0] = 5.0  # a false alarm of class 0 in the corner
     places = places_of(centres, logits, np.concatenate([centres - 4, centres + 4], axis=1))
-    nothing = row([0, 0, 0, 0], targets.NOTHING, 0, 0)
+    nothing = row([0, 0, 0, 0], losses.NOTHING, 0, 0)
     alarm = loss_of([nothing], places)
     assert alarm > 1
-    assert loss_of([row([0, 0, 16, 16], targets.IGNORED, 1, 0)], places) < 1e-3
-    assert loss_of([row([0, 0, 16, 16], targets.IGNORED, 0, 1)], places) == pytest.approx(alarm, rel=1e-3)
-    assert loss_of([row([16, 16, 32, 32], targets.IGNORED, 1, 1)], places) == pytest.approx(alarm, rel=1e-3)
+    assert loss_of([row([0, 0, 16, 16], losses.IGNORED, 1, 0)], places) < 1e-3
+    assert loss_of([row([0, 0, 16, 16], losses.IGNORED, 0, 1)], places) == pytest.approx(alarm, rel=1e-3)
+    assert loss_of([row([16, 16, 32, 32], losses.IGNORED, 1, 1)], places) == pytest.approx(alarm, rel=1e-3)
 
 
 def test_the_right_answer_costs_next_to_nothing_and_a_padding_row_changes_nothing() -> None:
@@ -109,9 +109,9 @@ def test_the_right_answer_costs_next_to_nothing_and_a_padding_row_changes_nothin
     guesses = np.concatenate([centres - 2, centres + 2], axis=1)
     guesses[chosen] = truth
     places = places_of(centres, logits, guesses)
-    rows = [row(truth, targets.OBJECT, 0, 1)]
+    rows = [row(truth, losses.OBJECT, 0, 1)]
     assert loss_of(rows, places) < 1e-3
-    assert loss_of([*rows, row([0, 0, 0, 0], targets.NOTHING, 0, 0)], places) == pytest.approx(loss_of(rows, places))
+    assert loss_of([*rows, row([0, 0, 0, 0], losses.NOTHING, 0, 0)], places) == pytest.approx(loss_of(rows, places))
     logits[chosen, 1] = 0.0
     assert loss_of(rows, places_of(centres, logits, guesses)) > 0.1
 
@@ -137,7 +137,7 @@ def test_rows_compared_in_parts_cost_what_they_cost_alone() -> None:
     centres = grid()
     guesses = np.concatenate([centres - 8, centres + 8], axis=1)
     places = np.concatenate([places_of(centres, generator.normal(size=(64, 2)), guesses) for _ in range(70)])
-    rows = np.tile(np.array([[row([8, 8, 24, 24], targets.OBJECT, 1, 0)]], np.float32), (70, 1, 1))
+    rows = np.tile(np.array([[row([8, 8, 24, 24], losses.OBJECT, 1, 0)]], np.float32), (70, 1, 1))
     whole = losses.DetectionLoss().call(rows, places)
     assert whole.shape == (70,)
     assert whole[:32] == pytest.approx(losses.DetectionLoss().call(rows[:32], places[:32]))

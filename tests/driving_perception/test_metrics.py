@@ -5,8 +5,8 @@ import pytest
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import decision
-from apps.driving_perception.metrics import coco, error_kinds, kitti, matching, recall_by_group, thresholds
-from apps.driving_perception.tracking import time_to_collision
+from apps.driving_perception.metrics import coco, detector, matching
+from apps.driving_perception.tracking import lane
 from shared import errors
 from tests.driving_perception import roads
 
@@ -48,15 +48,15 @@ def test_miss_rates_are_those_counted_by_hand() -> None:
     # Found in six images at falling scores; two false alarms between.
     guesses = [(image, SQUARE, 0, 0.9 - 0.05 * image) for image in range(6)]
     guesses += [(7, [60, 10, 90, 40], 0, 0.82), (8, [60, 10, 90, 40], 0, 0.72)]
-    swept = thresholds.sweep(matched(boxes, found(*guesses), 10))
-    assert thresholds.miss_rate_at(swept, 0.05) == pytest.approx(1 - 2 / 10)
-    assert thresholds.miss_rate_at(swept, 0.1) == pytest.approx(1 - 4 / 10)
-    assert thresholds.miss_rate_at(swept, 1.0) == pytest.approx(1 - 6 / 10)
+    swept = decision.sweep(matched(boxes, found(*guesses), 10))
+    assert detector.miss_rate_at(swept, 0.05) == pytest.approx(1 - 2 / 10)
+    assert detector.miss_rate_at(swept, 0.1) == pytest.approx(1 - 4 / 10)
+    assert detector.miss_rate_at(swept, 1.0) == pytest.approx(1 - 6 / 10)
     # 0.01 to 0.056 allow no false alarm, 0.1 and 0.18 one.
     rates = [0.8] * 4 + [0.6] * 2 + [0.4] * 3
-    assert thresholds.log_average_miss_rate(swept) == pytest.approx(float(np.exp(np.log(rates).mean())))
-    nothing = thresholds.sweep(matched(boxes, found(), 10))
-    assert thresholds.log_average_miss_rate(nothing) == pytest.approx(1.0)
+    assert detector.log_average_miss_rate(swept) == pytest.approx(float(np.exp(np.log(rates).mean())))
+    nothing = decision.sweep(matched(boxes, found(), 10))
+    assert detector.log_average_miss_rate(nothing) == pytest.approx(1.0)
 
 
 def test_the_threshold_of_the_best_f1_and_of_a_budget() -> None:
@@ -89,7 +89,7 @@ def test_boxes_of_one_score_are_counted_together_so_that_a_budget_holds(caplog: 
     boxes = truth((0, SQUARE, 0), (1, SQUARE, 0))
     wrong = [(image, [60, 10, 90, 40], 0, 0.7) for image in range(10)]
     tied = matched(boxes, found((0, SQUARE, 0, 0.9), (1, SQUARE, 0, 0.7), *wrong), 10)
-    swept = thresholds.sweep(tied)
+    swept = decision.sweep(tied)
     assert swept.score == pytest.approx([0.9, 0.7])
     assert swept.false_alarms == pytest.approx([0, 1.0])
     rule = decision.fit(tied, rule="fppi", fppi_budget=0.5, fitted_on={})
@@ -114,12 +114,12 @@ def test_each_planted_error_is_named_and_mending_it_brings_what_it_cost() -> Non
     )
     known = np.ones((5, 2), bool)
     pairs = matching.pair(boxes, guesses, known_classes=known)
-    names, missed = error_kinds.kinds(boxes, guesses, pairs)
+    names, missed = matching.error_kinds(boxes, guesses, pairs)
     expected = {0.9: "", 0.85: "duplicate", 0.8: "classification", 0.7: "localisation", 0.6: "both", 0.5: "background"}
     assert dict(zip(guesses.score.astype(float).round(2).tolist(), names.tolist(), strict=True)) == expected
     assert missed.tolist() == [False, False, False, True, True]
     part = roads.collection(boxes, images=5)
-    gains = error_kinds.gains(part, guesses, names, pairs, missed)
+    gains = matching.gains_of_mending(part, guesses, names, pairs, missed)
     assert gains["classification"] > 0.1
     assert gains["localisation"] > 0.1
     assert gains["missed"] > 0.1
@@ -144,10 +144,11 @@ def test_kitti_levels_ask_for_size_occlusion_and_truncation() -> None:
     boxes = truth((0, tall, 0), (0, low, 0), (1, tall, 0), occlusion=[0, 1, 2], truncation=[0.0, 0.2, 0.4])
     guesses = found((0, tall, 0, 0.9), (0, low, 0, 0.8), (1, tall, 0, 0.7))
     objects = {
-        level.name: kitti.match(boxes, guesses, label=0, overlap=0.7, level=level, images=2) for level in kitti.LEVELS
+        level.name: detector.kitti_match(boxes, guesses, label=0, overlap=0.7, level=level, images=2)
+        for level in detector.KITTI_LEVELS
     }
     assert [objects[name].objects.sum() for name in ("easy", "moderate", "hard")] == [1, 2, 3]
-    assert [kitti.average_precision(each) for each in objects.values()] == pytest.approx([1, 1, 1])
+    assert [detector.kitti_average_precision(each) for each in objects.values()] == pytest.approx([1, 1, 1])
     # What is found and belongs to a harder level is no false alarm.
     assert [len(each.right) for each in objects.values()] == [1, 2, 3]
 
@@ -161,15 +162,15 @@ def test_kitti_forgives_small_boxes_regions_and_neighbours_and_nothing_else() ->
         occlusion=[0, 0, 0],
         truncation=[0, 0, 0],
     )
-    level = kitti.LEVELS[0]
+    level = detector.KITTI_LEVELS[0]
     rest = [(0, [75, 5, 105, 50], 0, 0.95), (1, tall, 0, 0.93), (1, [80, 60, 110, 79], 0, 0.92)]
-    kind = kitti.match(boxes, found((0, tall, 0, 0.5), *rest), label=0, overlap=0.7, level=level, images=2)
+    kind = detector.kitti_match(boxes, found((0, tall, 0, 0.5), *rest), label=0, overlap=0.7, level=level, images=2)
     assert kind.right.tolist() == [True]
     alarm = found((0, tall, 0, 0.5), (1, [70, 10, 110, 70], 0, 0.9))
-    counted = kitti.match(boxes, alarm, label=0, overlap=0.7, level=level, images=2)
+    counted = detector.kitti_match(boxes, alarm, label=0, overlap=0.7, level=level, images=2)
     assert counted.right.tolist() == [False, True]
-    assert kitti.average_precision(counted) == pytest.approx(0.5)
-    assert not kitti.applies(truth((0, SQUARE, 0)))
+    assert detector.kitti_average_precision(counted) == pytest.approx(0.5)
+    assert not detector.kitti_applies(truth((0, SQUARE, 0)))
 
 
 def test_recall_is_told_by_group_with_an_interval() -> None:
@@ -179,7 +180,7 @@ def test_recall_is_told_by_group_with_an_interval() -> None:
     pairs = matching.pair(boxes, guesses, known_classes=part.known_classes)
     rows = {
         (row["by"], row["group"]): row
-        for row in recall_by_group.breakdown(part, pairs, np.arange(20), resamples=200, seed=0)
+        for row in matching.recall_by_group(part, pairs, np.arange(20), resamples=200, seed=0)
     }
     assert rows["class", "car"]["recall"].value == 0
     assert rows["class", "person"]["recall"].value == 1
@@ -215,13 +216,13 @@ def test_an_approach_is_flagged_by_how_its_box_grows() -> None:
     )
     part = roads.collection(boxes, images=2, sequences=("a", "a"), seconds=np.array([0.0, 0.5]))
     seen = found((0, [50, 40, 70, 60], 0, 0.9), (1, [40, 35, 80, 75], 0, 0.9))
-    assert time_to_collision.evaluate(part, seen, threshold=0.5) == {
+    assert lane.count_approaches(part, seen, threshold=0.5) == {
         "pairs": 1,
         "approaching": 1,
         "flagged": 1,
         "flagged_wrongly": 0,
     }
-    assert time_to_collision.evaluate(part, seen, threshold=0.95)["flagged"] == 0
+    assert lane.count_approaches(part, seen, threshold=0.95)["flagged"] == 0
     still = roads.collection(
         truth((0, SQUARE, 0), (1, SQUARE, 0), distance=[20.0, 20.0], track=[4, 4]),
         images=2,
@@ -229,6 +230,5 @@ def test_an_approach_is_flagged_by_how_its_box_grows() -> None:
         seconds=np.array([0.0, 0.5]),
     )
     assert (
-        time_to_collision.evaluate(still, found((0, SQUARE, 0, 0.9), (1, SQUARE, 0, 0.9)), threshold=0.5)["approaching"]
-        == 0
+        lane.count_approaches(still, found((0, SQUARE, 0, 0.9), (1, SQUARE, 0, 0.9)), threshold=0.5)["approaching"] == 0
     )

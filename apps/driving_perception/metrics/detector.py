@@ -1,18 +1,32 @@
-"""All metrics of one detector: matched once, summed anew for each resample of the units."""
+"""All metrics of one detector: matched once, summed anew for each resample of the units.
+
+The log-average miss rate (Dollar et al. 2012, "Pedestrian Detection: An Evaluation of the State of the Art") is the
+geometric mean of the miss rate at nine rates of false alarms, evenly spaced in logarithm from 0.01 to 1 per image.
+
+KITTI's average precision follows the object benchmark (Geiger et al. 2012) with the 40 recall positions of Simonelli et
+al. 2019. Easy: at least 40 pixels tall, fully visible, at most 15 % truncated; moderate: 25 pixels, partly occluded,
+30 %; hard: 25 pixels, difficult to see, 50 %. Boxes that are harder, and those of neighbouring classes, are neither
+right nor wrong; detections that are too small to be of the level do not count; those mostly inside a region neither.
+"""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import frames
-from apps.driving_perception.metrics import coco, kitti, thresholds
+from apps.driving_perception import decision, frames
+from apps.driving_perception.metrics import coco
 from shared.evaluation import intervals, resampling
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+
+MISS_RATE_POINTS = np.logspace(-2, 0, 9)
+_LEAST_MISS_RATE = 1e-10
+KITTI_RECALLS = np.arange(1, 41) / 40
+KITTI_OVERLAPS: Mapping[str, float] = {"car": 0.7, "person": 0.5, "bicycle": 0.5}
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,7 +89,7 @@ def _counter(
 ) -> Callable[[Floats], dict[str, float]]:
     """Return the function from weights (n,) on the images to all metrics."""
     levels = {
-        f"kitti_{name}_{level.name}": kitti.match(
+        f"kitti_{name}_{level.name}": kitti_match(
             part.boxes,
             found,
             label=part.class_names.index(name),
@@ -83,19 +97,136 @@ def _counter(
             level=level,
             images=len(part),
         )
-        for name, overlap in kitti.OVERLAPS.items()
-        for level in kitti.LEVELS
-        if name in part.class_names and kitti.applies(part.boxes)
+        for name, overlap in KITTI_OVERLAPS.items()
+        for level in KITTI_LEVELS
+        if name in part.class_names and kitti_applies(part.boxes)
     }
 
     def count(weights: Floats) -> dict[str, float]:
-        swept = thresholds.sweep(matched, weights)
+        swept = decision.sweep(matched, weights)
         return {
             **coco.summary(matched, weights),
-            "log_average_miss_rate": thresholds.log_average_miss_rate(swept),
+            "log_average_miss_rate": log_average_miss_rate(swept),
             **swept.rates(threshold),
-            **{f"recall_at_fppi_{point:g}": 1 - thresholds.miss_rate_at(swept, point) for point in (0.1, 1.0)},
-            **{name: kitti.average_precision(each, weights) for name, each in levels.items()},
+            **{f"recall_at_fppi_{point:g}": 1 - miss_rate_at(swept, point) for point in (0.1, 1.0)},
+            **{name: kitti_average_precision(each, weights) for name, each in levels.items()},
         }
 
     return count
+
+
+pass
+
+
+def miss_rate_at(swept: decision.Sweep, false_alarms: float) -> float:
+    """Return the lowest share of objects missed with at most so many false alarms per image; 1 where none is found."""
+    row = int(np.searchsorted(swept.false_alarms, false_alarms, side="right")) - 1
+    return 1.0 - float(swept.recall[row]) if row >= 0 else 1.0
+
+
+def log_average_miss_rate(swept: decision.Sweep) -> float:
+    """Return the geometric mean of the miss rate at ``POINTS``; NaN where there is no object."""
+    if swept.objects == 0:
+        return float("nan")
+    rates = np.maximum([miss_rate_at(swept, point) for point in MISS_RATE_POINTS], _LEAST_MISS_RATE)
+    return float(np.exp(np.mean(np.log(rates))))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KittiLevel:
+    """A difficulty: what is to be found at all."""
+
+    name: str
+    least_height: float
+    most_occlusion: int
+    most_truncation: float
+
+
+KITTI_LEVELS = (
+    KittiLevel(name="easy", least_height=40.0, most_occlusion=0, most_truncation=0.15),
+    KittiLevel(name="moderate", least_height=25.0, most_occlusion=1, most_truncation=0.3),
+    KittiLevel(name="hard", least_height=25.0, most_occlusion=2, most_truncation=0.5),
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class KittiMatches:
+    """Detections of one class at one level, best first; ``right`` (d,) bool, ``image`` (d,), ``objects`` (n,)."""
+
+    image: npt.NDArray[np.int64]
+    right: npt.NDArray[np.bool_]
+    objects: npt.NDArray[np.int64]
+
+
+def kitti_applies(truth: box.Boxes) -> bool:
+    """Tell whether every object says how far it is occluded and truncated."""
+    real = truth.kind == box.OBJECT
+    return bool(real.any() and (truth.occlusion[real] >= 0).all() and np.isfinite(truth.truncation[real]).all())
+
+
+def kitti_match(
+    truth: box.Boxes, found: box.Detections, *, label: int, overlap: float, level: KittiLevel, images: int
+) -> KittiMatches:
+    """Match the detections of one class at one level."""
+    height = truth.xyxy[:, 3] - truth.xyxy[:, 1]
+    counts = (
+        (truth.kind == box.OBJECT)
+        & (height >= level.least_height)
+        & (truth.occlusion <= level.most_occlusion)
+        & (truth.truncation <= level.most_truncation)
+    )
+    own = truth.label == label
+    regions = (truth.kind == box.REGION) & (own | (truth.label == box.ANY_CLASS))
+    chosen = found.take(found.label == label)
+    tall = chosen.xyxy[:, 3] - chosen.xyxy[:, 1] >= level.least_height
+    right, counted = np.zeros(len(chosen), bool), np.ones(len(chosen), bool)
+    for image in np.unique(chosen.image):
+        rows = np.flatnonzero(chosen.image == image)
+        here = truth.image == image
+        objects, harder = np.flatnonzero(here & own & counts), np.flatnonzero(here & own & ~counts & ~regions)
+        _kitti_match_image(
+            truth, chosen, rows, objects, harder, np.flatnonzero(here & regions), overlap, right, counted
+        )
+    kept = np.flatnonzero(counted & (right | tall))
+    order = kept[np.argsort(-chosen.score[kept], kind="stable")]
+    objects_per_image = np.bincount(truth.image[own & counts], minlength=images)
+    return KittiMatches(image=chosen.image[order], right=right[order], objects=objects_per_image)
+
+
+def _kitti_match_image(  # noqa: PLR0913
+    truth: box.Boxes,
+    found: box.Detections,
+    rows: npt.NDArray[np.int64],
+    objects: npt.NDArray[np.int64],
+    harder: npt.NDArray[np.int64],
+    regions: npt.NDArray[np.int64],
+    overlap: float,
+    right: npt.NDArray[np.bool_],
+    counted: npt.NDArray[np.bool_],
+) -> None:
+    free = {int(each) for each in (*objects, *harder)}
+    for row in rows:
+        corners = found.xyxy[row : row + 1]
+        for group in (objects, harder):
+            near = box.iou(corners, truth.xyxy[group])[0]
+            candidates = [i for i in np.argsort(-near, kind="stable") if near[i] >= overlap and int(group[i]) in free]
+            if candidates:
+                free.discard(int(group[candidates[0]]))
+                right[row], counted[row] = group is objects, group is objects
+                break
+        else:
+            inside = box.intersection(corners, truth.xyxy[regions])[0] / max(float(box.area(corners)[0]), 1e-9)
+            counted[row] = not (inside > 0.5).any()
+
+
+def kitti_average_precision(matches: KittiMatches, weights: Floats | None = None) -> float:
+    """Return the mean of the largest precision at each of the 40 recalls or beyond; NaN where there is no object."""
+    copies = np.ones(len(matches.objects)) if weights is None else weights
+    objects = float(copies @ matches.objects)
+    if objects == 0:
+        return float("nan")
+    each = copies[matches.image]
+    right, wrong = np.cumsum(matches.right * each), np.cumsum(~matches.right * each)
+    recall, precision = right / objects, right / np.maximum(right + wrong, 1e-9)
+    envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    return float(envelope[np.searchsorted(recall, KITTI_RECALLS - 1e-9, side="left")].mean())

@@ -1,19 +1,33 @@
-"""Which predicted box is which object, at an overlap of 0.5; and whether scores are calibrated."""
+"""Which predicted box is which object, at an overlap of 0.5; recall by group, kinds of error, calibration of scores.
+
+The kinds of error are those of Bolya et al. 2020, "TIDE: A General Toolbox for Identifying Object Detection Errors", at
+an overlap of 0.5 for right and 0.1 for background.
+"""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
-from shared.evaluation import calibration
+from apps.driving_perception import frames
+from apps.driving_perception.metrics import coco
+from shared.evaluation import calibration, intervals, resampling
 
 OVERLAP = 0.5
 CALIBRATION_BINS = 10
 # What a detection can be.
 RIGHT, WRONG, IGNORED = 1, 0, -1
 NONE = -1
+# Edges of the groups: pixels, metres, share that is cut off.
+HEIGHTS = (0.0, 25.0, 50.0, 100.0, 200.0, np.inf)
+DISTANCES = (0.0, 10.0, 20.0, 30.0, 50.0, np.inf)
+TRUNCATIONS = (-0.01, 0.01, 0.3, 1.01)
+ERROR_KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")
+BACKGROUND_OVERLAP = 0.1
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -110,3 +124,147 @@ def calibration_error(rows: Sequence[Mapping[str, float]]) -> float:
     counts = np.array([row["n"] for row in rows], np.float64)
     gaps = np.array([abs(row["confidence"] - row["accuracy"]) for row in rows], np.float64)
     return float(counts @ gaps / counts.sum()) if len(rows) else 0.0
+
+
+def recall_by_group(
+    collection: frames.Frames, pairs: Pairing, units: NDArray[np.int64], *, resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return rows of ``by``, ``group``, ``n`` and ``recall``, an interval resampled by unit where it can be."""
+    rows = []
+    for by, group, chosen in groups(collection):
+        wanted = chosen & pairs.wanted
+        if wanted.any():
+            recall = _recall(collection, pairs, wanted, units, resamples=resamples, seed=seed)
+            rows.append({"by": by, "group": group, "n": int(wanted.sum()), "recall": recall})
+    return rows
+
+
+def groups(collection: frames.Frames) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Yield what boxes are grouped by, the group's name, and (m,) which boxes are in it."""
+    boxes = collection.boxes
+    for label, name in enumerate(collection.class_names):
+        yield "class", name, boxes.label == label
+    height = boxes.xyxy[:, 3] - boxes.xyxy[:, 1]
+    yield from _bands("box height", height, HEIGHTS, "px")
+    yield from _bands("distance", boxes.distance, DISTANCES, "m")
+    for level, name in enumerate(box.OCCLUSIONS):
+        yield "occlusion", name, boxes.occlusion == level
+    for low, high, name in zip(
+        TRUNCATIONS, TRUNCATIONS[1:], ("whole", "cut by up to 30 %", "cut by more"), strict=False
+    ):
+        yield "truncation", name, (boxes.truncation > low) & (boxes.truncation <= high)
+    for by, values in (("time of day", collection.time_of_day), ("weather", collection.weather)):
+        for value in sorted(set(values.tolist()) - {""}):
+            yield by, value, values[boxes.image] == value
+    if len(collection.source_names) > 1:
+        for source, name in enumerate(collection.source_names):
+            yield "source", name, collection.sources[boxes.image] == source
+
+
+def _bands(
+    by: str, values: NDArray[np.float32], edges: tuple[float, ...], unit: str
+) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    for low, high in itertools.pairwise(edges):
+        name = f"{low:g} to {high:g} {unit}" if np.isfinite(high) else f"from {low:g} {unit}"
+        yield by, name, (values >= low) & (values < high)
+
+
+def _recall(
+    collection: frames.Frames,
+    pairs: Pairing,
+    wanted: NDArray[np.bool_],
+    units: NDArray[np.int64],
+    *,
+    resamples: int,
+    seed: int,
+) -> intervals.Interval:
+    hit = pairs.found_by[wanted] >= 0
+    code = resampling.units_of(units[collection.boxes.image[wanted]], rows=int(wanted.sum()))
+    if code.count < 5:
+        return intervals.wilson(float(hit.sum()), float(len(hit)))
+    totals = np.bincount(code.code, minlength=code.count).astype(np.float64)
+    hits = np.bincount(code.code, weights=hit, minlength=code.count)
+
+    def recall(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray((drawn @ hits) / np.maximum(drawn @ totals, 1.0), np.float64)
+
+    found = intervals.Resampled.of({"recall": recall}, code, resamples=resamples, seed=seed, widened=True)
+    return found.intervals()["recall"]
+
+
+def error_kinds(truth: box.Boxes, found: box.Detections, pairs: Pairing) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+    """Return (d,) the kind of each detection's error, "" for none, and (m,) which objects nothing comes near.
+
+    Args:
+        truth: Labelled boxes.
+        found: The detections that were paired.
+        pairs: Their pairing by class.
+    """
+    names = np.full(len(found), "", dtype="<U14")
+    touched = np.zeros(len(truth), bool)
+    for row in np.flatnonzero(pairs.outcome == WRONG):
+        boxes = np.flatnonzero((truth.image == found.image[row]) & (truth.kind == box.OBJECT))
+        overlap = box.iou(found.xyxy[row : row + 1], truth.xyxy[boxes])[0]
+        names[row], mended = _kind(overlap, truth.label[boxes] == found.label[row], pairs.found_by[boxes] >= 0)
+        if mended >= 0:
+            touched[boxes[mended]] = True
+    missed = pairs.wanted & (pairs.found_by == NONE) & ~touched
+    return names, missed
+
+
+def _kind(overlap: NDArray[np.floating], same: NDArray[np.bool_], taken: NDArray[np.bool_]) -> tuple[str, int]:
+    """Return the kind of one false alarm, and which object it would have found if it were mended, or -1."""
+    own, other = np.where(same, overlap, -1.0), np.where(same, -1.0, overlap)
+    best_own, best_other = (int(np.argmax(each)) if len(each) else -1 for each in (own, other))
+    most_own, most_other = (float(each.max(initial=-1.0)) for each in (own, other))
+    if most_own >= OVERLAP:
+        return "duplicate", -1
+    if most_other >= OVERLAP:
+        return "classification", best_other if not taken[best_other] else -1
+    if most_own >= BACKGROUND_OVERLAP:
+        return "localisation", best_own if not taken[best_own] else -1
+    if most_other >= BACKGROUND_OVERLAP:
+        return "both", -1
+    return "background", -1
+
+
+def gains_of_mending(
+    collection: frames.Frames,
+    found: box.Detections,
+    names: NDArray[np.str_],
+    pairs: Pairing,
+    missed: NDArray[np.bool_],
+) -> Mapping[str, float]:
+    """Return how much average precision at 0.5 grows when all errors of one kind are mended.
+
+    Wrong classes and boxes are set right where the object is still free, else taken away, as all other false alarms
+    are; missed objects no longer count as objects.
+    """
+
+    def score(boxes: box.Boxes, guesses: box.Detections) -> float:
+        return coco.map_50(coco.match_frames(dataclasses.replace(collection, boxes=boxes), guesses))
+
+    truth = collection.boxes
+    before = score(truth, found)
+    result = {}
+    for kind in ERROR_KINDS[:-1]:
+        result[kind] = score(truth, _mended(truth, found, names == kind, pairs, kind)) - before
+    result["missed"] = score(truth.take(~missed), found) - before
+    return result
+
+
+def _mended(
+    truth: box.Boxes, found: box.Detections, wrong: NDArray[np.bool_], pairs: Pairing, kind: str
+) -> box.Detections:
+    xyxy, label, kept = found.xyxy.copy(), found.label.copy(), ~wrong
+    free = pairs.found_by == NONE
+    for row in np.flatnonzero(wrong) if kind in ("classification", "localisation") else ():
+        boxes = np.flatnonzero((truth.image == found.image[row]) & (truth.kind == box.OBJECT) & free)
+        if kind == "localisation":
+            boxes = boxes[truth.label[boxes] == found.label[row]]
+        overlap = box.iou(found.xyxy[row : row + 1], truth.xyxy[boxes])[0]
+        if overlap.max(initial=0.0) >= (BACKGROUND_OVERLAP if kind == "localisation" else OVERLAP):
+            best = boxes[int(np.argmax(overlap))]
+            free[best] = False
+            xyxy[row], label[row], kept[row] = truth.xyxy[best], truth.label[best], True
+    return box.Detections.build(image=found.image[kept], xyxy=xyxy[kept], label=label[kept], score=found.score[kept])
