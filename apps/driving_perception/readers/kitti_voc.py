@@ -1,0 +1,1 @@
+"""KITTI and Pascal VOC: a folder with a label file for each image."""

@@ -1,0 +1,1 @@
+"""The labels of a collection, as each format writes them."""
