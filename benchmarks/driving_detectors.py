@@ -162,9 +162,9 @@ def time_d_fine(image_size: int, steps: int = 3) -> None:
     """
     import keras
 
-    from apps.driving_perception import canvas
+    from apps.driving_perception import preprocessing
 
-    network, shape = d_fine(image_size), (BATCH, *canvas.training_shape(image_size), 3)
+    network, shape = d_fine(image_size), (BATCH, *preprocessing.training_shape(image_size), 3)
     images = np.random.default_rng(0).uniform(0, 1, shape).astype(np.float32)
     boxes = np.tile(np.array([[[0.3, 0.3, 0.4, 0.4], [0.6, 0.5, 0.1, 0.2]]], np.float32), (BATCH, 1, 1))
     rows = {"boxes": boxes, "labels": np.tile(np.array([[1, 2]], np.int32), (BATCH, 1))}
@@ -184,9 +184,9 @@ def d_fine(image_size: int, classes: int = 6) -> Any:
     """Return D-FINE nano as KerasHub's documentation builds it, for our training pictures, without weights."""
     import keras_hub
 
-    from apps.driving_perception import canvas
+    from apps.driving_perception import preprocessing
 
-    shape = (*canvas.training_shape(image_size), 3)
+    shape = (*preprocessing.training_shape(image_size), 3)
     encoder = keras_hub.models.HGNetV2Backbone(
         stem_channels=[3, 16, 16],
         stackwise_stage_filters=[

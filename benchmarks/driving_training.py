@@ -27,12 +27,12 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16"))
     arguments = parser.parse_args()
-    from apps.driving_perception import canvas
+    from apps.driving_perception import preprocessing
     from shared.training import runtime
 
     runtime.quiet_logs()
     runtime.configure(seed=0, deterministic=False, precision=arguments.precision)
-    shape = (arguments.batch_size, *canvas.training_shape(arguments.image_size), 3)
+    shape = (arguments.batch_size, *preprocessing.training_shape(arguments.image_size), 3)
     images = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
     steps = {"Keras": keras_step(images)}
     if importlib.util.find_spec("torch") and importlib.util.find_spec("efficientnet_lite_pytorch"):

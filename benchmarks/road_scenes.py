@@ -48,7 +48,7 @@ def timed(action: Callable[[], object]) -> float:
 
 def steps() -> dict[str, float]:
     """Return the seconds that each step takes for all frames, on one thread."""
-    from apps.driving_perception.simulator import drawing, ground, weather, world
+    from apps.driving_perception.simulator import drawing, surroundings, world
 
     spent: dict[str, float] = {}
 
@@ -61,13 +61,15 @@ def steps() -> dict[str, float]:
     for number in range(SEQUENCES):
         generator = np.random.default_rng(number)
         scene = measure("what stands where", lambda g=generator: world.build(g, width=SIZE[0], height=SIZE[1]))
-        grain = ground.texture(number % 8)
+        grain = surroundings.texture(number % 8)
         for _ in range(FRAMES):
-            picture, depth = measure("sky and ground", lambda s=scene, t=grain, g=generator: ground.draw(s, t, g))
+            picture, depth = measure(
+                "sky and ground", lambda s=scene, t=grain, g=generator: surroundings.draw_empty(s, t, g)
+            )
             glow, _ = measure("things", lambda s=scene, p=picture, d=depth: drawing.draw(s, p, d))
             taken = measure(
                 "light, weather and camera",
-                lambda s=scene, p=picture, d=depth, shine=glow, g=generator: weather.expose(s, p, d, shine, g),
+                lambda s=scene, p=picture, d=depth, shine=glow, g=generator: surroundings.expose(s, p, d, shine, g),
             )
             measure("JPEG", lambda t=taken: cv2.imencode(".jpg", t, [cv2.IMWRITE_JPEG_QUALITY, 92]))
             world.step(scene, world.SECONDS_PER_FRAME)

@@ -13,14 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import classes, config, frames, partition
+from apps.driving_perception import classes, config, frames, partition, writers
 from apps.driving_perception.readers import checking, entries, sources, union
-from apps.driving_perception.writers import formats
 from shared import errors, splits
 from shared.sources import cells
 
 CLASS_NAMES = classes.CLASS_NAMES
-write = formats.write
+write = writers.write
 
 
 def locate(settings: config.Config) -> None:

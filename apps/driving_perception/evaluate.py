@@ -14,7 +14,7 @@ import pandas as pd
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import decision, frames
-from apps.driving_perception.metrics import detector, matching
+from apps.driving_perception.metrics import detector, matching, thresholds
 from apps.driving_perception.tracking import lane
 from shared import errors
 from shared.evaluation import intervals
@@ -228,7 +228,7 @@ def shown(found: detector.Detector) -> dict[str, intervals.Interval]:
 
 def operating_points(results: Results) -> list[dict[str, Any]]:
     """Return the operating points: the one in use, and those of some budgets of false alarms on these images."""
-    swept, rule = decision.sweep(results.model.matched), results.predictions.rule
+    swept, rule = thresholds.sweep(results.model.matched), results.predictions.rule
     found = [_point(f"in use ({rule.rule})", rule.threshold, swept)]
     for budget in FALSE_ALARM_BUDGETS:
         row = int(np.searchsorted(swept.false_alarms, budget, side="right")) - 1
@@ -239,7 +239,7 @@ def operating_points(results: Results) -> list[dict[str, Any]]:
     return found
 
 
-def _point(name: str, threshold: float, swept: decision.Sweep) -> dict[str, Any]:
+def _point(name: str, threshold: float, swept: thresholds.Sweep) -> dict[str, Any]:
     rates = swept.rates(threshold)
     wanted = ("recall", "precision", "false_positives_per_image")
     return {"name": name, "threshold": threshold, **{rate: rates[rate] for rate in wanted}}

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import canvas, config, decision, frames, model, preprocessing
+from apps.driving_perception import config, decision, frames, model, preprocessing
 from apps.driving_perception.tracking import lane
 from shared import errors
 
@@ -221,7 +221,7 @@ def of_grids(model: keras.Model, settings: config.Config) -> Callable[..., Mappi
     """
 
     def detect(grids: Mapping[str, Any], geometry: Any, valid: Any) -> Mapping[str, Any]:
-        sides = tf.maximum(geometry, canvas.STRIDE)
+        sides = tf.maximum(geometry, preprocessing.STRIDE)
 
         def places(row: Any) -> Any:
             own = {}
@@ -241,9 +241,9 @@ def usage_of_grids(network: keras.Model, settings: config.Config) -> dict[str, A
         "image": {"layout": "batch, height, width, colours", "range": [0, 255], "colours": "red, green, blue"},
         "canvas": {
             "image_size": settings.image_size,
-            "multiple_of": canvas.STRIDE,
-            "longest": canvas.LONGEST,
-            "padding_grey": canvas.GREY,
+            "multiple_of": preprocessing.STRIDE,
+            "longest": preprocessing.LONGEST,
+            "padding_grey": preprocessing.GREY,
         },
         "grids": {
             "strides": list(model.STRIDES),

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from apps.driving_perception import baselines, decision, evaluate, report_pictures
-from apps.driving_perception.metrics import detector, matching
+from apps.driving_perception import baselines, evaluate, report_pictures
+from apps.driving_perception.metrics import detector, matching, thresholds
 from shared.evaluation import intervals
 from shared.report import blocks, curves, document
 from shared.report.sections import provenance
@@ -141,8 +141,8 @@ def _misses(results: evaluate.Results) -> document.Section:
     every = {"model": results.model, **results.baselines}
     lines: dict[str, list[intervals.Interval | float | None]] = {}
     for name, each in every.items():
-        swept = decision.sweep(each.matched)
-        lines[name] = [detector.miss_rate_at(swept, float(rate)) for rate in rates]
+        swept = thresholds.sweep(each.matched)
+        lines[name] = [thresholds.miss_rate_at(swept, float(rate)) for rate in rates]
     here = results.model.values["false_positives_per_image"]
     look = curves.Look(
         x_label="False alarms per image, powers of ten",

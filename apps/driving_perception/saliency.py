@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import canvas as canvases
 from apps.driving_perception import config, model, preprocessing
 from shared.explain import cutting, gradients, randomization
 
@@ -113,7 +112,7 @@ def _score_without(
     changed = seen.canvas.copy()
     inside = changed[0][own]
     rows, columns = np.unravel_index(pixels, inside.shape[:2])
-    inside[rows, columns] = canvases.GREY
+    inside[rows, columns] = preprocessing.GREY
     logit = keras.ops.convert_to_numpy(network(changed, training=False))[0, place, label]
     return float(1 / (1 + np.exp(-logit)))
 

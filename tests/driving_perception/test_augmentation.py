@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from apps.driving_perception import augmentation, canvas, config, losses
+from apps.driving_perception import config, losses, preprocessing, training_images
 
 pytestmark = pytest.mark.tensorflow
 PLAIN = dataclasses.replace(config.Config.smoke(), mosaic=0.0, photometric=0.0, image_size=128, most_boxes=12)
@@ -30,7 +30,7 @@ def vary(
     seeds = np.stack([np.full(count, epoch), np.arange(count)], axis=1)
     labels = np.stack([rows() if table is None else table] * count)
     inputs = {"image": tf.constant([picture()] * count)}
-    images, found = augmentation.vary(inputs, tf.constant(labels), tf.constant(seeds, tf.int64), settings=settings)
+    images, found = training_images.vary(inputs, tf.constant(labels), tf.constant(seeds, tf.int64), settings=settings)
     return images["image"].numpy(), found.numpy()
 
 
@@ -57,12 +57,12 @@ def test_boxes_go_where_their_pixels_go(mosaic: float) -> None:
 
 def test_pictures_have_the_training_shape_and_zoom_within_their_limits() -> None:
     images, found = vary(PLAIN, 40)
-    assert images.shape[1:] == (*canvas.training_shape(128), 3)
+    assert images.shape[1:] == (*preprocessing.training_shape(128), 3)
     whole = found[found[:, 0, losses.KIND_COLUMN] == losses.OBJECT][:, 0]
     low, high = whole[:, :2].min(axis=1), (whole[:, 2:4] - images.shape[2:0:-1]).max(axis=1)
     inner = whole[(low > 0) & (high < 0)]
     scale = np.sqrt((inner[:, 2] - inner[:, 0]) * (inner[:, 3] - inner[:, 1]) / (40 * 50))
-    usual = canvas.scale(200, 120, image_size=128)
+    usual = preprocessing.canvas_scale(200, 120, image_size=128)
     assert len(scale) > 10
     assert scale.min() >= usual * PLAIN.zoom_out * 0.99
     assert scale.max() <= usual * PLAIN.zoom_in * 1.01
@@ -86,7 +86,7 @@ def test_what_is_cut_to_a_sliver_is_not_learned_and_what_is_outside_is_gone() ->
     kinds = found[:, 0, losses.KIND_COLUMN]
     assert {losses.OBJECT, losses.IGNORED} <= set(kinds.tolist())
     learned = found[kinds == losses.OBJECT, 0]
-    assert (learned[:, 2:4] - learned[:, :2]).min() >= augmentation.LEAST_SIDE
+    assert (learned[:, 2:4] - learned[:, :2]).min() >= training_images.LEAST_SIDE
     gone = found[kinds == losses.NOTHING, 0]
     assert len(gone)
     assert ((gone[:, 2:4] - gone[:, :2]).min(axis=1) <= 0).all()
@@ -111,7 +111,7 @@ def test_the_rows_kept_are_the_ignored_areas_and_the_largest_objects() -> None:
     sides = np.arange(1, 31)
     table[:, 2] = table[:, 3] = sides
     table[:, 4] = np.where(sides % 10 == 0, losses.IGNORED, losses.OBJECT)
-    kept = augmentation._largest(tf.constant(table[np.newaxis]), count=6).numpy()[0]
+    kept = training_images._largest(tf.constant(table[np.newaxis]), count=6).numpy()[0]
     assert sorted(kept[:, 2].tolist()) == [10, 20, 27, 28, 29, 30]
 
 
@@ -119,4 +119,4 @@ def test_a_training_canvas_of_several_scales_changes_from_step_to_step() -> None
     settings = dataclasses.replace(PLAIN, multi_scale=0.4, image_size=256)
     shapes = {vary(settings, 2, epoch=epoch)[0].shape[1:3] for epoch in range(8)}
     assert len(shapes) > 2
-    assert all(side % canvas.STRIDE == 0 for shape in shapes for side in shape)
+    assert all(side % preprocessing.STRIDE == 0 for shape in shapes for side in shape)

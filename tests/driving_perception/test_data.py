@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import data, frames, partition, simulator
-from apps.driving_perception.writers import formats
+from apps.driving_perception import data, frames, partition, simulator, writers
 from shared import errors, splits
 from tests.driving_perception import loading, roads
 
@@ -35,7 +34,7 @@ def columns(collection: frames.Frames, names: tuple[str, ...], *, only_objects: 
     return sorted(rows)
 
 
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize("name", writers.FORMATS)
 def test_objects_survive_every_format(name: str, rendered: frames.Frames, tmp_path: pathlib.Path) -> None:
     found, _ = written(rendered, tmp_path / name, name)
     assert len(found) == len(rendered)

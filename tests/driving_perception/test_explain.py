@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from apps.driving_perception import canvas, config, decision, explain, model, preprocessing, saliency
+from apps.driving_perception import config, decision, explain, model, preprocessing, saliency
 from apps.driving_perception import run as loaded_run
 from shared import errors, files
 
@@ -99,7 +99,7 @@ def test_greyed_scores_are_those_of_the_model_asked_with_greyed_pixels(network: 
     ):
         changed = seen.canvas.copy()
         for pixel in pixels:
-            changed[0, rows.start + pixel // heat.shape[1], columns.start + pixel % heat.shape[1]] = canvas.GREY
+            changed[0, rows.start + pixel // heat.shape[1], columns.start + pixel % heat.shape[1]] = preprocessing.GREY
         logits = np.asarray(run.model(changed, training=False))[0, first.place, first.label]
         assert expected == pytest.approx(1 / (1 + np.exp(-logits)), abs=1e-6)
     assert why.agrees == (why.without_brightest < why.without_darkest)

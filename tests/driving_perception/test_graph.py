@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import canvas, config, decision, frames, model, predictions, preprocessing
+from apps.driving_perception import config, decision, frames, model, predictions, preprocessing
 from apps.driving_perception.tracking import lane
 from shared import image_files
 from shared.bundle import padding
@@ -37,12 +37,12 @@ def places_of(boxes: np.ndarray, logits: np.ndarray) -> np.ndarray:
 def test_an_image_keeps_its_shape_on_its_canvas() -> None:
     for width, height in ((300, 80), (80, 300), (97, 53), (1, 1)):
         placed, geometry = preprocessing.place(tf.random.uniform((height, width, 3)), image_size=96)
-        assert placed.shape[:2] == canvas.shape(width, height, image_size=96)
-        factor = canvas.scale(width, height, image_size=96)
+        assert placed.shape[:2] == preprocessing.canvas_shape(width, height, image_size=96)
+        factor = preprocessing.canvas_scale(width, height, image_size=96)
         filled = geometry.numpy()[:2]
         assert filled == pytest.approx([height * factor, width * factor], abs=1.01)
-        assert (placed.numpy()[filled[0] :] == canvas.GREY).all()
-        assert (placed.numpy()[:, filled[1] :] == canvas.GREY).all()
+        assert (placed.numpy()[filled[0] :] == preprocessing.GREY).all()
+        assert (placed.numpy()[:, filled[1] :] == preprocessing.GREY).all()
         assert geometry.numpy()[4:].tolist() == [height, width]
 
 

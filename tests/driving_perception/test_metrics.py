@@ -5,7 +5,7 @@ import pytest
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import decision
-from apps.driving_perception.metrics import coco, detector, matching
+from apps.driving_perception.metrics import coco, detector, matching, thresholds
 from apps.driving_perception.tracking import lane
 from shared import errors
 from tests.driving_perception import roads
@@ -48,15 +48,15 @@ def test_miss_rates_are_those_counted_by_hand() -> None:
     # Found in six images at falling scores; two false alarms between.
     guesses = [(image, SQUARE, 0, 0.9 - 0.05 * image) for image in range(6)]
     guesses += [(7, [60, 10, 90, 40], 0, 0.82), (8, [60, 10, 90, 40], 0, 0.72)]
-    swept = decision.sweep(matched(boxes, found(*guesses), 10))
-    assert detector.miss_rate_at(swept, 0.05) == pytest.approx(1 - 2 / 10)
-    assert detector.miss_rate_at(swept, 0.1) == pytest.approx(1 - 4 / 10)
-    assert detector.miss_rate_at(swept, 1.0) == pytest.approx(1 - 6 / 10)
+    swept = thresholds.sweep(matched(boxes, found(*guesses), 10))
+    assert thresholds.miss_rate_at(swept, 0.05) == pytest.approx(1 - 2 / 10)
+    assert thresholds.miss_rate_at(swept, 0.1) == pytest.approx(1 - 4 / 10)
+    assert thresholds.miss_rate_at(swept, 1.0) == pytest.approx(1 - 6 / 10)
     # 0.01 to 0.056 allow no false alarm, 0.1 and 0.18 one.
     rates = [0.8] * 4 + [0.6] * 2 + [0.4] * 3
-    assert detector.log_average_miss_rate(swept) == pytest.approx(float(np.exp(np.log(rates).mean())))
-    nothing = decision.sweep(matched(boxes, found(), 10))
-    assert detector.log_average_miss_rate(nothing) == pytest.approx(1.0)
+    assert thresholds.log_average_miss_rate(swept) == pytest.approx(float(np.exp(np.log(rates).mean())))
+    nothing = thresholds.sweep(matched(boxes, found(), 10))
+    assert thresholds.log_average_miss_rate(nothing) == pytest.approx(1.0)
 
 
 def test_the_threshold_of_the_best_f1_and_of_a_budget() -> None:
@@ -89,7 +89,7 @@ def test_boxes_of_one_score_are_counted_together_so_that_a_budget_holds(caplog: 
     boxes = truth((0, SQUARE, 0), (1, SQUARE, 0))
     wrong = [(image, [60, 10, 90, 40], 0, 0.7) for image in range(10)]
     tied = matched(boxes, found((0, SQUARE, 0, 0.9), (1, SQUARE, 0, 0.7), *wrong), 10)
-    swept = decision.sweep(tied)
+    swept = thresholds.sweep(tied)
     assert swept.score == pytest.approx([0.9, 0.7])
     assert swept.false_alarms == pytest.approx([0, 1.0])
     rule = decision.fit(tied, rule="fppi", fppi_budget=0.5, fitted_on={})

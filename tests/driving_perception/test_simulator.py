@@ -3,7 +3,7 @@ import pytest
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import frames, simulator
-from apps.driving_perception.simulator import drawing, geometry, ground, shapes, weather, world
+from apps.driving_perception.simulator import drawing, geometry, shapes, surroundings, world
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def cube(
 
 def drawn_of(scene: world.Scene) -> list[drawing.Drawn]:
     generator = np.random.default_rng(0)
-    picture, depth = ground.draw(scene, ground.texture(0), generator)
+    picture, depth = surroundings.draw_empty(scene, surroundings.texture(0), generator)
     return drawing.draw(scene, picture, depth)[1]
 
 
@@ -93,7 +93,7 @@ def test_what_is_partly_outside_is_truncated_and_what_is_outside_is_not_labelled
 def test_the_box_is_where_the_picture_changes() -> None:
     scene = empty_scene(things=[cube(15.0, lateral=1.0, colour=(255, 0, 255))])
     generator = np.random.default_rng(0)
-    picture, depth = ground.draw(scene, ground.texture(0), generator)
+    picture, depth = surroundings.draw_empty(scene, surroundings.texture(0), generator)
     _, (found,) = drawing.draw(scene, picture, depth)
     magenta = picture[..., 0] - picture[..., 1] > 60
     rows, columns = np.flatnonzero(magenta.any(axis=1)), np.flatnonzero(magenta.any(axis=0))
@@ -113,9 +113,9 @@ def test_night_is_darker_and_fog_takes_contrast_with_distance() -> None:
     def taken(**changes: object) -> np.ndarray:
         scene = empty_scene(things=[cube(8.0, lateral=-3.0), cube(40.0, lateral=3.0)], **changes)
         generator = np.random.default_rng(0)
-        picture, depth = ground.draw(scene, ground.texture(0), generator)
+        picture, depth = surroundings.draw_empty(scene, surroundings.texture(0), generator)
         glow, _ = drawing.draw(scene, picture, depth)
-        return weather.expose(scene, picture, depth, glow, np.random.default_rng(1)).astype(float)
+        return surroundings.expose(scene, picture, depth, glow, np.random.default_rng(1)).astype(float)
 
     day, night, fog = taken(), taken(time_of_day="night"), taken(weather="fog", visibility=30.0)
     assert night.mean() < 0.5 * day.mean()

@@ -11,7 +11,7 @@ from hypothesis import strategies
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import simulator
-from apps.driving_perception.simulator import drawing, geometry, ground, shapes, weather, world
+from apps.driving_perception.simulator import drawing, geometry, shapes, surroundings, world
 from shared import errors
 
 WIDTH, HEIGHT = 320, 192
@@ -37,8 +37,10 @@ def some_scenes(first: int, count: int) -> Iterator[world.Scene]:
         yield world.build(np.random.default_rng((3, number)), width=WIDTH, height=HEIGHT)
 
 
-def drawn(scene: world.Scene) -> tuple[list[drawing.Drawn], ground.Picture, ground.Picture, ground.Picture]:
-    picture, depth = ground.draw(scene, ground.texture(0), np.random.default_rng(1))
+def drawn(
+    scene: world.Scene,
+) -> tuple[list[drawing.Drawn], surroundings.Picture, surroundings.Picture, surroundings.Picture]:
+    picture, depth = surroundings.draw_empty(scene, surroundings.texture(0), np.random.default_rng(1))
     glow, found = drawing.draw(scene, picture, depth)
     return found, picture, depth, glow
 
@@ -47,7 +49,7 @@ def photographed(scene: world.Scene) -> np.ndarray:
     """Return the picture as the camera gives it, but for noise and drops."""
     _, picture, depth, glow = drawn(scene)
     dry = dataclasses.replace(scene, weather="fog" if scene.weather == "fog" else "clear")
-    return weather.expose(dry, picture, depth, glow, Quiet()).astype(int)
+    return surroundings.expose(dry, picture, depth, glow, Quiet()).astype(int)
 
 
 def silhouette(thing: world.Thing, scene: world.Scene) -> np.ndarray:
@@ -181,7 +183,7 @@ def test_fog_leaves_of_contrast_what_koschmieder_says() -> None:
 
     def middle(level: float, metres: float) -> np.ndarray:
         flat, depth = np.full((HEIGHT, WIDTH, 3), level, np.float32), np.full((HEIGHT, WIDTH), metres, np.float32)
-        exposed: np.ndarray = weather.expose(foggy, flat, depth, glow, Quiet())
+        exposed: np.ndarray = surroundings.expose(foggy, flat, depth, glow, Quiet())
         pixel: np.ndarray = exposed[HEIGHT // 2, WIDTH // 2].astype(float)
         return pixel
 
@@ -192,7 +194,9 @@ def test_fog_leaves_of_contrast_what_koschmieder_says() -> None:
 
 @hypothesis.given(strategies.integers(0, 300))
 def test_bands_hold_every_row_once(rows: int) -> None:
-    assert np.concatenate([np.arange(rows)[band] for band in ground.bands(rows)] + [[]]).tolist() == list(range(rows))
+    assert np.concatenate([np.arange(rows)[band] for band in surroundings.bands(rows)] + [[]]).tolist() == list(
+        range(rows)
+    )
 
 
 def test_many_windows_at_once_are_those_made_one_by_one_and_lie_before_the_wall() -> None:
@@ -207,9 +211,9 @@ def test_many_windows_at_once_are_those_made_one_by_one_and_lie_before_the_wall(
 
 
 def test_a_texture_is_shared_and_cannot_be_written_on() -> None:
-    assert ground.texture(3) is ground.texture(3)
+    assert surroundings.texture(3) is surroundings.texture(3)
     with pytest.raises(ValueError, match="read-only"):
-        ground.texture(3)[0, 0] = 1.0
+        surroundings.texture(3)[0, 0] = 1.0
 
 
 def test_conditions_come_in_the_shares_that_are_stated() -> None:

@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import data, frames
-from apps.driving_perception.writers import formats
+from apps.driving_perception import data, frames, writers
 from shared import splits
 from tests.driving_perception import loading, roads
 
@@ -91,7 +90,7 @@ def write(collection: frames.Frames, folder: pathlib.Path, name: str, parts: tup
     split = splits.Split(
         part=np.array(parts, dtype="<U10"), unit=np.arange(len(collection)), unit_name="", method="", seed=0
     )
-    return formats.write(collection, data.frame(collection, split), folder, write_format=name)
+    return writers.write(collection, data.frame(collection, split), folder, write_format=name)
 
 
 def rows(collection: frames.Frames, columns: tuple[str, ...], kept: set[tuple[int, str]]) -> np.ndarray:
@@ -105,7 +104,7 @@ def rows(collection: frames.Frames, columns: tuple[str, ...], kept: set[tuple[in
     return table[np.lexsort((table[:, 2].round(2), table[:, 0]))]
 
 
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize("name", writers.FORMATS)
 def test_what_a_format_holds_comes_back_from_it(name: str, made: frames.Frames, tmp_path: pathlib.Path) -> None:
     kept, columns, per_image, parts_held = HELD[name]
     write(made, tmp_path / "out", name, PARTS)
@@ -127,7 +126,7 @@ def test_what_a_format_holds_comes_back_from_it(name: str, made: frames.Frames, 
         assert found.known_classes[order].tolist() == made.known_classes[expected].tolist()
 
 
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize("name", writers.FORMATS)
 def test_boxes_that_a_format_has_no_place_for_are_counted(
     name: str, made: frames.Frames, tmp_path: pathlib.Path
 ) -> None:
@@ -141,7 +140,7 @@ def test_boxes_that_a_format_has_no_place_for_are_counted(
     assert partial == (name not in ("coco", "table"))
 
 
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize("name", writers.FORMATS)
 def test_rendered_images_stay_marked_in_every_format(name: str, made: frames.Frames, tmp_path: pathlib.Path) -> None:
     for synthetic in (False, True):
         folder = tmp_path / str(synthetic)
@@ -149,7 +148,7 @@ def test_rendered_images_stay_marked_in_every_format(name: str, made: frames.Fra
         assert loading.load([str(folder)], class_names=NAMES).synthetic == synthetic
 
 
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize("name", writers.FORMATS)
 def test_names_of_images_cannot_leave_the_folder(name: str, made: frames.Frames, tmp_path: pathlib.Path) -> None:
     write(made, tmp_path / "deep" / "out", name, PARTS)
     assert {path.name for path in tmp_path.iterdir()} == {"deep"}
@@ -173,7 +172,7 @@ def test_a_class_of_two_words_keeps_its_columns_in_kitti(tmp_path: pathlib.Path,
 
 @pytest.mark.realdata
 @pytest.mark.skipif(not os.environ.get("FIELDNETS_REAL_DATA"), reason="FIELDNETS_REAL_DATA is not set")
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize("name", writers.FORMATS)
 def test_real_objects_survive_every_format(name: str, tmp_path: pathlib.Path) -> None:
     real = loading.load([str(pathlib.Path(os.environ["FIELDNETS_REAL_DATA"]) / "driving" / "kitti_30")])
     write(real, tmp_path / "out", name, ("train",) * len(real))

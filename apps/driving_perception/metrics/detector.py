@@ -1,8 +1,5 @@
 """All metrics of one detector: matched once, summed anew for each resample of the units.
 
-The log-average miss rate (Dollar et al. 2012, "Pedestrian Detection: An Evaluation of the State of the Art") is the
-geometric mean of the miss rate at nine rates of false alarms, evenly spaced in logarithm from 0.01 to 1 per image.
-
 KITTI's average precision follows the object benchmark (Geiger et al. 2012) with the 40 recall positions of Simonelli et
 al. 2019. Easy: at least 40 pixels tall, fully visible, at most 15 % truncated; moderate: 25 pixels, partly occluded,
 30 %; hard: 25 pixels, difficult to see, 50 %. Boxes that are harder, and those of neighbouring classes, are neither
@@ -17,14 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import decision, frames
-from apps.driving_perception.metrics import coco
+from apps.driving_perception import frames
+from apps.driving_perception.metrics import coco, thresholds
 from shared.evaluation import intervals, resampling
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-MISS_RATE_POINTS = np.logspace(-2, 0, 9)
-_LEAST_MISS_RATE = 1e-10
 KITTI_RECALLS = np.arange(1, 41) / 40
 KITTI_OVERLAPS: Mapping[str, float] = {"car": 0.7, "person": 0.5, "bicycle": 0.5}
 
@@ -103,12 +98,12 @@ def _counter(
     }
 
     def count(weights: Floats) -> dict[str, float]:
-        swept = decision.sweep(matched, weights)
+        swept = thresholds.sweep(matched, weights)
         return {
             **coco.summary(matched, weights),
-            "log_average_miss_rate": log_average_miss_rate(swept),
+            "log_average_miss_rate": thresholds.log_average_miss_rate(swept),
             **swept.rates(threshold),
-            **{f"recall_at_fppi_{point:g}": 1 - miss_rate_at(swept, point) for point in (0.1, 1.0)},
+            **{f"recall_at_fppi_{point:g}": 1 - thresholds.miss_rate_at(swept, point) for point in (0.1, 1.0)},
             **{name: kitti_average_precision(each, weights) for name, each in levels.items()},
         }
 
@@ -116,20 +111,6 @@ def _counter(
 
 
 pass
-
-
-def miss_rate_at(swept: decision.Sweep, false_alarms: float) -> float:
-    """Return the lowest share of objects missed with at most so many false alarms per image; 1 where none is found."""
-    row = int(np.searchsorted(swept.false_alarms, false_alarms, side="right")) - 1
-    return 1.0 - float(swept.recall[row]) if row >= 0 else 1.0
-
-
-def log_average_miss_rate(swept: decision.Sweep) -> float:
-    """Return the geometric mean of the miss rate at ``POINTS``; NaN where there is no object."""
-    if swept.objects == 0:
-        return float("nan")
-    rates = np.maximum([miss_rate_at(swept, point) for point in MISS_RATE_POINTS], _LEAST_MISS_RATE)
-    return float(np.exp(np.mean(np.log(rates))))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

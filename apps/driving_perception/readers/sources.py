@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from apps.driving_perception import config
-from apps.driving_perception.readers import bdd100k, coco, entries, kitti, source_files, table, table_columns, voc, yolo
+from apps.driving_perception.readers import bdd100k, coco, entries, kitti_voc, source_files, table, table_columns, yolo
 from shared import errors
 from shared.sources import folders
 
@@ -14,20 +14,20 @@ SCENES = "road-scenes"
 FORMATS = config.FORMATS
 
 _READERS: dict[str, Callable[[source_files.SourceFiles], entries.Source]] = {
-    "kitti": kitti.read,
-    "voc": voc.read,
+    "kitti": kitti_voc.read_kitti,
+    "voc": kitti_voc.read_voc,
     "coco": coco.read,
     "yolo": yolo.read,
     "bdd100k": bdd100k.read,
 }
 # In this order: a folder of one format often holds what another would recognise, too.
 _TESTS: dict[str, Callable[[source_files.SourceFiles], bool]] = {
-    "kitti": kitti.recognise,
+    "kitti": kitti_voc.recognise_kitti,
     "coco": coco.recognise,
     "bdd100k": bdd100k.recognise,
     "table": table.recognise,
     "yolo": yolo.recognise,
-    "voc": voc.recognise,
+    "voc": kitti_voc.recognise_voc,
 }
 _FOLDERS_ONLY = ("kitti", "voc")
 

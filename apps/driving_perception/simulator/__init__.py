@@ -1,8 +1,8 @@
 """Road scenes: short drives through procedural streets, rendered with true boxes, occlusion, truncation and distance.
 
-SYNTHETIC: nothing measured here holds for real roads. One straight line: ``world`` says what stands where, ``ground``
-and ``drawing`` draw it in full light (``placing`` projects, ``order`` sorts, ``raster`` fills), ``weather`` turns that
-into what a camera gives, ``labels`` says what is to be found.
+SYNTHETIC: nothing measured here holds for real roads. One straight line: ``world`` says what stands where,
+``surroundings`` draws sky and ground and ``drawing`` the things, in full light (``placing`` projects and sorts them);
+then ``surroundings`` turns that into what a camera gives.
 """
 
 import concurrent.futures
@@ -17,7 +17,7 @@ import numpy as np
 from apps.driving_perception import boxes as box
 from apps.driving_perception import frames as images
 from apps.driving_perception.readers import union
-from apps.driving_perception.simulator import drawing, ground, weather, world
+from apps.driving_perception.simulator import drawing, surroundings, world
 from shared import errors
 
 NAME = "road-scenes"
@@ -67,12 +67,12 @@ def _sequence(
     """Render one drive: per frame the JPEG file, the boxes' columns and the scene."""
     generator = np.random.default_rng((seed, number, VERSION))
     scene = world.build(generator, width=width, height=height)
-    grain = ground.texture(seed=number % 8)
+    grain = surroundings.texture(seed=number % 8)
     found = []
     for _ in range(frames):
-        picture, depth = ground.draw(scene, grain, generator)
+        picture, depth = surroundings.draw_empty(scene, grain, generator)
         glow, drawn = drawing.draw(scene, picture, depth)
-        taken = weather.expose(scene, picture, depth, glow, generator)
+        taken = surroundings.expose(scene, picture, depth, glow, generator)
         _, encoded = cv2.imencode(".jpg", taken[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         columns = [label(each, width=width, height=height) for each in drawn]
         found.append((encoded.tobytes(), [each for each in columns if each is not None], scene))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from apps.driving_perception.simulator import geometry, ground, placing, world
+from apps.driving_perception.simulator import geometry, placing, surroundings, world
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,7 +36,9 @@ class Drawn:
     contrast: float
 
 
-def draw(scene: world.Scene, picture: ground.Picture, depth: ground.Picture) -> tuple[ground.Picture, list[Drawn]]:
+def draw(
+    scene: world.Scene, picture: surroundings.Picture, depth: surroundings.Picture
+) -> tuple[surroundings.Picture, list[Drawn]]:
     """Draw all things, in place.
 
     Args:
@@ -77,7 +79,7 @@ def _in_order(scene: world.Scene) -> list[placing.Placed]:
 
 
 def _paint(
-    placed: placing.Placed, picture: ground.Picture, glow: ground.Picture, window: tuple[slice, slice]
+    placed: placing.Placed, picture: surroundings.Picture, glow: surroundings.Picture, window: tuple[slice, slice]
 ) -> npt.NDArray[np.bool_] | None:
     """Draw one thing into a window of the picture; return its silhouette there, or None where no face is seen."""
     seen = np.flatnonzero(placed.light)
@@ -118,7 +120,7 @@ def _window(outline: Floats, scene: world.Scene) -> tuple[slice, slice] | None:
     return (slice(top, bottom), slice(left, right)) if right > left and bottom > top else None
 
 
-def _shadow(thing: world.Thing, scene: world.Scene, picture: ground.Picture) -> None:
+def _shadow(thing: world.Thing, scene: world.Scene, picture: surroundings.Picture) -> None:
     """Darken the ground under a thing."""
     if thing.label == world.NOT_LABELLED:
         return
@@ -137,7 +139,7 @@ def _seen(
     placed: placing.Placed,
     silhouette: int,
     own: npt.NDArray[np.bool_],
-    pictures: tuple[ground.Picture, ground.Picture],
+    pictures: tuple[surroundings.Picture, surroundings.Picture],
     visibility: float,
 ) -> Drawn:
     """Return what is seen of a thing: of ``silhouette`` pixels those in ``own``, with and without all things."""
