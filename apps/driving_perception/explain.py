@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import drawing, frames, preprocessing, report_pictures, saliency
+from apps.driving_perception import drawing, frames, preprocessing, saliency
 from apps.driving_perception import run as loaded_run
 from shared import errors, files, parser
 from shared.report import blocks, document
@@ -189,7 +189,7 @@ def _why_dropped(run: loaded_run.Run, seen: saliency.Seen, lost: Predicted, foun
 
 def _overview(run: loaded_run.Run, seen: saliency.Seen, found: list[Predicted]) -> document.Section:
     drawn = _draw(run, seen, seen.image, found, region=run.region)
-    picture = blocks.Picture(source=report_pictures.source(drawn, 2 * _PICTURE_PIXELS), alt="The image with its boxes")
+    picture = blocks.Picture(source=drawing.picture_source(drawn, 2 * _PICTURE_PIXELS), alt="The image with its boxes")
     return document.Section(
         "Predictions", "Boxes from the threshold on, and the own way.", [blocks.Pictures("", [picture], wide=True)]
     )
@@ -218,7 +218,7 @@ def _where(
             "greyed check": "passes" if why.agrees else "FAILS: the score does not need what this map shows",
         }
         drawn = _draw(run, seen, saliency.overlay(seen, why.heat), [each])
-        source = report_pictures.source(drawn, _PICTURE_PIXELS)
+        source = drawing.picture_source(drawn, _PICTURE_PIXELS)
         pictures.append(blocks.Picture(source=source, alt="Where a score comes from", facts=facts))
     lead = (
         "Where the score of each box comes from, the surest boxes first. One check shuffles the weights (Adebayo et "
@@ -250,7 +250,7 @@ def _why_missed(
         f"{run.settings.suppression_overlap:g}.",
     )
     drawn = _draw(run, seen, seen.image, near[:1], truth=(truth[np.newaxis], np.zeros(1, np.int64)))
-    crop = report_pictures.source(report_pictures.cropped(drawn, truth), _PICTURE_PIXELS)
+    crop = drawing.picture_source(drawing.cropped(drawn, truth), _PICTURE_PIXELS)
     picture = blocks.Picture(source=crop, alt="The missed object and the surest candidate")
     said = reason(run, seen, truth, near, found)
     return document.Section("Why missed?", said, [blocks.Pictures("Dashed: the true box.", [picture]), table])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.driving_perception import baselines, evaluate, report_pictures
+from apps.driving_perception import baselines, drawing, evaluate
 from apps.driving_perception.metrics import detector, matching, thresholds
 from shared.evaluation import intervals
 from shared.report import blocks, curves, document
@@ -39,9 +39,7 @@ def evaluation(results: evaluate.Results) -> document.Evaluation:
             metrics=content,
             labels=baselines.LABELS,
             sections=[
-                document.Section(
-                    "As the model sees it", "Predictions beside the truth.", [report_pictures.examples(results)]
-                ),
+                document.Section("As the model sees it", "Predictions beside the truth.", [drawing.examples(results)]),
                 _by_class(results),
                 _misses(results),
                 _conditions(results.slices, results.collision),
@@ -197,7 +195,7 @@ def _mistakes(results: evaluate.Results) -> document.Section:
         caption="Kinds of Bolya et al. 2020 (TIDE): wrong class; badly placed (overlap 0.1 to 0.5); both; a second box "
         "at one object; nothing there; an object that nothing comes near.",
     )
-    pictures = [*report_pictures.misses(results), *report_pictures.alarms(results)]
+    pictures = [*drawing.worst_misses(results), *drawing.surest_false_alarms(results)]
     return document.Section("Errors", "What goes wrong, and what would help most.", [table, *pictures])
 
 
