@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -262,51 +261,3 @@ def _notes(results: Results, lone: Sequence[str]) -> list[str]:
     if len(part) < FEW_IMAGES:
         notes.append(f"Only {len(part)} images were evaluated: most differences cannot show on so few.")
     return notes
-
-
-def predictions_table(results: Results) -> pd.DataFrame:
-    """Return one row per image.
-
-    Columns: image, unit, sequence, objects, answered, right, missed, false_alarms, decision, and ``boxes``, JSON of
-    class, score and corners in pixels from the threshold on.
-    """
-    part, predicted, pairs = results.rows.frames, results.predicted, results.pairs
-    missed = pairs.wanted & (pairs.found_by == matching.NONE)
-    counted = {
-        "objects": part.boxes.image[pairs.wanted],
-        "answered": predicted.image,
-        "right": predicted.image[pairs.outcome == matching.RIGHT],
-        "missed": part.boxes.image[missed],
-        "false_alarms": predicted.image[pairs.outcome == matching.WRONG],
-    }
-    table = pd.DataFrame(
-        {
-            "image": part.images.names,
-            "unit": results.rows.units,
-            "sequence": part.sequences,
-            **{name: np.bincount(images, minlength=len(part)) for name, images in counted.items()},
-        }
-    )
-    every = range(len(part))
-    table["decision"] = [_decision(predicted, image, part.images.sizes[image], results.region) for image in every]
-    table["boxes"] = [_as_json(predicted, image, part.class_names) for image in every]
-    return table
-
-
-def _decision(found: box.Detections, image: int, size: Any, region: lane.Region) -> str:
-    xyxy = found.xyxy[found.image == image]
-    return lane.AHEAD if region.decide(xyxy, width=float(size[0]), height=float(size[1])).any() else lane.CLEAR
-
-
-def _as_json(found: box.Detections, image: int, class_names: tuple[str, ...]) -> str:
-    rows = np.flatnonzero(found.image == image)
-    return json.dumps(
-        [
-            {
-                "class": class_names[found.label[row]],
-                "score": round(float(found.score[row]), 4),
-                "xyxy": [round(float(value), 1) for value in found.xyxy[row]],
-            }
-            for row in rows
-        ]
-    )

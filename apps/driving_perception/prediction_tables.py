@@ -1,4 +1,4 @@
-"""Answers as tables: a row for each picture with its boxes as JSON; of these a row for each box, and COCO's results."""
+"""Predictions as tables: a row for each picture with its boxes as JSON; of these a row per box, and COCO's results."""
 
 import json
 import pathlib
@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from apps.driving_perception import boxes as box
+from apps.driving_perception import evaluate
+from apps.driving_perception.metrics import matching
 from apps.driving_perception.tracking import lane
 from shared import files
 
@@ -54,6 +57,45 @@ def rows(
             "boxes": boxes,
         }
     )
+
+
+def of_evaluation(results: evaluate.Results) -> pd.DataFrame:
+    """Return one row per image of an evaluation.
+
+    Columns: image, unit, sequence, objects, answered, right, missed, false_alarms, decision, and ``boxes``, JSON of
+    class, score and corners in pixels from the threshold on.
+    """
+    part, predicted, pairs = results.rows.frames, results.predicted, results.pairs
+    missed = pairs.wanted & (pairs.found_by == matching.NONE)
+    counted = {
+        "objects": part.boxes.image[pairs.wanted],
+        "answered": predicted.image,
+        "right": predicted.image[pairs.outcome == matching.RIGHT],
+        "missed": part.boxes.image[missed],
+        "false_alarms": predicted.image[pairs.outcome == matching.WRONG],
+    }
+    table = pd.DataFrame(
+        {
+            "image": part.images.names,
+            "unit": results.rows.units,
+            "sequence": part.sequences,
+            **{name: np.bincount(images, minlength=len(part)) for name, images in counted.items()},
+        }
+    )
+    every = range(len(part))
+    table["decision"] = [_decision(predicted, image, part.images.sizes[image], results.region) for image in every]
+    table["boxes"] = [_boxes_of(predicted, image, part.class_names) for image in every]
+    return table
+
+
+def _decision(found: box.Detections, image: int, size: Any, region: lane.Region) -> str:
+    xyxy = found.xyxy[found.image == image]
+    return lane.AHEAD if region.decide(xyxy, width=float(size[0]), height=float(size[1])).any() else lane.CLEAR
+
+
+def _boxes_of(found: box.Detections, image: int, class_names: Sequence[str]) -> str:
+    rows = np.flatnonzero(found.image == image)
+    return _as_json(found.xyxy[rows], found.label[rows], found.score[rows], class_names)
 
 
 def _as_json(xyxy: NDArray[Any], label: NDArray[Any], score: NDArray[Any], class_names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.driving_perception import baselines, drawing, evaluate
+from apps.driving_perception import baselines, drawing, evaluate, prediction_tables
 from apps.driving_perception.metrics import detector, matching, thresholds
 from shared.evaluation import intervals
 from shared.report import blocks, curves, document
@@ -29,7 +29,7 @@ def evaluation(results: evaluate.Results) -> document.Evaluation:
     simulated = "SYNTHETIC " if data.synthetic else ""
     return document.Evaluation(
         metrics=content,
-        predictions=evaluate.predictions_table(results),
+        predictions=prediction_tables.of_evaluation(results),
         report=document.Report(
             title=f"Obstacles on {simulated.lower()}roads",
             subtitle=f"Run {results.predictions.run} on {data.source}, {simulated}part {data.split}: "
