@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import decision, frames
-from apps.driving_perception.metrics import detector, matching, thresholds
+from apps.driving_perception import decision, detector_metrics, frames
+from apps.driving_perception.metrics import matching
 from apps.driving_perception.tracking import lane
 from shared import errors
 from shared.evaluation import intervals
@@ -93,8 +93,8 @@ class Results:
     data: provenance.Data
     predictions: Predictions
     region: lane.Region
-    model: detector.Detector
-    baselines: Mapping[str, detector.Detector]
+    model: detector_metrics.Detector
+    baselines: Mapping[str, detector_metrics.Detector]
     chosen: npt.NDArray[np.int64]
     pairs: matching.Pairing
     slices: list[dict[str, Any]]
@@ -102,7 +102,7 @@ class Results:
     gains: Mapping[str, float]
     bins: list[dict[str, float]]
     collision: Mapping[str, int]
-    sources: Mapping[str, detector.Detector]
+    sources: Mapping[str, detector_metrics.Detector]
 
     @property
     def predicted(self) -> box.Detections:
@@ -148,8 +148,8 @@ def evaluate(
     every = matching.pair(part.boxes, found, known_classes=part.known_classes)
     counts = {kind: int((kinds == kind).sum()) for kind in matching.ERROR_KINDS[:-1]}
 
-    def evaluate_one(each: box.Detections) -> detector.Detector:
-        return detector.evaluate(part, rows.units, each, threshold, resamples=resamples, seed=seed)
+    def evaluate_one(each: box.Detections) -> detector_metrics.Detector:
+        return detector_metrics.evaluate(part, rows.units, each, threshold, resamples=resamples, seed=seed)
 
     return Results(
         rows=rows,
@@ -169,7 +169,9 @@ def evaluate(
     )
 
 
-def _by_source(rows: Rows, predictions: Predictions, *, resamples: int, seed: int) -> dict[str, detector.Detector]:
+def _by_source(
+    rows: Rows, predictions: Predictions, *, resamples: int, seed: int
+) -> dict[str, detector_metrics.Detector]:
     """Evaluate the model on each source alone, where there are several, each with at least two units."""
     part, found = rows.frames, predictions.found
     sources = {}
@@ -180,7 +182,7 @@ def _by_source(rows: Rows, predictions: Predictions, *, resamples: int, seed: in
         seen = found.take(np.isin(found.image, chosen))
         seen = dataclasses.replace(seen, image=np.searchsorted(chosen, seen.image))
         threshold = predictions.rule.threshold
-        sources[name] = detector.evaluate(
+        sources[name] = detector_metrics.evaluate(
             part.take(chosen), rows.units[chosen], seen, threshold, resamples=resamples, seed=seed
         )
     return sources
@@ -217,7 +219,7 @@ def metrics_document(results: Results) -> dict[str, Any]:
     )
 
 
-def shown(found: detector.Detector) -> dict[str, intervals.Interval]:
+def shown(found: detector_metrics.Detector) -> dict[str, intervals.Interval]:
     """Return the metrics with intervals; the mean over classes stands there whatever the resamples say."""
     if "map_50" in found.with_intervals:
         return dict(found.with_intervals)
@@ -227,7 +229,7 @@ def shown(found: detector.Detector) -> dict[str, intervals.Interval]:
 
 def operating_points(results: Results) -> list[dict[str, Any]]:
     """Return the operating points: the one in use, and those of some budgets of false alarms on these images."""
-    swept, rule = thresholds.sweep(results.model.matched), results.predictions.rule
+    swept, rule = decision.sweep(results.model.matched), results.predictions.rule
     found = [_point(f"in use ({rule.rule})", rule.threshold, swept)]
     for budget in FALSE_ALARM_BUDGETS:
         row = int(np.searchsorted(swept.false_alarms, budget, side="right")) - 1
@@ -238,7 +240,7 @@ def operating_points(results: Results) -> list[dict[str, Any]]:
     return found
 
 
-def _point(name: str, threshold: float, swept: thresholds.Sweep) -> dict[str, Any]:
+def _point(name: str, threshold: float, swept: decision.Sweep) -> dict[str, Any]:
     rates = swept.rates(threshold)
     wanted = ("recall", "precision", "false_positives_per_image")
     return {"name": name, "threshold": threshold, **{rate: rates[rate] for rate in wanted}}

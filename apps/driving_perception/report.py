@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from apps.driving_perception import baselines, drawing, evaluate, prediction_tables
-from apps.driving_perception.metrics import detector, matching, thresholds
+from apps.driving_perception import baselines, decision, detector_metrics, drawing, evaluate, prediction_tables
+from apps.driving_perception.metrics import matching
 from shared.evaluation import intervals
 from shared.report import blocks, curves, document
 from shared.report.sections import provenance
@@ -98,7 +98,7 @@ def _by_class(results: evaluate.Results) -> document.Section:
     return document.Section("Classes", "What is found of each class, and how well the boxes fit.", body)
 
 
-def _by_source(sources: Mapping[str, detector.Detector], names: Sequence[str]) -> list[blocks.Block]:
+def _by_source(sources: Mapping[str, detector_metrics.Detector], names: Sequence[str]) -> list[blocks.Block]:
     """Return a table of each source's average precision at 0.5."""
     if not sources:
         return []
@@ -117,7 +117,7 @@ def _by_source(sources: Mapping[str, detector.Detector], names: Sequence[str]) -
     ]
 
 
-def _precision_recall(model: detector.Detector, names: Sequence[str]) -> blocks.Figure:
+def _precision_recall(model: detector_metrics.Detector, names: Sequence[str]) -> blocks.Figure:
     """Draw precision over recall at an overlap of 0.5."""
     recalls = np.linspace(0, 1, _POINTS)
     lines: dict[str, list[intervals.Interval | float | None]] = {}
@@ -139,8 +139,8 @@ def _misses(results: evaluate.Results) -> document.Section:
     every = {"model": results.model, **results.baselines}
     lines: dict[str, list[intervals.Interval | float | None]] = {}
     for name, each in every.items():
-        swept = thresholds.sweep(each.matched)
-        lines[name] = [thresholds.miss_rate_at(swept, float(rate)) for rate in rates]
+        swept = decision.sweep(each.matched)
+        lines[name] = [decision.miss_rate_at(swept, float(rate)) for rate in rates]
     here = results.model.values["false_positives_per_image"]
     look = curves.Look(
         x_label="False alarms per image, powers of ten",

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.driving_perception import baselines, decision, evaluate, frames, report, simulator
+from apps.driving_perception import baselines, decision, detector_metrics, evaluate, frames, report, simulator
 from apps.driving_perception import boxes as box
-from apps.driving_perception.metrics import detector
 from apps.driving_perception.tracking import lane
 from shared import errors
 from shared.report import document
@@ -153,10 +152,10 @@ def test_what_cannot_be_evaluated_is_refused(part: frames.Frames, prior: box.Det
 def test_intervals_hold_the_value_and_narrow_with_more_units(part: frames.Frames) -> None:
     real = perfect(part)
     half = real.take(np.arange(len(real)) % 2 == 0)
-    found = detector.evaluate(part, np.arange(len(part)), half, 0.5, resamples=200, seed=0).with_intervals
+    found = detector_metrics.evaluate(part, np.arange(len(part)), half, 0.5, resamples=200, seed=0).with_intervals
     assert found["recall"].low < found["recall"].value < found["recall"].high
     assert found["recall"].value == pytest.approx(0.5, abs=0.02)
-    wide = detector.evaluate(part, np.arange(len(part)) // 10, half, 0.5, resamples=200, seed=0).with_intervals
+    wide = detector_metrics.evaluate(part, np.arange(len(part)) // 10, half, 0.5, resamples=200, seed=0).with_intervals
     assert all(each.low <= each.value <= each.high for each in wide.values())
 
 

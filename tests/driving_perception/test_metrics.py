@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import decision
-from apps.driving_perception.metrics import coco, detector, matching, thresholds
+from apps.driving_perception import decision, detector_metrics
+from apps.driving_perception.metrics import coco, matching
 from apps.driving_perception.tracking import lane
 from shared import errors
 from tests.driving_perception import roads
@@ -48,15 +48,15 @@ def test_miss_rates_are_those_counted_by_hand() -> None:
     # Found in six images at falling scores; two false alarms between.
     guesses = [(image, SQUARE, 0, 0.9 - 0.05 * image) for image in range(6)]
     guesses += [(7, [60, 10, 90, 40], 0, 0.82), (8, [60, 10, 90, 40], 0, 0.72)]
-    swept = thresholds.sweep(matched(boxes, found(*guesses), 10))
-    assert thresholds.miss_rate_at(swept, 0.05) == pytest.approx(1 - 2 / 10)
-    assert thresholds.miss_rate_at(swept, 0.1) == pytest.approx(1 - 4 / 10)
-    assert thresholds.miss_rate_at(swept, 1.0) == pytest.approx(1 - 6 / 10)
+    swept = decision.sweep(matched(boxes, found(*guesses), 10))
+    assert decision.miss_rate_at(swept, 0.05) == pytest.approx(1 - 2 / 10)
+    assert decision.miss_rate_at(swept, 0.1) == pytest.approx(1 - 4 / 10)
+    assert decision.miss_rate_at(swept, 1.0) == pytest.approx(1 - 6 / 10)
     # 0.01 to 0.056 allow no false alarm, 0.1 and 0.18 one.
     rates = [0.8] * 4 + [0.6] * 2 + [0.4] * 3
-    assert thresholds.log_average_miss_rate(swept) == pytest.approx(float(np.exp(np.log(rates).mean())))
-    nothing = thresholds.sweep(matched(boxes, found(), 10))
-    assert thresholds.log_average_miss_rate(nothing) == pytest.approx(1.0)
+    assert decision.log_average_miss_rate(swept) == pytest.approx(float(np.exp(np.log(rates).mean())))
+    nothing = decision.sweep(matched(boxes, found(), 10))
+    assert decision.log_average_miss_rate(nothing) == pytest.approx(1.0)
 
 
 def test_the_threshold_of_the_best_f1_and_of_a_budget() -> None:
@@ -89,7 +89,7 @@ def test_boxes_of_one_score_are_counted_together_so_that_a_budget_holds(caplog: 
     boxes = truth((0, SQUARE, 0), (1, SQUARE, 0))
     wrong = [(image, [60, 10, 90, 40], 0, 0.7) for image in range(10)]
     tied = matched(boxes, found((0, SQUARE, 0, 0.9), (1, SQUARE, 0, 0.7), *wrong), 10)
-    swept = thresholds.sweep(tied)
+    swept = decision.sweep(tied)
     assert swept.score == pytest.approx([0.9, 0.7])
     assert swept.false_alarms == pytest.approx([0, 1.0])
     rule = decision.fit(tied, rule="fppi", fppi_budget=0.5, fitted_on={})
@@ -144,11 +144,11 @@ def test_kitti_levels_ask_for_size_occlusion_and_truncation() -> None:
     boxes = truth((0, tall, 0), (0, low, 0), (1, tall, 0), occlusion=[0, 1, 2], truncation=[0.0, 0.2, 0.4])
     guesses = found((0, tall, 0, 0.9), (0, low, 0, 0.8), (1, tall, 0, 0.7))
     objects = {
-        level.name: detector.kitti_match(boxes, guesses, label=0, overlap=0.7, level=level, images=2)
-        for level in detector.KITTI_LEVELS
+        level.name: detector_metrics.kitti_match(boxes, guesses, label=0, overlap=0.7, level=level, images=2)
+        for level in detector_metrics.KITTI_LEVELS
     }
     assert [objects[name].objects.sum() for name in ("easy", "moderate", "hard")] == [1, 2, 3]
-    assert [detector.kitti_average_precision(each) for each in objects.values()] == pytest.approx([1, 1, 1])
+    assert [detector_metrics.kitti_average_precision(each) for each in objects.values()] == pytest.approx([1, 1, 1])
     # What is found and belongs to a harder level is no false alarm.
     assert [len(each.right) for each in objects.values()] == [1, 2, 3]
 
@@ -162,15 +162,17 @@ def test_kitti_forgives_small_boxes_regions_and_neighbours_and_nothing_else() ->
         occlusion=[0, 0, 0],
         truncation=[0, 0, 0],
     )
-    level = detector.KITTI_LEVELS[0]
+    level = detector_metrics.KITTI_LEVELS[0]
     rest = [(0, [75, 5, 105, 50], 0, 0.95), (1, tall, 0, 0.93), (1, [80, 60, 110, 79], 0, 0.92)]
-    kind = detector.kitti_match(boxes, found((0, tall, 0, 0.5), *rest), label=0, overlap=0.7, level=level, images=2)
+    kind = detector_metrics.kitti_match(
+        boxes, found((0, tall, 0, 0.5), *rest), label=0, overlap=0.7, level=level, images=2
+    )
     assert kind.right.tolist() == [True]
     alarm = found((0, tall, 0, 0.5), (1, [70, 10, 110, 70], 0, 0.9))
-    counted = detector.kitti_match(boxes, alarm, label=0, overlap=0.7, level=level, images=2)
+    counted = detector_metrics.kitti_match(boxes, alarm, label=0, overlap=0.7, level=level, images=2)
     assert counted.right.tolist() == [False, True]
-    assert detector.kitti_average_precision(counted) == pytest.approx(0.5)
-    assert not detector.kitti_applies(truth((0, SQUARE, 0)))
+    assert detector_metrics.kitti_average_precision(counted) == pytest.approx(0.5)
+    assert not detector_metrics.kitti_applies(truth((0, SQUARE, 0)))
 
 
 def test_recall_is_told_by_group_with_an_interval() -> None:

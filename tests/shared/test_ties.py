@@ -14,7 +14,6 @@ import pytest
 
 from apps.driving_perception import decision as detector_decision
 from apps.driving_perception.metrics import coco
-from apps.driving_perception.metrics import thresholds as detector_thresholds
 from apps.fraud_detection import metrics as fraud
 from apps.medical_imaging import decision
 from shared.evaluation import (
@@ -218,12 +217,12 @@ def detections(right: list[bool], score: list[float]) -> coco.Matched:
 def test_boxes_of_one_score_are_let_in_together_whatever_their_order() -> None:
     score = [0.9, 0.6, 0.6, 0.6, 0.3]
     for order in itertools.permutations([True, True, False]):
-        swept = detector_thresholds.sweep(detections([True, *order, False], score))
+        swept = detector_decision.sweep(detections([True, *order, False], score))
         assert swept.score.tolist() == [0.9, 0.6, 0.3]
         assert swept.right.tolist() == [1, 3, 3]
         assert swept.wrong.tolist() == [0, 1, 2]
-        assert detector_thresholds.miss_rate_at(swept, 0.4) == pytest.approx(2 / 3)
-        assert detector_thresholds.miss_rate_at(swept, 0.5) == 0
+        assert detector_decision.miss_rate_at(swept, 0.4) == pytest.approx(2 / 3)
+        assert detector_decision.miss_rate_at(swept, 0.5) == 0
 
 
 @pytest.mark.parametrize("budget", [0.4, 0.5, 1.0])

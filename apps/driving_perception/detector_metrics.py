@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import frames
-from apps.driving_perception.metrics import coco, thresholds
+from apps.driving_perception import decision, frames
+from apps.driving_perception.metrics import coco
 from shared.evaluation import intervals, resampling
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -98,12 +98,12 @@ def _counter(
     }
 
     def count(weights: Floats) -> dict[str, float]:
-        swept = thresholds.sweep(matched, weights)
+        swept = decision.sweep(matched, weights)
         return {
             **coco.summary(matched, weights),
-            "log_average_miss_rate": thresholds.log_average_miss_rate(swept),
+            "log_average_miss_rate": decision.log_average_miss_rate(swept),
             **swept.rates(threshold),
-            **{f"recall_at_fppi_{point:g}": 1 - thresholds.miss_rate_at(swept, point) for point in (0.1, 1.0)},
+            **{f"recall_at_fppi_{point:g}": 1 - decision.miss_rate_at(swept, point) for point in (0.1, 1.0)},
             **{name: kitti_average_precision(each, weights) for name, each in levels.items()},
         }
 
