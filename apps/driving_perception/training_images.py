@@ -84,7 +84,7 @@ def vary(inputs: dict[str, Any], labels: Any, seeds: Any, *, settings: config.Co
     """Make the pictures and rows of one batch.
 
     Args:
-        inputs: ``image`` (batch,) string: JPEG as ``canvas.stored`` makes it.
+        inputs: ``image`` (batch,) string: JPEG as ``preprocessing.stored`` makes it.
         labels: (batch, m, 5 + classes) float32 rows in pixels of that JPEG, as in ``targets``.
         seeds: (batch, 2) int64.
         settings: How much of each.

@@ -18,12 +18,12 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 import numpy as np
-from apps.driving_perception import config, losses, model, targets
+from apps.driving_perception import config, losses, model
 
 network = model.build(config.Config.smoke(), classes=2)
 network.compile(optimizer="sgd", loss=losses.DetectionLoss())
-rows = np.zeros((2, 1, targets.CLASSES + 2), np.float32)
-rows[:, 0, : targets.CLASSES + 1] = (10, 10, 60, 60, targets.OBJECT, 1)
+rows = np.zeros((2, 1, losses.CLASS_COLUMNS + 2), np.float32)
+rows[:, 0, : losses.CLASS_COLUMNS + 1] = (10, 10, 60, 60, losses.OBJECT, 1)
 images = np.random.default_rng(0).random((2, 64, 64, 3)).astype("float32") * 255
 history = network.fit(images, rows, epochs=1, verbose=0).history
 assert np.isfinite(history["loss"]).all(), history
