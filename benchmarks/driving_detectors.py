@@ -241,8 +241,7 @@ def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, f
     """Return COCO's numbers on the test part."""
     import tensorflow as tf
 
-    from apps.driving_perception import predictions, preprocessing
-    from apps.driving_perception.metrics import coco
+    from apps.driving_perception import coco_metrics, predictions, preprocessing
 
     part, found = collection.take(rows), []
     for row in range(len(part)):
@@ -257,7 +256,7 @@ def judge(collection: Any, rows: Any, places: Any, settings: Any) -> dict[str, f
         )
         factor = np.tile((sides[preprocessing.ORIGINAL] / sides[preprocessing.FILLED])[::-1], 2)
         found.append({**seen, "boxes": seen["boxes"].numpy() * factor})
-    return coco.summary(coco.match_frames(part, predictions.flat(found)))
+    return coco_metrics.summary(coco_metrics.match_frames(part, predictions.flat(found)))
 
 
 if __name__ == "__main__":

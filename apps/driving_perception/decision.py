@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from apps.driving_perception.metrics import coco
+from apps.driving_perception import coco_metrics
 from shared import decision_rule, errors
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -79,7 +79,7 @@ class Sweep:
         return {name: float(column[row]) if row >= 0 else 0.0 for name, column in columns.items()}
 
 
-def sweep(matched: coco.Matched, weights: Floats | None = None) -> Sweep:
+def sweep(matched: coco_metrics.Matched, weights: Floats | None = None) -> Sweep:
     """Join the matches of all classes at an overlap of 0.5, with ``weights`` (n,) on the images."""
     copies = np.ones(matched.images) if weights is None else weights
     every = list(matched.by_size["all"].values())
@@ -135,7 +135,7 @@ class DecisionRule(decision_rule.Rule):
     fitted_on: Mapping[str, Any]
 
 
-def fit(matched: coco.Matched, *, rule: str, fppi_budget: float, fitted_on: Mapping[str, Any]) -> DecisionRule:
+def fit(matched: coco_metrics.Matched, *, rule: str, fppi_budget: float, fitted_on: Mapping[str, Any]) -> DecisionRule:
     """Choose the threshold on validation images.
 
     Args:

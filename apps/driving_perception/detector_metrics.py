@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import decision, frames
-from apps.driving_perception.metrics import coco
+from apps.driving_perception import coco_metrics, decision, frames
 from shared.evaluation import intervals, resampling
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -34,7 +33,7 @@ class Detector:
     """
 
     resampled: intervals.Resampled
-    matched: coco.Matched
+    matched: coco_metrics.Matched
 
     @property
     def values(self) -> dict[str, float]:
@@ -62,7 +61,7 @@ def evaluate(
     seed: int,
 ) -> Detector:
     """Evaluate one detector, on all images and on resamples of their ``units`` (n,)."""
-    matched = coco.match_frames(part, found)
+    matched = coco_metrics.match_frames(part, found)
     count = _counter(part, found, matched, threshold)
     values = count(np.ones(len(part)))
     grouping = resampling.units_of(units, rows=len(part))
@@ -80,7 +79,7 @@ def evaluate(
 
 
 def _counter(
-    part: frames.Frames, found: box.Detections, matched: coco.Matched, threshold: float
+    part: frames.Frames, found: box.Detections, matched: coco_metrics.Matched, threshold: float
 ) -> Callable[[Floats], dict[str, float]]:
     """Return the function from weights (n,) on the images to all metrics."""
     levels = {
@@ -100,7 +99,7 @@ def _counter(
     def count(weights: Floats) -> dict[str, float]:
         swept = decision.sweep(matched, weights)
         return {
-            **coco.summary(matched, weights),
+            **coco_metrics.summary(matched, weights),
             "log_average_miss_rate": decision.log_average_miss_rate(swept),
             **swept.rates(threshold),
             **{f"recall_at_fppi_{point:g}": 1 - decision.miss_rate_at(swept, point) for point in (0.1, 1.0)},

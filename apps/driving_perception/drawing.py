@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import evaluate
-from apps.driving_perception.metrics import matching
-from apps.driving_perception.tracking import lane
+from apps.driving_perception import evaluate, lane, matching
 from shared.report import blocks
 
 Picture: TypeAlias = NDArray[np.uint8]

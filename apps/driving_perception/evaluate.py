@@ -12,9 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import decision, detector_metrics, frames
-from apps.driving_perception.metrics import matching
-from apps.driving_perception.tracking import lane
+from apps.driving_perception import decision, detector_metrics, frames, lane, matching
 from shared import errors
 from shared.evaluation import intervals
 from shared.report import metrics

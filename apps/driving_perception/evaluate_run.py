@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from apps.driving_perception import baselines, evaluate, frames, partition, report
+from apps.driving_perception import baselines, evaluate, frames, lane, partition, report
 from apps.driving_perception import run as loaded_run
-from apps.driving_perception.tracking import lane
 from shared import splits
 from shared.report import document
 from shared.report.sections import provenance

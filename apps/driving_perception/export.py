@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import evaluate_run, frames, monitor, predictions, preprocessing
+from apps.driving_perception import coco_metrics, evaluate_run, frames, monitor, predictions, preprocessing
 from apps.driving_perception import run as loaded_run
-from apps.driving_perception.metrics import coco
 from apps.driving_perception.readers import sources
 from shared import splits
 from shared.bundle import engine_export, export
@@ -77,7 +76,7 @@ def core(
         names=names,
         validation=as_files(compared),
         training=as_files(training),
-        metric=lambda found: coco.map_50(coco.match_frames(compared, predictions.flat([found]))),
+        metric=lambda found: coco_metrics.map_50(coco_metrics.match_frames(compared, predictions.flat([found]))),
         metric_signature="all_boxes",
         exact=False,
         sizes="sizes",

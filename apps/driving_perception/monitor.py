@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.driving_perception import frames, predictions, preprocessing
-from apps.driving_perception.tracking import lane
+from apps.driving_perception import frames, lane, predictions, preprocessing
 from shared import cli, monitoring
 from shared.bundle import reading as bundle
 

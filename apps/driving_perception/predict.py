@@ -16,10 +16,10 @@ import pandas as pd
 import PIL.Image
 import pyarrow.parquet
 
-from apps.driving_perception import drawing, frames, prediction_tables
+from apps.driving_perception import drawing, frames, lane, prediction_tables
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.readers import image_files
-from apps.driving_perception.tracking import lane, stream, tracker, video
+from apps.driving_perception.tracking import stream, tracker, video
 from shared import cli, errors, files, parser, resuming, verbs
 from shared.bundle import engines
 

@@ -10,9 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import evaluate
-from apps.driving_perception.metrics import matching
-from apps.driving_perception.tracking import lane
+from apps.driving_perception import evaluate, lane, matching
 from shared import files
 
 CORNERS_DIGITS, SCORE_DIGITS = 1, 4

@@ -14,8 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import config, decision, frames, model, preprocessing
-from apps.driving_perception.tracking import lane
+from apps.driving_perception import config, decision, frames, lane, model, preprocessing
 from shared import errors
 
 # What is far below any threshold in use, and yet counts in the tail of a precision-recall curve.

@@ -8,8 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from apps.driving_perception import baselines, decision, detector_metrics, drawing, evaluate, prediction_tables
-from apps.driving_perception.metrics import matching
+from apps.driving_perception import (
+    baselines,
+    decision,
+    detector_metrics,
+    drawing,
+    evaluate,
+    matching,
+    prediction_tables,
+)
 from shared.evaluation import intervals
 from shared.report import blocks, curves, document
 from shared.report.sections import provenance

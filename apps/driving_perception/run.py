@@ -12,8 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import config, data, decision, frames, model, partition, predictions, preprocessing
-from apps.driving_perception.tracking import lane
+from apps.driving_perception import config, data, decision, frames, lane, model, partition, predictions, preprocessing
 from shared import files, splits
 from shared.evaluation import part as parts
 

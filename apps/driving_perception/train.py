@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import (
+    coco_metrics,
     config,
     data,
     decision,
@@ -20,7 +21,6 @@ from apps.driving_perception import (
     preprocessing,
     training_images,
 )
-from apps.driving_perception.metrics import coco
 from shared import errors, files, splits
 from shared.models import efficientnet
 from shared.training import fit as fitting
@@ -157,7 +157,9 @@ def monitor(geometry: npt.NDArray[np.int64], settings: config.Config, class_name
                 )
             )
         seen = predictions.flat(found)
-        return coco.map_50(coco.match(losses.boxes_of_rows(rows), seen, images=len(rows), class_names=class_names))
+        return coco_metrics.map_50(
+            coco_metrics.match(losses.boxes_of_rows(rows), seen, images=len(rows), class_names=class_names)
+        )
 
     return map_50
 
@@ -168,13 +170,13 @@ def freeze_decision(
     """Choose the threshold on validation; return what it gives there, and the decision."""
     part = collection.take(rows)
     found = predictions.detect(network, settings, collection, rows)
-    matched = coco.match_frames(part, found)
+    matched = coco_metrics.match_frames(part, found)
     rule = decision.fit(
         matched,
         rule=settings.threshold_rule,
         fppi_budget=settings.fppi_budget,
         fitted_on={"split": "validation", "n": len(part), "data_sha256": collection.sha256},
     )
-    numbers = coco.summary(matched)
+    numbers = coco_metrics.summary(matched)
     told = {name: numbers[name] for name in ("map_50", "map") if np.isfinite(numbers[name])}
     return {**told, "recall": rule.recall, "precision": rule.precision, "n": len(part)}, rule

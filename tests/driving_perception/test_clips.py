@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.driving_perception.tracking import clips, lane, stream, tracker
+from apps.driving_perception import lane
+from apps.driving_perception.tracking import clips, stream, tracker
 
 LEFT, RIGHT = [100.0, 200.0, 150.0, 260.0], [300.0, 200.0, 380.0, 300.0]
 

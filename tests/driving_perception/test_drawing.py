@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.driving_perception import classes, drawing
-from apps.driving_perception.tracking import lane
+from apps.driving_perception import classes, drawing, lane
 
 NAMES = ("car", "truck", "bus", "person", "bicycle", "motorcycle")
 GREY = 128

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.driving_perception import baselines, decision, detector_metrics, evaluate, frames, report, simulator
+from apps.driving_perception import baselines, decision, detector_metrics, evaluate, frames, lane, report, simulator
 from apps.driving_perception import boxes as box
-from apps.driving_perception.tracking import lane
 from shared import errors
 from shared.report import document
 from shared.report.sections import provenance

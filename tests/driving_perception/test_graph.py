@@ -8,8 +8,7 @@ import pytest
 import tensorflow as tf
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import config, decision, frames, model, predictions, preprocessing
-from apps.driving_perception.tracking import lane
+from apps.driving_perception import config, decision, frames, lane, model, predictions, preprocessing
 from shared import image_files
 from shared.bundle import padding
 

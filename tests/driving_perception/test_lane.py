@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.driving_perception import config
-from apps.driving_perception.tracking import lane
+from apps.driving_perception import config, lane
 from shared import errors
 
 SHARE = st.floats(0.02, 1.0)

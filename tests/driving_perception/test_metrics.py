@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import decision, detector_metrics
-from apps.driving_perception.metrics import coco, matching
-from apps.driving_perception.tracking import lane
+from apps.driving_perception import coco_metrics, decision, detector_metrics, lane, matching
 from shared import errors
 from tests.driving_perception import roads
 
@@ -35,8 +33,8 @@ def found(*rows: tuple[Any, ...]) -> box.Detections:
     )
 
 
-def matched(boxes: box.Boxes, guesses: box.Detections, images: int) -> coco.Matched:
-    return coco.match(boxes, guesses, images=images, class_names=NAMES)
+def matched(boxes: box.Boxes, guesses: box.Detections, images: int) -> coco_metrics.Matched:
+    return coco_metrics.match(boxes, guesses, images=images, class_names=NAMES)
 
 
 def moved(dx: float) -> list[float]:

@@ -7,7 +7,7 @@ from pycocotools import coco as reference
 from pycocotools import cocoeval
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception.metrics import coco
+from apps.driving_perception import coco_metrics
 
 CLASSES = ("car", "person", "bicycle")
 
@@ -83,7 +83,7 @@ NAMES = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large", "ar_
 @pytest.mark.parametrize("seed", range(12))
 def test_the_numbers_are_those_of_pycocotools(seed: int) -> None:
     truth, found = scene(seed)
-    ours = coco.summary(coco.match(truth, found, images=8, class_names=CLASSES))
+    ours = coco_metrics.summary(coco_metrics.match(truth, found, images=8, class_names=CLASSES))
     expected = library(truth, found, 8)[: len(NAMES)]
     for name, value in zip(NAMES, expected, strict=True):
         # pycocotools says -1 where we say that there is no number.
@@ -105,8 +105,12 @@ def test_an_image_of_weight_two_counts_like_two_copies_of_it(seed: int) -> None:
         label=np.concatenate([part.label for part in starts]),
         score=np.concatenate([part.score for part in starts]),
     )
-    weighted = coco.summary(coco.match(truth, found, images=6, class_names=CLASSES), copies.astype(float))
-    whole = coco.summary(coco.match(truth.of_images(rows), repeated, images=len(rows), class_names=CLASSES))
+    weighted = coco_metrics.summary(
+        coco_metrics.match(truth, found, images=6, class_names=CLASSES), copies.astype(float)
+    )
+    whole = coco_metrics.summary(
+        coco_metrics.match(truth.of_images(rows), repeated, images=len(rows), class_names=CLASSES)
+    )
     for name in NAMES:
         np.testing.assert_allclose(weighted[name], whole[name], atol=1e-9, err_msg=name)
 
@@ -118,7 +122,7 @@ def test_a_neighbour_that_is_found_is_neither_right_nor_wrong_and_one_that_is_mi
     one = box.Detections.build(image=[0], xyxy=[[0, 0, 40, 40]], label=[0], score=[0.5])
     both = box.Detections.build(image=[0, 0], xyxy=truth.xyxy, label=[0, 0], score=[0.5, 0.9])
     for found in (one, both):
-        numbers = coco.summary(coco.match(truth, found, images=1, class_names=CLASSES))
+        numbers = coco_metrics.summary(coco_metrics.match(truth, found, images=1, class_names=CLASSES))
         assert numbers["map_50"] == pytest.approx(1.0)
 
 
@@ -135,23 +139,27 @@ def test_a_region_of_any_class_swallows_detections_of_every_class() -> None:
         label=[0, 0, 0],
         score=[0.9, 0.8, 0.1],
     )
-    assert coco.summary(coco.match(truth, found, images=1, class_names=CLASSES))["map_50"] == pytest.approx(1.0)
+    assert coco_metrics.summary(coco_metrics.match(truth, found, images=1, class_names=CLASSES))[
+        "map_50"
+    ] == pytest.approx(1.0)
 
 
 def test_what_an_image_does_not_label_is_not_judged_there() -> None:
     truth = box.Boxes.build(image=[0], xyxy=[[0, 0, 40, 40]], label=[0])
     found = box.Detections.build(image=[0, 1], xyxy=[[0, 0, 40, 40], [0, 0, 40, 40]], label=[0, 0], score=[0.5, 0.9])
     known = np.array([[True] * 3, [False] * 3])
-    judged = coco.match(truth, found, images=2, class_names=CLASSES, known_classes=known)
-    assert coco.summary(judged)["ap_50_car"] == pytest.approx(1.0)
-    assert coco.summary(coco.match(truth, found, images=2, class_names=CLASSES))["ap_50_car"] == pytest.approx(0.5)
+    judged = coco_metrics.match(truth, found, images=2, class_names=CLASSES, known_classes=known)
+    assert coco_metrics.summary(judged)["ap_50_car"] == pytest.approx(1.0)
+    assert coco_metrics.summary(coco_metrics.match(truth, found, images=2, class_names=CLASSES))[
+        "ap_50_car"
+    ] == pytest.approx(0.5)
 
 
 def test_no_detection_scores_zero_and_no_object_is_no_number() -> None:
     nothing = box.Detections.build(image=[], xyxy=np.zeros((0, 4)), label=[], score=[])
     truth = box.Boxes.build(image=[0], xyxy=[[0, 0, 40, 40]], label=[1])
-    numbers = coco.summary(coco.match(truth, nothing, images=1, class_names=CLASSES))
+    numbers = coco_metrics.summary(coco_metrics.match(truth, nothing, images=1, class_names=CLASSES))
     assert numbers["map_50"] == 0
     assert "ap_car" not in numbers
     assert np.isnan(numbers["map_small"])
-    assert coco.map_50(coco.match(truth, nothing, images=1, class_names=CLASSES)) == 0
+    assert coco_metrics.map_50(coco_metrics.match(truth, nothing, images=1, class_names=CLASSES)) == 0

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from apps.driving_perception import monitor
-from apps.driving_perception.tracking import lane
+from apps.driving_perception import lane, monitor
 
 pytestmark = pytest.mark.tensorflow
 

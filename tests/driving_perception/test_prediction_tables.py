@@ -8,9 +8,9 @@ import pytest
 from pycocotools import coco as pycoco
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import prediction_tables
+from apps.driving_perception import lane, prediction_tables
 from apps.driving_perception.readers import entries, source_files, table
-from apps.driving_perception.tracking import lane, tracker
+from apps.driving_perception.tracking import tracker
 from shared import batch
 
 NAMES = ("car", "person")

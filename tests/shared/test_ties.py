@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from apps.driving_perception import coco_metrics
 from apps.driving_perception import decision as detector_decision
-from apps.driving_perception.metrics import coco
 from apps.fraud_detection import metrics as fraud
 from apps.medical_imaging import decision
 from shared.evaluation import (
@@ -200,10 +200,10 @@ def test_findings_are_called_present_in_whole_groups_of_one_score() -> None:
     assert (again.present(again.scores(logits)) == rule.present(rule.scores(logits))).all()
 
 
-def detections(right: list[bool], score: list[float]) -> coco.Matched:
+def detections(right: list[bool], score: list[float]) -> coco_metrics.Matched:
     """One class in two images with three objects; boxes of these scores, right or false alarms."""
     hits = np.tile(np.array(right), (10, 1))
-    matches = coco.Matches(
+    matches = coco_metrics.Matches(
         image=np.arange(len(right)) % 2,
         rank=np.arange(len(right)) // 2,
         score=np.array(score),
@@ -211,7 +211,7 @@ def detections(right: list[bool], score: list[float]) -> coco.Matched:
         wrong=~hits,
         objects=np.array([2, 1]),
     )
-    return coco.Matched(class_names=("car",), images=2, by_size={"all": {0: matches}})
+    return coco_metrics.Matched(class_names=("car",), images=2, by_size={"all": {0: matches}})
 
 
 def test_boxes_of_one_score_are_let_in_together_whatever_their_order() -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception.tracking import lane
+from apps.driving_perception import lane
 
 NO_TRACK = -1
 # A line through two heights is a guess.

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import frames
-from apps.driving_perception.metrics import coco
+from apps.driving_perception import coco_metrics, frames
 from shared.evaluation import calibration, intervals, resampling
 
 OVERLAP = 0.5
@@ -242,7 +241,7 @@ def gains_of_mending(
     """
 
     def score(boxes: box.Boxes, guesses: box.Detections) -> float:
-        return coco.map_50(coco.match_frames(dataclasses.replace(collection, boxes=boxes), guesses))
+        return coco_metrics.map_50(coco_metrics.match_frames(dataclasses.replace(collection, boxes=boxes), guesses))
 
     truth = collection.boxes
     before = score(truth, found)
