@@ -13,9 +13,9 @@ from apps.driving_perception import baselines, config, data, evaluate, frames, p
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.tracking import lane
 from shared import splits
-from shared.evaluation import part as parts
 from shared.report import document
 from shared.report.sections import provenance
+from shared.splits import parts
 
 log = logging.getLogger("fieldnets")
 TIMED_IMAGES = 60
@@ -114,7 +114,7 @@ def own_data(run: loaded_run.Run, *, quarantine: pathlib.Path | None = None) -> 
     """
     collection = data.load(run.settings, class_names=run.rule.class_names, quarantine=quarantine)
     split, _ = data.split(collection, run.settings)
-    return collection, parts.checked(split, data.content_hashes(collection), run.folder)
+    return collection, parts.checked_split(split, data.content_hashes(collection), run.folder)
 
 
 def other_part(

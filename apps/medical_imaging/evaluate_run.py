@@ -28,11 +28,11 @@ from apps.medical_imaging import decision as rules
 from apps.medical_imaging import run as loaded_run
 from apps.medical_imaging.synthesis import augment
 from shared import splits
-from shared.evaluation import part as parts
 from shared.evaluation import thresholds
 from shared.models import pretrained
 from shared.report import document
 from shared.report.sections import provenance
+from shared.splits import parts
 
 log = logging.getLogger("fieldnets")
 
@@ -221,7 +221,7 @@ def own_data(run: loaded_run.Run, *, quarantine: pathlib.Path | None = None) -> 
         decodes=preprocessing.decodes,
     )
     split, _ = data.split(radiographs, run.settings)
-    return radiographs, parts.checked(split, data.content_hashes(radiographs), run.folder)
+    return radiographs, parts.checked_split(split, data.content_hashes(radiographs), run.folder)
 
 
 def other_part(

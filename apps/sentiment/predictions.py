@@ -11,9 +11,9 @@ from apps.sentiment import run as loaded_run
 from apps.sentiment.checklist import behaviour
 from shared import decision as decisions
 from shared import splits
-from shared.evaluation import part as parts
 from shared.report import document
 from shared.report.sections import provenance
+from shared.splits import parts
 
 log = logging.getLogger("fieldnets")
 
