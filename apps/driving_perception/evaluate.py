@@ -18,8 +18,7 @@ from apps.driving_perception.metrics import detector, error_kinds, matching, rec
 from apps.driving_perception.tracking import lane, time_to_collision
 from shared import errors
 from shared.evaluation import intervals
-from shared.report import metrics
-from shared.report.sections import provenance
+from shared.report import metrics, sections
 
 APP = "driving_perception"
 FEW_IMAGES = 100
@@ -91,7 +90,7 @@ class Results:
     """
 
     rows: Rows
-    data: provenance.Data
+    data: sections.Data
     predictions: Predictions
     region: lane.Region
     model: detector.Detector
@@ -113,7 +112,7 @@ class Results:
 
 def evaluate(
     rows: Rows,
-    data: provenance.Data,
+    data: sections.Data,
     predictions: Predictions,
     *,
     region: lane.Region,

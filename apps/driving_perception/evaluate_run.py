@@ -13,8 +13,7 @@ from apps.driving_perception import baselines, config, data, evaluate, frames, p
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.tracking import lane
 from shared import splits
-from shared.report import document
-from shared.report.sections import provenance
+from shared.report import document, sections
 from shared.splits import parts
 
 log = logging.getLogger("fieldnets")
@@ -42,7 +41,7 @@ def evaluate_run(
     fitted = baselines.fit(own, split.rows("train"), seed=run.settings.seed)
     results = evaluate.evaluate(
         evaluate.Rows(frames=part.dataset.take(part.rows), units=part.units[part.rows]),
-        provenance.Data(
+        sections.Data(
             source=part.dataset.name,
             split=part.name,
             unit=part.certificate.get("unit", partition.UNIT_NAME),

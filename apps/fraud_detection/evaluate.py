@@ -14,14 +14,14 @@ from apps.fraud_detection import results as outcome
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import errors
 from shared.evaluation import calibration, drift, intervals, resampling
-from shared.report.sections import provenance
+from shared.report import sections
 
 PSI_ACT = 0.25
 
 
 def evaluate(
     rows: metrics.Rows,
-    data: provenance.Data,
+    data: sections.Data,
     predictions: outcome.Predictions,
     *,
     baseline_scores: Mapping[str, metrics.Floats],

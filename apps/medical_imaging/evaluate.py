@@ -15,8 +15,7 @@ import pandas as pd
 from apps.medical_imaging import baselines, evaluate_binary, evaluation_inputs, subgroups
 from shared import errors
 from shared.evaluation import classification, classifier, intervals
-from shared.report import metrics
-from shared.report.sections import provenance
+from shared.report import metrics, sections
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -58,7 +57,7 @@ class Results:
     """
 
     rows: evaluation_inputs.Rows
-    data: provenance.Data
+    data: sections.Data
     predictions: evaluation_inputs.Predictions
     evaluator: classifier.Evaluator
     common: classifier.Results
@@ -69,7 +68,7 @@ class Results:
 
 def evaluate(
     rows: evaluation_inputs.Rows,
-    data: provenance.Data,
+    data: sections.Data,
     predictions: evaluation_inputs.Predictions,
     *,
     baseline_scores: Mapping[str, Floats],
@@ -215,7 +214,7 @@ def metrics_document(results: Results) -> dict[str, Any]:
 
 def document(
     rows: evaluation_inputs.Rows,
-    data: provenance.Data,
+    data: sections.Data,
     predictions: evaluation_inputs.Predictions,
     *,
     notes: Sequence[str],
@@ -236,7 +235,7 @@ def document(
 
 
 def _notes(
-    rows: evaluation_inputs.Rows, data: provenance.Data, notes: Sequence[str], found: Mapping[str, object]
+    rows: evaluation_inputs.Rows, data: sections.Data, notes: Sequence[str], found: Mapping[str, object]
 ) -> list[str]:
     every = [NOT_A_DEVICE, *data.notes, *notes]
     if data.synthetic:

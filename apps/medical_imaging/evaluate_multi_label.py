@@ -11,7 +11,7 @@ from apps.medical_imaging import baselines as plain
 from apps.medical_imaging import evaluate as single
 from apps.medical_imaging import evaluation_inputs, subgroups
 from shared.evaluation import calibration, classifier, intervals, multilabel, thresholds, weighted
-from shared.report.sections import provenance
+from shared.report import sections
 
 METRICS: Mapping[str, weighted.Metric] = {
     name: metric for name, metric in single.BINARY_METRICS.items() if name != "accuracy"
@@ -105,7 +105,7 @@ class Results:
     """
 
     rows: evaluation_inputs.Rows
-    data: provenance.Data
+    data: sections.Data
     predictions: evaluation_inputs.Predictions
     evaluator: Evaluator
     metrics: intervals.Intervals
@@ -120,7 +120,7 @@ class Results:
 
 def evaluate(
     rows: evaluation_inputs.Rows,
-    data: provenance.Data,
+    data: sections.Data,
     predictions: evaluation_inputs.Predictions,
     *,
     baseline_scores: Mapping[str, single.Floats],

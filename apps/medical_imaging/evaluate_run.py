@@ -30,8 +30,7 @@ from apps.medical_imaging.synthesis import augment
 from shared import splits
 from shared.evaluation import thresholds
 from shared.models import pretrained
-from shared.report import document
-from shared.report.sections import provenance
+from shared.report import document, sections
 from shared.splits import parts
 
 log = logging.getLogger("fieldnets")
@@ -109,9 +108,9 @@ def _rows(run: loaded_run.Run, part: Part, squares: Pixels) -> evaluation_inputs
     )
 
 
-def _data(part: Part, run: loaded_run.Run) -> provenance.Data:
+def _data(part: Part, run: loaded_run.Run) -> sections.Data:
     images = part.dataset
-    return provenance.Data(
+    return sections.Data(
         source=images.name,
         split=part.name,
         unit=part.certificate.get("unit", "patient"),

@@ -18,8 +18,7 @@ from apps.sentiment.checklist import behaviour
 from shared import decision as decisions
 from shared import errors
 from shared.evaluation import classification, classifier, intervals, resampling, weighted
-from shared.report import metrics
-from shared.report.sections import provenance
+from shared.report import metrics, sections
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -98,7 +97,7 @@ class Results:
     """
 
     rows: Rows
-    data: provenance.Data
+    data: sections.Data
     predictions: Predictions
     evaluator: classifier.Evaluator
     common: classifier.Results
@@ -116,7 +115,7 @@ class Results:
 
 def evaluate(
     rows: Rows,
-    data: provenance.Data,
+    data: sections.Data,
     predictions: Predictions,
     *,
     baseline_scores: Mapping[str, Floats],

@@ -11,8 +11,7 @@ from apps.driving_perception import boxes as box
 from apps.driving_perception.metrics import detector
 from apps.driving_perception.tracking import lane
 from shared import errors
-from shared.report import document
-from shared.report.sections import provenance
+from shared.report import document, sections
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def evaluated(part: frames.Frames, found: box.Detections, prior: box.Detections)
         false_positives_per_image=0.1,
         fitted_on={"split": "validation", "n": 3},
     )
-    data = provenance.Data(
+    data = sections.Data(
         source=part.name, split="test", unit="sequence", sha256=part.sha256, synthetic=part.synthetic, notes=part.notes
     )
     results = evaluate.evaluate(
