@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from apps.medical_imaging import evaluation_inputs
 from shared import decision as decisions
-from shared.evaluation import classifier, cox, delong, intervals, net_benefit, threshold_stability, thresholds
+from shared.evaluation import classifier, cox, intervals, net_benefit, threshold_stability, thresholds
+from shared.evaluation import intervals
 
 # From screening of the healthy to an emergency department.
 PREVALENCES = (0.01, 0.05, 0.1, 0.3)
@@ -131,7 +132,7 @@ def _predictive(
 
 def _delong(evaluator: classifier.Evaluator) -> intervals.Interval | None:
     try:
-        return delong.interval(evaluator.labels, evaluator.scores[:, 1], units=evaluator.units)
+        return intervals.delong(evaluator.labels, evaluator.scores[:, 1], units=evaluator.units)
     except ValueError:
         return None
 

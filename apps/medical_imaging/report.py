@@ -19,6 +19,7 @@ from apps.medical_imaging import (
     report_provenance,
 )
 from shared.report import blocks, document, formatting
+from shared.report import sections as shared_sections
 from shared.report.sections import classifier
 
 LIMITS = (

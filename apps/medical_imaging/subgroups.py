@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from shared.evaluation import classification, classifier, intervals, proportions
+from shared.evaluation import classification, classifier, intervals
+from shared.evaluation import intervals
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -151,7 +152,7 @@ def _shares(evaluator: classifier.Evaluator, mask: Bools, known: Bools) -> list[
     """Return the share of positives among rows with and without the attribute."""
     positive = evaluator.labels == 1
     return [
-        proportions.proportion_among(positive, known & (mask == side), units=evaluator.units) for side in (True, False)
+        intervals.proportion_among(positive, known & (mask == side), units=evaluator.units) for side in (True, False)
     ]
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays, classification, intervals, proportions, resampling, weighted
+from shared.evaluation import arrays, classification, intervals, resampling, weighted
+from shared.evaluation import intervals
 
 
 def confusion(y_true: npt.ArrayLike, scores: npt.ArrayLike, *, predicted: npt.ArrayLike | None = None) -> arrays.Ints:
@@ -64,8 +65,8 @@ def per_class(  # noqa: PLR0913
                 "class": name,
                 "support": int(true.sum()),
                 "predicted": int(predicted_so.sum()),
-                "precision": proportions.proportion_among(true, predicted_so, units=identity, confidence=confidence),
-                "recall": proportions.proportion_among(predicted_so, true, units=identity, confidence=confidence),
+                "precision": intervals.proportion_among(true, predicted_so, units=identity, confidence=confidence),
+                "recall": intervals.proportion_among(predicted_so, true, units=identity, confidence=confidence),
                 "f1": f1.get(str(c)),
             }
         )

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
-from shared.evaluation import arrays, proportions, resampling, weighted
+from shared.evaluation import arrays, resampling, weighted
+from shared.evaluation import intervals
 
 Strategy: TypeAlias = Literal["uniform", "quantile"]
 
@@ -239,7 +240,7 @@ def reliability(
     table = []
     for b in np.unique(code):
         inside = code == b
-        share = proportions.proportion(outcome[inside] == 1, units=identity[inside], confidence=confidence)
+        share = intervals.proportion(outcome[inside] == 1, units=identity[inside], confidence=confidence)
         table.append(
             {
                 "bin_low": float(edges[b]),

@@ -12,7 +12,8 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays, proportions, resampling
+from shared.evaluation import arrays, resampling
+from shared.evaluation import intervals
 
 
 class RiskCoverage(TypedDict):
@@ -121,9 +122,9 @@ def coverage_report(
     identity = resampling.units_of(units, rows=len(truth)).code
     held, size = sets[np.arange(len(truth)), truth], sets.sum(axis=1)
     return {
-        "coverage": proportions.proportion(held, units=identity, confidence=confidence),
+        "coverage": intervals.proportion(held, units=identity, confidence=confidence),
         "class_coverage": [
-            proportions.proportion_among(held, truth == c, units=identity, confidence=confidence)
+            intervals.proportion_among(held, truth == c, units=identity, confidence=confidence)
             for c in range(sets.shape[1])
         ],
         "mean_size": float(size.mean()),
@@ -169,10 +170,10 @@ def abstention(
     return {
         "n": rows,
         "answered": int((~silent).sum()),
-        "coverage": proportions.proportion(~silent, units=identity, confidence=confidence),
-        "accuracy": proportions.proportion(hits, units=identity, confidence=confidence),
-        "selective_accuracy": proportions.proportion_among(hits, ~silent, units=identity, confidence=confidence),
-        "abstained_accuracy": proportions.proportion_among(hits, silent, units=identity, confidence=confidence),
+        "coverage": intervals.proportion(~silent, units=identity, confidence=confidence),
+        "accuracy": intervals.proportion(hits, units=identity, confidence=confidence),
+        "selective_accuracy": intervals.proportion_among(hits, ~silent, units=identity, confidence=confidence),
+        "abstained_accuracy": intervals.proportion_among(hits, silent, units=identity, confidence=confidence),
     }
 
 

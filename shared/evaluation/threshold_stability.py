@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from shared.evaluation import arrays, intervals, margin, thresholds
+from shared.evaluation import arrays, intervals, thresholds
+from shared.evaluation import thresholds
 
 
 def interval(
@@ -96,7 +97,7 @@ def shifted(threshold: float, shifts: Sequence[float]) -> list[float]:
         >>> shifted(0.5, [0.0, np.log(3)])
         [0.5, 0.75]
     """
-    centre = special.logit(np.clip(arrays.fraction(threshold, "threshold"), margin.EPSILON, 1 - margin.EPSILON))
+    centre = special.logit(np.clip(arrays.fraction(threshold, "threshold"), thresholds.EPSILON, 1 - thresholds.EPSILON))
     return [float(value) for value in np.round(special.expit(centre + np.asarray(shifts)), 15)]
 
 
@@ -124,7 +125,7 @@ def accuracy_over(
     """
     truth = arrays.labels(y_true, classes=2)
     score = arrays.positive(y_score, rows=len(truth))
-    low, high = special.logit(np.clip([found.low, found.high], margin.EPSILON, 1 - margin.EPSILON)).tolist()
+    low, high = special.logit(np.clip([found.low, found.high], thresholds.EPSILON, 1 - thresholds.EPSILON)).tolist()
     between = special.expit(np.linspace(low, high, arrays.whole(points, "points")))
     cuts = [found.low, *between[1:-1].tolist(), found.high]
     correct = [float(((score >= cut) == truth).mean()) for cut in cuts]

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from shared.evaluation import intervals, proportions
+from shared.evaluation import intervals
+from shared.evaluation import intervals
 from shared.explain import gradients
 
 
@@ -167,7 +168,7 @@ def pointing_game(
     return PointingGame(
         rows=rows,
         hits=hits,
-        rate=proportions.proportion(
+        rate=intervals.proportion(
             hits, units=None if units is None else np.asarray(units)[rows], confidence=confidence
         ),
         chance=float(inside.mean()),

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from shared.evaluation import classification, intervals, proportions, resampling
+from shared.evaluation import classification, intervals, resampling
+from shared.evaluation import intervals
 
 
 def clustered(*, units, rows_per_unit, seed, effect=1.0):
@@ -203,21 +204,21 @@ def test_wilson_refuses_impossible_counts(successes, total):
 def test_a_proportion_of_copied_rows_is_as_uncertain_as_that_of_the_originals():
     hits = np.random.default_rng(0).random(200) < 0.3
     once = intervals.wilson(int(hits.sum()), 200)
-    copied = proportions.proportion(np.repeat(hits, 5), units=np.repeat(np.arange(200), 5))
+    copied = intervals.proportion(np.repeat(hits, 5), units=np.repeat(np.arange(200), 5))
     # 200 / 199: the variance between units is estimated, that of independent rows is not.
     assert copied.high - copied.low == pytest.approx(once.high - once.low, rel=0.005)
 
 
 def test_a_proportion_of_independent_rows_hardly_notices_units():
     hits = np.random.default_rng(1).random(2000) < 0.3
-    plain = proportions.proportion(hits)
-    grouped = proportions.proportion(hits, units=np.arange(2000) // 2)
+    plain = intervals.proportion(hits)
+    grouped = intervals.proportion(hits, units=np.arange(2000) // 2)
     assert grouped.high - grouped.low == pytest.approx(plain.high - plain.low, rel=0.1)
     assert plain == intervals.wilson(int(hits.sum()), 2000)
 
 
 def test_a_perfect_proportion_counts_units_and_not_rows():
-    found = proportions.proportion(np.ones(100, dtype=bool), units=np.arange(100) // 10)
+    found = intervals.proportion(np.ones(100, dtype=bool), units=np.arange(100) // 10)
     assert found.low == intervals.wilson(10, 10).low
 
 
@@ -249,6 +250,6 @@ def test_clustered_proportions_hold_the_true_share_as_often_as_they_say():
         generator = np.random.default_rng(seed)
         share = generator.beta(2, 8, size=80)
         unit = np.repeat(np.arange(80), 5)
-        return proportions.proportion(generator.random(400) < share[unit], units=unit)
+        return intervals.proportion(generator.random(400) < share[unit], units=unit)
 
     assert 0.93 <= coverage(interval_of, 0.2, repeats=1000) <= 0.975

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from shared.evaluation import intervals, margin, threshold_stability, thresholds
+from shared.evaluation import intervals, threshold_stability, thresholds
+from shared.evaluation import thresholds
 
 
 def separable(seed, *, n=400, centres=(-6.0, 4.0), spreads=(2.0, 1.0)):
@@ -26,10 +27,10 @@ def test_the_cut_is_the_minimax_cut_of_two_normal_distributions():
 @given(seed=st.integers(0, 1000), shift=st.floats(-3, 3))
 def test_the_cut_lies_between_the_medians_and_follows_a_shift_of_all_logits(seed, shift):
     y_true, score = separable(seed, n=60)
-    value, distance = margin.equal_margin(y_true, score)
+    value, distance = thresholds.equal_margin(y_true, score)
     logit = special.logit(score)
     assert np.median(logit[y_true == 0]) < special.logit(value) < np.median(logit[y_true == 1])
-    moved, same = margin.equal_margin(y_true, special.expit(logit + shift))
+    moved, same = thresholds.equal_margin(y_true, special.expit(logit + shift))
     assert special.logit(moved) == pytest.approx(special.logit(value) + shift, abs=1e-4)
     assert same == pytest.approx(distance, rel=1e-3)
 
@@ -37,8 +38,8 @@ def test_the_cut_lies_between_the_medians_and_follows_a_shift_of_all_logits(seed
 @given(seed=st.integers(0, 1000))
 def test_swapping_the_classes_mirrors_the_cut(seed):
     y_true, score = separable(seed, n=60)
-    value, _ = margin.equal_margin(y_true, score)
-    mirrored, _ = margin.equal_margin(1 - y_true, 1 - score)
+    value, _ = thresholds.equal_margin(y_true, score)
+    mirrored, _ = thresholds.equal_margin(1 - y_true, 1 - score)
     assert mirrored == pytest.approx(1 - value, abs=1e-9)
 
 
@@ -63,10 +64,10 @@ def test_its_range_holds_no_validation_score():
 
 
 def test_classes_that_score_all_alike_are_cut_in_the_middle():
-    value, _ = margin.equal_margin(np.array([0, 0, 1, 1]), np.array([0.2, 0.2, 0.8, 0.8]))
+    value, _ = thresholds.equal_margin(np.array([0, 0, 1, 1]), np.array([0.2, 0.2, 0.8, 0.8]))
     assert value == pytest.approx(0.5)
     # One class of one score does not draw the cut onto itself.
-    value, _ = margin.equal_margin(np.array([0, 0, 0, 1, 1, 1]), np.array([0.0, 0.0, 0.0, 0.7, 0.8, 0.9]))
+    value, _ = thresholds.equal_margin(np.array([0, 0, 0, 1, 1, 1]), np.array([0.0, 0.0, 0.0, 0.7, 0.8, 0.9]))
     assert 0 < value < 0.7
 
 

@@ -17,16 +17,8 @@ from apps.driving_perception.metrics import coco
 from apps.driving_perception.metrics import thresholds as detector_thresholds
 from apps.fraud_detection import metrics as fraud
 from apps.medical_imaging import decision
-from shared.evaluation import (
-    calibration,
-    classification,
-    conformal,
-    delong,
-    net_benefit,
-    resampling,
-    threshold_stability,
-    thresholds,
-)
+from shared.evaluation import calibration, classification, conformal, net_benefit, resampling, threshold_stability, thresholds
+from shared.evaluation import intervals
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -72,14 +64,14 @@ def test_ranking_metrics_are_those_of_pairs_and_of_whole_groups_in_any_order(see
         assert classification.auroc(some, values) == pytest.approx(auroc_by_pairs(labels, scores))
         expected = average_precision_by_thresholds(labels, scores)
         assert classification.average_precision(some, values) == pytest.approx(expected)
-        assert delong.interval(some, values).value == pytest.approx(auroc_by_pairs(labels, scores))
+        assert intervals.delong(some, values).value == pytest.approx(auroc_by_pairs(labels, scores))
 
 
 def test_one_score_for_all_rows_ranks_nothing() -> None:
     labels, scores = coarse(0)[0], np.full(80, 0.3)
     assert classification.auroc(labels, scores) == 0.5
     assert classification.average_precision(labels, scores) == pytest.approx(labels.mean())
-    assert delong.interval(labels, scores).value == 0.5
+    assert intervals.delong(labels, scores).value == 0.5
 
 
 @pytest.mark.parametrize("name", classification.METRICS)

@@ -1,0 +1,1 @@
+"""A classifier beside its baselines, on all rows or on slices of them."""
