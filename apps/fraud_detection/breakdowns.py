@@ -8,7 +8,6 @@ import numpy as np
 
 from apps.fraud_detection import metrics
 from shared.evaluation import intervals
-from shared.evaluation import intervals
 
 AMOUNT_EDGES = (10.0, 50.0, 100.0, 220.0, 500.0)
 BUDGETS = (10, 25, 50, 100, 200, 500)

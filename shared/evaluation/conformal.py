@@ -12,8 +12,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays, resampling
-from shared.evaluation import intervals
+from shared.evaluation import arrays, intervals
 
 
 class RiskCoverage(TypedDict):
@@ -119,7 +118,7 @@ def coverage_report(
     """
     truth = arrays.labels(y_true, classes=sets.shape[1])
     arrays.same_length(len(truth), "sets", sets)
-    identity = resampling.units_of(units, rows=len(truth)).code
+    identity = arrays.units_of(units, rows=len(truth)).code
     held, size = sets[np.arange(len(truth)), truth], sets.sum(axis=1)
     return {
         "coverage": intervals.proportion(held, units=identity, confidence=confidence),
@@ -165,7 +164,7 @@ def abstention(
     rows = len(hits)
     hits = arrays.mask(hits, rows=rows, name="correct")
     silent = arrays.mask(abstained, rows=rows, name="abstained")
-    identity = resampling.units_of(units, rows=rows).code
+    identity = arrays.units_of(units, rows=rows).code
 
     return {
         "n": rows,

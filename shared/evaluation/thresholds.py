@@ -12,20 +12,16 @@ next hospital's images, shifted a little, fall on the wrong side. The middle and
 known from all of its rows, so a cut between them moves little from sample to sample.
 """
 
-import numpy as np
-from scipy import special
-from shared.evaluation import arrays
 import dataclasses
-import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
-from shared.evaluation import arrays, intervals, resampling
-from shared.evaluation import intervals
+from shared.evaluation import arrays
 
 RULE: Final = re.compile(r"(sensitivity|specificity|precision|fpr)(>=|<=)([0-9.]+)")
 # Rates are ratios of counts: 0.95 of 20 must count as reached whatever the last bit.
@@ -192,78 +188,6 @@ def cuts_of(y_true: arrays.Ints, score: arrays.Floats) -> Cuts:
     below = np.append(min(0.0, np.nextafter(distinct[0], -np.inf)), distinct)
     upto = np.append(distinct, max(1.0, np.nextafter(distinct[-1], np.inf)))
     return Cuts(below, upto, true_positive, false_positive, positive, len(y_true) - positive)
-
-
-def operating_point(
-    y_true: npt.ArrayLike,
-    y_score: npt.ArrayLike,
-    threshold: Threshold | float,
-    *,
-    units: npt.ArrayLike | None = None,
-    confidence: float = 0.95,
-) -> dict[str, Any]:
-    """Return what a frozen threshold does on (test) data, as one row of a table.
-
-    Returns:
-        rule, threshold, n, tp, fp, fn, tn, and as Wilson intervals (at the effective size when units are
-        given; None where there is nothing to divide by) sensitivity, specificity, precision,
-        negative_predictive_value, accuracy and positive_rate, the share of rows called positive.
-
-    Raises:
-        ValueError: malformed arrays, or a threshold that is not finite.
-
-    Example:
-        >>> row = operating_point([0, 1, 1, 0], [0.1, 0.3, 0.7, 0.8], 0.5)
-        >>> row["tp"], row["fp"], row["sensitivity"].value
-        (1, 1, 0.5)
-    """
-    truth = arrays.labels(y_true, classes=2)
-    score = arrays.positive(y_score, rows=len(truth))
-    value = threshold.value if isinstance(threshold, Threshold) else float(threshold)
-    if not math.isfinite(value):
-        raise ValueError(f"threshold: expected a finite number. Received: {value}")
-    identity = resampling.units_of(units, rows=len(truth)).code
-    positive, called = truth == 1, score >= value
-
-    def share(hits: arrays.Bools, among: arrays.Bools) -> intervals.Interval | None:
-        return intervals.proportion_among(hits, among, units=identity, confidence=confidence)
-
-    everyone = np.ones_like(positive)
-    return {
-        "rule": threshold.rule if isinstance(threshold, Threshold) else "given",
-        "threshold": value,
-        "n": len(truth),
-        "tp": int((positive & called).sum()),
-        "fp": int((~positive & called).sum()),
-        "fn": int((positive & ~called).sum()),
-        "tn": int((~positive & ~called).sum()),
-        "sensitivity": share(called, positive),
-        "specificity": share(~called, ~positive),
-        "precision": share(positive, called),
-        "negative_predictive_value": share(~positive, ~called),
-        "accuracy": share(positive == called, everyone),
-        "positive_rate": share(called, everyone),
-    }
-
-
-def predictive_values(sensitivity: float, specificity: float, *, prevalence: float) -> tuple[float, float]:
-    """Return (positive, negative) predictive value at a stated prevalence, by Bayes' rule.
-
-    A test part enriched with positives flatters precision; this restates it for the population served.
-
-    Raises:
-        ValueError: prevalence not within (0, 1), or nobody called positive or negative.
-
-    Example:
-        >>> positive, negative = predictive_values(0.9, 0.9, prevalence=0.01)
-        >>> round(positive, 4), round(negative, 4)
-        (0.0833, 0.9989)
-    """
-    sick = arrays.fraction(prevalence, "prevalence")
-    called = sensitivity * sick + (1 - specificity) * (1 - sick)
-    if not 0 < called < 1:
-        raise ValueError(f"expected rows called positive and negative. Received: a share of {called} positive")
-    return sensitivity * sick / called, specificity * (1 - sick) / (1 - called)
 
 
 def _cost(cuts: Cuts, false_positive: float, false_negative: float) -> arrays.Floats:

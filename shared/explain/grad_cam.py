@@ -14,7 +14,6 @@ import numpy.typing as npt
 from keras import ops
 
 from shared.evaluation import intervals
-from shared.evaluation import intervals
 from shared.explain import gradients
 
 

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from shared.evaluation import classification, intervals, net_benefit
-from shared.evaluation import intervals
+from shared.evaluation import bootstrap, classification, intervals, net_benefit
 
 
 def example(seed, *, n=200, decimals=2):
@@ -97,7 +96,7 @@ def test_delong_by_unit_agrees_with_the_bootstrap_by_unit():
     y_true = (generator.random(600) < 0.4).astype(int)
     score = 0.8 * y_true + np.repeat(generator.normal(size=150), 4) + 0.5 * generator.normal(size=600)
     ours = intervals.delong(y_true, score, units=units)
-    theirs = intervals.bootstrap(classification.auroc, y_true, score, units=units, resamples=1000)
+    theirs = bootstrap.interval(classification.auroc, y_true, score, units=units, resamples=1000)
     assert ours.high - ours.low == pytest.approx(theirs.high - theirs.low, rel=0.12)
 
 

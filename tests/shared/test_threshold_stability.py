@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from shared.evaluation import intervals, threshold_stability, thresholds
-from shared.evaluation import thresholds
+from shared.evaluation import intervals, operating_points, thresholds
 
 
 def separable(seed, *, n=400, centres=(-6.0, 4.0), spreads=(2.0, 1.0)):
@@ -84,7 +83,7 @@ def test_scores_that_are_no_probabilities_are_refused():
 
 def test_the_thresholds_interval_covers_the_thresholds_of_fresh_samples():
     y_true, score = separable(0, n=300)
-    found = threshold_stability.interval("equal_margin", y_true, score, resamples=200)
+    found = operating_points.threshold_interval("equal_margin", y_true, score, resamples=200)
     fresh = [thresholds.select("equal_margin", *separable(seed, n=300)).value for seed in range(1, 101)]
     inside = np.mean([found.low <= value <= found.high for value in fresh])
     # One interval against fresh samples: both vary, so less than the nominal 95 %.
@@ -95,7 +94,7 @@ def test_rows_that_share_units_make_the_threshold_less_sure():
     y_true, score = separable(1, n=100)
     y_true, score, units = np.repeat(y_true, 5), np.repeat(score, 5), np.repeat(np.arange(100), 5)
     alone, together = (
-        threshold_stability.interval("equal_margin", y_true, score, units=given, resamples=200)
+        operating_points.threshold_interval("equal_margin", y_true, score, units=given, resamples=200)
         for given in (None, units)
     )
     assert together.high - together.low > 1.5 * (alone.high - alone.low)
@@ -103,23 +102,23 @@ def test_rows_that_share_units_make_the_threshold_less_sure():
 
 def test_an_unknown_rule_is_named_and_not_counted_as_an_undefined_resample():
     with pytest.raises(ValueError, match="rule: expected one of"):
-        threshold_stability.interval("best", [0, 1], [0.1, 0.9])
+        operating_points.threshold_interval("best", [0, 1], [0.1, 0.9])
 
 
 @given(shift=st.floats(-5, 5))
 def test_moving_the_threshold_is_moving_all_scores_the_other_way(shift):
     y_true, score = separable(2, n=80)
-    (cut,) = threshold_stability.shifted(0.3, [shift])
+    (cut,) = operating_points.shifted(0.3, [shift])
     moved = special.expit(special.logit(score) - shift)
-    ours = threshold_stability.sweep(y_true, score, [cut])[0]
-    theirs = threshold_stability.sweep(y_true, moved, [0.3])[0]
+    ours = operating_points.sweep(y_true, score, [cut])[0]
+    theirs = operating_points.sweep(y_true, moved, [0.3])[0]
     assert ours["accuracy"].value == pytest.approx(theirs["accuracy"].value)
 
 
 def test_accuracy_over_an_interval_is_that_of_a_plain_search():
     y_true, score = separable(4, centres=(-1.0, 1.0))
     found = intervals.Interval(0.5, 0.2, 0.7)
-    lowest, highest = threshold_stability.accuracy_over(y_true, score, found, points=2001)
+    lowest, highest = operating_points.accuracy_over(y_true, score, found, points=2001)
     cuts = np.append(score[(score > 0.2) & (score < 0.7)], [0.2, 0.7])
     accuracies = [((score >= cut) == y_true).mean() for cut in cuts]
     assert (lowest, highest) == pytest.approx((min(accuracies), max(accuracies)), abs=0.003)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
-from shared.evaluation import calibration
+from shared.evaluation import miscalibration
 
 OVERLAP = 0.5
 CALIBRATION_BINS = 10
@@ -98,7 +98,7 @@ def calibration_bins(found: box.Detections, pairs: Pairing, *, least: float) -> 
     score, right = found.score[counted].astype(np.float64), pairs.outcome[counted] == RIGHT
     if not counted.any():
         return []
-    rows = calibration.reliability(right.astype(np.int64), score, bins=CALIBRATION_BINS)
+    rows = miscalibration.reliability(right.astype(np.int64), score, bins=CALIBRATION_BINS)
     return [{"confidence": row["mean_score"], "accuracy": row["observed"], "n": row["n"]} for row in rows]
 
 

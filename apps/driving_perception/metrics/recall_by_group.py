@@ -10,7 +10,7 @@ import numpy.typing as npt
 from apps.driving_perception import boxes as box
 from apps.driving_perception import frames
 from apps.driving_perception.metrics import matching
-from shared.evaluation import intervals, resampling
+from shared.evaluation import arrays, intervals, resampling
 
 HEIGHTS = (0.0, 25.0, 50.0, 100.0, 200.0, np.inf)
 DISTANCES = (0.0, 10.0, 20.0, 30.0, 50.0, np.inf)
@@ -70,7 +70,7 @@ def _recall(
     seed: int,
 ) -> intervals.Interval:
     hit = pairs.found_by[wanted] >= 0
-    code = resampling.units_of(units[collection.boxes.image[wanted]], rows=int(wanted.sum()))
+    code = arrays.units_of(units[collection.boxes.image[wanted]], rows=int(wanted.sum()))
     if code.count < 5:
         return intervals.wilson(float(hit.sum()), float(len(hit)))
     totals = np.bincount(code.code, minlength=code.count).astype(np.float64)
@@ -79,5 +79,5 @@ def _recall(
     def recall(drawn: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.asarray((drawn @ hits) / np.maximum(drawn @ totals, 1.0), np.float64)
 
-    found = intervals.Resampled.of({"recall": recall}, code, resamples=resamples, seed=seed, widened=True)
+    found = resampling.Resampled.of({"recall": recall}, code, resamples=resamples, seed=seed, widened=True)
     return found.intervals()["recall"]

@@ -1,1 +1,0 @@
-"""A classifier beside its baselines, on all rows or on slices of them."""
