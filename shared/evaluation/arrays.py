@@ -7,8 +7,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays
-
 Array: TypeAlias = npt.NDArray[Any]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -199,7 +197,7 @@ class Units:
         given: False when each row is its own unit because the caller named none.
     """
 
-    code: arrays.Ints
+    code: Ints
     count: int
     given: bool = True
 
@@ -226,7 +224,7 @@ def units_of(units: npt.ArrayLike | None, *, rows: int) -> Units:
     if units is None:
         return Units(np.arange(rows), rows, given=False)
     ids = np.asarray(units)
-    arrays.same_length(rows, "units", ids)
+    same_length(rows, "units", ids)
     if ids.ndim != 1:
         raise ValueError(f"units: expected one id per row, shape ({rows},). Received: shape {ids.shape}")
     distinct, code = np.unique(ids, return_inverse=True)

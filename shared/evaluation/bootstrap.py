@@ -1,4 +1,7 @@
-"""Bootstrap intervals by unit of any metric, of the difference of two models, and of many metrics at once."""
+"""Percentile bootstrap intervals by unit: of any metric, of a difference of two models, of many metrics at once.
+
+What happens to undefined resamples and to biased metrics is told in `resampling`.
+"""
 
 import dataclasses
 import math
@@ -57,7 +60,7 @@ def interval(
     Example:
         >>> from shared.evaluation import classification
         >>> y_true, y_score = [0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.6, 0.3, 0.7, 0.9]
-        >>> found = bootstrap(classification.auroc, y_true, y_score, seed=1)
+        >>> found = interval(classification.auroc, y_true, y_score, seed=1)
         >>> round(found.value, 3), found.method
         (0.889, 'bootstrap by row (69 of 2000 resamples undefined, left out)')
     """
@@ -79,7 +82,7 @@ def paired_difference(  # noqa: PLR0913
     """Return the interval of ``metric(a) - metric(b)``, both valued on the same resamples of the units.
 
     Pairing removes the variation that both models share, so that the interval is narrower than two separate
-    ones suggest. Arguments and errors as in `bootstrap`.
+    ones suggest. Arguments and errors as in `interval`.
 
     Example:
         >>> from shared.evaluation import classification
@@ -100,7 +103,7 @@ def intervals_of(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> intervals.Intervals:
-    """Return `bootstrap` of many metrics at once, all on the same resamples.
+    """Return `interval` of many metrics at once, all on the same resamples.
 
     A metric that is undefined here, or on over a tenth of the resamples, is left out and explained in
     ``notes``.
@@ -111,7 +114,7 @@ def intervals_of(
     Example:
         >>> from shared.evaluation import classification
         >>> cases = {"auroc": Case(classification.auroc, [0.2, 0.4])}
-        >>> bootstrap_many(cases, [1, 1]).notes
+        >>> intervals_of(cases, [1, 1]).notes
         ['auroc: expected rows of every class. Received: y_true with classes [1], n = 2']
     """
     arrays.fraction(confidence, "confidence")

@@ -2,9 +2,8 @@
 
 ``y_true`` holds class ids (n,), ``y_score`` is (n,) for the positive class or (n, C). Names and conventions
 are scikit-learn's; where scikit-learn warns and returns a stand-in, these raise ValueError. Each is written
-as the preparation of a `weighted.Metric`, which is what makes 2,000 resamples cheap.
-
-AUROC and average precision as statistics over resampled units: sort once, then only cumulative sums.
+as the preparation of a `weighted.Metric`, which is what makes 2,000 resamples cheap: sort once, then only
+cumulative sums.
 """
 
 import numpy as np

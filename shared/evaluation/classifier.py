@@ -1,7 +1,4 @@
-"""The common evaluation of a classifier: metrics beside baselines, slices, classes, calibration and abstention.
-
-Everything is resampled by unit, and the model and its baselines on the same resamples, so that differences are paired.
-"""
+"""The common evaluation of a classifier: metrics beside baselines, slices, classes, calibration and abstention."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -214,7 +214,7 @@ def risk_coverage(correct: npt.ArrayLike, confidence: npt.ArrayLike) -> RiskCove
 
 
 def aurc(correct: arrays.Array, confidence: arrays.Array) -> float:
-    """Return the area of `risk_coverage`, as `intervals.bootstrap` takes it: ``correct`` (n,) in {0, 1}.
+    """Return the area of `risk_coverage`, as `bootstrap.interval` takes it: ``correct`` (n,) in {0, 1}.
 
     Example:
         >>> aurc(np.array([1, 0]), np.array([0.9, 0.6]))

@@ -1,4 +1,7 @@
-"""A classifier beside its baselines, on all rows or on slices of them."""
+"""A classifier beside its baselines, on all rows or on a slice of them.
+
+Everything is resampled by unit, and the model and its baselines on the same resamples, so that differences are paired.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,8 +19,6 @@ from shared.evaluation import (
 )
 
 SMALLEST_SLICE = 30
-
-
 # A mean over the classes that occur, or are predicted: of other classes it is another number.
 CLASS_MEANS = ("f1_macro",)
 
@@ -133,7 +134,7 @@ class Evaluator:
     def _rows(
         self, scores: arrays.Floats, predicted: arrays.Ints | None, inside: arrays.Bools | None = None
     ) -> dict[str, Any]:
-        """Return the arguments of `classification.resampled` for some rows."""
+        """Return the arguments of `summaries.resampled` for some rows."""
         chosen = _chosen(inside)
         decided = scores.argmax(axis=1) if predicted is None else predicted
         return {

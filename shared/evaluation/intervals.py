@@ -1,16 +1,6 @@
-"""Confidence intervals: percentile bootstrap by unit for any metric, Wilson for proportions.
+"""An interval, and those that need no resampling: Wilson's of a proportion and DeLong's of AUROC, also by unit.
 
-Degenerate resamples. A resample may leave a metric undefined (AUROC when only one class was drawn). Such
-resamples are left out, their number is stated in ``Interval.method``, and when they are more than one in
-ten the interval is refused: too few units carry the rarer class for any interval to mean what it says.
-
-Biased metrics. A binned calibration error lies above its true value, and a resample lies above it by as
-much again: percentile ends miss the truth. Metrics marked ``biased`` get the reflected ("basic") bootstrap,
-2 v - high to 2 v - low, floored at 0 and widened to hold v (Davison & Hinkley 1997, section 5.2).
-
-Shares of rows with Wilson's interval, also when rows share units and are fewer than they seem.
-
-AUROC with the variance of DeLong, also when rows share units: an interval without resampling.
+Rows that share a patient, a card, a drive or a text are fewer than they seem; both take that into account.
 """
 
 import dataclasses
@@ -23,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-from shared.evaluation import arrays, intervals
+from shared.evaluation import arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +61,15 @@ class Intervals(dict[str, Interval]):
         self.notes = []
 
 
+def standard_errors(confidence: float) -> float:
+    """Return how many standard errors a normal interval of this confidence reaches to either side.
+
+    >>> round(standard_errors(0.95), 2)
+    1.96
+    """
+    return statistics.NormalDist().inv_cdf(0.5 + arrays.fraction(confidence, "confidence") / 2)
+
+
 def wilson(successes: float, total: float, confidence: float = 0.95) -> Interval:
     """Return Wilson's score interval of a proportion (Wilson 1927, JASA 22).
 
@@ -86,7 +85,7 @@ def wilson(successes: float, total: float, confidence: float = 0.95) -> Interval
     """
     if not (total > 0 and 0 <= successes <= total):
         raise ValueError(f"expected 0 <= successes <= total and total > 0. Received: {successes} of {total}")
-    z = statistics.NormalDist().inv_cdf(0.5 + arrays.fraction(confidence, "confidence") / 2)
+    z = standard_errors(confidence)
     share = successes / total
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)
     half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
@@ -95,9 +94,7 @@ def wilson(successes: float, total: float, confidence: float = 0.95) -> Interval
     return Interval(share, low, high, confidence, "Wilson")
 
 
-def proportion(
-    successes: npt.ArrayLike, *, units: npt.ArrayLike | None = None, confidence: float = 0.95
-) -> intervals.Interval:
+def proportion(successes: npt.ArrayLike, *, units: npt.ArrayLike | None = None, confidence: float = 0.95) -> Interval:
     """Return Wilson's interval of the share of True, at the effective number of rows when rows share units.
 
     The effective number is n / deff, with deff >= 1 the ratio-estimator variance over units divided by that
@@ -114,7 +111,7 @@ def proportion(
 
     Example:
         >>> found = proportion([True] * 4, units=[1, 1, 2, 2])
-        >>> found.low == intervals.wilson(2, 2).low
+        >>> found.low == wilson(2, 2).low
         True
     """
     hits = np.asarray(successes)
@@ -123,15 +120,15 @@ def proportion(
     hits = arrays.mask(hits, rows=len(hits), name="successes")
     grouping = arrays.units_of(units, rows=len(hits))
     if grouping.count == len(hits):
-        return intervals.wilson(int(hits.sum()), len(hits), confidence)
+        return wilson(int(hits.sum()), len(hits), confidence)
     effective = _effective_rows(hits.astype(np.float64), grouping)
-    found = intervals.wilson(float(hits.mean()) * effective, effective, confidence)
+    found = wilson(float(hits.mean()) * effective, effective, confidence)
     return dataclasses.replace(found, value=float(hits.mean()), method="Wilson, effective size by unit")
 
 
 def proportion_among(
     hits: arrays.Bools, among: arrays.Bools, *, units: arrays.Ints, confidence: float = 0.95
-) -> intervals.Interval | None:
+) -> Interval | None:
     """Return `proportion` of ``hits`` within the rows ``among`` (n,) bool, None when there are no such rows.
 
     Example:
@@ -157,7 +154,7 @@ def _effective_rows(hits: arrays.Floats, units: arrays.Units) -> float:
 
 def delong(
     y_true: npt.ArrayLike, y_score: npt.ArrayLike, *, units: npt.ArrayLike | None = None, confidence: float = 0.95
-) -> intervals.Interval:
+) -> Interval:
     """Return AUROC with DeLong's interval (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44).
 
     Rows that share a unit are summed by unit (Obuchowski 1997, Biometrics 53); the ends are found on the
@@ -188,11 +185,11 @@ def delong(
         # Perfect separation has no variance to measure; the rarer class' units bound it (rule of three).
         reach = 1 - (1 - confidence) ** (1 / min(_units_with(truth, c, grouping) for c in (0, 1)))
         low, high = (0.0, reach) if area == 0 else (1 - reach, 1.0)
-        return intervals.Interval(area, low, high, confidence, f"{method} (no variance; bound by the rarer class)")
-    z = statistics.NormalDist().inv_cdf(0.5 + arrays.fraction(confidence, "confidence") / 2)
+        return Interval(area, low, high, confidence, f"{method} (no variance; bound by the rarer class)")
+    z = standard_errors(confidence)
     half = z * error / (area * (1 - area))
     low, high = special.expit(special.logit(area) + np.array([-half, half])).tolist()
-    return intervals.Interval(area, low, high, confidence, method)
+    return Interval(area, low, high, confidence, method)
 
 
 def placements(truth: arrays.Ints, score: arrays.Floats) -> tuple[arrays.Floats, arrays.Floats]:

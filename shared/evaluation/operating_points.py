@@ -108,7 +108,7 @@ def threshold_interval(
         ValueError: malformed arrays, an unknown rule, or one that over a tenth of the resamples cannot follow.
 
     Example:
-        >>> found = interval("max_accuracy", [0, 0, 0, 1, 1, 1] * 4, [0.1, 0.2, 0.3, 0.6, 0.8, 0.9] * 4)
+        >>> found = threshold_interval("max_accuracy", [0, 0, 0, 1, 1, 1] * 4, [0.1, 0.2, 0.3, 0.6, 0.8, 0.9] * 4)
         >>> round(found.value, 2), round(found.low, 2)
         (0.45, 0.45)
     """
@@ -129,7 +129,7 @@ def sweep(
     units: npt.ArrayLike | None = None,
     confidence: float = 0.95,
 ) -> list[dict[str, Any]]:
-    """Return `thresholds.operating_point` for every cut, with the balanced accuracy of each.
+    """Return `operating_point` for every cut, with the balanced accuracy of each.
 
     Args:
         y_true: (n,) in {0, 1}.
@@ -183,7 +183,7 @@ def accuracy_over(
     Args:
         y_true: (n,) in {0, 1}.
         y_score: (n,) or (n, 2) probabilities.
-        found: the threshold's interval, from `interval`.
+        found: the threshold's interval, from `threshold_interval`.
         points: thresholds tried between its ends.
 
     Raises:

@@ -1,9 +1,17 @@
-"""Resampling whole units with replacement: the one source of randomness behind every bootstrap interval.
+"""Resampling whole units with replacement, and the intervals of what was valued on the resamples.
 
 Rows that share a patient, a card, a drive or a near-duplicate text are not independent, so units are drawn,
 not rows (cluster bootstrap: Field & Welsh 2007, "Bootstrapping clustered data", JRSS-B 69). A resample is a
 vector of how often each unit was drawn. A statistic maps a block of such vectors to one number each, so
 that sorting and summing by unit are done once and not 2,000 times.
+
+Degenerate resamples. A resample may leave a metric undefined (AUROC when only one class was drawn). Such
+resamples are left out, their number is stated in ``Interval.method``, and when they are more than one in
+ten the interval is refused: too few units carry the rarer class for any interval to mean what it says.
+
+Biased metrics. A binned calibration error lies above its true value, and a resample lies above it by as
+much again: percentile ends miss the truth. Metrics marked ``biased`` get the reflected ("basic") bootstrap,
+2 v - high to 2 v - low, floored at 0 and widened to hold v (Davison & Hinkley 1997, section 5.2).
 """
 
 import dataclasses
@@ -12,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from shared.evaluation import arrays, intervals, resampling, weighted
+from shared.evaluation import arrays, intervals, weighted
 
 # Cells (resamples x rows) in one block. 2**17 float64 are 1 MiB per temporary: it stays in the cache for
 # 100,000 rows, amortises the interpreter for 100, and bounds memory whatever the number of resamples.
@@ -48,7 +56,7 @@ def distribution(
 
     Example:
         >>> total = lambda drawn: drawn.sum(axis=1)
-        >>> distribution([total], units_of(None, rows=4), resamples=3, seed=0)
+        >>> distribution([total], arrays.units_of(None, rows=4), resamples=3, seed=0)
         array([[4., 4., 4.]])
     """
     if units.count < 2:
@@ -103,7 +111,7 @@ class Resampled:
         Raises:
             ValueError: fewer than two units.
         """
-        samples = resampling.distribution(list(prepared.values()), units, resamples=resamples, seed=seed)
+        samples = distribution(list(prepared.values()), units, resamples=resamples, seed=seed)
         everything = np.ones((1, units.count))
         return cls(
             values={name: float(statistic(everything)[0]) for name, statistic in prepared.items()},

@@ -198,7 +198,7 @@ def per_class(  # noqa: PLR0913
 
     Support and predicted are counts, the others intervals, or None where undefined. Precision and recall
     have Wilson's interval (at the effective size when units are given), F1, which is no proportion, a
-    bootstrap by unit. Arguments as in `classification.summarize`.
+    bootstrap by unit. Arguments as in `summarize`.
 
     Raises:
         ValueError: malformed arrays, fewer than two units, or another number of names than classes.

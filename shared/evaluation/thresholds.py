@@ -4,12 +4,9 @@ Everywhere a row is positive when ``score >= threshold``. Between two neighbouri
 decides alike, and over a plateau of equally good ones the data prefer none: the middle is taken, which is
 farthest from deciding differently on the next sample.
 
-The cut that stands equally far, in each class's own spread, from the middle of both classes.
-
 Where validation scores are nearly separable, every cut within the gap makes the same few errors there, and a
-rule that counts errors is decided by a handful of odd images: it may stand right beside one class, and the
-next hospital's images, shifted a little, fall on the wrong side. The middle and the spread of a class are
-known from all of its rows, so a cut between them moves little from sample to sample.
+rule that counts errors is decided by a handful of odd images. The middle and the spread of a class are known
+from all of its rows, so the cut of "equal_margin" between them moves little from sample to sample.
 """
 
 import dataclasses
@@ -23,9 +20,16 @@ from scipy import special
 
 from shared.evaluation import arrays
 
+BOUNDS: Final = ("sensitivity>=x", "specificity>=x", "fpr<=x", "precision>=x")
 RULE: Final = re.compile(r"(sensitivity|specificity|precision|fpr)(>=|<=)([0-9.]+)")
 # Rates are ratios of counts: 0.95 of 20 must count as reached whatever the last bit.
 TOLERANCE: Final = 1e-12
+# The logit of a float64 probability stays finite within these; calibrated scores rarely come near them.
+EPSILON: Final = 1e-15
+# The median absolute deviation of a normal distribution times this is its standard deviation.
+NORMAL_SPREAD: Final = 1.4826
+# A class whose rows score all alike would pull the cut onto itself; no spread is less than this share of the gap.
+SMALLEST_SPREAD: Final = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +133,7 @@ def select(
     """Return the threshold that a rule chooses on validation data.
 
     Rules: "argmax" (0.5, whatever the data), "equal_margin" (equally far from both classes in their spreads,
-    for nearly separable scores; see `margin`; "max_balanced_accuracy" stands in, under its own name, where
+    for nearly separable scores; see `equal_margin`; "max_balanced_accuracy" stands in, under its own name, where
     the positives' median is not the higher one), "max_accuracy", "max_f1", "max_balanced_accuracy" and
     "youden" (the same cut; Youden 1950), "cost" (least ``FP cost_fp + FN cost_fn``; Elkan 2001), and floors and
     ceilings: "sensitivity>=x" (then the best specificity), "specificity>=x", "fpr<=x" and "precision>=x"
@@ -201,16 +205,7 @@ def _constrained(cuts: Cuts, rule: str) -> Threshold:
     """Return the best cut that meets a floor or ceiling."""
     parts = RULE.fullmatch(rule.replace(" ", ""))
     if parts is None or (parts[1] == "fpr") != (parts[2] == "<="):
-        known = [
-            "argmax",
-            *OBJECTIVES,
-            "cost",
-            "equal_margin",
-            "sensitivity>=x",
-            "specificity>=x",
-            "fpr<=x",
-            "precision>=x",
-        ]
+        known = [*OBJECTIVES, "argmax", "cost", "equal_margin", *BOUNDS]
         raise ValueError(f"rule: expected one of {', '.join(known)}. Received: {rule!r}")
     name, bound = parts[1], float(parts[3])
     rates = {"sensitivity": cuts.sensitivity, "specificity": cuts.specificity, "precision": cuts.precision}
@@ -226,7 +221,7 @@ def _constrained(cuts: Cuts, rule: str) -> Threshold:
 
 
 def _equal_margin(truth: arrays.Ints, score: arrays.Floats, cuts: Cuts) -> Threshold:
-    """Return the cut of `margin.equal_margin` with the neighbouring scores as its range."""
+    """Return the cut of `equal_margin` with the neighbouring scores as its range."""
     value, distance = equal_margin(truth, score)
     if distance <= 0:
         return _best(cuts, "max_balanced_accuracy", _balanced_accuracy(cuts))
@@ -246,14 +241,6 @@ def _best(cuts: Cuts, rule: str, objective: arrays.Floats) -> Threshold:
     n = cuts.positive + cuts.negative
     # Neighbouring floats have no middle: only the upper one decides as the cut does.
     return Threshold(middle if middle > low else high, rule, float(best), low, high, n, cuts.positive)
-
-
-# The logit of a float64 probability stays finite within these; calibrated scores rarely come near them.
-EPSILON = 1e-15
-# The median absolute deviation of a normal distribution times this is its standard deviation.
-NORMAL_SPREAD = 1.4826
-# A class whose rows score all alike would pull the cut onto itself; no spread is less than this share of the gap.
-SMALLEST_SPREAD = 0.01
 
 
 def equal_margin(y_true: arrays.Ints, score: arrays.Floats) -> tuple[float, float]:
