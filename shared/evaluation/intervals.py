@@ -170,7 +170,7 @@ def delong(
         ValueError: malformed arrays, one class only, or fewer than two units with rows of either class.
 
     Example:
-        >>> found = interval([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+        >>> found = delong([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
         >>> found.value, found.method
         (0.75, 'DeLong by row')
     """

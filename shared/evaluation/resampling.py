@@ -20,7 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from shared.evaluation import arrays, intervals, weighted
+from shared.evaluation import arrays, weighted
+from shared.evaluation import intervals as shared_intervals
 
 # Cells (resamples x rows) in one block. 2**17 float64 are 1 MiB per temporary: it stays in the cache for
 # 100,000 rows, amortises the interpreter for 100, and bounds memory whatever the number of resamples.
@@ -131,9 +132,9 @@ class Resampled:
             differences=frozenset(names),
         )
 
-    def intervals(self, names: Sequence[str] | None = None, *, confidence: float = 0.95) -> intervals.Intervals:
+    def intervals(self, names: Sequence[str] | None = None, *, confidence: float = 0.95) -> shared_intervals.Intervals:
         """Return the intervals of ``names``, all metrics by default; a note says why one is missing."""
-        found = intervals.Intervals()
+        found = shared_intervals.Intervals()
         for name in self.values if names is None else [name for name in names if name in self.values]:
             problem = self._problem(name)
             if problem:
@@ -142,7 +143,7 @@ class Resampled:
                 found[name] = self._interval(name, confidence)
         return found
 
-    def _interval(self, name: str, confidence: float) -> intervals.Interval:
+    def _interval(self, name: str, confidence: float) -> shared_intervals.Interval:
         value, samples = self.values[name], self.samples[name]
         biased, paired = name in self.biased, name in self.differences
         known = samples[np.isfinite(samples)]
@@ -153,7 +154,9 @@ class Resampled:
         equal = " (all resamples equal)" if low == high else ""
         if self.widened:
             low, high = min(low, value), max(high, value)
-        return intervals.Interval(value, low, high, confidence, f"{kind}bootstrap by {self.unit}{left_out}{equal}")
+        return shared_intervals.Interval(
+            value, low, high, confidence, f"{kind}bootstrap by {self.unit}{left_out}{equal}"
+        )
 
     def _problem(self, name: str) -> str:
         """Return why there is no interval, or an empty string."""

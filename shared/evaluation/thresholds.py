@@ -205,7 +205,7 @@ def _constrained(cuts: Cuts, rule: str) -> Threshold:
     """Return the best cut that meets a floor or ceiling."""
     parts = RULE.fullmatch(rule.replace(" ", ""))
     if parts is None or (parts[1] == "fpr") != (parts[2] == "<="):
-        known = [*OBJECTIVES, "argmax", "cost", "equal_margin", *BOUNDS]
+        known = ["argmax", *OBJECTIVES, "cost", "equal_margin", *BOUNDS]
         raise ValueError(f"rule: expected one of {', '.join(known)}. Received: {rule!r}")
     name, bound = parts[1], float(parts[3])
     rates = {"sensitivity": cuts.sensitivity, "specificity": cuts.specificity, "precision": cuts.precision}
