@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn import metrics
 
-from shared.evaluation import classification, intervals
+from shared.evaluation import bootstrap, classification
 
 ROWS = 100_000
 RESAMPLES = 2_000
@@ -37,9 +37,7 @@ def main() -> None:
     for name, units in (("every row its own unit", ROWS), ("20,000 units", 20_000)):
         unit = np.arange(ROWS) % units
         ours = seconds(
-            lambda unit=unit: intervals.bootstrap(
-                classification.auroc, y_true, y_score, units=unit, resamples=RESAMPLES
-            )
+            lambda unit=unit: bootstrap.interval(classification.auroc, y_true, y_score, units=unit, resamples=RESAMPLES)
         )
         looped = seconds(lambda unit=unit: loop(y_true, y_score, unit, resamples=LOOPED)) * RESAMPLES / LOOPED
         print(

@@ -79,9 +79,9 @@ class Data:
 
 def own_part(run: Any, dataset: Any, split: Any, name: str) -> Any:
     """Return a part of a run's own data."""
-    from shared.evaluation import part
+    from shared.splits import parts
 
-    return part.of_run(dataset, split, name, run.folder)
+    return parts.of_run(dataset, split, name, run.folder)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import coco_metrics, decision, frames
-from shared.evaluation import intervals, resampling
+from shared.evaluation import arrays, intervals, resampling
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -32,7 +32,7 @@ class Detector:
         matched: The matches, for curves.
     """
 
-    resampled: intervals.Resampled
+    resampled: resampling.Resampled
     matched: coco_metrics.Matched
 
     @property
@@ -64,7 +64,7 @@ def evaluate(
     matched = coco_metrics.match_frames(part, found)
     count = _counter(part, found, matched, threshold)
     values = count(np.ones(len(part)))
-    grouping = resampling.units_of(units, rows=len(part))
+    grouping = arrays.units_of(units, rows=len(part))
     drawn = [
         count(copies[grouping.code])
         for block in resampling.draws(grouping.count, resamples=resamples, block=64, seed=seed)
@@ -73,7 +73,7 @@ def evaluate(
     # A class that a resample holds no object of has no number there.
     samples = {name: np.array([each.get(name, np.nan) for each in drawn]) for name in values}
     return Detector(
-        resampled=intervals.Resampled(values=values, samples=samples, widened=True),
+        resampled=resampling.Resampled(values=values, samples=samples, widened=True),
         matched=matched,
     )
 

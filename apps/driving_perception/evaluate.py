@@ -15,8 +15,7 @@ from apps.driving_perception import boxes as box
 from apps.driving_perception import decision, detector_metrics, frames, lane, matching
 from shared import errors
 from shared.evaluation import intervals
-from shared.report import metrics
-from shared.report.sections import provenance
+from shared.report import metrics, sections
 
 APP = "driving_perception"
 FEW_IMAGES = 100
@@ -88,7 +87,7 @@ class Results:
     """
 
     rows: Rows
-    data: provenance.Data
+    data: sections.Data
     predictions: Predictions
     region: lane.Region
     model: detector_metrics.Detector
@@ -110,7 +109,7 @@ class Results:
 
 def evaluate(
     rows: Rows,
-    data: provenance.Data,
+    data: sections.Data,
     predictions: Predictions,
     *,
     region: lane.Region,

@@ -12,8 +12,7 @@ import psutil
 from apps.driving_perception import baselines, evaluate, frames, lane, partition, report
 from apps.driving_perception import run as loaded_run
 from shared import splits
-from shared.report import document
-from shared.report.sections import provenance
+from shared.report import document, sections
 
 log = logging.getLogger("fieldnets")
 TIMED_IMAGES = 60
@@ -44,7 +43,7 @@ def evaluate_run(
     fitted = baselines.fit(own, split.rows("train"), seed=run.settings.seed)
     results = evaluate.evaluate(
         evaluate.Rows(frames=part.dataset.take(part.rows), units=part.units[part.rows]),
-        provenance.Data(
+        sections.Data(
             source=part.dataset.name,
             split=part.name,
             unit=part.certificate.get("unit", partition.UNIT_NAME),

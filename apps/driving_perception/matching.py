@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import coco_metrics, frames
-from shared.evaluation import calibration, intervals, resampling
+from shared.evaluation import arrays, intervals, miscalibration, resampling
 
 OVERLAP = 0.5
 CALIBRATION_BINS = 10
@@ -111,7 +111,7 @@ def calibration_bins(found: box.Detections, pairs: Pairing, *, least: float) -> 
     score, right = found.score[counted].astype(np.float64), pairs.outcome[counted] == RIGHT
     if not counted.any():
         return []
-    rows = calibration.reliability(right.astype(np.int64), score, bins=CALIBRATION_BINS)
+    rows = miscalibration.reliability(right.astype(np.int64), score, bins=CALIBRATION_BINS)
     return [{"confidence": row["mean_score"], "accuracy": row["observed"], "n": row["n"]} for row in rows]
 
 
@@ -178,7 +178,7 @@ def _recall(
     seed: int,
 ) -> intervals.Interval:
     hit = pairs.found_by[wanted] >= 0
-    code = resampling.units_of(units[collection.boxes.image[wanted]], rows=int(wanted.sum()))
+    code = arrays.units_of(units[collection.boxes.image[wanted]], rows=int(wanted.sum()))
     if code.count < 5:
         return intervals.wilson(float(hit.sum()), float(len(hit)))
     totals = np.bincount(code.code, minlength=code.count).astype(np.float64)
@@ -187,7 +187,7 @@ def _recall(
     def recall(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray((drawn @ hits) / np.maximum(drawn @ totals, 1.0), np.float64)
 
-    found = intervals.Resampled.of({"recall": recall}, code, resamples=resamples, seed=seed, widened=True)
+    found = resampling.Resampled.of({"recall": recall}, code, resamples=resamples, seed=seed, widened=True)
     return found.intervals()["recall"]
 
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from apps.driving_perception import frames
 from shared import errors, splits
-from shared.splits import files as split_files
-from shared.splits import near_duplicates
+from shared.splits import near_duplicates, parts
 
 UNIT_NAME = "sequence, or block of neighbouring frames where no sequence is known, with near-duplicate images"
 OFFICIAL = "official parts as the source names them; what it leaves free is shared out by whole units"
@@ -181,7 +180,7 @@ def read_file(path: pathlib.Path, names: NDArray[np.object_]) -> NDArray[np.str_
     Raises:
         errors.InputError: The file cannot be read, or names what is not in the data.
     """
-    return split_files.read(path, rows=len(names), identities=names.tolist())
+    return parts.read_csv(path, rows=len(names), identities=names.tolist())
 
 
 def require_train(part: NDArray[np.str_]) -> None:

@@ -18,8 +18,7 @@ from apps.driving_perception import (
     prediction_tables,
 )
 from shared.evaluation import intervals
-from shared.report import blocks, curves, document
-from shared.report.sections import provenance
+from shared.report import blocks, curves, document, sections
 
 LIMITS = (
     "It is not a safety component: it was not developed, tested or approved as one, and nobody's way may depend on it.",
@@ -54,7 +53,7 @@ def evaluation(results: evaluate.Results) -> document.Evaluation:
                 _confidence(results.bins),
                 _training(results.predictions),
                 _origin(results),
-                provenance.limits(LIMITS),
+                sections.limits(LIMITS),
             ],
         ),
     )
@@ -228,7 +227,7 @@ def _training(predictions: evaluate.Predictions) -> document.Section:
     if predictions.speed:
         caption = "Speed, one image at a time, decoding and suppression included"
         body.append(blocks.facts(caption, dict(predictions.speed)))
-    body += provenance.histories(predictions.history, metric="AP at 0.5 on validation")
+    body += sections.histories(predictions.history, metric="AP at 0.5 on validation")
     return document.Section("Model and training", "What the model is, how it learned, how fast it is.", body)
 
 
@@ -239,5 +238,5 @@ def _origin(results: evaluate.Results) -> document.Section:
     return document.Section(
         "Data and split",
         "What was evaluated, and what keeps it apart from training.",
-        [provenance.data(data, counts), *provenance.certificate(data.certificate, ("Images", "Units"))],
+        [sections.data(data, counts), *sections.certificate(data.certificate, ("Images", "Units"))],
     )

@@ -14,7 +14,7 @@ import tensorflow as tf
 from apps.driving_perception import boxes as box
 from apps.driving_perception import config, data, decision, frames, lane, model, partition, predictions, preprocessing
 from shared import files, splits
-from shared.evaluation import part as parts
+from shared.splits import parts
 
 Part: TypeAlias = parts.Part[frames.Frames]
 
@@ -85,7 +85,7 @@ def own_data(run: Run, *, quarantine: pathlib.Path | None = None) -> tuple[frame
     """
     collection = data.load(run.settings, class_names=run.rule.class_names, quarantine=quarantine)
     split, _ = data.split(collection, run.settings)
-    return collection, parts.checked(split, data.content_hashes(collection), run.folder)
+    return collection, parts.checked_split(split, data.content_hashes(collection), run.folder)
 
 
 def other_part(

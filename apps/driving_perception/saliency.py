@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import config, model, preprocessing
-from shared.explain import cutting, gradients, randomization
+from shared.explain import gradients, sanity_checks
 
 # Share of the pixels around a box that is greyed to check a map.
 _GREYED = 0.1
@@ -62,7 +62,7 @@ class Explanation:
     """
 
     heat: Map
-    shuffled: randomization.RandomizationCheck
+    shuffled: sanity_checks.RandomizationCheck
     without_brightest: float
     without_darkest: float
 
@@ -93,7 +93,7 @@ def explain(
     )
     return Explanation(
         heat=found,
-        shuffled=randomization.check(network, seen.canvas, inside, shares=(0.5, 1.0), seed=seed),
+        shuffled=sanity_checks.randomization(network, seen.canvas, inside, shares=(0.5, 1.0), seed=seed),
         without_brightest=brightest,
         without_darkest=darkest,
     )
@@ -145,7 +145,7 @@ def layer_cam(network: keras.Model, canvas: Map, *, layer: str, place: int, labe
     Returns:
         (height, width) float32 in [0, 1]; 0 everywhere where nothing adds to it.
     """
-    head, tail = cutting.cut(network, layer)
+    head, tail = gradients.cut(network, layer)
     inputs = keras.ops.convert_to_tensor(canvas)
     features = np.asarray(keras.ops.convert_to_numpy(head(inputs, training=False)), np.float32)
     _, gradient = gradients.value_and_gradient(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from apps.fraud_detection import metrics
-from shared.evaluation import intervals, proportions
+from shared.evaluation import intervals
 
 AMOUNT_EDGES = (10.0, 50.0, 100.0, 220.0, 500.0)
 BUDGETS = (10, 25, 50, 100, 200, 500)
@@ -105,7 +105,7 @@ def slices(rows: metrics.Rows, scores: metrics.Floats, thresholds: metrics.Float
     caught = within_budget(rows, scores, alerts)
 
     def share(hits: metrics.Bools, among: metrics.Bools) -> intervals.Interval | None:
-        return proportions.proportion_among(hits, among, units=rows.payers)
+        return intervals.proportion_among(hits, among, units=rows.payers)
 
     return [
         {
@@ -139,7 +139,7 @@ def equality(rows: metrics.Rows, scores: metrics.Floats, thresholds: metrics.Flo
     table: list[dict[str, Any]] = []
     for name in np.unique(rows.groups.astype(str)):
         among = np.asarray(genuine & (rows.groups == name))
-        rate = proportions.proportion_among(alerted, among, units=rows.payers)
+        rate = intervals.proportion_among(alerted, among, units=rows.payers)
         if rate is not None:
             table.append({"group": str(name), "n": int(among.sum()), "false_positive_rate": rate})
     rates = [row["false_positive_rate"].value for row in table]

@@ -13,15 +13,15 @@ from apps.fraud_detection import baselines, breakdowns, metrics
 from apps.fraud_detection import results as outcome
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import errors
-from shared.evaluation import calibration, drift, intervals, resampling
-from shared.report.sections import provenance
+from shared.evaluation import arrays, drift, intervals, miscalibration, resampling
+from shared.report import sections
 
 PSI_ACT = 0.25
 
 
 def evaluate(
     rows: metrics.Rows,
-    data: provenance.Data,
+    data: sections.Data,
     predictions: outcome.Predictions,
     *,
     baseline_scores: Mapping[str, metrics.Floats],
@@ -139,9 +139,9 @@ class Evaluator:
     seed: int
 
     @property
-    def units(self) -> resampling.Units:
+    def units(self) -> arrays.Units:
         """The card of each row; a row is its own unit where no card is named, or one only."""
-        return resampling.units_of(self.rows.payers if self.rows.several_cards else None, rows=len(self.rows))
+        return arrays.units_of(self.rows.payers if self.rows.several_cards else None, rows=len(self.rows))
 
     def resampled(
         self,
@@ -150,13 +150,13 @@ class Evaluator:
         thresholds: metrics.Floats | None = None,
         calibrated: bool = False,
         only: tuple[str, ...] | None = None,
-    ) -> intervals.Resampled:
+    ) -> resampling.Resampled:
         """Return one model's metrics, or those of ``only``, on all rows and on every resample."""
         units = self.units
         statistics = metrics.statistics(
             self.rows, scores, thresholds=thresholds, costs=self.costs, units=units, calibrated=calibrated
         )
-        return intervals.Resampled.of(
+        return resampling.Resampled.of(
             {name: statistic for name, statistic in statistics.items() if only is None or name in only},
             units,
             resamples=self.resamples,
@@ -189,7 +189,7 @@ def _calibration(rows: metrics.Rows, scores: metrics.Floats) -> dict[str, Any]:
     """Return the reliability of the probabilities, in bins of equal counts; rows are not weighted in the diagram."""
     if not np.allclose(rows.weights, 1.0):
         return {"method": "Platt scaling, fitted on validation data with the rows' weights"}
-    reliability = calibration.reliability(rows.labels, scores, bins=15, units=rows.payers)
+    reliability = miscalibration.reliability(rows.labels, scores, bins=15, units=rows.payers)
     return {"method": "Platt scaling, fitted on validation data", "reliability": reliability}
 
 

@@ -28,8 +28,7 @@ from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.synthesis import checks, gan
 from apps.fraud_detection.transactions import UNKNOWN, Transactions
 from shared import errors, files
-from shared.report import document
-from shared.report.sections import provenance
+from shared.report import document, sections
 
 log = logging.getLogger("fieldnets")
 Floats = npt.NDArray[np.float64]
@@ -108,7 +107,7 @@ def evaluate_run(
     first = part.folds[0].transactions
     results = evaluate.evaluate(
         _rows(run, own, part),
-        provenance.Data(
+        sections.Data(
             source=first.name,
             split=part.name,
             unit="card" if first.schema.payer is not None else "transaction",

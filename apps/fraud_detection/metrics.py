@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays, classification, resampling, weighted
+from shared.evaluation import arrays, classification, summaries, weighted
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -106,10 +106,10 @@ class Scored:
     days: Ints
     amounts: Floats
     weights: Floats
-    units: resampling.Units
+    units: arrays.Units
     alerted: Bools
 
-    def statistic(self, metric: weighted.Metric) -> resampling.Statistic:
+    def statistic(self, metric: weighted.Metric) -> weighted.Statistic:
         """Return a metric of ``shared.evaluation`` on these rows."""
         return metric.statistic(self.labels, self.scores, units=self.units, sample_weight=self.weights)
 
@@ -125,9 +125,9 @@ def statistics(
     *,
     thresholds: Floats | None,
     costs: Costs,
-    units: resampling.Units,
+    units: arrays.Units,
     calibrated: bool,
-) -> dict[str, resampling.Statistic]:
+) -> dict[str, weighted.Statistic]:
     """Return every metric of one model, by name, average precision first: each the mean over the folds.
 
     Args:
@@ -138,22 +138,22 @@ def statistics(
         units: The card of each row.
         calibrated: Whether the scores are probabilities.
     """
-    found: dict[str, list[resampling.Statistic]] = {}
+    found: dict[str, list[weighted.Statistic]] = {}
     for part in fold_parts(rows, scores, thresholds, units):
         for name, statistic in ranking(part, costs, cards=rows.several_cards):
             found.setdefault(name, []).append(statistic)
         for name, statistic in _at_threshold(part, costs) if thresholds is not None else ():
             found.setdefault(name, []).append(statistic)
         for name in ("brier", "log_loss", "ece") if calibrated else ():
-            found.setdefault(name, []).append(part.statistic(classification.METRICS[name]))
+            found.setdefault(name, []).append(part.statistic(summaries.METRICS[name]))
     return {name: _mean(parts) for name, parts in found.items()}
 
 
-def _mean(parts: list[resampling.Statistic]) -> resampling.Statistic:
+def _mean(parts: list[weighted.Statistic]) -> weighted.Statistic:
     return lambda drawn: np.asarray(np.mean([part(drawn) for part in parts], axis=0))
 
 
-def fold_parts(rows: Rows, scores: Floats, thresholds: Floats | None, units: resampling.Units) -> list[Scored]:
+def fold_parts(rows: Rows, scores: Floats, thresholds: Floats | None, units: arrays.Units) -> list[Scored]:
     """Return the rows of each fold with their scores."""
     return [
         Scored(
@@ -162,14 +162,14 @@ def fold_parts(rows: Rows, scores: Floats, thresholds: Floats | None, units: res
             days=rows.days[inside],
             amounts=rows.amounts[inside],
             weights=rows.weights[inside],
-            units=resampling.Units(units.code[inside], units.count, units.given),
+            units=arrays.Units(units.code[inside], units.count, units.given),
             alerted=np.zeros(int(inside.sum()), bool) if thresholds is None else scores[inside] >= thresholds[inside],
         )
         for inside in (rows.folds == fold for fold in np.unique(rows.folds))
     ]
 
 
-def ranking(part: Scored, costs: Costs, *, cards: bool) -> Iterator[tuple[str, resampling.Statistic]]:
+def ranking(part: Scored, costs: Costs, *, cards: bool) -> Iterator[tuple[str, weighted.Statistic]]:
     """Yield the metrics of a fold that need no threshold; ``cards`` says whether cards are known."""
     yield "average_precision", part.statistic(classification.average_precision)
     yield "auroc", part.statistic(classification.auroc)
@@ -180,7 +180,7 @@ def ranking(part: Scored, costs: Costs, *, cards: bool) -> Iterator[tuple[str, r
     yield from Budget(part, costs.alerts_per_day).statistics()
 
 
-def recall_at_fpr(part: Scored, rate: float) -> resampling.Statistic:
+def recall_at_fpr(part: Scored, rate: float) -> weighted.Statistic:
     """Return the largest recall of a threshold whose false positive rate is at most ``rate``."""
     order = np.argsort(-part.scores, kind="stable")
     code, weight, fraud = part.units.code[order], part.weights[order], part.labels[order] == 1
@@ -199,7 +199,7 @@ def recall_at_fpr(part: Scored, rate: float) -> resampling.Statistic:
     return value
 
 
-def card_precision(part: Scored, *, cards: int) -> resampling.Statistic:
+def card_precision(part: Scored, *, cards: int) -> weighted.Statistic:
     """Return the share of compromised cards among the ``cards`` most suspicious of each day, mean over the days.
 
     A card's score is the highest of its day, and it is compromised if one of its transactions of the day is a fraud.
@@ -246,7 +246,7 @@ class Budget:
         self._totals = part.totals(fraud, fraud * part.amounts)
         self._last: tuple[Any, Any] = (None, None)
 
-    def statistics(self) -> Iterator[tuple[str, resampling.Statistic]]:
+    def statistics(self) -> Iterator[tuple[str, weighted.Statistic]]:
         """Yield precision, recall, and recall of money."""
         yield "precision_in_budget", lambda drawn: _share(self._caught(drawn)[0], self._caught(drawn)[2])
         yield "recall_in_budget", lambda drawn: _share(self._caught(drawn)[0], self._totals(drawn)[:, 0])
@@ -272,7 +272,7 @@ class Budget:
         return found
 
 
-def _at_threshold(part: Scored, costs: Costs) -> Iterator[tuple[str, resampling.Statistic]]:
+def _at_threshold(part: Scored, costs: Costs) -> Iterator[tuple[str, weighted.Statistic]]:
     """Yield what the frozen threshold does: precision, sensitivity, alerts and net savings a day."""
     fraud, alerted = (part.labels == 1).astype(np.float64), part.alerted.astype(np.float64)
     saved = alerted * (fraud * part.amounts * costs.recovered_share - costs.investigation)

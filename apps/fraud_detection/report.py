@@ -11,8 +11,8 @@ import numpy as np
 from apps.fraud_detection import baselines, metrics
 from apps.fraud_detection import report_sections as own
 from apps.fraud_detection import results as outcome
-from shared.report import blocks, document, formatting
-from shared.report.sections import classifier, provenance
+from shared.report import blocks, document, formatting, sections
+from shared.report.sections import classifier
 
 MOST_CURVES = 6
 
@@ -132,8 +132,8 @@ def _training(results: outcome.Results) -> document.Section:
         "Networks and training",
         "What the model is made of and how it learned; the curves are of the newest fold.",
         [
-            *provenance.networks(results.metrics, results.members, shown, rows="transactions"),
-            *provenance.histories(results.predictions.history, newest=MOST_CURVES),
+            *sections.networks(results.metrics, results.members, shown, rows="transactions"),
+            *sections.histories(results.predictions.history, newest=MOST_CURVES),
         ],
     )
 
@@ -146,7 +146,7 @@ def _origin(results: outcome.Results) -> document.Section:
         "Frauds": int(rows.labels.sum()),
         "Cards": len(set(rows.payers.tolist())) if rows.has_payer else "not named",
     }
-    table = provenance.data(data, counts)
+    table = sections.data(data, counts)
     certificate = [_certificate(data.certificate)] if data.certificate else []
     notes = [blocks.Text(note) for note in data.notes]
     return document.Section("Where the data come from", data.protocol, [table, *certificate, *notes])

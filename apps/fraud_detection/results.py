@@ -14,7 +14,7 @@ from apps.fraud_detection import baselines, metrics
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared.evaluation import intervals
 from shared.report import metrics as documents
-from shared.report.sections import provenance
+from shared.report import sections
 
 APP = "fraud_detection"
 FEW_FRAUDS = 50
@@ -79,7 +79,7 @@ class Results:
     """
 
     rows: metrics.Rows
-    data: provenance.Data
+    data: sections.Data
     predictions: Predictions
     baseline_scores: Mapping[str, metrics.Floats]
     metrics: intervals.Intervals

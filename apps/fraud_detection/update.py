@@ -21,7 +21,7 @@ from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
 from shared import errors, files
-from shared.evaluation import calibration, classification, intervals
+from shared.evaluation import bootstrap, calibration, classification
 from shared.models import losses
 from shared.training import fit as fitting
 
@@ -209,11 +209,11 @@ def compare(
     challenger, champion = scores["challenger"], scores["champion"]
     metric = classification.average_precision
     cases = {
-        "champion": intervals.Case(metric, champion),
-        "challenger": intervals.Case(metric, challenger),
-        "difference": intervals.Case(metric, challenger, champion),
+        "champion": bootstrap.Case(metric, champion),
+        "challenger": bootstrap.Case(metric, challenger),
+        "difference": bootstrap.Case(metric, challenger, champion),
     }
-    measured = intervals.bootstrap_many(
+    measured = bootstrap.intervals_of(
         cases, labels, units=found.payers[windows.comparison], resamples=resamples, seed=seed
     )
     if len(measured) < len(cases):

@@ -14,9 +14,8 @@ import pandas as pd
 
 from apps.medical_imaging import baselines, evaluate_binary, evaluation_inputs, subgroups
 from shared import errors
-from shared.evaluation import classification, classifier, intervals
-from shared.report import metrics
-from shared.report.sections import provenance
+from shared.evaluation import classification, classifier, evaluators, intervals, miscalibration, summaries
+from shared.report import metrics, sections
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -33,10 +32,10 @@ BINARY_METRICS = {
     "sensitivity": classification.sensitivity,
     "specificity": classification.specificity,
     "brier": classification.brier,
-    "ece": classification.ece,
+    "ece": miscalibration.ece,
     "log_loss": classification.log_loss,
 }
-SEVERAL_METRICS = {"auroc": classification.auroc, **classification.METRICS}
+SEVERAL_METRICS = {"auroc": classification.auroc, **summaries.METRICS}
 SLICE_COMPARED = {name: SEVERAL_METRICS[name] for name in ("auroc", "accuracy", "balanced_accuracy")}
 BINARY_SLICE_METRICS = {name: BINARY_METRICS[name] for name in ("auroc", "sensitivity", "specificity")}
 ROBUSTNESS_METRICS = {name: SEVERAL_METRICS[name] for name in ("auroc", "balanced_accuracy")}
@@ -58,9 +57,9 @@ class Results:
     """
 
     rows: evaluation_inputs.Rows
-    data: provenance.Data
+    data: sections.Data
     predictions: evaluation_inputs.Predictions
-    evaluator: classifier.Evaluator
+    evaluator: evaluators.Evaluator
     common: classifier.Results
     binary: evaluate_binary.Results | None
     shortcuts: list[dict[str, Any]]
@@ -69,7 +68,7 @@ class Results:
 
 def evaluate(
     rows: evaluation_inputs.Rows,
-    data: provenance.Data,
+    data: sections.Data,
     predictions: evaluation_inputs.Predictions,
     *,
     baseline_scores: Mapping[str, Floats],
@@ -120,10 +119,10 @@ def evaluator_of(
     baselines: Mapping[str, Floats],
     resamples: int,
     seed: int,
-) -> classifier.Evaluator:
+) -> evaluators.Evaluator:
     """Apply the decision rule to the logits; errors as in ``evaluate``."""
     units = rows.units()
-    classifier.require_baselines(baselines, predictions.logits.shape)
+    evaluators.require_baselines(baselines, predictions.logits.shape)
     unlabelled = np.flatnonzero(~(np.nan_to_num(rows.labels).sum(axis=1) == 1))
     if unlabelled.size:
         raise errors.InputError(
@@ -132,7 +131,7 @@ def evaluator_of(
         )
     scores = predictions.rule.scores(predictions.logits)
     binary = len(predictions.class_names) == 2
-    return classifier.Evaluator(
+    return evaluators.Evaluator(
         labels=rows.labels.argmax(axis=1).astype(np.int64),
         units=units,
         scores=scores,
@@ -151,7 +150,7 @@ def evaluator_of(
 
 
 def _with_counts(
-    common: classifier.Results, evaluator: classifier.Evaluator, slices: Mapping[str, Bools]
+    common: classifier.Results, evaluator: evaluators.Evaluator, slices: Mapping[str, Bools]
 ) -> classifier.Results:
     """Add to each class its AUROC against the rest, and of two classes to each slice its number of positives."""
     per_class = [
@@ -165,7 +164,7 @@ def _with_counts(
     return dataclasses.replace(common, per_class=per_class, slices=rows)
 
 
-def _robustness(evaluator: classifier.Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
+def _robustness(evaluator: evaluators.Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
     if predictions.corrupted is None:
         return []
     rule, rows = predictions.rule, predictions.corrupted.rows
@@ -215,7 +214,7 @@ def metrics_document(results: Results) -> dict[str, Any]:
 
 def document(
     rows: evaluation_inputs.Rows,
-    data: provenance.Data,
+    data: sections.Data,
     predictions: evaluation_inputs.Predictions,
     *,
     notes: Sequence[str],
@@ -236,7 +235,7 @@ def document(
 
 
 def _notes(
-    rows: evaluation_inputs.Rows, data: provenance.Data, notes: Sequence[str], found: Mapping[str, object]
+    rows: evaluation_inputs.Rows, data: sections.Data, notes: Sequence[str], found: Mapping[str, object]
 ) -> list[str]:
     every = [NOT_A_DEVICE, *data.notes, *notes]
     if data.synthetic:

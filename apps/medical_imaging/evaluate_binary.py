@@ -12,7 +12,15 @@ import numpy.typing as npt
 
 from apps.medical_imaging import evaluation_inputs
 from shared import decision as decisions
-from shared.evaluation import classifier, cox, delong, intervals, net_benefit, threshold_stability, thresholds
+from shared.evaluation import (
+    classifier,
+    evaluators,
+    intervals,
+    miscalibration,
+    net_benefit,
+    operating_points,
+    thresholds,
+)
 
 # From screening of the healthy to an emergency department.
 PREVALENCES = (0.01, 0.05, 0.1, 0.3)
@@ -44,7 +52,7 @@ class Results:
 
 
 def evaluate(
-    evaluator: classifier.Evaluator,
+    evaluator: evaluators.Evaluator,
     rule: decisions.Decision,
     points: Sequence[thresholds.Threshold],
     validation: evaluation_inputs.Validation | None,
@@ -90,9 +98,9 @@ def point_name(rule: str) -> str:
     return f"{purpose} ({rule})" if purpose else rule
 
 
-def _point(evaluator: classifier.Evaluator, name: str, threshold: thresholds.Threshold) -> dict[str, Any]:
+def _point(evaluator: evaluators.Evaluator, name: str, threshold: thresholds.Threshold) -> dict[str, Any]:
     """Return what one threshold does, and what it would do where fewer or more are ill."""
-    found = thresholds.operating_point(evaluator.labels, evaluator.scores[:, 1], threshold, units=evaluator.units)
+    found = operating_points.operating_point(evaluator.labels, evaluator.scores[:, 1], threshold, units=evaluator.units)
     return {"name": name, **found, "at_prevalence": at_prevalences(found["sensitivity"], found["specificity"])}
 
 
@@ -123,28 +131,28 @@ def _predictive(
 ) -> intervals.Interval | None:
     ends = [(getattr(sensitivity, end), getattr(specificity, end)) for end in ("value", "low", "high")]
     try:
-        value, low, high = (thresholds.predictive_values(*pair, prevalence=prevalence)[place] for pair in ends)
+        value, low, high = (operating_points.predictive_values(*pair, prevalence=prevalence)[place] for pair in ends)
     except ValueError:
         return None
     return intervals.Interval(value, low, high, sensitivity.confidence, "from the ends of sensitivity and specificity")
 
 
-def _delong(evaluator: classifier.Evaluator) -> intervals.Interval | None:
+def _delong(evaluator: evaluators.Evaluator) -> intervals.Interval | None:
     try:
-        return delong.interval(evaluator.labels, evaluator.scores[:, 1], units=evaluator.units)
+        return intervals.delong(evaluator.labels, evaluator.scores[:, 1], units=evaluator.units)
     except ValueError:
         return None
 
 
-def _slope(evaluator: classifier.Evaluator) -> dict[str, Any]:
+def _slope(evaluator: evaluators.Evaluator) -> dict[str, Any]:
     try:
-        return dict(cox.slope_and_intercept(evaluator.labels, evaluator.scores, units=evaluator.units))
+        return dict(miscalibration.slope_and_intercept(evaluator.labels, evaluator.scores, units=evaluator.units))
     except ValueError as error:
         return {"slope": None, "intercept": None, "why": str(error)}
 
 
 def stability(
-    evaluator: classifier.Evaluator, rule: decisions.Decision, validation: evaluation_inputs.Validation | None
+    evaluator: evaluators.Evaluator, rule: decisions.Decision, validation: evaluation_inputs.Validation | None
 ) -> dict[str, Any]:
     """Return threshold, rule, sweep, hindsight, and with validation rows also interval, accuracy_range and rules.
 
@@ -152,8 +160,8 @@ def stability(
     chosen it, and the distance to it is what the choice cost.
     """
     threshold, score = decision_threshold(rule), evaluator.scores[:, 1]
-    cuts = threshold_stability.shifted(threshold.value, SHIFTS_LOGITS)
-    swept = threshold_stability.sweep(evaluator.labels, score, cuts, units=evaluator.units)
+    cuts = operating_points.shifted(threshold.value, SHIFTS_LOGITS)
+    swept = operating_points.sweep(evaluator.labels, score, cuts, units=evaluator.units)
     found: dict[str, Any] = {
         "threshold": threshold.value,
         "rule": threshold.rule,
@@ -166,7 +174,7 @@ def stability(
 
 
 def _on_validation(
-    evaluator: classifier.Evaluator, rule: decisions.Decision, validation: evaluation_inputs.Validation
+    evaluator: evaluators.Evaluator, rule: decisions.Decision, validation: evaluation_inputs.Validation
 ) -> dict[str, Any]:
     """Return the threshold's interval and what other rules would have chosen on the same rows."""
     labels, score = validation.labels.argmax(axis=1), rule.scores(validation.logits)[:, 1]
@@ -175,7 +183,7 @@ def _on_validation(
     rules = [_chosen(evaluator, name, labels, score) for name in dict.fromkeys([rule.rule, *RULES])]
     found: dict[str, Any] = {"rules": [row for row in rules if row is not None]}
     try:
-        interval = threshold_stability.interval(
+        interval = operating_points.threshold_interval(
             rule.rule,
             labels,
             score,
@@ -185,18 +193,18 @@ def _on_validation(
         )
     except ValueError:
         return found
-    lowest, highest = threshold_stability.accuracy_over(evaluator.labels, evaluator.scores[:, 1], interval)
+    lowest, highest = operating_points.accuracy_over(evaluator.labels, evaluator.scores[:, 1], interval)
     return {**found, "interval": interval, "accuracy_range": {"lowest": lowest, "highest": highest}}
 
 
 def _chosen(
-    evaluator: classifier.Evaluator, rule: str, labels: npt.NDArray[np.int64], score: npt.NDArray[np.float64]
+    evaluator: evaluators.Evaluator, rule: str, labels: npt.NDArray[np.int64], score: npt.NDArray[np.float64]
 ) -> dict[str, Any] | None:
     """Return a rule's threshold on validation and what it does here, None for a rule of another kind."""
     try:
         threshold = thresholds.select(rule, labels, score)
     except ValueError:
         return None
-    point = thresholds.operating_point(evaluator.labels, evaluator.scores[:, 1], threshold, units=evaluator.units)
+    point = operating_points.operating_point(evaluator.labels, evaluator.scores[:, 1], threshold, units=evaluator.units)
     wanted = ("accuracy", "sensitivity", "specificity")
     return {"rule": rule, "threshold": threshold.value, **{name: point[name] for name in wanted}}

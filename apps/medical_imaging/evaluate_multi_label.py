@@ -10,8 +10,17 @@ import pandas as pd
 from apps.medical_imaging import baselines as plain
 from apps.medical_imaging import evaluate as single
 from apps.medical_imaging import evaluation_inputs, subgroups
-from shared.evaluation import calibration, classifier, intervals, multilabel, thresholds, weighted
-from shared.report.sections import provenance
+from shared.evaluation import (
+    classifier,
+    evaluators,
+    intervals,
+    miscalibration,
+    multilabel,
+    operating_points,
+    thresholds,
+    weighted,
+)
+from shared.report import sections
 
 METRICS: Mapping[str, weighted.Metric] = {
     name: metric for name, metric in single.BINARY_METRICS.items() if name != "accuracy"
@@ -79,7 +88,7 @@ class Evaluator:
         """Return one row of the subgroup table; "too few" instead of numbers where they would mean nothing."""
         n, n_units = int(inside.sum()), len(np.unique(self.units[inside]))
         row: dict[str, Any] = {"name": name, "n": n, "n_units": n_units}
-        if n < classifier.SMALLEST_SLICE or n_units < 2:
+        if n < evaluators.SMALLEST_SLICE or n_units < 2:
             return {**row, "metrics": {}, "notes": [f"too few: {n} images of {n_units} patients"]}
         found = self.values(self.scores, self.present, inside, SLICE_METRICS).macro
         return {**row, "metrics": found, "notes": found.notes}
@@ -105,7 +114,7 @@ class Results:
     """
 
     rows: evaluation_inputs.Rows
-    data: provenance.Data
+    data: sections.Data
     predictions: evaluation_inputs.Predictions
     evaluator: Evaluator
     metrics: intervals.Intervals
@@ -120,7 +129,7 @@ class Results:
 
 def evaluate(
     rows: evaluation_inputs.Rows,
-    data: provenance.Data,
+    data: sections.Data,
     predictions: evaluation_inputs.Predictions,
     *,
     baseline_scores: Mapping[str, single.Floats],
@@ -209,7 +218,7 @@ def _evaluator(
     seed: int,
 ) -> Evaluator:
     """Apply the decision rule to the logits."""
-    classifier.require_baselines(baselines, predictions.logits.shape)
+    evaluators.require_baselines(baselines, predictions.logits.shape)
     rule = predictions.multi_label_rule
     scores = rule.scores(predictions.logits)
     return Evaluator(
@@ -252,7 +261,9 @@ def _operating_points(evaluator: Evaluator, predictions: evaluation_inputs.Predi
             continue
         threshold = thresholds.Threshold(value, rule.rule, 0.0, value, value, 0, 0)
         truth = evaluator.labels[known, place].astype(np.int64)
-        row = thresholds.operating_point(truth, evaluator.scores[known, place], threshold, units=evaluator.units[known])
+        row = operating_points.operating_point(
+            truth, evaluator.scores[known, place], threshold, units=evaluator.units[known]
+        )
         found.append({"name": name, **row})
     return found
 
@@ -264,7 +275,7 @@ def _reliability(evaluator: Evaluator) -> dict[str, list[dict[str, float]]]:
         known = ~np.isnan(evaluator.labels[:, place])
         if known.any():
             truth = evaluator.labels[known, place].astype(np.int64)
-            found[name] = calibration.reliability(
+            found[name] = miscalibration.reliability(
                 truth, evaluator.scores[known, place], bins=10, units=evaluator.units[known]
             )
     return found

@@ -28,11 +28,10 @@ from apps.medical_imaging import decision as rules
 from apps.medical_imaging import run as loaded_run
 from apps.medical_imaging.synthesis import augment
 from shared import splits
-from shared.evaluation import part as parts
 from shared.evaluation import thresholds
 from shared.models import pretrained
-from shared.report import document
-from shared.report.sections import provenance
+from shared.report import document, sections
+from shared.splits import parts
 
 log = logging.getLogger("fieldnets")
 
@@ -109,9 +108,9 @@ def _rows(run: loaded_run.Run, part: Part, squares: Pixels) -> evaluation_inputs
     )
 
 
-def _data(part: Part, run: loaded_run.Run) -> provenance.Data:
+def _data(part: Part, run: loaded_run.Run) -> sections.Data:
     images = part.dataset
-    return provenance.Data(
+    return sections.Data(
         source=images.name,
         split=part.name,
         unit=part.certificate.get("unit", "patient"),
@@ -221,7 +220,7 @@ def own_data(run: loaded_run.Run, *, quarantine: pathlib.Path | None = None) -> 
         decodes=preprocessing.decodes,
     )
     split, _ = data.split(radiographs, run.settings)
-    return radiographs, parts.checked(split, data.content_hashes(radiographs), run.folder)
+    return radiographs, parts.checked_split(split, data.content_hashes(radiographs), run.folder)
 
 
 def other_part(

@@ -16,7 +16,7 @@ from apps.medical_imaging import data, decision, evaluation_inputs, explanation_
 from apps.medical_imaging import run as loaded_run
 from apps.medical_imaging.readers import interface
 from shared import errors, parser
-from shared.explain import pointing_game, randomization
+from shared.explain import grad_cam, sanity_checks
 
 GRADIENTS = "Integrated gradients"
 # Each share of shuffled weights predicts every image again; more images hardly move the mean.
@@ -134,7 +134,7 @@ def checks(
     if not marked.any():
         return [found]
     units = None if patients is None else patients[rows]
-    game = pointing_game.play(maps, [boxes[row] for row in rows], units=units)
+    game = grad_cam.pointing_game(maps, [boxes[row] for row in rows], units=units)
     return [dataclasses.replace(found, pointing=game.rate, chance=game.chance)]
 
 
@@ -181,7 +181,7 @@ def _randomise(
     *,
     seed: int,
     shares: Sequence[float] = (0.25, 0.5, 0.75, 1.0),
-) -> randomization.RandomizationCheck:
+) -> sanity_checks.RandomizationCheck:
     """Shuffle the weights of the first network; the others are built alike."""
     images = squares.astype(np.float32)
-    return randomization.check(heat_maps.networks_of(run)[0], images, maps, shares=shares, seed=seed)
+    return sanity_checks.randomization(heat_maps.networks_of(run)[0], images, maps, shares=shares, seed=seed)

@@ -15,7 +15,7 @@ import PIL.ImageFont
 
 from apps.medical_imaging import heat_maps
 from shared import files
-from shared.explain import randomization
+from shared.explain import sanity_checks
 from shared.report import blocks, document
 
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -40,7 +40,7 @@ class HeatMap:
 
     method: str
     heat: heat_maps.Floats
-    check: randomization.RandomizationCheck
+    check: sanity_checks.RandomizationCheck
     missed: float | None = None
 
     @property
@@ -88,7 +88,7 @@ def write(explanation: Explanation, output: pathlib.Path) -> None:
         picture(explanation).save(temporary, kind)
 
 
-def stages(check: randomization.RandomizationCheck) -> dict[str, float]:
+def stages(check: sanity_checks.RandomizationCheck) -> dict[str, float]:
     """Name the mean rank correlation of each share of shuffled weights."""
     pairs = zip(check.shares, check.means, strict=True)
     return {"all weights" if share == 1 else f"last {share:.0%} of the weights": mean for share, mean in pairs}
@@ -206,7 +206,7 @@ def _check_in_words(one: HeatMap) -> str:
     if one.outcome == "names nothing":
         return sentence
     sentence += f" With all weights shuffled the rank correlation with the map is {one.check.means[-1]:+.2f}"
-    sentence += f" (at most {randomization.LIMIT} either way)."
+    sentence += f" (at most {sanity_checks.RANDOMIZATION_LIMIT} either way)."
     return (
         sentence
         if one.missed is None

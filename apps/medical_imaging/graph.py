@@ -14,7 +14,7 @@ from apps.medical_imaging import decision, heat_maps
 from apps.medical_imaging import run as loaded_run
 from shared import decision as decisions
 from shared.bundle import export
-from shared.explain import cutting, grad_cam, integrated_gradients
+from shared.explain import grad_cam, gradients
 
 # Side of the maps: the layers looked at have at most half as many places, and a page draws over the image what it gets.
 PIXELS = 56
@@ -89,7 +89,7 @@ def _target(rule: decision.Rule, scores: Any) -> Any:
 def _of_network(network: keras.Model, run: loaded_run.Run, pixels: int) -> Callable[[Any, Any], Any]:
     """Return one network's maps (n, pixels, pixels) as a function of images and classes (n,)."""
     method = heat_maps.activation_method(run.settings)
-    head, tail = cutting.cut(network, method.layer_path)
+    head, tail = gradients.cut(network, method.layer_path)
     several = isinstance(run.rule, decision.MultiLabelDecision)
 
     def maps(squares: Any, target: Any) -> Any:
@@ -101,7 +101,7 @@ def _of_network(network: keras.Model, run: loaded_run.Run, pixels: int) -> Calla
             odds = (
                 tf.gather(logits, target, axis=1, batch_dims=1)
                 if several
-                else integrated_gradients.log_odds(logits, target=target)
+                else gradients.log_odds(logits, target=target)
             )
         return grad_cam.combine(features, tape.gradient(odds, features), (pixels, pixels), method.by_place)
 

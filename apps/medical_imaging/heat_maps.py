@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from apps.medical_imaging import config
 from apps.medical_imaging import run as loaded_run
-from shared.explain import grad_cam, integrated_gradients
+from shared.explain import grad_cam, gradients
 from shared.models import efficientnet
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -100,7 +100,7 @@ def gradient_maps(network: keras.Model, square: Squares, target: int, *, several
         several: Whether an image may have several findings, each with a logit of its own.
     """
     model, column = _one_question(network, target, several=several)
-    found = integrated_gradients.attribute(
+    found = gradients.integrated_gradients(
         model,
         square[None].astype(np.float32),
         layer_name=None,

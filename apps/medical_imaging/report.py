@@ -19,7 +19,8 @@ from apps.medical_imaging import (
     report_provenance,
 )
 from shared.report import blocks, document, formatting
-from shared.report.sections import classifier, provenance
+from shared.report import sections as shared_sections
+from shared.report.sections import classifier
 
 LIMITS = (
     "It is not a medical device: no regulator has seen it, no clinical study was done, and nobody may be "
@@ -68,7 +69,7 @@ def evaluation(
                 *extra_sections,
                 report_provenance.training(predictions),
                 report_provenance.origin(results),
-                provenance.limits(
+                shared_sections.limits(
                     LIMITS,
                     blocks.facts("What TRIPOD+AI and CLAIM require, as far as it is known", items),
                     title="Limits and checklist",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from apps.medical_imaging import baselines, evaluate, evaluation_inputs
-from shared.evaluation import arrays, classifier, intervals
+from shared.evaluation import arrays, evaluators, intervals
 from shared.report import blocks, curves, document, formatting
 from shared.report.sections import classifier as sections
 
@@ -65,7 +65,7 @@ def subgroup_section(rows: Sequence[Mapping[str, Any]], table: blocks.Table) -> 
     title = "For whom it works"
     if not rows:
         return document.Section(title, "The data name no attribute of patients or images.", [])
-    least = classifier.SMALLEST_SLICE
+    least = evaluators.SMALLEST_SLICE
     lead = f"Parts of the data. Numbers only from {least} images on; below, an interval would be too wide."
     return document.Section(title, lead, [table])
 

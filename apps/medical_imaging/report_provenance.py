@@ -11,7 +11,7 @@ from scipy import stats
 from apps.medical_imaging import evaluate, evaluate_multi_label, evaluation_inputs
 from shared import files
 from shared.report import blocks, document, formatting
-from shared.report.sections import provenance
+from shared.report import sections as shared_sections
 
 CONFIDENCE = 0.95
 UNKNOWN = "not stated by the source"
@@ -95,7 +95,7 @@ def section(rows: Sequence[Mapping[str, Any]]) -> document.Section:
 
 
 def checklist(
-    data: provenance.Data, predictions: evaluation_inputs.Predictions, checked: Mapping[str, str]
+    data: shared_sections.Data, predictions: evaluation_inputs.Predictions, checked: Mapping[str, str]
 ) -> dict[str, str]:
     """Return TRIPOD+AI and CLAIM items with what is known; ``checked`` says where in this report the others are."""
     model = "; ".join(f"{name} {formatting.number(value)}" for name, value in predictions.details.items())
@@ -115,7 +115,7 @@ def checklist(
 def training(predictions: evaluation_inputs.Predictions) -> document.Section:
     """Show what the model is and how it learned."""
     facts = [blocks.facts("The model", dict(predictions.details))] if predictions.details else []
-    body = [*facts, *provenance.histories(predictions.history)]
+    body = [*facts, *shared_sections.histories(predictions.history)]
     return document.Section("Model and training", "What the model is and how it learned.", body)
 
 
@@ -131,8 +131,8 @@ def origin(results: evaluate.Results | evaluate_multi_label.Results) -> document
         "Flow of images and patients",
         "What was evaluated, and what keeps it apart from what the model was trained on.",
         [
-            provenance.data(data, counts),
-            *provenance.certificate(
+            shared_sections.data(data, counts),
+            *shared_sections.certificate(
                 data.certificate,
                 ("Images", "Patients"),
                 before=[(label, number) for label, number in left_out.items() if number],

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import errors, splits
-from shared.splits import files as split_files
+from shared.splits import parts
 
 UNIT_NAME = "patient with near-duplicate images"
 METHOD = "whole patients with their near duplicates, stratified by class, shuffled by a keyed hash of their content"
@@ -128,9 +128,9 @@ def read_file(path: pathlib.Path, *, names: NDArray[np.object_], patients: NDArr
     people = np.unique(patients.astype(str))
     listed = _listed(path)
     if listed and set(listed) <= set(people.tolist()) and not set(listed) <= set(names.tolist()):
-        by_patient = split_files.read(path, rows=len(people), identities=people.tolist())
+        by_patient = parts.read_csv(path, rows=len(people), identities=people.tolist())
         return by_patient[np.searchsorted(people, patients.astype(str))]
-    return split_files.read(path, rows=len(names), identities=names.tolist() if listed else None)
+    return parts.read_csv(path, rows=len(names), identities=names.tolist() if listed else None)
 
 
 def refuse_crossing(part: NDArray[np.str_], group: NDArray[Any], names: NDArray[np.object_], *, what: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from shared.evaluation import classification, classifier, intervals, proportions
+from shared.evaluation import classification, evaluators, intervals, summaries
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -89,7 +89,7 @@ def _thirds(values: Floats) -> dict[str, Bools]:
     return {name: place == number for number, name in enumerate(THIRDS) if (place == number).any()}
 
 
-def shortcuts(evaluator: classifier.Evaluator, attributes: pd.DataFrame) -> list[dict[str, Any]]:
+def shortcuts(evaluator: evaluators.Evaluator, attributes: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one row per attribute value that images of both classes have, with and without it, or that goes with one.
 
     Within one label, an attribute should not matter: the chance that a random image with it scores higher
@@ -119,7 +119,7 @@ def shortcuts(evaluator: classifier.Evaluator, attributes: pd.DataFrame) -> list
     return found
 
 
-def _shortcut(evaluator: classifier.Evaluator, name: str, mask: Bools, known: Bools) -> dict[str, Any]:
+def _shortcut(evaluator: evaluators.Evaluator, name: str, mask: Bools, known: Bools) -> dict[str, Any]:
     positive = evaluator.labels == 1
     share = _shares(evaluator, mask, known)
     higher = share[0] is not None and share[1] is not None and share[0].value >= share[1].value
@@ -138,7 +138,7 @@ def _shortcut(evaluator: classifier.Evaluator, name: str, mask: Bools, known: Bo
     }
 
 
-def _untold(evaluator: classifier.Evaluator, name: str, mask: Bools, known: Bools) -> list[dict[str, Any]]:
+def _untold(evaluator: evaluators.Evaluator, name: str, mask: Bools, known: Bools) -> list[dict[str, Any]]:
     """Return a row without rankings where the attribute clearly goes with the label, none elsewhere."""
     share = _shares(evaluator, mask, known)
     if share[0] is None or share[1] is None or not _apart(share[0], share[1]):
@@ -147,11 +147,11 @@ def _untold(evaluator: classifier.Evaluator, name: str, mask: Bools, known: Bool
     return [row | dict.fromkeys(RANKINGS) | {"suspected": False, "untold": True}]
 
 
-def _shares(evaluator: classifier.Evaluator, mask: Bools, known: Bools) -> list[intervals.Interval | None]:
+def _shares(evaluator: evaluators.Evaluator, mask: Bools, known: Bools) -> list[intervals.Interval | None]:
     """Return the share of positives among rows with and without the attribute."""
     positive = evaluator.labels == 1
     return [
-        proportions.proportion_among(positive, known & (mask == side), units=evaluator.units) for side in (True, False)
+        intervals.proportion_among(positive, known & (mask == side), units=evaluator.units) for side in (True, False)
     ]
 
 
@@ -165,17 +165,17 @@ def _opposed(chosen: Bools, positive: Bools) -> Bools:
     return chosen if both else np.zeros_like(chosen)
 
 
-def _ranking(evaluator: classifier.Evaluator, truth: Ints, inside: Bools) -> intervals.Interval | None:
+def _ranking(evaluator: evaluators.Evaluator, truth: Ints, inside: Bools) -> intervals.Interval | None:
     """Return the AUROC of the model's score for ``truth`` on the rows inside, None where too few."""
     return auroc(evaluator, truth, inside=inside) if inside.sum() >= SMALLEST_CELL else None
 
 
 def auroc(
-    evaluator: classifier.Evaluator, truth: Ints, *, column: int = 1, inside: Bools | None = None
+    evaluator: evaluators.Evaluator, truth: Ints, *, column: int = 1, inside: Bools | None = None
 ) -> intervals.Interval | None:
     """Return the AUROC of one class's score for ``truth`` (n,), of all rows or those inside; None where undefined."""
     rows = np.ones(len(truth), np.bool_) if inside is None else inside
-    found = classification.summarize(
+    found = summaries.summarize(
         truth[rows],
         evaluator.scores[rows, column],
         units=evaluator.units[rows],

@@ -1,7 +1,7 @@
 """What each token adds to a prediction: every network's contributions, put back on the tokens that it read.
 
 The verb ``explain`` and the signature ``explain`` share all of this. They differ in how a network's contributions are
-found: both by integrated gradients (``shared.explain.integrated_gradients``), the verb with as many steps as
+found: both by integrated gradients (``shared.explain.gradients``), the verb with as many steps as
 completeness needs, the graph with ``STEPS``.
 """
 
@@ -15,7 +15,7 @@ import tensorflow as tf
 from apps.sentiment import model, preprocessing
 from apps.sentiment import run as loaded_run
 from shared.bundle import export
-from shared.explain import cutting, integrated_gradients
+from shared.explain import gradients
 
 # The verb needs 32 for most texts and rarely more than 64.
 STEPS = 64
@@ -68,7 +68,7 @@ def of_tokens(run: loaded_run.Run, tokens: Any, attribute: Callable[[str, Any], 
 
 def _halves(run: loaded_run.Run) -> dict[str, tuple[keras.Model, keras.Model]]:
     """Return network -> what maps ids to vectors, and what maps (ids, vectors) to logits."""
-    return {name: cutting.cut(run.model.get_layer(name), "embedding") for name in run.settings.networks}
+    return {name: gradients.cut(run.model.get_layer(name), "embedding") for name in run.settings.networks}
 
 
 def _integrate(head: keras.Model, tail: keras.Model, ids: Any, target: Any) -> Any:
@@ -79,7 +79,7 @@ def _integrate(head: keras.Model, tail: keras.Model, ids: Any, target: Any) -> A
     repeated = tf.repeat(ids[tf.newaxis], STEPS, axis=0)
     with tf.GradientTape() as tape:
         tape.watch(points)
-        odds = integrated_gradients.log_odds(tail([repeated, points], training=False), target=target)
+        odds = gradients.log_odds(tail([repeated, points], training=False), target=target)
     return tf.reduce_sum(end * tf.reduce_mean(tape.gradient(odds, points), axis=0), axis=1)
 
 

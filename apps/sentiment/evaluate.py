@@ -17,9 +17,8 @@ from apps.sentiment import baselines
 from apps.sentiment.checklist import behaviour
 from shared import decision as decisions
 from shared import errors
-from shared.evaluation import classification, classifier, intervals, resampling, weighted
-from shared.report import metrics
-from shared.report.sections import provenance
+from shared.evaluation import classifier, evaluators, intervals, summaries, weighted
+from shared.report import metrics, sections
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -28,9 +27,9 @@ Objects: TypeAlias = npt.NDArray[np.object_]
 
 APP = "sentiment"
 FEW_ROWS = 200
-MEMBER_METRICS = {name: classification.METRICS[name] for name in ("accuracy", "f1_macro", "auroc", "ece")}
-SLICE_METRICS = {name: classification.METRICS[name] for name in ("accuracy", "f1_macro", "auroc")}
-SLICE_COMPARED = {name: classification.METRICS[name] for name in ("accuracy", "f1_macro")}
+MEMBER_METRICS = {name: summaries.METRICS[name] for name in ("accuracy", "f1_macro", "auroc", "ece")}
+SLICE_METRICS = {name: summaries.METRICS[name] for name in ("accuracy", "f1_macro", "auroc")}
+SLICE_COMPARED = {name: summaries.METRICS[name] for name in ("accuracy", "f1_macro")}
 MOST_SOURCES = 20
 LENGTH_EDGES_WORDS = (25, 100, 200, 400)
 UNKNOWN_EDGES_PERCENT = (0, 1, 3, 10)
@@ -98,9 +97,9 @@ class Results:
     """
 
     rows: Rows
-    data: provenance.Data
+    data: sections.Data
     predictions: Predictions
-    evaluator: classifier.Evaluator
+    evaluator: evaluators.Evaluator
     common: classifier.Results
     members: Mapping[str, intervals.Intervals]
     behaviour: behaviour.BehaviourReport
@@ -116,7 +115,7 @@ class Results:
 
 def evaluate(
     rows: Rows,
-    data: provenance.Data,
+    data: sections.Data,
     predictions: Predictions,
     *,
     baseline_scores: Mapping[str, Floats],
@@ -143,14 +142,14 @@ def evaluate(
     _check(rows)
     scores = predictions.decision.scores(predictions.logits)
     ordinal = {"mean_absolute_error": mean_absolute_error} if rows.ordinal else {}
-    evaluator = classifier.Evaluator(
+    evaluator = evaluators.Evaluator(
         labels=rows.labels,
         units=rows.units,
         scores=scores,
         predicted=predictions.decision.predicted(scores),
         baselines=baseline_scores,
         class_names=predictions.decision.class_names,
-        metrics={**classification.METRICS, **ordinal},
+        metrics={**summaries.METRICS, **ordinal},
         slice_metrics=SLICE_METRICS,
         slice_compared=SLICE_COMPARED,
         resamples=resamples,
@@ -180,7 +179,7 @@ def _check(rows: Rows) -> None:
 
 
 @weighted.metric(reads="labels", needs="at least one row")
-def mean_absolute_error(rows: weighted.Rows) -> resampling.Statistic:
+def mean_absolute_error(rows: weighted.Rows) -> weighted.Statistic:
     """Mean distance, in classes, between the predicted class and the true one: for ratings in rising order.
 
     >>> mean_absolute_error([0, 2], [[0.1, 0.7, 0.2], [0.1, 0.2, 0.7]])

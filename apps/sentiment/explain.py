@@ -16,7 +16,7 @@ from apps.sentiment import attribution, batches
 from apps.sentiment import run as loaded_run
 from apps.sentiment.readers import checking
 from shared import errors, files, parser
-from shared.explain import deletion, integrated_gradients
+from shared.explain import gradients, sanity_checks
 from shared.report import blocks, document
 from shared.sources import delimited
 
@@ -54,7 +54,7 @@ class Explanation:
     decision: str
     supporting: tuple[str, ...]
     without: float
-    deletion: deletion.DeletionCheck | None
+    deletion: sanity_checks.DeletionCheck | None
 
     @property
     def words(self) -> dict[str, float]:
@@ -167,7 +167,7 @@ def contributions(run: loaded_run.Run, tokens: npt.NDArray[np.object_], *, targe
         with warnings.catch_warnings():
             # A short text is one recurrent step; Keras takes attention over one step for a mistake.
             warnings.filterwarnings("ignore", message="You are using a softmax over axis")
-            found = integrated_gradients.attribute(
+            found = gradients.integrated_gradients(
                 run.model.get_layer(name), ids.numpy()[np.newaxis], targets=np.array([target], np.int64)
             )
         return tf.constant(found.values[0])
@@ -184,7 +184,7 @@ def check(
     *,
     target: int,
     seed: int,
-) -> deletion.DeletionCheck:
+) -> sanity_checks.DeletionCheck:
     """Remove the top tokens, and random ones, and score the texts that are left with the whole model."""
     numbers = np.arange(1, len(tokens) + 1)[None]
 
@@ -193,11 +193,11 @@ def check(
         return run.logits(np.array(strings, object)).astype(np.float64) / run.decision.temperature
 
     targets = np.array([target])
-    score = deletion.log_odds(logits.astype(np.float64) / run.decision.temperature, targets)
-    found = integrated_gradients.Attribution(
+    score = sanity_checks.log_odds(logits.astype(np.float64) / run.decision.temperature, targets)
+    found = gradients.Attribution(
         values=values[None], targets=targets, score=score, baseline_score=np.zeros(1), steps=np.zeros(1, np.int64)
     )
-    return deletion.check(compute_logits, numbers, found, seed=seed)
+    return sanity_checks.deletion(compute_logits, numbers, found, seed=seed)
 
 
 def write(run: loaded_run.Run, string: str, explanation: Explanation, output: pathlib.Path) -> None:

@@ -11,9 +11,8 @@ from apps.sentiment import run as loaded_run
 from apps.sentiment.checklist import behaviour
 from shared import decision as decisions
 from shared import splits
-from shared.evaluation import part as parts
-from shared.report import document
-from shared.report.sections import provenance
+from shared.report import document, sections
+from shared.splits import parts
 
 log = logging.getLogger("fieldnets")
 
@@ -77,9 +76,9 @@ def _rows(run: loaded_run.Run, part: Part) -> evaluate.Rows:
     )
 
 
-def _data(part: Part, unit: str) -> provenance.Data:
+def _data(part: Part, unit: str) -> sections.Data:
     reviews = part.dataset
-    return provenance.Data(
+    return sections.Data(
         source=reviews.name,
         split=part.name,
         unit=unit,

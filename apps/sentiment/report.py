@@ -10,8 +10,8 @@ from typing import Any
 from apps.sentiment import baselines, evaluate
 from apps.sentiment.checklist import section as behaviour_section
 from shared.evaluation import intervals
-from shared.report import blocks, document, formatting
-from shared.report.sections import classifier, provenance
+from shared.report import blocks, document, formatting, sections
+from shared.report.sections import classifier
 
 # A capability that fails less often than this is not worth a word in the opening.
 NOTABLE_FAILURE_RATE = 0.1
@@ -51,10 +51,8 @@ def evaluation(results: evaluate.Results) -> document.Evaluation:
                     "Networks and training",
                     "What the model is made of and how it learned.",
                     [
-                        *provenance.networks(
-                            found.metrics, results.members, list(evaluate.MEMBER_METRICS), rows="texts"
-                        ),
-                        *provenance.histories(results.predictions.history, metric="Calibrated log-likelihood"),
+                        *sections.networks(found.metrics, results.members, list(evaluate.MEMBER_METRICS), rows="texts"),
+                        *sections.histories(results.predictions.history, metric="Calibrated log-likelihood"),
                     ],
                 ),
                 _origin(results),
@@ -210,8 +208,8 @@ def _origin(results: evaluate.Results) -> document.Section:
         "Data and split",
         "What was evaluated, and what keeps it apart from what the model was trained on.",
         [
-            provenance.data(results.data, counts),
-            *provenance.certificate(
+            sections.data(results.data, counts),
+            *sections.certificate(
                 results.data.certificate, ("Texts", "Units"), claim="no unit and no text is in two parts"
             ),
         ],

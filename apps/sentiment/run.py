@@ -13,8 +13,8 @@ from apps.sentiment.readers import codes, labels
 from shared import decision as decisions
 from shared import errors, files, splits
 from shared.evaluation import calibration
-from shared.evaluation import part as parts
 from shared.models import averaging
+from shared.splits import parts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def own_data(run: Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.
                 f"Received: {', '.join(reviews.class_names)}"
             )
     split, _ = data.split(reviews, run.settings)
-    return reviews, parts.checked(split, data.content_hashes(reviews), run.folder)
+    return reviews, parts.checked_split(split, data.content_hashes(reviews), run.folder)
 
 
 def other_part(

@@ -1,5 +1,6 @@
 """Checks on the arrays every evaluation function receives, so that a wrong one gets one clear message."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -184,3 +185,47 @@ def preview(values: Array, *, limit: int = 5) -> str:
     """
     distinct = np.unique(values).tolist()
     return f"{distinct[:limit]}" + (f" and {len(distinct) - limit} more" if len(distinct) > limit else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Units:
+    """Which unit each row belongs to.
+
+    Attributes:
+        code: (n,) int64 in 0 .. count - 1.
+        count: number of units.
+        given: False when each row is its own unit because the caller named none.
+    """
+
+    code: Ints
+    count: int
+    given: bool = True
+
+    @property
+    def noun(self) -> str:
+        """What is resampled, for ``Interval.method``."""
+        return "unit" if self.given else "row"
+
+
+def units_of(units: npt.ArrayLike | None, *, rows: int) -> Units:
+    """Number the units; None makes every row its own unit.
+
+    Args:
+        units: (n,) ids of any sortable type.
+        rows: the expected n.
+
+    Raises:
+        ValueError: another shape.
+
+    Example:
+        >>> units_of(["b", "a", "b"], rows=3).code
+        array([1, 0, 1])
+    """
+    if units is None:
+        return Units(np.arange(rows), rows, given=False)
+    ids = np.asarray(units)
+    same_length(rows, "units", ids)
+    if ids.ndim != 1:
+        raise ValueError(f"units: expected one id per row, shape ({rows},). Received: shape {ids.shape}")
+    distinct, code = np.unique(ids, return_inverse=True)
+    return Units(code.astype(np.int64), len(distinct))

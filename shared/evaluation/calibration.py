@@ -1,14 +1,10 @@
-"""Calibration: fitting it on validation data, applying it, and measuring it."""
-
-from typing import Literal, TypeAlias
+"""Calibration: fitting it on validation data, and applying it. How good it is, `miscalibration` says."""
 
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
-from shared.evaluation import arrays, proportions, resampling, weighted
-
-Strategy: TypeAlias = Literal["uniform", "quantile"]
+from shared.evaluation import arrays
 
 # Beyond these a temperature is an artefact of a separable or a useless validation set, not a calibration.
 TEMPERATURE_RANGE = (0.05, 20.0)
@@ -166,129 +162,6 @@ def apply_isotonic(y_score: npt.ArrayLike, knots: dict[str, list[float]]) -> arr
     if x.shape != y.shape or not x.size or (np.diff(x) <= 0).any() or (np.diff(y) < 0).any():
         raise ValueError(f"knots: expected ascending score and probability, equally long. Received: {knots}")
     return np.interp(arrays.positive(y_score, rows=len(np.asarray(y_score))), x, y)
-
-
-def ece_metric(*, bins: int = 15, strategy: Strategy = "uniform") -> weighted.Metric:
-    """Return the expected calibration error, ``sum_b n_b / n |accuracy_b - confidence_b|``, as a metric.
-
-    Naeini et al. 2015 (AAAI). ``(n, C)`` scores are binned by the highest probability and compared with its
-    being right (Guo et al. 2017); ``(n,)`` scores by the positive class's probability and compared with its
-    frequency.
-
-    The binned estimate is biased upwards on few rows (Kumar et al. 2019), and a resample adds that bias once
-    more, so its interval is reflected (see `intervals`). That mends most, not all: in 800 simulated samples
-    of 300 or 1,000 rows, nominal 95 % intervals held a true error of 0.06 to 0.10 in 88 to 92 % (percentile
-    ends: 3 to 83 %), but one of 0.001 in 36 to 39 % (percentile ends: never). Near perfect calibration the
-    interval lies too high.
-
-    Args:
-        bins: number of bins.
-        strategy: "uniform" widths on [0, 1], or "quantile": equal counts (adaptive ECE, Nixon et al. 2019).
-
-    Example:
-        >>> round(ece_metric(bins=5)([1, 1, 0, 0], [0.9, 0.9, 0.1, 0.3]), 3)
-        0.15
-    """
-    arrays.whole(bins, "bins")
-
-    @weighted.metric(reads="probabilities", needs="at least one row", biased=True)
-    def ece(rows: weighted.Rows) -> resampling.Statistic:
-        confidence, correct = confidence_and_correctness(rows.y_score, rows.y_true)
-        code = bin_of(confidence, bin_edges(confidence, bins=bins, strategy=strategy))
-        gap = weighted.one_hot(code, classes=bins) * (correct - confidence)[:, np.newaxis]
-        sums = rows.totals(np.column_stack([gap, np.ones_like(confidence)]))
-
-        def value(drawn: arrays.Floats) -> arrays.Floats:
-            found = sums(drawn)
-            return np.asarray(np.abs(found[:, :-1]).sum(axis=1) / found[:, -1])
-
-        return value
-
-    return ece
-
-
-ece = ece_metric()
-
-
-def reliability(
-    y_true: npt.ArrayLike,
-    y_score: npt.ArrayLike,
-    *,
-    bins: int = 15,
-    strategy: Strategy = "uniform",
-    units: npt.ArrayLike | None = None,
-    confidence: float = 0.95,
-) -> list[dict[str, float]]:
-    """Return one row per non-empty bin of the reliability diagram; the bins of `ece_metric`.
-
-    Each row holds bin_low and bin_high (edges), n, mean_score (mean probability), observed (share that came
-    true), and low and high: Wilson's interval of observed, by unit when units are given.
-
-    Raises:
-        ValueError: malformed arrays.
-
-    Example:
-        >>> [(row["n"], row["observed"]) for row in reliability([1, 0], [0.9, 0.2], bins=2)]
-        [(1, 0.0), (1, 1.0)]
-    """
-    truth = arrays.labels(y_true)
-    probability, outcome = confidence_and_correctness(arrays.probabilities(y_score, rows=len(truth)), truth)
-    edges = bin_edges(probability, bins=arrays.whole(bins, "bins"), strategy=strategy)
-    code = bin_of(probability, edges)
-    identity = resampling.units_of(units, rows=len(truth)).code
-    table = []
-    for b in np.unique(code):
-        inside = code == b
-        share = proportions.proportion(outcome[inside] == 1, units=identity[inside], confidence=confidence)
-        table.append(
-            {
-                "bin_low": float(edges[b]),
-                "bin_high": float(edges[b + 1]),
-                "n": int(inside.sum()),
-                "mean_score": float(probability[inside].mean()),
-                "observed": share.value,
-                "low": share.low,
-                "high": share.high,
-            }
-        )
-    return table
-
-
-def confidence_and_correctness(y_score: arrays.Floats, y_true: arrays.Ints) -> tuple[arrays.Floats, arrays.Floats]:
-    """Return the probability that calibration is about, and whether the prediction is correct, each ``(n,)``.
-
-    Example:
-        >>> confidence_and_correctness(np.array([[0.7, 0.3]]), np.array([1]))
-        (array([0.7]), array([0.]))
-    """
-    if y_score.ndim == 1:
-        return y_score, (y_true == 1).astype(np.float64)
-    return y_score.max(axis=1), (y_score.argmax(axis=1) == y_true).astype(np.float64)
-
-
-def bin_edges(probability: arrays.Floats, *, bins: int, strategy: Strategy) -> arrays.Floats:
-    """Return ``(bins + 1,)`` ascending edges from 0 to 1.
-
-    Example:
-        >>> bin_edges(np.array([0.1, 0.2, 0.9]), bins=2, strategy="quantile")
-        array([0. , 0.2, 1. ])
-    """
-    if strategy == "uniform":
-        return np.linspace(0, 1, bins + 1)
-    if strategy != "quantile":
-        raise ValueError(f'strategy: expected "uniform" or "quantile". Received: {strategy!r}')
-    inner = np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1])
-    return np.concatenate([[0.0], inner, [1.0]])
-
-
-def bin_of(probability: arrays.Floats, edges: arrays.Floats) -> arrays.Ints:
-    """Return each probability's bin: ``edges[b] <= p < edges[b + 1]``, the last bin closed.
-
-    Example:
-        >>> bin_of(np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.5, 1.0]))
-        array([0, 1, 1])
-    """
-    return np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, len(edges) - 2)
 
 
 def _two_columns(logits: npt.ArrayLike, y_true: npt.ArrayLike) -> arrays.Floats:

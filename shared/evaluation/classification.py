@@ -2,25 +2,20 @@
 
 ``y_true`` holds class ids (n,), ``y_score`` is (n,) for the positive class or (n, C). Names and conventions
 are scikit-learn's; where scikit-learn warns and returns a stand-in, these raise ValueError. Each is written
-as the preparation of a `weighted.Metric`, which is what makes 2,000 resamples cheap.
+as the preparation of a `weighted.Metric`, which is what makes 2,000 resamples cheap: sort once, then only
+cumulative sums.
 """
 
-import dataclasses
-import types
-from collections.abc import Mapping
-from typing import Final
-
 import numpy as np
-import numpy.typing as npt
 
-from shared.evaluation import arrays, calibration, intervals, proportions, ranking, resampling, weighted
+from shared.evaluation import arrays, weighted
 
 EVERY_CLASS = "rows of every class"
 TWO_CLASSES = "rows of at least two classes"
 
 
 @weighted.metric(reads="labels", needs="at least one row")
-def accuracy(rows: weighted.Rows) -> resampling.Statistic:
+def accuracy(rows: weighted.Rows) -> weighted.Statistic:
     """Share of rows whose highest-scoring class is the true one.
 
     Example:
@@ -31,7 +26,7 @@ def accuracy(rows: weighted.Rows) -> resampling.Statistic:
 
 
 @weighted.metric(reads="labels", needs=TWO_CLASSES)
-def balanced_accuracy(rows: weighted.Rows) -> resampling.Statistic:
+def balanced_accuracy(rows: weighted.Rows) -> weighted.Statistic:
     """Mean recall over the classes that occur in ``y_true`` (Brodersen et al. 2010, ICPR).
 
     Example:
@@ -45,7 +40,7 @@ def balanced_accuracy(rows: weighted.Rows) -> resampling.Statistic:
 
 
 @weighted.metric(reads="labels", needs="at least one row")
-def f1_macro(rows: weighted.Rows) -> resampling.Statistic:
+def f1_macro(rows: weighted.Rows) -> weighted.Statistic:
     """Mean over classes of ``2 TP / (truth + predicted)``, leaving out classes neither true nor predicted.
 
     The mean of the F1 values, not the F1 of the means (Opitz & Burst 2019, arXiv:1911.03347).
@@ -64,7 +59,7 @@ def f1_macro(rows: weighted.Rows) -> resampling.Statistic:
 
 
 @weighted.metric(reads="labels", needs=TWO_CLASSES)
-def mcc(rows: weighted.Rows) -> resampling.Statistic:
+def mcc(rows: weighted.Rows) -> weighted.Statistic:
     """Matthews correlation, for C > 2 Gorodkin's R_K (2004, Comput. Biol. Chem. 28).
 
     It is 0 when one class is always predicted: the limit of the formula as predictions become constant
@@ -87,7 +82,7 @@ def mcc(rows: weighted.Rows) -> resampling.Statistic:
 
 
 @weighted.metric(reads="labels", needs="two classes, and rows of class 1")
-def sensitivity(rows: weighted.Rows) -> resampling.Statistic:
+def sensitivity(rows: weighted.Rows) -> weighted.Statistic:
     """Recall of class 1 in a binary problem: TP / (TP + FN).
 
     Example:
@@ -98,7 +93,7 @@ def sensitivity(rows: weighted.Rows) -> resampling.Statistic:
 
 
 @weighted.metric(reads="labels", needs="two classes, and rows of class 0")
-def specificity(rows: weighted.Rows) -> resampling.Statistic:
+def specificity(rows: weighted.Rows) -> weighted.Statistic:
     """Recall of class 0 in a binary problem: TN / (TN + FP).
 
     Example:
@@ -109,7 +104,7 @@ def specificity(rows: weighted.Rows) -> resampling.Statistic:
 
 
 @weighted.metric(reads="labels", needs="two classes, and rows predicted as class 1")
-def precision(rows: weighted.Rows) -> resampling.Statistic:
+def precision(rows: weighted.Rows) -> weighted.Statistic:
     """Positive predictive value in a binary problem: TP / (TP + FP).
 
     Example:
@@ -120,18 +115,18 @@ def precision(rows: weighted.Rows) -> resampling.Statistic:
 
 
 @weighted.metric(reads="ranking", needs=EVERY_CLASS)
-def auroc(rows: weighted.Rows) -> resampling.Statistic:
+def auroc(rows: weighted.Rows) -> weighted.Statistic:
     """Area under the ROC curve; for C > 2 the plain mean over one-versus-rest (Hanley & McNeil 1982).
 
     Example:
         >>> auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
         0.75
     """
-    return rows.per_class(ranking.area_under_roc)
+    return rows.per_class(area_under_roc)
 
 
 @weighted.metric(reads="ranking", needs=EVERY_CLASS)
-def average_precision(rows: weighted.Rows) -> resampling.Statistic:
+def average_precision(rows: weighted.Rows) -> weighted.Statistic:
     """Area under the precision-recall steps; for C > 2 the mean over one-versus-rest.
 
     Chance level is the prevalence, so it says little without it (Saito & Rehmsmeier 2015, PLoS ONE 10).
@@ -140,11 +135,11 @@ def average_precision(rows: weighted.Rows) -> resampling.Statistic:
         >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
         0.8333
     """
-    return rows.per_class(ranking.average_precision)
+    return rows.per_class(precision_steps)
 
 
 @weighted.metric(reads="probabilities", needs="at least one row")
-def brier(rows: weighted.Rows) -> resampling.Statistic:
+def brier(rows: weighted.Rows) -> weighted.Statistic:
     """Mean squared error of the probabilities (Brier 1950): of class 1, or summed over C > 2 classes.
 
     The two-class value is in [0, 1], the other in [0, 2], as in scikit-learn.
@@ -159,7 +154,7 @@ def brier(rows: weighted.Rows) -> resampling.Statistic:
 
 
 @weighted.metric(reads="probabilities", needs="at least one row")
-def log_loss(rows: weighted.Rows) -> resampling.Statistic:
+def log_loss(rows: weighted.Rows) -> weighted.Statistic:
     """Mean of ``-log p(true class)`` in nats, p not below 2.2e-16, which is scikit-learn's clip too.
 
     Example:
@@ -177,154 +172,77 @@ def undefined(drawn: arrays.Floats) -> arrays.Floats:
     return np.full(len(drawn), np.nan)
 
 
-ece: Final = calibration.ece
+def area_under_roc(positive: arrays.Bools, score: arrays.Floats, rows: weighted.Rows) -> weighted.Statistic:
+    """Return the weighted Mann-Whitney probability that a positive outranks a negative, ties counting half.
 
-# What a report shows for every classifier, in this order.
-METRICS: Final[Mapping[str, weighted.Metric]] = types.MappingProxyType(
-    {
-        "accuracy": accuracy,
-        "balanced_accuracy": balanced_accuracy,
-        "f1_macro": f1_macro,
-        "mcc": mcc,
-        "auroc": auroc,
-        "average_precision": average_precision,
-        "brier": brier,
-        "ece": ece,
-        "log_loss": log_loss,
-    }
-)
-
-
-def summarize(  # noqa: PLR0913
-    y_true: npt.ArrayLike,
-    scores: npt.ArrayLike,
-    *,
-    predicted: npt.ArrayLike | None = None,
-    units: npt.ArrayLike | None = None,
-    metrics: Mapping[str, weighted.Metric] = METRICS,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> intervals.Intervals:
-    """Return every metric with its bootstrap interval by unit, all on the same resamples.
+    With F(s) the weight of negatives below s: AUROC = sum_i w_i (F(s_i) + F(s_i+)) / 2 / (W+ W-) over the
+    positives i (Hanley & McNeil 1982, Radiology 143; Bamber 1975 for ties).
 
     Args:
-        y_true: (n,) class ids.
-        scores: (n,) or (n, C) probabilities.
-        predicted: (n,) the classes decided on, where a threshold and not the highest score decides.
-        units: (n,) unit of each row; None: every row is its own.
-        metrics: what to compute.
-        confidence: in (0, 1).
-        resamples: number of resamples.
-        seed: of the resamples.
-
-    Returns:
-        A dict of intervals; metrics that are undefined here are missing and explained in its ``notes``.
-
-    Raises:
-        ValueError: malformed arrays, or fewer than two units.
-
-    Example:
-        >>> found = summarize([1, 1], [0.8, 0.9], resamples=20)
-        >>> sorted(found), found["accuracy"].method
-        (['accuracy', 'brier', 'ece', 'f1_macro', 'log_loss'], 'Wilson')
+        positive: (n,) bool.
+        score: (n,) float64, higher means more positive.
+        rows: weights and units of the rows.
     """
-    found = resampled(
-        y_true, scores, predicted=predicted, units=units, metrics=metrics, resamples=resamples, seed=seed
-    ).intervals(confidence=confidence)
-    return with_certain_shares(found, y_true, scores, predicted=predicted, units=units, confidence=confidence)
+    order = np.argsort(score, kind="stable")
+    upper, lower = order[positive[order]], order[~positive[order]]
+    first = np.searchsorted(score[lower], score[upper], side="left")
+    last = np.searchsorted(score[lower], score[upper], side="right")
+    tied = bool((first != last).any())
+    upper_weights, lower_weights = _weights_of(rows, upper), _weights_of(rows, lower)
+
+    def value(drawn: arrays.Floats) -> arrays.Floats:
+        gained = upper_weights(drawn)
+        below = _running(lower_weights(drawn))
+        beaten = below.take(first, axis=1)
+        if tied:
+            beaten = (beaten + below.take(last, axis=1)) / 2
+        won = np.einsum("kp,kp->k", gained, beaten)
+        return np.asarray(won / (gained.sum(axis=1) * below[:, -1]))
+
+    return value
 
 
-def with_certain_shares(
-    found: intervals.Intervals,
-    y_true: npt.ArrayLike,
-    scores: npt.ArrayLike,
-    *,
-    predicted: npt.ArrayLike | None,
-    units: npt.ArrayLike | None,
-    confidence: float = 0.95,
-) -> intervals.Intervals:
-    """Give shares that are exactly 0 or 1 Wilson's interval; arguments as in `summarize`.
+def precision_steps(positive: arrays.Bools, score: arrays.Floats, rows: weighted.Rows) -> weighted.Statistic:
+    """Return the weighted mean, over positives, of the precision at each one's own score.
 
-    No resample differs from a perfect sample, so the bootstrap would claim certainty.
+    AP = sum_k (R_k - R_{k-1}) P_k over the distinct thresholds, without interpolation (scikit-learn's
+    definition; Davis & Goadrich 2006 show why linear interpolation is too optimistic).
+
+    Args:
+        positive: (n,) bool.
+        score: (n,) float64, higher means more positive.
+        rows: weights and units of the rows.
     """
-    truth, score = checked(y_true, scores)
-    right = decided_one_hot(score, predicted).argmax(axis=1) == truth
-    shares = {"accuracy": np.ones_like(right), "sensitivity": truth == 1, "specificity": truth == 0}
-    identity = resampling.units_of(units, rows=len(truth)).code
-    for name, among in shares.items():
-        if name in found and found[name].value in (0, 1):
-            share = proportions.proportion_among(right, among, units=identity, confidence=confidence)
-            found[name] = found[name] if share is None else share
-    return found
+    order = np.argsort(-score, kind="stable")
+    upper = order[positive[order]]
+    # Rows, and positives, at or above each positive's score: its whole group of ties is let in together.
+    reached = np.searchsorted(-score[order], -score[upper], side="right")
+    reached_positive = np.searchsorted(-score[upper], -score[upper], side="right")
+    upper_weights, all_weights = _weights_of(rows, upper), _weights_of(rows, order)
+
+    def value(drawn: arrays.Floats) -> arrays.Floats:
+        gained = upper_weights(drawn)
+        everything = _running(all_weights(drawn))
+        admitted = everything.take(reached, axis=1)
+        correct = _running(gained).take(reached_positive, axis=1)
+        precision = np.divide(correct, admitted, out=np.zeros_like(correct), where=admitted > 0)
+        total = gained.sum(axis=1)
+        # Without negatives every ranking scores 1, which says nothing about the model: undefined.
+        return np.where(everything[:, -1] > total, np.einsum("kp,kp->k", gained, precision) / total, np.nan)
+
+    return value
 
 
-def resampled(
-    y_true: npt.ArrayLike,
-    scores: npt.ArrayLike,
-    *,
-    predicted: npt.ArrayLike | None = None,
-    units: npt.ArrayLike | None = None,
-    metrics: Mapping[str, weighted.Metric] = METRICS,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> intervals.Resampled:
-    """Return the metrics on all rows and on resamples of their units; arguments as in `summarize`."""
-    truth, score = checked(y_true, scores)
-    decided = decided_one_hot(score, predicted)
-    grouping = resampling.units_of(units, rows=len(truth))
-    prepared = {
-        name: metric.statistic(truth, decided if metric.reads == "labels" else score, units=grouping)
-        for name, metric in metrics.items()
-    }
-    found = intervals.Resampled.of(prepared, grouping, resamples=resamples, seed=seed)
-    return dataclasses.replace(
-        found,
-        biased=frozenset(name for name, metric in metrics.items() if metric.biased),
-        undefined={name: metric.undefined(truth) for name, metric in metrics.items()},
-    )
+def _weights_of(rows: weighted.Rows, index: arrays.Ints) -> weighted.Statistic:
+    """Return ``drawn (k, n_units) -> (k, len(index))``: the resampled weight of these rows."""
+    code, weight = rows.units.code[index], rows.weight[index]
+    if (weight == 1).all():
+        return lambda drawn: drawn.take(code, axis=1)
+    return lambda drawn: drawn.take(code, axis=1) * weight
 
 
-def compare(  # noqa: PLR0913
-    y_true: npt.ArrayLike,
-    scores_a: npt.ArrayLike,
-    scores_b: npt.ArrayLike,
-    *,
-    predicted: tuple[npt.ArrayLike | None, npt.ArrayLike | None] = (None, None),
-    units: npt.ArrayLike | None = None,
-    metrics: Mapping[str, weighted.Metric] = METRICS,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> intervals.Intervals:
-    """Return the difference a - b of every metric, both models on the same resamples of the units.
-
-    Arguments as in `summarize`, with ``predicted`` a pair.
-
-    Example:
-        >>> found = compare([0, 1, 1], [0.1, 0.8, 0.9], [0.1, 0.8, 0.3], resamples=50)
-        >>> round(found["accuracy"].value, 3)
-        0.333
-    """
-    model, other = (
-        resampled(y_true, scores, predicted=decided, units=units, metrics=metrics, resamples=resamples, seed=seed)
-        for scores, decided in zip((scores_a, scores_b), predicted, strict=True)
-    )
-    return model.minus(other).intervals(confidence=confidence)
-
-
-def checked(y_true: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[arrays.Ints, arrays.Floats]:
-    """Return checked class ids and scores."""
-    truth = arrays.labels(y_true)
-    score = arrays.scores(scores, rows=len(truth), name="scores")
-    return arrays.labels(truth, classes=2 if score.ndim == 1 else score.shape[1]), score
-
-
-def decided_one_hot(score: arrays.Floats, predicted: npt.ArrayLike | None) -> arrays.Floats:
-    """Return the decided classes as ``(n, C)`` one-hot scores, which is what label metrics read."""
-    classes = 2 if score.ndim == 1 else score.shape[1]
-    if predicted is None:
-        return weighted.one_hot(weighted.decide(score), classes=classes)
-    labels = arrays.labels(predicted, classes=classes, name="predicted")
-    arrays.same_length(len(score), "predicted", labels)
-    return weighted.one_hot(labels, classes=classes)
+def _running(weight: arrays.Floats) -> arrays.Floats:
+    """Return cumulative sums along each row, with a leading zero."""
+    total = np.zeros((len(weight), weight.shape[1] + 1))
+    np.cumsum(weight, axis=1, out=total[:, 1:])
+    return total

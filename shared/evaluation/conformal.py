@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays, proportions, resampling
+from shared.evaluation import arrays, intervals
 
 
 class RiskCoverage(TypedDict):
@@ -118,12 +118,12 @@ def coverage_report(
     """
     truth = arrays.labels(y_true, classes=sets.shape[1])
     arrays.same_length(len(truth), "sets", sets)
-    identity = resampling.units_of(units, rows=len(truth)).code
+    identity = arrays.units_of(units, rows=len(truth)).code
     held, size = sets[np.arange(len(truth)), truth], sets.sum(axis=1)
     return {
-        "coverage": proportions.proportion(held, units=identity, confidence=confidence),
+        "coverage": intervals.proportion(held, units=identity, confidence=confidence),
         "class_coverage": [
-            proportions.proportion_among(held, truth == c, units=identity, confidence=confidence)
+            intervals.proportion_among(held, truth == c, units=identity, confidence=confidence)
             for c in range(sets.shape[1])
         ],
         "mean_size": float(size.mean()),
@@ -164,15 +164,15 @@ def abstention(
     rows = len(hits)
     hits = arrays.mask(hits, rows=rows, name="correct")
     silent = arrays.mask(abstained, rows=rows, name="abstained")
-    identity = resampling.units_of(units, rows=rows).code
+    identity = arrays.units_of(units, rows=rows).code
 
     return {
         "n": rows,
         "answered": int((~silent).sum()),
-        "coverage": proportions.proportion(~silent, units=identity, confidence=confidence),
-        "accuracy": proportions.proportion(hits, units=identity, confidence=confidence),
-        "selective_accuracy": proportions.proportion_among(hits, ~silent, units=identity, confidence=confidence),
-        "abstained_accuracy": proportions.proportion_among(hits, silent, units=identity, confidence=confidence),
+        "coverage": intervals.proportion(~silent, units=identity, confidence=confidence),
+        "accuracy": intervals.proportion(hits, units=identity, confidence=confidence),
+        "selective_accuracy": intervals.proportion_among(hits, ~silent, units=identity, confidence=confidence),
+        "abstained_accuracy": intervals.proportion_among(hits, silent, units=identity, confidence=confidence),
     }
 
 
@@ -214,7 +214,7 @@ def risk_coverage(correct: npt.ArrayLike, confidence: npt.ArrayLike) -> RiskCove
 
 
 def aurc(correct: arrays.Array, confidence: arrays.Array) -> float:
-    """Return the area of `risk_coverage`, as `intervals.bootstrap` takes it: ``correct`` (n,) in {0, 1}.
+    """Return the area of `risk_coverage`, as `bootstrap.interval` takes it: ``correct`` (n,) in {0, 1}.
 
     Example:
         >>> aurc(np.array([1, 0]), np.array([0.9, 0.6]))

@@ -111,17 +111,17 @@ def _resampled(
     units: npt.ArrayLike | None,
     resamples: int,
     seed: int,
-) -> list[intervals.Resampled]:
+) -> list[resampling.Resampled]:
     """Return the metrics of each finding, all on the same resamples."""
     rows = _Checked.checked(labels, scores, present)
-    grouping = resampling.units_of(units, rows=len(rows.truth))
+    grouping = arrays.units_of(units, rows=len(rows.truth))
     findings = range(rows.truth.shape[1])
     prepared = {
         f"{name} {finding}": _statistic(metric, rows, finding, grouping)
         for name, metric in metrics.items()
         for finding in findings
     }
-    every = intervals.Resampled.of(prepared, grouping, resamples=resamples, seed=seed)
+    every = resampling.Resampled.of(prepared, grouping, resamples=resamples, seed=seed)
     return [
         dataclasses.replace(
             every,
@@ -134,18 +134,18 @@ def _resampled(
     ]
 
 
-def _statistic(metric: weighted.Metric, rows: _Checked, finding: int, units: resampling.Units) -> resampling.Statistic:
+def _statistic(metric: weighted.Metric, rows: _Checked, finding: int, units: arrays.Units) -> weighted.Statistic:
     """Return a metric of one finding over draws of all units; unknown rows weigh nothing."""
     known = rows.known[:, finding]
     if not known.any():
         return classification.undefined
     source = rows.present if metric.reads == "labels" else rows.scores
     # Unknown rows are cut off, not weighed 0: a binning or a class present only there would be seen otherwise.
-    own = resampling.Units(units.code[known], units.count, units.given)
+    own = arrays.Units(units.code[known], units.count, units.given)
     return metric.statistic(rows.truth[known, finding], source[known, finding], units=own)
 
 
-def _summary(parts: list[intervals.Resampled], confidence: float) -> Summary:
+def _summary(parts: list[resampling.Resampled], confidence: float) -> Summary:
     """Return the findings' intervals, and for each metric the mean over the findings that have one."""
     findings = [part.intervals(confidence=confidence) for part in parts]
     known = {name: [part for part, own in zip(parts, findings, strict=True) if name in own] for name in parts[0].values}

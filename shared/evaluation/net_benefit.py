@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays, intervals, resampling, weighted
+from shared.evaluation import arrays, bootstrap, intervals, weighted
 
 
 def net_benefit_metric(threshold: float) -> weighted.Metric:
@@ -30,7 +30,7 @@ def net_benefit_metric(threshold: float) -> weighted.Metric:
     odds = arrays.fraction(threshold, "threshold") / (1 - threshold)
 
     @weighted.metric(reads="probabilities", needs="at least one row")
-    def net_benefit(rows: weighted.Rows) -> resampling.Statistic:
+    def net_benefit(rows: weighted.Rows) -> weighted.Statistic:
         called = arrays.positive(rows.y_score, rows=len(rows.y_true)) >= threshold
         return rows.mean(np.where(called, np.where(rows.y_true == 1, 1.0, -odds), 0.0))
 
@@ -74,17 +74,17 @@ def decision_curve(
     """
     truth = arrays.labels(y_true, classes=2)
     score = arrays.positive(arrays.probabilities(y_score, rows=len(truth)), rows=len(truth))
-    cases: dict[str, intervals.Case] = {}
+    cases: dict[str, bootstrap.Case] = {}
     for number, threshold in enumerate(threshold_probabilities):
         metric = net_benefit_metric(threshold)
         everyone = np.ones_like(score)
         best = everyone if metric(truth, everyone) > 0 else np.zeros_like(score)
         cases |= {
-            f"model {number}": intervals.Case(metric, score),
-            f"everyone {number}": intervals.Case(metric, everyone),
-            f"gain {number}": intervals.Case(metric, score, best),
+            f"model {number}": bootstrap.Case(metric, score),
+            f"everyone {number}": bootstrap.Case(metric, everyone),
+            f"gain {number}": bootstrap.Case(metric, score, best),
         }
-    found = intervals.bootstrap_many(cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed)
+    found = bootstrap.intervals_of(cases, truth, units=units, confidence=confidence, resamples=resamples, seed=seed)
     return [_row(found, number, threshold) for number, threshold in enumerate(threshold_probabilities)]
 
 

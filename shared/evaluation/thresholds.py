@@ -3,22 +3,33 @@
 Everywhere a row is positive when ``score >= threshold``. Between two neighbouring scores every threshold
 decides alike, and over a plateau of equally good ones the data prefer none: the middle is taken, which is
 farthest from deciding differently on the next sample.
+
+Where validation scores are nearly separable, every cut within the gap makes the same few errors there, and a
+rule that counts errors is decided by a handful of odd images. The middle and the spread of a class are known
+from all of its rows, so the cut of "equal_margin" between them moves little from sample to sample.
 """
 
 import dataclasses
-import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
-from shared.evaluation import arrays, intervals, margin, proportions, resampling
+from shared.evaluation import arrays
 
+BOUNDS: Final = ("sensitivity>=x", "specificity>=x", "fpr<=x", "precision>=x")
 RULE: Final = re.compile(r"(sensitivity|specificity|precision|fpr)(>=|<=)([0-9.]+)")
 # Rates are ratios of counts: 0.95 of 20 must count as reached whatever the last bit.
 TOLERANCE: Final = 1e-12
+# The logit of a float64 probability stays finite within these; calibrated scores rarely come near them.
+EPSILON: Final = 1e-15
+# The median absolute deviation of a normal distribution times this is its standard deviation.
+NORMAL_SPREAD: Final = 1.4826
+# A class whose rows score all alike would pull the cut onto itself; no spread is less than this share of the gap.
+SMALLEST_SPREAD: Final = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +133,7 @@ def select(
     """Return the threshold that a rule chooses on validation data.
 
     Rules: "argmax" (0.5, whatever the data), "equal_margin" (equally far from both classes in their spreads,
-    for nearly separable scores; see `margin`; "max_balanced_accuracy" stands in, under its own name, where
+    for nearly separable scores; see `equal_margin`; "max_balanced_accuracy" stands in, under its own name, where
     the positives' median is not the higher one), "max_accuracy", "max_f1", "max_balanced_accuracy" and
     "youden" (the same cut; Youden 1950), "cost" (least ``FP cost_fp + FN cost_fn``; Elkan 2001), and floors and
     ceilings: "sensitivity>=x" (then the best specificity), "specificity>=x", "fpr<=x" and "precision>=x"
@@ -183,78 +194,6 @@ def cuts_of(y_true: arrays.Ints, score: arrays.Floats) -> Cuts:
     return Cuts(below, upto, true_positive, false_positive, positive, len(y_true) - positive)
 
 
-def operating_point(
-    y_true: npt.ArrayLike,
-    y_score: npt.ArrayLike,
-    threshold: Threshold | float,
-    *,
-    units: npt.ArrayLike | None = None,
-    confidence: float = 0.95,
-) -> dict[str, Any]:
-    """Return what a frozen threshold does on (test) data, as one row of a table.
-
-    Returns:
-        rule, threshold, n, tp, fp, fn, tn, and as Wilson intervals (at the effective size when units are
-        given; None where there is nothing to divide by) sensitivity, specificity, precision,
-        negative_predictive_value, accuracy and positive_rate, the share of rows called positive.
-
-    Raises:
-        ValueError: malformed arrays, or a threshold that is not finite.
-
-    Example:
-        >>> row = operating_point([0, 1, 1, 0], [0.1, 0.3, 0.7, 0.8], 0.5)
-        >>> row["tp"], row["fp"], row["sensitivity"].value
-        (1, 1, 0.5)
-    """
-    truth = arrays.labels(y_true, classes=2)
-    score = arrays.positive(y_score, rows=len(truth))
-    value = threshold.value if isinstance(threshold, Threshold) else float(threshold)
-    if not math.isfinite(value):
-        raise ValueError(f"threshold: expected a finite number. Received: {value}")
-    identity = resampling.units_of(units, rows=len(truth)).code
-    positive, called = truth == 1, score >= value
-
-    def share(hits: arrays.Bools, among: arrays.Bools) -> intervals.Interval | None:
-        return proportions.proportion_among(hits, among, units=identity, confidence=confidence)
-
-    everyone = np.ones_like(positive)
-    return {
-        "rule": threshold.rule if isinstance(threshold, Threshold) else "given",
-        "threshold": value,
-        "n": len(truth),
-        "tp": int((positive & called).sum()),
-        "fp": int((~positive & called).sum()),
-        "fn": int((positive & ~called).sum()),
-        "tn": int((~positive & ~called).sum()),
-        "sensitivity": share(called, positive),
-        "specificity": share(~called, ~positive),
-        "precision": share(positive, called),
-        "negative_predictive_value": share(~positive, ~called),
-        "accuracy": share(positive == called, everyone),
-        "positive_rate": share(called, everyone),
-    }
-
-
-def predictive_values(sensitivity: float, specificity: float, *, prevalence: float) -> tuple[float, float]:
-    """Return (positive, negative) predictive value at a stated prevalence, by Bayes' rule.
-
-    A test part enriched with positives flatters precision; this restates it for the population served.
-
-    Raises:
-        ValueError: prevalence not within (0, 1), or nobody called positive or negative.
-
-    Example:
-        >>> positive, negative = predictive_values(0.9, 0.9, prevalence=0.01)
-        >>> round(positive, 4), round(negative, 4)
-        (0.0833, 0.9989)
-    """
-    sick = arrays.fraction(prevalence, "prevalence")
-    called = sensitivity * sick + (1 - specificity) * (1 - sick)
-    if not 0 < called < 1:
-        raise ValueError(f"expected rows called positive and negative. Received: a share of {called} positive")
-    return sensitivity * sick / called, specificity * (1 - sick) / (1 - called)
-
-
 def _cost(cuts: Cuts, false_positive: float, false_negative: float) -> arrays.Floats:
     """Return the total cost of each cut."""
     if not (false_positive >= 0 and false_negative >= 0 and false_positive + false_negative > 0):
@@ -266,16 +205,7 @@ def _constrained(cuts: Cuts, rule: str) -> Threshold:
     """Return the best cut that meets a floor or ceiling."""
     parts = RULE.fullmatch(rule.replace(" ", ""))
     if parts is None or (parts[1] == "fpr") != (parts[2] == "<="):
-        known = [
-            "argmax",
-            *OBJECTIVES,
-            "cost",
-            "equal_margin",
-            "sensitivity>=x",
-            "specificity>=x",
-            "fpr<=x",
-            "precision>=x",
-        ]
+        known = ["argmax", *OBJECTIVES, "cost", "equal_margin", *BOUNDS]
         raise ValueError(f"rule: expected one of {', '.join(known)}. Received: {rule!r}")
     name, bound = parts[1], float(parts[3])
     rates = {"sensitivity": cuts.sensitivity, "specificity": cuts.specificity, "precision": cuts.precision}
@@ -291,8 +221,8 @@ def _constrained(cuts: Cuts, rule: str) -> Threshold:
 
 
 def _equal_margin(truth: arrays.Ints, score: arrays.Floats, cuts: Cuts) -> Threshold:
-    """Return the cut of `margin.equal_margin` with the neighbouring scores as its range."""
-    value, distance = margin.equal_margin(truth, score)
+    """Return the cut of `equal_margin` with the neighbouring scores as its range."""
+    value, distance = equal_margin(truth, score)
     if distance <= 0:
         return _best(cuts, "max_balanced_accuracy", _balanced_accuracy(cuts))
     place = int(np.searchsorted(cuts.upto, value))
@@ -311,3 +241,43 @@ def _best(cuts: Cuts, rule: str, objective: arrays.Floats) -> Threshold:
     n = cuts.positive + cuts.negative
     # Neighbouring floats have no middle: only the upper one decides as the cut does.
     return Threshold(middle if middle > low else high, rule, float(best), low, high, n, cuts.positive)
+
+
+def equal_margin(y_true: arrays.Ints, score: arrays.Floats) -> tuple[float, float]:
+    """Return the probability between the classes, and its distance from both in spreads.
+
+    With m the median and s the scaled median absolute deviation of a class's logits, the cut
+    t = (m0 s1 + m1 s0) / (s0 + s1) has (t - m0) / s0 = (m1 - t) / s1: were the logits normal, it would make
+    sensitivity and specificity equal, which is the least of the larger error (minimax; Anderson & Bahadur
+    1962, Ann. Math. Stat. 33). Medians, because a few mislabelled rows move a mean (Huber 1981).
+
+    Args:
+        y_true: (n,) in {0, 1}, both present.
+        score: (n,) probabilities of class 1.
+
+    Returns:
+        The cut in (0, 1) and (m1 - m0) / (s0 + s1), which is not above 0 where class 1 does not score higher.
+
+    Raises:
+        ValueError: scores outside [0, 1].
+
+    Example:
+        >>> from scipy import special
+        >>> score = special.expit(np.array([-5.0, -4.0, -3.0, 1.0, 3.0, 5.0]))
+        >>> cut, distance = equal_margin(np.array([0, 0, 0, 1, 1, 1]), score)
+        >>> round(float(special.logit(cut)), 3)  # -4 with spread 1, 3 with spread 2
+        -1.667
+    """
+    arrays.probabilities(score, rows=len(y_true))
+    logit = special.logit(np.clip(score, EPSILON, 1 - EPSILON))
+    middle = [float(np.median(logit[y_true == c])) for c in (0, 1)]
+    gap = middle[1] - middle[0]
+    spread = [
+        max(NORMAL_SPREAD * float(np.median(np.abs(logit[y_true == c] - middle[c]))), SMALLEST_SPREAD * abs(gap))
+        for c in (0, 1)
+    ]
+    both = sum(spread)
+    if both == 0:
+        return float(special.expit(middle[0])), 0.0
+    cut = (middle[0] * spread[1] + middle[1] * spread[0]) / both
+    return float(special.expit(cut)), gap / both

@@ -14,8 +14,10 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays, resampling
+from shared.evaluation import arrays
 
+# Draws (k, n_units) float64 -> values (k,) float64, NaN where a resample leaves the statistic undefined.
+Statistic: TypeAlias = Callable[[arrays.Floats], arrays.Floats]
 Reads: TypeAlias = Literal["labels", "ranking", "probabilities"]
 
 
@@ -41,7 +43,7 @@ class Rows:
     y_true: arrays.Ints
     y_score: arrays.Floats
     weight: arrays.Floats
-    units: resampling.Units
+    units: arrays.Units
 
     @property
     def classes(self) -> int:
@@ -66,20 +68,18 @@ class Rows:
         # busy cores, and the number of threads would decide the last bits.
         return lambda drawn: np.einsum("ku,mu->km", drawn, by_unit)
 
-    def mean(self, values: arrays.Floats) -> resampling.Statistic:
+    def mean(self, values: arrays.Floats) -> Statistic:
         """Return the statistic "weighted mean of ``values (n,)``"."""
         sums = self.totals(np.stack([values, np.ones_like(values)], axis=1))
         return lambda drawn: np.divide(*sums(drawn).T)
 
-    def matched(self, finish: Callable[[Matches], arrays.Floats]) -> resampling.Statistic:
+    def matched(self, finish: Callable[[Matches], arrays.Floats]) -> Statistic:
         """Return the statistic that ``finish`` computes from the matches of each resample."""
         truth, predicted = self.one_hot(self.y_true), self.one_hot(self.predicted)
         sums = self.totals(np.concatenate([truth * predicted, truth, predicted], axis=1))
         return lambda drawn: finish(Matches(*np.split(sums(drawn), 3, axis=1)))
 
-    def per_class(
-        self, prepare: Callable[[arrays.Bools, arrays.Floats, "Rows"], resampling.Statistic]
-    ) -> resampling.Statistic:
+    def per_class(self, prepare: Callable[[arrays.Bools, arrays.Floats, "Rows"], Statistic]) -> Statistic:
         """Return a binary statistic of the positive class, or for C > 2 its mean over one-versus-rest."""
         if self.classes == 2:
             score = self.y_score if self.y_score.ndim == 1 else self.y_score[:, 1]
@@ -88,7 +88,7 @@ class Rows:
         return lambda drawn: np.mean([part(drawn) for part in parts], axis=0)
 
 
-Prepare: TypeAlias = Callable[[Rows], resampling.Statistic]
+Prepare: TypeAlias = Callable[[Rows], Statistic]
 
 
 class Metric:
@@ -124,7 +124,7 @@ class Metric:
             ValueError: malformed arrays, or the metric is undefined on them.
         """
         truth = arrays.labels(y_true)
-        whole = resampling.Units(np.zeros_like(truth), 1)
+        whole = arrays.Units(np.zeros_like(truth), 1)
         statistic = self.statistic(truth, y_score, units=whole, sample_weight=sample_weight)
         value = float(statistic(np.ones((1, 1)))[0])
         if np.isnan(value):
@@ -136,9 +136,9 @@ class Metric:
         y_true: npt.ArrayLike,
         y_score: npt.ArrayLike,
         *,
-        units: resampling.Units,
+        units: arrays.Units,
         sample_weight: npt.ArrayLike | None = None,
-    ) -> resampling.Statistic:
+    ) -> Statistic:
         """Return the prepared statistic over draws of ``units``; NaN where undefined.
 
         Raises:
@@ -185,7 +185,7 @@ def one_hot(class_ids: arrays.Ints, *, classes: int) -> arrays.Floats:
     return table
 
 
-def _quiet(statistic: resampling.Statistic) -> resampling.Statistic:
+def _quiet(statistic: Statistic) -> Statistic:
     """Let 0 / 0 give NaN in silence: here it means "undefined in this resample"."""
 
     def value(drawn: arrays.Floats) -> arrays.Floats:

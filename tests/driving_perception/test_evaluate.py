@@ -9,8 +9,7 @@ import pytest
 from apps.driving_perception import baselines, decision, detector_metrics, evaluate, frames, lane, report, simulator
 from apps.driving_perception import boxes as box
 from shared import errors
-from shared.report import document
-from shared.report.sections import provenance
+from shared.report import document, sections
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def evaluated(part: frames.Frames, found: box.Detections, prior: box.Detections)
         false_positives_per_image=0.1,
         fitted_on={"split": "validation", "n": 3},
     )
-    data = provenance.Data(
+    data = sections.Data(
         source=part.name, split="test", unit="sequence", sha256=part.sha256, synthetic=part.synthetic, notes=part.notes
     )
     results = evaluate.evaluate(

@@ -37,14 +37,14 @@ def test_evaluate_lists_what_it_sets_aside(tmp_path: pathlib.Path) -> None:
 
 def test_an_empty_part_is_refused_with_those_that_are_there(tmp_path: pathlib.Path) -> None:
     from shared import files
-    from shared.evaluation import part
+    from shared.splits import parts
 
     own = loading.load([str(roads.voc(tmp_path / "own", {"z": [("car", (1, 1, 20, 20))]}))])
     split = splits.Split(part=np.array(["train"]), unit=np.array([0]), unit_name="", method="", seed=0)
     run = types.SimpleNamespace(folder=files.RunFolder(tmp_path))
     files.write_json(tmp_path / "split.json", {})
     with pytest.raises(errors.InputError, match="--split test: expected a part with rows: train"):
-        part.of_run(own, split, "test", run.folder)
+        parts.of_run(own, split, "test", run.folder)
 
 
 def test_predict_writes_over_no_picture_that_it_reads(tmp_path: pathlib.Path) -> None:

@@ -9,8 +9,7 @@ import pytest
 
 from apps.fraud_detection import evaluate, metrics, report, results
 from shared import errors
-from shared.report import document
-from shared.report.sections import provenance
+from shared.report import document, sections
 
 
 def make_rows(size: int = 1_500, *, fraud: float = 0.1) -> metrics.Rows:
@@ -60,7 +59,7 @@ def make_run(rows: metrics.Rows, *, knows: float = 0.5) -> results.Predictions:
     )
 
 
-DATA = provenance.Data(source="made up", split="test", unit="card", sha256="0" * 64, protocol="Two weeks.")
+DATA = sections.Data(source="made up", split="test", unit="card", sha256="0" * 64, protocol="Two weeks.")
 
 
 def evaluated(rows: metrics.Rows, run: results.Predictions) -> document.Evaluation:

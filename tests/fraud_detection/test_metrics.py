@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from apps.fraud_detection import breakdowns, evaluate, metrics
-from shared.evaluation import resampling
+from shared.evaluation import arrays
 
 COSTS = metrics.Costs(investigation=5.0, recovered_share=0.8, alerts_per_day=4)
 
@@ -42,7 +42,7 @@ def make_scores(rows: metrics.Rows, seed: int, *, digits: int = 3) -> np.ndarray
 
 
 def values(rows: metrics.Rows, scores: np.ndarray, *, drawn: np.ndarray | None = None) -> dict[str, float]:
-    units = resampling.units_of(rows.payers, rows=len(rows))
+    units = arrays.units_of(rows.payers, rows=len(rows))
     found = metrics.statistics(
         rows, scores, thresholds=np.full(len(rows), 0.5), costs=COSTS, units=units, calibrated=True
     )
@@ -77,7 +77,7 @@ def card_precision_by_loops(rows: metrics.Rows, scores: np.ndarray, *, cards: in
 def test_card_precision_is_its_definition_also_on_resampled_cards_and_ties(seed: int, cards: int, levels: int) -> None:
     rows = make_rows(120, seed)
     scores = np.random.default_rng(seed).permutation(120) % levels / levels
-    units = resampling.units_of(rows.payers, rows=120)
+    units = arrays.units_of(rows.payers, rows=120)
     (part,) = metrics.fold_parts(rows, scores, None, units)
     statistic = metrics.card_precision(part, cards=cards)
     for drawn in (np.ones(units.count), np.random.default_rng(seed).integers(0, 4, units.count)):

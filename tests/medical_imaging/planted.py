@@ -12,12 +12,12 @@ from PIL import Image
 from apps.medical_imaging import evaluation_inputs
 from shared import decision
 from shared.evaluation import thresholds
-from shared.report.sections import provenance
+from shared.report import sections
 
 BINARY = ("normal", "pneumonia")
 THREE = ("normal", "bacterial", "viral")
 FINDINGS = ("effusion", "cardiomegaly", "nodule")
-DATA = provenance.Data(source="planted", split="test", unit="patient", sha256="0" * 64)
+DATA = sections.Data(source="planted", split="test", unit="patient", sha256="0" * 64)
 
 Floats = npt.NDArray[np.float64]
 

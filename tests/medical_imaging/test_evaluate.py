@@ -25,13 +25,12 @@ from apps.medical_imaging import (
 )
 from shared import errors
 from shared.evaluation import intervals
-from shared.report import document
-from shared.report.sections import provenance
+from shared.report import document, sections
 from tests.medical_imaging import planted
 
 
 def evaluated(
-    rows: evaluation_inputs.Rows, run: evaluation_inputs.Predictions, data: provenance.Data = planted.DATA, **more: Any
+    rows: evaluation_inputs.Rows, run: evaluation_inputs.Predictions, data: sections.Data = planted.DATA, **more: Any
 ) -> document.Evaluation:
     scores = more.pop("baseline_scores", None) or planted.baselines(rows)
     compute = evaluate_multi_label.evaluate if rows.task == "multi_label" else evaluate.evaluate

@@ -15,7 +15,7 @@ from apps.medical_imaging import config, data, decision, explain, explanation_pa
 from apps.medical_imaging import run as loaded_run
 from shared import decision as decisions
 from shared import errors, files
-from shared.explain import pointing_game, randomization
+from shared.explain import grad_cam, sanity_checks
 from shared.report import document
 
 pytestmark = pytest.mark.tensorflow
@@ -159,7 +159,7 @@ def test_a_map_that_does_not_depend_on_the_weights_says_so(
     explanation: explanation_page.Explanation, correlation: float, told: str
 ) -> None:
     """Planted fault: maps that stay, turn into their opposite, or are empty."""
-    check = randomization.RandomizationCheck(shares=(1.0,), correlations=np.array([[correlation]]))
+    check = sanity_checks.RandomizationCheck(shares=(1.0,), correlations=np.array([[correlation]]))
     planted = tuple(dataclasses.replace(found, check=check) for found in explanation.maps)
     page = document.render(explanation_page.report(dataclasses.replace(explanation, maps=planted)))
     assert page.count(told) == 2
@@ -272,7 +272,7 @@ def test_a_page_gets_a_small_map_that_points_at_the_same_place(run: loaded_run.R
     assert maps.max() <= 1
     seen = [row for row in range(24) if boxes[row] is not None and found["label"][row] == b"spot"]
     assert len(seen) > 8
-    game = pointing_game.play(maps[seen], [boxes[row] for row in seen])
+    game = grad_cam.pointing_game(maps[seen], [boxes[row] for row in seen])
     assert game.rate.low > 4 * game.chance
 
 

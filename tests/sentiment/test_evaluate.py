@@ -17,8 +17,7 @@ from apps.sentiment import evaluate, report
 from apps.sentiment.checklist import behaviour
 from shared import decision, errors
 from shared.evaluation import classification, intervals
-from shared.report import blocks, document, formatting
-from shared.report.sections import provenance
+from shared.report import blocks, document, formatting, sections
 
 BINARY = ("negative", "positive")
 Floats = npt.NDArray[np.float64]
@@ -66,11 +65,11 @@ def some_run(
     return evaluate.Predictions(run="run", logits=logits, decision=rule)
 
 
-DATA = provenance.Data(source="planted", split="test", unit="pair", sha256="0" * 64)
+DATA = sections.Data(source="planted", split="test", unit="pair", sha256="0" * 64)
 
 
 def evaluated(
-    rows: evaluate.Rows, run: evaluate.Predictions, baselines: Mapping[str, Floats], data: provenance.Data = DATA
+    rows: evaluate.Rows, run: evaluate.Predictions, baselines: Mapping[str, Floats], data: sections.Data = DATA
 ) -> document.Evaluation:
     return report.evaluation(
         evaluate.evaluate(

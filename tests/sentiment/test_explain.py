@@ -14,7 +14,7 @@ from apps.sentiment import __main__, attribution, batches, config, explain, lexi
 from apps.sentiment import run as loaded_run
 from shared import decision as decisions
 from shared import errors, files
-from shared.explain import integrated_gradients
+from shared.explain import gradients
 from shared.models import averaging
 from shared.report import blocks
 
@@ -148,13 +148,13 @@ def test_words_are_tinted_and_the_spaces_between_them_are_not(run: loaded_run.Ru
 
 
 def test_attention_over_one_step_raises_no_warning(run: loaded_run.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    attribute = integrated_gradients.attribute
+    attribute = gradients.integrated_gradients
 
-    def warning(*arguments: Any, **options: Any) -> integrated_gradients.Attribution:
+    def warning(*arguments: Any, **options: Any) -> gradients.Attribution:
         warnings.warn("You are using a softmax over axis 1 of a tensor of shape (2, 1, 1).", stacklevel=1)
         return attribute(*arguments, **options)
 
-    monkeypatch.setattr(integrated_gradients, "attribute", warning)
+    monkeypatch.setattr(gradients, "integrated_gradients", warning)
     with warnings.catch_warnings(record=True) as caught:
         explain.contributions(run, batches.tokens_of(GOOD), target=1)
     assert [entry for entry in caught if "softmax" in str(entry.message)] == []

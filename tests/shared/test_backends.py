@@ -180,10 +180,10 @@ def check_losses() -> None:
 
 
 def check_integrated_gradients() -> None:
-    from shared.explain import integrated_gradients
+    from shared.explain import gradients
 
     model = build("text_cnn")
-    found = integrated_gradients.attribute(model, example(model)[:2])
+    found = gradients.integrated_gradients(model, example(model)[:2])
     assert found.values.shape == (2, 7)
     assert (found.completeness_error < 0.02).all()
     assert (found.values[1, 5:] == 0).all()

@@ -6,7 +6,7 @@ from scipy import special
 from sklearn import isotonic, linear_model
 from sklearn.calibration import calibration_curve
 
-from shared.evaluation import calibration, classification, cox, intervals, resampling
+from shared.evaluation import arrays, bootstrap, calibration, classification, miscalibration, resampling
 
 
 def drawn_from(logits, *, seed):
@@ -92,7 +92,7 @@ def test_isotonic_calibration_mends_scores_that_were_squared():
     knots = calibration.fit_isotonic(chance[half] ** 2, y_true[half])
     mended = calibration.apply_isotonic(chance[~half] ** 2, knots)
     assert np.abs(mended - chance[~half]).mean() < 0.03
-    assert classification.ece(y_true[~half], chance[~half] ** 2) > 5 * classification.ece(y_true[~half], mended)
+    assert miscalibration.ece(y_true[~half], chance[~half] ** 2) > 5 * miscalibration.ece(y_true[~half], mended)
 
 
 @pytest.mark.parametrize("knots", [([], []), ([0.2, 0.1], [0.0, 1.0]), ([0.1, 0.2], [1.0, 0.0]), ([0.1], [0, 1])])
@@ -106,7 +106,7 @@ def test_the_reliability_table_equals_the_calibration_curve_of_scikit_learn(stra
     generator = np.random.default_rng(2)
     score = generator.random(500)
     y_true = (generator.random(500) < score).astype(int)
-    table = calibration.reliability(y_true, score, bins=10, strategy=strategy)
+    table = miscalibration.reliability(y_true, score, bins=10, strategy=strategy)
     observed, predicted = calibration_curve(y_true, score, n_bins=10, strategy=strategy)
     assert [row["observed"] for row in table] == pytest.approx(observed.tolist())
     assert [row["mean_score"] for row in table] == pytest.approx(predicted.tolist())
@@ -121,20 +121,20 @@ def test_the_calibration_error_is_the_weighted_gap_of_the_reliability_table(stra
     scores = special.softmax(logits * 2, axis=1)
     if columns == 1:
         scores, y_true = scores[:, 1], (y_true == 1).astype(int)
-    table = calibration.reliability(y_true, scores, bins=8, strategy=strategy)
+    table = miscalibration.reliability(y_true, scores, bins=8, strategy=strategy)
     gap = sum(row["n"] * abs(row["observed"] - row["mean_score"]) for row in table) / 400
-    assert calibration.ece_metric(bins=8, strategy=strategy)(y_true, scores) == pytest.approx(gap)
+    assert miscalibration.ece_metric(bins=8, strategy=strategy)(y_true, scores) == pytest.approx(gap)
 
 
 def test_each_probability_is_in_exactly_one_bin_edges_included():
     edges = np.linspace(0, 1, 11)
-    assert calibration.bin_of(edges, edges).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9]
+    assert miscalibration.bin_of(edges, edges).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9]
 
 
 def test_a_calibrated_model_has_hardly_any_error_and_a_sharpened_one_much():
     logits, y_true = calibrated(n=50_000)
-    assert classification.ece(y_true, special.softmax(logits, axis=1)) < 0.01
-    assert classification.ece(y_true, special.softmax(3 * logits, axis=1)) > 0.1
+    assert miscalibration.ece(y_true, special.softmax(logits, axis=1)) < 0.01
+    assert miscalibration.ece(y_true, special.softmax(3 * logits, axis=1)) > 0.1
 
 
 @pytest.mark.parametrize(
@@ -143,13 +143,13 @@ def test_a_calibrated_model_has_hardly_any_error_and_a_sharpened_one_much():
 )
 def test_unknown_binning_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        calibration.reliability([0, 1], [0.1, 0.9], **arguments)
+        miscalibration.reliability([0, 1], [0.1, 0.9], **arguments)
 
 
 def test_a_bin_of_one_unit_is_less_certain_than_one_of_many():
     y_true, score = np.array([0, 1] * 50), np.full(100, 0.5)
-    alone = calibration.reliability(y_true, score, units=np.arange(100))[0]
-    together = calibration.reliability(y_true, score, units=np.zeros(100, dtype=int))[0]
+    alone = miscalibration.reliability(y_true, score, units=np.arange(100))[0]
+    together = miscalibration.reliability(y_true, score, units=np.zeros(100, dtype=int))[0]
     assert together["high"] - together["low"] > 3 * (alone["high"] - alone["low"])
 
 
@@ -160,13 +160,13 @@ def test_reflected_intervals_hold_the_true_calibration_error_more_often_than_per
         logit = generator.normal(0, 2, n)
         return (generator.random(n) < special.expit(logit / 1.5)).astype(int), special.expit(logit)
 
-    truth = classification.ece(*sample(1_000_000, 0))
-    rows = resampling.units_of(None, rows=1000)
+    truth = miscalibration.ece(*sample(1_000_000, 0))
+    rows = arrays.units_of(None, rows=1000)
     reflected, percentile = [], []
     for seed in range(1, 201):
         y_true, score = sample(1000, seed)
-        found = intervals.bootstrap(classification.ece, y_true, score, resamples=300)
-        statistic = classification.ece.statistic(y_true, score, units=rows)
+        found = bootstrap.interval(miscalibration.ece, y_true, score, resamples=300)
+        statistic = miscalibration.ece.statistic(y_true, score, units=rows)
         values = resampling.distribution([statistic], rows, resamples=300, seed=0)[0]
         low, high = np.quantile(values, [0.025, 0.975])
         reflected.append(found.low <= truth <= found.high)
@@ -186,20 +186,22 @@ def binary(*, slope, intercept, n, seed=0):
 def test_the_calibration_slope_equals_an_unpenalised_logistic_regression():
     y_true, score = binary(slope=0.6, intercept=0.4, n=400)
     reference = linear_model.LogisticRegression(C=np.inf, tol=1e-10).fit(special.logit(score)[:, None], y_true)
-    found = cox.slope_and_intercept(y_true, score)
+    found = miscalibration.slope_and_intercept(y_true, score)
     assert found["slope"].value == pytest.approx(reference.coef_[0, 0], rel=1e-4)
 
 
 def test_the_intercept_makes_the_mean_probability_the_prevalence():
     y_true, score = binary(slope=1.0, intercept=-0.8, n=400)
-    shift = cox.slope_and_intercept(y_true, score)["intercept"].value
+    shift = miscalibration.slope_and_intercept(y_true, score)["intercept"].value
     assert special.expit(special.logit(score) + shift).mean() == pytest.approx(y_true.mean(), abs=1e-8)
 
 
 def test_copies_within_units_leave_the_slope_interval_as_it_was():
     y_true, score = binary(slope=0.7, intercept=0.0, n=300)
-    once = cox.slope_and_intercept(y_true, score)
-    copied = cox.slope_and_intercept(np.repeat(y_true, 4), np.repeat(score, 4), units=np.repeat(np.arange(300), 4))
+    once = miscalibration.slope_and_intercept(y_true, score)
+    copied = miscalibration.slope_and_intercept(
+        np.repeat(y_true, 4), np.repeat(score, 4), units=np.repeat(np.arange(300), 4)
+    )
     for name in ("slope", "intercept"):
         assert copied[name].low == pytest.approx(once[name].low)
         assert copied[name].high == pytest.approx(once[name].high)
@@ -208,7 +210,7 @@ def test_copies_within_units_leave_the_slope_interval_as_it_was():
 def test_extreme_probabilities_do_not_break_the_slope():
     y_true, score = binary(slope=0.05, intercept=0.0, n=400)
     sharp = special.expit(20 * special.logit(score))
-    assert 0 < cox.slope_and_intercept(y_true, sharp)["slope"].value < 0.1
+    assert 0 < miscalibration.slope_and_intercept(y_true, sharp)["slope"].value < 0.1
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ def test_extreme_probabilities_do_not_break_the_slope():
 )
 def test_data_without_a_slope_raise(y_true, score, message):
     with pytest.raises(ValueError, match=message):
-        cox.slope_and_intercept(y_true, score)
+        miscalibration.slope_and_intercept(y_true, score)
 
 
 @pytest.mark.slow
@@ -231,7 +233,8 @@ def test_slope_intervals_hold_the_true_slope_as_often_as_they_say():
     hits = [
         found.low <= 0.7 <= found.high
         for found in (
-            cox.slope_and_intercept(*binary(slope=0.7, intercept=0.2, n=400, seed=s))["slope"] for s in range(600)
+            miscalibration.slope_and_intercept(*binary(slope=0.7, intercept=0.2, n=400, seed=s))["slope"]
+            for s in range(600)
         )
     ]
     assert 0.925 <= np.mean(hits) <= 0.975

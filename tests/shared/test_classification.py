@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import special
 from sklearn import metrics as sklearn_metrics
 
-from shared.evaluation import breakdowns, classification, classifier, intervals
+from shared.evaluation import bootstrap, classification, classifier, evaluators, intervals, summaries
 
 
 def brier_by_hand(y, p, w):
@@ -56,43 +56,43 @@ def example(*, classes, n=120, seed=0, decimals=None):
 
 
 def test_every_metric_of_the_report_has_a_second_derivation_here():
-    assert set(BY_ANOTHER_ROUTE) == set(classification.METRICS)
+    assert set(BY_ANOTHER_ROUTE) == set(summaries.METRICS)
 
 
-@pytest.mark.parametrize("name", classification.METRICS)
+@pytest.mark.parametrize("name", summaries.METRICS)
 @pytest.mark.parametrize("classes", [2, 3, 5])
 @settings(max_examples=5)
 @given(seed=st.integers(0, 1000), decimals=st.sampled_from([0, 1, None]))
 def test_each_metric_equals_its_second_derivation_with_and_without_weights(name, classes, seed, decimals):
     y_true, scores, weight = example(classes=classes, seed=seed, decimals=decimals)
-    metric, reference = classification.METRICS[name], BY_ANOTHER_ROUTE[name]
+    metric, reference = summaries.METRICS[name], BY_ANOTHER_ROUTE[name]
     assert metric(y_true, scores) == pytest.approx(reference(y_true, scores, np.ones(len(y_true))), abs=1e-9)
     assert metric(y_true, scores, sample_weight=weight) == pytest.approx(reference(y_true, scores, weight), abs=1e-9)
 
 
-@pytest.mark.parametrize("name", classification.METRICS)
+@pytest.mark.parametrize("name", summaries.METRICS)
 @pytest.mark.parametrize("classes", [2, 4])
 def test_whole_weights_are_the_same_as_copies_of_rows(name, classes):
     y_true, scores, weight = example(classes=classes, seed=4, decimals=1)
     times = weight.astype(int)
-    metric = classification.METRICS[name]
+    metric = summaries.METRICS[name]
     assert metric(y_true, scores, sample_weight=weight) == pytest.approx(
         metric(np.repeat(y_true, times), np.repeat(scores, times, axis=0))
     )
 
 
-@pytest.mark.parametrize("name", classification.METRICS)
+@pytest.mark.parametrize("name", summaries.METRICS)
 def test_the_order_of_the_rows_does_not_matter(name):
     y_true, scores, _ = example(classes=3, seed=5, decimals=1)
     order = np.random.default_rng(1).permutation(len(y_true))
-    metric = classification.METRICS[name]
+    metric = summaries.METRICS[name]
     assert metric(y_true[order], scores[order]) == pytest.approx(metric(y_true, scores))
 
 
-@pytest.mark.parametrize("name", sorted(set(classification.METRICS) - {"ece"}))
+@pytest.mark.parametrize("name", sorted(set(summaries.METRICS) - {"ece"}))
 def test_one_column_and_two_columns_of_a_binary_score_agree(name):
     y_true, scores, _ = example(classes=2, seed=6)
-    metric = classification.METRICS[name]
+    metric = summaries.METRICS[name]
     assert metric(y_true, scores[:, 1]) == pytest.approx(metric(y_true, scores))
 
 
@@ -100,7 +100,7 @@ def test_one_column_and_two_columns_of_a_binary_score_agree(name):
 def test_renaming_the_classes_does_not_matter(name):
     y_true, scores, _ = example(classes=4, seed=7)
     names = np.array([2, 0, 3, 1])
-    metric = classification.METRICS[name]
+    metric = summaries.METRICS[name]
     assert metric(names[y_true], scores[:, np.argsort(names)]) == pytest.approx(metric(y_true, scores))
 
 
@@ -161,7 +161,7 @@ def test_binary_rates_come_from_the_confusion_matrix():
 )
 def test_what_is_undefined_or_malformed_raises_and_says_why(name, y_true, y_score, message):
     with pytest.raises(ValueError, match=message):
-        classification.METRICS[name](y_true, y_score)
+        summaries.METRICS[name](y_true, y_score)
 
 
 @pytest.mark.parametrize("weight", [[1], [1, -1], [0, 0], [1, np.nan]])
@@ -178,31 +178,31 @@ def test_a_metric_keeps_the_name_and_the_documentation_of_its_definition():
 def test_summarize_gives_each_metric_the_interval_that_bootstrap_gives_it():
     y_true, scores, _ = example(classes=3, seed=10)
     unit = np.arange(120) // 3
-    found = classification.summarize(y_true, scores, units=unit, resamples=100, seed=2)
-    assert list(found) == list(classification.METRICS)
+    found = summaries.summarize(y_true, scores, units=unit, resamples=100, seed=2)
+    assert list(found) == list(summaries.METRICS)
     assert found.notes == []
-    for name, metric in classification.METRICS.items():
-        assert found[name] == intervals.bootstrap(metric, y_true, scores, units=unit, resamples=100, seed=2)
+    for name, metric in summaries.METRICS.items():
+        assert found[name] == bootstrap.interval(metric, y_true, scores, units=unit, resamples=100, seed=2)
 
 
 def test_summarize_judges_the_given_predictions_and_ranks_by_the_scores():
     y_true, scores, _ = example(classes=2, seed=11)
     predicted = (scores[:, 1] >= 0.8).astype(int)
-    found = classification.summarize(y_true, scores, predicted=predicted, resamples=20)
+    found = summaries.summarize(y_true, scores, predicted=predicted, resamples=20)
     assert found["accuracy"].value == pytest.approx((predicted == y_true).mean())
     assert found["mcc"].value == pytest.approx(sklearn_metrics.matthews_corrcoef(y_true, predicted))
     assert found["auroc"].value == pytest.approx(sklearn_metrics.roc_auc_score(y_true, scores[:, 1]))
 
 
 def test_summarize_leaves_out_what_is_undefined_and_notes_it():
-    found = classification.summarize([1, 1, 1], [[0.2, 0.8]] * 3, resamples=20)
+    found = summaries.summarize([1, 1, 1], [[0.2, 0.8]] * 3, resamples=20)
     assert "auroc" not in found
     assert any(note.startswith("auroc: expected rows of every class. Received:") for note in found.notes)
-    assert set(found) | {note.split(":")[0] for note in found.notes} == set(classification.METRICS)
+    assert set(found) | {note.split(":")[0] for note in found.notes} == set(summaries.METRICS)
 
 
 def test_a_perfect_accuracy_is_not_certain():
-    found = classification.summarize([0, 1] * 10, [0.1, 0.9] * 10, resamples=20)
+    found = summaries.summarize([0, 1] * 10, [0.1, 0.9] * 10, resamples=20)
     assert found["accuracy"] == intervals.wilson(20, 20)
     assert found["f1_macro"].method == "bootstrap by row (all resamples equal)"
 
@@ -210,24 +210,24 @@ def test_a_perfect_accuracy_is_not_certain():
 def test_compare_is_zero_for_a_model_and_itself_and_the_difference_of_values_otherwise():
     y_true, scores, _ = example(classes=3, seed=12)
     other = special.softmax(np.log(scores) + np.random.default_rng(0).normal(size=scores.shape), axis=1)
-    same = classification.compare(y_true, scores, scores, resamples=50)
+    same = summaries.compare(y_true, scores, scores, resamples=50)
     assert {(d.value, d.low, d.high) for d in same.values()} == {(0, 0, 0)}
-    differs = classification.compare(y_true, scores, other, resamples=50)
-    for name, metric in classification.METRICS.items():
+    differs = summaries.compare(y_true, scores, other, resamples=50)
+    for name, metric in summaries.METRICS.items():
         assert differs[name].value == pytest.approx(metric(y_true, scores) - metric(y_true, other))
 
 
 def test_the_confusion_matrix_equals_that_of_scikit_learn():
     y_true, scores, _ = example(classes=4, seed=13)
     expected = sklearn_metrics.confusion_matrix(y_true, scores.argmax(axis=1))
-    assert np.array_equal(breakdowns.confusion(y_true, scores), expected)
+    assert np.array_equal(summaries.confusion(y_true, scores), expected)
     predicted = np.zeros(len(y_true), dtype=int)
-    assert breakdowns.confusion(y_true, scores, predicted=predicted)[:, 0].sum() == len(y_true)
+    assert summaries.confusion(y_true, scores, predicted=predicted)[:, 0].sum() == len(y_true)
 
 
 def test_per_class_rows_equal_those_of_scikit_learn_with_intervals_around_them():
     y_true, scores, _ = example(classes=3, seed=14)
-    rows = breakdowns.per_class(y_true, scores, class_names=("bad", "fair", "good"), resamples=50)
+    rows = summaries.per_class(y_true, scores, class_names=("bad", "fair", "good"), resamples=50)
     precision, recall, f1, support = sklearn_metrics.precision_recall_fscore_support(y_true, scores.argmax(axis=1))
     assert [row["class"] for row in rows] == ["bad", "fair", "good"]
     assert [row["support"] for row in rows] == support.tolist()
@@ -237,28 +237,28 @@ def test_per_class_rows_equal_those_of_scikit_learn_with_intervals_around_them()
 
 
 def test_per_class_rows_of_a_class_never_predicted_have_no_precision():
-    row = breakdowns.per_class([0, 1] * 20, np.linspace(0.1, 0.3, 40), resamples=20)[1]
+    row = summaries.per_class([0, 1] * 20, np.linspace(0.1, 0.3, 40), resamples=20)[1]
     assert (row["precision"], row["recall"].value, row["f1"].value) == (None, 0, 0)
 
 
 def test_per_class_refuses_another_number_of_names_than_classes():
     with pytest.raises(ValueError, match=r"class_names: expected 2 names\. Received: 3"):
-        breakdowns.per_class([0, 1], [0.1, 0.9], class_names=("a", "b", "c"))
+        summaries.per_class([0, 1], [0.1, 0.9], class_names=("a", "b", "c"))
 
 
-SLICE_METRICS = {name: classification.METRICS[name] for name in ("accuracy", "f1_macro", "auroc")}
+SLICE_METRICS = {name: summaries.METRICS[name] for name in ("accuracy", "f1_macro", "auroc")}
 
 
 def evaluator(y_true, scores, unit):
     """An evaluation beside one baseline, which knows nothing."""
-    return classifier.Evaluator(
+    return evaluators.Evaluator(
         labels=np.asarray(y_true),
         units=np.asarray(unit),
         scores=scores,
         predicted=scores.argmax(axis=1),
         baselines={"chance": np.full(scores.shape, 0.5)},
         class_names=("no", "yes"),
-        metrics=classification.METRICS,
+        metrics=summaries.METRICS,
         slice_metrics=SLICE_METRICS,
         slice_compared=SLICE_METRICS,
         resamples=50,
@@ -271,7 +271,7 @@ def test_a_slice_has_the_metrics_of_its_own_rows():
     inside = np.arange(120) < 50
     unit = np.arange(120) // 2
     row = evaluator(y_true, scores, unit).slice("first", inside)
-    alone = classification.summarize(y_true[:50], scores[:50], units=unit[:50], metrics=SLICE_METRICS, resamples=50)
+    alone = summaries.summarize(y_true[:50], scores[:50], units=unit[:50], metrics=SLICE_METRICS, resamples=50)
     assert (row["name"], row["n"], row["n_units"], row["notes"]) == ("first", 50, 25, [])
     assert row["metrics"] == alone
 
@@ -283,8 +283,8 @@ def test_a_slice_compares_model_and_baseline_as_two_separate_computations_would(
     row = evaluator(y_true, scores, unit).slice("last", inside)
     chance = np.full((80, 2), 0.5)
     arguments: dict[str, Any] = {"units": unit[40:], "metrics": SLICE_METRICS, "resamples": 50}
-    assert row["baselines"]["chance"] == classification.summarize(y_true[40:], chance, **arguments)
-    assert row["differences"]["chance"] == classification.compare(y_true[40:], scores[40:], chance, **arguments)
+    assert row["baselines"]["chance"] == summaries.summarize(y_true[40:], chance, **arguments)
+    assert row["differences"]["chance"] == summaries.compare(y_true[40:], scores[40:], chance, **arguments)
 
 
 def test_small_slices_are_named_and_not_measured():
@@ -313,22 +313,22 @@ def test_an_evaluation_without_a_baseline_or_with_one_of_another_shape_is_refuse
 def test_no_warning_escapes_from_degenerate_resamples():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        classification.summarize([0, 0, 0, 1, 1, 1, 1], np.linspace(0, 1, 7), resamples=500)
+        summaries.summarize([0, 0, 0, 1, 1, 1, 1], np.linspace(0, 1, 7), resamples=500)
 
 
 def evaluation_of(labels, scores, baseline):
     """Rows of units of two, judged by a model and one baseline; every number of the common evaluation."""
     labels, scores = np.array(labels), np.array(scores, float)
-    evaluator = classifier.Evaluator(
+    evaluator = evaluators.Evaluator(
         labels=labels,
         units=np.arange(len(labels)) // 2,
         scores=scores,
         predicted=scores.argmax(axis=1),
         baselines={"plain": np.array(baseline, float)},
         class_names=("a", "b", "c")[: scores.shape[1]],
-        metrics=classification.METRICS,
-        slice_metrics=classification.METRICS,
-        slice_compared=classification.METRICS,
+        metrics=summaries.METRICS,
+        slice_metrics=summaries.METRICS,
+        slice_compared=summaries.METRICS,
         resamples=50,
         seed=0,
     )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from shared.evaluation import conformal, intervals
+from shared.evaluation import bootstrap, conformal, intervals
 
 
 def example(n, *, classes=3, seed=0):
@@ -162,7 +162,7 @@ def test_the_area_under_risk_coverage_can_be_bootstrapped():
     generator = np.random.default_rng(0)
     confidence = generator.random(150)
     correct = (generator.random(150) < confidence).astype(int)
-    found = intervals.bootstrap(conformal.aurc, correct, confidence, resamples=100)
+    found = bootstrap.interval(conformal.aurc, correct, confidence, resamples=100)
     assert found.low < found.value < found.high
 
 

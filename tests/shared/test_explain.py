@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_strategies
 from keras import ops
 
-from shared.explain import deletion, gradients, integrated_gradients
+from shared.explain import gradients, sanity_checks
 from shared.models import cnn, dense, sequences
 
 pytestmark = pytest.mark.tensorflow
@@ -36,36 +36,36 @@ def logits_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def test_in_a_linear_model_each_token_contributes_its_weight() -> None:
-    found = integrated_gradients.attribute(linear_model(), IDS, targets=np.array([1, 1]))
+    found = gradients.integrated_gradients(linear_model(), IDS, targets=np.array([1, 1]))
     np.testing.assert_allclose(found.values, np.where(IDS == 0, 0, TABLE[IDS, 0]), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(found.baseline_score, 0, atol=1e-6)
 
 
 def test_the_contributions_to_the_other_class_have_the_opposite_sign() -> None:
     model = linear_model()
-    one, other = (integrated_gradients.attribute(model, IDS, targets=np.full(2, target)) for target in (0, 1))
+    one, other = (gradients.integrated_gradients(model, IDS, targets=np.full(2, target)) for target in (0, 1))
     np.testing.assert_allclose(one.values, -other.values, rtol=1e-6)
 
 
 def test_in_a_sum_of_squares_each_feature_contributes_its_square() -> None:
     inputs = np.array([[1.0, -2.0, 0.5]], dtype="float32")
-    found = integrated_gradients.attribute(quadratic_model(), inputs, layer_name=None, targets=np.array([1]))
+    found = gradients.integrated_gradients(quadratic_model(), inputs, layer_name=None, targets=np.array([1]))
     np.testing.assert_allclose(found.values, inputs**2, rtol=1e-5)
 
 
 def test_without_targets_the_predicted_classes_are_explained() -> None:
     model = linear_model()
     predicted = logits_of(model)(IDS).argmax(axis=1)
-    np.testing.assert_array_equal(integrated_gradients.attribute(model, IDS).targets, predicted)
+    np.testing.assert_array_equal(gradients.integrated_gradients(model, IDS).targets, predicted)
 
 
 def test_contributions_of_a_text_cnn_add_up_and_leave_padding_out() -> None:
     keras.utils.set_random_seed(0)
     tokens = sequences.TokenEmbedding(vocabulary_size=30, embedding_size=4)
     model = cnn.build_text_cnn(tokens=tokens, classes=3, windows=(2, 3), filters=8)
-    found = integrated_gradients.attribute(model, IDS)
+    found = gradients.integrated_gradients(model, IDS)
     logits = logits_of(model)(IDS)
-    np.testing.assert_allclose(found.score, deletion.log_odds(logits, found.targets), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.score, sanity_checks.log_odds(logits, found.targets), rtol=1e-4, atol=1e-6)
     assert (found.completeness_error < 0.02).all()
     assert (found.values[1, 3:] == 0).all()
     assert (found.values[0] != 0).all()
@@ -77,8 +77,8 @@ def test_a_bent_score_gets_more_steps_until_the_contributions_add_up() -> None:
     zero = keras.layers.Lambda(lambda x: x * 0, output_shape=(1,))(steep)
     model = keras.Model(inputs, keras.layers.Concatenate()([zero, steep]))
     point = np.ones((1, 1), dtype="float32")
-    once = integrated_gradients.attribute(model, point, layer_name=None, steps=8, maximum_steps=8)
-    found = integrated_gradients.attribute(model, point, layer_name=None, steps=8)
+    once = gradients.integrated_gradients(model, point, layer_name=None, steps=8, maximum_steps=8)
+    found = gradients.integrated_gradients(model, point, layer_name=None, steps=8)
     assert once.completeness_error[0] > 0.02 >= found.completeness_error[0]
     assert found.steps[0] > 8
 
@@ -91,7 +91,7 @@ def test_the_gradient_is_that_of_each_row_alone() -> None:
 
 def test_no_rows_are_refused() -> None:
     with pytest.raises(ValueError, match=r"at least one row to explain\. Received: 0"):
-        integrated_gradients.attribute(linear_model(), IDS[:0])
+        gradients.integrated_gradients(linear_model(), IDS[:0])
 
 
 def many_texts() -> np.ndarray:
@@ -100,10 +100,10 @@ def many_texts() -> np.ndarray:
 
 def test_true_contributions_pass_the_deletion_check_and_shuffled_ones_do_not() -> None:
     model, ids = linear_model(), many_texts()
-    found = integrated_gradients.attribute(model, ids)
-    assert deletion.check(logits_of(model), ids, found).passed
+    found = gradients.integrated_gradients(model, ids)
+    assert sanity_checks.deletion(logits_of(model), ids, found).passed
     shuffled = np.random.default_rng(3).permuted(found.values, axis=1)
-    planted = integrated_gradients.Attribution(
+    planted = gradients.Attribution(
         values=shuffled,
         targets=found.targets,
         score=found.score,
@@ -111,14 +111,14 @@ def test_true_contributions_pass_the_deletion_check_and_shuffled_ones_do_not() -
         steps=found.steps,
     )
     assert (planted.completeness_error < 0.02).all()
-    assert not deletion.check(logits_of(model), ids, planted).passed
+    assert not sanity_checks.deletion(logits_of(model), ids, planted).passed
 
 
 def test_the_fall_without_the_top_tokens_is_the_sum_of_their_weights() -> None:
     model, ids = linear_model(), many_texts()
-    found = integrated_gradients.attribute(model, ids, targets=np.ones(len(ids), dtype=int))
+    found = gradients.integrated_gradients(model, ids, targets=np.ones(len(ids), dtype=int))
     top = np.sort(TABLE[ids, 0], axis=1)[:, -4:].sum(axis=1)
-    got = deletion.check(logits_of(model), ids, found, fraction=0.2)
+    got = sanity_checks.deletion(logits_of(model), ids, found, fraction=0.2)
     np.testing.assert_allclose(got.top, top, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(got.random.mean(), TABLE[ids, 0].mean() * 4, atol=0.3)
     assert got.share_larger == np.mean(got.top > got.random)
@@ -127,7 +127,7 @@ def test_the_fall_without_the_top_tokens_is_the_sum_of_their_weights() -> None:
 @given(numpy_strategies.arrays("int32", (3, 6), elements=st.integers(1, 9)), st.integers(0, 2**18 - 1))
 def test_removal_keeps_the_other_tokens_in_order(ids: np.ndarray, pattern: int) -> None:
     removed = np.array([(pattern >> bit) & 1 for bit in range(18)], dtype=bool).reshape(3, 6)
-    for row, mask, got in zip(ids, removed, deletion.remove(ids, removed), strict=True):
+    for row, mask, got in zip(ids, removed, sanity_checks.remove(ids, removed), strict=True):
         kept = [token for token, gone in zip(row, mask, strict=True) if not gone]
         assert got.tolist() == kept + [0] * (6 - len(kept))
 
@@ -135,6 +135,6 @@ def test_removal_keeps_the_other_tokens_in_order(ids: np.ndarray, pattern: int) 
 @pytest.mark.parametrize(("ids", "fraction"), [(np.array([[4, 0]]), 0.1), (np.array([[4, 5]]), 1.0)])
 def test_a_check_without_anything_to_remove_is_refused(ids: np.ndarray, fraction: float) -> None:
     model = linear_model()
-    found = integrated_gradients.attribute(model, ids.astype("int32"))
+    found = gradients.integrated_gradients(model, ids.astype("int32"))
     with pytest.raises(ValueError, match="Received: "):
-        deletion.check(logits_of(model), ids, found, fraction=fraction)
+        sanity_checks.deletion(logits_of(model), ids, found, fraction=fraction)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from shared.evaluation import calibration, intervals
+from shared.evaluation import intervals, miscalibration
 from shared.report import drawing, figures
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -28,7 +28,7 @@ DRAWN = {
     "forest": lambda: figures.forest(ROWS, axis_label="AUROC"),
     "forest of differences": lambda: figures.forest(ROWS, axis_label="AUROC", reference=0.0),
     "bars": lambda: figures.bars({**ROWS, "plain": 0.3}, axis_label="Failure rate"),
-    "reliability": lambda: figures.reliability({HOSTILE: calibration.reliability(LABELS, SCORES)}),
+    "reliability": lambda: figures.reliability({HOSTILE: miscalibration.reliability(LABELS, SCORES)}),
     "risk_coverage": lambda: figures.risk_coverage({HOSTILE: ([0.1, 1.0], [0.0, 0.2])}, chosen=0.8),
     "roc": lambda: figures.roc(LABELS, {HOSTILE: SCORES}),
     "precision_recall": lambda: figures.precision_recall(LABELS, {HOSTILE: SCORES}),
@@ -108,7 +108,7 @@ def test_forest_points_lie_in_proportion_to_their_values_the_first_on_top():
 
 
 def test_reliability_points_lie_where_their_bins_say():
-    table = calibration.reliability(LABELS, SCORES, bins=5)
+    table = miscalibration.reliability(LABELS, SCORES, bins=5)
     points = markers(figures.reliability({"Model": table}))
     x_scale, _ = np.polyfit([row["mean_score"] for row in table], [x for x, _ in points], 1)
     y_scale, _ = np.polyfit([row["observed"] for row in table], [y for _, y in points], 1)

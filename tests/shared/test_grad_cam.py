@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_strategies
 from keras import ops
 
-from shared.explain import cutting, grad_cam, randomization
+from shared.explain import grad_cam, gradients, sanity_checks
 
 pytestmark = pytest.mark.tensorflow
 
@@ -32,7 +32,7 @@ def logits_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
 def test_after_an_average_the_map_is_the_class_activation_map_of_the_log_odds() -> None:
     model = network()
     got = grad_cam.maps(model, IMAGES, layer_path="features", targets=np.full(5, 2))
-    features = ops.convert_to_numpy(cutting.cut(model, "features")[0](IMAGES))
+    features = ops.convert_to_numpy(gradients.cut(model, "features")[0](IMAGES))
     kernel, logits = model.get_layer("logits").get_weights()[0], logits_of(model, IMAGES)
     rest = np.exp(logits[:, :2]) / np.exp(logits[:, :2]).sum(axis=1, keepdims=True)
     for image in range(5):
@@ -44,7 +44,7 @@ def test_after_an_average_the_map_is_the_class_activation_map_of_the_log_odds() 
 def test_by_place_only_what_speaks_for_the_class_at_its_own_place_counts() -> None:
     model = network()
     got = grad_cam.maps(model, IMAGES, layer_path="features", targets=np.full(5, 2), by_place=True)
-    features = ops.convert_to_numpy(cutting.cut(model, "features")[0](IMAGES))
+    features = ops.convert_to_numpy(gradients.cut(model, "features")[0](IMAGES))
     kernel, logits = model.get_layer("logits").get_weights()[0], logits_of(model, IMAGES)
     rest = np.exp(logits[:, :2]) / np.exp(logits[:, :2]).sum(axis=1, keepdims=True)
     for image in range(5):
@@ -105,7 +105,7 @@ def test_the_input_may_have_a_name_in_a_dictionary() -> None:
 def test_a_cut_two_models_deep_computes_what_the_model_does_and_leaves_it_alone() -> None:
     model = wrapped(wrapped(network(), name="middle"))
     before = logits_of(model, IMAGES)
-    head, tail = cutting.cut(model, "middle/inner/features")
+    head, tail = gradients.cut(model, "middle/inner/features")
     images = ops.convert_to_tensor(IMAGES)
     joined = tail([images, head(images)], training=False)
     np.testing.assert_allclose(ops.convert_to_numpy(joined), before, atol=1e-6)
@@ -172,14 +172,14 @@ def test_a_trained_network_points_at_what_makes_the_class(trained: keras.Model) 
 def test_maps_of_a_trained_network_pass_the_randomization_check_and_edges_do_not(trained: keras.Model) -> None:
     images, labels, _ = spots(16)
     before = trained.get_weights()
-    checked = randomization.check(
+    checked = sanity_checks.randomization(
         trained, images, lambda model: grad_cam.maps(model, images, layer_path="features", targets=labels)
     )
     assert checked.shares == (0.25, 0.5, 0.75, 1.0)
     assert checked.correlations.shape == (4, 16)
     assert checked.passed
     edges = np.abs(np.gradient(images[..., 0], axis=1))
-    planted = randomization.check(trained, images, lambda _model: edges)
+    planted = sanity_checks.randomization(trained, images, lambda _model: edges)
     np.testing.assert_allclose(planted.means, 1)
     assert not planted.passed
     for now, then in zip(trained.get_weights(), before, strict=True):
@@ -188,20 +188,20 @@ def test_maps_of_a_trained_network_pass_the_randomization_check_and_edges_do_not
 
 def test_maps_that_turn_into_their_opposite_do_not_pass(trained: keras.Model) -> None:
     heat = np.random.default_rng(0).uniform(size=(3, 4, 4))
-    checked = randomization.check(trained, IMAGES, lambda model: heat if model is trained else 1 - heat)
+    checked = sanity_checks.randomization(trained, IMAGES, lambda model: heat if model is trained else 1 - heat)
     np.testing.assert_allclose(checked.means, -1)
     assert not checked.passed
 
 
 def test_maps_that_name_nothing_do_not_pass(trained: keras.Model) -> None:
-    checked = randomization.check(trained, IMAGES, lambda _model: np.zeros((3, 4, 4)))
+    checked = sanity_checks.randomization(trained, IMAGES, lambda _model: np.zeros((3, 4, 4)))
     assert np.isnan(checked.correlations).all()
     assert np.isnan(checked.means).all()
     assert not checked.passed
 
 
 def test_shuffling_a_share_leaves_the_first_arrays_and_every_value(trained: keras.Model) -> None:
-    wanted, got = trained.get_weights(), randomization.shuffled(trained, IMAGES, share=0.5, seed=0).get_weights()
+    wanted, got = trained.get_weights(), sanity_checks.shuffled(trained, IMAGES, share=0.5, seed=0).get_weights()
     same = [np.array_equal(one, other) for one, other in zip(wanted, got, strict=True)]
     assert same == [True, True, True, False, False, False]
     for one, other in zip(wanted, got, strict=True):
@@ -211,13 +211,13 @@ def test_shuffling_a_share_leaves_the_first_arrays_and_every_value(trained: kera
 @pytest.mark.parametrize("shares", [(), (0.5,), (1.0, 0.5), (0.0, 1.0), (0.5, 0.5, 1.0)])
 def test_shares_that_do_not_rise_to_one_are_refused(trained: keras.Model, shares: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"rise from above 0 to 1\. Received: "):
-        randomization.check(trained, IMAGES, lambda _model: IMAGES, shares=shares)
+        sanity_checks.randomization(trained, IMAGES, lambda _model: IMAGES, shares=shares)
 
 
 @given(numpy_strategies.arrays("int8", (2, 9), elements=st.integers(-4, 4)))
 def test_rank_correlation_is_that_of_scipy(rows: np.ndarray) -> None:
     one, other = rows
-    got = randomization.rank_correlations(one[None], other[None])[0]
+    got = sanity_checks.rank_correlations(one[None], other[None])[0]
     if len(set(one)) == 1:
         assert np.isnan(got)
     elif len(set(other)) == 1:

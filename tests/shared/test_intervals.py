@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from shared.evaluation import classification, intervals, proportions, resampling
+from shared.evaluation import bootstrap, classification, intervals, resampling
 
 
 def clustered(*, units, rows_per_unit, seed, effect=1.0):
@@ -45,15 +45,15 @@ def test_the_bootstrap_equals_a_loop_that_gathers_the_rows_of_drawn_units(metric
     y_true, y_score, unit = clustered(units=40, rows_per_unit=3, seed=3)
     y_score = np.round(y_score, 1)  # ties
     values = slow_bootstrap(reference, y_true, y_score, unit, resamples=120, seed=11)
-    found = intervals.bootstrap(metric, y_true, y_score, units=unit, resamples=120, seed=11)
+    found = bootstrap.interval(metric, y_true, y_score, units=unit, resamples=120, seed=11)
     assert [found.low, found.high] == pytest.approx(np.quantile(values, [0.025, 0.975]).tolist(), abs=1e-12)
     assert found.value == pytest.approx(reference(y_true, y_score), abs=1e-12)
 
 
 def test_any_function_can_be_bootstrapped_and_gives_the_same_as_the_fast_route():
     y_true, y_score, unit = clustered(units=30, rows_per_unit=2, seed=1)
-    fast = intervals.bootstrap(classification.auroc, y_true, y_score, units=unit, resamples=150)
-    slow = intervals.bootstrap(sklearn_metrics.roc_auc_score, y_true, y_score, units=unit, resamples=150)
+    fast = bootstrap.interval(classification.auroc, y_true, y_score, units=unit, resamples=150)
+    slow = bootstrap.interval(sklearn_metrics.roc_auc_score, y_true, y_score, units=unit, resamples=150)
     assert [slow.value, slow.low, slow.high] == pytest.approx([fast.value, fast.low, fast.high], abs=1e-12)
 
 
@@ -64,7 +64,7 @@ def test_the_paired_difference_equals_the_difference_on_each_resample():
     ours, theirs = (
         slow_bootstrap(sklearn_metrics.roc_auc_score, y_true, s, unit, **arguments) for s in (y_score, other)
     )
-    found = intervals.paired_difference(classification.auroc, y_true, y_score, other, units=unit, **arguments)
+    found = bootstrap.paired_difference(classification.auroc, y_true, y_score, other, units=unit, **arguments)
     assert [found.low, found.high] == pytest.approx(np.quantile(ours - theirs, [0.025, 0.975]).tolist())
     assert found.method == "paired bootstrap by unit"
 
@@ -72,24 +72,24 @@ def test_the_paired_difference_equals_the_difference_on_each_resample():
 def test_the_paired_difference_changes_sign_when_the_models_change_places():
     y_true, y_score, _ = clustered(units=50, rows_per_unit=1, seed=6)
     other = y_score[::-1].copy()
-    forth = intervals.paired_difference(classification.auroc, y_true, y_score, other, resamples=200)
-    back = intervals.paired_difference(classification.auroc, y_true, other, y_score, resamples=200)
+    forth = bootstrap.paired_difference(classification.auroc, y_true, y_score, other, resamples=200)
+    back = bootstrap.paired_difference(classification.auroc, y_true, other, y_score, resamples=200)
     assert [forth.value, forth.low, forth.high] == pytest.approx([-back.value, -back.high, -back.low])
 
 
 def test_pairing_narrows_the_difference_of_two_models_that_err_alike():
     y_true, y_score, _ = clustered(units=200, rows_per_unit=1, seed=8)
     other = y_score + 0.1 * np.random.default_rng(1).normal(size=len(y_score))
-    paired = intervals.paired_difference(classification.auroc, y_true, y_score, other, resamples=300)
-    single = intervals.bootstrap(classification.auroc, y_true, y_score, resamples=300)
+    paired = bootstrap.paired_difference(classification.auroc, y_true, y_score, other, resamples=300)
+    single = bootstrap.interval(classification.auroc, y_true, y_score, resamples=300)
     assert paired.high - paired.low < (single.high - single.low) / 3
 
 
 def test_copies_of_rows_within_a_unit_leave_the_interval_as_it_was():
     y_true, y_score, _ = clustered(units=60, rows_per_unit=1, seed=2)
     unit = np.arange(60)
-    once = intervals.bootstrap(classification.auroc, y_true, y_score, units=unit, resamples=200)
-    thrice = intervals.bootstrap(
+    once = bootstrap.interval(classification.auroc, y_true, y_score, units=unit, resamples=200)
+    thrice = bootstrap.interval(
         classification.auroc,
         np.repeat(y_true, 3),
         np.repeat(y_score, 3),
@@ -101,8 +101,8 @@ def test_copies_of_rows_within_a_unit_leave_the_interval_as_it_was():
 
 def test_ignoring_units_planted_here_would_make_the_interval_falsely_narrow():
     y_true, y_score, unit = clustered(units=40, rows_per_unit=10, seed=9)
-    by_unit = intervals.bootstrap(classification.auroc, y_true, y_score, units=unit, resamples=300)
-    by_row = intervals.bootstrap(classification.auroc, y_true, y_score, resamples=300)
+    by_unit = bootstrap.interval(classification.auroc, y_true, y_score, units=unit, resamples=300)
+    by_row = bootstrap.interval(classification.auroc, y_true, y_score, resamples=300)
     assert by_unit.high - by_unit.low > 2 * (by_row.high - by_row.low)
     assert (by_unit.method, by_row.method) == ("bootstrap by unit", "bootstrap by row")
 
@@ -111,8 +111,8 @@ def test_unit_names_and_the_order_of_rows_within_units_do_not_matter():
     y_true, y_score, unit = clustered(units=30, rows_per_unit=4, seed=12)
     order = np.random.default_rng(0).permutation(len(unit))
     named = np.array([f"patient {u:03d}" for u in unit])
-    plain = intervals.bootstrap(classification.auroc, y_true, y_score, units=unit, resamples=100)
-    mixed = intervals.bootstrap(classification.auroc, y_true[order], y_score[order], units=named[order], resamples=100)
+    plain = bootstrap.interval(classification.auroc, y_true, y_score, units=unit, resamples=100)
+    mixed = bootstrap.interval(classification.auroc, y_true[order], y_score[order], units=named[order], resamples=100)
     assert [mixed.low, mixed.high] == pytest.approx([plain.low, plain.high], abs=1e-12)
 
 
@@ -132,7 +132,7 @@ def test_units_are_drawn_with_the_mean_and_variance_of_a_multinomial():
 def test_many_resamples_of_many_rows_stay_below_a_hundred_megabytes():
     y_true, y_score, _ = clustered(units=20_000, rows_per_unit=1, seed=0)
     tracemalloc.start()
-    intervals.bootstrap(classification.auroc, y_true, y_score, resamples=50)
+    bootstrap.interval(classification.auroc, y_true, y_score, resamples=50)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100e6
@@ -140,7 +140,7 @@ def test_many_resamples_of_many_rows_stay_below_a_hundred_megabytes():
 
 def test_resamples_with_one_class_only_are_left_out_and_counted():
     y_true, y_score = np.array([0] * 4 + [1] * 4), np.arange(8.0)
-    found = intervals.bootstrap(classification.auroc, y_true, y_score, resamples=2000)
+    found = bootstrap.interval(classification.auroc, y_true, y_score, resamples=2000)
     undefined = int(found.method.split("(")[1].split(" of")[0])
     assert undefined / 2000 == pytest.approx(2 * 0.5**8, abs=0.006)  # 8 draws, all of one class
 
@@ -148,12 +148,12 @@ def test_resamples_with_one_class_only_are_left_out_and_counted():
 def test_an_interval_is_refused_when_too_few_units_carry_a_class():
     y_true, y_score = np.array([1] + [0] * 99), np.arange(100.0)
     with pytest.raises(ValueError, match=r"at least 90% of the resamples\. Received: 6\d%"):
-        intervals.bootstrap(classification.auroc, y_true, y_score)
+        bootstrap.interval(classification.auroc, y_true, y_score)
 
 
 def test_a_single_unit_has_no_interval():
     with pytest.raises(ValueError, match=r"at least two units to resample\. Received: 1"):
-        intervals.bootstrap(classification.accuracy, [0, 1], [0.2, 0.7], units=["a", "a"])
+        bootstrap.interval(classification.accuracy, [0, 1], [0.2, 0.7], units=["a", "a"])
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_single_unit_has_no_interval():
 def test_malformed_arguments_are_named_with_what_was_received(arguments, message):
     fine = {"y_true": [0, 1], "y_score": [0.1, 0.2]}
     with pytest.raises(ValueError, match=message):
-        intervals.bootstrap(classification.accuracy, **(fine | arguments))
+        bootstrap.interval(classification.accuracy, **(fine | arguments))
 
 
 @pytest.mark.parametrize("numbers", [(math.nan, 0, 1), (0, math.inf, 1), (0.5, 0.6, 0.4)])
@@ -203,21 +203,21 @@ def test_wilson_refuses_impossible_counts(successes, total):
 def test_a_proportion_of_copied_rows_is_as_uncertain_as_that_of_the_originals():
     hits = np.random.default_rng(0).random(200) < 0.3
     once = intervals.wilson(int(hits.sum()), 200)
-    copied = proportions.proportion(np.repeat(hits, 5), units=np.repeat(np.arange(200), 5))
+    copied = intervals.proportion(np.repeat(hits, 5), units=np.repeat(np.arange(200), 5))
     # 200 / 199: the variance between units is estimated, that of independent rows is not.
     assert copied.high - copied.low == pytest.approx(once.high - once.low, rel=0.005)
 
 
 def test_a_proportion_of_independent_rows_hardly_notices_units():
     hits = np.random.default_rng(1).random(2000) < 0.3
-    plain = proportions.proportion(hits)
-    grouped = proportions.proportion(hits, units=np.arange(2000) // 2)
+    plain = intervals.proportion(hits)
+    grouped = intervals.proportion(hits, units=np.arange(2000) // 2)
     assert grouped.high - grouped.low == pytest.approx(plain.high - plain.low, rel=0.1)
     assert plain == intervals.wilson(int(hits.sum()), 2000)
 
 
 def test_a_perfect_proportion_counts_units_and_not_rows():
-    found = proportions.proportion(np.ones(100, dtype=bool), units=np.arange(100) // 10)
+    found = intervals.proportion(np.ones(100, dtype=bool), units=np.arange(100) // 10)
     assert found.low == intervals.wilson(10, 10).low
 
 
@@ -233,11 +233,11 @@ def test_bootstrap_intervals_hold_the_true_auroc_as_often_as_they_say():
 
     def by_unit(seed):
         y_true, y_score, unit = clustered(units=150, rows_per_unit=4, seed=seed)
-        return intervals.bootstrap(classification.auroc, y_true, y_score, units=unit, resamples=400)
+        return bootstrap.interval(classification.auroc, y_true, y_score, units=unit, resamples=400)
 
     def by_row(seed):
         y_true, y_score, _ = clustered(units=150, rows_per_unit=4, seed=seed)
-        return intervals.bootstrap(classification.auroc, y_true, y_score, resamples=400)
+        return bootstrap.interval(classification.auroc, y_true, y_score, resamples=400)
 
     assert 0.92 <= coverage(by_unit, truth, repeats=400) <= 0.975
     assert coverage(by_row, truth, repeats=200) < 0.8
@@ -249,6 +249,6 @@ def test_clustered_proportions_hold_the_true_share_as_often_as_they_say():
         generator = np.random.default_rng(seed)
         share = generator.beta(2, 8, size=80)
         unit = np.repeat(np.arange(80), 5)
-        return proportions.proportion(generator.random(400) < share[unit], units=unit)
+        return intervals.proportion(generator.random(400) < share[unit], units=unit)
 
     assert 0.93 <= coverage(interval_of, 0.2, repeats=1000) <= 0.975

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from shared.evaluation import classification, multilabel
+from shared.evaluation import multilabel, summaries
 from shared.report import blocks, curves
 
-METRICS = {name: classification.METRICS[name] for name in ("auroc", "brier", "balanced_accuracy", "ece")}
+METRICS = {name: summaries.METRICS[name] for name in ("auroc", "brier", "balanced_accuracy", "ece")}
 
 
 def example(*, n=120, unknown=0.25, seed=0):
@@ -23,7 +23,7 @@ def test_each_finding_has_the_numbers_and_intervals_that_its_known_rows_have_alo
     labels, scores = example(unknown=0.0)
     found = summary(labels, scores)
     for place in range(3):
-        alone = classification.summarize(labels[:, place].astype(int), scores[:, place], metrics=METRICS, resamples=200)
+        alone = summaries.summarize(labels[:, place].astype(int), scores[:, place], metrics=METRICS, resamples=200)
         for name in METRICS:
             ours, theirs = found.findings[place][name], alone[name]
             assert (ours.value, ours.low, ours.high) == pytest.approx((theirs.value, theirs.low, theirs.high))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from shared.evaluation import classification, delong, intervals, net_benefit
+from shared.evaluation import bootstrap, classification, intervals, net_benefit
 
 
 def example(seed, *, n=200, decimals=2):
@@ -74,7 +74,7 @@ def delong_by_loops(y_true, score):
 @given(seed=st.integers(0, 1000), decimals=st.sampled_from([1, 2, 8]))
 def test_delongs_interval_equals_the_papers_pairs_on_the_logit_scale(seed, decimals):
     y_true, score = example(seed, n=80, decimals=decimals)
-    found = delong.interval(y_true, score)
+    found = intervals.delong(y_true, score)
     area, variance = delong_by_loops(y_true, score)
     assert found.value == pytest.approx(sklearn_metrics.roc_auc_score(y_true, score))
     assert found.value == pytest.approx(area)
@@ -85,8 +85,8 @@ def test_delongs_interval_equals_the_papers_pairs_on_the_logit_scale(seed, decim
 
 def test_repeating_every_row_within_its_unit_changes_nothing():
     y_true, score = example(5, n=120)
-    once = delong.interval(y_true, score, units=np.arange(120))
-    twice = delong.interval(np.repeat(y_true, 3), np.repeat(score, 3), units=np.repeat(np.arange(120), 3))
+    once = intervals.delong(y_true, score, units=np.arange(120))
+    twice = intervals.delong(np.repeat(y_true, 3), np.repeat(score, 3), units=np.repeat(np.arange(120), 3))
     assert (twice.low, twice.high) == pytest.approx((once.low, once.high), rel=1e-9)
 
 
@@ -95,13 +95,13 @@ def test_delong_by_unit_agrees_with_the_bootstrap_by_unit():
     units = np.repeat(np.arange(150), 4)
     y_true = (generator.random(600) < 0.4).astype(int)
     score = 0.8 * y_true + np.repeat(generator.normal(size=150), 4) + 0.5 * generator.normal(size=600)
-    ours = delong.interval(y_true, score, units=units)
-    theirs = intervals.bootstrap(classification.auroc, y_true, score, units=units, resamples=1000)
+    ours = intervals.delong(y_true, score, units=units)
+    theirs = bootstrap.interval(classification.auroc, y_true, score, units=units, resamples=1000)
     assert ours.high - ours.low == pytest.approx(theirs.high - theirs.low, rel=0.12)
 
 
 def test_perfect_separation_leaves_room_below_one():
-    found = delong.interval([0] * 10 + [1] * 30, np.arange(40))
+    found = intervals.delong([0] * 10 + [1] * 30, np.arange(40))
     assert found.high == 1
     # Ten units of the rarer class: 1 - 0.05 ** (1 / 10).
     assert found.low == pytest.approx(0.7411, abs=1e-4)
@@ -109,6 +109,6 @@ def test_perfect_separation_leaves_room_below_one():
 
 def test_delong_needs_both_classes_and_two_units_of_each():
     with pytest.raises(ValueError, match="both classes"):
-        delong.interval([1, 1], [0.1, 0.2])
+        intervals.delong([1, 1], [0.1, 0.2])
     with pytest.raises(ValueError, match="at least two"):
-        delong.interval([0, 0, 1], [0.1, 0.3, 0.2])
+        intervals.delong([0, 0, 1], [0.1, 0.3, 0.2])

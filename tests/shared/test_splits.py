@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import errors, splits
-from shared.splits import files as split_files
+from shared.splits import parts
 
 
 def split_of(part, unit):
@@ -178,9 +178,9 @@ def test_rows_of_a_part_are_asked_for_by_its_name():
 
 def test_a_written_split_reads_back(tmp_path):
     split = split_of(["test", "", "train"], [1, 2, 3])
-    split_files.write(tmp_path / "split.csv", split)
+    parts.write_csv(tmp_path / "split.csv", split)
     assert (tmp_path / "split.csv").read_text().splitlines()[1] == "1,test"
-    assert split_files.read(tmp_path / "split.csv", rows=3).tolist() == split.part.tolist()
+    assert parts.read_csv(tmp_path / "split.csv", rows=3).tolist() == split.part.tolist()
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,10 @@ def test_a_split_file_with_a_fault_is_refused_with_its_line(tmp_path, content, m
     path = tmp_path / "split.csv"
     path.write_text(content)
     with pytest.raises(errors.InputError, match=message):
-        split_files.read(path, rows=3)
+        parts.read_csv(path, rows=3)
 
 
 def test_a_split_file_may_name_rows_by_identity_and_call_validation_dev(tmp_path):
     path = tmp_path / "split.csv"
     path.write_text("id,part\nb,dev\na,Test\n")
-    assert split_files.read(path, rows=3, identities=["a", "b", "c"]).tolist() == ["test", "validation", ""]
+    assert parts.read_csv(path, rows=3, identities=["a", "b", "c"]).tolist() == ["test", "validation", ""]

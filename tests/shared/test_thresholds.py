@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from shared.evaluation import intervals, thresholds
+from shared.evaluation import intervals, operating_points, thresholds
 
 
 def example(seed, *, n=60, decimals=2):
@@ -140,7 +140,7 @@ def test_a_threshold_survives_json():
 
 def test_the_operating_point_equals_the_confusion_matrix_of_scikit_learn():
     y_true, score = example(6, n=200)
-    row = thresholds.operating_point(y_true, score, thresholds.select("max_f1", y_true, score))
+    row = operating_points.operating_point(y_true, score, thresholds.select("max_f1", y_true, score))
     (tn, fp), (fn, tp) = sklearn_metrics.confusion_matrix(y_true, score >= row["threshold"])
     assert (row["tp"], row["fp"], row["fn"], row["tn"], row["rule"]) == (tp, fp, fn, tn, "max_f1")
     expected = {
@@ -157,22 +157,22 @@ def test_the_operating_point_equals_the_confusion_matrix_of_scikit_learn():
 
 
 def test_an_operating_point_that_calls_nobody_has_no_precision():
-    row = thresholds.operating_point([0, 1], [0.2, 0.7], 0.9)
+    row = operating_points.operating_point([0, 1], [0.2, 0.7], 0.9)
     assert (row["precision"], row["sensitivity"].value, row["rule"]) == (None, 0, "given")
 
 
 def test_units_widen_the_intervals_of_an_operating_point():
     y_true, score = (np.repeat(a, 8) for a in example(7))
-    alone = thresholds.operating_point(y_true, score, 0.5)["specificity"]
-    grouped = thresholds.operating_point(y_true, score, 0.5, units=np.arange(480) // 8)["specificity"]
+    alone = operating_points.operating_point(y_true, score, 0.5)["specificity"]
+    grouped = operating_points.operating_point(y_true, score, 0.5, units=np.arange(480) // 8)["specificity"]
     assert grouped.value == pytest.approx(alone.value)
     assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
 
 
 def test_predictive_values_at_the_prevalence_of_the_sample_are_those_of_the_sample():
     y_true, score = example(8, n=300)
-    row = thresholds.operating_point(y_true, score, 0.5)
-    positive, negative = thresholds.predictive_values(
+    row = operating_points.operating_point(y_true, score, 0.5)
+    positive, negative = operating_points.predictive_values(
         row["sensitivity"].value, row["specificity"].value, prevalence=y_true.mean()
     )
     assert positive == pytest.approx(row["precision"].value)

@@ -17,13 +17,14 @@ from apps.driving_perception import decision as detector_decision
 from apps.fraud_detection import metrics as fraud
 from apps.medical_imaging import decision
 from shared.evaluation import (
-    calibration,
+    arrays,
     classification,
     conformal,
-    delong,
+    intervals,
+    miscalibration,
     net_benefit,
-    resampling,
-    threshold_stability,
+    operating_points,
+    summaries,
     thresholds,
 )
 
@@ -71,28 +72,28 @@ def test_ranking_metrics_are_those_of_pairs_and_of_whole_groups_in_any_order(see
         assert classification.auroc(some, values) == pytest.approx(auroc_by_pairs(labels, scores))
         expected = average_precision_by_thresholds(labels, scores)
         assert classification.average_precision(some, values) == pytest.approx(expected)
-        assert delong.interval(some, values).value == pytest.approx(auroc_by_pairs(labels, scores))
+        assert intervals.delong(some, values).value == pytest.approx(auroc_by_pairs(labels, scores))
 
 
 def test_one_score_for_all_rows_ranks_nothing() -> None:
     labels, scores = coarse(0)[0], np.full(80, 0.3)
     assert classification.auroc(labels, scores) == 0.5
     assert classification.average_precision(labels, scores) == pytest.approx(labels.mean())
-    assert delong.interval(labels, scores).value == 0.5
+    assert intervals.delong(labels, scores).value == 0.5
 
 
-@pytest.mark.parametrize("name", classification.METRICS)
+@pytest.mark.parametrize("name", summaries.METRICS)
 def test_no_metric_depends_on_the_order_of_rows(name: str) -> None:
     labels, scores = coarse(1)
-    metric = classification.METRICS[name]
+    metric = summaries.METRICS[name]
     found = [metric(some, np.stack([1 - values, values], axis=1)) for some, values in orders(labels, scores)]
     assert found == pytest.approx([found[0]] * 3, abs=1e-12)
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
-def test_calibration_error_keeps_rows_of_one_score_in_one_bin(strategy: calibration.Strategy) -> None:
+def test_calibration_error_keeps_rows_of_one_score_in_one_bin(strategy: miscalibration.Strategy) -> None:
     labels, scores = coarse(2)
-    metric = calibration.ece_metric(bins=4, strategy=strategy)
+    metric = miscalibration.ece_metric(bins=4, strategy=strategy)
     found = [metric(some, values) for some, values in orders(labels, scores)]
     assert found == pytest.approx([found[0]] * 3, abs=1e-12)
 
@@ -136,7 +137,7 @@ def test_a_promise_holds_for_the_rows_that_the_threshold_lets_in(rule: str, seed
         "precision": lambda: labels[called].mean(),
     }
     assert rates[name]() >= (-float(bound) if name == "fpr" else float(bound)) - 1e-12
-    row = thresholds.operating_point(labels, scores, found[0])
+    row = operating_points.operating_point(labels, scores, found[0])
     assert row["tp"] + row["fp"] == called.sum()
 
 
@@ -151,9 +152,11 @@ def test_scores_that_are_all_equal_leave_only_all_or_none() -> None:
 def test_the_stability_of_a_threshold_does_not_depend_on_the_order_of_rows_within_units() -> None:
     labels, scores = coarse(3)
     units = np.arange(80) // 2
-    found = threshold_stability.interval("max_f1", labels, scores, units=units, resamples=50)
+    found = operating_points.threshold_interval("max_f1", labels, scores, units=units, resamples=50)
     swapped = np.arange(80).reshape(-1, 2)[:, ::-1].ravel()
-    again = threshold_stability.interval("max_f1", labels[swapped], scores[swapped], units=units[swapped], resamples=50)
+    again = operating_points.threshold_interval(
+        "max_f1", labels[swapped], scores[swapped], units=units[swapped], resamples=50
+    )
     assert (found.value, found.low, found.high) == (again.value, again.low, again.high)
 
 
@@ -258,7 +261,7 @@ def test_recall_at_a_rate_of_false_positives_counts_whole_groups(rate: float) ->
             days=np.zeros(400, np.int64),
             amounts=np.ones(400),
             weights=np.ones(400),
-            units=resampling.units_of(None, rows=400),
+            units=arrays.units_of(None, rows=400),
             alerted=np.zeros(400, bool),
         )
         assert fraud.recall_at_fpr(part, rate)(np.ones((1, 400)))[0] == pytest.approx(best)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared import errors
-from shared.evaluation import classification, intervals
+from shared.evaluation import bootstrap, classification, intervals
 from shared.report import blocks, formatting
 
 Pixels = npt.NDArray[np.uint8]
@@ -157,8 +157,8 @@ def _intervals(
     """Return each arm's mean over the seeds, and its difference to real only, on the same resamples."""
     stacked = {arm: np.stack(several, axis=1) for arm, several in scores.items()}
     single = all(len(several) == 1 for several in scores.values())
-    metric: intervals.MetricLike = classification.auroc if single else _mean_auroc
-    cases = {arm: intervals.Case(metric, score[:, 0] if single else score) for arm, score in stacked.items()}
+    metric: bootstrap.MetricLike = classification.auroc if single else _mean_auroc
+    cases = {arm: bootstrap.Case(metric, score[:, 0] if single else score) for arm, score in stacked.items()}
     paired = {arm: case._replace(reference=cases[REAL].score) for arm, case in cases.items() if arm != REAL}
     return (
         dict(_complete(cases, truth, units=units, resamples=resamples)),
@@ -172,9 +172,9 @@ def _mean_auroc(y_true: npt.NDArray[Any], y_score: npt.NDArray[Any]) -> float:
 
 
 def _complete(
-    cases: Mapping[str, intervals.Case], truth: npt.NDArray[np.int64], *, units: npt.ArrayLike | None, resamples: int
+    cases: Mapping[str, bootstrap.Case], truth: npt.NDArray[np.int64], *, units: npt.ArrayLike | None, resamples: int
 ) -> intervals.Intervals:
-    found = intervals.bootstrap_many(cases, truth, units=units, resamples=resamples)
+    found = bootstrap.intervals_of(cases, truth, units=units, resamples=resamples)
     if found.notes:
         raise ValueError(f"compare: {found.notes[0]}")
     return found

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared import errors
-from shared.evaluation import classification, intervals
+from shared.evaluation import bootstrap, classification, intervals
 from shared.report import formatting
 
 Pixels = npt.NDArray[np.uint8]
@@ -102,7 +102,7 @@ def compare(synthetic: Pixels, train: Pixels, holdout: Pixels, *, seed: int = 0)
         holdout_distance=float(np.median(holdout_distance)),
         copies=_share(ratio < COPY_RATIO),
         holdout_copies=_share(holdout_ratio < COPY_RATIO),
-        closeness=intervals.bootstrap(
+        closeness=bootstrap.interval(
             classification.auroc, is_synthetic, -np.concatenate([ratio, holdout_ratio]), seed=seed
         ),
         nearest=nearest,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.evaluation import arrays, classifier, conformal, intervals
+from shared.evaluation import arrays, classifier, conformal, evaluators, intervals
 from shared.report import blocks, document, figures, formatting
 
 
@@ -106,7 +106,7 @@ def calibration(content: Mapping[str, Any], lead: str, *, beside: Sequence[block
 
 
 def abstention(
-    results: classifier.Results, evaluator: classifier.Evaluator, baseline: str, words: Words
+    results: classifier.Results, evaluator: evaluators.Evaluator, baseline: str, words: Words
 ) -> document.Section:
     """Show what is gained by leaving unsure rows to a person.
 
@@ -149,7 +149,7 @@ def _risk(correct: arrays.Bools, scores: arrays.Floats) -> tuple[list[float], li
     return curve["coverage"], curve["risk"]
 
 
-def surest_errors(evaluator: classifier.Evaluator, *, label: int | None = None) -> arrays.Ints:
+def surest_errors(evaluator: evaluators.Evaluator, *, label: int | None = None) -> arrays.Ints:
     """Return the rows predicted wrongly, of one true class or of all, the surest first."""
     wrong = ~evaluator.correct if label is None else ~evaluator.correct & (evaluator.labels == label)
     rows = np.flatnonzero(wrong)
