@@ -14,10 +14,9 @@ from apps.driving_perception import run as loaded_run
 from apps.driving_perception.metrics import coco
 from apps.driving_perception.readers import sources
 from shared import splits
-from shared.bundle import engine_export, export
+from shared.bundle import engine_export, export, formats
 from shared.evaluation import drift
 from shared.report import metrics, model_card
-from shared.serving import display
 
 NAME = "driving_perception"
 GOLDEN_ROWS = 24
@@ -59,7 +58,7 @@ def export_run(
         extras={
             "decision.json": {**run.rule.to_json(), "region": vars(run.region)},
             "drift_reference.json": drift.reference(monitor.columns_of(export.compiled(signatures["drift"]), items)),
-            display.FILE: show(run).to_json(metrics.of_run(run.folder)),
+            formats.DISPLAY_FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(card.build(run)),
         },
         core=core(run, collection, split, engines) if engines else None,
@@ -162,9 +161,9 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     }
 
 
-def show(run: loaded_run.Run) -> display.Display:
+def show(run: loaded_run.Run) -> formats.Display:
     """Return what a page says of the model."""
-    return display.Display(
+    return formats.Display(
         title="Obstacles on the road",
         input="image",
         threshold=run.rule.threshold,
