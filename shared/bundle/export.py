@@ -102,42 +102,29 @@ def compiled(endpoint: Endpoint) -> Callable[[Mapping[str, npt.ArrayLike]], dict
 
 
 def classifying(answer: Endpoint, class_names: Sequence[str]) -> Endpoint:
-    """Return the endpoint ``classify`` of what ``answer`` says; see ``shared.bundle.export``."""
-    return Endpoint(
-        function=_classify_function(answer.function, answer.inputs, class_names),
-        inputs={"inputs": tf.TensorSpec([None], tf.string, "inputs")},
-    )
-
-
-def _classify_function(
-    answer: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-    inputs: Mapping[str, tf.TensorSpec],
-    class_names: Sequence[str],
-) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
-    """Return ``answer`` for serialised examples.
+    """Return TF Serving's endpoint ``classify``: serialised ``tf.train.Example`` in, classes and scores out.
 
     Args:
-        answer: What ``serving_default`` does; its ``scores`` are (n, classes), or its ``score`` (n,) that of the last
-            of two classes.
-        inputs: What it takes; each becomes a feature of the example, of the same name and of a fixed shape.
+        answer: ``serving_default``; its ``scores`` are (n, classes), or its ``score`` (n,) that of the last of two
+            classes. Each of its inputs becomes a feature of the example, of the same name and of a fixed shape.
         class_names: One name per class.
 
     Returns:
-        A function of ``inputs`` (n,) string that returns ``classes`` (n, classes) string and ``scores`` (n, classes)
+        An endpoint of ``inputs`` (n,) string that returns ``classes`` (n, classes) string and ``scores`` (n, classes)
         float32.
     """
+    specs, names = answer.inputs, tf.constant([list(class_names)])
     features = {
-        name: tf.io.FixedLenFeature(spec.shape[1:], _TRAVELS.get(spec.dtype, tf.int64)) for name, spec in inputs.items()
+        name: tf.io.FixedLenFeature(spec.shape[1:], _TRAVELS.get(spec.dtype, tf.int64)) for name, spec in specs.items()
     }
-    names = tf.constant([list(class_names)])
 
     def classify(given: Mapping[str, Any]) -> Mapping[str, Any]:
         parsed = tf.io.parse_example(given["inputs"], features)
-        said = answer({name: tf.cast(parsed[name], spec.dtype) for name, spec in inputs.items()})
+        said = answer.function({name: tf.cast(parsed[name], spec.dtype) for name, spec in specs.items()})
         scores = said["scores"] if "scores" in said else tf.stack([1.0 - said["score"], said["score"]], axis=1)
         return {"classes": tf.repeat(names, tf.shape(scores)[0], axis=0), "scores": tf.cast(scores, tf.float32)}
 
-    return classify
+    return Endpoint(function=classify, inputs={"inputs": tf.TensorSpec([None], tf.string, "inputs")})
 
 
 def write(  # noqa: PLR0913

@@ -8,7 +8,7 @@ import importlib.resources
 import logging
 import math
 import mimetypes
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import fastapi
@@ -134,12 +134,7 @@ def _allow_files(connections: int) -> None:
 
 def _operations(service: requests.Service) -> fastapi.APIRouter:
     router = fastapi.APIRouter(tags=["operations"])
-
-    @router.get("/health", **openapi.route(bodies.Health))
-    async def health() -> fastapi.Response:
-        """Say whether the server is ready."""
-        return requests.respond(_health(service), 200 if service.models.open else 503)
-
+    router.add_api_route("/health", _health(service), methods=["GET"], **openapi.route(bodies.Health))
     for path in ("/metrics", "/monitoring/prometheus/metrics"):
 
         @router.get(path, response_class=fastapi.responses.PlainTextResponse, **openapi.text())
@@ -151,19 +146,22 @@ def _operations(service: requests.Service) -> fastapi.APIRouter:
     return router
 
 
-def _health(service: requests.Service) -> dict[str, str]:
-    return {"status": "ready" if service.models.open else "stopping"}
+def _health(service: requests.Service) -> Callable[[], Awaitable[fastapi.Response]]:
+    async def health() -> fastapi.Response:
+        """Say whether the server is ready."""
+        is_open = service.models.open
+        return requests.respond({"status": "ready" if is_open else "stopping"}, 200 if is_open else 503)
+
+    return health
 
 
 def _add_vertex(app: fastapi.FastAPI, service: requests.Service) -> None:
     """Add the two routes that Vertex AI names: health, and predict of the only model."""
     if service.options.health_route:
-
-        @app.get(service.options.health_route, tags=["Vertex AI"], **openapi.route(bodies.Health))
-        async def health() -> fastapi.Response:
-            """Say whether the server is ready."""
-            return requests.respond(_health(service), 200 if service.models.open else 503)
-
+        described = openapi.route(bodies.Health)
+        app.add_api_route(
+            service.options.health_route, _health(service), methods=["GET"], tags=["Vertex AI"], **described
+        )
     if not service.options.predict_route:
         return
     if len(service.models.models) > 1:

@@ -193,9 +193,9 @@ def entries(path: pathlib.Path, *, follow_links: bool = False, name: str) -> Ite
         elif _is_zip(path):
             archive = stack.enter_context(zipfile.ZipFile(path))
             infos = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
-            _refuse_links(path, [info.filename for info in infos if stat.S_ISLNK(info.external_attr >> 16)])
-            _refuse_doubles(path, [info.filename for info in infos])
             names = [info.filename for info in infos]
+            _refuse_links(path, [info.filename for info in infos if stat.S_ISLNK(info.external_attr >> 16)])
+            _refuse_doubles(path, names)
             yield Opened([Entry(each, _unpacking(functools.partial(archive.open, each))) for each in names])
         elif tarfile.is_tarfile(path):
             tar = stack.enter_context(tarfile.open(path))
