@@ -12,7 +12,7 @@ from apps.driving_perception import canvas, config, decision, engines, frames, m
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.tracking import lane
 from shared import image_files
-from shared.bundle import padding
+from shared.bundle import engines as bundle_engines
 
 pytestmark = pytest.mark.tensorflow
 SETTINGS = dataclasses.replace(config.Config.smoke(), image_size=96)
@@ -153,7 +153,7 @@ def test_images_of_many_sizes_are_answered_from_their_grids_as_by_the_network(ne
         asked.append(images["image"].shape)
         return {name: values.numpy() for name, values in engines.cut(network)(images["image"], training=False).items()}
 
-    grids = padding.by_size(look, ["image"], "sizes")(given)
+    grids = bundle_engines.by_size(look, ["image"], "sizes")(given)
     found = engines.of_grids(network, SETTINGS)(grids, geometry, valid)
     # Two images have one size, and look together.
     assert sorted(shape[0] for shape in asked) == [1, 1, 1, 2]
