@@ -78,7 +78,11 @@ def header(path: pathlib.Path) -> Header:
     """
     check(path)
     with _complaining(path):
-        found = _plain(pyarrow.parquet.read_schema(path)) if _is_parquet(path) else Header(_names(path), ())
+        if _is_parquet(path):
+            found = _plain(pyarrow.parquet.read_schema(path))
+        else:
+            with _opened(path, None) as reader:
+                found = Header(tuple(reader.schema.names), ())
     every = [*found.names, *found.nested]
     twice = sorted({name for name in every if every.count(name) > 1})
     if twice:
@@ -140,21 +144,17 @@ def _is_parquet(path: pathlib.Path) -> bool:
 
 
 def _parquet(path: pathlib.Path, rows: int, names: list[str]) -> Iterator[Any]:
+    is_view = pyarrow.types.is_string_view
     with pyarrow.parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=rows, columns=names):
-            views = [pyarrow.types.is_string_view(each.type) for each in batch.schema]
-            yield batch.cast(_without_views(batch.schema)) if any(views) else batch
+            # Of text in the other type pandas knows more.
+            fields = [each.with_type(pyarrow.string()) if is_view(each.type) else each for each in batch.schema]
+            yield batch.cast(pyarrow.schema(fields)) if fields != list(batch.schema) else batch
 
 
 def _plain(schema: Any) -> Header:
     nested = tuple(field.name for field in schema if pyarrow.types.is_nested(field.type))
     return Header(tuple(field.name for field in schema if field.name not in nested), nested)
-
-
-def _without_views(schema: Any) -> Any:
-    """Return a schema with text in the type of which pandas knows more."""
-    view = pyarrow.types.is_string_view
-    return pyarrow.schema([each.with_type(pyarrow.string()) if view(each.type) else each for each in schema])
 
 
 def _csv(path: pathlib.Path, names: list[str]) -> Iterator[Any]:
@@ -182,11 +182,6 @@ def _opened(path: pathlib.Path, names: list[str] | None, *, threads: bool = True
         ) as reader,
     ):
         yield reader
-
-
-def _names(path: pathlib.Path) -> tuple[str, ...]:
-    with _opened(path, None) as reader:
-        return tuple(reader.schema.names)
 
 
 def _even(batches: Iterator[Any], rows: int) -> Iterator[Any]:
