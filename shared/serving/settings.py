@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared import errors, flags
-from shared.bundle import formats
 
 # What can run a bundle's network: the SavedModel itself first.
-NETWORKS = ("tensorflow", *formats.FILES, *(name + formats.INT8 for name in formats.FILES))
+NETWORKS = ("tensorflow", "onnx", "openvino", "litert", "onnx-int8", "openvino-int8", "litert-int8")
 ENGINES = ("auto", *NETWORKS)
 TOKEN_VARIABLE = "FIELDNETS_TOKEN"
 _MIB = 1 << 20
