@@ -47,10 +47,10 @@ def main() -> None:
     parser.add_argument("--folder", type=pathlib.Path, help="where runs and bundles are kept and found again")
     parser.add_argument("--threads", type=int, default=0, help="cores of a TensorFlow operation; 0: as `serve`")
     arguments = parser.parse_args()
-    from shared.serving import verb
+    from shared import verbs
     from shared.training import runtime
 
-    runtime.limit_threads(verb.operation_threads(arguments.threads))
+    runtime.limit_threads(verbs.operation_threads(arguments.threads))
     with tempfile.TemporaryDirectory() as scratch:
         for case in arguments.cases:
             folder = (arguments.folder or pathlib.Path(scratch)) / case

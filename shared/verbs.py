@@ -4,15 +4,16 @@ Nothing heavy is imported here, so that ``--help`` answers at once.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import logging
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, parser, steps
+from shared import cli, errors, files, machine, parser, steps
 from shared.bundle import formats
-from shared.serving import verb as serving
+from shared.serving import settings
 
 log = logging.getLogger("fieldnets")
 Options = TypeVar("Options")
@@ -27,7 +28,7 @@ def main(app: steps.App, argv: Sequence[str] | None = None) -> int:
         explain=lambda given: explain(app, given),
         predict=lambda given: predict(app, given),
         export=lambda given: export(app, _typed(parser.ExportOptions, given)),
-        serve=serving.serve,
+        serve=lambda given: serve(settings.from_arguments(given), quiet=given.quiet),
         monitor=lambda given: monitor(app, _typed(parser.MonitorOptions, given, app.source_settings(given))),
         tune=lambda given: tune(app, _typed(parser.TuneOptions, given, cli.resolve_config(app.config, given))),
     )
@@ -172,6 +173,27 @@ def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
     run = step.open_run(options.run_dir)
     exported = step.export(run, *step.own_data(run), options.output_dir, engines=engines)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
+
+
+def serve(options: settings.Settings, *, quiet: bool) -> cli.Result:
+    """Serve bundles until interrupted; they say themselves what they take. Each request is logged, unless ``quiet``."""
+    from shared.serving import registry
+    from shared.training import runtime
+
+    registry.folders(options.model_dirs)
+    runtime.limit_threads(operation_threads(options.threads))
+    from shared.serving import metrics, server
+
+    metrics.show_log(quiet=quiet)
+    # uvicorn finishes what it accepted, and then raises the signal that stopped it.
+    with contextlib.suppress(KeyboardInterrupt):
+        server.serve(options)
+    return {"served": ", ".join(map(str, options.model_dirs))}
+
+
+def operation_threads(wanted: int = 0) -> int:
+    """Return how many cores one operation of TensorFlow may use: as many as wanted, or half of them."""
+    return wanted or max(machine.usable_cores() // 2, 1)
 
 
 def monitor(app: steps.App, options: parser.MonitorOptions) -> cli.Result:

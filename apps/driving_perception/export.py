@@ -12,10 +12,9 @@ from apps.driving_perception import coco_metrics, evaluate_run, frames, monitor,
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.readers import sources
 from shared import splits
-from shared.bundle import engine_export, export
+from shared.bundle import engine_export, export, formats
 from shared.evaluation import drift
 from shared.report import metrics, model_card
-from shared.serving import display
 
 NAME = "driving_perception"
 GOLDEN_ROWS = 24
@@ -160,9 +159,9 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     }
 
 
-def show(run: loaded_run.Run) -> display.Display:
+def show(run: loaded_run.Run) -> formats.Display:
     """Return what a page says of the model."""
-    return display.Display(
+    return formats.Display(
         title="Obstacles on the road",
         input="image",
         threshold=run.rule.threshold,

@@ -14,9 +14,9 @@ from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import formats
 from apps.fraud_detection.transactions import Transactions
 from shared.bundle import engine_export, export
+from shared.bundle import formats as bundle_formats
 from shared.evaluation import classification, drift
 from shared.report import metrics, model_card
-from shared.serving import display
 
 NAME = "fraud_detection"
 GOLDEN_ROWS = 256
@@ -57,7 +57,7 @@ def export_run(
             "decision.json": {**scorer.decision_rule.to_json(), "reasons": list(reasons.names(scorer.inputs))},
             "inputs.json": scorer.inputs.to_json(),
             "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), raw[0])),
-            display.FILE: show(run).to_json(metrics.of_run(run.folder)),
+            bundle_formats.DISPLAY_FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(card.build(run)),
         },
         input_names=tensor_names.originals(scorer.inputs),
@@ -137,10 +137,10 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
     }
 
 
-def show(run: loaded_run.Run) -> display.Display:
+def show(run: loaded_run.Run) -> bundle_formats.Display:
     """Return what a page says of the model."""
     rule = run.newest.decision_rule
-    return display.Display(
+    return bundle_formats.Display(
         title="Fraud in card transactions",
         input="columns",
         threshold=rule.threshold,

@@ -12,10 +12,9 @@ import tensorflow as tf
 from apps.medical_imaging import card, data, decision, graph, monitor, preprocessing
 from apps.medical_imaging import run as loaded_run
 from shared import splits
-from shared.bundle import engine_export, export
+from shared.bundle import engine_export, export, formats
 from shared.evaluation import drift
 from shared.report import metrics, model_card
-from shared.serving import display
 
 NAME = "medical_imaging"
 GOLDEN_ROWS = 32
@@ -62,7 +61,7 @@ def export_run(
                 monitor.drift_columns(export.compiled(signatures["drift"]), items, grey_bits=run.grey_bits)
             ),
             preprocessing.FILE: {"grey_bits": run.grey_bits},
-            display.FILE: show(run).to_json(metrics.of_run(run.folder)),
+            formats.DISPLAY_FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(card.build(run)),
         },
         core=core(run, radiographs, split, engines) if engines else None,
@@ -152,10 +151,10 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     }
 
 
-def show(run: loaded_run.Run) -> display.Display:
+def show(run: loaded_run.Run) -> formats.Display:
     """Return what the web page shows of the model."""
     several = isinstance(run.rule, decision.MultiLabelDecision)
-    return display.Display(
+    return formats.Display(
         title="Chest radiographs",
         input="image",
         threshold=None if isinstance(run.rule, decision.MultiLabelDecision) else run.rule.threshold,

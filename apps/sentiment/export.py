@@ -13,10 +13,9 @@ from apps.sentiment import attribution, card, data, model, monitor
 from apps.sentiment import run as loaded_run
 from apps.sentiment.readers import codes
 from shared import splits
-from shared.bundle import engine_export, export
+from shared.bundle import engine_export, export, formats
 from shared.evaluation import drift
 from shared.report import metrics, model_card
-from shared.serving import display
 
 NAME = "sentiment"
 GOLDEN_ROWS = 256
@@ -87,7 +86,7 @@ def export_run(
             "decision.json": run.decision.to_json(),
             "drift_reference.json": drift.reference(monitor.drift_columns(export.compiled(signatures["drift"]), texts)),
             codes.FILE: reviews.code.to_json(),
-            display.FILE: show(run).to_json(metrics.of_run(run.folder)),
+            formats.DISPLAY_FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(card.build(run)),
         },
         core=core(run, reviews, split, engines) if engines else None,
@@ -160,9 +159,9 @@ def endpoints(run: loaded_run.Run) -> dict[str, export.Endpoint]:
     }
 
 
-def show(run: loaded_run.Run) -> display.Display:
+def show(run: loaded_run.Run) -> formats.Display:
     """Return what a page shows of the model."""
-    return display.Display(
+    return formats.Display(
         title="Sentiment of texts",
         input="text",
         threshold=run.decision.threshold,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from shared import errors, files
-from shared.bundle import engine_conversion, engines, formats, padding
+from shared.bundle import engine_files, engines, formats, network_graphs
 from shared.bundle import reading as bundle
 
 log = logging.getLogger("fieldnets")
@@ -111,8 +111,8 @@ def _write(
     about: dict[str, Any] = {
         "engine": name,
         "signature": core.signature,
-        "inputs": engine_conversion.input_names(core.network),
-        "outputs": engine_conversion.output_names(core.network),
+        "inputs": network_graphs.input_names(core.network),
+        "outputs": network_graphs.output_names(core.network),
         "padded": list(core.padded),
         "sizes": core.sizes,
         "settings": dict(formats.SETTINGS[formats.kind(name)]),
@@ -120,7 +120,7 @@ def _write(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".engine-") as scratch:
         unfinished = pathlib.Path(scratch) / name
         unfinished.mkdir()
-        engine_conversion.convert(core.network, unfinished, name, samples)
+        engine_files.convert(core.network, unfinished, name, samples)
         network = engines.load_network(unfinished, name, about)
         about |= compare(loaded, network, core, golden, expected)
         check(name, about)
@@ -202,11 +202,11 @@ def check(name: str, about: dict[str, Any]) -> None:
 
 def _samples(loaded: bundle.Bundle, core: Core) -> list[engines.Arrays]:
     """Return batches of the network's inputs for training rows."""
-    names = engine_conversion.input_names(core.network)
+    names = network_graphs.input_names(core.network)
     batches = _batches({name: values[:CALIBRATION_ROWS] for name, values in core.training.items()})
     ready = [engines.prepare(loaded, rows) for rows in batches]
     if core.sizes:
-        return [images for found in ready for _, images in padding.of_one_size(found, names, core.sizes)]
+        return [images for found in ready for _, images in engines.of_one_size(found, names, core.sizes)]
     return [{name: found[name] for name in names} for found in ready]
 
 

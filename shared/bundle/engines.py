@@ -2,20 +2,22 @@
 
 An engine runs the network only. The bundle's signature ``preprocess`` makes the network's inputs of raw ones, and
 ``answer`` makes the outputs of the signature that the engine serves, so an engine sees and says what the bundle does.
+
+Rows of many lengths or sizes in one batch each run with those of their own, so that no time goes into padding.
 """
 
 import dataclasses
 import pathlib
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent import futures
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from shared import errors, files, machine
-from shared.bundle import formats, padding
+from shared.bundle import engine_files, formats
 from shared.bundle import reading as bundle
 
 FOLDER = f"{bundle.EXTRA}/engines"
@@ -25,8 +27,10 @@ PREPROCESS, ANSWER = "preprocess", "answer"
 ROWS_TIMED = 16
 _TIMES = 4
 
-Arrays: TypeAlias = padding.Arrays
-Run: TypeAlias = padding.Run
+Arrays: TypeAlias = engine_files.Arrays
+Run: TypeAlias = engine_files.Run
+# Fewer rows than this are as fast together as in halves.
+LARGE_GROUP = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,14 +129,15 @@ def load_network(folder: pathlib.Path, name: str, about: Mapping[str, Any]) -> R
         about: Its ``inputs`` and ``outputs``, names in the network's order, which inputs are ``padded``, and what says
             the ``sizes`` of images.
     """
-    path = folder / formats.FILES[formats.kind(name)]
-    load = {"onnx": _onnx, "openvino": _openvino, "litert": _litert}[formats.kind(name)]
+    kind, inputs = formats.kind(name), list(about["inputs"])
     cores = machine.usable_cores()
     # A recurrent step is too small to be shared among cores: each gets rows of its own, where the engine allows it.
-    workers = cores if about["padded"] and formats.kind(name) == "onnx" else 1
-    network = load(path, list(about["inputs"]), list(about["outputs"]), cores // workers)
-    sized = padding.by_size(network, list(about["inputs"]), about["sizes"])
-    return padding.by_length(sized, list(about["padded"]), workers=workers)
+    workers = cores if about["padded"] and kind == "onnx" else 1
+    network = engine_files.opened(
+        folder / formats.FILES[kind], kind, inputs=inputs, outputs=list(about["outputs"]), threads=cores // workers
+    )
+    sized = by_size(network, inputs, about["sizes"])
+    return by_length(sized, list(about["padded"]), workers=workers)
 
 
 def milliseconds(runs: Mapping[str, Run], inputs: Arrays) -> dict[str, float]:
@@ -174,61 +179,91 @@ def _of_bundle(loaded: bundle.Bundle, name: str, about: Mapping[str, Any]) -> En
     return Engine(name=name, signature=about["signature"], run=joined(loaded, network))
 
 
-def _onnx(path: pathlib.Path, inputs: list[str], outputs: list[str], threads: int) -> Run:
-    import onnxruntime
+def by_length(network: Run, padded: Sequence[str], *, workers: int) -> Run:
+    """Return a network that is asked for rows of about the same length at a time.
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    # Threads that spin while they wait take the cores from TensorFlow, which prepares the next rows.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    for name, value in formats.SETTINGS["onnx"].items():
-        options.add_session_config_entry(name, value)
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    Args:
+        network: Its answers do not depend on padding.
+        padded: Inputs (batch, length) that end in zeros; rows are sorted by the length of the first.
+        workers: Threads that may ask it at the same time.
+    """
+    if not padded:
+        return network
+    pool = futures.ThreadPoolExecutor(workers)
+
+    def ask(given: Arrays, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        return network(dict(_taken(given, rows, padded)))
 
     def run(given: Arrays) -> dict[str, npt.NDArray[Any]]:
-        found = session.run(outputs, {name: given[name] for name in inputs})
-        return dict(zip(outputs, found, strict=True))
+        order = groups(lengths(given[padded[0]]), workers=workers)
+        each = map if len(order) == 1 else pool.map
+        found = list(each(lambda rows: ask(given, rows), order))
+        back = np.argsort(np.concatenate(order), kind="stable")
+        return {name: np.concatenate([part[name] for part in found])[back] for name in found[0]}
 
     return run
 
 
-def _openvino(path: pathlib.Path, inputs: list[str], outputs: list[str], threads: int) -> Run:
-    import openvino
+def by_size(network: Run, images: Sequence[str], sizes: str) -> Run:
+    """Return a network that is asked for images of one size at a time, without what fills their rows up.
 
-    settings = {**formats.SETTINGS["openvino"], "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-    request = openvino.Core().compile_model(str(path), "CPU", settings).create_infer_request()
-    lock = threading.Lock()
+    Args:
+        network: From inputs (batch, height, width, channels) to outputs (batch, h, w, channels).
+        images: Its inputs; each image is in the upper left corner of its row.
+        sizes: The array (batch, 2) of the images' heights and widths; "": they fill their rows.
+    """
+    if not sizes:
+        return network
 
     def run(given: Arrays) -> dict[str, npt.NDArray[Any]]:
-        with lock:
-            request.infer({name: given[name] for name in inputs})
-            return {name: np.array(request.get_tensor(name).data) for name in outputs}
+        parts = list(of_one_size(given, images, sizes))
+        found = [network(part) for _, part in parts]
+        back = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
+        return {name: _filled_up([part[name] for part in found])[back] for name in found[0]}
 
     return run
 
 
-def _litert(path: pathlib.Path, inputs: list[str], outputs: list[str], threads: int) -> Run:
-    from ai_edge_litert import interpreter
+def of_one_size(given: Arrays, images: Sequence[str], sizes: str) -> Iterator[tuple[npt.NDArray[np.int64], Arrays]]:
+    """Yield rows whose images have one size, and those images; see ``by_size``."""
+    found, which = np.unique(given[sizes], axis=0, return_inverse=True)
+    for number, (height, width) in enumerate(found):
+        rows = np.flatnonzero(which.ravel() == number)
+        yield rows, {name: given[name][rows, :height, :width] for name in images}
 
-    found = interpreter.Interpreter(model_path=str(path), num_threads=threads)
-    # LiteRT keeps the order of outputs only, which is the alphabet's.
-    results = dict(zip(sorted(outputs), (each["index"] for each in found.get_output_details()), strict=True))
-    places = {each["name"].split(":")[0].removeprefix("serving_default_"): each for each in found.get_input_details()}
-    shapes: dict[str, tuple[int, ...]] = {}
-    lock = threading.Lock()
 
-    def run(given: Arrays) -> dict[str, npt.NDArray[Any]]:
-        with lock:
-            wanted = {name: given[name].shape for name in inputs}
-            if shapes != wanted:
-                for name, shape in wanted.items():
-                    found.resize_tensor_input(places[name]["index"], shape)
-                found.allocate_tensors()
-                shapes.update(wanted)
-            for name in inputs:
-                found.set_tensor(places[name]["index"], given[name])
-            found.invoke()
-            return {name: np.array(found.get_tensor(results[name])) for name in outputs}
+def _filled_up(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return (n, h, w, channels) parts below each other, with zeros up to the largest h and w."""
+    height, width = (max(part.shape[axis] for part in parts) for axis in (1, 2))
+    rooms = [((0, 0), (0, height - part.shape[1]), (0, width - part.shape[2]), (0, 0)) for part in parts]
+    return np.concatenate([np.pad(part, room) for part, room in zip(parts, rooms, strict=True)])
 
-    return run
+
+def lengths(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return (batch,) where the zeros at the end of each row begin, at least 1.
+
+    >>> lengths(np.array([[3, 0, 2, 0], [0, 0, 0, 0]])).tolist()
+    [3, 1]
+    """
+    return np.asarray(np.where(values != 0, np.arange(1, values.shape[1] + 1), 1).max(axis=1), np.int64)
+
+
+def groups(found: npt.NDArray[np.int64], *, workers: int = 1) -> list[npt.NDArray[np.int64]]:
+    """Return row numbers, together where lengths lie between the same powers of two; the longest first.
+
+    Args:
+        found: (batch,) lengths.
+        workers: Into how many parts a group of at least ``LARGE_GROUP`` rows is cut.
+
+    >>> [rows.tolist() for rows in groups(np.array([5, 100, 7, 120]))]
+    [[1, 3], [0, 2]]
+    """
+    power = np.frexp(found)[1]
+    alike = [np.flatnonzero(power == each) for each in np.unique(power)[::-1]]
+    return [part for rows in alike for part in np.array_split(rows, workers if len(rows) >= LARGE_GROUP else 1)]
+
+
+def _taken(given: Arrays, rows: npt.NDArray[np.int64], padded: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    for name, values in given.items():
+        some = values[rows]
+        yield name, some[:, : lengths(some).max()] if name in padded else some

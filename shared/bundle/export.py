@@ -20,11 +20,15 @@ import tensorflow as tf
 
 from shared import decision as decisions
 from shared import errors, files, processes
-from shared.bundle import classify, engine_export, replay
+from shared.bundle import engine_export
 from shared.bundle import reading as bundle
 
 TOLERANCE = 1e-5
 WARM_UP_ROWS = (1, 8, 32)
+CLASSIFY = "classify"
+_CLASSIFY_METHOD = "tensorflow/serving/classify"
+# An example holds bytes, int64 and float32 only; what is of another type travels as the nearest of them.
+_TRAVELS = {tf.string: tf.string, tf.float32: tf.float32, tf.float64: tf.float32}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,11 +102,29 @@ def compiled(endpoint: Endpoint) -> Callable[[Mapping[str, npt.ArrayLike]], dict
 
 
 def classifying(answer: Endpoint, class_names: Sequence[str]) -> Endpoint:
-    """Return the endpoint ``classify`` of what ``answer`` says; see ``shared.bundle.classify``."""
-    return Endpoint(
-        function=classify.function(answer.function, answer.inputs, class_names),
-        inputs={"inputs": tf.TensorSpec([None], tf.string, "inputs")},
-    )
+    """Return TF Serving's endpoint ``classify``: serialised ``tf.train.Example`` in, classes and scores out.
+
+    Args:
+        answer: ``serving_default``; its ``scores`` are (n, classes), or its ``score`` (n,) that of the last of two
+            classes. Each of its inputs becomes a feature of the example, of the same name and of a fixed shape.
+        class_names: One name per class.
+
+    Returns:
+        An endpoint of ``inputs`` (n,) string that returns ``classes`` (n, classes) string and ``scores`` (n, classes)
+        float32.
+    """
+    specs, names = answer.inputs, tf.constant([list(class_names)])
+    features = {
+        name: tf.io.FixedLenFeature(spec.shape[1:], _TRAVELS.get(spec.dtype, tf.int64)) for name, spec in specs.items()
+    }
+
+    def classify(given: Mapping[str, Any]) -> Mapping[str, Any]:
+        parsed = tf.io.parse_example(given["inputs"], features)
+        said = answer.function({name: tf.cast(parsed[name], spec.dtype) for name, spec in specs.items()})
+        scores = said["scores"] if "scores" in said else tf.stack([1.0 - said["score"], said["score"]], axis=1)
+        return {"classes": tf.repeat(names, tf.shape(scores)[0], axis=0), "scores": tf.cast(scores, tf.float32)}
+
+    return Endpoint(function=classify, inputs={"inputs": tf.TensorSpec([None], tf.string, "inputs")})
 
 
 def write(  # noqa: PLR0913
@@ -172,8 +194,15 @@ def _save(model: keras.Model, endpoints: Mapping[str, Endpoint], folder: pathlib
     for name, endpoint in endpoints.items():
         archive.add_endpoint(name, endpoint.function, input_signature=[dict(endpoint.inputs)])
     archive.write_out(str(folder), verbose=False)
-    if classify.SIGNATURE in endpoints:
-        classify.declare(str(folder))
+    if CLASSIFY in endpoints:
+        _declare_classify(str(folder))
+
+
+def _declare_classify(folder: str) -> None:
+    """Let a SavedModel say that its signature ``classify`` is one: TF Serving refuses to classify with another."""
+    updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(folder)
+    updater.replace_method_name(signature_key=CLASSIFY, method_name=_CLASSIFY_METHOD)
+    updater.save()
 
 
 def _write_extra(path: pathlib.Path, content: str | Mapping[str, Any]) -> None:
@@ -208,7 +237,7 @@ def _write_warm_up(path: pathlib.Path, golden: Golden, name: str) -> None:
 def _replay_in_clean_process(folder: pathlib.Path) -> dict[str, float]:
     """Reload the bundle where nothing of this process can help it, and compare."""
     finished = subprocess.run(
-        [*processes.command(replay.__name__), str(folder.resolve())],
+        [*processes.command(bundle.__name__), str(folder.resolve())],
         env=processes.environment(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1"),
         capture_output=True,
         text=True,

@@ -1,9 +1,14 @@
-"""A serving bundle on disk: finding its newest version, checking its manifest, running its signatures."""
+"""A serving bundle on disk: finding its newest version, checking its manifest, running and replaying it.
+
+``python -m shared.bundle.reading BUNDLE`` replays its golden inputs, as export does in a clean process.
+"""
 
 import base64
 import dataclasses
+import json
 import pathlib
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -191,3 +196,59 @@ def as_text(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _hashes(folder: pathlib.Path) -> dict[str, str]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     return {path.relative_to(folder).as_posix(): files.sha256(path) for path in paths}
+
+
+def replay(loaded: Bundle) -> dict[str, float]:
+    """Run the golden inputs and compare with the golden outputs.
+
+    Returns:
+        The largest difference of each numeric output, absolute or of the expected number where that is above 1, and
+        ``rows``.
+
+    Raises:
+        errors.GateError: A number differs by more than the golden file's tolerance, or a text differs at all.
+    """
+    golden = loaded.extra("golden.json")
+    inputs = {name: decode(values) for name, values in golden["inputs"].items()}
+    outputs = loaded.run(inputs)
+    worst = {"rows": float(len(next(iter(inputs.values()))))}
+    for name, values in golden["outputs"].items():
+        expected = decode(values)
+        worst[name] = _difference(name, expected, outputs[name], tolerance=golden["tolerance"])
+    return worst
+
+
+def _difference(name: str, expected: npt.NDArray[Any], received: npt.NDArray[Any], *, tolerance: float) -> float:
+    if expected.shape != received.shape:
+        raise errors.GateError(f"{name}: expected shape {expected.shape}. Received: {received.shape}")
+    if expected.dtype in (object, bool):
+        differing = np.unique(np.nonzero(expected != received)[0])
+        if len(differing):
+            row = int(differing[0])
+            raise errors.GateError(
+                f"{name}: {len(differing)} rows differ, first in golden row {row}: "
+                f"expected {expected[row]!r}. Received: {received[row]!r}"
+            )
+        return 0.0
+    # Of numbers above 1, such as pixels, the share: they have no more digits than others.
+    scale = np.maximum(np.abs(expected), 1.0)
+    difference = float(np.max(np.abs(expected - received) / scale, initial=0.0))
+    if not difference <= tolerance:
+        raise errors.GateError(
+            f"{name}: expected outputs within {tolerance}. Received: a difference of {difference:.3g}"
+        )
+    return difference
+
+
+def main() -> int:
+    """Print the differences as JSON; exit code 3 when the bundle does not answer as it should."""
+    try:
+        print(json.dumps(replay(load(pathlib.Path(sys.argv[1])))))
+    except errors.FieldnetsError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

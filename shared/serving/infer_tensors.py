@@ -83,8 +83,7 @@ def arrays(
         raw = raw[size:]
     if raw:
         raise refusals.Refusal(f"expected the binary tensors that the JSON names. Received: {len(raw)} bytes more")
-    if len({len(values) for values in found.values()}) > 1:
-        raise refusals.Refusal("expected as many rows in each input. Received: different numbers")
+    tensors.check_equal_rows(found)
     return found
 
 

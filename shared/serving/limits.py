@@ -9,7 +9,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.serving import compression, metrics, refusals, requests, settings
+from shared.serving import metrics, refusals, requests, settings
 
 log = logging.getLogger("fieldnets")
 
@@ -101,7 +101,7 @@ class Guard:
         Raises:
             refusals.Refusal: It is too large or too slow, is not what the headers say, or too many are in memory.
         """
-        coding = compression.coding(value for name, value in call.scope["headers"] if name == b"content-encoding")
+        coding = requests.content_coding(value for name, value in call.scope["headers"] if name == b"content-encoding")
         declared = call.header(b"content-length") or b"0"
         if declared.isdigit() and int(declared) > self._options.max_body_bytes:
             raise self._too_large()
@@ -115,7 +115,7 @@ class Guard:
         call.check()
         if not coding:
             return body
-        body = await requests.aside(compression.decompressed, body, coding, self._options.max_body_bytes)
+        body = await requests.aside(requests.decompressed, body, coding, self._options.max_body_bytes)
         self._hold(call, len(body))
         return body
 

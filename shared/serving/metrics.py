@@ -1,6 +1,7 @@
 """What operators see of a server: Prometheus metrics, and one line of JSON per request. Nothing that was sent."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -127,6 +128,15 @@ class _Models(collectors.Collector):
             labels = [version.name, str(version.number), row["name"]]
             psi.add_metric(labels, row["psi"])
             alarm.add_metric(labels, float(row["drift"]))
+
+
+def show_log(*, quiet: bool) -> None:
+    """Let each request be a line on standard error, unless quiet is asked for."""
+    log.propagate = False
+    log.setLevel(logging.WARNING if quiet else logging.INFO)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.handlers[:] = [handler]
 
 
 def log_request(**fields: Any) -> None:

@@ -12,7 +12,6 @@ from pydantic import json_schema
 
 from shared.serving import bodies, refusals, registry, tensors, versions
 
-TF_NAMES = {"float32": "FLOAT", "float64": "DOUBLE", "bool": "BOOL"}
 _REFERENCE = "#/components/schemas/"
 _TYPES = [
     kind
@@ -184,7 +183,7 @@ def _value(name: str, spec: Any, shape: list[int | None]) -> dict[str, Any]:
 def _refusal(kind: type[refusals.Refusal]) -> dict[str, Any]:
     headers = {"Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}, "description": "seconds"}}
     return {
-        "description": (kind.__doc__ or "").strip().splitlines()[0],
+        "description": _first_line(kind),
         "content": {"application/json": {"schema": {"$ref": f"{_REFERENCE}Error"}}},
         **({"headers": headers} if kind.retry_seconds is not None else {}),
     }

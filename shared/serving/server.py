@@ -4,16 +4,22 @@ import asyncio
 import contextlib
 import functools
 import importlib.metadata
+import importlib.resources
 import logging
 import math
-from collections.abc import AsyncIterator
+import mimetypes
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import fastapi
+import fastapi.responses
+import markdown_it
 import starlette.exceptions
 import uvicorn
 from starlette.types import ASGIApp
 
 from shared import errors
+from shared.bundle import reading as bundle
 from shared.serving import (
     bodies,
     connection,
@@ -21,18 +27,22 @@ from shared.serving import (
     metrics,
     open_inference,
     openapi,
-    page_routes,
     refusals,
     registry,
     requests,
     settings,
     tensors,
     tf_serving,
+    versions,
 )
+from shared.serving import registry as registries
 
 log = logging.getLogger("fieldnets")
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_PAGE_FILES = importlib.resources.files(__package__) / "page"
+# Raw HTML inside a card stays text.
+_MARKDOWN = markdown_it.MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def create(models: registry.Registry, options: settings.Settings, counters: metrics.Metrics) -> ASGIApp:
@@ -68,7 +78,7 @@ def create(models: registry.Registry, options: settings.Settings, counters: metr
     for router in (*protocols, _operations(service)):
         app.include_router(router)
     _add_vertex(app, service)
-    app.include_router(page_routes.routes(service))
+    app.include_router(_page_routes(service))
     app.add_exception_handler(refusals.Refusal, _refused)
     app.add_exception_handler(starlette.exceptions.HTTPException, _missed)
     counters.watch(models)
@@ -124,12 +134,7 @@ def _allow_files(connections: int) -> None:
 
 def _operations(service: requests.Service) -> fastapi.APIRouter:
     router = fastapi.APIRouter(tags=["operations"])
-
-    @router.get("/health", **openapi.route(bodies.Health))
-    async def health() -> fastapi.Response:
-        """Say whether the server is ready."""
-        return requests.respond(_health(service), 200 if service.models.open else 503)
-
+    router.add_api_route("/health", _health(service), methods=["GET"], **openapi.route(bodies.Health))
     for path in ("/metrics", "/monitoring/prometheus/metrics"):
 
         @router.get(path, response_class=fastapi.responses.PlainTextResponse, **openapi.text())
@@ -141,19 +146,22 @@ def _operations(service: requests.Service) -> fastapi.APIRouter:
     return router
 
 
-def _health(service: requests.Service) -> dict[str, str]:
-    return {"status": "ready" if service.models.open else "stopping"}
+def _health(service: requests.Service) -> Callable[[], Awaitable[fastapi.Response]]:
+    async def health() -> fastapi.Response:
+        """Say whether the server is ready."""
+        is_open = service.models.open
+        return requests.respond({"status": "ready" if is_open else "stopping"}, 200 if is_open else 503)
+
+    return health
 
 
 def _add_vertex(app: fastapi.FastAPI, service: requests.Service) -> None:
     """Add the two routes that Vertex AI names: health, and predict of the only model."""
     if service.options.health_route:
-
-        @app.get(service.options.health_route, tags=["Vertex AI"], **openapi.route(bodies.Health))
-        async def health() -> fastapi.Response:
-            """Say whether the server is ready."""
-            return requests.respond(_health(service), 200 if service.models.open else 503)
-
+        described = openapi.route(bodies.Health)
+        app.add_api_route(
+            service.options.health_route, _health(service), methods=["GET"], tags=["Vertex AI"], **described
+        )
     if not service.options.predict_route:
         return
     if len(service.models.models) > 1:
@@ -189,3 +197,60 @@ def _missed(request: fastapi.Request, error: Exception) -> fastapi.Response:
     response = requests.respond({"error": f"{request.method} {request.url.path:.200}: {error}"}, code)
     response.headers.update(headers)
     return response
+
+
+def _page_routes(service: requests.Service) -> fastapi.APIRouter:
+    """Return ``/``, ``/page/FILE`` and what the page asks below ``/ui``."""
+    router = fastapi.APIRouter(include_in_schema=False)
+    pages = {entry.name: entry.read_bytes() for entry in _PAGE_FILES.iterdir() if entry.is_file()}
+
+    @router.get("/")
+    async def index() -> fastapi.Response:
+        return fastapi.Response(pages["index.html"], media_type="text/html")
+
+    @router.get("/favicon.ico")
+    async def icon() -> fastapi.Response:
+        return fastapi.Response(status_code=204)
+
+    @router.get("/page/{name}")
+    async def file(name: str) -> fastapi.Response:
+        if name not in pages:
+            raise refusals.NotFoundError(f"expected a file of the page. Received: {name!r:.100}")
+        kind = "text/javascript" if name.endswith(".js") else mimetypes.guess_type(name)[0]
+        return fastapi.Response(pages[name], media_type=kind)
+
+    @router.get("/ui/models")
+    async def models() -> fastapi.Response:
+        known = service.models.models.values()
+        found = [_about(service.models.get(model.name), model) for model in known if model.served]
+        return requests.respond({"models": found, "fieldnets": importlib.metadata.version("fieldnets")})
+
+    @router.get("/ui/models/{name:plain}/card")
+    async def card(request: fastapi.Request) -> fastapi.Response:
+        path = service.version(request).bundle.path / bundle.EXTRA / "model_card.md"
+        return fastapi.responses.HTMLResponse(_MARKDOWN.render(path.read_text("utf-8")))
+
+    @router.get("/ui/models/{name:plain}/drift")
+    async def drift(request: fastapi.Request) -> fastapi.Response:
+        return requests.respond(service.version(request).watch.summary())
+
+    return router
+
+
+def _about(version: versions.Version, model: registries.Model) -> dict[str, Any]:
+    """Return what a page needs to know of a model."""
+    inputs, outputs = version.specs(versions.DEFAULT)
+    display = version.bundle.path / bundle.EXTRA / "display.json"
+    return {
+        "name": version.name,
+        "version": version.number,
+        "versions": sorted(model.served),
+        "engine": version.engine_name,
+        "signatures": sorted(version.signatures),
+        "inputs": tensors.described(inputs),
+        "outputs": tensors.described(outputs),
+        "decision": version.decision,
+        "display": version.bundle.extra("display.json") if display.exists() else {},
+        "example": version.example,
+        "drift": version.watch.works,
+    }

@@ -141,6 +141,12 @@ def check_rows(name: str, rows: int, limits: settings.Settings) -> None:
         raise refusals.LimitError(f"{name}: expected 1 to {limits.max_rows} rows. Received: {rows}")
 
 
+def check_equal_rows(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Raise ``refusals.Refusal`` where inputs have different numbers of rows."""
+    if len({len(values) for values in arrays.values()}) > 1:
+        raise refusals.Refusal("expected as many rows in each input. Received: different numbers")
+
+
 def check_strings(name: str, values: npt.NDArray[Any], limits: settings.Settings) -> None:
     """Refuse texts that are too long, and images that have too many pixels, before anything decodes them.
 

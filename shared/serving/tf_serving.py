@@ -14,6 +14,7 @@ from shared.serving import bodies, openapi, refusals, requests, settings, tensor
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 _CLASSIFY = "classify"
+_TYPES = {"float32": "FLOAT", "float64": "DOUBLE", "bool": "BOOL"}
 
 
 def routes(service: requests.Service) -> fastapi.APIRouter:
@@ -103,8 +104,7 @@ def question(body: bodies.PredictRequest, version: versions.Version, limits: set
     else:
         columns = transposed(versions.renamed(body.instances, version.input_names), names)
     arrays = {name: tensors.array(name, values, specs[name], limits) for name, values in columns.items()}
-    if len({len(values) for values in arrays.values()}) > 1:
-        raise refusals.Refusal("expected as many rows in each input. Received: different numbers")
+    tensors.check_equal_rows(arrays)
     return Question(signature=signature, arrays=arrays, columnar=body.instances is None)
 
 
@@ -252,7 +252,7 @@ def _as_examples(arrays: Arrays) -> npt.NDArray[Any]:
 def _tensor_info(spec: Any) -> dict[str, Any]:
     dimensions = [{"size": str(-1 if size is None else size), "name": ""} for size in spec.shape]
     return {
-        "dtype": f"DT_{openapi.TF_NAMES.get(spec.dtype.name, spec.dtype.name.upper())}",
+        "dtype": f"DT_{_TYPES.get(spec.dtype.name, spec.dtype.name.upper())}",
         "tensor_shape": {"dim": dimensions, "unknown_rank": False},
         "name": spec.name or "",
     }

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.bundle import engines, replay
+from shared import monitoring
+from shared.bundle import engines
 from shared.bundle import reading as bundle
-from shared.serving import batching, drift, refusals, settings
+from shared.serving import batching, refusals, settings
 
 DEFAULT = "serving_default"
 _ROWS_WARMED = (1, 4, 16)
@@ -60,7 +61,7 @@ class Version:
         self.bundle: bundle.Bundle = found
         self.engine_name = found.engine.name
         self._plain = {DEFAULT, found.engine.signature}
-        replay.replay(loaded)
+        bundle.replay(loaded)
         self._warm_up({name: bundle.decode(values) for name, values in golden.items()})
         # What takes long, such as explanations, has a thread of its own: plain answers do not wait for it.
         self._quick, self._slow = (
@@ -73,7 +74,7 @@ class Version:
             )
             for _ in range(2)
         )
-        self.watch = drift.Watch(loaded, rows_per_second=options.drift_rows_per_second)
+        self.watch = monitoring.Watch(loaded, rows_per_second=options.drift_rows_per_second)
 
     @property
     def names(self) -> tuple[str, str]:

@@ -1,15 +1,20 @@
-"""Tables on disk, csv or parquet, whole or in bounded memory.
+"""Tables on disk, csv (of any encoding, packed or not) or parquet, whole or in bounded memory.
 
 Cells of a csv are given as text, so that what a column holds never depends on which of its rows were seen first; a
 parquet file has types of its own. Rows are numbered from 1, the header not counted.
 """
 
+import bz2
 import contextlib
 import functools
+import gzip
+import io
+import lzma
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import pandas as pd
 import pyarrow
@@ -17,14 +22,18 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from shared import errors
-from shared.sources import compression, delimited
+from shared.sources import delimited
 
-CSV_SUFFIXES = compression.CSV_SUFFIXES
+PACKED_SUFFIXES = ("", ".gz", ".bz2", ".xz", ".zst", ".zip")
+CSV_SUFFIXES = tuple(kind + packed for kind in (".csv", ".tsv") for packed in PACKED_SUFFIXES)
 PARQUET_SUFFIXES = (".parquet", ".pq")
 SUFFIXES = (*CSV_SUFFIXES, *PARQUET_SUFFIXES)
 # For messages: what they may be packed with goes without a list.
 KINDS = ".csv, .tsv (also .gz, .bz2, .xz, .zst, .zip), .parquet, .pq"
 
+# What reading a broken file raises, by whatever way it is packed.
+_FAILURES = (OSError, EOFError, UnicodeError, lzma.LZMAError, zipfile.BadZipFile, pyarrow.ArrowException)
+_HEAD_BYTES = 1 << 16
 _PICKLES = (".pkl", ".pickle", ".pkl.gz", ".joblib")
 _BLOCK_BYTES = 1 << 23
 _CHUNK_ROWS = 1 << 20
@@ -69,7 +78,11 @@ def header(path: pathlib.Path) -> Header:
     """
     check(path)
     with _complaining(path):
-        found = _plain(pyarrow.parquet.read_schema(path)) if _is_parquet(path) else Header(_names(path), ())
+        if _is_parquet(path):
+            found = _plain(pyarrow.parquet.read_schema(path))
+        else:
+            with _opened(path, None) as reader:
+                found = Header(tuple(reader.schema.names), ())
     every = [*found.names, *found.nested]
     twice = sorted({name for name in every if every.count(name) > 1})
     if twice:
@@ -122,8 +135,8 @@ def _count(path: pathlib.Path, size: int, changed: int) -> int:
     del size, changed
     if _is_parquet(path):
         return int(pyarrow.parquet.read_metadata(path).num_rows)
-    opener = compression.opener(path)
-    return delimited.prove(opener, delimiter=compression.delimiter(opener), encoding=delimited.UTF8, where=str(path))
+    open_table = opener(path)
+    return delimited.prove(open_table, delimiter=_delimiter(open_table), encoding=delimited.UTF8, where=str(path))
 
 
 def _is_parquet(path: pathlib.Path) -> bool:
@@ -131,21 +144,17 @@ def _is_parquet(path: pathlib.Path) -> bool:
 
 
 def _parquet(path: pathlib.Path, rows: int, names: list[str]) -> Iterator[Any]:
+    is_view = pyarrow.types.is_string_view
     with pyarrow.parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=rows, columns=names):
-            views = [pyarrow.types.is_string_view(each.type) for each in batch.schema]
-            yield batch.cast(_without_views(batch.schema)) if any(views) else batch
+            # Of text in the other type pandas knows more.
+            fields = [each.with_type(pyarrow.string()) if is_view(each.type) else each for each in batch.schema]
+            yield batch.cast(pyarrow.schema(fields)) if fields != list(batch.schema) else batch
 
 
 def _plain(schema: Any) -> Header:
     nested = tuple(field.name for field in schema if pyarrow.types.is_nested(field.type))
     return Header(tuple(field.name for field in schema if field.name not in nested), nested)
-
-
-def _without_views(schema: Any) -> Any:
-    """Return a schema with text in the type of which pandas knows more."""
-    view = pyarrow.types.is_string_view
-    return pyarrow.schema([each.with_type(pyarrow.string()) if view(each.type) else each for each in schema])
 
 
 def _csv(path: pathlib.Path, names: list[str]) -> Iterator[Any]:
@@ -155,14 +164,14 @@ def _csv(path: pathlib.Path, names: list[str]) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _opened(path: pathlib.Path, names: list[str] | None, *, threads: bool = True) -> Iterator[Any]:
-    opener = compression.opener(path)
+    open_table = opener(path)
     # Only an empty cell is nothing: NA may be a country, and what null means in numbers is decided with the numbers.
     with (
-        opener() as stream,
+        open_table() as stream,
         pyarrow.csv.open_csv(
             stream,
             read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=threads),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=compression.delimiter(opener), newlines_in_values=True),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=_delimiter(open_table), newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types={name: pyarrow.string() for name in names or ()},
                 include_columns=names,
@@ -173,11 +182,6 @@ def _opened(path: pathlib.Path, names: list[str] | None, *, threads: bool = True
         ) as reader,
     ):
         yield reader
-
-
-def _names(path: pathlib.Path) -> tuple[str, ...]:
-    with _opened(path, None) as reader:
-        return tuple(reader.schema.names)
 
 
 def _even(batches: Iterator[Any], rows: int) -> Iterator[Any]:
@@ -200,7 +204,7 @@ def _complaining(path: pathlib.Path) -> Iterator[None]:
     """Turn what is raised for a broken file into a message with the row, or with the bytes that are no text."""
     try:
         yield
-    except compression.FAILURES as error:
+    except _FAILURES as error:
         kind = "parquet" if _is_parquet(path) else "csv"
         if isinstance(error, pyarrow.ArrowInvalid) and kind == "csv":
             # A mark that is not closed names the row where it stands, not one where cells come out wrong.
@@ -217,14 +221,64 @@ def _with_row(path: pathlib.Path, error: Exception) -> str:
     if "UTF8" in reason or isinstance(error, UnicodeError):
         # Of another encoding than UTF-8 the reason already names the bytes.
         with contextlib.suppress(UnicodeError):
-            delimited.check_encoding(compression.opener(path), encoding=delimited.UTF8, where=str(path))
+            delimited.check_encoding(opener(path), encoding=delimited.UTF8, where=str(path))
     if not reason.startswith("CSV parse error: Expected"):
         return reason
     try:
         with _opened(path, None, threads=False) as reader:
             for _ in reader:
                 pass
-    except compression.FAILURES as again:
+    except _FAILURES as again:
         found = re.search(r"Row #(\d+): (.*)", str(again), re.DOTALL)
         return f"row {int(found[1]) - 1}: {found[2]}" if found else reason
     return reason
+
+
+def opener(path: pathlib.Path) -> delimited.Opener:
+    """Return what opens a table anew, unpacked and in UTF-8.
+
+    Raises:
+        errors.InputError: A zip holds not one table.
+    """
+    unpacked = functools.partial(_unpacked, path)
+    with unpacked() as stream:
+        encoding = delimited.encoding_of(stream.read(512))
+    if encoding == delimited.UTF8:
+        return unpacked
+    return lambda: _buffered(pyarrow.transcoding_input_stream(pyarrow.PythonFile(unpacked(), "r"), encoding, "utf-8"))
+
+
+def _delimiter(open_table: delimited.Opener) -> str:
+    """Return what stands between the names in the header."""
+    with open_table() as stream:
+        head = stream.read(_HEAD_BYTES)
+    return delimited.delimiter_of(head.partition(b"\n")[0].decode("utf-8", errors="replace"))
+
+
+def _unpacked(path: pathlib.Path) -> BinaryIO:
+    suffix = path.suffix.lower()
+    packed: dict[str, Callable[[pathlib.Path], Any]] = {
+        ".gz": gzip.GzipFile,
+        ".bz2": bz2.BZ2File,
+        ".xz": lzma.LZMAFile,
+        ".zst": functools.partial(pyarrow.input_stream, compression="zstd"),
+    }
+    if suffix in packed:
+        return _buffered(packed[suffix](path))
+    return _member(path) if suffix == ".zip" else path.open("rb")
+
+
+def _buffered(stream: Any) -> BinaryIO:
+    return io.BufferedReader(stream, _HEAD_BYTES)
+
+
+def _member(path: pathlib.Path) -> BinaryIO:
+    """Open the one table of a zip."""
+    with zipfile.ZipFile(path) as archive:
+        names = [each for each in archive.namelist() if not each.endswith("/") and "__MACOSX" not in each]
+        if len(names) != 1:
+            raise errors.InputError(
+                f"{path}: expected a zip of one table (unpack the others into a folder). Received: "
+                f"{', '.join(names[:5]) or 'nothing'}{' ...' if len(names) > 5 else ''}"
+            )
+        return cast(BinaryIO, archive.open(names[0]))

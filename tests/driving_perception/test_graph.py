@@ -10,7 +10,7 @@ import tensorflow as tf
 from apps.driving_perception import boxes as box
 from apps.driving_perception import config, decision, frames, lane, model, predictions, preprocessing
 from shared import image_files
-from shared.bundle import padding
+from shared.bundle import engines as bundle_engines
 
 pytestmark = pytest.mark.tensorflow
 SETTINGS = dataclasses.replace(config.Config.smoke(), image_size=96)

@@ -25,7 +25,7 @@ from apps.fraud_detection import __main__, config, data, feedback, folds, schema
 from apps.fraud_detection.readers import formats, inference, parts, schema_choice, sources
 from apps.fraud_detection.readers import names as column_names
 from shared import errors
-from shared.sources import columns, compression, tables
+from shared.sources import columns, tables
 
 ROWS = 60
 Reading = sources.Reading
@@ -487,7 +487,7 @@ def packed(path: pathlib.Path, content: bytes) -> None:
         path.write_bytes({".gz": gzip, ".bz2": bz2, ".xz": lzma}[path.suffix].compress(content))
 
 
-@pytest.mark.parametrize("suffix", [each for each in compression.PACKED_SUFFIXES if each])
+@pytest.mark.parametrize("suffix", [each for each in tables.PACKED_SUFFIXES if each])
 def test_packed_tables_are_read_and_broken_ones_refused(tmp_path: pathlib.Path, suffix: str) -> None:
     content = table().to_csv(index=False).encode()
     (tmp_path / "a.csv").write_bytes(content)

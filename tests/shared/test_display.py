@@ -3,9 +3,9 @@
 import pathlib
 
 from shared import files
-from shared.serving import display
+from shared.bundle import formats
 
-SHOWN = display.Display(
+SHOWN = formats.Display(
     title="Kinds of fruit",
     input="image",
     threshold=0.4,
@@ -17,8 +17,8 @@ SHOWN = display.Display(
 
 
 def test_everything_a_page_needs_is_there_and_is_json(tmp_path: pathlib.Path) -> None:
-    files.write_json(tmp_path / display.FILE, SHOWN.to_json(None))
-    assert files.read_json(tmp_path / display.FILE) == {
+    files.write_json(tmp_path / formats.DISPLAY_FILE, SHOWN.to_json(None))
+    assert files.read_json(tmp_path / formats.DISPLAY_FILE) == {
         "title": "Kinds of fruit",
         "input": "image",
         "threshold": 0.4,

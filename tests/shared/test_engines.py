@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from shared import errors, files, machine
-from shared.bundle import engines, formats, padding
+from shared.bundle import engines, formats
 from shared.bundle import reading as bundle
 from tests import helpers
 from tests.shared import servers
@@ -22,7 +22,7 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from shared import decision as decisions  # noqa: E402
-from shared.bundle import engine_conversion, engine_export, export  # noqa: E402
+from shared.bundle import engine_export, engine_files, export, network_graphs  # noqa: E402
 from shared.models import cnn, dense, rnn, sequences, tabular  # noqa: E402
 
 ROWS = (1, 3, 17)
@@ -77,11 +77,11 @@ def features(rows: int) -> dict[str, Any]:
 
 
 def converted(network: keras.Model, folder: pathlib.Path, name: str, **options: Any) -> engines.Run:
-    engine_conversion.convert(network, folder, name, **options)
+    engine_files.convert(network, folder, name, **options)
     about = {
-        "inputs": engine_conversion.input_names(network),
-        "outputs": engine_conversion.output_names(network),
-        "padded": ["tokens"] if "tokens" in engine_conversion.input_names(network) else [],
+        "inputs": network_graphs.input_names(network),
+        "outputs": network_graphs.output_names(network),
+        "padded": ["tokens"] if "tokens" in network_graphs.input_names(network) else [],
         "sizes": "",
     }
     return engines.load_network(folder, name, about)
@@ -90,7 +90,7 @@ def converted(network: keras.Model, folder: pathlib.Path, name: str, **options: 
 def check_equal(network: keras.Model, run: engines.Run, inputs: Any) -> None:
     for rows in ROWS:
         given = inputs(rows)
-        expected = network(engine_conversion.given(network, given), training=False)["logits"]
+        expected = network(network_graphs.given(network, given), training=False)["logits"]
         np.testing.assert_allclose(run(given)["logits"], expected, atol=1e-5, rtol=1e-5)
 
 
@@ -115,7 +115,7 @@ def test_a_recurrent_network_says_the_same(options: dict[str, Any], engine: str,
 def test_a_recurrent_network_has_no_loop_left(tmp_path: pathlib.Path) -> None:
     import onnx
 
-    engine_conversion.convert(text_network(), tmp_path, "onnx")
+    engine_files.convert(text_network(), tmp_path, "onnx")
     kinds = {node.op_type for node in onnx.load(str(tmp_path / "network.onnx")).graph.node}
     assert "LSTM" in kinds
     assert "Loop" not in kinds
@@ -136,7 +136,7 @@ def test_8_bits_leave_the_first_operation_and_the_last_before_each_output_in_flo
     for name in ("first", "second", "third"):
         middle = keras.layers.Conv2D(4, 3, activation="silu", padding="same", name=name)(middle)
     outputs = {name: keras.layers.Conv2D(2, 1, name=name)(middle) for name in ("logits", "sides")}
-    engine_conversion.convert(lively(keras.Model(given, outputs)), tmp_path, "onnx-int8", samples=[images(16)])
+    engine_files.convert(lively(keras.Model(given, outputs)), tmp_path, "onnx-int8", samples=[images(16)])
     graph = onnx.load(str(tmp_path / formats.FILES["onnx"])).graph
     made_by = {name: node.op_type for node in graph.node for name in node.output}
     floats = [
@@ -174,13 +174,13 @@ def test_missing_numbers_stay_missing(tmp_path: pathlib.Path) -> None:
 
 def test_litert_refuses_recurrent_layers(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.InputError, match=r"without recurrent layers.*Received: recurrent_1_both_ways"):
-        engine_conversion.convert(text_network(), tmp_path, "litert")
+        engine_files.convert(text_network(), tmp_path, "litert")
 
 
 def test_converting_leaves_the_network_as_it_was(tmp_path: pathlib.Path) -> None:
     network = text_network()
     before = network(texts(3)["tokens"], training=False)["logits"].numpy()
-    engine_conversion.convert(network, tmp_path, "onnx")
+    engine_files.convert(network, tmp_path, "onnx")
     assert network.get_layer("mask").input is not None
     np.testing.assert_array_equal(network(texts(3)["tokens"], training=False)["logits"], before)
 
@@ -357,7 +357,7 @@ def test_images_of_many_sizes_get_the_same_answers_in_their_order() -> None:
     seen = images.copy()
     for row, (height, width) in enumerate(sizes):
         seen[row, height:], seen[row, :, width:] = -1, -1
-    found = padding.by_size(look, ["image"], "sizes")({"image": seen, "sizes": sizes})
+    found = engines.by_size(look, ["image"], "sizes")({"image": seen, "sizes": sizes})
     np.testing.assert_array_equal(found["doubled"], 2 * images[:, ::2])
 
 
@@ -369,7 +369,7 @@ def test_rows_of_many_lengths_get_the_same_answers_in_their_order() -> None:
         return {"total": given["tokens"].sum(axis=1)}
 
     tokens = np.tril(np.ones((40, 40), np.int32))
-    found = padding.by_length(total, ["tokens"], workers=2)({"tokens": tokens, "other": np.arange(40)})
+    found = engines.by_length(total, ["tokens"], workers=2)({"tokens": tokens, "other": np.arange(40)})
     assert found["total"].tolist() == list(range(1, 41))
     assert sum(rows for rows, _ in seen) == 40
     assert sum(rows * length for rows, length in seen) < 0.8 * tokens.size

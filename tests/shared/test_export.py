@@ -169,10 +169,11 @@ def plant(tiny: Any, name: str, value: Any) -> Any:
 def test_the_next_export_counts_up_and_a_wrong_answer_leaves_nothing_behind(
     tiny: Any, copy: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from shared.bundle import export, replay
+    from shared.bundle import export
+    from shared.bundle import reading as bundle
 
     # In this process, to save the time of two: the next test plants a fault for the real one.
-    monkeypatch.setattr(export, "_replay_in_clean_process", lambda folder: replay.replay(bundle.load(folder)))
+    monkeypatch.setattr(export, "_replay_in_clean_process", lambda folder: bundle.replay(bundle.load(folder)))
 
     def write(golden: Any) -> Any:
         return export.write(
@@ -202,7 +203,7 @@ def test_a_first_export_that_fails_leaves_no_file(tiny: Any, tmp_path: pathlib.P
 
 
 def test_a_golden_output_that_is_not_a_number_never_passes(bundle_path: pathlib.Path) -> None:
-    from shared.bundle import replay
+    from shared.bundle import reading as bundle
 
     loaded = bundle.load(bundle_path)
 
@@ -211,13 +212,13 @@ def test_a_golden_output_that_is_not_a_number_never_passes(bundle_path: pathlib.
         extra = staticmethod(loaded.extra)
 
     with pytest.raises(errors.GateError, match="scores"):
-        replay.replay(Planted())  # type: ignore[arg-type]
+        bundle.replay(Planted())  # type: ignore[arg-type]
 
 
 def test_the_replay_command_exits_3_on_a_changed_bundle(copy: pathlib.Path, environment: dict[str, str]) -> None:
     (copy / "assets" / "notes.txt").write_text("hello")
     finished = subprocess.run(
-        [sys.executable, "-m", "shared.bundle.replay", str(copy)],
+        [sys.executable, "-m", "shared.bundle.reading", str(copy)],
         env=environment,
         capture_output=True,
         text=True,

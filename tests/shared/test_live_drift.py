@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from shared import monitoring
 from shared.evaluation import drift
-from shared.serving import drift as live_drift
 
 
 class Bundle:
@@ -36,12 +36,12 @@ def columns(values: Any) -> dict[str, Any]:
     return {"length": values, "label": np.where(values > 0, "yes", "no").astype(object)}
 
 
-def watch(rate: float = 1e9) -> tuple[live_drift.Watch, Bundle]:
+def watch(rate: float = 1e9) -> tuple[monitoring.Watch, Bundle]:
     loaded: Any = Bundle(drift.reference(columns(traffic(0, 2_000))))
-    return live_drift.Watch(loaded, rows_per_second=rate), loaded
+    return monitoring.Watch(loaded, rows_per_second=rate), loaded
 
 
-def show(seen: live_drift.Watch, values: Any) -> dict[str, Any]:
+def show(seen: monitoring.Watch, values: Any) -> dict[str, Any]:
     for start in range(0, len(values), 10):
         seen.see({"x": values[start : start + 10]})
         seen.settle()
@@ -50,11 +50,11 @@ def show(seen: live_drift.Watch, values: Any) -> dict[str, Any]:
 
 def test_nothing_is_judged_before_enough_rows_were_seen() -> None:
     seen, _ = watch()
-    summary = show(seen, traffic(1, live_drift.NEEDED_ROWS - 10))
+    summary = show(seen, traffic(1, monitoring.NEEDED_ROWS - 10))
     assert (summary["drift"], summary["columns"]) == (None, [])
     summary = show(seen, traffic(2, 10))
     assert summary["drift"] is False
-    assert summary["n"] == summary["served"] == live_drift.NEEDED_ROWS
+    assert summary["n"] == summary["served"] == monitoring.NEEDED_ROWS
     seen.close()
 
 
@@ -79,7 +79,7 @@ def test_traffic_of_another_kind_raises_an_alarm_that_names_the_column() -> None
 def test_old_traffic_is_forgotten() -> None:
     seen, _ = watch()
     assert show(seen, traffic(1, 400, shift=2.0))["drift"] is True
-    assert show(seen, traffic(2, live_drift.KEPT_ROWS))["drift"] is False
+    assert show(seen, traffic(2, monitoring.KEPT_ROWS))["drift"] is False
     seen.close()
 
 
@@ -100,7 +100,7 @@ def test_rows_that_cannot_be_looked_at_end_nothing() -> None:
 
 def test_without_a_reference_nothing_is_watched() -> None:
     loaded: Any = Bundle({})
-    seen = live_drift.Watch(loaded, rows_per_second=5.0)
+    seen = monitoring.Watch(loaded, rows_per_second=5.0)
     summary = show(seen, traffic(1, 20))
     assert (summary["watched"], summary["drift"], summary["served"], loaded.rows) == (False, None, 20, 0)
     seen.close()

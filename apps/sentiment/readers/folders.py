@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from apps.sentiment.readers import formats, reading
 from shared import errors
-from shared.sources import archives, delimited
+from shared.sources import delimited
 from shared.sources import folders as listing
 
 _URL_TITLE = re.compile(r"/title/(tt\d+)")
@@ -19,7 +19,7 @@ _NOT_DATA = re.compile(r"readme|licen[cs]e|changelog|vocab|urls_|labeledbow|imdb
 
 
 def read(
-    path: pathlib.Path, entries: Sequence[archives.Entry], options: reading.Options, data_format: str
+    path: pathlib.Path, entries: Sequence[listing.Entry], options: reading.Options, data_format: str
 ) -> formats.Files:
     """Read the files of a folder or an archive.
 
@@ -39,7 +39,7 @@ def read(
         if not options.labelled:
             # Without labels a text needs no folder of a class.
             in_classes = [entry for entry in data if entry.suffix in _TEXT_SUFFIXES]
-        archives.refuse_twice(path, in_classes)
+        listing.refuse_twice(path, in_classes)
         films = _films(entries)
         grouped = _grouping(path, in_classes, films)
         found = formats.Files(_texts(in_classes, films, beside=beside), (*notes, *grouped))
@@ -50,19 +50,19 @@ def read(
             f"{path}: expected a folder per class of .txt files, or csv, tsv, jsonl, parquet or text files. "
             f"Received: {len(entries)} files, none of these"
         )
-    archives.refuse_twice(path, chosen)
+    listing.refuse_twice(path, chosen)
     notes = (*notes, *_unread(path, labelled, chosen))
     return _many(chosen, options, data_format, notes, beside=beside)
 
 
-def _unread(path: pathlib.Path, entries: Sequence[archives.Entry], chosen: Sequence[archives.Entry]) -> tuple[str, ...]:
+def _unread(path: pathlib.Path, entries: Sequence[listing.Entry], chosen: Sequence[listing.Entry]) -> tuple[str, ...]:
     read = {entry.name for entry in chosen}
     note = listing.unread(entry.path for entry in entries if entry.name not in read)
     return (f"{path.name}: {note}",) if note else ()
 
 
 def _many(
-    entries: Sequence[archives.Entry],
+    entries: Sequence[listing.Entry],
     options: reading.Options,
     data_format: str,
     notes: tuple[str, ...],
@@ -85,12 +85,12 @@ def _many(
     )
 
 
-def _is_unlabelled(entry: archives.Entry) -> bool:
+def _is_unlabelled(entry: listing.Entry) -> bool:
     words = {*entry.path.parent.parts, *re.split(r"[^a-z]+", entry.path.name.lower())}
     return not words.isdisjoint(_UNLABELLED)
 
 
-def _top(entries: Sequence[archives.Entry]) -> pathlib.PurePosixPath:
+def _top(entries: Sequence[listing.Entry]) -> pathlib.PurePosixPath:
     """Return the folder that holds all others: archives are mostly packed with it, and what lies in it has no class."""
     folders = {entry.path.parent for entry in entries}
     if len(folders) < 2:
@@ -98,21 +98,21 @@ def _top(entries: Sequence[archives.Entry]) -> pathlib.PurePosixPath:
     return pathlib.PurePosixPath(os.path.commonpath(folders))
 
 
-def _class_of(entry: archives.Entry, top: pathlib.PurePosixPath) -> str:
+def _class_of(entry: listing.Entry, top: pathlib.PurePosixPath) -> str:
     """Return the name of the folder that a file is in, unless that is the top or names a part."""
     folder = entry.path.parent
     return "" if folder == top or folder.name.lower() in reading.PARTS else folder.name
 
 
 def _texts(
-    entries: Sequence[archives.Entry], films: Mapping[tuple[str, str], Sequence[str]], *, beside: str
+    entries: Sequence[listing.Entry], films: Mapping[tuple[str, str], Sequence[str]], *, beside: str
 ) -> Iterator[reading.Item]:
     """Yield one row a file. An archive is read in its own order, and sorted afterwards."""
     found = [_item(entry, _film_of(entry, films), beside) for entry in entries]
-    yield from sorted(found, key=lambda item: archives.natural(item.file))
+    yield from sorted(found, key=lambda item: listing.natural(item.file))
 
 
-def _item(entry: archives.Entry, film: str, beside: str) -> reading.Item:
+def _item(entry: listing.Entry, film: str, beside: str) -> reading.Item:
     with entry.opener() as stream:
         content = stream.read()
     text = content.decode(delimited.encoding_of(content), errors="surrogateescape")
@@ -121,7 +121,7 @@ def _item(entry: archives.Entry, film: str, beside: str) -> reading.Item:
     )
 
 
-def _films(entries: Sequence[archives.Entry]) -> dict[tuple[str, str], list[str]]:
+def _films(entries: Sequence[listing.Entry]) -> dict[tuple[str, str], list[str]]:
     """Read aclImdb's ``urls_<class>.txt``: line n names the film of review n of that class."""
     found = {}
     for entry in entries:
@@ -133,7 +133,7 @@ def _films(entries: Sequence[archives.Entry]) -> dict[tuple[str, str], list[str]
     return found
 
 
-def _film_of(entry: archives.Entry, films: Mapping[tuple[str, str], Sequence[str]]) -> str:
+def _film_of(entry: listing.Entry, films: Mapping[tuple[str, str], Sequence[str]]) -> str:
     folder = entry.path.parent
     number = re.match(r"\d+", entry.path.name)
     titles = films.get((str(folder.parent), folder.name), ())
@@ -141,7 +141,7 @@ def _film_of(entry: archives.Entry, films: Mapping[tuple[str, str], Sequence[str
 
 
 def _grouping(
-    path: pathlib.Path, entries: Sequence[archives.Entry], films: Mapping[tuple[str, str], Sequence[str]]
+    path: pathlib.Path, entries: Sequence[listing.Entry], films: Mapping[tuple[str, str], Sequence[str]]
 ) -> tuple[str, ...]:
     """Say how many reviews the files of films name a film of.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from apps.sentiment.readers import labels, reading, structured, tables
 from shared import errors
-from shared.sources import archives, delimited
+from shared.sources import delimited, folders
 
 MOVIE_REVIEWS = "movie-reviews"
 FORMATS = ("auto", MOVIE_REVIEWS, "table", "lines", "folders")
@@ -25,7 +25,7 @@ class Files(NamedTuple):
     columns: Mapping[str, reading.Columns] = {}
 
 
-def read(entry: archives.Entry, options: reading.Options, data_format: str, *, beside: str) -> Files:
+def read(entry: folders.Entry, options: reading.Options, data_format: str, *, beside: str) -> Files:
     """Read one file; ``beside`` is the folder that it, or its source, stands in.
 
     Raises:
@@ -40,7 +40,7 @@ def read(entry: archives.Entry, options: reading.Options, data_format: str, *, b
     )
 
 
-def _table(entry: archives.Entry, options: reading.Options, data_format: str) -> reading.Table:
+def _table(entry: folders.Entry, options: reading.Options, data_format: str) -> reading.Table:
     """Choose a reader by content first, then by name."""
     if data_format == "folders":
         raise errors.InputError(f"{entry.name}: expected a folder with one folder per class. Received: a file")
@@ -58,7 +58,7 @@ def _table(entry: archives.Entry, options: reading.Options, data_format: str) ->
     return _lines(entry.name, entry.opener, options)
 
 
-def _refuse_unreadable(entry: archives.Entry, head: bytes) -> None:
+def _refuse_unreadable(entry: folders.Entry, head: bytes) -> None:
     expected = f"{entry.name}: expected csv, tsv, jsonl, parquet or text"
     if not head.strip():
         raise errors.InputError(f"{expected}. Received: an empty file")
@@ -69,7 +69,7 @@ def _refuse_unreadable(entry: archives.Entry, head: bytes) -> None:
         raise errors.InputError(f"{expected}. Received: a binary file")
 
 
-def _is_json(entry: archives.Entry, head: bytes) -> bool:
+def _is_json(entry: folders.Entry, head: bytes) -> bool:
     line = reading.first_line(head).strip()
     return entry.suffix in (".jsonl", ".ndjson", ".json") or line.startswith('{"')
 

