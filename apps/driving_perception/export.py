@@ -56,7 +56,7 @@ def export_run(
         extras={
             "decision.json": {**run.rule.to_json(), "region": vars(run.region)},
             "drift_reference.json": drift.reference(monitor.columns_of(export.compiled(signatures["drift"]), items)),
-            display.FILE: show(run).to_json(metrics.of_run(run.folder)),
+            formats.DISPLAY_FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(model_card_of(run)),
         },
         core=core(run, collection, split, engines) if engines else None,

@@ -157,7 +157,7 @@ def test_images_of_many_sizes_are_answered_from_their_grids_as_by_the_network(ne
             for name, values in predictions.cut_at_grids(network)(images["image"], training=False).items()
         }
 
-    grids = padding.by_size(look, ["image"], "sizes")(given)
+    grids = bundle_engines.by_size(look, ["image"], "sizes")(given)
     found = predictions.of_grids(network, SETTINGS)(grids, geometry, valid)
     # Two images have one size, and look together.
     assert sorted(shape[0] for shape in asked) == [1, 1, 1, 2]
