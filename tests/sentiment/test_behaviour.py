@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from apps.sentiment import lexicon
 from apps.sentiment.checklist import behaviour, capabilities, word_lists
 from shared.evaluation import intervals
 
@@ -216,12 +217,12 @@ def test_neutral_statements_are_asked_only_of_models_with_a_neutral_class() -> N
     ],
 )
 def test_polarity_is_read_from_class_names(class_names: tuple[str, ...], expected: list[float]) -> None:
-    assert word_lists.polarity(class_names) == pytest.approx(expected)
+    assert lexicon.polarity(class_names) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("class_names", [("sports", "politics"), ("negative", "sports"), ("neutral", "mixed"), ()])
 def test_names_without_polarity_are_not_guessed(class_names: tuple[str, ...]) -> None:
-    assert word_lists.polarity(class_names) is None
+    assert lexicon.polarity(class_names) is None
 
 
 def test_a_misspelt_word_keeps_its_letters_and_its_first_letter() -> None:

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from apps.sentiment.checklist import capabilities, people, word_lists
+from apps.sentiment import lexicon
+from apps.sentiment.checklist import capabilities, people
 from shared.evaluation import intervals
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -90,7 +91,7 @@ def run(score: Score, class_names: Sequence[str], *, seed: int, cases: int = cap
         seed: Chooses the texts.
         cases: Cases per test.
     """
-    polarity = word_lists.polarity(class_names)
+    polarity = lexicon.polarity(class_names)
     if polarity is None:
         names = ", ".join(class_names)
         reason = f"The behavioural suite needs classes from negative to positive. Received: {names}"

@@ -1,4 +1,4 @@
-"""Words of the behavioural suite, and the polarity that class names carry.
+"""Words of the behavioural suite.
 
 The kinds of sentence follow CheckList (Ribeiro et al. 2020, https://aclanthology.org/2020.acl-main.442) and
 the Equity Evaluation Corpus (Kiritchenko and Mohammad 2018, https://aclanthology.org/S18-2005); the words
@@ -6,10 +6,9 @@ are our own. No TensorFlow here.
 """
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "African American": {"female": ("Aaliyah", "Keisha", "Shanice"), "male": ("DeShawn", "Jamal", "Tyrone")},
@@ -93,44 +92,3 @@ def pick(slot: str, random: np.random.Generator) -> str:
     """Return one of the slot's words."""
     words = WORDS[slot]
     return words[int(random.integers(len(words)))]
-
-
-_POLARITY_OF_NAME = {
-    **dict.fromkeys(("very negative", "strongly negative", "terrible"), -2.0),
-    **dict.fromkeys(("negative", "neg", "bad"), -1.0),
-    **dict.fromkeys(("neutral", "neu", "mixed", "okay"), 0.0),
-    **dict.fromkeys(("positive", "pos", "good"), 1.0),
-    **dict.fromkeys(("very positive", "strongly positive", "excellent"), 2.0),
-}
-
-
-def polarity(class_names: Sequence[str]) -> npt.NDArray[np.float64] | None:
-    """Return where each class stands between most negative (-1) and most positive (1), read from its name.
-
-    Numbers (0 and 1, or ratings with or without "star") are taken as a rising scale.
-
-    Args:
-        class_names: One name per class, in any order.
-
-    Returns:
-        (classes,) float64 in [-1, 1], or None when the names do not say it, such as "sports" and "politics".
-
-    >>> polarity(["negative", "positive"])
-    array([-1.,  1.])
-    >>> polarity(["5 stars", "3 stars", "1 star"])
-    array([ 1.,  0., -1.])
-    """
-    places = [_place(name) for name in class_names]
-    known = [place for place in places if place is not None]
-    if len(known) < len(places) or len(set(known)) < 2:
-        return None
-    low, high = min(known), max(known)
-    return 2.0 * (np.array(known) - low) / (high - low) - 1.0
-
-
-def _place(name: str) -> float | None:
-    plain = name.strip().lower().replace("_", " ").replace("-", " ")
-    try:
-        return float(plain.removesuffix("s").removesuffix("star"))
-    except ValueError:
-        return _POLARITY_OF_NAME.get(plain)
