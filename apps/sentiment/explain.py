@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.sentiment import attribution, batches
+from apps.sentiment import attribution, corpus
 from apps.sentiment import run as loaded_run
 from apps.sentiment.readers import checking
 from shared import errors, files, parser
@@ -70,7 +70,7 @@ def explain(run: loaded_run.Run, string: str, *, seed: int = 0) -> Explanation:
     Raises:
         errors.InputError: The text holds no token.
     """
-    tokens = batches.tokens_of(string)
+    tokens = corpus.tokens_of(string)
     if len(tokens) == 0:
         raise errors.InputError(f"INPUT: expected a text with at least one word. Received: {string!r}")
     logits = run.logits(np.array([string], object))

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from apps.sentiment.checklist import templates, word_lists
+from apps.sentiment.checklist import templates
 
 Kind = Literal["minimum functionality", "invariance", "direction"]
 CASES = 80
@@ -95,8 +95,8 @@ def suite(*, seed: int, cases: int = CASES, neutral_class: bool = False) -> tupl
 def _review(random: np.random.Generator) -> Review:
     direction = templates.POSITIVE if random.random() < 0.5 else templates.NEGATIVE
     template = templates.REVIEWS[int(random.integers(len(templates.REVIEWS)))]
-    opinion = word_lists.pick(_opinion(direction), random)
-    words = {slot: word_lists.pick(slot, random) for slot in word_lists.slots(template) if slot != "opinion"}
+    opinion = templates.pick(_opinion(direction), random)
+    words = {slot: templates.pick(slot, random) for slot in templates.slots(template) if slot != "opinion"}
     return Review(template=template, words={**words, "opinion": opinion})
 
 
@@ -110,7 +110,7 @@ def _minimum_functionality(ability: templates.Ability, random: np.random.Generat
     # A filling that repeats is drawn again; the bound only matters for a template with too few fillings.
     for attempt in range(20 * cases):
         template, direction = choices[attempt % len(choices)]
-        text = word_lists.fill(template, random)
+        text = templates.fill(template, random)
         found[text] = Case(text, text, direction)
         if len(found) == cases:
             break
@@ -162,9 +162,9 @@ def _degree(
     found = []
     for position in range(cases):
         sentiment = templates.POSITIVE if position % 2 == 0 else templates.NEGATIVE
-        opinion = word_lists.pick(_opinion(sentiment), random)
-        text = word_lists.fill("The {thing} was {opinion}.", random, {"opinion": opinion})
-        changed = text.replace(opinion, f"{word_lists.pick(adverb, random)} {opinion}")
+        opinion = templates.pick(_opinion(sentiment), random)
+        text = templates.fill("The {thing} was {opinion}.", random, {"opinion": opinion})
+        changed = text.replace(opinion, f"{templates.pick(adverb, random)} {opinion}")
         found.append(Case(text, changed, sentiment if adverb == "intensifier" else -sentiment))
     return Capability(kind="direction", name=name, description=description, cases=tuple(found))
 
@@ -173,7 +173,7 @@ def exchange(slot: str) -> Change:
     """Return the change that puts another word of the same kind into ``slot``."""
 
     def change(review: Review, random: np.random.Generator) -> str:
-        others = [word for word in word_lists.WORDS[slot] if word != review.words[slot]]
+        others = [word for word in templates.WORDS[slot] if word != review.words[slot]]
         return review.replaced(slot, others[int(random.integers(len(others)))])
 
     return change
@@ -224,7 +224,7 @@ def append_emoji(review: Review, random: np.random.Generator) -> str:
 
 def prepend_facts(review: Review, random: np.random.Generator) -> str:
     """Put three sentences about the plot in front."""
-    facts = random.permutation(np.array(word_lists.WORDS["facts"], object))[:3]
+    facts = random.permutation(np.array(templates.WORDS["facts"], object))[:3]
     return " ".join([*facts, review.text])
 
 

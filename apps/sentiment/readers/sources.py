@@ -15,7 +15,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from apps.sentiment.readers import folders, formats, reading
+from apps.sentiment import readers
+from apps.sentiment.readers import formats
 from shared import errors, files
 from shared.sources import archives
 
@@ -39,15 +40,15 @@ class Source:
     name: str
     sha256: str
     notes: tuple[str, ...]
-    items: Iterator[reading.Item]
-    columns: Mapping[str, reading.Columns]
+    items: Iterator[readers.Item]
+    columns: Mapping[str, readers.Columns]
 
 
 @contextlib.contextmanager
 def opened(
     spec: str,
     *,
-    options: reading.Options,
+    options: readers.Options,
     data_format: str = "auto",
     name: str | None = None,
     prefixed: bool = False,
@@ -78,7 +79,7 @@ def opened(
             found = (
                 formats.read(entries[0], options, data_format, beside=path.absolute().parent.name)
                 if single
-                else folders.read(path, entries, options, data_format)
+                else formats.read_folder(path, entries, options, data_format)
             )
             found = found if single or not prefixed else _prefixed(found, called)
             checked = (_checked(digest),) if formats.MOVIE_REVIEWS in (spec, data_format) else ()
