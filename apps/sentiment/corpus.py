@@ -1,10 +1,9 @@
-"""Many texts at a time, in batches: the vocabulary of a corpus, its features and statistics, and a model's outputs.
+"""All texts of a part: their vocabulary, features and statistics, the word vectors learnt from them, a model's outputs.
 
-Word vectors from the training texts alone: which words stand near which, compressed.
-
-Positive pointwise mutual information of words within a window, factorised by a truncated singular value
-decomposition. With context counts smoothed it equals skip-gram on corpora of this size at a fraction of its time
-(Levy, Goldberg and Dagan 2015, https://aclanthology.org/Q15-1016, whose symbols are used here).
+Word vectors say which words stand near which: positive pointwise mutual information of words within a window,
+factorised by a truncated singular value decomposition. With context counts smoothed it equals skip-gram on corpora of
+this size at a fraction of its time (Levy, Goldberg and Dagan 2015, https://aclanthology.org/Q15-1016, whose symbols are
+used here).
 """
 
 import logging
@@ -17,12 +16,21 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse
 import tensorflow as tf
-from sklearn.utils import extmath
 
 from apps.sentiment import config, lexicon, preprocessing
 from shared.training import datasets
 
+log = logging.getLogger("fieldnets")
+
 BATCH_ROWS = 256
+CONTEXT_SMOOTHING = 0.75
+WINDOW_TOKENS = 8
+# Standard deviation of the frequent words' numbers; a network that goes on training them likes them small.
+SPREAD = 0.3
+# Words whose spread sets the scale: the frequent ones, which most of a text consists of.
+SCALE_ROWS = 5000
+POWER_ITERATIONS = 3
+
 # Texts (n,) str to arrays (n, ...) by name.
 Score = Callable[[npt.NDArray[np.object_]], dict[str, npt.NDArray[Any]]]
 
@@ -107,24 +115,24 @@ def in_batches(score: Score, rows: int = BATCH_ROWS) -> Score:
     return batched
 
 
-def _token_batches(texts: npt.NDArray[np.object_]) -> Iterable[tf.RaggedTensor]:
-    run = tf.function(preprocessing.tokenize, input_signature=[tf.TensorSpec([None], tf.string)])
-    return (run(batch) for batch in _batches(texts))
+def initial_vectors(
+    features: preprocessing.TextFeatures, tokens: datasets.Ragged, settings: config.Config
+) -> npt.NDArray[np.float32]:
+    """Return the (tokens, size) vectors that the token networks start from.
 
-
-def _batches(texts: npt.NDArray[np.object_], rows: int = 512) -> Iterable[tf.Tensor]:
-    return (tf.constant(texts[start : start + rows].tolist(), tf.string) for start in range(0, len(texts), rows))
-
-
-log = logging.getLogger("fieldnets")
-
-CONTEXT_SMOOTHING = 0.75
-WINDOW_TOKENS = 8
-# Standard deviation of the frequent words' numbers; a network that goes on training them likes them small.
-SPREAD = 0.3
-# Words whose spread sets the scale: the frequent ones, which most of a text consists of.
-SCALE_ROWS = 5000
-POWER_ITERATIONS = 3
+    They are learnt from the training texts, or random; the last columns are the lexicon's ratings, also of words that
+    no training text holds.
+    """
+    rows = len(features.vocabulary) + preprocessing.RESERVED_IDS
+    if settings.pretrain_embeddings:
+        log.info("learning word vectors from the training texts")
+        vectors = train_vectors(tokens, vocabulary_size=rows, size=settings.embedding_size, seed=settings.seed)
+    else:
+        vectors = random_vectors(rows, size=settings.embedding_size, seed=settings.seed)
+    if settings.lexicon:
+        columns = lexicon.columns(features.vocabulary)
+        vectors[preprocessing.RESERVED_IDS :, -columns.shape[1] :] = columns
+    return vectors
 
 
 def train_vectors(tokens: datasets.Ragged, *, vocabulary_size: int, size: int, seed: int) -> npt.NDArray[np.float32]:
@@ -139,6 +147,8 @@ def train_vectors(tokens: datasets.Ragged, *, vocabulary_size: int, size: int, s
     Returns:
         (vocabulary_size, size) float32.
     """
+    from sklearn.utils import extmath  # takes a second, which prediction does without
+
     vectors = np.zeros((vocabulary_size, size), np.float32)
     information = mutual_information(cooccurrences(tokens, vocabulary_size=vocabulary_size))
     rank = min(size, vocabulary_size - 1)
@@ -190,21 +200,10 @@ def mutual_information(counts: scipy.sparse.csr_array) -> scipy.sparse.csr_array
     return scipy.sparse.csr_array(scipy.sparse.coo_array(entries, shape=counts.shape))
 
 
-def initial_vectors(
-    features: preprocessing.TextFeatures, tokens: datasets.Ragged, settings: config.Config
-) -> npt.NDArray[np.float32]:
-    """Return the (tokens, size) vectors that the token networks start from.
+def _token_batches(texts: npt.NDArray[np.object_]) -> Iterable[tf.RaggedTensor]:
+    run = tf.function(preprocessing.tokenize, input_signature=[tf.TensorSpec([None], tf.string)])
+    return (run(batch) for batch in _batches(texts))
 
-    They are learnt from the training texts, or random; the last columns are the lexicon's ratings, also of words that
-    no training text holds.
-    """
-    rows = len(features.vocabulary) + preprocessing.RESERVED_IDS
-    if settings.pretrain_embeddings:
-        log.info("learning word vectors from the training texts")
-        vectors = train_vectors(tokens, vocabulary_size=rows, size=settings.embedding_size, seed=settings.seed)
-    else:
-        vectors = random_vectors(rows, size=settings.embedding_size, seed=settings.seed)
-    if settings.lexicon:
-        columns = lexicon.columns(features.vocabulary)
-        vectors[preprocessing.RESERVED_IDS :, -columns.shape[1] :] = columns
-    return vectors
+
+def _batches(texts: npt.NDArray[np.object_], rows: int = 512) -> Iterable[tf.Tensor]:
+    return (tf.constant(texts[start : start + rows].tolist(), tf.string) for start in range(0, len(texts), rows))
