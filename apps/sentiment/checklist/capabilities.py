@@ -124,21 +124,14 @@ def _minimum_functionality(ability: templates.Ability, random: np.random.Generat
 
 
 def _invariance(
-    name: str,
-    description: str,
-    change: Change,
-    reviews: list[Review],
-    random: np.random.Generator,
+    name: str, description: str, change: Change, reviews: list[Review], random: np.random.Generator
 ) -> Capability:
     cases = tuple(Case(review.text, change(review, random)) for review in reviews)
     return Capability(kind="invariance", name=name, description=description, cases=cases)
 
 
 def _remarks(
-    name: str,
-    remarks: dict[int, tuple[str, ...]],
-    reviews: list[Review],
-    random: np.random.Generator,
+    name: str, remarks: dict[int, tuple[str, ...]], reviews: list[Review], random: np.random.Generator
 ) -> Capability:
     """Append a remark of known sentiment, in turn a positive and a negative one."""
     cases = []
@@ -152,11 +145,7 @@ def _remarks(
 
 
 def _degree(
-    name: str,
-    description: str,
-    adverb: Literal["intensifier", "reducer"],
-    random: np.random.Generator,
-    cases: int,
+    name: str, description: str, adverb: Literal["intensifier", "reducer"], random: np.random.Generator, cases: int
 ) -> Capability:
     """Put an adverb before the adjective of a plain opinion."""
     found = []
@@ -251,11 +240,7 @@ _INVARIANCE: tuple[tuple[str, str, Change], ...] = (
     ("Numbers", "Another running time", exchange("minutes")),
     ("Neutral words", "“film”, “movie” or “picture”", exchange("whole")),
     ("Typos", "Two letters swapped in a word without sentiment", misspell_a_plain_word),
-    (
-        "Typos in opinions",
-        "Two letters swapped in the word that carries the opinion",
-        misspell_opinion,
-    ),
+    ("Typos in opinions", "Two letters swapped in the word that carries the opinion", misspell_opinion),
     ("Contractions", "“did not” as “didn't”", contract),
     ("Letter case", "The whole text in capitals", shout),
     ("Punctuation", "The final full stop dropped or repeated", punctuate),

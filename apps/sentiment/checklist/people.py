@@ -72,14 +72,7 @@ def gaps(positivity: Floats, *, seed: int) -> tuple[Gap, ...]:
     """
     origins = np.array([origin for _, origin, _ in _PERSONS])
     genders = np.array([gender for _, _, gender in _PERSONS])
-    found = [
-        _gap(
-            ("female", "male"),
-            positivity[:, genders == "female"],
-            positivity[:, genders == "male"],
-            seed=seed,
-        )
-    ]
+    found = [_gap(("female", "male"), positivity[:, genders == "female"], positivity[:, genders == "male"], seed=seed)]
     for origin in templates.NAMES:
         groups = (f"{origin} names", "other names")
         others = (origins != "") & (origins != origin)
@@ -114,12 +107,7 @@ def _gap(groups: tuple[str, str], first: Floats, second: Floats, *, seed: int) -
     low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
     # Sums in another order differ by 1e-16; that must not look like a gap.
     value, low, high = np.round([first.mean() - second.mean(), low, high], 12).tolist()
-    difference = intervals.Interval(
-        value=value,
-        low=low,
-        high=high,
-        method="paired bootstrap by sentence and person",
-    )
+    difference = intervals.Interval(value=value, low=low, high=high, method="paired bootstrap by sentence and person")
     return Gap(groups=groups, n=first.size + second.size, difference=difference)
 
 

@@ -39,16 +39,8 @@ ABILITIES: tuple[Ability, ...] = (
     Ability(
         name="Vocabulary",
         description="A plain opinion in a short sentence",
-        positive=(
-            "The {thing} was {positive}.",
-            "I {liked} the {thing}.",
-            "What a {whole}, simply {positive}!",
-        ),
-        negative=(
-            "The {thing} was {negative}.",
-            "I {disliked} the {thing}.",
-            "What a {whole}, simply {negative}!",
-        ),
+        positive=("The {thing} was {positive}.", "I {liked} the {thing}.", "What a {whole}, simply {positive}!"),
+        negative=("The {thing} was {negative}.", "I {disliked} the {thing}.", "What a {whole}, simply {negative}!"),
     ),
     Ability(
         name="Neutral statements",
@@ -76,11 +68,7 @@ ABILITIES: tuple[Ability, ...] = (
         name="Negated blame",
         description="“not bad” is not negative",
         positive=(
-            *(
-                "The {thing} was not {negative}.",
-                "I didn't {dislike} the {thing}.",
-                "The {thing} is never {negative}.",
-            ),
+            *("The {thing} was not {negative}.", "I didn't {dislike} the {thing}.", "The {thing} is never {negative}."),
             *("I would never call the {thing} {negative}.", "There is nothing {negative} about the {thing}."),
         ),
         neutral_passes=True,
@@ -142,10 +130,7 @@ ABILITIES: tuple[Ability, ...] = (
         description="Praise for what the film is not",
         negative=(
             *("The {thing} could have been {positive}.", "If only the {thing} had been {positive}."),
-            *(
-                "With another {detail} the {thing} might have been {positive}.",
-                "I wish the {thing} were {positive}.",
-            ),
+            *("With another {detail} the {thing} might have been {positive}.", "I wish the {thing} were {positive}."),
         ),
     ),
     Ability(
@@ -171,16 +156,8 @@ REMARKS: tuple[tuple[str, dict[int, tuple[str, ...]]], ...] = (
     (
         "Praise or blame",
         {
-            POSITIVE: (
-                "I loved it and will watch it again.",
-                "One of the best I have seen.",
-                "Highly recommended.",
-            ),
-            NEGATIVE: (
-                "I hated it and left early.",
-                "One of the worst I have seen.",
-                "Do not waste your time.",
-            ),
+            POSITIVE: ("I loved it and will watch it again.", "One of the best I have seen.", "Highly recommended."),
+            NEGATIVE: ("I hated it and left early.", "One of the worst I have seen.", "Do not waste your time."),
         },
     ),
     ("Marks out of ten", {POSITIVE: ("10 out of 10.", "9/10"), NEGATIVE: ("1 out of 10.", "2/10")}),

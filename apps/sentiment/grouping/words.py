@@ -3,12 +3,11 @@
 Everything works on chunks of about a megabyte, so memory does not grow with the corpus, and on whole NumPy
 arrays, so that hashing 34 MB of reviews takes about a second.
 
-Two texts are near duplicates when the Jaccard similarity of their sets of word pairs reaches a threshold.
-MinHash would miss some of them by chance. The prefix filter (Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma
-and Srikant 2007) does not: when two sets with Jaccard >= t are ordered from rare to common elements, their
-first ``size - ceil(t * size) + 1`` elements share at least one. Prefixes are short and hold rare pairs of
-words, so that few candidates remain, and each is verified with its exact similarity. Memory grows with the
-prefixes, not with the texts.
+Two texts are near duplicates when the Jaccard similarity of their sets of word pairs reaches a threshold. MinHash would
+miss some of them by chance. The prefix filter (Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma and Srikant 2007) does
+not: when two sets with Jaccard >= t are ordered from rare to common elements, their first ``size - ceil(t * size) + 1``
+elements share at least one. Prefixes are short and hold rare pairs of words, so that few candidates remain, and each is
+verified with its exact similarity. Memory grows with the prefixes, not with the texts.
 """
 
 import dataclasses
@@ -33,6 +32,16 @@ _IDEOGRAPH = re.compile("([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
 _IN_WORD = np.array([byte >= 128 or chr(byte).isalnum() for byte in range(256)])
 _BASE = np.uint64(0x100000001B3)
 
+# A shingle is a 48-bit number: 6 bits of how common it is, then 42 bits of hash. A text's number within its chunk goes
+# above them, so that one sort of 64-bit integers (ten times as fast as np.lexsort) orders a whole chunk.
+_HASH_BITS = 42
+_SHINGLE_BITS = 48
+_MOST_COUNTERS = 1 << 23
+# In a shingle that very many texts share, each text is compared with this many next ones in order of size: templates
+# ("I won at <name>!") are all alike and end up connected, and ten thousand of them do not make 50 million pairs.
+_NEIGHBOURS = 50
+_PAIRS_AT_ONCE = 5_000
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chunk:
@@ -40,13 +49,11 @@ class Chunk:
 
     Attributes:
         first: Number of the first text of the chunk.
-        texts: How many texts it holds.
         text: (w,) int64 number of each word's text within the chunk, ascending.
         word: (w,) uint64 hash of each word, in reading order.
     """
 
     first: int
-    texts: int
     text: NDArray[np.int64]
     word: NDArray[np.uint64]
 
@@ -93,7 +100,6 @@ def _chunk(first: int, encoded: Sequence[bytes]) -> Chunk:
     ends_of_texts = np.cumsum([len(text) + 1 for text in encoded])
     return Chunk(
         first=first,
-        texts=len(encoded),
         text=np.searchsorted(ends_of_texts, starts, side="right").astype(np.int64),
         word=_hash_runs(letters[in_word], lengths),
     )
@@ -107,21 +113,6 @@ def _hash_runs(letters: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArra
     powers = np.cumprod(np.full(lengths.max(), _BASE), dtype=np.uint64)
     position = np.arange(letters.size) - np.repeat(offsets, lengths)
     return mix(np.add.reduceat((letters + np.uint64(1)) * powers[position], offsets))
-
-
-# A shingle is a 48-bit number: 6 bits of how common it is, then 42 bits of hash. The text's number within its
-# chunk goes above them, so that one sort of 64-bit integers (ten times as fast as np.lexsort) orders a whole
-# chunk.
-_HASH_BITS = 42
-_SHINGLE_BITS = 48
-_MOST_COUNTERS = 1 << 23
-
-# In a shingle that very many texts share, each text is compared with this many next ones in order of size:
-# templates ("I won at <name>!") are all alike and end up connected, and ten thousand of them do not make 50
-# million pairs.
-_NEIGHBOURS = 50
-
-_PAIRS_AT_ONCE = 5_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,12 +171,17 @@ def exact_groups(texts: Sequence[str]) -> NDArray[np.int64]:
     """
     keys = content_hashes(texts)
     for chunk in chunks(texts):
-        starts = _starts(chunk.text)
+        starts = starts_of_runs(chunk.text)
         if starts.size:
             position = np.arange(chunk.word.size) - np.repeat(starts, np.diff(np.append(starts, chunk.word.size)))
             placed = mix(chunk.word ^ mix(position.astype(np.uint64) + np.uint64(1)))
             keys[chunk.first + chunk.text[starts]] = np.add.reduceat(placed, starts)
     return splits.merge_units(keys)
+
+
+def starts_of_runs(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return where each run of equal values begins (np.unique would sort again, and is ten times as slow)."""
+    return np.flatnonzero(np.append(values[:1] == values[:1], values[1:] != values[:-1]))
 
 
 def _shingles(chunk: Chunk) -> NDArray[np.uint64]:
@@ -195,19 +191,13 @@ def _shingles(chunk: Chunk) -> NDArray[np.uint64]:
     return mix(chunk.word * np.uint64(3) + following)
 
 
-def _ordered_sets(texts: Sequence[str], commonness: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint64]]]:
-    """Yield each chunk's first text's number and its sorted distinct (text, commonness, hash) values."""
-    for chunk in chunks(texts):
-        shingle = _shingles(chunk)
-        common = commonness[_counter(shingle, commonness.size)].astype(np.uint64) << np.uint64(_HASH_BITS)
-        text = chunk.text.astype(np.uint64) << np.uint64(_SHINGLE_BITS)
-        elements = np.sort(text | common | (shingle >> np.uint64(64 - _HASH_BITS)))
-        yield chunk.first, elements[_starts(elements)]
-
-
-def _starts(values: NDArray[Any]) -> NDArray[np.int64]:
-    """Return where each run of equal values begins (np.unique would sort again, and is ten times as slow)."""
-    return np.flatnonzero(np.append(values[:1] == values[:1], values[1:] != values[:-1]))
+def _ordered_set(chunk: Chunk, commonness: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return a chunk's sorted distinct (text, commonness, hash) values."""
+    shingle = _shingles(chunk)
+    common = commonness[_counter(shingle, commonness.size)].astype(np.uint64) << np.uint64(_HASH_BITS)
+    text = chunk.text.astype(np.uint64) << np.uint64(_SHINGLE_BITS)
+    elements = np.sort(text | common | (shingle >> np.uint64(64 - _HASH_BITS)))
+    return elements[starts_of_runs(elements)]
 
 
 def _counter(shingle: NDArray[np.uint64], counters: int) -> NDArray[np.int64]:
@@ -217,8 +207,7 @@ def _counter(shingle: NDArray[np.uint64], counters: int) -> NDArray[np.int64]:
 def _commonness(texts: Sequence[str]) -> NDArray[np.uint8]:
     """Return (counters,) binary digits of how often, less one, the shingles of each counter occur.
 
-    Two shingles may share a counter: that makes the order of rarity a little less sharp, and no pair is lost
-    by it.
+    Two shingles may share a counter: that makes the order of rarity less sharp, and no pair is lost by it.
     """
     counters = min(1 << sum(map(len, texts)).bit_length(), _MOST_COUNTERS)
     counts = np.zeros(counters, dtype=np.int32)
@@ -234,15 +223,16 @@ def _prefixes(
     """Return shingle, text number and set size of every prefix element that occurs more than once."""
     commonness = _commonness(texts)
     shingles, owners, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for first, elements in _ordered_sets(texts, commonness):
+    for chunk in chunks(texts):
+        elements = _ordered_set(chunk, commonness)
         text = (elements >> np.uint64(_SHINGLE_BITS)).astype(np.int64)
         shingle = elements & np.uint64((1 << _SHINGLE_BITS) - 1)
-        starts = _starts(text)
+        starts = starts_of_runs(text)
         counts = np.diff(np.append(starts, text.size))
         rank, size = np.arange(text.size) - np.repeat(starts, counts), np.repeat(counts, counts)
         kept = (rank <= size - _smallest_overlap(size, threshold)) & (shingle >> np.uint64(_HASH_BITS) > 0)
         shingles.append(shingle[kept])
-        owners.append(first + text[kept])
+        owners.append(chunk.first + text[kept])
         sizes.append(size[kept])
     return np.concatenate(shingles), np.concatenate(owners), np.concatenate(sizes)
 

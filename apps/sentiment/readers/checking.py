@@ -49,17 +49,12 @@ def read_all(specs: Sequence[str], *, options: readers.Options, data_format: str
     names = sources.distinct_names(specs)
     folders = sum(sources.holds_files(spec) for spec in specs)
     return [
-        read(spec, options=options, data_format=data_format, name=name, prefixed=folders > 1)
+        _read(spec, options=options, data_format=data_format, name=name, prefixed=folders > 1)
         for spec, name in zip(specs, names, strict=True)
     ]
 
 
-def read(spec: str, *, options: readers.Options, data_format: str, name: str, prefixed: bool = False) -> Batch:
-    """Read a whole source and check each row, but for what its label means.
-
-    Raises:
-        errors.InputError: The source cannot be read.
-    """
+def _read(spec: str, *, options: readers.Options, data_format: str, name: str, prefixed: bool) -> Batch:
     items: list[readers.Item] = []
     bad: list[quarantine.BadRow] = []
     with sources.opened(spec, options=options, data_format=data_format, name=name, prefixed=prefixed) as source:

@@ -94,22 +94,6 @@ def _prefixed(found: formats.Files, name: str) -> formats.Files:
     return found._replace(items=items, columns={f"{name}/{file}": each for file, each in found.columns.items()})
 
 
-def refuse_twice(specs: Sequence[str]) -> None:
-    """Refuse sources of which two are the same file or folder, or one lies in another.
-
-    Raises:
-        errors.InputError: It names both.
-    """
-    paths = [locate(spec).absolute() for spec in specs]
-    for (spec, path), (other, beside) in itertools.combinations(zip(specs, paths, strict=True), 2):
-        inside = path.resolve() in beside.resolve().parents or beside.resolve() in path.resolve().parents
-        if inside or path.samefile(beside):
-            raise errors.InputError(
-                f"Expected sources that are read once each. Received: {spec!r} and {other!r}, "
-                f"{'one of which holds the other' if inside else 'which are the same'}"
-            )
-
-
 def distinct_names(specs: Sequence[str]) -> list[str]:
     """Return a name for each source, with as many of the folders above it as tell it from the others.
 
@@ -119,8 +103,8 @@ def distinct_names(specs: Sequence[str]) -> list[str]:
     >>> distinct_names(["movie-reviews"])
     ['movie-reviews']
     """
-    refuse_twice(specs)
     paths = [locate(spec).absolute() for spec in specs]
+    _refuse_twice(specs, paths)
     kept = [1] * len(paths)
     names = _last_parts(paths, kept)
     while len(set(names)) < len(names):
@@ -130,6 +114,16 @@ def distinct_names(specs: Sequence[str]) -> list[str]:
         formats.MOVIE_REVIEWS if spec == formats.MOVIE_REVIEWS else name
         for spec, name in zip(specs, names, strict=True)
     ]
+
+
+def _refuse_twice(specs: Sequence[str], paths: Sequence[pathlib.Path]) -> None:
+    for (spec, path), (other, beside) in itertools.combinations(zip(specs, paths, strict=True), 2):
+        inside = path.resolve() in beside.resolve().parents or beside.resolve() in path.resolve().parents
+        if inside or path.samefile(beside):
+            raise errors.InputError(
+                f"Expected sources that are read once each. Received: {spec!r} and {other!r}, "
+                f"{'one of which holds the other' if inside else 'which are the same'}"
+            )
 
 
 def _last_parts(paths: Sequence[pathlib.Path], kept: Sequence[int]) -> list[str]:
