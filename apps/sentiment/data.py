@@ -1,8 +1,8 @@
 """Sources of reviews -> checked texts and labels -> split with certificate.
 
 The rest of the app sees ``Reviews`` only. How files are read is in ``sources``, ``formats`` and
-``folders``, which rows are usable in ``checking``, what labels mean in ``labels``, and what must stay together in
-``partition``.
+``tables``, which rows are usable in ``checking``, what labels mean in ``labels``, and what must stay together in
+``grouping``.
 """
 
 import collections
