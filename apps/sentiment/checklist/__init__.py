@@ -112,7 +112,7 @@ def run(score: Score, class_names: Sequence[str], *, seed: int, cases: int = cap
 
 @dataclasses.dataclass(frozen=True)
 class _Predictions:
-    """What the model says about each text: its place, and the sentiment and name of the class it predictions."""
+    """What the model predicts for each text: its place, and the sentiment and name of the predicted class."""
 
     place: Mapping[str, int]
     positivity: Floats
