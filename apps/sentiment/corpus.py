@@ -23,6 +23,7 @@ from shared.training import datasets
 log = logging.getLogger("fieldnets")
 
 BATCH_ROWS = 256
+TOKENIZED_ROWS = 512
 CONTEXT_SMOOTHING = 0.75
 WINDOW_TOKENS = 8
 # Standard deviation of the frequent words' numbers; a network that goes on training them likes them small.
@@ -103,13 +104,13 @@ def predict(network: keras.Model, texts: npt.NDArray[np.object_]) -> Any:
     return outputs[inverse]
 
 
-def in_batches(score: Score, rows: int = BATCH_ROWS) -> Score:
+def in_batches(score: Score) -> Score:
     """Bound what a bundle gets at once, the short texts together: padding is what costs."""
 
     def batched(texts: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
         order = np.argsort([len(text) for text in texts], kind="stable")
         inverse = np.argsort(order)
-        parts = [score(texts[order[start : start + rows]]) for start in range(0, len(texts), rows)]
+        parts = [score(texts[order[start : start + BATCH_ROWS]]) for start in range(0, len(texts), BATCH_ROWS)]
         return {name: np.concatenate([part[name] for part in parts])[inverse] for name in parts[0]}
 
     return batched
@@ -205,5 +206,6 @@ def _token_batches(texts: npt.NDArray[np.object_]) -> Iterable[tf.RaggedTensor]:
     return (run(batch) for batch in _batches(texts))
 
 
-def _batches(texts: npt.NDArray[np.object_], rows: int = 512) -> Iterable[tf.Tensor]:
-    return (tf.constant(texts[start : start + rows].tolist(), tf.string) for start in range(0, len(texts), rows))
+def _batches(texts: npt.NDArray[np.object_]) -> Iterable[tf.Tensor]:
+    starts = range(0, len(texts), TOKENIZED_ROWS)
+    return (tf.constant(texts[start : start + TOKENIZED_ROWS].tolist(), tf.string) for start in starts)

@@ -85,21 +85,20 @@ class BehaviourReport:
         }
 
 
-def run(score: Score, class_names: Sequence[str], *, seed: int, cases: int = capabilities.CASES) -> BehaviourReport:
+def run(score: Score, class_names: Sequence[str], *, seed: int) -> BehaviourReport:
     """Score every text of the suite once, in one call, and count the failed cases.
 
     Args:
         score: Texts (n,) -> calibrated probabilities (n, classes).
         class_names: One name per class; their polarity is read by ``lexicon.polarity``.
         seed: Chooses the texts.
-        cases: Cases per test.
     """
     polarity = lexicon.polarity(class_names)
     if polarity is None:
         names = ", ".join(class_names)
         reason = f"The behavioural suite needs classes from negative to positive. Received: {names}"
         return BehaviourReport(notes=(reason,))
-    suite = capabilities.suite(seed=seed, cases=cases, neutral_class=bool((polarity == 0).any()))
+    suite = capabilities.suite(seed=seed, neutral_class=bool((polarity == 0).any()))
     persons = people.texts(seed=seed)
     texts = [text for test in suite for case in test.cases for text in (case.text, case.changed)]
     predictions = _predict(score, [*texts, *persons.ravel()], polarity=polarity, class_names=class_names)

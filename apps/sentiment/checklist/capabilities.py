@@ -14,6 +14,7 @@ import numpy as np
 from apps.sentiment.checklist import templates
 
 Kind = Literal["minimum functionality", "invariance", "direction"]
+# Cases per test, at most some 200: the simplest templates have few more fillings.
 CASES = 80
 _SHORTEST_MISSPELT = 4
 
@@ -72,23 +73,22 @@ class Capability:
     neutral_passes: bool = False
 
 
-def suite(*, seed: int, cases: int = CASES, neutral_class: bool = False) -> tuple[Capability, ...]:
+def suite(*, seed: int, neutral_class: bool = False) -> tuple[Capability, ...]:
     """Build every test of the suite.
 
     Args:
         seed: Equal seeds give equal texts.
-        cases: Cases per test, at most some 200: the simplest templates have few more fillings.
         neutral_class: Whether the model has a neutral class; without one, neutral texts have no correct class.
     """
     random = np.random.default_rng(seed)
-    reviews = [_review(random) for _ in range(cases)]
+    reviews = [_review(random) for _ in range(CASES)]
     abilities = [ability for ability in templates.ABILITIES if neutral_class or not ability.neutral]
     return (
-        *(_minimum_functionality(ability, random, cases) for ability in abilities),
+        *(_minimum_functionality(ability, random) for ability in abilities),
         *(_invariance(name, description, change, reviews, random) for name, description, change in _INVARIANCE),
         *(_remarks(name, remarks, reviews, random) for name, remarks in templates.REMARKS),
-        _degree("Intensifiers", "A stronger adverb does not make an opinion weaker", "intensifier", random, cases),
-        _degree("Reducers", "A weakening adverb does not make an opinion stronger", "reducer", random, cases),
+        _degree("Intensifiers", "A stronger adverb does not make an opinion weaker", "intensifier", random),
+        _degree("Reducers", "A weakening adverb does not make an opinion stronger", "reducer", random),
     )
 
 
@@ -104,15 +104,15 @@ def _opinion(direction: int) -> str:
     return "positive" if direction == templates.POSITIVE else "negative"
 
 
-def _minimum_functionality(ability: templates.Ability, random: np.random.Generator, cases: int) -> Capability:
+def _minimum_functionality(ability: templates.Ability, random: np.random.Generator) -> Capability:
     found: dict[str, Case] = {}
     choices = ability.templates
     # A filling that repeats is drawn again; the bound only matters for a template with too few fillings.
-    for attempt in range(20 * cases):
+    for attempt in range(20 * CASES):
         template, direction = choices[attempt % len(choices)]
         text = templates.fill(template, random)
         found[text] = Case(text, text, direction)
-        if len(found) == cases:
+        if len(found) == CASES:
             break
     return Capability(
         kind="minimum functionality",
@@ -145,11 +145,11 @@ def _remarks(
 
 
 def _degree(
-    name: str, description: str, adverb: Literal["intensifier", "reducer"], random: np.random.Generator, cases: int
+    name: str, description: str, adverb: Literal["intensifier", "reducer"], random: np.random.Generator
 ) -> Capability:
     """Put an adverb before the adjective of a plain opinion."""
     found = []
-    for position in range(cases):
+    for position in range(CASES):
         sentiment = templates.POSITIVE if position % 2 == 0 else templates.NEGATIVE
         opinion = templates.pick(_opinion(sentiment), random)
         text = templates.fill("The {thing} was {opinion}.", random, {"opinion": opinion})

