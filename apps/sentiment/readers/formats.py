@@ -1,6 +1,6 @@
-"""Files of a source: each is read by what its content is: Parquet, JSON lines, a delimited table, or a text a line.
+"""Which reader each file of a source needs, by its content: Parquet, JSON lines, a delimited table, or a text a line.
 
-Many files are one text a file in a folder per class, as aclImdb has them, or files of many texts.
+Several files hold one text each, in a folder per class as in aclImdb, or many texts each.
 """
 
 import itertools
@@ -13,8 +13,7 @@ from typing import NamedTuple
 from apps.sentiment import readers
 from apps.sentiment.readers import structured, tables
 from shared import errors
-from shared.sources import archives, delimited
-from shared.sources import folders as listing
+from shared.sources import archives, delimited, folders
 
 MOVIE_REVIEWS = "movie-reviews"
 FORMATS = ("auto", MOVIE_REVIEWS, "table", "lines", "folders")
@@ -106,9 +105,8 @@ def read_folder(
             in_classes = [entry for entry in data if entry.suffix in _TEXT_SUFFIXES]
         archives.refuse_twice(path, in_classes)
         films = _films(entries)
-        grouped = _grouping(path, in_classes, films)
-        found = Files(_texts(in_classes, films, beside=beside), (*notes, *grouped))
-        return found._replace(notes=(*found.notes, *_unread(path, labelled, in_classes)))
+        notes = (*notes, *_grouping(path, in_classes, films), *_unread(path, labelled, in_classes))
+        return Files(_texts(in_classes, films, beside=beside), notes)
     chosen = as_tables or [entry for entry in data if entry.suffix in _TEXT_SUFFIXES]
     if not chosen:
         raise errors.InputError(
@@ -121,8 +119,8 @@ def read_folder(
 
 
 def _unread(path: pathlib.Path, entries: Sequence[archives.Entry], chosen: Sequence[archives.Entry]) -> tuple[str, ...]:
-    read_folder = {entry.name for entry in chosen}
-    note = listing.unread(entry.path for entry in entries if entry.name not in read_folder)
+    read_names = {entry.name for entry in chosen}
+    note = folders.unread(entry.path for entry in entries if entry.name not in read_names)
     return (f"{path.name}: {note}",) if note else ()
 
 
@@ -157,10 +155,10 @@ def _is_unlabelled(entry: archives.Entry) -> bool:
 
 def _top(entries: Sequence[archives.Entry]) -> pathlib.PurePosixPath:
     """Return the folder that holds all others: archives are mostly packed with it, and what lies in it has no class."""
-    folders = {entry.path.parent for entry in entries}
-    if len(folders) < 2:
+    parents = {entry.path.parent for entry in entries}
+    if len(parents) < 2:
         return pathlib.PurePosixPath()
-    return pathlib.PurePosixPath(os.path.commonpath(folders))
+    return pathlib.PurePosixPath(os.path.commonpath(parents))
 
 
 def _class_of(entry: archives.Entry, top: pathlib.PurePosixPath) -> str:
