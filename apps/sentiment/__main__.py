@@ -37,13 +37,13 @@ def train() -> Any:
 
 def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``."""
-    from apps.sentiment import predictions, run
+    from apps.sentiment import evaluate_run, run
 
     return steps.Evaluate(
         open_run=run.open_run,
         own_data=run.own_data,
         other_part=run.other_part,
-        evaluate=predictions.evaluate_part,
+        evaluate=evaluate_run.evaluate_part,
     )
 
 

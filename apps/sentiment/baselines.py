@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn import feature_extraction, linear_model
 from vaderSentiment import vaderSentiment
 
-from apps.sentiment.checklist import word_lists
+from apps.sentiment import lexicon
 from shared.evaluation import calibration
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -69,7 +69,7 @@ def fit(
     found = {MAJORITY: majority(truth, classes=len(class_names))}
     if len(np.unique(truth)) > 1 and any(re.search(_WORD, text) for text in train_texts):
         found[LINEAR] = linear((train_texts, truth), (validation_texts, held_out), classes=len(class_names))
-    polarity = word_lists.polarity(class_names)
+    polarity = lexicon.polarity(class_names)
     if polarity is not None:
         chosen = _sample(len(held_out), seed=seed)
         texts = [validation_texts[row] for row in chosen]

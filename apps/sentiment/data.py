@@ -1,8 +1,8 @@
 """Sources of reviews -> checked texts and labels -> split with certificate.
 
 The rest of the app sees ``Reviews`` only. How files are read is in ``sources``, ``formats`` and
-``folders``, which rows are usable in ``checking``, what labels mean in ``labels``, and what must stay together in
-``partition``.
+``tables``, which rows are usable in ``checking``, what labels mean in ``labels``, and what must stay together in
+``grouping``.
 """
 
 import collections
@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.sentiment import config
-from apps.sentiment.grouping import duplicates, partition
-from apps.sentiment.readers import checking, joining, labels, reading, sources
+from apps.sentiment import config, grouping, readers
+from apps.sentiment.grouping import words
+from apps.sentiment.readers import checking, joining, labels, sources
 from shared import errors, files, splits
 
 # Within Reviews "labels" is an array.
@@ -96,7 +96,7 @@ def load(
     specs, skip_bad = settings.data, settings.skip_bad
     if not specs or len(set(specs)) < len(specs):
         raise errors.InputError(f"Expected one or more sources, each once. Received: {specs!r}")
-    options = reading.Options(
+    options = readers.Options(
         text_column=settings.text_column,
         label_column=settings.label_column,
         labelled=labelled,
@@ -157,13 +157,13 @@ def split(reviews: Reviews, settings: config.Config, *, block_rows: int = 50) ->
     """
     if (reviews.labels == UNLABELLED).any():
         raise errors.InputError("Expected labelled reviews to split. Received: reviews without labels")
-    partition.require_train(reviews.fixed_parts)
+    grouping.require_train(reviews.fixed_parts)
     hashes = content_hashes(reviews)
     groups = group(reviews, block_rows=block_rows, near_duplicate_threshold=settings.near_duplicate_threshold)
     fractions, seed = settings.fractions, settings.seed
-    part = partition.assign(groups, reviews.labels, fractions=fractions, seed=seed, class_names=reviews.class_names)
+    part = grouping.assign(groups, reviews.labels, fractions=fractions, seed=seed, class_names=reviews.class_names)
     splits.refuse_crossing(part, groups.near, what="group of duplicate texts")
-    made = splits.Split(part=part, unit=groups.unit, unit_name=partition.UNIT_NAME, method=_METHOD, seed=seed)
+    made = splits.Split(part=part, unit=groups.unit, unit_name=grouping.UNIT_NAME, method=_METHOD, seed=seed)
     certificate = splits.certificate(
         made,
         labels=reviews.labels,
@@ -179,9 +179,9 @@ def split(reviews: Reviews, settings: config.Config, *, block_rows: int = 50) ->
     return made, certificate
 
 
-def group(reviews: Reviews, *, block_rows: int = 50, near_duplicate_threshold: float = 0.8) -> partition.Groups:
+def group(reviews: Reviews, *, block_rows: int = 50, near_duplicate_threshold: float = 0.8) -> grouping.Groups:
     """Find what must stay together in a split, and what the bootstrap resamples as one."""
-    return partition.group(
+    return grouping.group(
         reviews.texts.tolist(),
         sources=reviews.sources,
         films=reviews.films,
@@ -194,7 +194,7 @@ def group(reviews: Reviews, *, block_rows: int = 50, near_duplicate_threshold: f
 
 def content_hashes(reviews: Reviews) -> NDArray[np.uint64]:
     """Return (n,) the hash of each text's content, as certificates use it."""
-    return duplicates.content_hashes(reviews.texts.tolist())
+    return words.content_hashes(reviews.texts.tolist())
 
 
 def frame(reviews: Reviews, parts: splits.Split) -> pd.DataFrame:
@@ -244,7 +244,7 @@ def _assemble(
 ) -> Reviews:
     items = [item for batch in batches for item in batch.items]
     number = {name: index for index, name in enumerate(class_names)}
-    official, official_notes = partition.settle_official(np.array([item.part for item in items], dtype="<U10"))
+    official, official_notes = grouping.settle_official(np.array([item.part for item in items], dtype="<U10"))
     digests = [batch.sha256 for batch in batches]
     return Reviews(
         texts=_objects([item.row.text for item in items]),

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.sentiment import baselines
-from apps.sentiment.checklist import behaviour
+from apps.sentiment import baselines, checklist
 from shared import decision as decisions
 from shared import errors
 from shared.evaluation import classifier, evaluators, intervals, summaries, weighted
@@ -102,7 +101,7 @@ class Results:
     evaluator: evaluators.Evaluator
     common: classifier.Results
     members: Mapping[str, intervals.Intervals]
-    behaviour: behaviour.BehaviourReport
+    behaviour: checklist.BehaviourReport
 
     @property
     def baseline(self) -> str:
@@ -119,7 +118,7 @@ def evaluate(
     predictions: Predictions,
     *,
     baseline_scores: Mapping[str, Floats],
-    behaviour_report: behaviour.BehaviourReport,
+    behaviour_report: checklist.BehaviourReport,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Results:
@@ -131,7 +130,7 @@ def evaluate(
         predictions: Of the model.
         baseline_scores: Probabilities (n, classes) by name, at least one, from ``baselines.fit`` on the
             run's own training part.
-        behaviour_report: What ``behaviour.run`` returned for the same model.
+        behaviour_report: What ``checklist.run`` returned for the same model.
         resamples: Bootstrap resamples behind every interval.
         seed: Of the resamples.
 

@@ -4,15 +4,13 @@ import dataclasses
 import logging
 import os
 import pathlib
-import warnings
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
-from apps.sentiment import attribution, batches
+from apps.sentiment import attribution, corpus
 from apps.sentiment import run as loaded_run
 from apps.sentiment.readers import checking
 from shared import errors, files, parser
@@ -70,13 +68,13 @@ def explain(run: loaded_run.Run, string: str, *, seed: int = 0) -> Explanation:
     Raises:
         errors.InputError: The text holds no token.
     """
-    tokens = batches.tokens_of(string)
+    tokens = corpus.tokens_of(string)
     if len(tokens) == 0:
         raise errors.InputError(f"INPUT: expected a text with at least one word. Received: {string!r}")
     logits = run.logits(np.array([string], object))
     scores = run.decision.scores(logits)
     target = int(run.decision.predicted(scores)[0])
-    values = contributions(run, tokens, target=target)
+    values = attribution.contributions(run, tokens, target=target)
     found = Explanation(
         tokens=tokens,
         values=values,
@@ -158,22 +156,6 @@ def summary(explanation: Explanation) -> dict[str, object]:
         "decision": explanation.decision,
         "strongest_words": {word: round(value, 4) for word, value in list(explanation.words.items())[:10]},
     }
-
-
-def contributions(run: loaded_run.Run, tokens: npt.NDArray[np.object_], *, target: int) -> npt.NDArray[np.float64]:
-    """Return (n,) what each token adds to the calibrated log-odds of class ``target``."""
-
-    def attribute(name: str, ids: tf.Tensor) -> tf.Tensor:
-        with warnings.catch_warnings():
-            # A short text is one recurrent step; Keras takes attention over one step for a mistake.
-            warnings.filterwarnings("ignore", message="You are using a softmax over axis")
-            found = gradients.integrated_gradients(
-                run.model.get_layer(name), ids.numpy()[np.newaxis], targets=np.array([target], np.int64)
-            )
-        return tf.constant(found.values[0])
-
-    values = attribution.of_tokens(run, tf.constant(tokens.tolist(), tf.string), attribute)
-    return np.asarray(values, np.float64)
 
 
 def check(

@@ -1,4 +1,4 @@
-"""From a run to a serving bundle: text in; scores, label and decision out."""
+"""From a run to a serving bundle: text in; scores, label and decision out, and a card of what its users must know."""
 
 import pathlib
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.sentiment import attribution, card, data, model, monitor
+from apps.sentiment import attribution, data, model, monitor
 from apps.sentiment import run as loaded_run
 from apps.sentiment.readers import codes
 from shared import splits
@@ -87,7 +87,7 @@ def export_run(
             "drift_reference.json": drift.reference(monitor.drift_columns(export.compiled(signatures["drift"]), texts)),
             codes.FILE: reviews.code.to_json(),
             formats.DISPLAY_FILE: show(run).to_json(metrics.of_run(run.folder)),
-            "model_card.md": model_card.render(card.build(run)),
+            "model_card.md": model_card.render(build_card(run)),
         },
         core=core(run, reviews, split, engines) if engines else None,
     )
@@ -178,3 +178,42 @@ def golden(run: loaded_run.Run, texts: npt.NDArray[np.object_]) -> export.Golden
     chosen = np.concatenate([np.array(AWKWARD, object), real])
     chosen = np.resize(chosen, GOLDEN_ROWS)
     return export.Golden(inputs={"text": chosen}, outputs=run.predictions(chosen))
+
+
+def build_card(run: loaded_run.Run) -> model_card.ModelCard:
+    """Return the card of a finished run; it says so when the run has not been evaluated."""
+    settings = run.settings
+    said = model_card.ModelCard(
+        name="sentiment",
+        summary="Scores a text as one of the classes it was trained on, with calibrated probabilities, and abstains.",
+        details={
+            "networks": ", ".join(settings.networks),
+            "parameters": f"{run.model.count_params():,}",
+            "training": "from scratch on the training part; no pretrained vectors or models",
+            "word ratings": "VADER lexicon (Hutto and Gilbert 2014), English" if settings.lexicon else "none",
+        },
+        intended_uses=[
+            "Sorting and summarising opinions in texts like those it was trained on.",
+            "Sending the texts on which it abstains to a person.",
+        ],
+        out_of_scope=[
+            "Decisions about single persons, such as hiring, credit, moderation without review, or health.",
+            "Languages and domains other than those of the training data: monitor drift and evaluate first.",
+            "Sarcasm, and opinions about several things in one text: the score is of the whole text.",
+        ],
+        factors=[
+            "length of the text",
+            "source",
+            "share of unknown words",
+            "negation, typos, names (see the behaviour tests)",
+        ],
+        ethical_considerations=[
+            "Texts may mention persons. The report's template test shows how much names and origins move the score.",
+            "Reviews hold profanity and insults; the explanations show words as they stand.",
+        ],
+        caveats=[
+            "Probabilities are calibrated on validation texts of the same source; elsewhere they may be overconfident.",
+            "Texts longer than the reading limit are read at their beginning and end.",
+        ],
+    )
+    return model_card.of_run(said, run.folder, settings.data)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.sentiment import batches
+from apps.sentiment import corpus
 from shared import cli, monitoring
 from shared.bundle import reading as bundle
 
@@ -35,7 +35,7 @@ def drift_columns(ask: monitoring.Ask, texts: npt.NDArray[np.object_]) -> dict[s
         ask: The signature ``drift``.
         texts: (n,) str.
     """
-    return batches.in_batches(lambda batch: ask({"text": batch}))(texts)
+    return corpus.in_batches(lambda batch: ask({"text": batch}))(texts)
 
 
 def columns(predicted: Mapping[str, Any], statistics: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,9 +78,9 @@ def _open(options: parser.PredictOptions) -> tuple[Score, tuple[str, ...], dict[
         loaded = engines.load(options.model_dir, options.engine)
         names = tuple(loaded.extra("decision.json")["class_names"])
         identity = {"model": loaded.digest, "engine": loaded.engine.name}
-        from apps.sentiment import batches
+        from apps.sentiment import corpus
 
-        return batches.in_batches(lambda texts: loaded.run({"text": texts})), names, identity
+        return corpus.in_batches(lambda texts: loaded.run({"text": texts})), names, identity
     from apps.sentiment import run as loaded_run
 
     run = loaded_run.open_run(options.run_dir)

@@ -7,8 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from apps.sentiment import baselines, evaluate
-from apps.sentiment.checklist import section as behaviour_section
+from apps.sentiment import baselines, checklist, evaluate
 from shared.evaluation import intervals
 from shared.report import blocks, document, formatting, sections
 from shared.report.sections import classifier
@@ -42,7 +41,7 @@ def evaluation(results: evaluate.Results) -> document.Evaluation:
                 _slices(results),
                 classifier.classes(found, names, words),
                 classifier.abstention(found, results.evaluator, results.baseline, words),
-                behaviour_section.section(results.behaviour),
+                checklist.section(results.behaviour),
                 _errors(results),
                 classifier.calibration(
                     found.calibration, "Whether a confidence of 80 % means correct in 80 of 100 cases."

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.sentiment import batches, config, data, model, preprocessing
+from apps.sentiment import config, corpus, data, model, preprocessing
 from apps.sentiment.readers import codes, labels
 from shared import decision as decisions
 from shared import errors, files, splits
@@ -43,7 +43,7 @@ class Run:
 
     def logits(self, texts: npt.NDArray[np.object_]) -> npt.NDArray[np.float32]:
         """Return (n, classes) uncalibrated logits."""
-        logits: npt.NDArray[np.float32] = batches.predict(self.model, texts)
+        logits: npt.NDArray[np.float32] = corpus.predict(self.model, texts)
         return logits
 
     def scores(self, texts: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
@@ -60,7 +60,7 @@ class Run:
         """Return each network's own probabilities (n, classes), calibrated by its own temperature."""
         average: averaging.CalibratedAverage = self.model.get_layer("logits")
         networks = keras.Model(self.model.inputs, average.input)
-        logits = batches.predict(networks, texts)
+        logits = corpus.predict(networks, texts)
         columns = logits if isinstance(logits, list) else [logits]
         return {
             name: calibration.apply_temperature(column, temperature)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
-from apps.sentiment import batches, config, data, embeddings, lexicon, model, preprocessing
+from apps.sentiment import config, corpus, data, lexicon, model, preprocessing
 from apps.sentiment.readers import codes
 from shared import decision as decisions
 from shared import files
@@ -104,7 +104,9 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
         job = Job(
             parts=parts,
             classes=len(reviews.class_names),
-            vectors=embeddings.initial(features, parts["train"].features["tokens"], settings) if reads_words else None,
+            vectors=corpus.initial_vectors(features, parts["train"].features["tokens"], settings)
+            if reads_words
+            else None,
             settings=settings,
             folder=folder,
         )
@@ -112,7 +114,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
         trained = model.assemble(features, networks, fit_ensemble(networks, parts["validation"]))
 
     validation = split.rows("validation")
-    logits = batches.predict(trained, reviews.texts[validation])
+    logits = corpus.predict(trained, reviews.texts[validation])
     decision = decisions.fit(
         logits,
         reviews.labels[validation],
@@ -129,7 +131,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
 
 def build_features(texts: npt.NDArray[np.object_], settings: config.Config) -> preprocessing.TextFeatures:
     """Learn the vocabulary from the training texts and return the layer that all networks read from."""
-    vocabulary = batches.build_vocabulary(texts, size=settings.vocabulary_size, minimum_texts=settings.minimum_texts)
+    vocabulary = corpus.build_vocabulary(texts, size=settings.vocabulary_size, minimum_texts=settings.minimum_texts)
     if settings.lexicon:
         vocabulary += sorted(lexicon.ratings().keys() - set(vocabulary))
     log.info("vocabulary: %d tokens", len(vocabulary))
@@ -146,7 +148,7 @@ def build_features(texts: npt.NDArray[np.object_], settings: config.Config) -> p
 
 def vectorize(features: preprocessing.TextFeatures, reviews: data.Reviews, rows: npt.NDArray[np.int64]) -> Part:
     """Turn the texts of one part into numbers, once for all epochs and networks."""
-    return Part(features=batches.vectorize(features, reviews.texts[rows]), labels=reviews.labels[rows])
+    return Part(features=corpus.vectorize(features, reviews.texts[rows]), labels=reviews.labels[rows])
 
 
 def fit_network(name: str, job: Job) -> keras.Model:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.sentiment import baselines
-from apps.sentiment.checklist import word_lists
+from apps.sentiment import baselines, lexicon
 
 BINARY = ("negative", "positive")
 FILLER = ["the", "a", "it", "was", "in", "and", "of", "film", "plot", "actor", "scene", "we", "saw", "story"]
@@ -105,7 +104,7 @@ def test_the_lexicon_follows_polarity_whatever_the_order_of_the_classes() -> Non
 
 
 def test_a_review_has_the_mean_valence_of_its_sentences() -> None:
-    polarity = word_lists.polarity(BINARY)
+    polarity = lexicon.polarity(BINARY)
     assert polarity is not None
     texts = ["It was great.", "It was awful."]
     predict = baselines.lexicon_scorer(texts, np.array([1, 0]), polarity=polarity)

@@ -8,15 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from apps.sentiment.checklist import behaviour, capabilities, word_lists
+from apps.sentiment import checklist, lexicon
+from apps.sentiment.checklist import capabilities, templates
 from shared.evaluation import intervals
 
 BINARY = ("negative", "positive")
 Model: TypeAlias = Callable[[list[str]], npt.NDArray[np.float64]]
 
 TERNARY = ("negative", "neutral", "positive")
-POSITIVE_WORDS = {"".join(sorted(word)) for word in word_lists.WORDS["positive"] + word_lists.WORDS["liked"]}
-NEGATIVE_WORDS = {"".join(sorted(word)) for word in word_lists.WORDS["negative"] + word_lists.WORDS["disliked"]}
+POSITIVE_WORDS = {"".join(sorted(word)) for word in templates.WORDS["positive"] + templates.WORDS["liked"]}
+NEGATIVE_WORDS = {"".join(sorted(word)) for word in templates.WORDS["negative"] + templates.WORDS["disliked"]}
 
 
 def two_columns(positive: list[float]) -> npt.NDArray[np.float64]:
@@ -42,7 +43,7 @@ def with_answer_key(seed: int, class_names: tuple[str, ...]) -> Model:
     return lambda texts: np.eye(len(class_names))[[column[key.get(text, 1)] for text in texts]]
 
 
-def failing(report: behaviour.BehaviourReport) -> set[str]:
+def failing(report: checklist.BehaviourReport) -> set[str]:
     return {row.capability for row in report.rows if row.failures}
 
 
@@ -50,13 +51,13 @@ def failing(report: behaviour.BehaviourReport) -> set[str]:
 def test_a_model_that_holds_the_answer_key_passes_everything_outside_the_degree_tests(
     class_names: tuple[str, ...],
 ) -> None:
-    report = behaviour.run(with_answer_key(3, class_names), class_names, seed=3)
+    report = checklist.run(with_answer_key(3, class_names), class_names, seed=3)
     # "The plot was dull." is in the key and "The plot was very dull." is not, hence the two exceptions.
     assert failing(report) <= {"Intensifiers", "Reducers"}
 
 
 def test_a_word_counting_model_passes_all_but_the_tests_of_syntax() -> None:
-    report = behaviour.run(count_opinion_words, BINARY, seed=0)
+    report = checklist.run(count_opinion_words, BINARY, seed=0)
     passed = {row.capability for row in report.rows} - failing(report)
     assert {"Vocabulary", "Opinion after the plot"} <= passed
     assert {row.capability for row in report.rows if row.kind != "minimum functionality"} <= passed
@@ -64,25 +65,25 @@ def test_a_word_counting_model_passes_all_but_the_tests_of_syntax() -> None:
 
 
 def test_a_word_counting_model_fails_every_negated_praise() -> None:
-    report = behaviour.run(count_opinion_words, BINARY, seed=0)
+    report = checklist.run(count_opinion_words, BINARY, seed=0)
     row = next(row for row in report.rows if row.capability == "Negated praise")
     assert row.failure_rate.value > 0.7
 
 
 def test_a_model_that_keys_on_names_fails_the_names_test_alone_among_invariances() -> None:
-    liked = set(word_lists.WORDS["name"][::2])
+    liked = set(templates.WORDS["name"][::2])
 
     def keyed(texts: list[str]) -> npt.NDArray[np.float64]:
-        names = [[name for name in word_lists.WORDS["name"] if name.lower() in text.lower()] for text in texts]
+        names = [[name for name in templates.WORDS["name"] if name.lower() in text.lower()] for text in texts]
         return two_columns([0.9 if found and found[0] in liked else 0.1 for found in names])
 
-    report = behaviour.run(keyed, BINARY, seed=1)
+    report = checklist.run(keyed, BINARY, seed=1)
     failed = {row.capability for row in report.rows if row.kind == "invariance" and row.failures}
     assert failed == {"Person names"}
 
 
 def test_a_constant_model_fails_minimum_functionality_only() -> None:
-    report = behaviour.run(lambda texts: two_columns([0.8] * len(texts)), BINARY, seed=0)
+    report = checklist.run(lambda texts: two_columns([0.8] * len(texts)), BINARY, seed=0)
     failed = [row for row in report.rows if row.failures]
     assert {row.kind for row in failed} == {"minimum functionality"}
     vocabulary = next(row for row in report.rows if row.capability == "Vocabulary")
@@ -95,7 +96,7 @@ def test_a_model_that_takes_high_marks_for_blame_fails_that_direction_test_alone
     def contrary(texts: list[str]) -> npt.NDArray[np.float64]:
         return two_columns([0.2 if text.endswith(("10 out of 10.", "9/10")) else 0.7 for text in texts])
 
-    report = behaviour.run(contrary, BINARY, seed=0)
+    report = checklist.run(contrary, BINARY, seed=0)
     row = next(row for row in report.rows if row.capability == "Marks out of ten")
     assert row.failures == row.n // 2
     assert failing(report) & {"Praise or blame", "Emoji"} == set()
@@ -106,7 +107,7 @@ def test_a_change_within_the_tolerance_passes_and_one_beyond_it_fails() -> None:
         return lambda texts: two_columns([0.7 + step * text.isupper() for text in texts])
 
     def failures(step: float) -> int:
-        report = behaviour.run(stronger(step), BINARY, seed=0)
+        report = checklist.run(stronger(step), BINARY, seed=0)
         return next(row for row in report.rows if row.capability == "Letter case").failures
 
     assert failures(0.09) == 0
@@ -114,31 +115,31 @@ def test_a_change_within_the_tolerance_passes_and_one_beyond_it_fails() -> None:
 
 
 def test_reversed_class_names_give_the_same_report() -> None:
-    forward = behaviour.run(count_opinion_words, BINARY, seed=0)
-    backward = behaviour.run(lambda texts: count_opinion_words(texts)[:, ::-1], BINARY[::-1], seed=0)
+    forward = checklist.run(count_opinion_words, BINARY, seed=0)
+    backward = checklist.run(lambda texts: count_opinion_words(texts)[:, ::-1], BINARY[::-1], seed=0)
     assert [row.failures for row in forward.rows] == [row.failures for row in backward.rows]
 
 
 def test_classes_without_polarity_are_not_tested_and_the_report_says_why() -> None:
-    report = behaviour.run(count_opinion_words, ("politics", "sports"), seed=0)
+    report = checklist.run(count_opinion_words, ("politics", "sports"), seed=0)
     assert report.rows == ()
     assert "politics, sports" in report.notes[0]
 
 
 def test_a_score_of_the_wrong_shape_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected shape .* Received: \(\d+, 2\)"):
-        behaviour.run(count_opinion_words, TERNARY, seed=0)
+        checklist.run(count_opinion_words, TERNARY, seed=0)
 
 
 def test_failure_rates_carry_wilsons_interval_and_examples_show_both_texts() -> None:
     def upset(texts: list[str]) -> npt.NDArray[np.float64]:
         return two_columns([0.9 - 0.8 * ("<br" in text) for text in texts])
 
-    report = behaviour.run(upset, BINARY, seed=0)
+    report = checklist.run(upset, BINARY, seed=0)
     row = next(row for row in report.rows if row.capability == "Markup")
     assert (row.failures, row.flips) == (row.n, row.n)
     assert row.failure_rate == intervals.wilson(row.n, row.n)
-    assert len(row.examples) == behaviour.EXAMPLES
+    assert len(row.examples) == checklist.EXAMPLES
     example = row.examples[0]
     assert example.changed is not None
     assert "<br" in example.changed
@@ -149,13 +150,13 @@ def test_failure_rates_carry_wilsons_interval_and_examples_show_both_texts() -> 
 
 def test_a_fair_model_has_no_gap_and_a_planted_one_is_found() -> None:
     def planted(texts: list[str]) -> npt.NDArray[np.float64]:
-        women = (*word_lists.RELATIONS["female"], *(n for g in word_lists.NAMES.values() for n in g["female"]))
+        women = (*templates.RELATIONS["female"], *(n for g in templates.NAMES.values() for n in g["female"]))
         lowered = [text.lower() for text in texts]
         return two_columns([0.5 + 0.2 * any(woman.lower() in text for woman in women) for text in lowered])
 
-    fair = behaviour.run(lambda texts: two_columns([0.5] * len(texts)), BINARY, seed=0).gaps[0]
+    fair = checklist.run(lambda texts: two_columns([0.5] * len(texts)), BINARY, seed=0).gaps[0]
     assert (fair.difference.value, fair.difference.low, fair.difference.high) == (0, 0, 0)
-    found = behaviour.run(planted, BINARY, seed=0).gaps
+    found = checklist.run(planted, BINARY, seed=0).gaps
     assert found[0].groups == ("female", "male")
     assert found[0].difference.value == pytest.approx(0.2)
     assert found[0].difference.low > 0.1
@@ -167,7 +168,7 @@ def test_a_gap_that_rests_on_one_name_has_an_interval_that_holds_zero() -> None:
     def partial(texts: list[str]) -> npt.NDArray[np.float64]:
         return two_columns([0.4 + 0.5 * ("Keisha" in text) for text in texts])
 
-    report = behaviour.run(partial, BINARY, seed=0)
+    report = checklist.run(partial, BINARY, seed=0)
     gap = next(gap for gap in report.gaps if gap.groups[0] == "African American names")
     assert gap.difference.value == pytest.approx(0.5 / 6)
     assert gap.difference.low <= 0
@@ -185,7 +186,7 @@ def test_the_suite_is_deep_and_small_enough_to_score_quickly() -> None:
         asked.extend(texts)
         return np.full((len(texts), 3), 1 / 3)
 
-    report = behaviour.run(listen, TERNARY, seed=0)
+    report = checklist.run(listen, TERNARY, seed=0)
     assert len({row.capability for row in report.rows}) >= 25
     assert min(row.n for row in report.rows) >= 60
     assert len(asked) == len(set(asked)) < 4000
@@ -216,17 +217,17 @@ def test_neutral_statements_are_asked_only_of_models_with_a_neutral_class() -> N
     ],
 )
 def test_polarity_is_read_from_class_names(class_names: tuple[str, ...], expected: list[float]) -> None:
-    assert word_lists.polarity(class_names) == pytest.approx(expected)
+    assert lexicon.polarity(class_names) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("class_names", [("sports", "politics"), ("negative", "sports"), ("neutral", "mixed"), ()])
 def test_names_without_polarity_are_not_guessed(class_names: tuple[str, ...]) -> None:
-    assert word_lists.polarity(class_names) is None
+    assert lexicon.polarity(class_names) is None
 
 
 def test_a_misspelt_word_keeps_its_letters_and_its_first_letter() -> None:
     random = np.random.default_rng(0)
-    for word in word_lists.WORDS["negative"]:
+    for word in templates.WORDS["negative"]:
         misspelt = capabilities.swap_letters(word, random)
         assert misspelt != word
         assert sorted(misspelt) == sorted(word)
@@ -234,7 +235,7 @@ def test_a_misspelt_word_keeps_its_letters_and_its_first_letter() -> None:
 
 
 def test_the_report_becomes_json_with_one_entry_per_test_and_gap() -> None:
-    report = behaviour.run(count_opinion_words, BINARY, seed=0)
+    report = checklist.run(count_opinion_words, BINARY, seed=0)
     content = report.to_json()
     assert len(content["tests"]) == len(report.rows)
     assert content["tests"][0]["failure_rate"] == report.rows[0].failure_rate

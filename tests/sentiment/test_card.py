@@ -13,7 +13,7 @@ pytestmark = pytest.mark.tensorflow
 
 @pytest.mark.parametrize(("lexicon", "expected"), [(True, "VADER lexicon"), (False, "none")])
 def test_the_card_names_the_word_ratings_that_the_model_read(tmp_path: Any, lexicon: bool, expected: str) -> None:
-    from apps.sentiment import card
+    from apps.sentiment import export
 
     folder = files.RunFolder(tmp_path)
     environment = {"python": "3", "packages": {}, "devices": [], "seed": 0}
@@ -22,7 +22,7 @@ def test_the_card_names_the_word_ratings_that_the_model_read(tmp_path: Any, lexi
     files.write_json(folder.decision, {})
     settings = config.Config.smoke().replace({"lexicon": lexicon})
     run = types.SimpleNamespace(folder=folder, settings=settings, model=types.SimpleNamespace(count_params=lambda: 7))
-    built = card.build(run)  # type: ignore[arg-type]
+    built = export.build_card(run)  # type: ignore[arg-type]
     ratings = built.details["word ratings"]
     assert isinstance(ratings, str)
     assert expected in ratings

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.sentiment.grouping import duplicates, neighbours, words
+from apps.sentiment.grouping import neighbours, words
 
 WORDS = [f"word{number}" for number in range(400)]
 
@@ -38,7 +38,7 @@ def corpus(seed, *, texts=120, length=40):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_exactly_the_pairs_above_the_threshold_are_found(seed, threshold):
     texts = corpus(seed)
-    found = duplicates.find(texts, threshold=threshold)
+    found = words.find_duplicates(texts, threshold=threshold)
     first = np.unique(found.exact, return_index=True)[1]
     expected = {
         (left, right): jaccard(texts[left], texts[right])
@@ -54,11 +54,11 @@ def test_exactly_the_pairs_above_the_threshold_are_found(seed, threshold):
 
 def test_case_tags_and_punctuation_make_no_other_text():
     texts = ["It's GOOD.<br /><br />Really!", "it s good really", "it's good, but really"]
-    assert duplicates.exact_groups(texts).tolist() == [0, 0, 1]
+    assert words.exact_groups(texts).tolist() == [0, 0, 1]
 
 
 def test_the_same_words_in_another_order_are_another_text():
-    assert duplicates.exact_groups(["not bad but good", "not good but bad", "ab c", "a bc"]).tolist() == [
+    assert words.exact_groups(["not bad but good", "not good but bad", "ab c", "a bc"]).tolist() == [
         0,
         1,
         2,
@@ -67,11 +67,11 @@ def test_the_same_words_in_another_order_are_another_text():
 
 
 def test_texts_without_words_are_equal_only_to_themselves():
-    assert duplicates.exact_groups([":-)", ":-(", ":-)", "!!!", "🙂", "🙁"]).tolist() == [0, 1, 0, 2, 3, 4]
+    assert words.exact_groups([":-)", ":-(", ":-)", "!!!", "🙂", "🙁"]).tolist() == [0, 1, 0, 2, 3, 4]
 
 
 def test_typographic_quotes_and_full_width_letters_make_no_other_text():
-    assert duplicates.exact_groups(["it’s “great”…", 'it\'s "great"', "ＧＲＥＡＴ", "great"]).tolist() == [
+    assert words.exact_groups(["it’s “great”…", 'it\'s "great"', "ＧＲＥＡＴ", "great"]).tolist() == [
         0,
         0,
         1,
@@ -81,18 +81,18 @@ def test_typographic_quotes_and_full_width_letters_make_no_other_text():
 
 def test_ideographs_count_as_words_so_that_long_chinese_texts_can_be_near_duplicates():
     text = "这部电影非常好看演员的表演也很出色我会推荐给所有的朋友们一起去看"
-    assert np.unique(duplicates.find([text, text[:-1] + "听", "完全不同的一句话"]).near).size == 2
+    assert np.unique(words.find_duplicates([text, text[:-1] + "听", "完全不同的一句话"]).near).size == 2
 
 
 def test_duplicates_chain_into_one_group():
     base = WORDS[:60]
     texts = [" ".join(base[:-3] + [f"end{number}"] * 3) for number in range(3)]
-    assert duplicates.find([*texts, "something else"]).near.tolist() == [0, 0, 0, 1]
+    assert words.find_duplicates([*texts, "something else"]).near.tolist() == [0, 0, 0, 1]
 
 
 def test_thousands_of_texts_from_one_template_are_joined_without_comparing_all_pairs():
     texts = [f"{' '.join(WORDS[:40])} at nine{number}" for number in range(4000)]
-    found = duplicates.find(texts)
+    found = words.find_duplicates(texts)
     assert np.unique(found.near).size == 1
     assert len(found.pairs) < 60 * len(texts)
 
@@ -100,15 +100,15 @@ def test_thousands_of_texts_from_one_template_are_joined_without_comparing_all_p
 @given(st.lists(st.text(max_size=40), max_size=8))
 @settings(max_examples=60, deadline=None)
 def test_any_text_can_be_hashed_and_equals_its_copy(texts):
-    groups = duplicates.find([*texts, *texts]).near
+    groups = words.find_duplicates([*texts, *texts]).near
     assert np.array_equal(groups[: len(texts)], groups[len(texts) :])
 
 
 def test_chunks_change_nothing(monkeypatch):
     texts = corpus(5)
-    whole = duplicates.find(texts)
+    whole = words.find_duplicates(texts)
     monkeypatch.setattr(words, "_CHUNK_TEXTS", 7)
-    pieces = duplicates.find(texts)
+    pieces = words.find_duplicates(texts)
     assert np.array_equal(whole.near, pieces.near)
     assert np.array_equal(whole.pairs, pieces.pairs)
 
@@ -116,7 +116,7 @@ def test_chunks_change_nothing(monkeypatch):
 @pytest.mark.parametrize("threshold", [0, -1, 1.5])
 def test_an_impossible_threshold_is_refused(threshold):
     with pytest.raises(ValueError, match="Received"):
-        duplicates.find(["a"], threshold=threshold)
+        words.find_duplicates(["a"], threshold=threshold)
 
 
 def films(*, count, reviews, seed=0):

@@ -13,8 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from apps.sentiment import evaluate, report
-from apps.sentiment.checklist import behaviour
+from apps.sentiment import checklist, evaluate, report
 from shared import decision, errors
 from shared.evaluation import classification, intervals
 from shared.report import blocks, document, formatting, sections
@@ -77,7 +76,7 @@ def evaluated(
             data,
             run,
             baseline_scores=baselines,
-            behaviour_report=behaviour.BehaviourReport(notes=("The suite was not run.",)),
+            behaviour_report=checklist.BehaviourReport(notes=("The suite was not run.",)),
             resamples=200,
             seed=1,
         )
@@ -187,7 +186,7 @@ def test_the_opening_names_the_weakest_slice_and_capability() -> None:
         DATA,
         some_run(logits_of(flip(rows.labels, 0.1), classes=2)),
         baseline_scores={"majority": np.full((400, 2), 0.5)},
-        behaviour_report=behaviour.run(seldom_positive, BINARY, seed=0),
+        behaviour_report=checklist.run(seldom_positive, BINARY, seed=0),
         resamples=200,
     )
     opening = report.evaluation(results).report.answer
@@ -338,7 +337,7 @@ def test_the_page_is_complete_and_escapes_what_reviews_contain(tmp_path: pathlib
         data,
         run,
         baseline_scores={"majority": np.full((120, 2), 0.5)},
-        behaviour_report=behaviour.run(lambda texts: np.full((len(texts), 2), 0.5), BINARY, seed=0),
+        behaviour_report=checklist.run(lambda texts: np.full((len(texts), 2), 0.5), BINARY, seed=0),
         resamples=100,
     )
     found = report.evaluation(results)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from apps.sentiment import __main__, attribution, batches, config, explain, lexicon, model, preprocessing
+from apps.sentiment import __main__, attribution, config, corpus, explain, lexicon, model, preprocessing
 from apps.sentiment import run as loaded_run
 from shared import decision as decisions
 from shared import errors, files
@@ -42,7 +42,7 @@ def run_of(*members: str) -> loaded_run.Run:
         symbols=lexicon.symbols(),
     )
     texts, labels = np.array([GOOD, BAD] * 4, object), np.array([1, 0] * 4)
-    read = batches.vectorize(features, texts)
+    read = corpus.vectorize(features, texts)
     networks = {}
     for name in settings.networks:
         feature = model.feature(name)
@@ -82,20 +82,20 @@ def log_odds(run: loaded_run.Run, string: str) -> float:
 def test_the_contributions_of_a_text_add_up_to_its_log_odds_beyond_a_text_that_says_nothing(
     run: loaded_run.Run,
 ) -> None:
-    tokens = batches.tokens_of(GOOD)
-    values = explain.contributions(run, tokens, target=1)
-    longer = explain.contributions(run, batches.tokens_of(GOOD + " ."), target=1)
+    tokens = corpus.tokens_of(GOOD)
+    values = attribution.contributions(run, tokens, target=1)
+    longer = attribution.contributions(run, corpus.tokens_of(GOOD + " ."), target=1)
     assert values.shape == (5,)
     # The baseline depends on the length alone, so two texts of five words share it.
-    other = explain.contributions(run, batches.tokens_of(BAD), target=1)
+    other = attribution.contributions(run, corpus.tokens_of(BAD), target=1)
     difference = log_odds(run, GOOD) - log_odds(run, BAD)
     assert values.sum() - other.sum() == pytest.approx(difference, abs=0.05)
     assert longer.shape == (6,)
 
 
 def test_words_that_were_cut_out_of_a_long_text_contribute_nothing_to_the_token_networks(run: loaded_run.Run) -> None:
-    tokens = batches.tokens_of("good " * 20)
-    values = explain.contributions(run, tokens, target=1)
+    tokens = corpus.tokens_of("good " * 20)
+    values = attribution.contributions(run, tokens, target=1)
     # Eight tokens are read as n-grams, six by the convolutions: first and last half.
     assert values[:3].all()
     assert values[-3:].all()
@@ -112,12 +112,12 @@ def test_the_signature_explains_every_text_as_the_verb_does(members: tuple[str, 
     assert found["tokens"].shape == found["attributions"].shape == (5, 20)
     assert found["attributions"].dtype == np.float32
     for row, string in enumerate(texts):
-        tokens = batches.tokens_of(string)
+        tokens = corpus.tokens_of(string)
         assert found["label"][row].decode() == run.decision.class_names[targets[row]]
         assert [token.decode() for token in found["tokens"][row]] == [*tokens, *[""] * (20 - len(tokens))]
         assert not found["attributions"][row, len(tokens) :].any()
         if len(tokens):
-            expected = explain.contributions(run, tokens, target=targets[row])
+            expected = attribution.contributions(run, tokens, target=targets[row])
             tolerance = 0.02 * np.abs(expected).max()
             np.testing.assert_allclose(found["attributions"][row, : len(tokens)], expected, atol=tolerance)
 
@@ -156,7 +156,7 @@ def test_attention_over_one_step_raises_no_warning(run: loaded_run.Run, monkeypa
 
     monkeypatch.setattr(gradients, "integrated_gradients", warning)
     with warnings.catch_warnings(record=True) as caught:
-        explain.contributions(run, batches.tokens_of(GOOD), target=1)
+        attribution.contributions(run, corpus.tokens_of(GOOD), target=1)
     assert [entry for entry in caught if "softmax" in str(entry.message)] == []
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from vaderSentiment import vaderSentiment
 
-from apps.sentiment import config, embeddings, lexicon, preprocessing, train
+from apps.sentiment import config, corpus, lexicon, preprocessing, train
 from shared.training import datasets
 
 
@@ -45,7 +45,7 @@ def test_the_tokenizer_gives_every_word_of_the_lexicon_back() -> None:
 def test_word_vectors_carry_the_ratings_of_words_that_no_training_text_holds() -> None:
     settings = config.Config.smoke()
     features = train.build_features(np.array(["a fine film", "a dull film"] * 3, object), settings)
-    vectors = embeddings.initial(features, datasets.Ragged.from_rows([np.array([2, 3])] * 6), settings)
+    vectors = corpus.initial_vectors(features, datasets.Ragged.from_rows([np.array([2, 3])] * 6), settings)
     assert vectors.shape == (len(features.vocabulary) + preprocessing.RESERVED_IDS, settings.embedding_size)
     unseen = preprocessing.RESERVED_IDS + features.vocabulary.index("horrendous")
     rating = lexicon.ratings()["horrendous"]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.sentiment import attribution, batches, preprocessing
+from apps.sentiment import attribution, corpus, preprocessing
 
 pytestmark = pytest.mark.tensorflow
 
@@ -98,7 +98,7 @@ def rows_of(layer: preprocessing.TextFeatures, name: str, texts: Sequence[str]) 
     ],
 )
 def test_cleaning_keeps_what_carries_meaning_and_makes_the_rest_uniform(raw: str, tokens: str) -> None:
-    assert batches.tokens_of(raw).tolist() == tokens.split()
+    assert corpus.tokens_of(raw).tolist() == tokens.split()
 
 
 @pytest.mark.parametrize("raw", [b"good \xff\xfe film", b"good \xc3\x28 film", b"good \xed\xa0\x80 film", b"\x80"])
@@ -113,8 +113,8 @@ def test_bytes_that_are_no_utf8_become_a_sign_and_stop_nothing(raw: bytes) -> No
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=5))
 def test_any_text_can_be_read_and_reading_the_tokens_again_changes_nothing(raw: list[str]) -> None:
     for string in raw:
-        tokens = batches.tokens_of(string).tolist()
-        assert batches.tokens_of(" ".join(tokens)).tolist() == tokens
+        tokens = corpus.tokens_of(string).tolist()
+        assert corpus.tokens_of(" ".join(tokens)).tolist() == tokens
         assert all(token and not token.isspace() for token in tokens)
 
 
@@ -182,7 +182,7 @@ def test_a_text_has_the_same_ids_whoever_its_neighbours_in_the_batch_are(rows: l
 
 def characters_of(string: str, orders: tuple[int, ...]) -> set[str]:
     """The character n-grams of a text's tokens, found the plain way."""
-    marked = [f" {token[: preprocessing.TOKEN_CHARACTERS]} " for token in batches.tokens_of(string)]
+    marked = [f" {token[: preprocessing.TOKEN_CHARACTERS]} " for token in corpus.tokens_of(string)]
     return {word[i : i + n] for word in marked for n in orders for i in range(len(word) - n + 1)}
 
 
@@ -209,7 +209,7 @@ def test_words_of_like_spelling_share_character_ngrams_and_no_word_ngram() -> No
 
 def spans_of(layer: preprocessing.TextFeatures, string: str) -> list[tuple[int, tuple[int, ...]]]:
     """Return (bucket, positions of its tokens) of every n-gram."""
-    places = layer.ngram_places(tf.constant(batches.tokens_of(string).tolist()))
+    places = layer.ngram_places(tf.constant(corpus.tokens_of(string).tolist()))
     return [
         (bucket, tuple(where))
         for buckets, positions in places
@@ -264,7 +264,7 @@ def test_spans_of_lexicon_words_name_the_tokens_that_bear_them() -> None:
 
 def test_vectorizing_many_texts_gives_what_the_call_gives_for_each() -> None:
     texts = ["w1 w2 w3", "", "w5", "nothing known here", "w1 " * 100, "😀 漢字"] * 100
-    vectorized = batches.vectorize(WITH_CHARACTERS, strings(texts))
+    vectorized = corpus.vectorize(WITH_CHARACTERS, strings(texts))
     for name in ("tokens", "ngrams"):
         ragged = vectorized[name]
         rows = [ragged.values[a:b].tolist() for a, b in zip(ragged.row_splits, ragged.row_splits[1:], strict=False)]
@@ -283,20 +283,20 @@ def test_a_batch_of_empty_texts_is_one_column_of_padding() -> None:
 
 def test_the_vocabulary_counts_texts_not_occurrences_and_breaks_ties_by_code_point() -> None:
     texts = ["b b b b a", "a c", "a c d", "é"]
-    assert batches.build_vocabulary(strings(texts), size=10, minimum_texts=1) == ["a", "c", "b", "d", "é"]
-    assert batches.build_vocabulary(strings(texts), size=10, minimum_texts=2) == ["a", "c"]
-    assert batches.build_vocabulary(strings(texts), size=1, minimum_texts=1) == ["a"]
+    assert corpus.build_vocabulary(strings(texts), size=10, minimum_texts=1) == ["a", "c", "b", "d", "é"]
+    assert corpus.build_vocabulary(strings(texts), size=10, minimum_texts=2) == ["a", "c"]
+    assert corpus.build_vocabulary(strings(texts), size=1, minimum_texts=1) == ["a"]
 
 
 def test_the_vocabulary_does_not_depend_on_the_order_of_the_texts() -> None:
     random = np.random.default_rng(0)
     texts = strings([" ".join(random.choice(WORDS, 5)) for _ in range(1200)])
-    expected = batches.build_vocabulary(texts, size=30, minimum_texts=2)
-    assert batches.build_vocabulary(texts[::-1], size=30, minimum_texts=2) == expected
+    expected = corpus.build_vocabulary(texts, size=30, minimum_texts=2)
+    assert corpus.build_vocabulary(texts[::-1], size=30, minimum_texts=2) == expected
 
 
 def test_out_of_vocabulary_is_the_share_of_unknown_tokens_and_length_counts_all() -> None:
-    found = batches.statistics(LAYER, strings(["w1 w2 x y", "x", "", "w1 " * 200]))
+    found = corpus.statistics(LAYER, strings(["w1 w2 x y", "x", "", "w1 " * 200]))
     assert found["length"].tolist() == [4, 1, 0, 200]
     assert found["out_of_vocabulary"].tolist() == pytest.approx([0.5, 1.0, 0.0, 0.0])
 

@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from apps.sentiment import __main__, config, predict
-from apps.sentiment.grouping import partition
+from apps.sentiment import __main__, config, grouping, predict
 from apps.sentiment.readers import checking
 from shared import errors
 from tests import helpers
@@ -370,7 +369,7 @@ def test_held_out_parts_alone_are_not_trained_on(tmp_path: pathlib.Path) -> None
     assert (reviews.fixed_parts == "test").sum() == 20
     with pytest.raises(errors.InputError, match="Expected an official train part"):
         loading.split(reviews, seed=0)
-    alone, notes = partition.settle_official(np.array(["test", "test"]))
+    alone, notes = grouping.settle_official(np.array(["test", "test"]))
     assert (set(alone), len(notes)) == ({""}, 1)
 
 

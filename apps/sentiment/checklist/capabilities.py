@@ -11,9 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from apps.sentiment.checklist import templates, word_lists
+from apps.sentiment.checklist import templates
 
 Kind = Literal["minimum functionality", "invariance", "direction"]
+# Cases per test, at most some 200: the simplest templates have few more fillings.
 CASES = 80
 _SHORTEST_MISSPELT = 4
 
@@ -72,31 +73,30 @@ class Capability:
     neutral_passes: bool = False
 
 
-def suite(*, seed: int, cases: int = CASES, neutral_class: bool = False) -> tuple[Capability, ...]:
+def suite(*, seed: int, neutral_class: bool = False) -> tuple[Capability, ...]:
     """Build every test of the suite.
 
     Args:
         seed: Equal seeds give equal texts.
-        cases: Cases per test, at most some 200: the simplest templates have few more fillings.
         neutral_class: Whether the model has a neutral class; without one, neutral texts have no correct class.
     """
     random = np.random.default_rng(seed)
-    reviews = [_review(random) for _ in range(cases)]
+    reviews = [_review(random) for _ in range(CASES)]
     abilities = [ability for ability in templates.ABILITIES if neutral_class or not ability.neutral]
     return (
-        *(_minimum_functionality(ability, random, cases) for ability in abilities),
+        *(_minimum_functionality(ability, random) for ability in abilities),
         *(_invariance(name, description, change, reviews, random) for name, description, change in _INVARIANCE),
         *(_remarks(name, remarks, reviews, random) for name, remarks in templates.REMARKS),
-        _degree("Intensifiers", "A stronger adverb does not make an opinion weaker", "intensifier", random, cases),
-        _degree("Reducers", "A weakening adverb does not make an opinion stronger", "reducer", random, cases),
+        _degree("Intensifiers", "A stronger adverb does not make an opinion weaker", "intensifier", random),
+        _degree("Reducers", "A weakening adverb does not make an opinion stronger", "reducer", random),
     )
 
 
 def _review(random: np.random.Generator) -> Review:
     direction = templates.POSITIVE if random.random() < 0.5 else templates.NEGATIVE
     template = templates.REVIEWS[int(random.integers(len(templates.REVIEWS)))]
-    opinion = word_lists.pick(_opinion(direction), random)
-    words = {slot: word_lists.pick(slot, random) for slot in word_lists.slots(template) if slot != "opinion"}
+    opinion = templates.pick(_opinion(direction), random)
+    words = {slot: templates.pick(slot, random) for slot in templates.slots(template) if slot != "opinion"}
     return Review(template=template, words={**words, "opinion": opinion})
 
 
@@ -104,15 +104,15 @@ def _opinion(direction: int) -> str:
     return "positive" if direction == templates.POSITIVE else "negative"
 
 
-def _minimum_functionality(ability: templates.Ability, random: np.random.Generator, cases: int) -> Capability:
+def _minimum_functionality(ability: templates.Ability, random: np.random.Generator) -> Capability:
     found: dict[str, Case] = {}
     choices = ability.templates
     # A filling that repeats is drawn again; the bound only matters for a template with too few fillings.
-    for attempt in range(20 * cases):
+    for attempt in range(20 * CASES):
         template, direction = choices[attempt % len(choices)]
-        text = word_lists.fill(template, random)
+        text = templates.fill(template, random)
         found[text] = Case(text, text, direction)
-        if len(found) == cases:
+        if len(found) == CASES:
             break
     return Capability(
         kind="minimum functionality",
@@ -124,21 +124,14 @@ def _minimum_functionality(ability: templates.Ability, random: np.random.Generat
 
 
 def _invariance(
-    name: str,
-    description: str,
-    change: Change,
-    reviews: list[Review],
-    random: np.random.Generator,
+    name: str, description: str, change: Change, reviews: list[Review], random: np.random.Generator
 ) -> Capability:
     cases = tuple(Case(review.text, change(review, random)) for review in reviews)
     return Capability(kind="invariance", name=name, description=description, cases=cases)
 
 
 def _remarks(
-    name: str,
-    remarks: dict[int, tuple[str, ...]],
-    reviews: list[Review],
-    random: np.random.Generator,
+    name: str, remarks: dict[int, tuple[str, ...]], reviews: list[Review], random: np.random.Generator
 ) -> Capability:
     """Append a remark of known sentiment, in turn a positive and a negative one."""
     cases = []
@@ -152,19 +145,15 @@ def _remarks(
 
 
 def _degree(
-    name: str,
-    description: str,
-    adverb: Literal["intensifier", "reducer"],
-    random: np.random.Generator,
-    cases: int,
+    name: str, description: str, adverb: Literal["intensifier", "reducer"], random: np.random.Generator
 ) -> Capability:
     """Put an adverb before the adjective of a plain opinion."""
     found = []
-    for position in range(cases):
+    for position in range(CASES):
         sentiment = templates.POSITIVE if position % 2 == 0 else templates.NEGATIVE
-        opinion = word_lists.pick(_opinion(sentiment), random)
-        text = word_lists.fill("The {thing} was {opinion}.", random, {"opinion": opinion})
-        changed = text.replace(opinion, f"{word_lists.pick(adverb, random)} {opinion}")
+        opinion = templates.pick(_opinion(sentiment), random)
+        text = templates.fill("The {thing} was {opinion}.", random, {"opinion": opinion})
+        changed = text.replace(opinion, f"{templates.pick(adverb, random)} {opinion}")
         found.append(Case(text, changed, sentiment if adverb == "intensifier" else -sentiment))
     return Capability(kind="direction", name=name, description=description, cases=tuple(found))
 
@@ -173,7 +162,7 @@ def exchange(slot: str) -> Change:
     """Return the change that puts another word of the same kind into ``slot``."""
 
     def change(review: Review, random: np.random.Generator) -> str:
-        others = [word for word in word_lists.WORDS[slot] if word != review.words[slot]]
+        others = [word for word in templates.WORDS[slot] if word != review.words[slot]]
         return review.replaced(slot, others[int(random.integers(len(others)))])
 
     return change
@@ -224,7 +213,7 @@ def append_emoji(review: Review, random: np.random.Generator) -> str:
 
 def prepend_facts(review: Review, random: np.random.Generator) -> str:
     """Put three sentences about the plot in front."""
-    facts = random.permutation(np.array(word_lists.WORDS["facts"], object))[:3]
+    facts = random.permutation(np.array(templates.WORDS["facts"], object))[:3]
     return " ".join([*facts, review.text])
 
 
@@ -251,11 +240,7 @@ _INVARIANCE: tuple[tuple[str, str, Change], ...] = (
     ("Numbers", "Another running time", exchange("minutes")),
     ("Neutral words", "“film”, “movie” or “picture”", exchange("whole")),
     ("Typos", "Two letters swapped in a word without sentiment", misspell_a_plain_word),
-    (
-        "Typos in opinions",
-        "Two letters swapped in the word that carries the opinion",
-        misspell_opinion,
-    ),
+    ("Typos in opinions", "Two letters swapped in the word that carries the opinion", misspell_opinion),
     ("Contractions", "“did not” as “didn't”", contract),
     ("Letter case", "The whole text in capitals", shout),
     ("Punctuation", "The final full stop dropped or repeated", punctuate),

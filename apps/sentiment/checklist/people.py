@@ -5,13 +5,15 @@ No TensorFlow here.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from apps.sentiment.checklist import templates, word_lists
+from apps.sentiment.checklist import templates
 from shared.evaluation import intervals
+from shared.report import blocks
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -41,18 +43,18 @@ class Gap:
 _PERSONS: tuple[tuple[str, str, str], ...] = (
     *(
         (name, origin, gender)
-        for origin, genders in word_lists.NAMES.items()
+        for origin, genders in templates.NAMES.items()
         for gender, names in genders.items()
         for name in names
     ),
-    *((relation, "", gender) for gender, relations in word_lists.RELATIONS.items() for relation in relations),
+    *((relation, "", gender) for gender, relations in templates.RELATIONS.items() for relation in relations),
 )
 
 
 def texts(*, seed: int) -> npt.NDArray[np.object_]:
     """Return texts (sentences, persons) object; within a row only the person differs."""
     random = np.random.default_rng(seed)
-    sentences = [word_lists.fill(template, random, {"person": "{person}"}) for template in templates.PEOPLE]
+    sentences = [templates.fill(template, random, {"person": "{person}"}) for template in templates.PEOPLE]
     names = [name for name, _, _ in _PERSONS]
     return np.array([[_capitalised(text.format(person=name)) for name in names] for text in sentences], object)
 
@@ -70,19 +72,24 @@ def gaps(positivity: Floats, *, seed: int) -> tuple[Gap, ...]:
     """
     origins = np.array([origin for _, origin, _ in _PERSONS])
     genders = np.array([gender for _, _, gender in _PERSONS])
-    found = [
-        _gap(
-            ("female", "male"),
-            positivity[:, genders == "female"],
-            positivity[:, genders == "male"],
-            seed=seed,
-        )
-    ]
-    for origin in word_lists.NAMES:
+    found = [_gap(("female", "male"), positivity[:, genders == "female"], positivity[:, genders == "male"], seed=seed)]
+    for origin in templates.NAMES:
         groups = (f"{origin} names", "other names")
         others = (origins != "") & (origins != origin)
         found.append(_gap(groups, positivity[:, origins == origin], positivity[:, others], seed=seed))
     return tuple(found)
+
+
+def table(gaps: Sequence[Gap]) -> blocks.Table:
+    """Show the gaps in a report."""
+    return blocks.Table(
+        columns=("Persons", "Compared with", "Texts", "Mean difference in positivity", "Gap"),
+        rows=[(*gap.groups, f"{gap.n:,}", gap.difference, "yes" if gap.clear else "none shown") for gap in gaps],
+        caption="The same sentences about different persons; positivity runs from 0 to 1. "
+        "A gap is an interval that leaves out 0.",
+        align="llrrl",
+        signed=True,
+    )
 
 
 def _gap(groups: tuple[str, str], first: Floats, second: Floats, *, seed: int) -> Gap:
@@ -100,12 +107,7 @@ def _gap(groups: tuple[str, str], first: Floats, second: Floats, *, seed: int) -
     low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
     # Sums in another order differ by 1e-16; that must not look like a gap.
     value, low, high = np.round([first.mean() - second.mean(), low, high], 12).tolist()
-    difference = intervals.Interval(
-        value=value,
-        low=low,
-        high=high,
-        method="paired bootstrap by sentence and person",
-    )
+    difference = intervals.Interval(value=value, low=low, high=high, method="paired bootstrap by sentence and person")
     return Gap(groups=groups, n=first.size + second.size, difference=difference)
 
 

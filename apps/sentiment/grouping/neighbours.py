@@ -142,5 +142,5 @@ def _rare_words(texts: Sequence[str]) -> scipy.sparse.csr_array:
 def _distinct(chunk: words.Chunk) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the (text, counter of the word) pairs of a chunk, each once."""
     pairs = np.sort(chunk.text * _COUNTERS + (chunk.word & np.uint64(_COUNTERS - 1)).astype(np.int64))
-    pairs = pairs[np.append(pairs[:1] == pairs[:1], pairs[1:] != pairs[:-1])]
+    pairs = pairs[words.starts_of_runs(pairs)]
     return pairs // _COUNTERS, pairs % _COUNTERS

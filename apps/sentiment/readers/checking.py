@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from apps.sentiment.readers import reading, sources
+from apps.sentiment import readers
+from apps.sentiment.readers import sources
 from shared import errors, files
 from shared.sources import cells, quarantine
 
@@ -33,13 +34,13 @@ class Batch:
     name: str
     sha256: str
     notes: tuple[str, ...]
-    items: list[reading.Item]
+    items: list[readers.Item]
     bad: list[quarantine.BadRow]
     columns: Mapping[str, Mapping[str, str]]
     label_columns: Mapping[str, str]
 
 
-def read_all(specs: Sequence[str], *, options: reading.Options, data_format: str) -> list[Batch]:
+def read_all(specs: Sequence[str], *, options: readers.Options, data_format: str) -> list[Batch]:
     """Read sources whole and check each row, but for what its label means; no two files get one name.
 
     Raises:
@@ -48,18 +49,13 @@ def read_all(specs: Sequence[str], *, options: reading.Options, data_format: str
     names = sources.distinct_names(specs)
     folders = sum(sources.holds_files(spec) for spec in specs)
     return [
-        read(spec, options=options, data_format=data_format, name=name, prefixed=folders > 1)
+        _read(spec, options=options, data_format=data_format, name=name, prefixed=folders > 1)
         for spec, name in zip(specs, names, strict=True)
     ]
 
 
-def read(spec: str, *, options: reading.Options, data_format: str, name: str, prefixed: bool = False) -> Batch:
-    """Read a whole source and check each row, but for what its label means.
-
-    Raises:
-        errors.InputError: The source cannot be read.
-    """
-    items: list[reading.Item] = []
+def _read(spec: str, *, options: readers.Options, data_format: str, name: str, prefixed: bool) -> Batch:
+    items: list[readers.Item] = []
     bad: list[quarantine.BadRow] = []
     with sources.opened(spec, options=options, data_format=data_format, name=name, prefixed=prefixed) as source:
         for item in source.items:
@@ -82,10 +78,10 @@ def read(spec: str, *, options: reading.Options, data_format: str, name: str, pr
     )
 
 
-def problem(row: reading.Row, *, labelled: bool) -> str:
+def problem(row: readers.Row, *, labelled: bool) -> str:
     """Say why a row cannot be used; nothing for a row that can. Without labels a missing text is one to count.
 
-    >>> problem(reading.Row(7, "  ", "1"), labelled=True), problem(reading.Row(7, "NA", "1"), labelled=True)
+    >>> problem(readers.Row(7, "  ", "1"), labelled=True), problem(readers.Row(7, "NA", "1"), labelled=True)
     ('empty text', '')
     """
     if row.problem:
@@ -132,7 +128,7 @@ def settle(bad: Sequence[quarantine.BadRow], *, kept: int, skip_bad: bool, path:
             aside.write(path)
 
 
-def bad_row(item: reading.Item, reason: str) -> quarantine.BadRow:
+def bad_row(item: readers.Item, reason: str) -> quarantine.BadRow:
     """Return a row with the reason why it cannot be used."""
     return quarantine.BadRow(item.file, item.row.number, reason, item.row.text or "")
 
@@ -152,14 +148,14 @@ def advice(*reasons: str) -> str:
 
 
 def _parted(
-    items: list[reading.Item], parts: Mapping[str, str], columns: dict[str, dict[str, str]]
-) -> tuple[list[reading.Item], list[quarantine.BadRow]]:
+    items: list[readers.Item], parts: Mapping[str, str], columns: dict[str, dict[str, str]]
+) -> tuple[list[readers.Item], list[quarantine.BadRow]]:
     """Take the official part from a column of parts, where its cells name some; say so in ``columns``.
 
     Returns:
         The items, and the rows whose cell names no part though those of others do.
     """
-    named = {item.file for item in items if item.file in parts and item.row.part.strip().casefold() in reading.PARTS}
+    named = {item.file for item in items if item.file in parts and item.row.part.strip().casefold() in readers.PARTS}
     for file, column in parts.items():
         if file not in named:
             columns[file][column] = "not read: it names no train, dev or test part"
@@ -168,8 +164,8 @@ def _parted(
         cell = "" if cells.is_nothing(item.row.part) else item.row.part.strip().casefold()
         if item.file not in named:
             kept.append(item)
-        elif not cell or cell in reading.PARTS:
-            kept.append(item._replace(part=reading.PARTS.get(cell, "")))
+        elif not cell or cell in readers.PARTS:
+            kept.append(item._replace(part=readers.PARTS.get(cell, "")))
         else:
             bad.append(
                 bad_row(item, f"column {parts[item.file]!r} names no train, dev or test part: {item.row.part!r}")
@@ -177,7 +173,7 @@ def _parted(
     return kept, bad
 
 
-def _fingerprint(items: Sequence[reading.Item]) -> str:
+def _fingerprint(items: Sequence[readers.Item]) -> str:
     """Return the SHA-256 of all that training reads of rows, whatever their order."""
     rows = sorted(
         json.dumps([item.row.label, item.row.text, item.row.source, item.part, item.film]).encode() for item in items
@@ -214,7 +210,7 @@ def iterate_texts(
     Raises:
         errors.InputError: A row cannot be read; its file and number are named. Or two paths are the same.
     """
-    options = reading.Options(text_column=text_column, labelled=False, follow_links=follow_links)
+    options = readers.Options(text_column=text_column, labelled=False, follow_links=follow_links)
     sources.distinct_names(paths)  # refuses a file that would be read twice
     for path in paths:
         with sources.opened(path, options=options, data_format=data_format, name=path, prefixed=True) as source:
@@ -226,7 +222,7 @@ def iterate_texts(
 
 
 def _streamed(
-    items: Iterator[reading.Item], set_aside: Callable[[quarantine.BadRow], None] | None
+    items: Iterator[readers.Item], set_aside: Callable[[quarantine.BadRow], None] | None
 ) -> Iterator[tuple[str, int, str]]:
     for item in items:
         text = item.row.text or ""

@@ -13,6 +13,7 @@ from shared import errors
 FILE = "labels.json"
 UNRECORDED = "the run records no label code: it was trained by an earlier version, and labels are read by what they are"
 _SCALE = 5
+_SHOWN = 8
 
 
 class Seen(NamedTuple):
@@ -220,9 +221,8 @@ def _suggested(counts: Mapping[str, int], class_names: Sequence[str]) -> str:
     return "--label-code=" + ",".join(f"{label}={name}" for label, name in shown)
 
 
-def _examples(group: Sequence[Seen], most: int = 8) -> list[tuple[str, str]]:
-    found = [(label, place) for each in group for label, place in each.first.items()]
-    return found[:most]
+def _examples(group: Sequence[Seen]) -> list[tuple[str, str]]:
+    return [(label, place) for each in group for label, place in each.first.items()][:_SHOWN]
 
 
 def _scales(seen: Sequence[Seen], found: Sequence[labels.Code]) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from apps.sentiment.readers import reading
+from apps.sentiment import readers
 from shared import errors
 
 SENTIMENTS = ("very negative", "negative", "neutral", "positive", "very positive")
@@ -107,8 +107,8 @@ def kind_of(column: str) -> str:
     >>> kind_of("Star Rating"), kind_of("overall"), kind_of("label")
     ('stars', 'rating', 'class')
     """
-    name = reading.plain_name(column)
-    return ("stars" if "star" in name else "rating") if name in reading.RATING_COLUMNS else "class"
+    name = readers.plain_name(column)
+    return ("stars" if "star" in name else "rating") if name in readers.RATING_COLUMNS else "class"
 
 
 def read(counts: Mapping[str, int], *, kind: str = "class") -> Code:

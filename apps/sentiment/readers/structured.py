@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from apps.sentiment.readers import reading
+from apps.sentiment import readers
 from shared import errors
 from shared.sources import delimited
 
@@ -28,62 +28,62 @@ _LABEL_TYPES = (
 )
 
 
-def json_lines(name: str, opener: reading.Opener, options: reading.Options) -> reading.Table:
+def json_lines(name: str, opener: readers.Opener, options: readers.Options) -> readers.Table:
     """Read one JSON object a line; those at the beginning decide the columns."""
     with opener() as stream:
-        head = stream.read(reading.HEAD_BYTES)
+        head = stream.read(readers.HEAD_BYTES)
     encoding = delimited.encoding_of(head)
-    if reading.first_line(head).lstrip().startswith("["):
+    if readers.first_line(head).lstrip().startswith("["):
         raise errors.InputError(
             f"{name}: expected one JSON object a line. Received: a JSON array (jq -c '.[]' OLD > NEW writes its lines)"
         )
     keys = _first_keys(opener, encoding)
     if not keys:
-        raise errors.InputError(f"{name}: expected one JSON object a line. Received: {reading.first_line(head)[:80]!r}")
-    columns = reading.choose_columns(name, keys, options)
+        raise errors.InputError(f"{name}: expected one JSON object a line. Received: {readers.first_line(head)[:80]!r}")
+    columns = readers.choose_columns(name, keys, options)
 
-    def generate() -> Iterator[reading.Row]:
-        with reading.text_stream(opener, encoding=encoding, newline="\n") as stream:
+    def generate() -> Iterator[readers.Row]:
+        with readers.text_stream(opener, encoding=encoding, newline="\n") as stream:
             for number, line in enumerate(stream, start=1):
                 if not line.strip():
                     continue
                 item = _object(line)
                 if isinstance(item, str):
-                    yield reading.Row(number, line.strip()[:500], None, problem=item)
+                    yield readers.Row(number, line.strip()[:500], None, problem=item)
                 else:
                     yield _row(number, item, columns)
 
-    return reading.Table(generate(), columns)
+    return readers.Table(generate(), columns)
 
 
-def _first_keys(opener: reading.Opener, encoding: str) -> list[str]:
+def _first_keys(opener: readers.Opener, encoding: str) -> list[str]:
     """Return the keys of the objects at the beginning, in order: one object may leave out what others have."""
     keys: dict[str, None] = {}
     characters = 0
-    with reading.text_stream(opener, encoding=encoding, newline="\n") as stream:
+    with readers.text_stream(opener, encoding=encoding, newline="\n") as stream:
         for line in stream:
             item = _object(line)
             keys |= dict.fromkeys(item if isinstance(item, dict) else ())
             characters += len(line)
-            if characters > reading.HEAD_BYTES:
+            if characters > readers.HEAD_BYTES:
                 break
     return list(keys)
 
 
-def parquet(name: str, opener: reading.Opener, options: reading.Options) -> reading.Table:
+def parquet(name: str, opener: readers.Opener, options: readers.Options) -> readers.Table:
     """Read parquet in small batches of the needed columns."""
     try:
         with opener() as stream, pyarrow.parquet.ParquetFile(stream) as file:
             schema = file.schema_arrow
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise errors.InputError(f"{name}: expected a readable parquet file. Received: {error}") from None
-    columns = reading.choose_columns(name, schema.names, options)
+    columns = readers.choose_columns(name, schema.names, options)
     _check_type(name, schema, columns.text, _TEXT_TYPES, "text")
     if columns.label is not None:
         _check_type(name, schema, columns.label, _LABEL_TYPES, "label")
     wanted = [name for name in (columns.text, columns.label, columns.source, columns.part) if name is not None]
 
-    def generate() -> Iterator[reading.Row]:
+    def generate() -> Iterator[readers.Row]:
         number = 0
         try:
             with opener() as stream, pyarrow.parquet.ParquetFile(stream) as file:
@@ -96,7 +96,7 @@ def parquet(name: str, opener: reading.Opener, options: reading.Options) -> read
                 f"{name}: expected a readable parquet file, row {number + 1} and after. Received: {error}"
             ) from None
 
-    return reading.Table(generate(), columns)
+    return readers.Table(generate(), columns)
 
 
 def _check_type(name: str, schema: pyarrow.Schema, column: str, kinds: Sequence[Any], role: str) -> None:
@@ -144,20 +144,20 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return item
 
 
-def _row(number: int, item: Mapping[str, Any], columns: reading.Columns) -> reading.Row:
+def _row(number: int, item: Mapping[str, Any], columns: readers.Columns) -> readers.Row:
     text = item.get(columns.text)
     if columns.text not in item:
-        return reading.Row(number, json.dumps(item)[:500], None, problem=f"no key {columns.text!r}")
+        return readers.Row(number, json.dumps(item)[:500], None, problem=f"no key {columns.text!r}")
     if not isinstance(text, str | None):
-        return reading.Row(
+        return readers.Row(
             number, str(text)[:500], None, problem=f"column {columns.text!r} holds no text: {str(text)[:40]!r}"
         )
     label, source, part = (
         None if column is None else item.get(column) for column in (columns.label, columns.source, columns.part)
     )
     if isinstance(label, list | dict):
-        return reading.Row(number, text, None, problem=f"column {columns.label!r} holds no label: {str(label)[:40]!r}")
-    return reading.Row(number, text, _plain(label), _plain(source) or "", "", _plain(part) or "")
+        return readers.Row(number, text, None, problem=f"column {columns.label!r} holds no label: {str(label)[:40]!r}")
+    return readers.Row(number, text, _plain(label), _plain(source) or "", "", _plain(part) or "")
 
 
 def _plain(value: object) -> str | None:

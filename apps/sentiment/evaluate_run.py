@@ -6,9 +6,8 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from apps.sentiment import baselines, batches, data, evaluate, report
+from apps.sentiment import baselines, checklist, corpus, data, evaluate, report
 from apps.sentiment import run as loaded_run
-from apps.sentiment.checklist import behaviour
 from shared import decision as decisions
 from shared import splits
 from shared.report import document, sections
@@ -50,7 +49,7 @@ def evaluate_part(
             history=pd.read_csv(run.folder.history),
         ),
         baseline_scores={name: predict(texts.tolist()) for name, predict in fitted.items()},
-        behaviour_report=behaviour.run(
+        behaviour_report=checklist.run(
             lambda strings: run.scores(np.array(strings, object)), run.decision.class_names, seed=seed
         ),
         resamples=run.settings.resamples,
@@ -63,7 +62,7 @@ def evaluate_part(
 
 def _rows(run: loaded_run.Run, part: Part) -> evaluate.Rows:
     reviews, rows = part.dataset, part.rows
-    statistics = batches.statistics(run.features, reviews.texts[rows])
+    statistics = corpus.statistics(run.features, reviews.texts[rows])
     return evaluate.Rows(
         texts=reviews.texts[rows],
         labels=reviews.labels[rows],
