@@ -13,7 +13,6 @@ import pandas as pd
 from apps.medical_imaging import (
     backbones,
     baselines,
-    config,
     corruptions,
     data,
     evaluate,
@@ -201,57 +200,3 @@ def baseline_scores(
         new = look(squares)
         scores |= {fitted_name: predict(new) for fitted_name, predict in fitted.items()}
     return {name: scores[name] for name in baselines.STRONGEST_FIRST if name in scores}
-
-
-def own_data(run: loaded_run.Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.Radiographs, splits.Split]:
-    """Read the run's source again and split it again, and check that both are what the certificate says.
-
-    Args:
-        run: The finished run.
-        quarantine: Where its bad images are listed, if it sets them aside.
-
-    Raises:
-        errors.GateError: The source has changed since the run.
-    """
-    radiographs = data.load(
-        run.settings,
-        class_names=run.rule.class_names,
-        quarantine=quarantine,
-        grey_bits=run.grey_bits,
-        decodes=preprocessing.decodes,
-    )
-    split, _ = data.split(radiographs, run.settings)
-    return radiographs, parts.checked(split, data.content_hashes(radiographs), run.folder)
-
-
-def other_part(
-    run: loaded_run.Run,
-    own: data.Radiographs,
-    split: splits.Split,
-    settings: config.Config,
-    name: str,
-    *,
-    quarantine: pathlib.Path | None = None,
-) -> Part:
-    """Return other data, whole or by their official part, without images that the model was trained on.
-
-    Bad ones are listed in ``quarantine`` where ``settings`` set them aside.
-
-    Raises:
-        errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
-    """
-    others = data.load(
-        settings,
-        class_names=run.rule.class_names,
-        quarantine=quarantine,
-        grey_bits=run.grey_bits,
-        decodes=preprocessing.decodes,
-    )
-    return parts.of_others(
-        others,
-        name,
-        content_hashes=data.content_hashes(others),
-        trained_on=data.content_hashes(own)[split.rows("train")],
-        units=lambda: np.unique(others.patients.astype(str), return_inverse=True)[1],
-        noun="images",
-    )
