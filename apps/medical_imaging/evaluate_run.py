@@ -11,14 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.medical_imaging import (
-    backbones,
     baselines,
-    corruptions,
     data,
     evaluate,
     evaluate_multi_label,
     evaluation_inputs,
     explain,
+    model,
     preprocessing,
     report,
     report_provenance,
@@ -170,10 +169,10 @@ def _operating_points(rule: rules.Rule, validation: evaluation_inputs.Validation
 def _corrupted(run: loaded_run.Run, squares: Pixels, *, seed: int) -> evaluation_inputs.Corrupted:
     """Predict some of the images again, made worse."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(squares))[:CORRUPTED_ROWS])
-    levels = range(corruptions.LEVELS)
+    levels = range(evaluation_inputs.CORRUPTION_LEVELS)
     logits = {
-        kind: [run.logits(corruptions.apply(kind, level, squares[rows], seed=seed)) for level in levels]
-        for kind in corruptions.KINDS
+        kind: [run.logits(evaluation_inputs.corrupt(kind, level, squares[rows], seed=seed)) for level in levels]
+        for kind in evaluation_inputs.CORRUPTIONS
     }
     return evaluation_inputs.Corrupted(rows=rows, logits=logits)
 
@@ -189,7 +188,7 @@ def baseline_scores(
     seen = {name: preprocessing.load_rows(own, split.rows(name), run.settings) for name in ("train", "validation")}
     looks: dict[str, Callable[..., npt.NDArray[np.float32]]] = {baselines.PIXELS: baselines.thumbnails}
     if pretrained.has_efficientnet_lite0():
-        looks[baselines.FEATURES] = backbones.frozen_features
+        looks[baselines.FEATURES] = model.frozen_features
     scores: dict[str, npt.NDArray[np.float64]] = {}
     for name, look in looks.items():
         fit_on = {

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import backbones, config, data, decision, model, preprocessing
+from apps.medical_imaging import config, data, decision, model, preprocessing
 from shared import errors, files, splits
 from shared.evaluation import part as parts
 
@@ -76,7 +76,7 @@ def open_run(path: pathlib.Path) -> Run:
     """
     folder = files.RunFolder.open(path)
     settings = config.Config.from_json(files.read_json(folder.config), where=str(folder.config))
-    backbones.require(settings)
+    model.require_backbone(settings)
     return Run(
         folder=folder,
         settings=settings,

@@ -45,14 +45,6 @@ _DESCRIPTIVE = (
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 
-def is_dicom(path: pathlib.Path) -> bool:
-    """Tell a DICOM file by the letters DICM after its preamble of 128 bytes."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as stream:
-        return stream.read(_PREAMBLE_BYTES).endswith(b"DICM")
-
-
 def decode(source: pathlib.Path | bytes) -> npt.NDArray[np.float32]:
     """Decode one DICOM image.
 
