@@ -16,7 +16,7 @@ from apps.medical_imaging import (
     evaluate,
     evaluate_multi_label,
     evaluation_inputs,
-    explain,
+    heat_maps,
     model,
     preprocessing,
     report,
@@ -138,7 +138,7 @@ def _predictions(
         operating_points=_operating_points(rule, validation),
         validation=validation,
         corrupted=_corrupted(run, squares, seed=seed),
-        explained=explain.checks(
+        explained=heat_maps.checks(
             run,
             squares,
             part.dataset.boxes[part.rows],

@@ -1,6 +1,6 @@
 """The network, its loss and its weights of rows: grey squares of 0 to 255 in, logits out.
 
-A CNN is trained from scratch; EfficientNet-Lite0, networks of keras.applications and presets of KerasHub are fine-tuned.
+A CNN is trained from scratch; EfficientNet-Lite0, networks of keras.applications and of KerasHub are fine-tuned.
 EfficientNet-Lite0's weights are in a package; its features as they are, not fine-tuned, are the input of a baseline.
 The others' weights are fetched where they are not on the machine yet, and only when one of them is asked for; without a
 connection the error names what to place where.
