@@ -19,7 +19,6 @@ import PIL.ImageFont
 
 from apps.medical_imaging import data, decision, heat_maps
 from apps.medical_imaging import run as loaded_run
-from apps.medical_imaging.readers import interface
 from shared import errors, files, parser
 from shared.explain import randomization
 from shared.report import blocks, document
@@ -67,7 +66,7 @@ def explain_file(run: loaded_run.Run, options: parser.ExplainOptions) -> dict[st
     Raises:
         errors.InputError: The input is not one image.
     """
-    name = interface.name_of(pathlib.Path(options.input).name)
+    name = files.printable(pathlib.Path(options.input).name)
     explanation = explain(run, read_square(run, options.input), name=name, seed=options.seed)
     write(explanation, options.output)
     return summary(explanation)

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from apps.medical_imaging.readers import file_types, images, interface, labels
+from apps.medical_imaging.readers import file_types, images, interface
 from shared import errors, files
 
 _SHOWN = 5
@@ -87,7 +87,7 @@ def problem(entry: interface.Entry, *, labelled: bool, decode: bool) -> tuple[st
     """Say why an entry cannot be used, nothing for one that can; and return its content hash."""
     if entry.problem:
         return entry.problem, 0
-    if labelled and entry.findings is None and labels.is_missing(entry.label):
+    if labelled and entry.findings is None and interface.is_missing_label(entry.label):
         return "missing label", 0
     if isinstance(entry.item, pathlib.Path):
         try:
@@ -159,7 +159,7 @@ def repeated(batches: Iterable[Batch]) -> set[tuple[str, int]]:
 
 
 def _label(entry: interface.Entry) -> str:
-    return labels.key(entry.label or "") if entry.findings is None else str(entry.findings)
+    return interface.label_key(entry.label or "") if entry.findings is None else str(entry.findings)
 
 
 def _file(entry: interface.Entry) -> Hashable:

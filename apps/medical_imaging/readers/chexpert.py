@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, labels, table_files, tables
-from shared import errors
+from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, table_files, tables
+from shared import errors, files
 from shared.sources import folders as listings
 
-FINDINGS = labels.CHEXPERT
+FINDINGS = interface.CHEXPERT_FINDINGS
 NAMES = ("train.csv", "valid.csv", "test.csv")
 _COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
 # Under another name a table with a column Path is CheXpert's where it has its view columns or most of its findings.
@@ -61,7 +61,7 @@ def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
     if missing:
         notes.append(f"the tables have no column {', '.join(missing)}")
     name = path.resolve().name if path.is_dir() else path.stem
-    return labels.source(name, found, chosen, columns=words, notes=tuple(notes))
+    return table_files.source_of_findings(name, found, chosen, columns=words, notes=tuple(notes))
 
 
 def _table(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
@@ -72,11 +72,11 @@ def _table(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
 def _chosen(read: Sequence[pd.DataFrame], options: interface.Options, *, where: str) -> tuple[str, ...]:
     """Return the findings to use: those the user named, or all that the tables have."""
     if options.label_columns or not options.labelled:
-        chosen = labels.chosen(options, FINDINGS, where=where)
+        chosen = table_files.chosen_findings(options, FINDINGS, where=where)
     else:
         chosen = tuple(name for name in FINDINGS if any(name in table.columns for table in read))
     for table in read:
-        labels.require(table, ("Path", *(chosen if options.labelled else ())), where=where)
+        table_files.require_columns(table, ("Path", *(chosen if options.labelled else ())), where=where)
     return chosen
 
 
@@ -101,14 +101,14 @@ def _entries(
         entry = interface.Entry(
             name=row["Path"],
             item=item or path,
-            file=interface.name_of(path),
+            file=files.printable(path),
             row=line,
             patient=added.patients[place] or _patient(row["Path"]),
             part=added.parts[place] or _part(path, row["Path"]),
             attributes=_attributes(row),
             problem=problem,
         )
-        found.append(labels.labelled(entry, tuple(values[place].tolist()), chosen, options=options))
+        found.append(table_files.with_findings(entry, tuple(values[place].tolist()), chosen, options=options))
     return found
 
 
@@ -144,7 +144,7 @@ def _roles(table: pd.DataFrame, chosen: Sequence[str], added: columns.Added) -> 
         "Age": "attribute: age",
         **dict.fromkeys(_VIEWS, "attribute: view"),
     }
-    return labels.roles(table, known, chosen)
+    return table_files.roles_of_findings(table, known, chosen)
 
 
 def _locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
@@ -163,6 +163,4 @@ def _unread(
     if source.is_file():
         return []
     listed = listings.listing(source, follow_links=options.follow_links)
-    others = [path for path in listed.files if path not in read and not file_types.is_image(path)]
-    images = folders.unlisted([entry.item for entry in found], listed.files)
-    return [*listed.notes, *images, *folders.left_out(others)]
+    return [*listed.notes, *folders.not_read(listed.files, [entry.item for entry in found], tables=read)]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, interface, labels, table_files
+from apps.medical_imaging.readers import cells, interface, table_files
 from shared import errors
 
 IMAGE_COLUMNS = (
@@ -35,8 +35,8 @@ _MAY_BE_OTHER = frozenset(("set", "subset", "datasettype"))
 FINDINGS = frozenset(
     cells.plain(name)
     for name in (
-        *labels.NIH,
-        *labels.CHEXPERT,
+        *interface.NIH_FINDINGS,
+        *interface.CHEXPERT_FINDINGS,
         *("normal", "covid", "covid19", "tuberculosis", "nodules", "opacity", "infiltrate", "infiltrates", "abnormal"),
     )
 )

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from apps.medical_imaging.readers import file_types, interface, labels
-from shared import errors
+from apps.medical_imaging.readers import file_types, interface
+from shared import errors, files
 from shared.sources import folders
 
 # Kermany, Zhang & Goldbaum 2018: person12_bacteria_34.jpeg, IM-0115-0001.jpeg, NORMAL2-IM-1018-0001.jpeg.
@@ -182,6 +182,14 @@ def read(folder: pathlib.Path, *, options: interface.Options) -> interface.Sourc
     )
 
 
+def not_read(
+    below: Sequence[pathlib.Path], images: Sequence[interface.Item], *, tables: Sequence[pathlib.Path]
+) -> list[str]:
+    """Say which files below a folder are neither ``tables`` that were read nor images that these name."""
+    others = [path for path in below if path not in tables and not file_types.is_image(path)]
+    return [*unlisted(images, below), *left_out(others)]
+
+
 def left_out(others: Sequence[pathlib.Path]) -> list[str]:
     """Say how many files of a folder are not read, and which of them could be."""
     tables = [path.name for path in others if path.suffix.lower() in file_types.TABLES]
@@ -232,9 +240,9 @@ def _entries(
         known = identify(path, inner)
         found.append(
             interface.Entry(
-                name=interface.name_of(inner.as_posix()),
+                name=files.printable(inner.as_posix()),
                 item=path,
-                file=interface.name_of(path),
+                file=files.printable(path),
                 row=number,
                 label=label,
                 patient=known.patient,
@@ -249,7 +257,7 @@ def _entries(
 def _loose(found: Sequence[interface.Entry]) -> list[str]:
     """Return the names of images that lie beside the folders of classes; none where there are no classes."""
     loose = [entry.name for entry in found if entry.label is None]
-    return loose if any(not labels.is_missing(entry.label) for entry in found) else []
+    return loose if any(not interface.is_missing_label(entry.label) for entry in found) else []
 
 
 def _passed_over(masks: set[pathlib.PurePath], loose: Sequence[str]) -> list[str]:

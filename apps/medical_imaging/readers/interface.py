@@ -1,10 +1,9 @@
-"""What every reader gives: entries, one per image, and what is to be known about their source."""
+"""What every reader gives, entries, one per image, and their source; and what names of parts and classes mean."""
 
 import dataclasses
-import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -134,15 +133,6 @@ def excerpt(text: str, *, letters: int = _SHOWN_LETTERS) -> str:
     return first if first == text.strip() else f"{first}..."
 
 
-def name_of(path: str | os.PathLike[str]) -> str:
-    r"""Return a path as a text that tables, JSON and Parquet hold: bytes that are not UTF-8 are escaped.
-
-    >>> name_of(os.fsdecode(b"d/b\xff.png"))
-    'd/b\\xff.png'
-    """
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 # What may stand beside the name of a part: ``test_set``, ``Training data``, ``val_images``.
 _BESIDE_PART = re.compile(r"[\s_-]*(set|data|images|part|split)$")
 
@@ -165,3 +155,89 @@ def part_in_words(name: str) -> str:
     """
     words = {PARTS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in PARTS}
     return words.pop() if len(words) == 1 else ""
+
+
+# Classes that mean that nothing was found.
+_NEGATIVE = frozenset(
+    (
+        *("normal", "negative", "no finding", "no findings", "healthy", "benign"),
+        *("0", "false", "no", "absent", "none", "control"),
+    )
+)
+_NEGATIVE_STARTS = ("normal", "no ", "not ", "non-", "no-", "without ")
+# How programs write that a cell holds nothing; "none" is what was found.
+_MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "missing"))
+# A whole number that a program wrote as a fraction: 1.0, or 1,0.
+_WHOLE = re.compile(r"(-?\d+)[.,]0+")
+
+NIH_FINDINGS = (
+    *("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax"),
+    *("Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia"),
+)
+CHEXPERT_FINDINGS = (
+    *("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
+    *("Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other"),
+    *("Fracture", "Support Devices"),
+)
+
+
+def label_key(name: str) -> str:
+    """Return what makes two spellings of a label the same: letters alike in case, one kind of space, whole numbers.
+
+    >>> label_key("No_Finding"), label_key("1.0")
+    ('no finding', '1')
+    """
+    bare = " ".join(name.replace("_", " ").split()).casefold()
+    whole = _WHOLE.fullmatch(bare)
+    return whole[1] if whole else bare
+
+
+def is_negative_class(name: str) -> bool:
+    """Tell whether a class means that nothing was found.
+
+    >>> is_negative_class("NORMAL"), is_negative_class("No_Finding"), is_negative_class("pneumonia")
+    (True, True, False)
+    """
+    return label_key(name) in _NEGATIVE or label_key(name).startswith(_NEGATIVE_STARTS)
+
+
+def is_missing_label(text: str | None) -> bool:
+    """Return whether a label or cell is empty or a word for that.
+
+    >>> is_missing_label(" NaN"), is_missing_label("N/A"), is_missing_label(None), is_missing_label("None")
+    (True, True, True, False)
+    """
+    return label_key(text or "") in _MISSING
+
+
+def order_classes(names: Iterable[str], *, class_order: Sequence[str] = ()) -> tuple[str, ...]:
+    """Put class names in canonical order, one spelling of each.
+
+    Of two classes the negative one comes first. Otherwise ``class_order`` holds where it names them all, else numbers
+    by value, then the alphabet.
+
+    >>> order_classes(["PNEUMONIA", "NORMAL", "normal"])
+    ('NORMAL', 'PNEUMONIA')
+    """
+    spelled: dict[str, str] = {}
+    for name in sorted(names):
+        spelled.setdefault(label_key(name), name.strip())
+    given = [label_key(name) for name in class_order]
+    rank = {name: place for place, name in enumerate(given)} if set(spelled) <= set(given) else {}
+    found = sorted(
+        spelled, key=lambda name: (rank.get(name, 0), not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
+    )
+    if len(found) == 2 and is_negative_class(found[1]) and not is_negative_class(found[0]):
+        found.reverse()
+    return tuple(spelled[name] for name in found)
+
+
+def one_hot(names: Sequence[str | None], class_names: Sequence[str]) -> NDArray[np.float32]:
+    """Return (n, k) float32 one-hot labels; a row of NaN where the label is None."""
+    number = {label_key(name): place for place, name in enumerate(class_names)}
+    labels = np.full((len(names), len(class_names)), np.nan, np.float32)
+    for row, name in enumerate(names):
+        if name is not None:
+            labels[row] = 0
+            labels[row, number[label_key(name)]] = 1
+    return labels

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import checking, images, interface, labels
+from apps.medical_imaging.readers import checking, images, interface
 from shared import errors
 
 _SHOWN = 3
@@ -34,9 +34,9 @@ def findings(read: Sequence[interface.Source], class_names: Sequence[str] | None
 def disagreements(batches: Sequence[checking.Batch], known: Sequence[str] | None) -> list[checking.BadRow]:
     """Return entries with labels that contradict each other, or that are not among the ``known`` ones of a model."""
     found = checking.conflicts(batches)
-    keys = {labels.key(name) for name in known or ()}
+    keys = {interface.label_key(name) for name in known or ()}
     for entry in (entry for batch in batches for entry in batch.entries):
-        if known is not None and labels.key(entry.label or "") not in keys:
+        if known is not None and interface.label_key(entry.label or "") not in keys:
             reason = f"unknown label {interface.excerpt(entry.label or '')!r} (expected {', '.join(known)})"
             found[entry.file, entry.row] = checking.refused(entry, reason)
     return list(found.values())
@@ -49,7 +49,8 @@ def class_names(batches: Sequence[checking.Batch]) -> tuple[str, ...]:
         errors.InputError: There is one only.
     """
     order = next((batch.source.class_order for batch in batches if batch.source.class_order), ())
-    names = labels.order({entry.label or "" for batch in batches for entry in batch.entries}, class_order=order)
+    found = {entry.label or "" for batch in batches for entry in batch.entries}
+    names = interface.order_classes(found, class_order=order)
     if len(names) < 2:
         raise errors.InputError(
             f"Expected images of at least two classes. Received: one class, {interface.excerpt(names[0])!r}"
@@ -76,7 +77,7 @@ def label_rows(
     if not labelled:
         return np.full((len(found), len(names)), np.nan, np.float32)
     if not multi:
-        return labels.one_hot([entry.label for entry in found], names)
+        return interface.one_hot([entry.label for entry in found], names)
     columns = [batches[0].source.findings.index(name) for name in names]
     return np.array([entry.findings for entry in found], np.float32)[:, columns]
 
@@ -152,7 +153,7 @@ def one_way_of_labels(batches: Sequence[checking.Batch]) -> None:
     """
     kinds: dict[bool, str] = {}
     for batch in batches:
-        names = {labels.key(entry.label or "") for entry in batch.entries}
+        names = {interface.label_key(entry.label or "") for entry in batch.entries}
         if len({name.isdecimal() for name in names}) == 1:
             shown = ", ".join(sorted(names)[:_SHOWN])
             kinds.setdefault(min(names).isdecimal(), f"{batch.source.name}: {shown}")

@@ -21,7 +21,6 @@ import pooch
 from numpy.typing import NDArray
 
 from apps.medical_imaging.readers import interface
-from apps.medical_imaging.readers import labels as label_names
 from shared import errors, progress
 
 _PARTS = {"train": "train", "val": "validation", "test": "test"}
@@ -86,9 +85,8 @@ def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
                 name=f"{prefix}_images[{row}]", item=image, file=f"{path}, {prefix}_images", row=row + 1, part=part
             )
             found.append(_labelled(entry, None if labels is None else labels[row], CLASSES.get(stem, ())))
-    names = (
-        label_names.NIH if several == len(label_names.NIH) else tuple(f"finding {place}" for place in range(several))
-    )
+    known = several == len(interface.NIH_FINDINGS)
+    names = interface.NIH_FINDINGS if known else tuple(f"finding {place}" for place in range(several))
     return interface.Source(name=path.stem, entries=found, findings=names, class_order=CLASSES.get(stem, ()))
 
 

@@ -193,7 +193,7 @@ def listed(path: str | pathlib.Path, options: interface.Options | None = None) -
     found, chosen = pathlib.Path(path), options or interface.Options(labelled=False)
     alone = found.is_file() and found.suffix.lower() not in (*file_types.TABLES, ".npz")
     if alone and not is_archive(found):
-        shown = interface.name_of(path)
+        shown = files.printable(path)
         return interface.Source(name=shown, entries=[interface.Entry(name=shown, item=found, file=shown, row=1)])
     return read(str(path), options=chosen, data_format="auto")
 
@@ -219,6 +219,6 @@ def _is_listed(entry: interface.Entry) -> bool:
     """Tell a row of a table from a file that stands for itself, and gets a row though its header is broken."""
     return (
         not isinstance(entry.item, pathlib.Path)
-        or interface.name_of(entry.item) != entry.file
+        or files.printable(entry.item) != entry.file
         or pathlib.Path(entry.file).suffix.lower() in file_types.TABLES
     )

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, labels, table_files
+from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, table_files
+from shared import files
 from shared.sources import cells as values
 from shared.sources import folders as listings
 
@@ -99,7 +100,7 @@ def _entry(
     return interface.Entry(
         name=cell,
         item=item or path,
-        file=interface.name_of(path),
+        file=files.printable(path),
         row=line,
         label=label.label,
         findings=label.findings,
@@ -153,17 +154,17 @@ def _one(rows: Sequence[RowLabel], column: Sequence[str]) -> list[RowLabel]:
 
 
 def _classes(name: str, column: Sequence[str]) -> list[RowLabel]:
-    counts = collections.Counter(labels.key(cell) for cell in column if not labels.is_missing(cell))
+    counts = collections.Counter(interface.label_key(cell) for cell in column if not interface.is_missing_label(cell))
     return [_class(name, cell, counts) for cell in column]
 
 
 def _class(name: str, cell: str, counts: collections.Counter[str]) -> RowLabel:
     """Return the class that a cell names."""
-    said, key = cell.strip(), labels.key(cell)
+    said, key = cell.strip(), interface.label_key(cell)
     if len(said.splitlines()) > 1:
         shown = interface.excerpt(said)
         return RowLabel(None, None, f"the label {shown!r} has several lines: a quotation mark may not be closed")
-    if labels.is_missing(said):
+    if interface.is_missing_label(said):
         return RowLabel(None, None, "")
     problem = _no_class(key, counts)
     return RowLabel(said, None, f"column {name!r}: expected {problem}. Received: {said!r}" if problem else "")
@@ -199,5 +200,4 @@ def _unread(
         parents = {item.parent for item in items if isinstance(item, pathlib.Path) and item != path}
         return folders.unlisted(items, [file for parent in sorted(parents) for file in sorted(parent.iterdir())])
     listed = listings.listing(folder, follow_links=options.follow_links)
-    others = [file for file in listed.files if file != path and not file_types.is_image(file)]
-    return [*listed.notes, *folders.unlisted(items, listed.files), *folders.left_out(others)]
+    return [*listed.notes, *folders.not_read(listed.files, items, tables=[path])]
