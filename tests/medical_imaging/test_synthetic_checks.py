@@ -5,7 +5,7 @@ import pytest
 import scipy.ndimage
 from sklearn import linear_model
 
-from apps.medical_imaging.synthesis import checks
+from apps.medical_imaging import synthesis
 from shared import errors
 from shared.evaluation import classification
 
@@ -21,7 +21,7 @@ TRAIN, HOLDOUT, FRESH = textures(120, seed=1), textures(60, seed=2), textures(60
 
 
 def test_images_of_the_same_kind_are_no_copies() -> None:
-    found = checks.find_copies(FRESH, TRAIN, HOLDOUT)
+    found = synthesis.find_copies(FRESH, TRAIN, HOLDOUT)
     assert not found.found
     assert found.copies.value == 0
     assert found.closeness.low < 0.5 < found.closeness.high
@@ -37,29 +37,29 @@ def test_one_planted_copy_is_found_and_named(change: str) -> None:
         copy += np.random.default_rng(0).normal(scale=10, size=copy.shape)
     synthetic = FRESH.copy()
     synthetic[5] = np.clip(copy, 0, 255).astype(np.uint8)
-    found = checks.find_copies(synthetic, TRAIN, HOLDOUT)
+    found = synthesis.find_copies(synthetic, TRAIN, HOLDOUT)
     assert found.found
-    assert np.flatnonzero(found.ratio < checks.COPY_RATIO).tolist() == [5]
+    assert np.flatnonzero(found.ratio < synthesis.COPY_RATIO).tolist() == [5]
     assert found.nearest[5] == 17
     assert "do not share" in found.conclusion
 
 
 def test_images_halfway_to_training_images_are_too_close_without_being_copies() -> None:
     mixed = (0.55 * TRAIN[:60] + 0.45 * FRESH).astype(np.uint8)
-    found = checks.find_copies(mixed, TRAIN, HOLDOUT)
+    found = synthesis.find_copies(mixed, TRAIN, HOLDOUT)
     assert found.closeness.low > 0.5
     assert found.found
 
 
 def test_blurred_images_lie_nearer_and_are_still_no_copies() -> None:
     blurred = scipy.ndimage.gaussian_filter(FRESH, (0, 3, 3, 0))
-    found = checks.find_copies(blurred, TRAIN, HOLDOUT)
+    found = synthesis.find_copies(blurred, TRAIN, HOLDOUT)
     assert found.synthetic_distance < found.holdout_distance
     assert found.copies.value == 0
 
 
 def test_the_distances_are_those_of_correlation_over_every_pair() -> None:
-    found = checks.find_copies(FRESH, TRAIN, HOLDOUT)
+    found = synthesis.find_copies(FRESH, TRAIN, HOLDOUT)
     rows = np.concatenate([FRESH, TRAIN]).reshape(180, -1)
     distances = np.sqrt(2 - 2 * np.corrcoef(rows)[:60, 60:])
     ordered = np.sort(distances, axis=1)
@@ -70,14 +70,14 @@ def test_the_distances_are_those_of_correlation_over_every_pair() -> None:
 
 def test_a_blank_image_breaks_nothing() -> None:
     blank = np.zeros_like(FRESH)
-    assert np.isfinite(checks.find_copies(blank, TRAIN, HOLDOUT).ratio).all()
+    assert np.isfinite(synthesis.find_copies(blank, TRAIN, HOLDOUT).ratio).all()
 
 
 def test_too_few_or_unlike_images_are_named() -> None:
     with pytest.raises(errors.InputError, match=r"holdout images: expected at least 2.*Received: \(1, 32, 32, 1\)"):
-        checks.find_copies(FRESH, TRAIN, HOLDOUT[:1])
+        synthesis.find_copies(FRESH, TRAIN, HOLDOUT[:1])
     with pytest.raises(errors.InputError, match="synthetic images"):
-        checks.find_copies(textures(5, seed=1, side=16), TRAIN, HOLDOUT)
+        synthesis.find_copies(textures(5, seed=1, side=16), TRAIN, HOLDOUT)
 
 
 def marked(rows: int, *, seed: int, strength: float = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +89,7 @@ def marked(rows: int, *, seed: int, strength: float = 12) -> tuple[np.ndarray, n
     return np.clip(images, 0, 255).astype(np.uint8), labels
 
 
-def logistic(images: np.ndarray, labels: np.ndarray, seed: int) -> checks.Score:
+def logistic(images: np.ndarray, labels: np.ndarray, seed: int) -> synthesis.Score:
     kept = np.random.default_rng(seed).permutation(len(images))[: max(len(images) * 9 // 10, 4)]
     model = linear_model.LogisticRegression(C=0.001, max_iter=200).fit(flat(images[kept]), labels[kept])
     return lambda new: model.predict_proba(flat(new))
@@ -104,8 +104,8 @@ TEST = marked(400, seed=9)
 
 def compare(
     synthetic: tuple[np.ndarray, np.ndarray], *, real: int = 12, seeds: tuple[int, ...] = (0,)
-) -> checks.Comparison:
-    return checks.compare_training(
+) -> synthesis.Comparison:
+    return synthesis.compare_training(
         marked(real, seed=5), synthetic, TEST, fit_classifier=logistic, seeds=seeds, resamples=300
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import interface
+from apps.medical_imaging import readers
 from shared import errors
 from shared.sources import cells
 
@@ -89,7 +89,7 @@ def findings(
 
 def is_empty(cell: str) -> bool:
     """Tell a cell of a column of findings that gives none."""
-    return cells.is_nothing(cell) or interface.is_missing_label(cell)
+    return cells.is_nothing(cell) or readers.is_missing_label(cell)
 
 
 def choose(table: pd.DataFrame, names: Sequence[str], given: str | None, *, where: str, option: str) -> str | None:
@@ -161,7 +161,7 @@ def not_understood(table: pd.DataFrame, columns: dict[str, str]) -> list[str]:
             for line, cell in zip(table.index.tolist(), table[column].tolist(), strict=True)
             if attribute(name, cell) is None
             and cell.strip().lower() not in _OPEN
-            and not interface.is_missing_label(cell)
+            and not readers.is_missing_label(cell)
         ]
         if odd:
             line, cell = odd[0]
@@ -221,4 +221,4 @@ def plain(name: str) -> str:
 
 
 def _is_nobody(cell: str) -> bool:
-    return interface.is_missing_label(cell) or interface.label_key(cell) in _NOBODY
+    return readers.is_missing_label(cell) or readers.label_key(cell) in _NOBODY

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, table_files, tables
+from apps.medical_imaging import readers
+from apps.medical_imaging.readers import cells, columns, file_types, folders, table_files, tables
 from shared import errors, files
 from shared.sources import folders as listings
 
-FINDINGS = interface.CHEXPERT_FINDINGS
+FINDINGS = readers.CHEXPERT_FINDINGS
 NAMES = ("train.csv", "valid.csv", "test.csv")
 _COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
 # Under another name a table with a column Path is CheXpert's where it has its view columns or most of its findings.
@@ -40,7 +41,7 @@ def is_chexpert(path: pathlib.Path) -> bool:
     )
 
 
-def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
+def read(path: pathlib.Path, *, options: readers.Options) -> readers.Source:
     """Read all tables of a folder, or one table.
 
     Raises:
@@ -64,12 +65,12 @@ def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
     return table_files.source_of_findings(name, found, chosen, columns=words, notes=tuple(notes))
 
 
-def _table(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
+def _table(path: pathlib.Path) -> tuple[pd.DataFrame, list[readers.Entry]]:
     table, broken = table_files.read(path)
     return table.rename(columns=cells.canonical([str(column) for column in table.columns], _COLUMNS)), broken
 
 
-def _chosen(read: Sequence[pd.DataFrame], options: interface.Options, *, where: str) -> tuple[str, ...]:
+def _chosen(read: Sequence[pd.DataFrame], options: readers.Options, *, where: str) -> tuple[str, ...]:
     """Return the findings to use: those the user named, or all that the tables have."""
     if options.label_columns or not options.labelled:
         chosen = table_files.chosen_findings(options, FINDINGS, where=where)
@@ -81,8 +82,8 @@ def _chosen(read: Sequence[pd.DataFrame], options: interface.Options, *, where: 
 
 
 def _entries(
-    path: pathlib.Path, table: pd.DataFrame, chosen: tuple[str, ...], options: interface.Options
-) -> list[interface.Entry]:
+    path: pathlib.Path, table: pd.DataFrame, chosen: tuple[str, ...], options: readers.Options
+) -> list[readers.Entry]:
     names = [name for name in chosen if name in table.columns]
     read = [
         cells.findings(table[name].tolist(), uncertain=options.uncertain, blank=0.0, decimal=options.decimal)
@@ -95,10 +96,10 @@ def _entries(
     for place, (line, row) in enumerate(table_files.rows(table)):
         item = _locate(row["Path"], path.parent)
         slip = next((name for name, places in zip(names, wrong, strict=True) if place in places), None)
-        problem = "" if item else f"no such image: {interface.excerpt(row['Path'])!r}"
+        problem = "" if item else f"no such image: {readers.excerpt(row['Path'])!r}"
         if slip is not None and options.labelled:
             problem = tables.not_a_finding(slip, row[slip])
-        entry = interface.Entry(
+        entry = readers.Entry(
             name=row["Path"],
             item=item or path,
             file=files.printable(path),
@@ -120,11 +121,11 @@ def _patient(cell: str) -> str:
 
 def _part(table: pathlib.Path, cell: str) -> str:
     """Return the part in the name of a table, or else the folder of the image."""
-    part = interface.part_in_words(table.stem)
+    part = readers.part_in_words(table.stem)
     if part:
         return part
     folders_above = pathlib.PurePosixPath(cell.strip()).parts[:-1]
-    return next((interface.part_of(name) for name in folders_above if interface.part_of(name)), "")
+    return next((readers.part_of(name) for name in folders_above if readers.part_of(name)), "")
 
 
 def _attributes(row: dict[str, str]) -> dict[str, object]:
@@ -157,7 +158,7 @@ def _locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
 
 
 def _unread(
-    source: pathlib.Path, read: Sequence[pathlib.Path], found: Sequence[interface.Entry], options: interface.Options
+    source: pathlib.Path, read: Sequence[pathlib.Path], found: Sequence[readers.Entry], options: readers.Options
 ) -> list[str]:
     """Say which images of the folder are in no table, and which other files are not read."""
     if source.is_file():

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import cells, columns, folders, interface, table_files
+from apps.medical_imaging import readers
+from apps.medical_imaging.readers import cells, columns, folders, table_files
 from shared import errors, files
 from shared.sources import folders as listings
 
 PATTERN = "Data_Entry_2017*.csv"
-FINDINGS = interface.NIH_FINDINGS
+FINDINGS = readers.NIH_FINDINGS
 NO_FINDING = "No Finding"
 BOXES = "BBox_List_2017.csv"
 _COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
@@ -46,7 +47,7 @@ def is_nih(path: pathlib.Path) -> bool:
     return set(_COLUMNS) <= set(cells.canonical(table_files.header(path), _COLUMNS).values())
 
 
-def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
+def read(path: pathlib.Path, *, options: readers.Options) -> readers.Source:
     """Read a table, or the folder that holds it; images are found by name in any folder below.
 
     Raises:
@@ -72,7 +73,7 @@ def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
     for (line, row), name, patient, part in zip(table_files.rows(table), names, patients, added.parts, strict=True):
         values, problem = _values(row["Finding Labels"], chosen)
         item = places.files.get(name)
-        entry = interface.Entry(
+        entry = readers.Entry(
             name=name,
             item=item or table_path,
             file=files.printable(table_path),
@@ -82,7 +83,7 @@ def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
             attributes=cells.attributes(row, known),
             boxes=boxes.get(name),
             problem=(problem if options.labelled else "")
-            or ("" if item else f"no such image: {interface.excerpt(name)!r}"),
+            or ("" if item else f"no such image: {readers.excerpt(name)!r}"),
         )
         found.append(table_files.with_findings(entry, values, chosen, options=options))
     read_too = [path for path in listed.files if path in (table_path, folder / BOXES) or _LIST.fullmatch(path.name)]
@@ -119,13 +120,13 @@ def _places(paths: Sequence[pathlib.Path], wanted: set[str], folder: pathlib.Pat
 
 def _values(cell: str, chosen: tuple[str, ...]) -> tuple[tuple[float, ...], str]:
     """Return the findings of a cell such as ``Effusion|Mass``, and what is wrong with it."""
-    named = {name.strip() for name in cell.split("|") if not interface.is_missing_label(name)}
+    named = {name.strip() for name in cell.split("|") if not readers.is_missing_label(name)}
     unknown = named - {*FINDINGS, NO_FINDING}
     problem = (
-        f"unknown finding {interface.excerpt(sorted(unknown)[0])!r}" if unknown else "" if named else "missing label"
+        f"unknown finding {readers.excerpt(sorted(unknown)[0])!r}" if unknown else "" if named else "missing label"
     )
     if not problem and NO_FINDING in named and len(named) > 1:
-        problem = f"column 'Finding Labels': expected {NO_FINDING!r} alone. Received: {interface.excerpt(cell)!r}"
+        problem = f"column 'Finding Labels': expected {NO_FINDING!r} alone. Received: {readers.excerpt(cell)!r}"
     return tuple(float(name in named) for name in chosen), problem
 
 
@@ -162,7 +163,7 @@ def _parts(folder: pathlib.Path, names: set[str]) -> tuple[dict[str, str], list[
 
 def _part_of_list(path: pathlib.Path) -> str:
     match = _LIST.fullmatch(path.name)
-    return interface.part_of(match["part"]) if match else ""
+    return readers.part_of(match["part"]) if match else ""
 
 
 def _boxes(folder: pathlib.Path, chosen: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from apps.medical_imaging.readers import interface
+from apps.medical_imaging import readers
 from shared import errors, files
 from shared.sources import delimited
 
@@ -18,7 +18,7 @@ _HEAD_BYTES = 1 << 12
 STRANGE = "strange"
 
 
-def read(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
+def read(path: pathlib.Path) -> tuple[pd.DataFrame, list[readers.Entry]]:
     """Read csv, tsv or parquet as text, empty where a cell is missing; its index is the line or place, from 1.
 
     Returns:
@@ -64,7 +64,7 @@ def header(path: pathlib.Path) -> list[str]:
         return []
 
 
-def _text(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
+def _text(path: pathlib.Path) -> tuple[pd.DataFrame, list[readers.Entry]]:
     def opener() -> Any:
         return path.open("rb")
 
@@ -83,9 +83,9 @@ def _text(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
     for record in found:
         fault = record.problem or _misfit(record.fields, width=len(names), named=named[-1] + 1)
         if fault:
-            shown = interface.excerpt(lines[record.line - 1])
+            shown = readers.excerpt(lines[record.line - 1])
             broken.append(
-                interface.Entry(name=shown, item=path, file=files.printable(path), row=record.line, problem=fault)
+                readers.Entry(name=shown, item=path, file=files.printable(path), row=record.line, problem=fault)
             )
         else:
             cells.append([record.fields[place] for place in named])
@@ -143,7 +143,7 @@ def _texts(column: "pa.ChunkedArray[Any]") -> list[str]:
     return ["" if cell is None else cell.decode() if isinstance(cell, bytes) else str(cell) for cell in cells]
 
 
-def chosen_findings(options: interface.Options, names: Sequence[str], *, where: str) -> tuple[str, ...]:
+def chosen_findings(options: readers.Options, names: Sequence[str], *, where: str) -> tuple[str, ...]:
     """Return the findings to use: those the user named, or all.
 
     Raises:
@@ -166,8 +166,8 @@ def require_columns(table: pd.DataFrame, columns: Sequence[str], *, where: str) 
 
 
 def with_findings(
-    entry: interface.Entry, values: tuple[float, ...], names: tuple[str, ...], *, options: interface.Options
-) -> interface.Entry:
+    entry: readers.Entry, values: tuple[float, ...], names: tuple[str, ...], *, options: readers.Options
+) -> readers.Entry:
     """Give an entry its findings; one finding alone makes two classes of it."""
     if not options.labelled:
         return entry
@@ -185,22 +185,22 @@ def absent_class(name: str) -> str:
 
 def source_of_findings(
     name: str,
-    found: list[interface.Entry],
+    found: list[readers.Entry],
     names: tuple[str, ...],
     *,
     columns: Mapping[str, str],
     notes: tuple[str, ...] = (),
-) -> interface.Source:
+) -> readers.Source:
     """Make a source of findings; of one finding, images whose label is uncertain are not part of it."""
     if len(names) > 1:
-        return interface.Source(name=name, entries=found, findings=names, notes=notes, columns=columns)
+        return readers.Source(name=name, entries=found, findings=names, notes=notes, columns=columns)
     known = [entry for entry in found if entry.label is not None or entry.problem]
     unknown = len(found) - len(known)
     if unknown and known:
         notes = (*notes, f"{unknown:,} images are not used: whether they show {names[0]} is uncertain")
         found = known
     order = absent_class(names[0]), names[0]
-    return interface.Source(name=name, entries=found, class_order=order, notes=notes, columns=columns)
+    return readers.Source(name=name, entries=found, class_order=order, notes=notes, columns=columns)
 
 
 def roles_of_findings(table: pd.DataFrame, known: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:

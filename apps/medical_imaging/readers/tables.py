@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, table_files
+from apps.medical_imaging import readers
+from apps.medical_imaging.readers import cells, columns, file_types, folders, table_files
 from shared import files
 from shared.sources import cells as values
 from shared.sources import folders as listings
@@ -32,8 +33,8 @@ class RowLabel(NamedTuple):
 
 
 def read(
-    path: pathlib.Path, *, options: interface.Options, name: str | None = None, folder: pathlib.Path | None = None
-) -> interface.Source:
+    path: pathlib.Path, *, options: readers.Options, name: str | None = None, folder: pathlib.Path | None = None
+) -> readers.Source:
     """Read a table with a column of image paths, relative to its folder.
 
     One label column gives a class per image; several columns of 1, 0, -1 and nothing give findings.
@@ -62,7 +63,7 @@ def read(
         left = len(made) - len(kept)
         notes.append(f"{left:,} images are not used: whether they show {found.chosen[0]} is uncertain")
     synthetic = columns.SYNTHETIC in table.columns and bool((table[columns.SYNTHETIC] == str(True)).any())
-    return interface.Source(
+    return readers.Source(
         name=name or path.stem,
         entries=[*kept, *broken],
         findings=found.chosen if len(found.chosen) > 1 else (),
@@ -89,15 +90,15 @@ def locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
 
 def _entry(
     line: int, row: dict[str, str], label: RowLabel, patient: str, *, path: pathlib.Path, found: columns.Roles
-) -> interface.Entry:
+) -> readers.Entry:
     cell = row[found.image]
     item = locate(cell, path.parent)
     identity = folders.Identity("", {})
-    problem = f"no such image: {interface.excerpt(cell)!r}" if cell.strip() else "missing image"
+    problem = f"no such image: {readers.excerpt(cell)!r}" if cell.strip() else "missing image"
     if item is not None:
         identity = folders.identify(item, pathlib.PurePath(cell.strip().replace("\\", "/")))
         problem = label.problem or identity.problem
-    return interface.Entry(
+    return readers.Entry(
         name=cell,
         item=item or path,
         file=files.printable(path),
@@ -105,13 +106,13 @@ def _entry(
         label=label.label,
         findings=label.findings,
         patient=patient or identity.patient,
-        part=interface.part_of(row[found.part]) if found.part else "",
+        part=readers.part_of(row[found.part]) if found.part else "",
         attributes={**identity.attributes, **cells.attributes(row, found.known)},
         problem=problem,
     )
 
 
-def _row_labels(table: pd.DataFrame, found: columns.Roles, options: interface.Options) -> list[RowLabel]:
+def _row_labels(table: pd.DataFrame, found: columns.Roles, options: readers.Options) -> list[RowLabel]:
     """Return the label of each row."""
     if not found.chosen:
         return [RowLabel(None, None, "")] * len(table)
@@ -134,7 +135,7 @@ def not_a_finding(column: str, cell: str) -> str:
     """Say that a cell of a column of findings means nothing."""
     return (
         f"column {column!r}: expected 1, 0, -1, yes or no, true or false, or nothing (--label-columns names the "
-        f"columns of labels). Received: {interface.excerpt(cell)!r}"
+        f"columns of labels). Received: {readers.excerpt(cell)!r}"
     )
 
 
@@ -154,17 +155,17 @@ def _one(rows: Sequence[RowLabel], column: Sequence[str]) -> list[RowLabel]:
 
 
 def _classes(name: str, column: Sequence[str]) -> list[RowLabel]:
-    counts = collections.Counter(interface.label_key(cell) for cell in column if not interface.is_missing_label(cell))
+    counts = collections.Counter(readers.label_key(cell) for cell in column if not readers.is_missing_label(cell))
     return [_class(name, cell, counts) for cell in column]
 
 
 def _class(name: str, cell: str, counts: collections.Counter[str]) -> RowLabel:
     """Return the class that a cell names."""
-    said, key = cell.strip(), interface.label_key(cell)
+    said, key = cell.strip(), readers.label_key(cell)
     if len(said.splitlines()) > 1:
-        shown = interface.excerpt(said)
+        shown = readers.excerpt(said)
         return RowLabel(None, None, f"the label {shown!r} has several lines: a quotation mark may not be closed")
-    if interface.is_missing_label(said):
+    if readers.is_missing_label(said):
         return RowLabel(None, None, "")
     problem = _no_class(key, counts)
     return RowLabel(said, None, f"column {name!r}: expected {problem}. Received: {said!r}" if problem else "")
@@ -193,7 +194,7 @@ def _is_truth(key: str) -> bool:
 
 
 def _unread(
-    items: Sequence[interface.Item], path: pathlib.Path, folder: pathlib.Path | None, options: interface.Options
+    items: Sequence[readers.Item], path: pathlib.Path, folder: pathlib.Path | None, options: readers.Options
 ) -> list[str]:
     """Say which files beside the images that a table names are not read."""
     if folder is None:

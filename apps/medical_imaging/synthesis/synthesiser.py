@@ -1,6 +1,6 @@
 """Synthetic radiographs: train a generator on the training part, draw from it, write what it drew.
 
-`checks` tells whether they are copies of patients, and whether a classifier gains by them.
+The package tells whether they are copies of patients, and whether a classifier gains by them.
 """
 
 import dataclasses
