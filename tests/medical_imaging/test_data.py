@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.medical_imaging import data, simulator, splitting
+from apps.medical_imaging import data, splitting
+from apps.medical_imaging.simulator import phantoms as simulator
 from shared import errors, splits
 from tests.medical_imaging import loading, pictures
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.medical_imaging import simulator
 from apps.medical_imaging.simulator import anatomy, imaging, opacities, patients
+from apps.medical_imaging.simulator import phantoms as simulator
 from shared import errors
 
 

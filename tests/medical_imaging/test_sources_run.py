@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from apps.medical_imaging import simulator
+from apps.medical_imaging.simulator import phantoms as simulator
 from shared import files
 from tests import helpers
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.sources import cells
+from shared.sources import cells as values
 
 # What a normalised data set calls its table; its first column is the path of each image.
 WRITTEN_TABLE = "images.csv"
@@ -111,7 +111,7 @@ class Options:
     labelled: bool = True
     phantoms: PhantomSettings = PhantomSettings()
     follow_links: bool = False
-    decimal: cells.Decimal = "auto"
+    decimal: values.Decimal = "auto"
     parts: bool = True
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging import readers, simulator
+from apps.medical_imaging import readers
 from apps.medical_imaging.readers import checking, chexpert, file_types, folders, images, medmnist, nih, tables
+from apps.medical_imaging.simulator import phantoms
 from shared import errors, files
 
 SIMULATED = "chest-phantoms"
@@ -26,8 +27,8 @@ Pixels: TypeAlias = bytes | NDArray[np.float32]
 
 def simulate(settings: readers.PhantomSettings) -> readers.Source:
     """Generate phantoms as a source; their attributes and boxes are all known."""
-    made = simulator.generate(
-        simulator.Settings(patients=settings.patients, confounder=settings.confounder, seed=settings.seed)
+    made = phantoms.generate(
+        phantoms.Settings(patients=settings.patients, confounder=settings.confounder, seed=settings.seed)
     )
     records = made.attributes.to_dict(orient="records")
     found = [
@@ -36,17 +37,17 @@ def simulate(settings: readers.PhantomSettings) -> readers.Source:
             item=made.images[row],
             file=SIMULATED,
             row=row + 1,
-            label=simulator.CLASS_NAMES[made.labels[row]],
+            label=phantoms.CLASS_NAMES[made.labels[row]],
             patient=str(made.patients[row]),
             attributes={str(name): value for name, value in records[row].items() if not pd.isna(value)},
             boxes=made.boxes[row],
-            recipe=f"{SIMULATED} {simulator.VERSION}, {settings.seed}, {settings.confounder}, image {row}",
+            recipe=f"{SIMULATED} {phantoms.VERSION}, {settings.seed}, {settings.confounder}, image {row}",
         )
         for row in range(len(made.labels))
     ]
     note = "the images are SIMULATED by formulas: what is found on them holds for no patient"
     return readers.Source(
-        name=SIMULATED, entries=found, class_order=simulator.CLASS_NAMES, notes=(note,), synthetic=True
+        name=SIMULATED, entries=found, class_order=phantoms.CLASS_NAMES, notes=(note,), synthetic=True
     )
 
 
