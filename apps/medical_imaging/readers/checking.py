@@ -1,9 +1,7 @@
 """Every image checked: what a source gave is either usable, or bad with a reason."""
 
 import collections
-import csv
 import dataclasses
-import io
 import pathlib
 from collections.abc import Callable, Container, Hashable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
@@ -12,7 +10,8 @@ import numpy as np
 
 from apps.medical_imaging import readers
 from apps.medical_imaging.readers import file_types, images
-from shared import errors, files
+from shared import errors
+from shared.sources import quarantine as bad_rows
 
 _SHOWN = 5
 _AT_ONCE = 64
@@ -215,19 +214,13 @@ def settle(bad: Sequence[BadRow], *, kept: int, skip_bad: bool, quarantine: path
     if not kept:
         raise errors.InputError("Expected at least one image. Received: none")
     if bad and quarantine is not None:
-        _write_quarantine(bad, quarantine)
+        with bad_rows.opened(BadRow._fields) as aside:
+            for fault in bad:
+                aside.add(fault)
+            aside.write(quarantine)
 
 
 def _of(fault: BadRow) -> str:
     """Name the image, where neither its file nor the reason does."""
     named = fault.image in fault.file or fault.image in fault.reason
     return "" if named or not fault.image else f" (image {fault.image})"
-
-
-def _write_quarantine(bad: Sequence[BadRow], path: pathlib.Path) -> None:
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(BadRow._fields)
-    writer.writerows(bad)
-    with files.atomic(path) as temporary:
-        temporary.write_bytes(table.getvalue().encode("utf-8", "backslashreplace"))
