@@ -20,7 +20,6 @@ from apps.medical_imaging import (
     model,
     preprocessing,
     report,
-    report_provenance,
 )
 from apps.medical_imaging import decision as rules
 from apps.medical_imaging import run as loaded_run
@@ -82,7 +81,7 @@ def evaluate_run(
         seed=seed,
     )
     synthetic = augment.section(run, own, split, part.dataset, part.rows)
-    extra = [*report_provenance.sections(run.folder.path / "cross_validation.json"), *synthetic]
+    extra = [*report.cross_validation(run.folder.path / "cross_validation.json"), *synthetic]
     evaluation = report.evaluation(results, extra_sections=extra)
     evaluation.write(output, run.folder)
     return evaluation
