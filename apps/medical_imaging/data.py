@@ -5,7 +5,7 @@ stay together in ``splitting``.
 """
 
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +18,6 @@ from shared import errors, files, splits
 from shared.sources import cells
 from shared.splits import near_duplicates as duplicates
 
-Source = readers.Source
 Radiographs = dataset.Radiographs
 frame = dataset.frame
 describe = dataset.describe
@@ -159,18 +158,6 @@ def iterate_images(
 ) -> Iterator[tuple[pd.DataFrame, list[sources.Pixels]]]:
     """Stream the images of files, folders, tables and npz files, for ``predict``; see ``sources.chunks``."""
     return sources.chunks((sources.listed(path, options) for path in paths), chunk_rows=chunk_rows)
-
-
-def listed(path: pathlib.Path, options: readers.Options | None = None) -> readers.Source:
-    """Return the images of one input of ``predict``, unread, and the notes on it."""
-    return sources.listed(path, options)
-
-
-def streamed(
-    inputs: Iterable[readers.Source], *, chunk_rows: int
-) -> Iterator[tuple[pd.DataFrame, list[sources.Pixels]]]:
-    """Stream the images of inputs that are listed; see ``sources.chunks``."""
-    return sources.chunks(inputs, chunk_rows=chunk_rows)
 
 
 def write(radiographs: Radiographs, table: pd.DataFrame, folder: pathlib.Path) -> None:
