@@ -44,8 +44,8 @@ def evaluate() -> steps.Evaluate:
 
     return steps.Evaluate(
         open_run=run.open_run,
-        own_data=evaluate_run.own_data,
-        other_part=evaluate_run.other_part,
+        own_data=run.own_data,
+        other_part=run.other_part,
         evaluate=evaluate_run.evaluate_run,
     )
 
@@ -66,9 +66,9 @@ def predict() -> steps.Predict:
 
 def export() -> steps.Export:
     """Return the steps of ``export``."""
-    from apps.medical_imaging import evaluate_run, export, run
+    from apps.medical_imaging import export, run
 
-    return steps.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
+    return steps.Export(open_run=run.open_run, own_data=run.own_data, export=export.export_run)
 
 
 def monitor() -> steps.Monitor:
@@ -89,12 +89,11 @@ def augment(arguments: argparse.Namespace) -> cli.Result:
     """Train a GAN on the training part of a run and write synthetic images."""
     files.RunFolder.open(arguments.run_dir)
     verbs.quiet_tensorflow()
-    from apps.medical_imaging import evaluate_run
     from apps.medical_imaging import run as loaded_run
     from apps.medical_imaging.synthesis import augment as augmenting
 
     run = loaded_run.open_run(arguments.run_dir)
-    own, split = evaluate_run.own_data(run)
+    own, split = loaded_run.own_data(run)
     return augmenting.augment(
         run,
         own,

@@ -5,20 +5,19 @@ stay together in ``splitting``.
 """
 
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging import config, dataset, splitting
-from apps.medical_imaging.readers import checking, images, interface, joining, sources
+from apps.medical_imaging import config, dataset, readers, splitting
+from apps.medical_imaging.readers import checking, images, joining, sources
 from shared import errors, files, splits
 from shared.sources import cells
 from shared.splits import near_duplicates as duplicates
 
-Source = interface.Source
 Radiographs = dataset.Radiographs
 frame = dataset.frame
 describe = dataset.describe
@@ -89,15 +88,15 @@ def load(
     )
 
 
-def reading_options(settings: config.Config, *, labelled: bool) -> interface.Options:
+def reading_options(settings: config.Config, *, labelled: bool) -> readers.Options:
     """Return what the settings say of how sources are to be read."""
-    return interface.Options(
+    return readers.Options(
         image_column=settings.image_column,
         label_columns=settings.label_columns,
         patient_column=settings.patient_column,
         uncertain=settings.uncertain,
         labelled=labelled,
-        phantoms=interface.PhantomSettings(
+        phantoms=readers.PhantomSettings(
             patients=settings.phantom_patients, confounder=settings.phantom_confounder, seed=settings.seed
         ),
         follow_links=settings.follow_links,
@@ -155,22 +154,10 @@ def content_hashes(radiographs: Radiographs) -> NDArray[np.uint64]:
 
 
 def iterate_images(
-    paths: Sequence[str | pathlib.Path], *, chunk_rows: int, options: interface.Options | None = None
+    paths: Sequence[str | pathlib.Path], *, chunk_rows: int, options: readers.Options | None = None
 ) -> Iterator[tuple[pd.DataFrame, list[sources.Pixels]]]:
     """Stream the images of files, folders, tables and npz files, for ``predict``; see ``sources.chunks``."""
     return sources.chunks((sources.listed(path, options) for path in paths), chunk_rows=chunk_rows)
-
-
-def listed(path: pathlib.Path, options: interface.Options | None = None) -> interface.Source:
-    """Return the images of one input of ``predict``, unread, and the notes on it."""
-    return sources.listed(path, options)
-
-
-def streamed(
-    inputs: Iterable[interface.Source], *, chunk_rows: int
-) -> Iterator[tuple[pd.DataFrame, list[sources.Pixels]]]:
-    """Stream the images of inputs that are listed; see ``sources.chunks``."""
-    return sources.chunks(inputs, chunk_rows=chunk_rows)
 
 
 def write(radiographs: Radiographs, table: pd.DataFrame, folder: pathlib.Path) -> None:

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from apps.medical_imaging.readers import checking, images, interface, joining
+from apps.medical_imaging import readers
+from apps.medical_imaging.readers import checking, images, joining
 from shared import files, splits
 
 
@@ -137,7 +138,7 @@ def _counts(batches: Sequence[checking.Batch], labels: NDArray[np.float32], name
     return notes
 
 
-def _gaps(found: Sequence[interface.Entry], labels: NDArray[np.float32], findings: Sequence[str]) -> list[str]:
+def _gaps(found: Sequence[readers.Entry], labels: NDArray[np.float32], findings: Sequence[str]) -> list[str]:
     """List what is not known of the images: patients, and findings that none is known to have."""
     notes = []
     unknown = sum(not entry.patient for entry in found)
@@ -202,7 +203,7 @@ def write(found: images.Images, table: pd.DataFrame, folder: pathlib.Path) -> No
         with files.atomic(folder / path) as temporary:
             temporary.write_bytes(encoded)
         written.append(path.as_posix())
-    with files.atomic(folder / interface.WRITTEN_TABLE) as temporary:
+    with files.atomic(folder / readers.WRITTEN_TABLE) as temporary:
         table.assign(image=written)[["image", *table.columns]].to_csv(temporary, index=False)
 
 

@@ -1,7 +1,7 @@
 """Evaluate a run on radiographs with several findings per image, some of them unknown. No TensorFlow here."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -252,33 +252,32 @@ def _per_finding(
     ]
 
 
+def _known(evaluator: Evaluator) -> Iterator[tuple[int, single.Ints, single.Floats, single.Ints]]:
+    """Yield place, labels, scores and units of each finding, on the images that it is known for; none without any."""
+    for place in range(len(evaluator.class_names)):
+        rows = ~np.isnan(evaluator.labels[:, place])
+        if rows.any():
+            labels = evaluator.labels[rows, place].astype(np.int64)
+            yield place, labels, evaluator.scores[rows, place], evaluator.units[rows]
+
+
 def _operating_points(evaluator: Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:
     """Return what each finding's frozen threshold does; none for a finding that no image is known for."""
     rule, found = predictions.multi_label_rule, []
-    for place, (name, value) in enumerate(zip(evaluator.class_names, rule.thresholds, strict=True)):
-        known = ~np.isnan(evaluator.labels[:, place])
-        if not known.any():
-            continue
+    for place, labels, scores, units in _known(evaluator):
+        value = rule.thresholds[place]
         threshold = thresholds.Threshold(value, rule.rule, 0.0, value, value, 0, 0)
-        truth = evaluator.labels[known, place].astype(np.int64)
-        row = operating_points.operating_point(
-            truth, evaluator.scores[known, place], threshold, units=evaluator.units[known]
-        )
-        found.append({"name": name, **row})
+        row = operating_points.operating_point(labels, scores, threshold, units=units)
+        found.append({"name": evaluator.class_names[place], **row})
     return found
 
 
 def _reliability(evaluator: Evaluator) -> dict[str, list[dict[str, float]]]:
     """Return the reliability bins of each finding."""
-    found = {}
-    for place, name in enumerate(evaluator.class_names):
-        known = ~np.isnan(evaluator.labels[:, place])
-        if known.any():
-            truth = evaluator.labels[known, place].astype(np.int64)
-            found[name] = miscalibration.reliability(
-                truth, evaluator.scores[known, place], bins=10, units=evaluator.units[known]
-            )
-    return found
+    return {
+        evaluator.class_names[place]: miscalibration.reliability(labels, scores, bins=10, units=units)
+        for place, labels, scores, units in _known(evaluator)
+    }
 
 
 def _robustness(evaluator: Evaluator, predictions: evaluation_inputs.Predictions) -> list[dict[str, Any]]:

@@ -11,18 +11,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.medical_imaging import (
-    backbones,
     baselines,
-    config,
-    corruptions,
     data,
     evaluate,
     evaluate_multi_label,
     evaluation_inputs,
-    explain,
+    heat_maps,
+    model,
     preprocessing,
     report,
-    report_provenance,
 )
 from apps.medical_imaging import decision as rules
 from apps.medical_imaging import run as loaded_run
@@ -83,7 +80,7 @@ def evaluate_run(
         seed=seed,
     )
     synthetic = augment.section(run, own, split, part.dataset, part.rows)
-    extra = [*report_provenance.sections(run.folder.path / "cross_validation.json"), *synthetic]
+    extra = [*report.cross_validation(run.folder.path / "cross_validation.json"), *synthetic]
     evaluation = report.evaluation(results, extra_sections=extra)
     evaluation.write(output, run.folder)
     return evaluation
@@ -139,7 +136,7 @@ def _predictions(
         operating_points=_operating_points(rule, validation),
         validation=validation,
         corrupted=_corrupted(run, squares, seed=seed),
-        explained=explain.checks(
+        explained=heat_maps.checks(
             run,
             squares,
             part.dataset.boxes[part.rows],
@@ -170,10 +167,10 @@ def _operating_points(rule: rules.Rule, validation: evaluation_inputs.Validation
 def _corrupted(run: loaded_run.Run, squares: Pixels, *, seed: int) -> evaluation_inputs.Corrupted:
     """Predict some of the images again, made worse."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(squares))[:CORRUPTED_ROWS])
-    levels = range(corruptions.LEVELS)
+    levels = range(evaluation_inputs.CORRUPTION_LEVELS)
     logits = {
-        kind: [run.logits(corruptions.apply(kind, level, squares[rows], seed=seed)) for level in levels]
-        for kind in corruptions.KINDS
+        kind: [run.logits(evaluation_inputs.corrupt(kind, level, squares[rows], seed=seed)) for level in levels]
+        for kind in evaluation_inputs.CORRUPTIONS
     }
     return evaluation_inputs.Corrupted(rows=rows, logits=logits)
 
@@ -189,7 +186,7 @@ def baseline_scores(
     seen = {name: preprocessing.load_rows(own, split.rows(name), run.settings) for name in ("train", "validation")}
     looks: dict[str, Callable[..., npt.NDArray[np.float32]]] = {baselines.PIXELS: baselines.thumbnails}
     if pretrained.has_efficientnet_lite0():
-        looks[baselines.FEATURES] = backbones.frozen_features
+        looks[baselines.FEATURES] = model.frozen_features
     scores: dict[str, npt.NDArray[np.float64]] = {}
     for name, look in looks.items():
         fit_on = {
@@ -200,57 +197,3 @@ def baseline_scores(
         new = look(squares)
         scores |= {fitted_name: predict(new) for fitted_name, predict in fitted.items()}
     return {name: scores[name] for name in baselines.STRONGEST_FIRST if name in scores}
-
-
-def own_data(run: loaded_run.Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.Radiographs, splits.Split]:
-    """Read the run's source again and split it again, and check that both are what the certificate says.
-
-    Args:
-        run: The finished run.
-        quarantine: Where its bad images are listed, if it sets them aside.
-
-    Raises:
-        errors.GateError: The source has changed since the run.
-    """
-    radiographs = data.load(
-        run.settings,
-        class_names=run.rule.class_names,
-        quarantine=quarantine,
-        grey_bits=run.grey_bits,
-        decodes=preprocessing.decodes,
-    )
-    split, _ = data.split(radiographs, run.settings)
-    return radiographs, parts.checked_split(split, data.content_hashes(radiographs), run.folder)
-
-
-def other_part(
-    run: loaded_run.Run,
-    own: data.Radiographs,
-    split: splits.Split,
-    settings: config.Config,
-    name: str,
-    *,
-    quarantine: pathlib.Path | None = None,
-) -> Part:
-    """Return other data, whole or by their official part, without images that the model was trained on.
-
-    Bad ones are listed in ``quarantine`` where ``settings`` set them aside.
-
-    Raises:
-        errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
-    """
-    others = data.load(
-        settings,
-        class_names=run.rule.class_names,
-        quarantine=quarantine,
-        grey_bits=run.grey_bits,
-        decodes=preprocessing.decodes,
-    )
-    return parts.of_others(
-        others,
-        name,
-        content_hashes=data.content_hashes(others),
-        trained_on=data.content_hashes(own)[split.rows("train")],
-        units=lambda: np.unique(others.patients.astype(str), return_inverse=True)[1],
-        noun="images",
-    )

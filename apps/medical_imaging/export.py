@@ -1,4 +1,4 @@
-"""From a run to a serving bundle: an image file in; scores, label and decision out."""
+"""From a run to a serving bundle: an image file in; scores, label and decision out; and the model card inside."""
 
 import pathlib
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.medical_imaging import card, data, decision, graph, monitor, preprocessing
+from apps.medical_imaging import config, data, decision, graph, monitor, preprocessing
 from apps.medical_imaging import run as loaded_run
 from shared import splits
 from shared.bundle import engine_export, export, formats
@@ -20,8 +20,6 @@ NAME = "medical_imaging"
 GOLDEN_ROWS = 32
 # Rows of the drift reference: enough for its quantiles, few enough to decode in seconds.
 REFERENCE_ROWS = 2000
-
-
 # Validation rows on which engines are compared.
 COMPARED_ROWS = 500
 
@@ -62,7 +60,7 @@ def export_run(
             ),
             preprocessing.FILE: {"grey_bits": run.grey_bits},
             formats.DISPLAY_FILE: show(run).to_json(metrics.of_run(run.folder)),
-            "model_card.md": model_card.render(card.build(run)),
+            "model_card.md": model_card.render(build_card(run)),
         },
         core=core(run, radiographs, split, engines) if engines else None,
     )
@@ -191,3 +189,48 @@ def awkward_files(real: bytes) -> list[bytes]:
         preprocessing.encode(generator.random((40, 50, 1)), bits=16),
     )
     return [b"", b"not an image", real[: len(real) // 2], real, *odd, colour, deep]
+
+
+def build_card(run: loaded_run.Run) -> model_card.ModelCard:
+    """Return the model card of a finished run: what to know before relying on it, and whether it was evaluated."""
+    settings = run.settings
+    synthetic = settings.data == ("chest-phantoms",)
+    said = model_card.ModelCard(
+        name="medical_imaging",
+        summary="Scores a chest radiograph with calibrated probabilities, and abstains. NOT A MEDICAL DEVICE."
+        + (" Trained on simulated images: it knows nothing of patients." if synthetic else ""),
+        details={
+            "network": settings.backbone if settings.model == "transfer" else "residual CNN",
+            "networks averaged": settings.networks,
+            "parameters": f"{run.model.count_params():,}",
+            "input": f"{settings.image_size} x {settings.image_size} pixels, {settings.channels} channel(s)",
+            "training": _how_trained(settings),
+        },
+        intended_uses=[
+            "Research, teaching, and auditing of data sets and methods.",
+            "Sorting images for a radiologist's reading order in a study that was approved for it.",
+        ],
+        out_of_scope=[
+            "Diagnosis, triage or any decision about a patient.",
+            "Hospitals, devices, ages and views other than those of the training data: measure there first.",
+            "Images that are not frontal chest radiographs: the model answers anyway.",
+        ],
+        factors=["sex", "age", "view", "site", "device marks", "exposure"],
+        ethical_considerations=[
+            "Labels of public sets are mined from reports or read by one person; some are wrong.",
+            "A model may read who or where a patient is from an image; the report compares subgroups.",
+        ],
+        caveats=[
+            "Probabilities are calibrated on validation images of the same source; elsewhere they may be too sure.",
+            "A heat map shows where the score comes from, not that the reason is a medical one.",
+        ],
+    )
+    return model_card.of_run(said, run.folder, settings.data)
+
+
+def _how_trained(settings: config.Config) -> str:
+    if settings.model != "transfer" or not settings.pretrained:
+        return "from scratch"
+    if settings.backbone == config.LITE:
+        return "fine-tuned from ImageNet weights (Apache-2.0)"
+    return f"fine-tuned from the published weights of {settings.backbone}, under their publisher's licence"

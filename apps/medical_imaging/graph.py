@@ -79,7 +79,7 @@ def explanation(run: loaded_run.Run, *, pixels: int = PIXELS) -> Callable[[Any, 
 
 
 def _target(rule: decision.Rule, scores: Any) -> Any:
-    """Return (n,) int32: ``explain.targets_of`` in a graph."""
+    """Return (n,) int32: ``heat_maps.targets_of`` in a graph."""
     if isinstance(rule, decision.MultiLabelDecision):
         present = tf.cast(scores >= np.array(rule.thresholds, np.float32), tf.float32)
         return tf.cast(tf.argmax(scores + 2.0 * present, axis=1), tf.int32)

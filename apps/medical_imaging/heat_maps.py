@@ -1,18 +1,21 @@
-"""Heat maps of the run's own network: which places of an image raise the score of a class, and the picture of that."""
+"""Heat maps of the run's own network, which places of an image raise the score of a class, and their checks.
+
+A map has to change with the weights, and of images whose findings are marked it has to point at these.
+"""
 
 import dataclasses
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import keras
-import matplotlib
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 from scipy import ndimage
 
-from apps.medical_imaging import config
+from apps.medical_imaging import config, decision, evaluation_inputs
 from apps.medical_imaging import run as loaded_run
-from shared.explain import grad_cam, gradients
+from shared.explain import grad_cam, gradients, sanity_checks
 from shared.models import efficientnet
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -23,7 +26,11 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 _GRADIENT_STEPS, _MOST_GRADIENT_STEPS, _GRADIENT_TOLERANCE = 32, 64, 0.1
 # Contributions of single pixels are as noisy as the image; a spread of a fiftieth of the side shows where they gather.
 _BLUR = 0.02
-PICTURE_PIXELS = 448
+GRADIENTS = "Integrated gradients"
+# Each share of shuffled weights predicts every image again; more images hardly move the mean.
+MOST_RANDOMISED = 32
+Boxes: TypeAlias = Sequence[npt.NDArray[np.floating[Any]] | None] | npt.NDArray[np.object_]
+Maps: TypeAlias = Callable[[keras.Model], Floats]
 
 
 def networks_of(run: loaded_run.Run) -> list[keras.Model]:
@@ -113,24 +120,6 @@ def gradient_maps(network: keras.Model, square: Squares, target: int, *, several
     return (spread / max(float(spread.max()), 1e-12))[None].astype(np.float32), float(found.completeness_error[0])
 
 
-def overlay(square: Squares, heat: Floats | None = None) -> PIL.Image.Image:
-    """Return the image as the network reads it, enlarged, with the heat over it where it is more than nothing.
-
-    Args:
-        square: (size, size, channels).
-        heat: (size, size) in [0, 1].
-    """
-    base = PIL.Image.fromarray(square[..., 0] if square.shape[-1] == 1 else square).convert("RGB")
-    base = base.resize((PICTURE_PIXELS, PICTURE_PIXELS), PIL.Image.Resampling.BICUBIC)
-    if heat is None:
-        return base
-    enlarged = PIL.Image.fromarray(np.asarray(heat, np.float32)).resize(base.size, PIL.Image.Resampling.BILINEAR)
-    strength = np.clip(np.asarray(enlarged), 0, 1)
-    # The colours rise in lightness alone, so that grey print and colour-blind eyes keep the order.
-    colours = PIL.Image.fromarray((matplotlib.colormaps["plasma"](strength)[..., :3] * 255).astype(np.uint8))
-    return PIL.Image.composite(colours, base, PIL.Image.fromarray((strength * 0.6 * 255).astype(np.uint8)))
-
-
 def ninth(heat: Floats) -> tuple[int, int]:
     """Return row and column, each 0 to 2, of the ninth of the picture in which the highest place lies."""
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
@@ -169,3 +158,128 @@ def _one_question(network: keras.Model, target: int, *, several: bool) -> tuple[
     model = keras.Model(network.inputs[0], either(network.outputs[0]), name="one_question")
     either.set_weights([kernel])
     return model, 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class HeatMap:
+    """One method's map and its check.
+
+    Attributes:
+        method: Its name.
+        heat: (size, size) float32 in [0, 1]: what raises the score.
+        check: How alike the map is after the weights were shuffled.
+        missed: Of integrated gradients: part of the change that the contributions do not add up to.
+    """
+
+    method: str
+    heat: Floats
+    check: sanity_checks.RandomizationCheck
+    missed: float | None = None
+
+    @property
+    def outcome(self) -> str:
+        """Whether the map depends on what the network learned: passes, FAILS, or names nothing."""
+        if math.isnan(self.check.means[-1]):
+            return "names nothing"
+        return "passes" if self.check.passed else "FAILS"
+
+
+def targets_of(run: loaded_run.Run, scores: decision.Scores) -> Ints:
+    """Return (n,) the predicted class, or of several findings the one to explain, for scores (n, k)."""
+    return (
+        run.rule.explained(scores) if isinstance(run.rule, decision.MultiLabelDecision) else run.rule.predicted(scores)
+    )
+
+
+def checks(
+    run: loaded_run.Run,
+    squares: Squares,
+    boxes: Boxes,
+    *,
+    most: int,
+    seed: int,
+    patients: npt.NDArray[np.object_] | None = None,
+) -> list[evaluation_inputs.ExplanationCheck]:
+    """Check the activation maps of many images: do they depend on the weights, and do they point at the findings?
+
+    Args:
+        run: The finished run.
+        squares: (n, size, size, channels).
+        boxes: n arrays (m, 4) of where the findings are, in fractions of width and height; None where unknown.
+        most: Images explained at most, drawn by ``seed``; where there are boxes, of the images that have one.
+        seed: Of the draw and of the shuffled weights.
+        patients: (n,), each of which then counts once in the interval of the pointing game.
+
+    Returns:
+        One entry; none for no images.
+    """
+    if not len(squares):
+        return []
+    marked = np.array([found is not None and len(found) > 0 for found in boxes], bool)
+    candidates = np.flatnonzero(marked) if marked.any() else np.arange(len(squares))
+    rows = np.sort(np.random.default_rng(seed).permutation(candidates)[:most])
+    targets = targets_of(run, run.rule.scores(run.logits(squares[rows])))
+    if marked.any() and run.task == "single_label" and len(run.rule.class_names) == 2:
+        targets = np.ones_like(targets)  # The boxes are of the last class, whatever the model predicts.
+    maps = _mean_over_networks(run, _grad_cam(run, squares[rows], targets))
+    some = rows[:MOST_RANDOMISED]
+    check = _randomise(run, squares[some], _grad_cam(run, squares[some], targets[: len(some)]), seed=seed)
+    found = evaluation_inputs.ExplanationCheck(
+        method=activation_method(run.settings).name,
+        images=len(rows),
+        randomised=stages(check),
+    )
+    if not marked.any():
+        return [found]
+    units = None if patients is None else patients[rows]
+    game = grad_cam.pointing_game(maps, [boxes[row] for row in rows], units=units)
+    return [dataclasses.replace(found, pointing=game.rate, chance=game.chance)]
+
+
+def stages(check: sanity_checks.RandomizationCheck) -> dict[str, float]:
+    """Name the mean rank correlation of each share of shuffled weights."""
+    pairs = zip(check.shares, check.means, strict=True)
+    return {"all weights" if share == 1 else f"last {share:.0%} of the weights": mean for share, mean in pairs}
+
+
+def by_grad_cam(run: loaded_run.Run, square: Squares, targets: Ints, *, seed: int) -> HeatMap:
+    """Return the checked activation map of one image (size, size, channels) for the target (1,)."""
+    maps = _grad_cam(run, square[np.newaxis], targets)
+    check = _randomise(run, square[np.newaxis], maps, seed=seed)
+    return HeatMap(method=activation_method(run.settings).name, heat=_mean_over_networks(run, maps)[0], check=check)
+
+
+def by_gradients(run: loaded_run.Run, square: Squares, targets: Ints, *, seed: int) -> HeatMap:
+    """Return the checked integrated gradients of one image (size, size, channels) for the target (1,)."""
+    several, target = run.task == "multi_label", int(targets[0])
+
+    def maps(network: keras.Model) -> Floats:
+        return gradient_maps(network, square, target, several=several)[0]
+
+    found = [gradient_maps(network, square, target, several=several) for network in networks_of(run)]
+    mean = np.mean([each for each, _ in found], axis=0)[0]
+    # One share only: every map takes some dozens of gradients.
+    check = _randomise(run, square[np.newaxis], maps, seed=seed, shares=(1.0,))
+    return HeatMap(method=GRADIENTS, heat=mean, check=check, missed=max(part for _, part in found))
+
+
+def _mean_over_networks(run: loaded_run.Run, maps: Maps) -> Floats:
+    return np.asarray(np.mean([maps(network) for network in networks_of(run)], axis=0), np.float32)
+
+
+def _grad_cam(run: loaded_run.Run, squares: Squares, targets: Ints) -> Maps:
+    several = run.task == "multi_label"
+    return lambda network: grad_cam_maps(network, run.settings, squares, targets, several=several)
+
+
+def _randomise(
+    run: loaded_run.Run,
+    squares: Squares,
+    maps: Maps,
+    *,
+    seed: int,
+    shares: Sequence[float] = (0.25, 0.5, 0.75, 1.0),
+) -> sanity_checks.RandomizationCheck:
+    """Shuffle the weights of the first network; the others are built alike."""
+    images = squares.astype(np.float32)
+    return sanity_checks.randomization(networks_of(run)[0], images, maps, shares=shares, seed=seed)

@@ -1,19 +1,59 @@
-"""The network, its loss and its weights of rows: grey squares of 0 to 255 in, logits out."""
+"""The network, its loss and its weights of rows: grey squares of 0 to 255 in, logits out.
 
-import typing
-from collections.abc import Sequence
-from typing import Any
+A CNN is trained from scratch; EfficientNet-Lite0, networks of keras.applications and of KerasHub are fine-tuned.
+EfficientNet-Lite0's weights are in a package; its features as they are, not fine-tuned, are the input of a baseline.
+The others' weights are fetched where they are not on the machine yet, and only when one of them is asked for; without a
+connection the error names what to place where.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import backbones, config
-from shared.models import cnn, losses
+from apps.medical_imaging import config
+from shared import errors
+from shared.models import cnn, efficientnet, heads, hub, losses, pretrained
+
+Shape: TypeAlias = tuple[int, int, int]
 
 EVALUATION_ROWS = 64
+BACKBONE_LAYER = "backbone"
+# The features of smaller pictures are those of a blur: the network halves the side five times.
+SMALLEST_SIDE = 96
 # Scales of the views that are averaged at test time, the image itself first.
 VIEW_SCALES = (1.0, 0.94, 1.06, 0.9, 1.1, 0.97, 1.03, 0.88, 1.12)
+# What ImageNet's colours, from 0 to 1, are centred on and divided by (He et al. 2015).
+_MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Application:
+    """A network of keras.applications, and what its weights expect of images from 0 to 255: x * scale + offset."""
+
+    constructor: Callable[..., keras.Model]
+    scale: tuple[float, ...] = (1.0,)
+    offset: tuple[float, ...] = (0.0,)
+
+
+# The last two scale their inputs themselves.
+_APPLICATIONS = {
+    "densenet121": _Application(
+        keras.applications.DenseNet121, tuple(1 / 255 / _DEVIATION), tuple(-_MEAN / _DEVIATION)
+    ),
+    "resnet50v2": _Application(keras.applications.ResNet50V2, (1 / 127.5,), (-1.0,)),
+    "efficientnetv2-b0": _Application(keras.applications.EfficientNetV2B0),
+    "efficientnetv2-s": _Application(keras.applications.EfficientNetV2S),
+    "convnext-tiny": _Application(keras.applications.ConvNeXtTiny),
+}
 
 
 def build(settings: config.Config, *, classes: int) -> keras.Model:
@@ -27,7 +67,7 @@ def build(settings: config.Config, *, classes: int) -> keras.Model:
     """
     shape = (settings.image_size, settings.image_size, settings.channels)
     if settings.model == "transfer":
-        return backbones.build(settings, shape=shape, classes=classes)
+        return build_transfer(settings, shape=shape, classes=classes)
     image = keras.Input(shape, name="image")
     scaled = keras.layers.Rescaling(1 / 64.0, offset=-2.0, name="scaled")(image)
     core = cnn.build_cnn(
@@ -39,37 +79,108 @@ def build(settings: config.Config, *, classes: int) -> keras.Model:
     return keras.Model(image, core(scaled), name="residual_cnn")
 
 
-def build_loss(settings: config.Config, *, task: str, labels: npt.NDArray[np.float32]) -> keras.losses.Loss:
-    """Return the loss of (labels (n, classes) float32, logits).
+def build_transfer(settings: config.Config, *, shape: Shape, classes: int) -> keras.Model:
+    """Build the network that ``settings.backbone`` names, with a new head.
 
     Args:
-        settings: Name of the loss, label smoothing, class weights.
-        task: ``single_label``: the labels of a row sum to 1. ``multi_label``: each is 0, 1 or NaN, and NaN
-            counts nowhere.
-        labels: Those of the training part, whose shares logit adjustment needs.
+        settings: Name, dropout, and whether to start from published weights.
+        shape: (size, size, channels); a grey image is shown in all three colours.
+        classes: Number of classes.
+
+    Returns:
+        ``image`` (batch, size, size, channels) float32 in [0, 255] to ``logits`` (batch, classes) float32; the layer
+        ``efficientnet.FEATURES_LAYER`` is the last with places.
+
+    Raises:
+        errors.InputError: The weights, or KerasHub, are not to be had.
     """
-    if task == "multi_label":
-        return losses.MaskedBinaryCrossEntropy()
-    if settings.class_weights == "logit_adjustment":
-        return LogitAdjustedCrossEntropy(np.nanmean(labels, axis=0).tolist(), label_smoothing=settings.label_smoothing)
-    if settings.loss == "focal":
-        return keras.losses.CategoricalFocalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
-    return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+    if settings.backbone == config.LITE:
+        network = efficientnet.build_efficientnet_lite(
+            input_shape=shape, classes=classes, dropout_rate=settings.dropout_rate
+        )
+        if settings.pretrained:
+            pretrained.load_efficientnet_lite0(network)
+        return network
+    image = keras.Input(shape, name="image")
+    colours = image if shape[2] == 3 else keras.layers.Concatenate(name="colours")([image] * 3)
+    x = _from_preset(settings, colours) if settings.is_preset else _application(settings, colours)
+    features = keras.layers.Identity(name=efficientnet.FEATURES_LAYER)(x)
+    pooled = keras.layers.GlobalAveragePooling2D(name="average")(features)
+    dropped = heads.dropout(pooled, rate=settings.dropout_rate, name="dropout")
+    return keras.Model(image, heads.logits(dropped, classes=classes), name="fine_tuned")
 
 
-def row_weights(settings: config.Config, *, labels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
-    """Return (n,) what each row counts in the loss, with mean 1, where the classes are to count the same.
+def require_backbone(settings: config.Config) -> None:
+    """Make KerasHub's layers known to Keras, which a run that was fine-tuned from a preset needs to be opened.
 
-    A row with several findings, or none, has the mean weight of its label's values (King and Zeng 2001).
+    Raises:
+        errors.InputError: It is needed and not installed.
     """
-    if settings.class_weights != "balanced":
-        return None
-    known = ~np.isnan(labels)
-    share = np.clip(np.nanmean(labels, axis=0), 1e-3, 1 - 1e-3)
-    weight = np.where(labels > 0.5, 1 / share, 1 / (1 - share))
-    rows = np.sum(weight, axis=1, where=known) / np.maximum(known.sum(axis=1), 1)
-    rows[~known.any(axis=1)] = 1.0
-    return np.asarray(rows / rows.mean(), np.float32)
+    if settings.model == "transfer" and settings.is_preset:
+        hub.require()
+
+
+def _application(settings: config.Config, colours: Any) -> Any:
+    """Return the features (batch, height, width, channels) of a network of keras.applications."""
+    found = _APPLICATIONS[settings.backbone]
+    weights = "imagenet" if settings.pretrained else None
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Keras tells there what it fetches.
+            nested = found.constructor(include_top=False, weights=weights, input_shape=tuple(colours.shape[1:]))
+    except Exception as error:
+        # Keras raises a bare Exception where it cannot fetch, naming the address, or a ValueError on a wrong checksum.
+        if not str(error).startswith(("URL fetch failure", "Incomplete or corrupted file")):
+            raise
+        folder = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras"), "models")
+        raise errors.InputError(
+            f"--backbone {settings.backbone}: expected its ImageNet weights in {folder}, under the name that ends the "
+            "address below, or a connection to fetch them (or train without them: --no-pretrained). "
+            f"Received: {error}"
+        ) from None
+    nested.name = BACKBONE_LAYER
+    scaled = keras.layers.Rescaling(list(found.scale), offset=list(found.offset), name="scaled")
+    return nested(scaled(colours))
+
+
+def _from_preset(settings: config.Config, colours: Any) -> Any:
+    """Return the features of a backbone of KerasHub."""
+    nested, scaled = hub.load(settings.backbone, weights=settings.pretrained)
+    nested.name = BACKBONE_LAYER
+    features = nested(scaled(colours))
+    if not hasattr(features, "shape") or len(features.shape) != 4:
+        raise errors.InputError(
+            f"--backbone {settings.backbone}: expected a backbone of images to (batch, height, width, channels). "
+            f"Received: {type(nested).__name__}"
+        )
+    return features
+
+
+def frozen_features(squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return (n, 1280) float32 features of (n, size, size, 1 or 3) images in [0, 255].
+
+    Raises:
+        errors.InputError: The package with the weights is not installed.
+    """
+    network = _features_network(max(squares.shape[1], SMALLEST_SIDE), squares.shape[3])
+    starts = range(0, len(squares), EVALUATION_ROWS)
+    found = [network.predict_on_batch(_enlarged(squares[start : start + EVALUATION_ROWS])) for start in starts]
+    return np.concatenate([np.empty((0, efficientnet.FEATURES_CHANNELS), np.float32), *found])
+
+
+@functools.cache
+def _features_network(size: int, channels: int) -> keras.Model:
+    whole = efficientnet.build_efficientnet_lite(input_shape=(size, size, channels), classes=2)
+    pretrained.load_efficientnet_lite0(whole)
+    return keras.Model(whole.input, whole.get_layer("average").output, name="frozen_features")
+
+
+def _enlarged(squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    images = squares.astype(np.float32)
+    if images.shape[1] >= SMALLEST_SIDE:
+        return images
+    size = (SMALLEST_SIDE, SMALLEST_SIDE)
+    resized = keras.ops.image.resize(images, size, interpolation="bilinear", data_format="channels_last")
+    return np.asarray(keras.ops.convert_to_numpy(resized), np.float32)
 
 
 def assemble(networks: Sequence[keras.Model], settings: config.Config) -> keras.Model:
@@ -114,6 +225,39 @@ class Rescaled(keras.layers.Layer):  # type: ignore[misc]
         return {"scale": self.scale, "name": self.name}
 
 
+def build_loss(settings: config.Config, *, task: str, labels: npt.NDArray[np.float32]) -> keras.losses.Loss:
+    """Return the loss of (labels (n, classes) float32, logits).
+
+    Args:
+        settings: Name of the loss, label smoothing, class weights.
+        task: ``single_label``: the labels of a row sum to 1. ``multi_label``: each is 0, 1 or NaN, and NaN
+            counts nowhere.
+        labels: Those of the training part, whose shares logit adjustment needs.
+    """
+    if task == "multi_label":
+        return losses.MaskedBinaryCrossEntropy()
+    if settings.class_weights == "logit_adjustment":
+        return LogitAdjustedCrossEntropy(np.nanmean(labels, axis=0).tolist(), label_smoothing=settings.label_smoothing)
+    if settings.loss == "focal":
+        return keras.losses.CategoricalFocalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+    return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+
+
+def row_weights(settings: config.Config, *, labels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+    """Return (n,) what each row counts in the loss, with mean 1, where the classes are to count the same.
+
+    A row with several findings, or none, has the mean weight of its label's values (King and Zeng 2001).
+    """
+    if settings.class_weights != "balanced":
+        return None
+    known = ~np.isnan(labels)
+    share = np.clip(np.nanmean(labels, axis=0), 1e-3, 1 - 1e-3)
+    weight = np.where(labels > 0.5, 1 / share, 1 / (1 - share))
+    rows = np.sum(weight, axis=1, where=known) / np.maximum(known.sum(axis=1), 1)
+    rows[~known.any(axis=1)] = 1.0
+    return np.asarray(rows / rows.mean(), np.float32)
+
+
 @keras.saving.register_keras_serializable(package="fieldnets")
 class LogitAdjustedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
     """Cross-entropy of logits plus the logarithm of the classes' shares, so that the logits themselves are balanced.
@@ -125,9 +269,7 @@ class LogitAdjustedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         label_smoothing: Share of the target spread over all classes.
     """
 
-    def __init__(
-        self, shares: typing.Sequence[float], *, label_smoothing: float = 0.0, name: str = "logit_adjusted"
-    ) -> None:
+    def __init__(self, shares: Sequence[float], *, label_smoothing: float = 0.0, name: str = "logit_adjusted") -> None:
         super().__init__(name=name)
         self.shares = [float(share) for share in shares]
         self.label_smoothing = label_smoothing

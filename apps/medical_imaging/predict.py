@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.medical_imaging import data, preprocessing
-from apps.medical_imaging.readers import images
+from apps.medical_imaging import data, preprocessing, readers
+from apps.medical_imaging.readers import images, sources
 from shared import cli, files, parser, resuming, verbs
 from shared.bundle import engines
 from shared.bundle import reading as bundle
@@ -30,7 +30,7 @@ def predict(options: parser.PredictOptions) -> cli.Result:
         errors.InputError: An input cannot be read, or the output exists.
     """
     reading = data.reading_options(options.settings, labelled=False)
-    listed = [data.listed(path, reading) for path in options.input]
+    listed = [sources.listed(path, reading) for path in options.input]
     _refuse_output_over_tables(options.output, listed)
     notes = [f"{source.name}: {note}" for source in listed for note in source.notes]
     for note in notes:
@@ -47,7 +47,7 @@ def predict(options: parser.PredictOptions) -> cli.Result:
     how = dataclasses.asdict(reading)
     result = verbs.score_in_chunks(
         options,
-        (with_items(*chunk) for chunk in data.streamed(listed, chunk_rows=rows)),
+        (with_items(*chunk) for chunk in sources.chunks(listed, chunk_rows=rows)),
         lambda chunk: score(chunk, answer, class_names),
         what="images scored",
         plan={"inputs": resuming.inputs(_files(options.input, listed)), **how, "chunk_rows": rows, **identity},
@@ -55,7 +55,7 @@ def predict(options: parser.PredictOptions) -> cli.Result:
     return {**result, "notes": notes}
 
 
-def _files(given: Sequence[pathlib.Path], listed: Sequence[data.Source]) -> list[pathlib.Path]:
+def _files(given: Sequence[pathlib.Path], listed: Sequence[readers.Source]) -> list[pathlib.Path]:
     """Return every file that is read, once for each time: given ones, tables of folders, images that a table names."""
     found: list[pathlib.Path] = []
     for path, source in zip(given, listed, strict=True):
@@ -65,7 +65,7 @@ def _files(given: Sequence[pathlib.Path], listed: Sequence[data.Source]) -> list
     return found
 
 
-def _refuse_output_over_tables(output: pathlib.Path, listed: Sequence[data.Source]) -> None:
+def _refuse_output_over_tables(output: pathlib.Path, listed: Sequence[readers.Source]) -> None:
     """Refuse an output that is a table which was found in a folder that is read."""
     tables = {pathlib.Path(entry.file) for source in listed for entry in source.entries}
     files.refuse_output_over_input(output, sorted(tables))

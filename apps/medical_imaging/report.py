@@ -1,27 +1,39 @@
-"""The report of an evaluation: how well it ranks, what its thresholds do, for whom it works, what could be wrong.
+"""The report of an evaluation: its contents, model and training, cross-validation, origin of the data, checklist.
 
-No TensorFlow here.
+``report_contents`` says how well the model ranks, what its thresholds do, for whom it works and what could be wrong. No
+TensorFlow here.
 """
 
+import math
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from apps.medical_imaging import (
     baselines,
     evaluate,
-    evaluate_binary,
     evaluate_multi_label,
-    report_binary,
-    report_failures,
-    report_multi_label,
-    report_provenance,
+    evaluation_inputs,
+    report_contents,
 )
-from shared.report import blocks, document, formatting
-from shared.report import sections as shared_sections
-from shared.report.sections import classifier
+from shared import files
+from shared.report import blocks, document, formatting, sections
 
+CONFIDENCE = 0.95
+UNKNOWN = "not stated by the source"
+# What TRIPOD+AI (Collins et al. 2024, BMJ 385) and CLAIM (Tejani et al. 2024, Radiol. AI 6) require in a report.
+FROM_DETAILS = (
+    "Intended use",
+    "Population",
+    "Dates",
+    "Inclusion and exclusion",
+    "Label source",
+    "Label policy",
+    "Preprocessing",
+)
 LIMITS = (
     "It is not a medical device: no regulator has seen it, no clinical study was done, and nobody may be "
     "treated, or left untreated, because of it.",
@@ -43,13 +55,15 @@ def evaluation(
     """
     if isinstance(results, evaluate_multi_label.Results):
         content, table = evaluate_multi_label.metrics_document(results), evaluate_multi_label.predictions_table(results)
-        checked = report_multi_label.checked(results)
-        answer, tiles = report_multi_label.opening(results), report_multi_label.tiles(results)
-        sections = report_multi_label.sections(results)
+        checked = _checked_of_findings(results)
+        answer, tiles = report_contents.opening_of_findings(results), report_contents.tiles_of_findings(results)
+        sections = report_contents.sections_of_findings(results)
     else:
         content, table = evaluate.metrics_document(results), evaluate.predictions_table(results)
-        checked, answer, tiles, sections = _checked(results), opening(results), _tiles(results), _sections(results)
-    items = report_provenance.checklist(results.data, results.predictions, checked)
+        checked = _checked_of_classes(results)
+        answer, tiles = report_contents.opening_of_classes(results), report_contents.tiles_of_classes(results)
+        sections = report_contents.sections_of_classes(results)
+    items = _checklist(results.data, results.predictions, checked)
     content = {**content, "checklist": items}
     data, predictions = results.data, results.predictions
     simulated = ", SIMULATED images" if data.synthetic else ""
@@ -67,9 +81,9 @@ def evaluation(
             sections=[
                 *sections,
                 *extra_sections,
-                report_provenance.training(predictions),
-                report_provenance.origin(results),
-                shared_sections.limits(
+                _training(predictions),
+                _origin(results),
+                sections.limits(
                     LIMITS,
                     blocks.facts("What TRIPOD+AI and CLAIM require, as far as it is known", items),
                     title="Limits and checklist",
@@ -79,145 +93,93 @@ def evaluation(
     )
 
 
-def opening(results: evaluate.Results) -> str:
-    """Return the report's first sentences, with one label per image."""
-    found = results.common
-    parts = [
-        "These images are SIMULATED: the numbers say nothing about patients." if results.data.synthetic else "",
-        _ranking(results),
-        _at_threshold(results),
-        found.degenerate or report_failures.comparison(found.differences, found.baselines, found.metrics),
-        _shortcut(results.shortcuts),
-        _weakest(results),
-        evaluate.NOT_A_DEVICE,
-    ]
-    return " ".join(part for part in parts if part)
+def summarize_folds(folds: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Return one row per metric that every fold has: metric, folds (values), mean, deviation, lowest, highest.
+
+    ``half_width`` is Nadeau and Bengio's (2003, Mach. Learn. 52) 95 % half width of the mean: folds share training
+    rows, so the variance is widened by 1 / (k - 1), the ratio of test to training rows, over what independent
+    folds would have.
+
+    Args:
+        folds: For each of k >= 2 folds its metrics on the patients that it was not trained on.
+
+    Raises:
+        ValueError: Fewer than two folds, or no common metric.
+
+    >>> row = summarize_folds([{"auroc": 0.9}, {"auroc": 0.94}])[0]
+    >>> round(row["mean"], 3), round(row["deviation"], 4)
+    (0.92, 0.0283)
+    """
+    if len(folds) < 2:
+        raise ValueError(f"folds: expected at least two. Received: {len(folds)}")
+    names = [name for name in folds[0] if all(name in fold for fold in folds)]
+    if not names:
+        raise ValueError("folds: expected a metric that every fold has. Received: none")
+    return [_summary_of_folds(name, [float(fold[name]) for fold in folds]) for name in names]
 
 
-def _ranking(results: evaluate.Results) -> str:
-    found, names = results.common.metrics.get("auroc"), results.predictions.class_names
-    if found is None:
-        return f"On {len(results.rows):,} images of one class nothing shows how well the model separates classes."
-    if not np.ptp(results.evaluator.scores, axis=0).any():
-        return "The model gives every image the same score, so that it separates nothing."
-    if results.binary:
-        share = formatting.percent(found)
-        return f"The model ranks an image with {names[-1]} above one without in {share} of pairs (AUROC)."
-    return f"The model's mean AUROC over {len(names)} classes is {formatting.with_bounds(found)}."
-
-
-def _at_threshold(results: evaluate.Results) -> str:
-    """Say what the frozen threshold does."""
-    accuracy = results.common.metrics.get("accuracy")
-    if results.binary is None:
-        return "" if accuracy is None else f"It is correct on {formatting.percent(accuracy)} of the images."
-    point = results.binary.points[0]
-    parts = [f"At the threshold frozen on validation it is correct on {formatting.percent(point['accuracy'])}"]
-    if point["sensitivity"] is not None and point["specificity"] is not None:
-        parts.append(
-            f"finds {formatting.percent(point['sensitivity'])} of the positives and clears "
-            f"{formatting.percent(point['specificity'])} of the negatives"
-        )
-    return ", ".join(parts) + "."
-
-
-def _shortcut(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Name the attributes that the model seems to have learned instead of the finding."""
-    suspected, untold = (
-        ", ".join(formatting.slice_name(row["name"]) for row in rows if row[key]) for key in ("suspected", "untold")
-    )
-    if suspected:
-        return f"WARNING: it may have learned a shortcut: its scores follow {suspected}."
-    return (
-        f"WARNING: {untold} nearly gives the label away; whether its scores follow that cannot be seen."
-        if untold
-        else ""
-    )
-
-
-def _weakest(results: evaluate.Results) -> str:
-    """Name the subgroup that is clearly below the whole."""
-    if "auroc" not in results.common.metrics:
-        return ""
-    overall = results.common.metrics["auroc"].value
-    areas = {row["name"]: row["metrics"].get("auroc") for row in results.common.slices}
-    poor = {name: area for name, area in areas.items() if area is not None and area.high < overall}
-    if not poor:
-        return ""
-    name = min(poor, key=lambda name: float(poor[name].value))
-    return f"It is weakest on {formatting.slice_name(name)} (AUROC {formatting.with_bounds(poor[name])})."
-
-
-def _tiles(results: evaluate.Results) -> list[blocks.Tile]:
-    """Return the headline numbers."""
-    metrics, points = results.common.metrics, results.binary.points if results.binary else []
-    tiles = []
-    if "auroc" in metrics:
-        note = "a positive outranks a negative" if points else "mean over classes"
-        tiles.append(blocks.Tile("AUROC", metrics["auroc"], note))
-    if not points:
-        return tiles + _named_tiles(
-            metrics,
-            {
-                "accuracy": "a class predicted for every image",
-                "balanced_accuracy": "mean over classes",
-                "ece": "lower is better",
-            },
-        )
-    notes = {
-        "accuracy": "at the frozen threshold",
-        "sensitivity": "positives found",
-        "specificity": "negatives cleared",
+def _summary_of_folds(name: str, values: list[float]) -> dict[str, Any]:
+    k = len(values)
+    deviation = float(np.std(values, ddof=1))
+    quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, k - 1))
+    return {
+        "metric": name,
+        "folds": values,
+        "mean": float(np.mean(values)),
+        "deviation": deviation,
+        "half_width": quantile * deviation * math.sqrt(1 / k + 1 / (k - 1)),
+        "lowest": min(values),
+        "highest": max(values),
     }
-    return tiles + _named_tiles(points[0], notes) + [tile for point in points[1:] for tile in _purpose_tiles(point)]
 
 
-def _named_tiles(values: Mapping[str, Any], notes: Mapping[str, str]) -> list[blocks.Tile]:
-    return [
-        blocks.Tile(formatting.metric_name(name), values[name], note)
-        for name, note in notes.items()
-        if values.get(name) is not None
-    ]
+def cross_validation(path: pathlib.Path) -> list[document.Section]:
+    """Return the report's part on a run's cross-validation; nothing where it had none.
 
-
-def _purpose_tiles(point: Mapping[str, Any]) -> list[blocks.Tile]:
-    """Show of rule-out what it clears, of rule-in what it finds."""
-    name = "specificity" if point["rule"].startswith("sensitivity") else "sensitivity"
-    if point[name] is None:
+    Args:
+        path: ``cross_validation.json`` of the run folder, which holds the AUROC of each fold.
+    """
+    if not path.exists():
         return []
-    purpose = point["name"].partition(" ")[0].capitalize()
-    return [blocks.Tile(purpose, point[name], f"{name} at {report_binary.spaced(point['rule'])} on validation")]
+    return [cross_validation_section(summarize_folds([{"auroc": auroc} for auroc in files.read_json(path)["auroc"]]))]
 
 
-def _sections(results: evaluate.Results) -> list[document.Section]:
-    """Return the parts on one label per image, in reading order."""
-    found, evaluator = results.common, results.evaluator
-    name = baselines.reference(found.baselines)
-    words = classifier.Words("image", baselines.label(name))
-    binary: evaluate_binary.Results | None = results.binary
-    classes = [] if binary else [classifier.classes(found, evaluator.class_names, words, more={"auroc": "AUROC"})]
-    lead = (
-        "Whether a score of 0.8 means that 80 of 100 such images are positive."
-        if binary
-        else "Whether 80 % sure means correct."
+def cross_validation_section(rows: Sequence[Mapping[str, Any]]) -> document.Section:
+    """Show the rows of ``summarize``."""
+    k = len(rows[0]["folds"])
+    table = blocks.Table(
+        columns=("Metric", "Mean", "± 95 %", "Deviation", *(f"Fold {number + 1}" for number in range(k))),
+        rows=[
+            (formatting.metric_name(row["metric"]), row["mean"], row["half_width"], row["deviation"], *row["folds"])
+            for row in rows
+        ],
+        caption="Mean over the folds, its half width (Nadeau & Bengio 2003) and the standard deviation between folds.",
+        align="l" + "r" * (3 + k),
     )
-    return [
-        *classes,
-        *([report_binary.ranking(results, binary)] if binary and binary.delong else []),
-        *([report_binary.points(results, binary), report_binary.stability(binary)] if binary else []),
-        report_failures.subgroups(results, name),
-        classifier.calibration(found.calibration, lead, beside=[report_binary.slope(binary)] if binary else []),
-        *([report_binary.decision_curve(binary)] if binary else []),
-        classifier.abstention(found, evaluator, name, words),
-        *([report_failures.shortcuts(results.shortcuts)] if results.shortcuts else []),
-        *([report_failures.robustness(results.robustness)] if results.robustness else []),
-        *([report_failures.explanations(results.predictions.explained)] if results.predictions.explained else []),
-        report_failures.errors(results),
-    ]
+    lead = f"The same training on {k} parts of the patients in turn: what another choice of patients would change."
+    return document.Section("Cross-validation by patient", lead, [table])
 
 
-def _checked(results: evaluate.Results) -> dict[str, str]:
-    """Return where the checklist's items are."""
+def _checklist(
+    data: sections.Data, predictions: evaluation_inputs.Predictions, checked: Mapping[str, str]
+) -> dict[str, str]:
+    """Return TRIPOD+AI and CLAIM items with what is known; ``checked`` says where in this report the others are."""
+    model = "; ".join(f"{name} {formatting.number(value)}" for name, value in predictions.details.items())
+    return {
+        **{name: data.details.get(name, UNKNOWN) for name in FROM_DETAILS},
+        **data.details,
+        "Data source": f"{data.source} (SHA-256 {data.sha256[:12]})" + (", simulated" if data.synthetic else ""),
+        "Unit of the split": data.unit,
+        "Proof that parts are disjoint": "split certificate" if data.certificate else "not the run's own data: none",
+        "Model and settings": model or UNKNOWN,
+        **checked,
+        "External test": "these data" if not data.certificate else "none in this report: the run's own source",
+        "Use": evaluate.NOT_A_DEVICE,
+    }
+
+
+def _checked_of_classes(results: evaluate.Results) -> dict[str, str]:
+    """Return where in this report the checklist's items are."""
     points = results.binary.points if results.binary else []
     frozen = ", ".join(f"{point['name']} {point['threshold']:.3f}" for point in points)
     return {
@@ -230,3 +192,45 @@ def _checked(results: evaluate.Results) -> dict[str, str]:
         "Robustness": "corruptions" if results.robustness else "not evaluated",
         "Failures": "gallery of confident errors",
     }
+
+
+def _checked_of_findings(results: evaluate_multi_label.Results) -> dict[str, str]:
+    """Return where in this report the checklist's items are."""
+    return {
+        "Thresholds fixed before the test": "one per finding, on validation patients",
+        "Uncertainty of every number": "intervals by patient throughout",
+        "Missing labels": "left out of their finding's numbers, counted per finding",
+        "Comparison with a baseline": "model and baselines, paired on the same resamples",
+        "Calibration": "Brier score, ECE and reliability with counts per finding",
+        "Subgroups": f"{len(results.slices)}" if results.slices else "the data name no attributes",
+    }
+
+
+def _training(predictions: evaluation_inputs.Predictions) -> document.Section:
+    """Show what the model is and how it learned."""
+    facts = [blocks.facts("The model", dict(predictions.details))] if predictions.details else []
+    body = [*facts, *sections.histories(predictions.history)]
+    return document.Section("Model and training", "What the model is and how it learned.", body)
+
+
+def _origin(results: evaluate.Results | evaluate_multi_label.Results) -> document.Section:
+    """Show the flow of images and patients, and what keeps parts apart."""
+    data, rows = results.data, results.rows
+    left_out = {
+        "Set aside as unreadable or contradictory": data.quarantined,
+        "Left out by the split": data.certificate.get("left_out_rows", 0),
+    }
+    counts: dict[str, blocks.Cell] = {"Images": len(rows), "Patients": len(set(rows.patients.astype(str)))}
+    return document.Section(
+        "Flow of images and patients",
+        "What was evaluated, and what keeps it apart from what the model was trained on.",
+        [
+            sections.data(data, counts),
+            *sections.certificate(
+                data.certificate,
+                ("Images", "Patients"),
+                before=[(label, number) for label, number in left_out.items() if number],
+                claim=f"no {data.unit} and no image is in two parts",
+            ),
+        ],
+    )

@@ -1,4 +1,4 @@
-"""A finished run, opened to score images: what evaluate, explain, predict --run-dir and export start from."""
+"""A loaded run, and its own data: what evaluate, explain, predict --run-dir and export start from."""
 
 import dataclasses
 import pathlib
@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import backbones, config, decision, model, preprocessing
-from shared import errors, files
+from apps.medical_imaging import config, data, decision, model, preprocessing
+from shared import errors, files, splits
+from shared.splits import parts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,11 +76,65 @@ def open_run(path: pathlib.Path) -> Run:
     """
     folder = files.RunFolder.open(path)
     settings = config.Config.from_json(files.read_json(folder.config), where=str(folder.config))
-    backbones.require(settings)
+    model.require_backbone(settings)
     return Run(
         folder=folder,
         settings=settings,
         model=keras.models.load_model(folder.model, compile=False),
         rule=decision.from_json(files.read_json(folder.decision)),
         grey_bits=preprocessing.read_grey_bits(folder),
+    )
+
+
+def own_data(run: Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.Radiographs, splits.Split]:
+    """Read the run's source again and split it again, and check that both are what the certificate says.
+
+    Args:
+        run: The finished run.
+        quarantine: Where its bad images are listed, if it sets them aside.
+
+    Raises:
+        errors.GateError: The source has changed since the run.
+    """
+    radiographs = data.load(
+        run.settings,
+        class_names=run.rule.class_names,
+        quarantine=quarantine,
+        grey_bits=run.grey_bits,
+        decodes=preprocessing.decodes,
+    )
+    split, _ = data.split(radiographs, run.settings)
+    return radiographs, parts.checked_split(split, data.content_hashes(radiographs), run.folder)
+
+
+def other_part(
+    run: Run,
+    own: data.Radiographs,
+    split: splits.Split,
+    settings: config.Config,
+    name: str,
+    *,
+    quarantine: pathlib.Path | None = None,
+) -> parts.Part[data.Radiographs]:
+    """Return other data, whole or by their official part, without images that the model was trained on.
+
+    Bad ones are listed in ``quarantine`` where ``settings`` set them aside.
+
+    Raises:
+        errors.InputError: The part was named and the data have no such official part, or no unseen image is left.
+    """
+    others = data.load(
+        settings,
+        class_names=run.rule.class_names,
+        quarantine=quarantine,
+        grey_bits=run.grey_bits,
+        decodes=preprocessing.decodes,
+    )
+    return parts.of_others(
+        others,
+        name,
+        content_hashes=data.content_hashes(others),
+        trained_on=data.content_hashes(own)[split.rows("train")],
+        units=lambda: np.unique(others.patients.astype(str), return_inverse=True)[1],
+        noun="images",
     )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics, model_selection
 
-from apps.medical_imaging import augmentation, backbones, config, data, model, preprocessing
+from apps.medical_imaging import augmentation, config, data, model, preprocessing
 from apps.medical_imaging import decision as rules
 from shared import files
 from shared.evaluation import calibration
@@ -178,7 +178,7 @@ def freeze(network: keras.Model, settings: config.Config, *, head_only: bool) ->
         stages = len(efficientnet.STAGES) if head_only else FROZEN_STAGES if keep_first else 0
         efficientnet.freeze(network, stages=stages)
         return
-    shared_phases.freeze(network.get_layer(backbones.NESTED).layers, head_only=head_only, pretrained=keep_first)
+    shared_phases.freeze(network.get_layer(model.BACKBONE_LAYER).layers, head_only=head_only, pretrained=keep_first)
 
 
 def monitor(task: str) -> fitting.Monitor:

@@ -6,7 +6,7 @@ import io
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple
 
 from shared import files
@@ -22,10 +22,10 @@ class BadRow(NamedTuple):
 
 
 @contextlib.contextmanager
-def opened() -> Iterator["Quarantine"]:
+def opened(columns: Sequence[str] = BadRow._fields) -> Iterator["Quarantine"]:
     """Collect bad rows on disk, however many there are; a process that is killed leaves nothing behind."""
     with tempfile.TemporaryFile() as stream:
-        yield Quarantine(stream)
+        yield Quarantine(stream, columns)
 
 
 class Quarantine:
@@ -35,16 +35,16 @@ class Quarantine:
         rows: How many rows were added.
     """
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], columns: Sequence[str] = BadRow._fields) -> None:
         """Begin with no rows, on an empty file."""
         self.rows = 0
         self._stream = stream
         self._text = io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", newline="")
         self._writer = csv.writer(self._text)
-        self._writer.writerow(BadRow._fields)
+        self._writer.writerow(columns)
 
-    def add(self, fault: BadRow) -> None:
-        """Set a row aside."""
+    def add(self, fault: Iterable[str | int]) -> None:
+        """Set a row aside, a cell for each column."""
         self._writer.writerow(fault)
         self.rows += 1
 

@@ -43,9 +43,7 @@ def reached(start: str) -> set[str]:
     return seen
 
 
-@pytest.mark.parametrize(
-    "module", ["model", "backbones", "decision", "evaluate", "report", "dataset", "readers.sources"]
-)
+@pytest.mark.parametrize("module", ["model", "decision", "evaluate", "report", "dataset", "readers.sources"])
 def test_tensorflow_is_not_needed_to_build_the_network_to_decide_or_to_report(module: str) -> None:
     needing = {name for name in reached(f"{APP}.{module}") if "tensorflow" in imports(name)}
     assert needing == set()

@@ -16,7 +16,7 @@ from keras.src.applications import efficientnet_v2
 from keras.src.backend import config as keras_config
 from keras.src.legacy.saving import legacy_h5_format
 
-from apps.medical_imaging import backbones, config, heat_maps, train
+from apps.medical_imaging import config, heat_maps, model, train
 from shared import errors
 
 pytestmark = pytest.mark.tensorflow
@@ -31,7 +31,7 @@ def settings_for(backbone: str, *, pretrained: bool = False) -> config.Config:
 
 @functools.cache
 def network_of(backbone: str, channels: int = 1) -> keras.Model:
-    return backbones.build(settings_for(backbone), shape=(SIDE, SIDE, channels), classes=3)
+    return model.build_transfer(settings_for(backbone), shape=(SIDE, SIDE, channels), classes=3)
 
 
 def images(channels: int = 1) -> np.ndarray:
@@ -130,7 +130,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 def build_b0() -> keras.Model:
     settings = settings_for("efficientnetv2-b0", pretrained=True)
-    return backbones.build(settings, shape=(SIDE, SIDE, 1), classes=2)
+    return model.build_transfer(settings, shape=(SIDE, SIDE, 1), classes=2)
 
 
 def test_published_weights_are_fetched_once_and_then_kept(
@@ -176,7 +176,7 @@ def test_a_preset_of_kerashub_in_a_folder_gives_its_weights_and_its_scaling(tmp_
     source.save_to_preset(str(tmp_path))
     hub.layers.DenseNetImageConverter(scale=[0.01, 0.02, 0.03], offset=[-1.0, 0.0, 1.0]).save_to_preset(str(tmp_path))
     settings = settings_for(f"hub:{tmp_path}", pretrained=True)
-    network = backbones.build(settings, shape=(SIDE, SIDE, 3), classes=2)
+    network = model.build_transfer(settings, shape=(SIDE, SIDE, 3), classes=2)
     features = keras.Model(network.input, network.get_layer("average").output)(images(3), training=False)
     scaled = images(3) * np.array([0.01, 0.02, 0.03]) + np.array([-1.0, 0.0, 1.0])
     expected = np.asarray(source(scaled.astype(np.float32), training=False)).mean(axis=(1, 2))
@@ -187,4 +187,4 @@ def test_a_folder_that_is_no_preset_is_refused(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("keras_hub")
     settings = settings_for(f"hub:{tmp_path}", pretrained=True)
     with pytest.raises(errors.InputError, match="expected an image preset of KerasHub"):
-        backbones.build(settings, shape=(SIDE, SIDE, 1), classes=2)
+        model.build_transfer(settings, shape=(SIDE, SIDE, 1), classes=2)

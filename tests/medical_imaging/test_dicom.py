@@ -276,15 +276,6 @@ def test_what_is_not_dicom_is_refused(tmp_path: pathlib.Path) -> None:
         dicom.decode(tmp_path / "missing.dcm")
 
 
-def test_dicom_is_told_by_its_content(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "image").write_bytes(written(RAMP))
-    (tmp_path / "text.dcm").write_text("no image")
-    assert dicom.is_dicom(tmp_path / "image")
-    assert not dicom.is_dicom(tmp_path / "text.dcm")
-    assert not dicom.is_dicom(tmp_path / "missing")
-    assert not dicom.is_dicom(tmp_path)
-
-
 def test_a_file_and_its_content_give_the_same_pixels(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "image.dcm"
     path.write_bytes(written(RAMP))

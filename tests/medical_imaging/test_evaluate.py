@@ -20,7 +20,6 @@ from apps.medical_imaging import (
     evaluation_inputs,
     report,
     report_failures,
-    report_provenance,
     subgroups,
 )
 from shared import errors
@@ -218,7 +217,7 @@ def test_the_page_is_complete_and_escapes_names(rows: evaluation_inputs.Rows, tm
         "counts": {"train": {"rows": 900, "units": 450, "classes": {"normal": 500, "pneumonia": 400}}},
     }
     data = dataclasses.replace(planted.DATA, certificate=certificate, quarantined=3, notes=("Two images set aside.",))
-    extra = report_provenance.section(report_provenance.summarize([{"auroc": 0.9}, {"auroc": 0.92}]))
+    extra = report.cross_validation_section(report.summarize_folds([{"auroc": 0.9}, {"auroc": 0.92}]))
     found = evaluated(dataclasses.replace(rows, names=wrong), full_run(rows), data, extra_sections=[extra])
     document.write(found.report, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -412,10 +411,10 @@ def test_a_finding_with_one_score_for_every_image_separates_nothing_and_is_named
 
 
 def test_folds_have_the_mean_and_spread_of_a_plain_computation() -> None:
-    row = report_provenance.summarize([{"auroc": 0.90, "only_here": 1.0}, {"auroc": 0.94}, {"auroc": 0.95}])[0]
+    row = report.summarize_folds([{"auroc": 0.90, "only_here": 1.0}, {"auroc": 0.94}, {"auroc": 0.95}])[0]
     assert row["mean"] == pytest.approx(0.93)
     assert row["deviation"] == pytest.approx(np.sqrt((0.03**2 + 0.01**2 + 0.02**2) / 2))
     # Student's t with two degrees of freedom at 97.5 % is 4.303.
     assert row["half_width"] == pytest.approx(4.3027 * row["deviation"] * np.sqrt(1 / 3 + 1 / 2), rel=1e-4)
     with pytest.raises(ValueError, match="at least two"):
-        report_provenance.summarize([{"auroc": 0.9}])
+        report.summarize_folds([{"auroc": 0.9}])

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from apps.medical_imaging import config, data, decision, explain, explanation_page, graph, heat_maps, model
+from apps.medical_imaging import config, data, decision, explain, graph, heat_maps, model
 from apps.medical_imaging import run as loaded_run
 from shared import decision as decisions
 from shared import errors, files
@@ -78,14 +78,14 @@ def run(network: keras.Model) -> loaded_run.Run:
 
 
 @pytest.fixture(scope="module")
-def explanation(run: loaded_run.Run) -> explanation_page.Explanation:
+def explanation(run: loaded_run.Run) -> explain.Explanation:
     squares, _, _ = spots(2, seed=7)
     return explain.explain(run, squares[1], name="<b>spot</b>.png")
 
 
 def test_the_maps_of_a_trained_network_point_at_what_it_had_to_find(run: loaded_run.Run) -> None:
     squares, _, boxes = spots(80, seed=2)
-    (found,) = explain.checks(run, squares, boxes, most=40, seed=0)
+    (found,) = heat_maps.checks(run, squares, boxes, most=40, seed=0)
     assert found.method == "Grad-CAM"
     assert found.images == 40
     assert found.pointing is not None
@@ -98,20 +98,20 @@ def test_the_maps_of_a_trained_network_point_at_what_it_had_to_find(run: loaded_
 
 def test_boxes_in_the_wrong_places_are_not_pointed_at(run: loaded_run.Run) -> None:
     squares, _, boxes = spots(80, seed=2)
-    (found,) = explain.checks(run, squares, np.roll(boxes, 2), most=40, seed=0)
+    (found,) = heat_maps.checks(run, squares, np.roll(boxes, 2), most=40, seed=0)
     assert found.pointing is not None
     assert found.pointing.value < 0.3
 
 
 def test_images_without_boxes_are_checked_for_their_weights_alone(run: loaded_run.Run) -> None:
     squares, _, _ = spots(6, seed=3)
-    (found,) = explain.checks(run, squares, np.full(6, None), most=4, seed=0)
+    (found,) = heat_maps.checks(run, squares, np.full(6, None), most=4, seed=0)
     assert (found.images, found.pointing, found.chance) == (4, None, None)
-    assert explain.checks(run, squares[:0], [], most=4, seed=0) == []
+    assert heat_maps.checks(run, squares[:0], [], most=4, seed=0) == []
 
 
 def test_an_explanation_carries_the_answer_two_maps_and_their_checks(
-    run: loaded_run.Run, explanation: explanation_page.Explanation
+    run: loaded_run.Run, explanation: explain.Explanation
 ) -> None:
     squares, _, boxes = spots(2, seed=7)
     said = decision.predictions(run.rule, run.logits(squares[1:]), np.ones(1, bool))
@@ -128,9 +128,9 @@ def test_an_explanation_carries_the_answer_two_maps_and_their_checks(
 
 
 def test_the_page_escapes_names_and_shows_every_map_beside_its_check(
-    explanation: explanation_page.Explanation, tmp_path: pathlib.Path
+    explanation: explain.Explanation, tmp_path: pathlib.Path
 ) -> None:
-    explanation_page.write(explanation, tmp_path / "why.html")
+    explain.write(explanation, tmp_path / "why.html")
     page = (tmp_path / "why.html").read_text("utf-8")
     assert page.count("<img") == 3
     assert page.count("the check passes") == 2
@@ -139,12 +139,10 @@ def test_the_page_escapes_names_and_shows_every_map_beside_its_check(
     assert "<b>spot" not in page
 
 
-def test_a_picture_holds_the_image_and_its_maps(
-    explanation: explanation_page.Explanation, tmp_path: pathlib.Path
-) -> None:
-    explanation_page.write(explanation, tmp_path / "why.png")
+def test_a_picture_holds_the_image_and_its_maps(explanation: explain.Explanation, tmp_path: pathlib.Path) -> None:
+    explain.write(explanation, tmp_path / "why.png")
     picture = PIL.Image.open(tmp_path / "why.png")
-    side = heat_maps.PICTURE_PIXELS
+    side = explain.PICTURE_PIXELS
     assert picture.size[0] == 3 * side + 16
     pixels = np.asarray(picture).astype(int)
     assert (pixels[:side, :side, 0] == pixels[:side, :side, 2]).all()
@@ -156,12 +154,12 @@ def test_a_picture_holds_the_image_and_its_maps(
     [(1.0, "the check FAILS: do not trust this map"), (-0.9, "the check FAILS"), (np.nan, "there is no map to trust")],
 )
 def test_a_map_that_does_not_depend_on_the_weights_says_so(
-    explanation: explanation_page.Explanation, correlation: float, told: str
+    explanation: explain.Explanation, correlation: float, told: str
 ) -> None:
     """Planted fault: maps that stay, turn into their opposite, or are empty."""
     check = sanity_checks.RandomizationCheck(shares=(1.0,), correlations=np.array([[correlation]]))
     planted = tuple(dataclasses.replace(found, check=check) for found in explanation.maps)
-    page = document.render(explanation_page.report(dataclasses.replace(explanation, maps=planted)))
+    page = document.render(explain.page(dataclasses.replace(explanation, maps=planted)))
     assert page.count(told) == 2
     assert "no explanation of it passed its check" in page
     assert "with that covered" not in page
@@ -171,7 +169,7 @@ def test_of_several_findings_the_surest_is_explained_by_its_own_logit(network: k
     several = run_of(network, several=True)
     squares, _, _ = spots(4, seed=5)
     scores = several.rule.scores(several.logits(squares))
-    targets = explain.targets_of(several, scores)
+    targets = heat_maps.targets_of(several, scores)
     assert targets.tolist() == [int(b > a) for a, b in scores]
     maps = heat_maps.grad_cam_maps(network, SETTINGS, squares, np.ones(4, np.int64), several=True)
     # The other finding's logit has no say in it, as another class's would.
@@ -198,8 +196,8 @@ def test_every_model_has_a_layer_that_says_where(name: str, settings: config.Con
     assert maps.shape == (2, SIZE, SIZE), name
 
 
-def sentence(explanation: explanation_page.Explanation) -> str:
-    return explanation_page.report(explanation).answer
+def sentence(explanation: explain.Explanation) -> str:
+    return explain.page(explanation).answer
 
 
 def test_the_place_that_a_score_comes_from_lowers_it_when_the_model_is_asked_again(run: loaded_run.Run) -> None:
@@ -228,7 +226,7 @@ def test_the_place_that_a_score_comes_from_lowers_it_when_the_model_is_asked_aga
 
 
 def test_no_score_is_said_to_come_from_a_place_that_does_not_lower_it(
-    explanation: explanation_page.Explanation,
+    explanation: explain.Explanation,
 ) -> None:
     """Planted fault: the map points at another corner than the spot."""
     row, column = heat_maps.ninth(explanation.maps[0].heat)
@@ -253,7 +251,7 @@ def test_the_signature_draws_the_maps_of_the_verb(network: keras.Model, several:
     squares, _, _ = spots(6, seed=4)
     valid = np.array([True] * 5 + [False])
     found = tf.function(graph.explanation(run, pixels=SIZE))(tf.constant(squares), tf.constant(valid))
-    targets = explain.targets_of(run, run.rule.scores(run.logits(squares)))
+    targets = heat_maps.targets_of(run, run.rule.scores(run.logits(squares)))
     expected = heat_maps.grad_cam_maps(network, SETTINGS, squares, targets, several=several)
     expected[5] = 0
     np.testing.assert_allclose(found["heat"], expected, atol=1e-3)
@@ -282,7 +280,7 @@ def test_several_networks_and_views_are_averaged_as_in_the_verb() -> None:
     run = dataclasses.replace(run_of(networks[0]), settings=settings, model=model.assemble(networks, settings))
     squares, _, _ = spots(3, seed=8)
     found = tf.function(graph.explanation(run, pixels=SIZE))(tf.constant(squares), tf.ones(3, tf.bool))
-    targets = explain.targets_of(run, run.rule.scores(run.logits(squares)))
+    targets = heat_maps.targets_of(run, run.rule.scores(run.logits(squares)))
     maps = [
         heat_maps.grad_cam_maps(each, settings, squares, targets, several=False) for each in heat_maps.networks_of(run)
     ]

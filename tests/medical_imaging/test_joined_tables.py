@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.medical_imaging import config, data, predict
+from apps.medical_imaging import config, predict
+from apps.medical_imaging.readers import sources
 from shared import errors
 from tests import helpers
 from tests.medical_imaging import loading, pictures
@@ -79,7 +80,7 @@ def test_ages_with_decimal_commas_that_are_read_are_not_called_missing(tmp_path)
 @pytest.mark.parametrize("array", [np.full((2, 8, 8), 200, np.int32), np.full((2, 8, 8), 200.0)])
 def test_an_array_that_training_refuses_is_invalid_in_predict_and_no_black_image(tmp_path, array, caplog):
     np.savez(tmp_path / "set.npz", train_images=array)
-    ((table, items),) = data.streamed([data.listed(tmp_path / "set.npz")], chunk_rows=8)
+    ((table, items),) = sources.chunks([sources.listed(tmp_path / "set.npz")], chunk_rows=8)
     assert items == [b"", b""]
     assert table["row"].tolist() == [1, 2]
     assert "train_images, row 2: an array of" in caplog.text

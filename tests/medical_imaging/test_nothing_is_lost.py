@@ -53,7 +53,7 @@ def test_dicom_is_read_whatever_its_name_and_a_dicomdir_is_counted(tmp_path):
     assert found.class_names == ("ill", "well")
     assert noted(found, "1 files not read: no suffix x1")
     assert noted(found, "DICOMDIR")
-    listed = data.listed(tmp_path)
+    listed = sources.listed(tmp_path)
     assert len(listed.entries) == 5
     assert any("not read" in note for note in listed.notes)
 
@@ -116,7 +116,7 @@ def test_an_archive_is_told_from_another_file(tmp_path):
         with pytest.raises(errors.InputError, match="an archive; unpack it"):
             loading.load([str(tmp_path / name)])
         with pytest.raises(errors.InputError, match="an archive; unpack it"):
-            data.listed(tmp_path / name)
+            sources.listed(tmp_path / name)
 
 
 # Tables of public sets.

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from apps.medical_imaging import data
-from apps.medical_imaging.readers import cells, file_types, folders, images, labels, medmnist, table_files
+from apps.medical_imaging import data, readers
+from apps.medical_imaging.readers import cells, file_types, folders, images, medmnist, table_files
 from shared import errors, splits
 from tests.medical_imaging import loading, pictures
 
@@ -585,7 +585,7 @@ def test_a_source_that_is_not_there_or_holds_nothing_is_refused(tmp_path):
     ],
 )
 def test_classes_stand_in_canonical_order(names, expected):
-    assert labels.order(names) == expected
+    assert readers.order_classes(names) == expected
 
 
 @pytest.mark.parametrize(("text", "years"), [("058Y", 58), ("018M", 1.5), ("7", 7), ("411Y", None), ("old", None)])

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.medical_imaging.simulator import anatomy, imaging, opacities, patients
-from apps.medical_imaging.simulator import phantoms as simulator
+from apps.medical_imaging import simulator
+from apps.medical_imaging.simulator import anatomy, opacities, patients, phantoms
 from shared import errors
 
 
 @functools.cache
 def generated(**changes):
-    return simulator.generate(simulator.Settings(**{"patients": 60, "image_size": 64, **changes}))
+    return phantoms.generate(phantoms.Settings(**{"patients": 60, "image_size": 64, **changes}))
 
 
 @functools.cache
@@ -54,15 +54,15 @@ def straight(size=96):
         mark=False,
         mark_at=(0.85, 0.8),
     )
-    return {"frame": imaging.Frame(size=size, scale=1.15), "devices": bare}
+    return {"frame": simulator.Frame(size=size, scale=1.15), "devices": bare}
 
 
 def render(patient, visit, *, seed=0):
-    return simulator.render(patient, visit, random=np.random.default_rng(seed))
+    return phantoms.render(patient, visit, random=np.random.default_rng(seed))
 
 
 def test_the_same_settings_give_the_same_pixels_and_another_seed_others():
-    first, again = (simulator.generate(simulator.Settings(patients=12, image_size=64)) for _ in range(2))
+    first, again = (phantoms.generate(phantoms.Settings(patients=12, image_size=64)) for _ in range(2))
     assert np.array_equal(first.images, again.images)
     assert np.array_equal(first.masks, again.masks)
     assert first.attributes.equals(again.attributes)
@@ -135,7 +135,7 @@ def test_every_opacity_lies_in_the_lung_fields_and_is_never_empty(seed, subtlety
 def test_a_plain_opacity_whitens_its_mask_and_leaves_the_rest_of_the_picture(seed):
     patient, ill = one(seed=seed, subtlety=0.0, **straight())
     _, healthy = one(seed=seed, **straight())
-    attenuation = [simulator.attenuation(patient, visit, random=np.random.default_rng(0)) for visit in (ill, healthy)]
+    attenuation = [phantoms.attenuation(patient, visit, random=np.random.default_rng(0)) for visit in (ill, healthy)]
     (with_fluid, opacity), (without, _) = attenuation
     added = with_fluid - without
     assert added[opacity.mask].mean() > 0.3
@@ -278,7 +278,7 @@ def test_women_have_breast_shadows_over_the_lower_lungs_and_men_have_none():
 
 @given(degrees=st.floats(-20, 20), scale=st.floats(0.7, 1.4), right=st.floats(-0.2, 0.2), down=st.floats(-0.2, 0.2))
 def test_film_and_body_coordinates_are_each_others_inverse(degrees, scale, right, down):
-    frame = imaging.Frame(size=32, degrees=degrees, scale=scale, right=right, down=down)
+    frame = simulator.Frame(size=32, degrees=degrees, scale=scale, right=right, down=down)
     film = frame.film(np.stack(frame.body(), axis=-1))
     line = (np.arange(32) + 0.5) / 16 - 1
     assert film[..., 0] == pytest.approx(np.tile(line, (32, 1)), abs=1e-5)
@@ -295,11 +295,11 @@ def test_the_letter_stands_on_the_side_that_it_names():
 
 def test_noise_falls_with_the_dose_and_follows_the_square_root_law():
     def spread(quanta):
-        exposure = imaging.Exposure(
+        exposure = simulator.Exposure(
             quanta=quanta, scatter=0.0, equalisation=0.0, window=(1.0, 99.0), gamma=1.0, shutters=(0, 0, 0, 0)
         )
         ramp = np.tile(np.linspace(0, 1, 128, dtype=np.float32), (128, 1))
-        image = imaging.expose(ramp, exposure, np.random.default_rng(0)).astype(float)
+        image = simulator.expose(ramp, exposure, np.random.default_rng(0)).astype(float)
         return np.std((image - image.mean(0))[:, 40:90])
 
     assert spread(10_000) / spread(40_000) == pytest.approx(2, rel=0.1)
@@ -313,7 +313,7 @@ def test_patches_stay_in_their_place_from_image_to_image():
 
 
 def test_smooth_noise_is_standardised_and_smooth():
-    noise = imaging.smooth_noise(np.random.default_rng(0), 64, 6)
+    noise = simulator.smooth_noise(np.random.default_rng(0), 64, 6)
     assert (noise.mean(), noise.std()) == pytest.approx((0, 1), abs=1e-5)
     assert np.abs(np.diff(noise, axis=0)).max() < 0.6
 
@@ -331,7 +331,7 @@ def test_smooth_noise_is_standardised_and_smooth():
 )
 def test_a_value_out_of_range_is_refused_with_its_name(field, value):
     with pytest.raises(errors.InputError, match=rf"{field}: expected .* Received: ") as caught:
-        simulator.Settings(**{field: value})
+        phantoms.Settings(**{field: value})
     assert repr(value) in str(caught.value)
 
 

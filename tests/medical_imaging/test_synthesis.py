@@ -9,6 +9,7 @@ import PIL.Image
 import PIL.PngImagePlugin
 import pytest
 
+from apps.medical_imaging.readers import folders
 from apps.medical_imaging.synthesis import synthesiser
 from shared import errors
 from shared.training import fit as fitting
@@ -88,7 +89,7 @@ def test_written_images_lie_by_class_and_say_that_they_are_synthetic(tmp_path: p
             assert isinstance(picture, PIL.PngImagePlugin.PngImageFile)
             assert picture.text["Comment"] == synthesiser.NOTICE
             np.testing.assert_array_equal(np.asarray(picture), image[..., 0])
-    manifest = json.loads((folder / synthesiser.MANIFEST).read_text())
+    manifest = json.loads((folder / folders.SYNTHETIC).read_text())
     assert (manifest["counts"], manifest["seed"]) == ({"clear": 3, "hazy": 2}, 4)
     assert not list(folder.rglob(".*"))
 

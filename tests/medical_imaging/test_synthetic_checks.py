@@ -5,9 +5,9 @@ import pytest
 import scipy.ndimage
 from sklearn import linear_model
 
-from apps.medical_imaging.synthesis import comparison, memorisation
+from apps.medical_imaging import synthesis
 from shared import errors
-from shared.evaluation import classification, intervals
+from shared.evaluation import classification
 
 
 def textures(rows: int, *, seed: int, side: int = 32) -> np.ndarray:
@@ -21,7 +21,7 @@ TRAIN, HOLDOUT, FRESH = textures(120, seed=1), textures(60, seed=2), textures(60
 
 
 def test_images_of_the_same_kind_are_no_copies() -> None:
-    found = memorisation.compare(FRESH, TRAIN, HOLDOUT)
+    found = synthesis.find_copies(FRESH, TRAIN, HOLDOUT)
     assert not found.found
     assert found.copies.value == 0
     assert found.closeness.low < 0.5 < found.closeness.high
@@ -37,29 +37,29 @@ def test_one_planted_copy_is_found_and_named(change: str) -> None:
         copy += np.random.default_rng(0).normal(scale=10, size=copy.shape)
     synthetic = FRESH.copy()
     synthetic[5] = np.clip(copy, 0, 255).astype(np.uint8)
-    found = memorisation.compare(synthetic, TRAIN, HOLDOUT)
+    found = synthesis.find_copies(synthetic, TRAIN, HOLDOUT)
     assert found.found
-    assert np.flatnonzero(found.ratio < memorisation.COPY_RATIO).tolist() == [5]
+    assert np.flatnonzero(found.ratio < synthesis.COPY_RATIO).tolist() == [5]
     assert found.nearest[5] == 17
     assert "do not share" in found.conclusion
 
 
 def test_images_halfway_to_training_images_are_too_close_without_being_copies() -> None:
     mixed = (0.55 * TRAIN[:60] + 0.45 * FRESH).astype(np.uint8)
-    found = memorisation.compare(mixed, TRAIN, HOLDOUT)
+    found = synthesis.find_copies(mixed, TRAIN, HOLDOUT)
     assert found.closeness.low > 0.5
     assert found.found
 
 
 def test_blurred_images_lie_nearer_and_are_still_no_copies() -> None:
     blurred = scipy.ndimage.gaussian_filter(FRESH, (0, 3, 3, 0))
-    found = memorisation.compare(blurred, TRAIN, HOLDOUT)
+    found = synthesis.find_copies(blurred, TRAIN, HOLDOUT)
     assert found.synthetic_distance < found.holdout_distance
     assert found.copies.value == 0
 
 
 def test_the_distances_are_those_of_correlation_over_every_pair() -> None:
-    found = memorisation.compare(FRESH, TRAIN, HOLDOUT)
+    found = synthesis.find_copies(FRESH, TRAIN, HOLDOUT)
     rows = np.concatenate([FRESH, TRAIN]).reshape(180, -1)
     distances = np.sqrt(2 - 2 * np.corrcoef(rows)[:60, 60:])
     ordered = np.sort(distances, axis=1)
@@ -70,14 +70,14 @@ def test_the_distances_are_those_of_correlation_over_every_pair() -> None:
 
 def test_a_blank_image_breaks_nothing() -> None:
     blank = np.zeros_like(FRESH)
-    assert np.isfinite(memorisation.compare(blank, TRAIN, HOLDOUT).ratio).all()
+    assert np.isfinite(synthesis.find_copies(blank, TRAIN, HOLDOUT).ratio).all()
 
 
 def test_too_few_or_unlike_images_are_named() -> None:
     with pytest.raises(errors.InputError, match=r"holdout images: expected at least 2.*Received: \(1, 32, 32, 1\)"):
-        memorisation.compare(FRESH, TRAIN, HOLDOUT[:1])
+        synthesis.find_copies(FRESH, TRAIN, HOLDOUT[:1])
     with pytest.raises(errors.InputError, match="synthetic images"):
-        memorisation.compare(textures(5, seed=1, side=16), TRAIN, HOLDOUT)
+        synthesis.find_copies(textures(5, seed=1, side=16), TRAIN, HOLDOUT)
 
 
 def marked(rows: int, *, seed: int, strength: float = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +89,7 @@ def marked(rows: int, *, seed: int, strength: float = 12) -> tuple[np.ndarray, n
     return np.clip(images, 0, 255).astype(np.uint8), labels
 
 
-def logistic(images: np.ndarray, labels: np.ndarray, seed: int) -> comparison.Score:
+def logistic(images: np.ndarray, labels: np.ndarray, seed: int) -> synthesis.Score:
     kept = np.random.default_rng(seed).permutation(len(images))[: max(len(images) * 9 // 10, 4)]
     model = linear_model.LogisticRegression(C=0.001, max_iter=200).fit(flat(images[kept]), labels[kept])
     return lambda new: model.predict_proba(flat(new))
@@ -104,8 +104,8 @@ TEST = marked(400, seed=9)
 
 def compare(
     synthetic: tuple[np.ndarray, np.ndarray], *, real: int = 12, seeds: tuple[int, ...] = (0,)
-) -> comparison.Comparison:
-    return comparison.compare(
+) -> synthesis.Comparison:
+    return synthesis.compare_training(
         marked(real, seed=5), synthetic, TEST, fit_classifier=logistic, seeds=seeds, resamples=300
     )
 
@@ -148,13 +148,11 @@ def test_the_values_are_the_mean_of_the_seeds_with_paired_differences() -> None:
     assert difference.high - difference.low < (both.high - both.low) + (found.values["real_only"].high - np.mean(alone))
 
 
-def test_the_table_and_the_json_hold_every_arm() -> None:
+def test_the_table_holds_every_arm() -> None:
     found = compare(marked(60, seed=6))
     table = found.table()
     assert [row[0] for row in table.rows] == ["Real only", "Real + synthetic", "Synthetic only"]
     assert table.rows[0][-1] is None
-    content = found.to_json()
-    assert intervals.Interval.from_json(content["differences"]["synthetic_only"]) == found.differences["synthetic_only"]
 
 
 def test_no_seed_and_unlike_images_are_refused() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import labels
+from apps.medical_imaging import readers
 from shared import errors
 from shared.sources import cells
 
@@ -25,11 +25,11 @@ ATTRIBUTE_COLUMNS = {
 # What may stand in place of an id of a patient.
 _NOBODY = frozenset(("none", "unknown"))
 _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
-_VIEWS = {"pa": "PA", "ap": "AP", "lateral": "LATERAL", "lat": "LATERAL", "ll": "LATERAL", "rl": "LATERAL"}
+VIEWS = {"pa": "PA", "ap": "AP", "lateral": "LATERAL", "lat": "LATERAL", "ll": "LATERAL", "rl": "LATERAL"}
 # Cells that leave sex and view open, and are no slip.
 _OPEN = frozenset(("", "o", "u", "x", "other", "unknown", "none", "n"))
 _AGE = re.compile(r"0*(?P<number>\d+(\.\d+)?)\s*(?P<unit>[DWMY]?)", re.IGNORECASE)
-_YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _WHOLE = re.compile(r"-?\d+\.0+")
 # Of a person; NIH ChestX-ray14 has a few of 400 years.
 _OLDEST = 120
@@ -89,7 +89,7 @@ def findings(
 
 def is_empty(cell: str) -> bool:
     """Tell a cell of a column of findings that gives none."""
-    return cells.is_nothing(cell) or labels.is_missing(cell)
+    return cells.is_nothing(cell) or readers.is_missing_label(cell)
 
 
 def choose(table: pd.DataFrame, names: Sequence[str], given: str | None, *, where: str, option: str) -> str | None:
@@ -142,7 +142,7 @@ def attribute(name: str, cell: str) -> object:
     if name == "device_mark":
         return cells.truth(text)
     if name in ("sex", "view"):
-        return (_SEXES if name == "sex" else _VIEWS).get(text.lower())
+        return (_SEXES if name == "sex" else VIEWS).get(text.lower())
     return text or None
 
 
@@ -159,7 +159,9 @@ def not_understood(table: pd.DataFrame, columns: dict[str, str]) -> list[str]:
         odd = [
             (line, cell)
             for line, cell in zip(table.index.tolist(), table[column].tolist(), strict=True)
-            if attribute(name, cell) is None and cell.strip().lower() not in _OPEN and not labels.is_missing(cell)
+            if attribute(name, cell) is None
+            and cell.strip().lower() not in _OPEN
+            and not readers.is_missing_label(cell)
         ]
         if odd:
             line, cell = odd[0]
@@ -183,7 +185,7 @@ def age_years(text: str) -> float | None:
     match = _AGE.fullmatch(text)
     if match is None:
         return None
-    years = float(match["number"]) * _YEARS[match["unit"].upper()]
+    years = float(match["number"]) * YEARS[match["unit"].upper()]
     return years if years <= _OLDEST else None
 
 
@@ -219,4 +221,4 @@ def plain(name: str) -> str:
 
 
 def _is_nobody(cell: str) -> bool:
-    return labels.is_missing(cell) or labels.key(cell) in _NOBODY
+    return readers.is_missing_label(cell) or readers.label_key(cell) in _NOBODY

@@ -1,17 +1,17 @@
 """Every image checked: what a source gave is either usable, or bad with a reason."""
 
 import collections
-import csv
 import dataclasses
-import io
 import pathlib
 from collections.abc import Callable, Container, Hashable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from apps.medical_imaging.readers import file_types, images, interface, labels
-from shared import errors, files
+from apps.medical_imaging import readers
+from apps.medical_imaging.readers import file_types, images
+from shared import errors
+from shared.sources import quarantine as bad_rows
 
 _SHOWN = 5
 _AT_ONCE = 64
@@ -31,8 +31,8 @@ class BadRow(NamedTuple):
 class Batch:
     """The usable entries of a source, the content hash of each, and its other rows."""
 
-    source: interface.Source
-    entries: list[interface.Entry]
+    source: readers.Source
+    entries: list[readers.Entry]
     hashes: list[int]
     bad: list[BadRow]
 
@@ -41,7 +41,7 @@ class Batch:
 Decodes: TypeAlias = Callable[[Sequence[bytes]], Sequence[bool]]
 
 
-def check(source: interface.Source, *, labelled: bool, decode: bool, decodes: Decodes | None = None) -> Batch:
+def check(source: readers.Source, *, labelled: bool, decode: bool, decodes: Decodes | None = None) -> Batch:
     """Check every image of a source: its entry and its file.
 
     Args:
@@ -65,7 +65,7 @@ def check(source: interface.Source, *, labelled: bool, decode: bool, decodes: De
     return Batch(source=source, entries=kept, hashes=hashes, bad=bad)
 
 
-def _undecodable(some: Sequence[interface.Entry], found: Sequence[tuple[str, int]], decodes: Decodes) -> dict[int, str]:
+def _undecodable(some: Sequence[readers.Entry], found: Sequence[tuple[str, int]], decodes: Decodes) -> dict[int, str]:
     """Return by place why the network's decoder cannot read a file that seemed whole."""
     read = {place: _encoded(entry) for place, entry in enumerate(some) if not found[place][0]}
     files = {place: content for place, content in read.items() if content is not None}
@@ -75,7 +75,7 @@ def _undecodable(some: Sequence[interface.Entry], found: Sequence[tuple[str, int
     return {place: file_types.undecodable(content) for (place, content), can in outcomes if not can}
 
 
-def _encoded(entry: interface.Entry) -> bytes | None:
+def _encoded(entry: readers.Entry) -> bytes | None:
     """Return the content of a JPEG or PNG file; None for DICOM and arrays."""
     if not isinstance(entry.item, pathlib.Path):
         return None
@@ -83,11 +83,11 @@ def _encoded(entry: interface.Entry) -> bytes | None:
     return None if file_types.is_dicom(content) else content
 
 
-def problem(entry: interface.Entry, *, labelled: bool, decode: bool) -> tuple[str, int]:
+def problem(entry: readers.Entry, *, labelled: bool, decode: bool) -> tuple[str, int]:
     """Say why an entry cannot be used, nothing for one that can; and return its content hash."""
     if entry.problem:
         return entry.problem, 0
-    if labelled and entry.findings is None and labels.is_missing(entry.label):
+    if labelled and entry.findings is None and readers.is_missing_label(entry.label):
         return "missing label", 0
     if isinstance(entry.item, pathlib.Path):
         try:
@@ -118,8 +118,8 @@ def conflicts(batches: Iterable[Batch]) -> dict[tuple[str, int], BadRow]:
 
     That is the same content with another label, or the same file with another patient.
     """
-    labelled_as: dict[int, dict[str, interface.Entry]] = collections.defaultdict(dict)
-    whose: dict[Hashable, dict[str, interface.Entry]] = collections.defaultdict(dict)
+    labelled_as: dict[int, dict[str, readers.Entry]] = collections.defaultdict(dict)
+    whose: dict[Hashable, dict[str, readers.Entry]] = collections.defaultdict(dict)
     pairs = [(entry, digest) for batch in batches for entry, digest in zip(batch.entries, batch.hashes, strict=True)]
     for entry, digest in pairs:
         labelled_as[digest].setdefault(_label(entry), entry)
@@ -143,7 +143,7 @@ def repeated(batches: Iterable[Batch]) -> set[tuple[str, int]]:
 
     The first one stays, or the first that names the patient.
     """
-    first: dict[tuple[Hashable, str], interface.Entry] = {}
+    first: dict[tuple[Hashable, str], readers.Entry] = {}
     found = set()
     for entry in (entry for batch in batches for entry in batch.entries):
         key = _file(entry), entry.part
@@ -158,11 +158,11 @@ def repeated(batches: Iterable[Batch]) -> set[tuple[str, int]]:
     return found
 
 
-def _label(entry: interface.Entry) -> str:
-    return labels.key(entry.label or "") if entry.findings is None else str(entry.findings)
+def _label(entry: readers.Entry) -> str:
+    return readers.label_key(entry.label or "") if entry.findings is None else str(entry.findings)
 
 
-def _file(entry: interface.Entry) -> Hashable:
+def _file(entry: readers.Entry) -> Hashable:
     """Return the image file, or what names an array."""
     return entry.item if isinstance(entry.item, pathlib.Path) else (entry.file, entry.row)
 
@@ -191,9 +191,9 @@ def notes(batches: Iterable[Batch], *, quarantined: int, repeated: int) -> list[
     return found
 
 
-def refused(entry: interface.Entry, reason: str) -> BadRow:
+def refused(entry: readers.Entry, reason: str) -> BadRow:
     """Return an entry as a bad row; texts of its table are cut short."""
-    shown = (interface.excerpt(text, letters=_SHOWN_LETTERS) for text in (reason, entry.name))
+    shown = (readers.excerpt(text, letters=_SHOWN_LETTERS) for text in (reason, entry.name))
     return BadRow(entry.file, entry.row, *shown)
 
 
@@ -214,19 +214,13 @@ def settle(bad: Sequence[BadRow], *, kept: int, skip_bad: bool, quarantine: path
     if not kept:
         raise errors.InputError("Expected at least one image. Received: none")
     if bad and quarantine is not None:
-        _write_quarantine(bad, quarantine)
+        with bad_rows.opened(BadRow._fields) as aside:
+            for fault in bad:
+                aside.add(fault)
+            aside.write(quarantine)
 
 
 def _of(fault: BadRow) -> str:
     """Name the image, where neither its file nor the reason does."""
     named = fault.image in fault.file or fault.image in fault.reason
     return "" if named or not fault.image else f" (image {fault.image})"
-
-
-def _write_quarantine(bad: Sequence[BadRow], path: pathlib.Path) -> None:
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(BadRow._fields)
-    writer.writerows(bad)
-    with files.atomic(path) as temporary:
-        temporary.write_bytes(table.getvalue().encode("utf-8", "backslashreplace"))

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, labels, table_files, tables
-from shared import errors
+from apps.medical_imaging import readers
+from apps.medical_imaging.readers import cells, columns, file_types, folders, table_files, tables
+from shared import errors, files
 from shared.sources import folders as listings
 
-FINDINGS = labels.CHEXPERT
+FINDINGS = readers.CHEXPERT_FINDINGS
 NAMES = ("train.csv", "valid.csv", "test.csv")
 _COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
 # Under another name a table with a column Path is CheXpert's where it has its view columns or most of its findings.
@@ -40,7 +41,7 @@ def is_chexpert(path: pathlib.Path) -> bool:
     )
 
 
-def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
+def read(path: pathlib.Path, *, options: readers.Options) -> readers.Source:
     """Read all tables of a folder, or one table.
 
     Raises:
@@ -61,28 +62,28 @@ def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
     if missing:
         notes.append(f"the tables have no column {', '.join(missing)}")
     name = path.resolve().name if path.is_dir() else path.stem
-    return labels.source(name, found, chosen, columns=words, notes=tuple(notes))
+    return table_files.source_of_findings(name, found, chosen, columns=words, notes=tuple(notes))
 
 
-def _table(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
+def _table(path: pathlib.Path) -> tuple[pd.DataFrame, list[readers.Entry]]:
     table, broken = table_files.read(path)
     return table.rename(columns=cells.canonical([str(column) for column in table.columns], _COLUMNS)), broken
 
 
-def _chosen(read: Sequence[pd.DataFrame], options: interface.Options, *, where: str) -> tuple[str, ...]:
+def _chosen(read: Sequence[pd.DataFrame], options: readers.Options, *, where: str) -> tuple[str, ...]:
     """Return the findings to use: those the user named, or all that the tables have."""
     if options.label_columns or not options.labelled:
-        chosen = labels.chosen(options, FINDINGS, where=where)
+        chosen = table_files.chosen_findings(options, FINDINGS, where=where)
     else:
         chosen = tuple(name for name in FINDINGS if any(name in table.columns for table in read))
     for table in read:
-        labels.require(table, ("Path", *(chosen if options.labelled else ())), where=where)
+        table_files.require_columns(table, ("Path", *(chosen if options.labelled else ())), where=where)
     return chosen
 
 
 def _entries(
-    path: pathlib.Path, table: pd.DataFrame, chosen: tuple[str, ...], options: interface.Options
-) -> list[interface.Entry]:
+    path: pathlib.Path, table: pd.DataFrame, chosen: tuple[str, ...], options: readers.Options
+) -> list[readers.Entry]:
     names = [name for name in chosen if name in table.columns]
     read = [
         cells.findings(table[name].tolist(), uncertain=options.uncertain, blank=0.0, decimal=options.decimal)
@@ -95,20 +96,20 @@ def _entries(
     for place, (line, row) in enumerate(table_files.rows(table)):
         item = _locate(row["Path"], path.parent)
         slip = next((name for name, places in zip(names, wrong, strict=True) if place in places), None)
-        problem = "" if item else f"no such image: {interface.excerpt(row['Path'])!r}"
+        problem = "" if item else f"no such image: {readers.excerpt(row['Path'])!r}"
         if slip is not None and options.labelled:
             problem = tables.not_a_finding(slip, row[slip])
-        entry = interface.Entry(
+        entry = readers.Entry(
             name=row["Path"],
             item=item or path,
-            file=interface.name_of(path),
+            file=files.printable(path),
             row=line,
             patient=added.patients[place] or _patient(row["Path"]),
             part=added.parts[place] or _part(path, row["Path"]),
             attributes=_attributes(row),
             problem=problem,
         )
-        found.append(labels.labelled(entry, tuple(values[place].tolist()), chosen, options=options))
+        found.append(table_files.with_findings(entry, tuple(values[place].tolist()), chosen, options=options))
     return found
 
 
@@ -120,11 +121,11 @@ def _patient(cell: str) -> str:
 
 def _part(table: pathlib.Path, cell: str) -> str:
     """Return the part in the name of a table, or else the folder of the image."""
-    part = interface.part_in_words(table.stem)
+    part = readers.part_in_words(table.stem)
     if part:
         return part
     folders_above = pathlib.PurePosixPath(cell.strip()).parts[:-1]
-    return next((interface.part_of(name) for name in folders_above if interface.part_of(name)), "")
+    return next((readers.part_of(name) for name in folders_above if readers.part_of(name)), "")
 
 
 def _attributes(row: dict[str, str]) -> dict[str, object]:
@@ -144,7 +145,7 @@ def _roles(table: pd.DataFrame, chosen: Sequence[str], added: columns.Added) -> 
         "Age": "attribute: age",
         **dict.fromkeys(_VIEWS, "attribute: view"),
     }
-    return labels.roles(table, known, chosen)
+    return table_files.roles_of_findings(table, known, chosen)
 
 
 def _locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
@@ -157,12 +158,10 @@ def _locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
 
 
 def _unread(
-    source: pathlib.Path, read: Sequence[pathlib.Path], found: Sequence[interface.Entry], options: interface.Options
+    source: pathlib.Path, read: Sequence[pathlib.Path], found: Sequence[readers.Entry], options: readers.Options
 ) -> list[str]:
     """Say which images of the folder are in no table, and which other files are not read."""
     if source.is_file():
         return []
     listed = listings.listing(source, follow_links=options.follow_links)
-    others = [path for path in listed.files if path not in read and not file_types.is_image(path)]
-    images = folders.unlisted([entry.item for entry in found], listed.files)
-    return [*listed.notes, *images, *folders.left_out(others)]
+    return [*listed.notes, *folders.not_read(listed.files, [entry.item for entry in found], tables=read)]

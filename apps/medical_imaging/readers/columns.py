@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, interface, labels, table_files
+from apps.medical_imaging import readers
+from apps.medical_imaging.readers import cells, table_files
 from shared import errors
 
 IMAGE_COLUMNS = (
@@ -35,8 +36,8 @@ _MAY_BE_OTHER = frozenset(("set", "subset", "datasettype"))
 FINDINGS = frozenset(
     cells.plain(name)
     for name in (
-        *labels.NIH,
-        *labels.CHEXPERT,
+        *readers.NIH_FINDINGS,
+        *readers.CHEXPERT_FINDINGS,
         *("normal", "covid", "covid19", "tuberculosis", "nodules", "opacity", "infiltrate", "infiltrates", "abnormal"),
     )
 )
@@ -88,7 +89,7 @@ class Roles(NamedTuple):
     notes: tuple[str, ...]
 
 
-def roles(table: pd.DataFrame, options: interface.Options, *, path: pathlib.Path) -> Roles:
+def roles(table: pd.DataFrame, options: readers.Options, *, path: pathlib.Path) -> Roles:
     """Find the roles of a table's columns.
 
     Raises:
@@ -116,7 +117,7 @@ def roles(table: pd.DataFrame, options: interface.Options, *, path: pathlib.Path
     return Roles(image, patient, part, known, chosen, guessed, words, notes)
 
 
-def added(table: pd.DataFrame, options: interface.Options, *, where: str) -> Added:
+def added(table: pd.DataFrame, options: readers.Options, *, where: str) -> Added:
     """Return patients and official parts that users join to a table of a known format (MIMIC-CXR: subject_id, split).
 
     Raises:
@@ -129,13 +130,13 @@ def added(table: pd.DataFrame, options: interface.Options, *, where: str) -> Add
         patient=patient,
         part=part,
         patients=cells.patients(table[patient].tolist()) if patient else none,
-        parts=[interface.part_of(cell) for cell in table[part]] if part else none,
+        parts=[readers.part_of(cell) for cell in table[part]] if part else none,
         words=words,
     )
 
 
 def _part(
-    table: pd.DataFrame, roles_of: dict[str, str], options: interface.Options, *, where: str
+    table: pd.DataFrame, roles_of: dict[str, str], options: readers.Options, *, where: str
 ) -> tuple[str | None, dict[str, str]]:
     """Return the column of official parts.
 
@@ -146,7 +147,7 @@ def _part(
     if column is None or column in roles_of or column in options.label_columns:
         return None, roles_of
     filled = [(line, cell) for line, cell in table[column].items() if cell.strip()]
-    wrong = [(line, cell) for line, cell in filled if not interface.part_of(cell)]
+    wrong = [(line, cell) for line, cell in filled if not readers.part_of(cell)]
     if not filled or (len(wrong) == len(filled) and cells.plain(column) in _MAY_BE_OTHER):
         why = (
             "it is empty" if not filled else f"none of its cells is train, validation or test, such as {wrong[0][1]!r}"
@@ -164,7 +165,7 @@ def _part(
 
 
 def _labels(
-    table: pd.DataFrame, roles_of: dict[str, str], options: interface.Options, *, where: str
+    table: pd.DataFrame, roles_of: dict[str, str], options: readers.Options, *, where: str
 ) -> tuple[tuple[str, ...], bool, dict[str, str]]:
     """Return the one column of classes, or the columns of findings, whether by their content, and all roles.
 
@@ -187,7 +188,7 @@ def _labels(
 
 
 def _by_content(
-    table: pd.DataFrame, roles_of: dict[str, str], options: interface.Options, *, where: str
+    table: pd.DataFrame, roles_of: dict[str, str], options: readers.Options, *, where: str
 ) -> tuple[tuple[str, ...], bool, dict[str, str]]:
     rest = [str(column) for column in table.columns if column not in roles_of and column != SYNTHETIC]
     why = {column: _unlike_findings(column, table[column].tolist(), options) for column in rest}
@@ -201,7 +202,7 @@ def _by_content(
     return chosen, True, roles_of | words | dict.fromkeys(chosen, "label" if len(chosen) == 1 else "label: finding")
 
 
-def _unlike_findings(name: str, column: Sequence[str], options: interface.Options) -> str:
+def _unlike_findings(name: str, column: Sequence[str], options: readers.Options) -> str:
     """Say why a column holds no findings; nothing where it does, though some cells may be slips."""
     found = cells.findings(column, uncertain="zeros", decimal=options.decimal)
     right = found.filled - found.wrong.size
@@ -216,9 +217,7 @@ def _unlike_findings(name: str, column: Sequence[str], options: interface.Option
     counting = len(odd) > 1 and all(cells.number(cell) is not None for cell in odd)
     if right >= _MOSTLY * found.filled and not counting:
         return ""
-    return (
-        f"{found.wrong.size:,} of {found.filled:,} cells are neither 1 nor 0, such as {interface.excerpt(min(odd))!r}"
-    )
+    return f"{found.wrong.size:,} of {found.filled:,} cells are neither 1 nor 0, such as {readers.excerpt(min(odd))!r}"
 
 
 def _refuse_strange(table: pd.DataFrame, used: Sequence[str], *, where: str) -> None:

@@ -21,16 +21,14 @@ import pydicom.config
 from pydicom.pixels import processing, utils
 from pydicom.pixels.decoders import base
 
-from apps.medical_imaging.readers import dicom_values, file_types
+from apps.medical_imaging.readers import cells, dicom_values, file_types
 from shared import errors
 
 Floats = npt.NDArray[np.floating[Any]]
 
 _PREAMBLE_BYTES = 132
 _DAYS_PER_YEAR = 365.25
-_YEARS = {"D": 1 / _DAYS_PER_YEAR, "W": 7 / _DAYS_PER_YEAR, "M": 1 / 12, "Y": 1.0}
 _AGE = re.compile(r"(\d{1,3})([DWMY])")
-_VIEWS = {"PA": "PA", "AP": "AP", "LL": "LATERAL", "RL": "LATERAL", "LAT": "LATERAL", "LATERAL": "LATERAL"}
 _DESCRIPTIVE = (
     "PatientID",
     "PatientSex",
@@ -43,14 +41,6 @@ _DESCRIPTIVE = (
 
 # Malformed dates, names and identifiers are common and harmless; what is read here is checked here.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-
-
-def is_dicom(path: pathlib.Path) -> bool:
-    """Tell a DICOM file by the letters DICM after its preamble of 128 bytes."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as stream:
-        return stream.read(_PREAMBLE_BYTES).endswith(b"DICM")
 
 
 def decode(source: pathlib.Path | bytes) -> npt.NDArray[np.float32]:
@@ -87,12 +77,12 @@ def describe(source: pathlib.Path | bytes) -> dict[str, str | float | None]:
     """
     with _clear_errors(source):
         dataset = _open(source, only=_DESCRIPTIVE)
-        sex, view = _text(dataset, "PatientSex").upper(), _text(dataset, "ViewPosition").upper()
+        sex, view = _text(dataset, "PatientSex").upper(), _text(dataset, "ViewPosition").lower()
         return {
             "patient": _text(dataset, "PatientID"),
             "sex": sex if sex in ("F", "M") else None,
             "age": _age_years(dataset),
-            "view": next((_VIEWS[word] for word in re.findall("[A-Z]+", view) if word in _VIEWS), None),
+            "view": next((cells.VIEWS[word] for word in re.findall("[a-z]+", view) if word in cells.VIEWS), None),
             "site": _text(dataset, "InstitutionName") or None,
         }
 
@@ -230,7 +220,7 @@ def _age_years(dataset: pydicom.Dataset) -> float | None:
     """Return the stated age, or else the time from birth to study."""
     match = _AGE.fullmatch(_text(dataset, "PatientAge").upper())
     if match and int(match[1]):  # "000Y" stands for an age that was removed
-        return int(match[1]) * _YEARS[match[2]]
+        return int(match[1]) * cells.YEARS[match[2]]
     birth, study = _date(dataset, "PatientBirthDate"), _date(dataset, "StudyDate")
     if birth is None or study is None or study < birth:
         return None

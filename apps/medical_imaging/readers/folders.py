@@ -10,8 +10,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from apps.medical_imaging.readers import file_types, interface, labels
-from shared import errors
+from apps.medical_imaging import readers
+from apps.medical_imaging.readers import file_types
+from shared import errors, files
 from shared.sources import folders
 
 # Kermany, Zhang & Goldbaum 2018: person12_bacteria_34.jpeg, IM-0115-0001.jpeg, NORMAL2-IM-1018-0001.jpeg.
@@ -60,10 +61,10 @@ def read_place(path: pathlib.PurePath) -> Place:
     Place(part='train', above=('set',), below=('NORMAL',), patient='patient7')
     """
     folders = path.parts[:-1]
-    part = next((number for number, name in enumerate(folders) if interface.part_of(name)), None)
+    part = next((number for number, name in enumerate(folders) if readers.part_of(name)), None)
     cut = len(folders) if part is None else part
     return Place(
-        part="" if part is None else interface.part_of(folders[cut]),
+        part="" if part is None else readers.part_of(folders[cut]),
         above=_classes(folders[:cut]),
         below=_classes(folders[cut + 1 :]),
         patient=next((name for name in folders if _PERSON.fullmatch(name)), ""),
@@ -134,7 +135,7 @@ def _identify_dicom(path: pathlib.Path) -> Identity:
         header = dicom.describe(path)
     except errors.InputError as error:
         return Identity("", {}, str(error))
-    known: dict[str, object] = {name: header[name] for name in interface.ATTRIBUTES if header.get(name) is not None}
+    known: dict[str, object] = {name: header[name] for name in readers.ATTRIBUTES if header.get(name) is not None}
     return Identity(str(header.get("patient") or ""), known)
 
 
@@ -142,7 +143,7 @@ def _classes(folders: Sequence[str]) -> tuple[str, ...]:
     return tuple(
         name
         for name in folders
-        if not (_PERSON.fullmatch(name) or _STUDY.fullmatch(name) or interface.part_of(name) or _key(name) in _PLAIN)
+        if not (_PERSON.fullmatch(name) or _STUDY.fullmatch(name) or readers.part_of(name) or _key(name) in _PLAIN)
     )
 
 
@@ -155,7 +156,7 @@ def _key(name: str) -> str:
     return name.replace("_", " ").replace("-", " ").casefold()
 
 
-def read(folder: pathlib.Path, *, options: interface.Options) -> interface.Source:
+def read(folder: pathlib.Path, *, options: readers.Options) -> readers.Source:
     """Read all images below ``folder``; the class is the name of the folder below the part, or of the topmost one.
 
     Images in folders of masks, and images beside the folders of classes, belong to no class: they are counted.
@@ -174,12 +175,20 @@ def read(folder: pathlib.Path, *, options: interface.Options) -> interface.Sourc
     kept = [path for path in paths if path.relative_to(folder) not in masks]
     found = _entries(kept, folder, options=options)
     loose = _loose(found) if options.labelled else []
-    return interface.Source(
+    return readers.Source(
         name=folder.resolve().name,
         entries=[entry for entry in found if entry.label is not None] if loose else found,
         notes=(*listed.notes, *left_out(others), *_passed_over(masks, loose)),
         synthetic=(folder / SYNTHETIC).is_file(),
     )
+
+
+def not_read(
+    below: Sequence[pathlib.Path], images: Sequence[readers.Item], *, tables: Sequence[pathlib.Path]
+) -> list[str]:
+    """Say which files below a folder are neither ``tables`` that were read nor images that these name."""
+    others = [path for path in below if path not in tables and not file_types.is_image(path)]
+    return [*unlisted(images, below), *left_out(others)]
 
 
 def left_out(others: Sequence[pathlib.Path]) -> list[str]:
@@ -195,7 +204,7 @@ def left_out(others: Sequence[pathlib.Path]) -> list[str]:
     return notes
 
 
-def unlisted(images: Sequence[interface.Item], below: Sequence[pathlib.Path]) -> list[str]:
+def unlisted(images: Sequence[readers.Item], below: Sequence[pathlib.Path]) -> list[str]:
     """Say how many of the files below a folder are images that no row of a table names."""
     named = {os.path.realpath(item) for item in images if isinstance(item, pathlib.Path)}
     rest = [path for path in below if file_types.is_image(path) and os.path.realpath(path) not in named]
@@ -213,7 +222,7 @@ def _refuse_written_links(others: Sequence[pathlib.Path]) -> None:
         errors.InputError: There is one: the part that it stands for would be missing without a word.
     """
     for path in others:
-        if interface.part_of(path.name) and path.stat().st_size < _LONGEST_PATH:
+        if readers.part_of(path.name) and path.stat().st_size < _LONGEST_PATH:
             target = path.read_bytes().decode("utf-8", "replace").strip()
             if target and "\n" not in target:
                 raise errors.InputError(
@@ -221,9 +230,7 @@ def _refuse_written_links(others: Sequence[pathlib.Path]) -> None:
                 )
 
 
-def _entries(
-    paths: Sequence[pathlib.Path], folder: pathlib.Path, *, options: interface.Options
-) -> list[interface.Entry]:
+def _entries(paths: Sequence[pathlib.Path], folder: pathlib.Path, *, options: readers.Options) -> list[readers.Entry]:
     within = [path.relative_to(folder) for path in paths]
     places = [read_place(path) for path in within]
     named = classes(places) if options.labelled else [None] * len(places)
@@ -231,10 +238,10 @@ def _entries(
     for number, (path, inner, place, label) in enumerate(zip(paths, within, places, named, strict=True), start=1):
         known = identify(path, inner)
         found.append(
-            interface.Entry(
-                name=interface.name_of(inner.as_posix()),
+            readers.Entry(
+                name=files.printable(inner.as_posix()),
                 item=path,
-                file=interface.name_of(path),
+                file=files.printable(path),
                 row=number,
                 label=label,
                 patient=known.patient,
@@ -246,10 +253,10 @@ def _entries(
     return found
 
 
-def _loose(found: Sequence[interface.Entry]) -> list[str]:
+def _loose(found: Sequence[readers.Entry]) -> list[str]:
     """Return the names of images that lie beside the folders of classes; none where there are no classes."""
     loose = [entry.name for entry in found if entry.label is None]
-    return loose if any(not labels.is_missing(entry.label) for entry in found) else []
+    return loose if any(not readers.is_missing_label(entry.label) for entry in found) else []
 
 
 def _passed_over(masks: set[pathlib.PurePath], loose: Sequence[str]) -> list[str]:

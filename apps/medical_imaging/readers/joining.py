@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import checking, images, interface, labels
+from apps.medical_imaging import readers
+from apps.medical_imaging.readers import checking, images
 from shared import errors
 
 _SHOWN = 3
 
 
-def findings(read: Sequence[interface.Source], class_names: Sequence[str] | None, *, labelled: bool) -> tuple[str, ...]:
+def findings(read: Sequence[readers.Source], class_names: Sequence[str] | None, *, labelled: bool) -> tuple[str, ...]:
     """Return the findings of sources whose images may have several; nothing where each has one class."""
     kinds = {source.findings for source in read}
     if not labelled or kinds == {()}:
@@ -34,10 +35,10 @@ def findings(read: Sequence[interface.Source], class_names: Sequence[str] | None
 def disagreements(batches: Sequence[checking.Batch], known: Sequence[str] | None) -> list[checking.BadRow]:
     """Return entries with labels that contradict each other, or that are not among the ``known`` ones of a model."""
     found = checking.conflicts(batches)
-    keys = {labels.key(name) for name in known or ()}
+    keys = {readers.label_key(name) for name in known or ()}
     for entry in (entry for batch in batches for entry in batch.entries):
-        if known is not None and labels.key(entry.label or "") not in keys:
-            reason = f"unknown label {interface.excerpt(entry.label or '')!r} (expected {', '.join(known)})"
+        if known is not None and readers.label_key(entry.label or "") not in keys:
+            reason = f"unknown label {readers.excerpt(entry.label or '')!r} (expected {', '.join(known)})"
             found[entry.file, entry.row] = checking.refused(entry, reason)
     return list(found.values())
 
@@ -49,10 +50,11 @@ def class_names(batches: Sequence[checking.Batch]) -> tuple[str, ...]:
         errors.InputError: There is one only.
     """
     order = next((batch.source.class_order for batch in batches if batch.source.class_order), ())
-    names = labels.order({entry.label or "" for batch in batches for entry in batch.entries}, class_order=order)
+    found = {entry.label or "" for batch in batches for entry in batch.entries}
+    names = readers.order_classes(found, class_order=order)
     if len(names) < 2:
         raise errors.InputError(
-            f"Expected images of at least two classes. Received: one class, {interface.excerpt(names[0])!r}"
+            f"Expected images of at least two classes. Received: one class, {readers.excerpt(names[0])!r}"
         )
     return names
 
@@ -76,14 +78,14 @@ def label_rows(
     if not labelled:
         return np.full((len(found), len(names)), np.nan, np.float32)
     if not multi:
-        return labels.one_hot([entry.label for entry in found], names)
+        return readers.one_hot([entry.label for entry in found], names)
     columns = [batches[0].source.findings.index(name) for name in names]
     return np.array([entry.findings for entry in found], np.float32)[:, columns]
 
 
-def attributes(found: Sequence[interface.Entry]) -> pd.DataFrame:
+def attributes(found: Sequence[readers.Entry]) -> pd.DataFrame:
     """Return the attributes that any image has, missing ones as None or NaN."""
-    present = [name for name in interface.ATTRIBUTES if any(name in entry.attributes for entry in found)]
+    present = [name for name in readers.ATTRIBUTES if any(name in entry.attributes for entry in found)]
     table = pd.DataFrame(index=range(len(found)))
     for name in present:
         values = [entry.attributes.get(name) for entry in found]
@@ -93,7 +95,7 @@ def attributes(found: Sequence[interface.Entry]) -> pd.DataFrame:
     return table
 
 
-def fingerprint(found: Sequence[interface.Entry], hashes: NDArray[np.uint64], labels_of: NDArray[np.float32]) -> str:
+def fingerprint(found: Sequence[readers.Entry], hashes: NDArray[np.uint64], labels_of: NDArray[np.float32]) -> str:
     """Return the SHA-256 of all that training and evaluation read, whatever its order.
 
     That is content, labels, patient, official part, attributes and boxes. Of images that are computed the recipe, in
@@ -106,7 +108,7 @@ def fingerprint(found: Sequence[interface.Entry], hashes: NDArray[np.uint64], la
     return hashlib.sha256(b"".join(rows)).hexdigest()
 
 
-def _read_besides(entry: interface.Entry) -> bytes:
+def _read_besides(entry: readers.Entry) -> bytes:
     if entry.recipe:
         return b""
     boxes = None if entry.boxes is None else np.asarray(entry.boxes, np.float32).tolist()
@@ -152,7 +154,7 @@ def one_way_of_labels(batches: Sequence[checking.Batch]) -> None:
     """
     kinds: dict[bool, str] = {}
     for batch in batches:
-        names = {labels.key(entry.label or "") for entry in batch.entries}
+        names = {readers.label_key(entry.label or "") for entry in batch.entries}
         if len({name.isdecimal() for name in names}) == 1:
             shown = ", ".join(sorted(names)[:_SHOWN])
             kinds.setdefault(min(names).isdecimal(), f"{batch.source.name}: {shown}")
@@ -163,7 +165,7 @@ def one_way_of_labels(batches: Sequence[checking.Batch]) -> None:
         )
 
 
-def one_spelling(found: Sequence[interface.Entry]) -> tuple[list[str], list[str]]:
+def one_spelling(found: Sequence[readers.Entry]) -> tuple[list[str], list[str]]:
     """Return the patient of each entry, and a note where ids differ only by case or leading zeros.
 
     Such ids are one patient written by two programs: held apart, his images could be in two parts.

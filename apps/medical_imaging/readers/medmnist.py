@@ -20,8 +20,7 @@ import numpy as np
 import pooch
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import interface
-from apps.medical_imaging.readers import labels as label_names
+from apps.medical_imaging import readers
 from shared import errors, progress
 
 _PARTS = {"train": "train", "val": "validation", "test": "test"}
@@ -60,7 +59,7 @@ BY_HAND = {
 }
 
 
-def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
+def read(path: pathlib.Path, *, options: readers.Options) -> readers.Source:
     """Read all parts of the file.
 
     Raises:
@@ -68,7 +67,7 @@ def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
     """
     arrays = _arrays(path)
     stem = path.stem.split("_")[0].lower()
-    found: list[interface.Entry] = []
+    found: list[readers.Entry] = []
     several = 0
     for prefix, part in _PARTS.items():
         images = arrays.get(f"{prefix}_images")
@@ -82,17 +81,16 @@ def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
         labels = _labels(arrays, prefix, len(images), path, labelled=options.labelled)
         several = max(several, 0 if labels is None or labels.shape[1] == 1 else labels.shape[1])
         for row, image in enumerate(images):
-            entry = interface.Entry(
+            entry = readers.Entry(
                 name=f"{prefix}_images[{row}]", item=image, file=f"{path}, {prefix}_images", row=row + 1, part=part
             )
             found.append(_labelled(entry, None if labels is None else labels[row], CLASSES.get(stem, ())))
-    names = (
-        label_names.NIH if several == len(label_names.NIH) else tuple(f"finding {place}" for place in range(several))
-    )
-    return interface.Source(name=path.stem, entries=found, findings=names, class_order=CLASSES.get(stem, ()))
+    known = several == len(readers.NIH_FINDINGS)
+    names = readers.NIH_FINDINGS if known else tuple(f"finding {place}" for place in range(several))
+    return readers.Source(name=path.stem, entries=found, findings=names, class_order=CLASSES.get(stem, ()))
 
 
-def _labelled(entry: interface.Entry, row: NDArray[Any] | None, names: tuple[str, ...]) -> interface.Entry:
+def _labelled(entry: readers.Entry, row: NDArray[Any] | None, names: tuple[str, ...]) -> readers.Entry:
     if row is None:
         return entry
     values = tuple(float(value) for value in row)

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, labels, table_files
-from shared import errors
+from apps.medical_imaging import readers
+from apps.medical_imaging.readers import cells, columns, folders, table_files
+from shared import errors, files
 from shared.sources import folders as listings
 
 PATTERN = "Data_Entry_2017*.csv"
-FINDINGS = labels.NIH
+FINDINGS = readers.NIH_FINDINGS
 NO_FINDING = "No Finding"
 BOXES = "BBox_List_2017.csv"
 _COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
@@ -46,7 +47,7 @@ def is_nih(path: pathlib.Path) -> bool:
     return set(_COLUMNS) <= set(cells.canonical(table_files.header(path), _COLUMNS).values())
 
 
-def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
+def read(path: pathlib.Path, *, options: readers.Options) -> readers.Source:
     """Read a table, or the folder that holds it; images are found by name in any folder below.
 
     Raises:
@@ -59,8 +60,8 @@ def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
         raise errors.InputError(f"{folder}: expected a table {PATTERN}. Received: none")
     table, found = table_files.read(table_path)
     table = table.rename(columns=cells.canonical([str(column) for column in table.columns], _COLUMNS))
-    labels.require(table, _COLUMNS, where=str(table_path))
-    chosen = labels.chosen(options, FINDINGS, where=str(table_path))
+    table_files.require_columns(table, _COLUMNS, where=str(table_path))
+    chosen = table_files.chosen_findings(options, FINDINGS, where=str(table_path))
     listed = listings.listing(folder, follow_links=options.follow_links)
     names = [name.strip() for name in table["Image Index"]]
     places = _places(listed.files, set(names), folder)
@@ -72,25 +73,25 @@ def read(path: pathlib.Path, *, options: interface.Options) -> interface.Source:
     for (line, row), name, patient, part in zip(table_files.rows(table), names, patients, added.parts, strict=True):
         values, problem = _values(row["Finding Labels"], chosen)
         item = places.files.get(name)
-        entry = interface.Entry(
+        entry = readers.Entry(
             name=name,
             item=item or table_path,
-            file=interface.name_of(table_path),
+            file=files.printable(table_path),
             row=line,
             patient=patient or _patient_of(name),
             part=parts.get(name, part),
             attributes=cells.attributes(row, known),
             boxes=boxes.get(name),
             problem=(problem if options.labelled else "")
-            or ("" if item else f"no such image: {interface.excerpt(name)!r}"),
+            or ("" if item else f"no such image: {readers.excerpt(name)!r}"),
         )
-        found.append(labels.labelled(entry, values, chosen, options=options))
+        found.append(table_files.with_findings(entry, values, chosen, options=options))
     read_too = [path for path in listed.files if path in (table_path, folder / BOXES) or _LIST.fullmatch(path.name)]
-    others = [path for path in listed.files if not file_types.is_image(path) and path not in read_too]
     notes = [*listed.notes, *places.notes, *about_parts, *cells.not_understood(table, known)]
-    notes += [*folders.unlisted([entry.item for entry in found], listed.files), *folders.left_out(others)]
-    words = labels.roles(table, added.words | _roles(known), ["Finding Labels"] if options.labelled else [])
-    return labels.source(folder.resolve().name, found, chosen, columns=words, notes=tuple(notes))
+    notes += folders.not_read(listed.files, [entry.item for entry in found], tables=read_too)
+    label_columns = ["Finding Labels"] if options.labelled else []
+    words = table_files.roles_of_findings(table, added.words | _roles(known), label_columns)
+    return table_files.source_of_findings(folder.resolve().name, found, chosen, columns=words, notes=tuple(notes))
 
 
 def _roles(known: Mapping[str, str]) -> dict[str, str]:
@@ -98,14 +99,14 @@ def _roles(known: Mapping[str, str]) -> dict[str, str]:
     return attributes | {"Image Index": "image", "Patient ID": "patient"}
 
 
-def _places(files: Sequence[pathlib.Path], wanted: set[str], folder: pathlib.Path) -> _Places:
+def _places(paths: Sequence[pathlib.Path], wanted: set[str], folder: pathlib.Path) -> _Places:
     """Find the images that a table names.
 
     Raises:
         errors.InputError: Two files have the name of one image, and hold something else.
     """
     found: dict[str, list[pathlib.Path]] = collections.defaultdict(list)
-    for path in files:
+    for path in paths:
         if path.name in wanted:
             found[path.name].append(path)
     twice = {name: paths for name, paths in found.items() if len(paths) > 1}
@@ -119,13 +120,13 @@ def _places(files: Sequence[pathlib.Path], wanted: set[str], folder: pathlib.Pat
 
 def _values(cell: str, chosen: tuple[str, ...]) -> tuple[tuple[float, ...], str]:
     """Return the findings of a cell such as ``Effusion|Mass``, and what is wrong with it."""
-    named = {name.strip() for name in cell.split("|") if not labels.is_missing(name)}
+    named = {name.strip() for name in cell.split("|") if not readers.is_missing_label(name)}
     unknown = named - {*FINDINGS, NO_FINDING}
     problem = (
-        f"unknown finding {interface.excerpt(sorted(unknown)[0])!r}" if unknown else "" if named else "missing label"
+        f"unknown finding {readers.excerpt(sorted(unknown)[0])!r}" if unknown else "" if named else "missing label"
     )
     if not problem and NO_FINDING in named and len(named) > 1:
-        problem = f"column 'Finding Labels': expected {NO_FINDING!r} alone. Received: {interface.excerpt(cell)!r}"
+        problem = f"column 'Finding Labels': expected {NO_FINDING!r} alone. Received: {readers.excerpt(cell)!r}"
     return tuple(float(name in named) for name in chosen), problem
 
 
@@ -162,7 +163,7 @@ def _parts(folder: pathlib.Path, names: set[str]) -> tuple[dict[str, str], list[
 
 def _part_of_list(path: pathlib.Path) -> str:
     match = _LIST.fullmatch(path.name)
-    return interface.part_of(match["part"]) if match else ""
+    return readers.part_of(match["part"]) if match else ""
 
 
 def _boxes(folder: pathlib.Path, chosen: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
@@ -173,7 +174,7 @@ def _boxes(folder: pathlib.Path, chosen: tuple[str, ...]) -> dict[str, NDArray[n
     table, broken = table_files.read(path)
     if broken:
         raise errors.InputError(f"{path}, row {broken[0].row}: expected a box. Received: {broken[0].problem}")
-    labels.require(table, ("Image Index", "Finding Label"), where=str(path))
+    table_files.require_columns(table, ("Image Index", "Finding Label"), where=str(path))
     # In this table the infiltrations are called otherwise.
     names = table["Finding Label"].replace("Infiltrate", "Infiltration")
     sides = table.iloc[:, 2:6].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32) / _SIDE

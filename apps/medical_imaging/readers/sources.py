@@ -11,17 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.readers import (
-    checking,
-    chexpert,
-    file_types,
-    folders,
-    images,
-    interface,
-    medmnist,
-    nih,
-    tables,
-)
+from apps.medical_imaging import readers
+from apps.medical_imaging.readers import checking, chexpert, file_types, folders, images, medmnist, nih, tables
 from apps.medical_imaging.simulator import phantoms
 from shared import errors, files
 
@@ -34,14 +25,14 @@ log = logging.getLogger("fieldnets")
 Pixels: TypeAlias = bytes | NDArray[np.float32]
 
 
-def simulate(settings: interface.PhantomSettings) -> interface.Source:
+def simulate(settings: readers.PhantomSettings) -> readers.Source:
     """Generate phantoms as a source; their attributes and boxes are all known."""
     made = phantoms.generate(
         phantoms.Settings(patients=settings.patients, confounder=settings.confounder, seed=settings.seed)
     )
     records = made.attributes.to_dict(orient="records")
     found = [
-        interface.Entry(
+        readers.Entry(
             name=f"{SIMULATED}[{row}]",
             item=made.images[row],
             file=SIMULATED,
@@ -55,19 +46,19 @@ def simulate(settings: interface.PhantomSettings) -> interface.Source:
         for row in range(len(made.labels))
     ]
     note = "the images are SIMULATED by formulas: what is found on them holds for no patient"
-    return interface.Source(
+    return readers.Source(
         name=SIMULATED, entries=found, class_order=phantoms.CLASS_NAMES, notes=(note,), synthetic=True
     )
 
 
-def with_parts_by_name(read: Sequence[interface.Source], specs: Sequence[str]) -> list[interface.Source]:
+def with_parts_by_name(read: Sequence[readers.Source], specs: Sequence[str]) -> list[readers.Source]:
     """Give the images of several sources the part in the source's name, where they have none themselves.
 
     The name is that of the folder or table, or else, where these name no part, of the folder that it is in.
     """
     paths = [pathlib.Path(spec).absolute() for spec in specs]
-    own = [interface.part_in_words(path.stem if path.is_file() else path.name) for path in paths]
-    above = [interface.part_of(path.parent.name) for path in paths]
+    own = [readers.part_in_words(path.stem if path.is_file() else path.name) for path in paths]
+    above = [readers.part_of(path.parent.name) for path in paths]
     parts = own if any(own) else above
     # What holds for all alike means nothing: /data/test/a and /data/test/b.
     if len(set(parts)) < 2:
@@ -75,7 +66,7 @@ def with_parts_by_name(read: Sequence[interface.Source], specs: Sequence[str]) -
     return [_with_part(source, spec, part) for source, spec, part in zip(read, specs, parts, strict=True)]
 
 
-def _with_part(source: interface.Source, spec: str, part: str) -> interface.Source:
+def _with_part(source: readers.Source, spec: str, part: str) -> readers.Source:
     if not part or source.synthetic or any(entry.part for entry in source.entries):
         return source
     note = f"{spec}: by its name its images are the official {part} part"
@@ -83,7 +74,7 @@ def _with_part(source: interface.Source, spec: str, part: str) -> interface.Sour
     return dataclasses.replace(source, entries=named, notes=(*source.notes, note))
 
 
-def read(spec: str, *, options: interface.Options, data_format: str) -> interface.Source:
+def read(spec: str, *, options: readers.Options, data_format: str) -> readers.Source:
     """Read a source.
 
     Raises:
@@ -115,7 +106,7 @@ def recognise(path: pathlib.Path) -> str:
     if path.is_dir():
         if nih.found_in(path) is not None:
             return "nih"
-        if (path / interface.WRITTEN_TABLE).is_file():
+        if (path / readers.WRITTEN_TABLE).is_file():
             return "table"
         return "chexpert" if chexpert.found_in(path) else "folders"
     if path.match(nih.PATTERN):
@@ -144,9 +135,9 @@ def locate(spec: str, *, data_format: str = "auto") -> pathlib.Path:
     )
 
 
-def _table(path: pathlib.Path, options: interface.Options) -> interface.Source:
+def _table(path: pathlib.Path, options: readers.Options) -> readers.Source:
     if path.is_dir():
-        return tables.read(path / interface.WRITTEN_TABLE, options=options, name=path.resolve().name, folder=path)
+        return tables.read(path / readers.WRITTEN_TABLE, options=options, name=path.resolve().name, folder=path)
     return tables.read(path, options=options)
 
 
@@ -167,7 +158,7 @@ def _head(path: pathlib.Path) -> bytes:
         return stream.read(132)
 
 
-def chunks(inputs: Iterable[interface.Source], *, chunk_rows: int) -> Iterator[tuple[pd.DataFrame, list[Pixels]]]:
+def chunks(inputs: Iterable[readers.Source], *, chunk_rows: int) -> Iterator[tuple[pd.DataFrame, list[Pixels]]]:
     """Yield at most ``chunk_rows`` images at a time, with a frame of columns file (str) and row (int64, from 1).
 
     Encoded files come as they are, even where they are no image, so that each gets a row. DICOM and arrays come as
@@ -184,21 +175,21 @@ def chunks(inputs: Iterable[interface.Source], *, chunk_rows: int) -> Iterator[t
             yield table, [pixels(entry) for entry in part]
 
 
-def listed(path: str | pathlib.Path, options: interface.Options | None = None) -> interface.Source:
+def listed(path: str | pathlib.Path, options: readers.Options | None = None) -> readers.Source:
     """Return the images of one input, unread.
 
     Raises:
         errors.InputError: The path does not exist, or is a folder or table that cannot be read.
     """
-    found, chosen = pathlib.Path(path), options or interface.Options(labelled=False)
+    found, chosen = pathlib.Path(path), options or readers.Options(labelled=False)
     alone = found.is_file() and found.suffix.lower() not in (*file_types.TABLES, ".npz")
     if alone and not is_archive(found):
-        shown = interface.name_of(path)
-        return interface.Source(name=shown, entries=[interface.Entry(name=shown, item=found, file=shown, row=1)])
+        shown = files.printable(path)
+        return readers.Source(name=shown, entries=[readers.Entry(name=shown, item=found, file=shown, row=1)])
     return read(str(path), options=chosen, data_format="auto")
 
 
-def pixels(entry: interface.Entry) -> Pixels:
+def pixels(entry: readers.Entry) -> Pixels:
     """Read one image."""
     if entry.problem and _is_listed(entry):
         raise errors.InputError(f"{entry.file}, row {entry.row}: expected an image file. Received: {entry.problem}")
@@ -215,10 +206,10 @@ def pixels(entry: interface.Entry) -> Pixels:
         return b""
 
 
-def _is_listed(entry: interface.Entry) -> bool:
+def _is_listed(entry: readers.Entry) -> bool:
     """Tell a row of a table from a file that stands for itself, and gets a row though its header is broken."""
     return (
         not isinstance(entry.item, pathlib.Path)
-        or interface.name_of(entry.item) != entry.file
+        or files.printable(entry.item) != entry.file
         or pathlib.Path(entry.file).suffix.lower() in file_types.TABLES
     )

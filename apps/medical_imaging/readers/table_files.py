@@ -1,7 +1,7 @@
 """Tables as cells of text: csv, tsv and Parquet, with the rows that do not fit."""
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from apps.medical_imaging.readers import interface
-from shared import errors
+from apps.medical_imaging import readers
+from shared import errors, files
 from shared.sources import delimited
 
 _HEAD_BYTES = 1 << 12
@@ -18,7 +18,7 @@ _HEAD_BYTES = 1 << 12
 STRANGE = "strange"
 
 
-def read(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
+def read(path: pathlib.Path) -> tuple[pd.DataFrame, list[readers.Entry]]:
     """Read csv, tsv or parquet as text, empty where a cell is missing; its index is the line or place, from 1.
 
     Returns:
@@ -64,7 +64,7 @@ def header(path: pathlib.Path) -> list[str]:
         return []
 
 
-def _text(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
+def _text(path: pathlib.Path) -> tuple[pd.DataFrame, list[readers.Entry]]:
     def opener() -> Any:
         return path.open("rb")
 
@@ -83,9 +83,9 @@ def _text(path: pathlib.Path) -> tuple[pd.DataFrame, list[interface.Entry]]:
     for record in found:
         fault = record.problem or _misfit(record.fields, width=len(names), named=named[-1] + 1)
         if fault:
-            shown = interface.excerpt(lines[record.line - 1])
+            shown = readers.excerpt(lines[record.line - 1])
             broken.append(
-                interface.Entry(name=shown, item=path, file=interface.name_of(path), row=record.line, problem=fault)
+                readers.Entry(name=shown, item=path, file=files.printable(path), row=record.line, problem=fault)
             )
         else:
             cells.append([record.fields[place] for place in named])
@@ -141,3 +141,75 @@ def _texts(column: "pa.ChunkedArray[Any]") -> list[str]:
         whole = all(float(cell).is_integer() for cell in known)
         cells = [None if cell != cell else int(cell) if whole and cell is not None else cell for cell in cells]
     return ["" if cell is None else cell.decode() if isinstance(cell, bytes) else str(cell) for cell in cells]
+
+
+def chosen_findings(options: readers.Options, names: Sequence[str], *, where: str) -> tuple[str, ...]:
+    """Return the findings to use: those the user named, or all.
+
+    Raises:
+        errors.InputError: The source has no such finding.
+    """
+    unknown = [name for name in options.label_columns if name not in names]
+    if unknown:
+        raise errors.InputError(
+            f"{where}, --label-columns: expected findings out of {', '.join(names)}. Received: {unknown[0]!r}"
+        )
+    return options.label_columns or tuple(names)
+
+
+def require_columns(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> None:
+    """Raise ``errors.InputError`` when a table lacks a column."""
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        shown = ", ".join(map(str, table.columns))
+        raise errors.InputError(f"{where}: expected the columns {', '.join(missing)}. Received: {shown}")
+
+
+def with_findings(
+    entry: readers.Entry, values: tuple[float, ...], names: tuple[str, ...], *, options: readers.Options
+) -> readers.Entry:
+    """Give an entry its findings; one finding alone makes two classes of it."""
+    if not options.labelled:
+        return entry
+    if len(names) > 1:
+        return entry._replace(findings=values)
+    if not values or np.isnan(values[0]):
+        return entry
+    return entry._replace(label=names[0] if values[0] else absent_class(names[0]))
+
+
+def absent_class(name: str) -> str:
+    """Return the class of images without the one finding that was chosen."""
+    return f"no {name}"
+
+
+def source_of_findings(
+    name: str,
+    found: list[readers.Entry],
+    names: tuple[str, ...],
+    *,
+    columns: Mapping[str, str],
+    notes: tuple[str, ...] = (),
+) -> readers.Source:
+    """Make a source of findings; of one finding, images whose label is uncertain are not part of it."""
+    if len(names) > 1:
+        return readers.Source(name=name, entries=found, findings=names, notes=notes, columns=columns)
+    known = [entry for entry in found if entry.label is not None or entry.problem]
+    unknown = len(found) - len(known)
+    if unknown and known:
+        notes = (*notes, f"{unknown:,} images are not used: whether they show {names[0]} is uncertain")
+        found = known
+    order = absent_class(names[0]), names[0]
+    return readers.Source(name=name, entries=found, class_order=order, notes=notes, columns=columns)
+
+
+def roles_of_findings(table: pd.DataFrame, known: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:
+    """Return the role of each column in words.
+
+    Args:
+        table: The table.
+        known: Column -> role, for those that are no labels.
+        labels: The columns of labels.
+    """
+    role = dict(known) | dict.fromkeys(labels, "label" if len(labels) == 1 else "label: finding")
+    return {str(column): role.get(str(column), "not read: not used") for column in table.columns}

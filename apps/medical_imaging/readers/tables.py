@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from apps.medical_imaging.readers import cells, columns, file_types, folders, interface, labels, table_files
+from apps.medical_imaging import readers
+from apps.medical_imaging.readers import cells, columns, file_types, folders, table_files
+from shared import files
 from shared.sources import cells as values
 from shared.sources import folders as listings
 
@@ -31,8 +33,8 @@ class RowLabel(NamedTuple):
 
 
 def read(
-    path: pathlib.Path, *, options: interface.Options, name: str | None = None, folder: pathlib.Path | None = None
-) -> interface.Source:
+    path: pathlib.Path, *, options: readers.Options, name: str | None = None, folder: pathlib.Path | None = None
+) -> readers.Source:
     """Read a table with a column of image paths, relative to its folder.
 
     One label column gives a class per image; several columns of 1, 0, -1 and nothing give findings.
@@ -61,7 +63,7 @@ def read(
         left = len(made) - len(kept)
         notes.append(f"{left:,} images are not used: whether they show {found.chosen[0]} is uncertain")
     synthetic = columns.SYNTHETIC in table.columns and bool((table[columns.SYNTHETIC] == str(True)).any())
-    return interface.Source(
+    return readers.Source(
         name=name or path.stem,
         entries=[*kept, *broken],
         findings=found.chosen if len(found.chosen) > 1 else (),
@@ -88,29 +90,29 @@ def locate(cell: str, folder: pathlib.Path) -> pathlib.Path | None:
 
 def _entry(
     line: int, row: dict[str, str], label: RowLabel, patient: str, *, path: pathlib.Path, found: columns.Roles
-) -> interface.Entry:
+) -> readers.Entry:
     cell = row[found.image]
     item = locate(cell, path.parent)
     identity = folders.Identity("", {})
-    problem = f"no such image: {interface.excerpt(cell)!r}" if cell.strip() else "missing image"
+    problem = f"no such image: {readers.excerpt(cell)!r}" if cell.strip() else "missing image"
     if item is not None:
         identity = folders.identify(item, pathlib.PurePath(cell.strip().replace("\\", "/")))
         problem = label.problem or identity.problem
-    return interface.Entry(
+    return readers.Entry(
         name=cell,
         item=item or path,
-        file=interface.name_of(path),
+        file=files.printable(path),
         row=line,
         label=label.label,
         findings=label.findings,
         patient=patient or identity.patient,
-        part=interface.part_of(row[found.part]) if found.part else "",
+        part=readers.part_of(row[found.part]) if found.part else "",
         attributes={**identity.attributes, **cells.attributes(row, found.known)},
         problem=problem,
     )
 
 
-def _row_labels(table: pd.DataFrame, found: columns.Roles, options: interface.Options) -> list[RowLabel]:
+def _row_labels(table: pd.DataFrame, found: columns.Roles, options: readers.Options) -> list[RowLabel]:
     """Return the label of each row."""
     if not found.chosen:
         return [RowLabel(None, None, "")] * len(table)
@@ -133,7 +135,7 @@ def not_a_finding(column: str, cell: str) -> str:
     """Say that a cell of a column of findings means nothing."""
     return (
         f"column {column!r}: expected 1, 0, -1, yes or no, true or false, or nothing (--label-columns names the "
-        f"columns of labels). Received: {interface.excerpt(cell)!r}"
+        f"columns of labels). Received: {readers.excerpt(cell)!r}"
     )
 
 
@@ -153,17 +155,17 @@ def _one(rows: Sequence[RowLabel], column: Sequence[str]) -> list[RowLabel]:
 
 
 def _classes(name: str, column: Sequence[str]) -> list[RowLabel]:
-    counts = collections.Counter(labels.key(cell) for cell in column if not labels.is_missing(cell))
+    counts = collections.Counter(readers.label_key(cell) for cell in column if not readers.is_missing_label(cell))
     return [_class(name, cell, counts) for cell in column]
 
 
 def _class(name: str, cell: str, counts: collections.Counter[str]) -> RowLabel:
     """Return the class that a cell names."""
-    said, key = cell.strip(), labels.key(cell)
+    said, key = cell.strip(), readers.label_key(cell)
     if len(said.splitlines()) > 1:
-        shown = interface.excerpt(said)
+        shown = readers.excerpt(said)
         return RowLabel(None, None, f"the label {shown!r} has several lines: a quotation mark may not be closed")
-    if labels.is_missing(said):
+    if readers.is_missing_label(said):
         return RowLabel(None, None, "")
     problem = _no_class(key, counts)
     return RowLabel(said, None, f"column {name!r}: expected {problem}. Received: {said!r}" if problem else "")
@@ -192,12 +194,11 @@ def _is_truth(key: str) -> bool:
 
 
 def _unread(
-    items: Sequence[interface.Item], path: pathlib.Path, folder: pathlib.Path | None, options: interface.Options
+    items: Sequence[readers.Item], path: pathlib.Path, folder: pathlib.Path | None, options: readers.Options
 ) -> list[str]:
     """Say which files beside the images that a table names are not read."""
     if folder is None:
         parents = {item.parent for item in items if isinstance(item, pathlib.Path) and item != path}
         return folders.unlisted(items, [file for parent in sorted(parents) for file in sorted(parent.iterdir())])
     listed = listings.listing(folder, follow_links=options.follow_links)
-    others = [file for file in listed.files if file != path and not file_types.is_image(file)]
-    return [*listed.notes, *folders.unlisted(items, listed.files), *folders.left_out(others)]
+    return [*listed.notes, *folders.not_read(listed.files, items, tables=[path])]

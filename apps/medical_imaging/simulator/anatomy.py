@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.medical_imaging.simulator import imaging
+from apps.medical_imaging import simulator
 
 Array = NDArray[np.float32]
 
@@ -128,7 +128,7 @@ def place(anatomy: Anatomy, *, right_side: bool, level: float, lateral: float) -
     return (-x if right_side else x), anatomy.apex + level * _LUNG_HEIGHT
 
 
-def chest(anatomy: Anatomy, posture: Posture, frame: imaging.Frame) -> Chest:
+def chest(anatomy: Anatomy, posture: Posture, frame: simulator.Frame) -> Chest:
     """Return the thickness of everything soft on every pixel."""
     x, y = frame.body()
     side = np.abs(x)

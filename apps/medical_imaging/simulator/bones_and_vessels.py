@@ -10,7 +10,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.medical_imaging.simulator import anatomy, imaging
+from apps.medical_imaging import simulator
+from apps.medical_imaging.simulator import anatomy
 
 Array = NDArray[np.float32]
 
@@ -22,7 +23,7 @@ _GENERATIONS = 4
 _HILUM_LEVEL = 0.42
 
 
-def bones(body: anatomy.Anatomy, posture: anatomy.Posture, chest: anatomy.Chest, frame: imaging.Frame) -> Array:
+def bones(body: anatomy.Anatomy, posture: anatomy.Posture, chest: anatomy.Chest, frame: simulator.Frame) -> Array:
     """Return (size, size) float32 thickness of bone in cm."""
     whole = _ribs(body, chest) + _spine(body, chest) + _clavicles(body, posture, chest)
     return np.asarray((whole + _shoulders(body, posture, frame)) * np.float32(body.bone))
@@ -89,9 +90,9 @@ def _clavicles(body: anatomy.Anatomy, posture: anatomy.Posture, chest: anatomy.C
     return np.asarray(length * anatomy.edge(half - off, max(0.01, chest.pixel)) * (np.float32(1.0) + 0.5 * shell))
 
 
-def _shoulders(body: anatomy.Anatomy, posture: anatomy.Posture, frame: imaging.Frame) -> Array:
+def _shoulders(body: anatomy.Anatomy, posture: anatomy.Posture, frame: simulator.Frame) -> Array:
     """Return the thickness of shoulder blades and upper arms; arms rolled forward (PA) turn the blades outwards."""
-    sheet = imaging.Sheet(frame.size)
+    sheet = simulator.Sheet(frame.size)
     outwards = 0.04 if posture.view == "AP" else 0.2
     blade = np.array([(0.62, 0.02), (0.84, 0.1), (0.8, 0.34), (0.6, 0.82), (0.52, 0.78), (0.56, 0.4)])
     rim = np.array([(0.64, 0.04), (0.56, 0.4), (0.53, 0.77), (0.6, 0.82), (0.8, 0.34)])
@@ -128,9 +129,9 @@ def grow_vessels(random: np.random.Generator, body: anatomy.Anatomy) -> Tree:
     )
 
 
-def draw_vessels(tree: Tree, frame: imaging.Frame) -> NDArray[np.float32]:
+def draw_vessels(tree: Tree, frame: simulator.Frame) -> NDArray[np.float32]:
     """Return (size, size) float32 thickness of vessels in cm, drawn over lung or not."""
-    sheet = imaging.Sheet(frame.size)
+    sheet = simulator.Sheet(frame.size)
     tones = np.clip(tree.widths / 0.05, 0.2, 1.0)
     # Wide vessels last: they are not interrupted by the narrow ones that they cross.
     order = np.argsort(tree.widths, kind="stable")

@@ -8,7 +8,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.medical_imaging.simulator import anatomy, imaging
+from apps.medical_imaging import simulator
+from apps.medical_imaging.simulator import anatomy
 
 Array = NDArray[np.float32]
 
@@ -133,7 +134,7 @@ def _share(
     along, beside = (cosine * across + sine * down) / stretch, (cosine * down - sine * across) * stretch
     distance = np.sqrt(along**2 + beside**2) / np.float32(patch.radius * shrink)
     size = chest.x.shape[0]
-    coarse, fine = imaging.smooth_noise(random, size, 9), imaging.smooth_noise(random, size, 28)
+    coarse, fine = simulator.smooth_noise(random, size, 9), simulator.smooth_noise(random, size, 28)
     ragged = distance * (1 + np.float32(0.22) * np.clip(coarse, -1.2, 2))
     profile = np.clip(np.float32(1.8) * (1 - ragged**2), 0, 1)
     return np.asarray(profile * (1 + np.float32(0.32) * np.clip(fine, -2, 2)) * np.minimum(2 * chest.lung, 1))
@@ -181,9 +182,9 @@ class Devices:
     mark_at: tuple[float, float]
 
 
-def draw_devices(devices: Devices, body: anatomy.Anatomy, frame: imaging.Frame) -> NDArray[np.float32]:
+def draw_devices(devices: Devices, body: anatomy.Anatomy, frame: simulator.Frame) -> NDArray[np.float32]:
     """Return (size, size) float32 metal: 0 none, 1 as much as the densest device."""
-    sheet = imaging.Sheet(frame.size)
+    sheet = simulator.Sheet(frame.size)
     _draw_electrodes(sheet, devices, frame)
     for points, width, tone in _tubes(devices, body):
         sheet.path(frame.film(_curve(np.asarray(points))), width=width, tone=tone)
@@ -195,7 +196,7 @@ def draw_devices(devices: Devices, body: anatomy.Anatomy, frame: imaging.Frame) 
     return sheet.read()
 
 
-def _draw_electrodes(sheet: imaging.Sheet, devices: Devices, frame: imaging.Frame) -> None:
+def _draw_electrodes(sheet: simulator.Sheet, devices: Devices, frame: simulator.Frame) -> None:
     """Draw each electrode with a wire that hangs to the side of the film."""
     for x, y in devices.electrodes.tolist():
         wire = np.array([(x, y), (1.2 * x, y + 0.25), (1.8 * x, y + 0.3), (2.6 * x, y + 0.75)])
@@ -225,7 +226,7 @@ def _tubes(devices: Devices, body: anatomy.Anatomy) -> list[tuple[list[tuple[flo
     return found
 
 
-def _draw_letter(sheet: imaging.Sheet, devices: Devices) -> None:
+def _draw_letter(sheet: simulator.Sheet, devices: Devices) -> None:
     """Draw the lead letter upright, on the side that it names: the patient's left is on the right of the film."""
     across, down = devices.letter_at
     centre = np.array([across if devices.letter == "L" else -across, down])
@@ -234,7 +235,7 @@ def _draw_letter(sheet: imaging.Sheet, devices: Devices) -> None:
         sheet.path(points, width=0.35 * devices.letter_height)
 
 
-def _draw_mark(sheet: imaging.Sheet, devices: Devices) -> None:
+def _draw_mark(sheet: simulator.Sheet, devices: Devices) -> None:
     """Draw the bedside mark."""
     around = np.linspace(0, 2 * np.pi, 25)
     ring = np.asarray(devices.mark_at) + 0.055 * np.stack([np.cos(around), np.sin(around)], axis=1)

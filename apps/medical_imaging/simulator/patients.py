@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from apps.medical_imaging.simulator import anatomy, bones_and_vessels, imaging, opacities
+from apps.medical_imaging import simulator
+from apps.medical_imaging.simulator import anatomy, bones_and_vessels, opacities
 
 # Site: share of patients, share of AP images, photons per pixel, coarse contrast removed, gamma, letter's half height.
 _SITES = {
@@ -63,8 +64,8 @@ class Visit:
     subtlety: float
     patches: int
     posture: anatomy.Posture
-    frame: imaging.Frame
-    exposure: imaging.Exposure
+    frame: simulator.Frame
+    exposure: simulator.Exposure
     devices: opacities.Devices
     vessel_cm: float
     haze_cm: float
@@ -159,9 +160,9 @@ def _draw_posture(random: np.random.Generator, view: str) -> anatomy.Posture:
     return anatomy.Posture(view=view, inspiration=breath, turn=float(random.normal(0, 0.025 if bed else 0.015)))
 
 
-def _draw_frame(random: np.random.Generator, size: int, view: str) -> imaging.Frame:
+def _draw_frame(random: np.random.Generator, size: int, view: str) -> simulator.Frame:
     """Draw how the body lies on the film."""
-    return imaging.Frame(
+    return simulator.Frame(
         size=size,
         degrees=float(np.clip(random.normal(0, 3.5 if view == "AP" else 1.8), -9, 9)),
         scale=float(random.uniform(1.1, 1.26)),
@@ -172,11 +173,11 @@ def _draw_frame(random: np.random.Generator, size: int, view: str) -> imaging.Fr
 
 def _draw_exposure(
     random: np.random.Generator, view: str, *, quanta: float, equalisation: float, gamma: float
-) -> imaging.Exposure:
+) -> simulator.Exposure:
     """Draw dose and processing around what the site usually does."""
     shuttered = random.random() < 0.3
     shutters = random.uniform(0, 0.05, 4) * shuttered
-    return imaging.Exposure(
+    return simulator.Exposure(
         quanta=quanta * float(random.lognormal(0, 0.35)),
         scatter=float(random.uniform(0.35, 0.6) + 0.12 * (view == "AP")),
         equalisation=float(np.clip(random.normal(equalisation, 0.06), 0, 0.8)),

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging.simulator import anatomy, bones_and_vessels, imaging, opacities, patients
+from apps.medical_imaging import simulator
+from apps.medical_imaging.simulator import anatomy, bones_and_vessels, opacities, patients
 from shared import errors
 
 CLASS_NAMES = ("normal", "opacity")
@@ -110,7 +111,7 @@ def render(
 ) -> tuple[NDArray[np.uint8], opacities.Opacity]:
     """Take one image of one patient: (size, size) uint8, and the opacity in it."""
     thickness, opacity = attenuation(patient, visit, random=random)
-    return imaging.expose(thickness, visit.exposure, random), opacity
+    return simulator.expose(thickness, visit.exposure, random), opacity
 
 
 def attenuation(
@@ -120,7 +121,7 @@ def attenuation(
     body, frame = patient.anatomy, visit.frame
     chest = anatomy.chest(body, visit.posture, frame)
     # Drawn before the opacity: an image and its healthy twin then differ by the opacity alone.
-    veil, middle, fine = (imaging.smooth_noise(random, frame.size, cells) for cells in (5, 26, 56))
+    veil, middle, fine = (simulator.smooth_noise(random, frame.size, cells) for cells in (5, 26, 56))
     opacity = opacities.none(frame.size)
     if visit.opacity:
         shown = patient.patches[: visit.patches]
@@ -134,7 +135,7 @@ def attenuation(
     tissue_cm = chest.tissue_cm - np.float32(anatomy.AIR) * chest.air_cm + solid_cm
     bone_cm = bones_and_vessels.bones(body, visit.posture, chest, frame)
     metal_cm = opacities.draw_devices(visit.devices, body, frame)
-    total = imaging.TISSUE * np.maximum(tissue_cm, 0) + imaging.BONE * bone_cm + imaging.METAL * metal_cm
+    total = simulator.TISSUE * np.maximum(tissue_cm, 0) + simulator.BONE * bone_cm + simulator.METAL * metal_cm
     return total.astype(np.float32), opacity
 
 

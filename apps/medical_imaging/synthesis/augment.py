@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from apps.medical_imaging import config, data, model, preprocessing, train
+from apps.medical_imaging import config, data, model, preprocessing, synthesis, train
 from apps.medical_imaging import run as loaded_run
-from apps.medical_imaging.synthesis import comparison, memorisation
 from apps.medical_imaging.synthesis import synthesiser as synthesiser_module
 from shared import cli, errors, files, splits
 from shared.evaluation import calibration
@@ -73,8 +72,8 @@ def augment(  # noqa: PLR0913
         ),
     )
     drawn = np.random.default_rng(seed).choice(labels, size=images or len(labels))
-    synthetic = gan_training.to_pixels(gan_training.generate(synthesiser.generator, drawn, seed=seed))
-    found = memorisation.compare(synthetic, squares, reference[0], seed=seed)
+    synthetic = synthesiser.draw(drawn, seed=seed)
+    found = synthesis.find_copies(synthetic, squares, reference[0], seed=seed)
     log.info("%s", found.conclusion)
     facts = {
         "run": run.folder.path.name,
@@ -109,7 +108,7 @@ def section(
         synthetic = content["images"], content["labels"]
     settings = at_size(run.settings, synthetic[0].shape[1])
     facts = files.read_json(run.folder.path / FOLDER / "facts.json")
-    found = comparison.compare(
+    found = synthesis.compare_training(
         part_of(own, split.rows("train"), settings),
         synthetic,
         part_of(evaluated, rows, settings),
@@ -147,7 +146,7 @@ def part_of(
     return preprocessing.load_rows(radiographs, rows, settings), radiographs.labels[rows].argmax(axis=1)
 
 
-def _fit_small(images: Any, labels: Any, seed: int, settings: config.Config) -> comparison.Score:
+def _fit_small(images: Any, labels: Any, seed: int, settings: config.Config) -> synthesis.Score:
     """Train the small network; the last tenth of the rows, shuffled, chooses its epoch."""
     one_hot = np.eye(int(labels.max()) + 1, dtype=np.float32)[labels]
     order = np.random.default_rng(seed).permutation(len(labels))

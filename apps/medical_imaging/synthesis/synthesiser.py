@@ -1,6 +1,6 @@
 """Synthetic radiographs: train a generator on the training part, draw from it, write what it drew.
 
-`memorisation` checks whether they are copies of patients, `comparison` whether a classifier gains by them.
+The package tells whether they are copies of patients, and whether a classifier gains by them.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.PngImagePlugin
 
+from apps.medical_imaging.readers import folders
 from shared import errors, files
 from shared.evaluation import frechet
 from shared.models import gan
@@ -27,7 +28,6 @@ Labels = npt.NDArray[np.int64]
 Features = Callable[[Pixels], npt.NDArray[np.float64]]
 
 NOTICE = "Synthetic image, drawn by a neural network. It shows no patient and is no medical image."
-MANIFEST = "synthetic.json"
 FEATURE_BLOCKS = 8
 
 
@@ -127,7 +127,7 @@ def write_images(
     folder: pathlib.Path,
     facts: dict[str, Any],
 ) -> list[pathlib.Path]:
-    """Write ``folder/<class>/synthetic-00001.png`` and so on, and last `MANIFEST`.
+    """Write ``folder/<class>/synthetic-00001.png`` and so on, and last `folders.SYNTHETIC`.
 
     Every file says in its own metadata that it is synthetic. A folder without the manifest was not finished.
 
@@ -158,7 +158,7 @@ def write_images(
         with files.atomic(paths[-1]) as temporary:
             PIL.Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(temporary, pnginfo=note)
     counts = {name: int((truth == label).sum()) for label, name in enumerate(class_names)}
-    files.write_json(folder / MANIFEST, {"notice": NOTICE, "counts": counts, **facts})
+    files.write_json(folder / folders.SYNTHETIC, {"notice": NOTICE, "counts": counts, **facts})
     return paths
 
 
