@@ -16,16 +16,15 @@ from apps.fraud_detection import (
     data,
     evaluate,
     folds,
-    imbalance,
     inputs,
     learned,
     metrics,
     model,
     report,
+    synthesis,
 )
 from apps.fraud_detection import results as outcome
 from apps.fraud_detection import run as loaded_run
-from apps.fraud_detection.synthesis import checks, gan
 from apps.fraud_detection.transactions import UNKNOWN, Transactions
 from shared import errors, files
 from shared.report import document
@@ -221,7 +220,9 @@ def _score(run: loaded_run.Run, own: data.Prepared, part: FoldRows, *, seed: int
         scores=scorer.scores(arrays),
         members=scorer.network_scores(networks, arrays) if len(networks) > 1 else {},
         baselines={name: predict(arrays) for name, predict in fitted.items()},
-        imbalance=imbalance.compare(train, labels, arrays, seed=seed) if run.settings.compare_imbalance else {},
+        imbalance=baselines.compare_imbalance(train, labels, arrays, seed=seed)
+        if run.settings.compare_imbalance
+        else {},
         synthetic=synthetic,
         memorisation=copied,
     )
@@ -233,12 +234,12 @@ def _synthetic(
     """Compare what trees learn from rows that the GAN of a fold draws, and check these for copies."""
     if "gan" not in run.settings.networks:
         return {}, {}
-    folder = gan.generator_folder(run.folder, f"fold_{number + 1}/" if len(run.folds) > 1 else "")
+    folder = synthesis.generator_folder(run.folder, f"fold_{number + 1}/" if len(run.folds) > 1 else "")
     log.info("fold %d: drawing as many synthetic transactions as there are real ones", number + 1)
     arrays, labels = train
-    drawn = gan.draw(folder, labels, seed=seed)
-    copied = checks.memorisation(drawn, arrays["numbers"], holdout["numbers"], seed=seed)
-    return checks.compare(drawn, arrays["numbers"], labels, test["numbers"], seed=seed), copied
+    drawn = synthesis.draw(folder, labels, seed=seed)
+    copied = synthesis.memorisation(drawn, arrays["numbers"], holdout["numbers"], seed=seed)
+    return synthesis.compare(drawn, arrays["numbers"], labels, test["numbers"], seed=seed), copied
 
 
 def _rows(run: loaded_run.Run, own: data.Prepared, part: Part) -> metrics.Rows:

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import anomaly, config, data, distillation, features, jobs, model
+from apps.fraud_detection import config, data, features, jobs, label_free, model, synthesis
 from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.folds import Fold
-from apps.fraud_detection.synthesis import gan
 from apps.fraud_detection.transactions import digest
 from shared import files
 from shared.evaluation import calibration, classification
@@ -119,11 +118,11 @@ def even_weights(kinds: Sequence[str]) -> dict[str, float]:
     >>> even_weights(["dense", "distilled", "autoencoder"])
     {'dense': 0.4, 'distilled': 0.4, 'autoencoder': 0.2}
     """
-    detectors = sum(kind in anomaly.KINDS for kind in kinds)
+    detectors = sum(kind in label_free.DETECTORS for kind in kinds)
     if detectors in (0, len(kinds)):
         return dict.fromkeys(kinds, 1 / len(kinds))
     each = {True: ANOMALY_SHARE / detectors, False: (1 - ANOMALY_SHARE) / (len(kinds) - detectors)}
-    return {kind: each[kind in anomaly.KINDS] for kind in kinds}
+    return {kind: each[kind in label_free.DETECTORS] for kind in kinds}
 
 
 def covered_days(instants: npt.NDArray[np.int64]) -> float:
@@ -138,11 +137,11 @@ def fit_network(name: str, job: jobs.Job) -> keras.Model:
     # Each network starts from its own seed, whichever were trained before it in this process.
     keras.utils.set_random_seed(jobs.seed(name, job.settings))
     if config.kind(name) == "autoencoder":
-        return anomaly.fit(name, job)
+        return label_free.fit_autoencoder(name, job)
     if config.kind(name) == "gan":
-        return gan.fit_classifier(name, job)
-    if config.kind(name) == distillation.KIND:
-        return uncompiled(distillation.fit(name, job))
+        return synthesis.fit_classifier(name, job)
+    if config.kind(name) == label_free.DISTILLED:
+        return uncompiled(label_free.fit_distilled(name, job))
     examples = job.examples(name, "train")
     network = model.build(name, job.inputs, job.settings, job.arrays["train"]["numbers"])
     result = fitting.fit(

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, jobs, learned, model, train
+from apps.fraud_detection import config, data, feedback, folds, inputs, jobs, label_free, learned, model, train
 from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
@@ -146,7 +146,7 @@ def go_on(
     networks = {}
     for name in model.networks(run.settings, run.inputs):
         network = train.uncompiled(run.newest.model.get_layer(model.layer_name(name)))
-        if config.kind(name) not in anomaly.KINDS:
+        if config.kind(name) not in label_free.DETECTORS:
             network = _further(name, network, run, arrays, labels, folder / "training" / name)
         networks[name] = network
     logits = {
