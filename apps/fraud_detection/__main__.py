@@ -58,9 +58,9 @@ def evaluate() -> steps.Evaluate:
 
     return steps.Evaluate(
         open_run=functools.partial(run.open_run, every_fold=True),
-        own_data=evaluate_run.own_data,
-        own_part=evaluate_run.own_part,
-        other_part=evaluate_run.other_part,
+        own_data=run.own_data,
+        own_part=run.own_part,
+        other_part=run.other_part,
         evaluate=evaluate_run.evaluate_run,
     )
 
@@ -81,9 +81,9 @@ def predict() -> steps.Predict:
 
 def export() -> steps.Export:
     """Return the steps of ``export``."""
-    from apps.fraud_detection import evaluate_run, export, run
+    from apps.fraud_detection import export, run
 
-    return steps.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
+    return steps.Export(open_run=run.open_run, own_data=run.own_data, export=export.export_run)
 
 
 def monitor() -> steps.Monitor:

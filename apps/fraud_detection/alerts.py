@@ -18,6 +18,8 @@ from apps.fraud_detection import (
     feedback,
     folds,
     inputs,
+    model,
+    preprocessing,
     reasons,
     schema,
     wording,
@@ -98,10 +100,10 @@ def queue(
     first = int(np.searchsorted(found.time, found.time[rows[0]] - needed))
     recent, rows = found.take(np.arange(first, rows[-1] + 1)), rows - first
     history = inputs.compute_history(recent, scorer.inputs.schema)
-    scores = scorer.scores(inputs.arrays(scorer.inputs, recent, history, rows))
+    scores = scorer.scores(preprocessing.arrays(scorer.inputs, recent, history, rows))
     value = scores * np.nan_to_num(recent.amount[rows]) if rank_by == "expected_loss" else scores
     chosen = np.argsort(-value, kind="stable")[: budget or scorer.decision_rule.alerts_per_day]
-    arrays = inputs.arrays(scorer.inputs, recent, history, rows[chosen])
+    arrays = preprocessing.arrays(scorer.inputs, recent, history, rows[chosen])
     return Queue(
         day=folds.day_name(int(recent.days[rows[0]]), calendar=recent.calendar),
         table=_table(scorer, recent, rows[chosen], scores[chosen], arrays),
@@ -127,7 +129,7 @@ def rows_of_day(found: Transactions, day: str | None) -> npt.NDArray[np.int64]:
 
 
 def _table(
-    scorer: loaded_run.Scorer,
+    scorer: model.Scorer,
     found: Transactions,
     rows: npt.NDArray[np.int64],
     scores: npt.NDArray[np.float64],

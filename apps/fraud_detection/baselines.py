@@ -62,7 +62,7 @@ def fit(
     """Fit every baseline.
 
     Args:
-        train: ``inputs.arrays`` of the training part.
+        train: ``preprocessing.arrays`` of the training part.
         labels: (n,) in {0, 1}, both present.
         validation: Arrays of the validation part, for the number of trees.
         validation_labels: (m,).

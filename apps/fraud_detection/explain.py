@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
-from apps.fraud_detection import data, inputs, reasons, typical, wording
+from apps.fraud_detection import data, inputs, preprocessing, reasons, wording
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions, concatenate
@@ -118,10 +118,10 @@ def explain(run: loaded_run.Run, found: Transactions, row: int) -> Explanation:
     """Explain one transaction, compared with those before it."""
     scorer = run.newest
     history = inputs.compute_history(found, scorer.inputs.schema)
-    arrays = inputs.arrays(scorer.inputs, found, history, np.array([row]))
+    arrays = preprocessing.arrays(scorer.inputs, found, history, np.array([row]))
     why = reasons.find(scorer, arrays)
     (described,) = reasons.rows(scorer.inputs, arrays, found, np.array([row]))
-    usual = {name: values[np.newaxis] for name, values in typical.arrays(scorer.inputs).items()}
+    usual = {name: values[np.newaxis] for name, values in inputs.typical_arrays(scorer.inputs).items()}
     score = scorer.scores(arrays)
     return Explanation(
         identity=str(found.ids[row]),

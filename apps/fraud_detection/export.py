@@ -9,7 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import card, data, graph, inputs, model, monitor, reasons, tensor_names, wording
+from apps.fraud_detection import (
+    card,
+    data,
+    graph,
+    model,
+    monitor,
+    preprocessing,
+    reasons,
+    tensor_names,
+    wording,
+)
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import formats
 from apps.fraud_detection.transactions import Transactions
@@ -75,7 +85,7 @@ def core(run: loaded_run.Run, prepared: data.Prepared, engines: Sequence[str]) -
     compared = compared[np.argsort(labels[compared] == 1, kind="stable")][-COMPARED_ROWS:]
 
     def columns(rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
-        return graph.columns(run.inputs, prepared.transactions, prepared.history, rows)
+        return tensor_names.columns(run.inputs, prepared.transactions, prepared.history, rows)
 
     return engine_export.Core(
         network=keras.Model(network.input, {"logits": network.output}, name="network"),
@@ -91,10 +101,10 @@ def reference_rows(run: loaded_run.Run, prepared: data.Prepared) -> tuple[dict[s
     """Return the newest validation part: what a signature takes of it, and what the networks read."""
     rows = prepared.folds[-1].validation
     arguments: tuple[Transactions, Any, Any] = (prepared.transactions, prepared.history, rows)
-    return graph.columns(run.inputs, *arguments), inputs.arrays(run.inputs, *arguments)
+    return tensor_names.columns(run.inputs, *arguments), preprocessing.arrays(run.inputs, *arguments)
 
 
-def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, export.Endpoint]:
+def endpoints(scorer: model.Scorer, reader: graph.Reader) -> dict[str, export.Endpoint]:
     """Return the signatures.
 
     ``serving_default`` answers with reasons; ``score``, many times faster, and ``classify`` without; ``drift`` gives
@@ -116,7 +126,7 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
         return {"score": found, "decision": tf.gather(names, tf.cast(found >= threshold, tf.int32))}
 
     def columns(raw: Mapping[str, Any]) -> dict[str, Any]:
-        return monitor.columns(scorer.inputs, reader(raw), reader.known_names(raw), score(raw)["score"])
+        return graph.drift_columns(scorer.inputs, reader(raw), reader.known_names(raw), score(raw)["score"])
 
     def explain(raw: Mapping[str, Any]) -> dict[str, Any]:
         found = reasons.contributions(scorer.model, scorer.inputs, reader(raw))
@@ -153,7 +163,7 @@ def show(run: loaded_run.Run) -> display.Display:
 
 
 def golden(
-    scorer: loaded_run.Scorer, raw: tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]], *, seed: int
+    scorer: model.Scorer, raw: tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]], *, seed: int
 ) -> export.Golden:
     """Return raw rows, half of them the most suspicious, with the answers that ``predict`` gives.
 

@@ -39,8 +39,8 @@ class Rows:
         payers: (n,) int64 the card (customer, account) of each row.
         has_payer: Whether ``payers`` are cards; otherwise every row is its own and nothing is counted by card.
         weights: (n,) float64, transactions of the population that the row stands for.
-        columns: Feature -> (n,) float64, for the drift of inputs.
-        reference_columns: The same features of the validation part, each (m,).
+        columns: What the networks read -> (n,) float64, or object of str, for the drift of inputs.
+        reference_columns: The same columns of the validation part, each (m,).
         reference_scores: (m,) calibrated fraud probabilities of the validation part.
         groups: (n,) str group for predictive equality; None where there is none.
         scenarios: (n,) str kind of fraud; None where it is not known.
@@ -55,8 +55,8 @@ class Rows:
     payers: Ints
     has_payer: bool
     weights: Floats
-    columns: Mapping[str, Floats]
-    reference_columns: Mapping[str, Floats]
+    columns: Mapping[str, npt.NDArray[Any]]
+    reference_columns: Mapping[str, npt.NDArray[Any]]
     reference_scores: Floats
     groups: Objects | None = None
     scenarios: Objects | None = None

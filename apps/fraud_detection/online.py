@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import features, inputs, tensor_names
+from apps.fraud_detection import features, inputs, preprocessing, tensor_names
 from apps.fraud_detection.transactions import UNKNOWN
 from shared import errors
 from shared.bundle import reading as bundle
@@ -263,7 +263,7 @@ class Scorer:
         return found
 
     def sequence(self, transaction: Transaction, history: Mapping[str, np.float32]) -> npt.NDArray[np.float32]:
-        """Return (length, channels) float32: ``inputs.sequences`` of a file that ends with the transaction."""
+        """Return (length, channels) float32: ``preprocessing.sequences`` of a file that ends with the transaction."""
         payer, length = self.inputs.schema.payer or "", self.inputs.sequence_length
         party, payee = transaction.parties[payer], transaction.parties.get(self._payee or "", "")
         since = transaction.time - inputs.SEQUENCE_DAYS * features.DAY
@@ -277,7 +277,7 @@ class Scorer:
             float(history.get(self._risk_name, 0.0)),
         )
         events = [*earlier, own][-length:]
-        found = inputs.channels(
+        found = preprocessing.channels(
             amount=np.array([event.amount for event in events]) / features.AMOUNT_SCALE,
             time=np.array([event.time for event in events]),
             now=np.array(transaction.time),

@@ -72,7 +72,7 @@ class Results:
         slices: Rows with name, n, positives, metrics.
         savings: As ``breakdowns.savings`` returns them.
         calibration: How the scores were calibrated, and the reliability diagram.
-        drift: Rows with column, psi and whether it is above ``evaluate.PSI_ACT``.
+        drift: Rows with column, psi and whether it is large.
         equality: Rows with group, n and false_positive_rate, and the ratio of the smallest to the largest.
         prevalence: Weighted share of frauds.
         limits: Why these rows cannot show all that an evaluation shows, in a sentence; "" where they can.

@@ -19,7 +19,7 @@ class Reason(NamedTuple):
     Attributes:
         kind: ``AMOUNT``, ``FREQUENCY``, ``PARTNER``, ``MOMENT``, ``NUMBER``, ``CATEGORY`` or ``SEQUENCE``.
         name: The role of a counterparty, or the column of a number or a category; else empty.
-        array: Which of the arrays of ``inputs.arrays`` holds them.
+        array: Which of the arrays of ``preprocessing.arrays`` holds them.
         columns: Their columns in it; for a sequence, all.
     """
 

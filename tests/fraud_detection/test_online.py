@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from apps.fraud_detection import features, inputs, online
+from apps.fraud_detection import features, inputs, online, preprocessing
 from apps.fraud_detection.transactions import Transactions
 from shared import errors
 
@@ -93,7 +93,7 @@ def test_a_week_replayed_has_the_features_of_the_file(kind: str, booked: Transac
     found = booked.take(rows)
     batch = inputs.compute_history(found, found.schema)
     scorer = make_scorer(booked, make_store(kind, tmp_path), sequence_length=6)
-    sequences = inputs.sequences(scorer.inputs, found, batch, slice(None))
+    sequences = preprocessing.sequences(scorer.inputs, found, batch, slice(None))
     week = int(found.days[-1]) - 6
     judged = 0
     delay = round(found.schema.label_delay_days * features.DAY)
