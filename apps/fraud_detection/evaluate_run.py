@@ -52,7 +52,7 @@ def evaluate_run(
     """Evaluate a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
 
     Args:
-        run: The finished run, with the models of all folds that the part needs.
+        run: The finished run.
         own: The run's own source: the baselines are fitted on the very rows that the models were.
         part: The rows to evaluate.
         seed: Of the baselines and the bootstrap.
@@ -122,9 +122,7 @@ def _synthetic(
 
 def _rows(run: loaded_run.Run, own: data.Prepared, part: loaded_run.Part) -> metrics.Rows:
     parts, first = part.folds, part.dataset
-    reference = loaded_run.FoldRows(
-        fold=len(own.folds) - 1, transactions=own.transactions, history=own.history, rows=own.folds[-1].validation
-    )
+    reference = loaded_run.own_rows(own, len(own.folds) - 1, own.folds[-1].validation)
 
     def joined(pick: Any) -> Any:
         return np.concatenate([pick(part) for part in parts])

@@ -6,6 +6,7 @@ stopped and calibrated on; ``evaluate`` leaves them out. Figures of the model be
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -28,17 +29,18 @@ class Run:
     Attributes:
         folder: Its files.
         settings: Its resolved configuration.
-        folds: The scorer of each fold, oldest first; the last is the one that is exported.
+        newest: The scorer of the newest fold, the one that is exported.
     """
 
     folder: files.RunFolder
     settings: config.Config
-    folds: tuple[model.Scorer, ...]
+    newest: model.Scorer
 
-    @property
-    def newest(self) -> model.Scorer:
-        """The scorer of the newest fold."""
-        return self.folds[-1]
+    @functools.cached_property
+    def folds(self) -> tuple[model.Scorer, ...]:
+        """The scorer of each fold, oldest first; the older ones are read only where they are asked for."""
+        older = sorted((self.folder.path / "folds").glob("*/"), key=lambda each: int(each.name))
+        return (*(model.load(each) for each in older), self.newest)
 
     @property
     def inputs(self) -> inputs.Inputs:
@@ -89,20 +91,15 @@ class Part:
         return self.folds[0].transactions
 
 
-def open_run(path: pathlib.Path, *, every_fold: bool = False) -> Run:
+def open_run(path: pathlib.Path) -> Run:
     """Open a run folder.
-
-    Args:
-        path: The folder.
-        every_fold: Whether the models of older folds are needed too.
 
     Raises:
         errors.InputError: It is no finished run.
     """
     folder = files.RunFolder.open(path)
     settings = config.Config.from_json(files.read_json(folder.config), where=str(folder.config))
-    older = sorted((path / "folds").glob("*/"), key=lambda each: int(each.name)) if every_fold else []
-    return Run(folder=folder, settings=settings, folds=(*(model.load(each) for each in older), model.load(path)))
+    return Run(folder=folder, settings=settings, newest=model.load(path))
 
 
 def own_data(run: Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.Prepared]:
@@ -116,35 +113,37 @@ def own_data(run: Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.
 
 
 def own_part(run: Run, own: data.Prepared, name: str) -> Part:
-    """Return a part of the run's own data: of every fold, or with ``all`` everything, for the newest model."""
+    """Return a part of the run's own data: of every fold, or with ``all`` everything, for the newest model.
+
+    Raises:
+        errors.InputError: A fold has no rows of it, or none that its model has not learned from in an update.
+    """
     protocol, certificate = folds.describe(own.transactions, run.settings), files.read_json(run.folder.split)
     if name == "all":
-        labelled = np.flatnonzero(own.transactions.labels != UNKNOWN)
-        whole = FoldRows(fold=len(own.folds) - 1, transactions=own.transactions, history=own.history, rows=labelled)
+        whole = own_rows(own, len(own.folds) - 1, np.flatnonzero(own.transactions.labels != UNKNOWN))
         return Part(folds=(whole,), name=name, protocol=protocol, certificate=certificate)
-    # An update changes the newest fold's model only.
-    seen = learned_among(run.folder.path, own.transactions)
-    newest = len(own.folds) - 1
-    found = [
-        FoldRows(
-            fold=number,
-            transactions=own.transactions,
-            history=own.history,
-            rows=fold.rows(name) if number < newest or name == "train" else fold.rows(name)[~seen[fold.rows(name)]],
-        )
-        for number, fold in enumerate(own.folds)
-    ]
-    used = int(seen[own.folds[-1].rows(name)].sum())
-    if used and not len(found[-1].rows):
-        raise errors.InputError(
-            f"--split {name}: expected transactions that the model has not learned from. Received: none; `update` has "
-            f"used up this part: give newer data with --data"
-        )
-    if used:
-        protocol += f" {used} rows of the newest part, from which updates learned since, are left out."
-    if not all(len(each.rows) for each in found):
+    rows = [fold.rows(name) for fold in own.folds]
+    if name != "train":
+        # An update changes the newest fold's model only.
+        newest = rows[-1]
+        rows[-1] = newest[~learned_among(run.folder.path, own.transactions)[newest]]
+        used = len(newest) - len(rows[-1])
+        if used and not len(rows[-1]):
+            raise errors.InputError(
+                f"--split {name}: expected transactions that the model has not learned from. Received: none; `update` "
+                f"has used up this part: give newer data with --data"
+            )
+        if used:
+            protocol += f" {used} rows of the newest part, from which updates learned since, are left out."
+    if not all(map(len, rows)):
         raise errors.InputError(f"--split {name}: expected rows in every fold. Received: a fold without any")
-    return Part(folds=tuple(found), name=name, protocol=protocol, certificate=certificate)
+    found = tuple(own_rows(own, number, each) for number, each in enumerate(rows))
+    return Part(folds=found, name=name, protocol=protocol, certificate=certificate)
+
+
+def own_rows(own: data.Prepared, fold: int, rows: npt.NDArray[np.int64]) -> FoldRows:
+    """Return rows of the run's own source for the model of a fold, from 0."""
+    return FoldRows(fold=fold, transactions=own.transactions, history=own.history, rows=rows)
 
 
 def other_part(
@@ -175,7 +174,7 @@ def other_part(
         note = f"{left_out} transactions are left out: without a label, or this run was trained on them"
         found = dataclasses.replace(found, notes=(*found.notes, note))
     whole = FoldRows(
-        fold=len(run.folds) - 1,
+        fold=len(own.folds) - 1,
         transactions=found,
         history=inputs.compute_history(found, run.inputs.schema),
         rows=np.flatnonzero(fresh),
