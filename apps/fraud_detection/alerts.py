@@ -30,7 +30,6 @@ from shared import errors, files
 from shared.report import blocks, document
 
 WRITTEN = ("queue.csv", "queue.parquet", "queue.html")
-RANKINGS = ("score", "expected_loss")
 # Columns that we add to those of the source; ``transaction_id`` only where the source has no ids.
 OWN = (
     "rank",
@@ -84,7 +83,7 @@ def queue(
         settings: Which source holds the day, and the days before.
         day: Of the source; None: its last.
         budget: Most alerts; None: the run's own budget.
-        rank_by: One of ``RANKINGS``; ``expected_loss`` is the score times the amount.
+        rank_by: ``score``, or ``expected_loss``, which is the score times the amount.
 
     Raises:
         errors.InputError: The source has no such day, or no amounts to rank by.

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.fraud_detection import baselines, breakdowns, metrics
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import results as outcome
 from apps.fraud_detection.schema import COMPUTED
 from apps.fraud_detection.transactions import CLASS_NAMES
@@ -136,7 +137,7 @@ class Evaluator:
     """
 
     rows: metrics.Rows
-    costs: metrics.Costs
+    costs: decision_rule.Costs
     resamples: int
     seed: int
 

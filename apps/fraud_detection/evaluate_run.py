@@ -159,12 +159,7 @@ def _predictions(run: loaded_run.Run, part: loaded_run.Part, scores: list[FoldSc
         scores=np.concatenate([each.scores for each in scores]),
         thresholds=np.concatenate(thresholds),
         rule=rule.rule,
-        costs=metrics.Costs(
-            investigation=rule.investigation_cost,
-            recovered_share=rule.recovered_share,
-            alerts_per_day=rule.alerts_per_day,
-            currency=part.folds[0].transactions.schema.currency,
-        ),
+        costs=rule.costs(part.dataset.schema.currency),
         members=_joined([each.members for each in scores]),
         imbalance=_joined([each.imbalance for each in scores]),
         synthetic=_joined([each.synthetic for each in scores]),

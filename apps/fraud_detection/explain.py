@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -64,7 +63,7 @@ def explain_input(run: loaded_run.Run, options: parser.ExplainOptions) -> dict[s
     """Explain one transaction, write the page, and return what the user is told; see ``find``."""
     found, row = find(run, options.input)
     explanation = explain(run, found, row)
-    write(run, explanation, options.output)
+    files.write_text(options.output, document.render(report(run.inputs, explanation)))
     return summary(explanation)
 
 
@@ -137,11 +136,6 @@ def explain(run: loaded_run.Run, found: Transactions, row: int) -> Explanation:
         passing=reasons.passing_amounts(scorer, arrays, 0),
         row=described,
     )
-
-
-def write(run: loaded_run.Run, explanation: Explanation, output: pathlib.Path) -> None:
-    """Write the page."""
-    files.write_text(output, document.render(report(run.inputs, explanation)))
 
 
 def report(found: inputs.Inputs, explanation: Explanation) -> document.Report:

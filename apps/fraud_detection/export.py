@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import data, graph, model, monitor, preprocessing, reasons, tensor_names, wording
+from apps.fraud_detection import data, graph, model, preprocessing, reasons, tensor_names, wording
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import formats
 from apps.fraud_detection.transactions import Transactions
+from shared import monitoring
 from shared.bundle import engine_export, export
 from shared.evaluation import classification, drift
 from shared.report import metrics, model_card
@@ -45,6 +46,7 @@ def export_run(
     scorer.model.raw_columns = reader
     raw = reference_rows(run, prepared)
     signatures = endpoints(scorer, reader)
+    compared = monitoring.in_batches(export.compiled(signatures["drift"]), raw[0], rows=model.BATCH_ROWS)
     return export.write(
         scorer.model,
         signatures,
@@ -54,7 +56,7 @@ def export_run(
         extras={
             "decision.json": {**scorer.decision_rule.to_json(), "reasons": list(reasons.names(scorer.inputs))},
             "inputs.json": scorer.inputs.to_json(),
-            "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), raw[0])),
+            "drift_reference.json": drift.reference(compared),
             display.FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(build_card(run)),
         },

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from apps.fraud_detection import decision as decision_rule
 from shared.evaluation import arrays, classification, resampling, weighted
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -70,23 +71,6 @@ class Rows:
         return self.has_payer and bool((self.payers != self.payers[:1]).any())
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Costs:
-    """What decisions cost, in the currency.
-
-    Attributes:
-        investigation: Of one alert.
-        recovered_share: Share of a fraud's amount that an alert saves, in [0, 1].
-        alerts_per_day: The budget.
-        currency: Such as "EUR"; may be empty.
-    """
-
-    investigation: float
-    recovered_share: float
-    alerts_per_day: int
-    currency: str = ""
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Scored:
     """Rows of one fold with one model's scores.
@@ -124,7 +108,7 @@ def statistics(
     scores: Floats,
     *,
     thresholds: Floats | None,
-    costs: Costs,
+    costs: decision_rule.Costs,
     units: resampling.Units,
     calibrated: bool,
 ) -> dict[str, resampling.Statistic]:
@@ -169,7 +153,7 @@ def fold_parts(rows: Rows, scores: Floats, thresholds: Floats | None, units: res
     ]
 
 
-def ranking(part: Scored, costs: Costs, *, cards: bool) -> Iterator[tuple[str, resampling.Statistic]]:
+def ranking(part: Scored, costs: decision_rule.Costs, *, cards: bool) -> Iterator[tuple[str, resampling.Statistic]]:
     """Yield the metrics of a fold that need no threshold; ``cards`` says whether cards are known."""
     yield "average_precision", part.statistic(classification.average_precision)
     yield "auroc", part.statistic(classification.auroc)
@@ -272,7 +256,7 @@ class Budget:
         return found
 
 
-def _at_threshold(part: Scored, costs: Costs) -> Iterator[tuple[str, resampling.Statistic]]:
+def _at_threshold(part: Scored, costs: decision_rule.Costs) -> Iterator[tuple[str, resampling.Statistic]]:
     """Yield what the frozen threshold does: precision, sensitivity, alerts and net savings a day."""
     fraud, alerted = (part.labels == 1).astype(np.float64), part.alerted.astype(np.float64)
     saved = alerted * (fraud * part.amounts * costs.recovered_share - costs.investigation)

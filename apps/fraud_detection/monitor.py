@@ -2,8 +2,6 @@
 
 import logging
 import pathlib
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,24 +30,15 @@ def monitor(loaded: bundle.Bundle, transactions: Transactions, *, output: pathli
     found = inputs.Inputs.from_json(loaded.extra("inputs.json"))
     history = inputs.compute_history(transactions, found.schema)
     rows = settled(transactions, found)
-    measured = measure(monitoring.asking(loaded), tensor_names.columns(found, transactions, history, rows))
-    names = {name: name.replace("_", " ") for name in measured}
+    raw = tensor_names.columns(found, transactions, history, rows)
+    columns = monitoring.in_batches(monitoring.asking(loaded), raw, rows=model.BATCH_ROWS)
+    names = {name: name.replace("_", " ") for name in columns}
     left_out = () if is_settled(transactions, found) else (*made_of_history(found), tensor_names.SCORE)
     if left_out:
         log.warning(
             "%s is too short for the histories of cards: they and the score are not compared", transactions.name
         )
-    return monitoring.monitor(loaded, measured, names=names, things="transactions", output=output, left_out=left_out)
-
-
-def measure(ask: monitoring.Ask, raw: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Return the columns of the signature ``drift``, each (n,).
-
-    Args:
-        ask: The signature ``drift``.
-        raw: What it takes, as from ``tensor_names.columns``.
-    """
-    return monitoring.in_batches(ask, raw, rows=model.BATCH_ROWS)
+    return monitoring.monitor(loaded, columns, names=names, things="transactions", output=output, left_out=left_out)
 
 
 def settled(transactions: Transactions, found: inputs.Inputs) -> npt.NDArray[np.int64]:

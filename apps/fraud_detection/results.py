@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from apps.fraud_detection import baselines, metrics
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared.evaluation import intervals
 from shared.report import metrics as documents
@@ -41,7 +42,7 @@ class Predictions:
     scores: metrics.Floats
     thresholds: metrics.Floats
     rule: str
-    costs: metrics.Costs
+    costs: decision_rule.Costs
     members: Mapping[str, metrics.Floats] = dataclasses.field(default_factory=dict)
     imbalance: Mapping[str, metrics.Floats] = dataclasses.field(default_factory=dict)
     synthetic: Mapping[str, metrics.Floats] = dataclasses.field(default_factory=dict)

@@ -76,12 +76,9 @@ def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[s
     data.tell(found)
     found, verdicts = feedback.apply(run.folder.path, found)
     windows = cut(found, run.settings, seen=loaded_run.learned_among(run.folder.path, found))
-    history = inputs.compute_history(found, run.inputs.schema)
-    arrays = {
-        name: preprocessing.arrays(run.inputs, found, history, rows)
-        for name, rows in dataclasses.asdict(windows).items()
-    }
-    labels = {name: found.labels[rows] for name, rows in dataclasses.asdict(windows).items()}
+    history, rows = inputs.compute_history(found, run.inputs.schema), dataclasses.asdict(windows)
+    arrays = {name: preprocessing.arrays(run.inputs, found, history, each) for name, each in rows.items()}
+    labels = {name: found.labels[each] for name, each in rows.items()}
     log.info("learning from %d transactions, %d frauds", len(windows.train), int(labels["train"].sum()))
     folder = run.folder.path / "challenger"
     shutil.rmtree(folder, ignore_errors=True)
@@ -96,9 +93,8 @@ def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[s
     files.write_json(run.folder.path / "update.json", result)
     model.save(challenger, folder)
     if better:
-        loaded_run.add_learned(
-            run.folder.path, found.row_hashes()[np.concatenate([windows.train, windows.calibration])]
-        )
+        learned = np.concatenate([windows.train, windows.calibration])
+        loaded_run.add_learned(run.folder.path, found.row_hashes()[learned])
         promote(run, folder)
     return {**result, "exit_code": 0 if better else errors.GateError.exit_code}
 

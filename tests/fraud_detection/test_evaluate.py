@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import evaluate, metrics, report, results
 from shared import errors
 from shared.report import document
@@ -43,7 +44,7 @@ def make_run(rows: metrics.Rows, *, knows: float = 0.5) -> results.Predictions:
         scores=scores,
         thresholds=np.full(len(rows), 0.5),
         rule="budget of 20 alerts a day",
-        costs=metrics.Costs(investigation=5, recovered_share=0.8, alerts_per_day=20, currency="EUR"),
+        costs=decision_rule.Costs(investigation=5, recovered_share=0.8, alerts_per_day=20, currency="EUR"),
         members={"dense": scores, "sequence": rng.random(len(rows))},
         imbalance={"none": scores, "smote": rng.random(len(rows))},
         synthetic={"real": scores, "synthetic": rng.random(len(rows)), "real and synthetic": scores},

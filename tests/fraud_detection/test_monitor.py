@@ -11,6 +11,7 @@ from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import evaluate_run, export, graph, inputs, model, monitor, preprocessing, tensor_names
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import Transactions
+from shared import monitoring
 from shared.bundle import export as exporting
 from shared.bundle import reading as bundle
 from shared.evaluation import drift
@@ -36,7 +37,8 @@ def test_the_columns_are_the_numbers_read_and_the_score(booked: Transactions, sc
     history = inputs.compute_history(booked, booked.schema)
     rows = np.arange(len(booked) - 300, len(booked))
     endpoint = export.endpoints(scorer, graph.Reader(found))["drift"]
-    columns = monitor.measure(exporting.compiled(endpoint), tensor_names.columns(found, booked, history, rows))
+    raw = tensor_names.columns(found, booked, history, rows)
+    columns = monitoring.in_batches(exporting.compiled(endpoint), raw, rows=model.BATCH_ROWS)
     arrays = preprocessing.arrays(found, booked, history, rows)
     assert list(columns) == [*found.shown, "score"]
     for index, name in enumerate(found.shown):
