@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import inputs, model, wording
+from apps.fraud_detection import inputs, model, preprocessing, wording
 from apps.fraud_detection.transactions import Transactions
 
 # A reason that adds less than this to the log-odds is none.
@@ -207,7 +207,7 @@ def passing_amounts(
     tried = tried[(tried > 0) & (tried < own)]
     if len(tried) < 2:
         return None
-    passes = scorer.scores(wording.with_amounts(found, one, tried)) < threshold * (1 - MARGIN)
+    passes = scorer.scores(preprocessing.with_amounts(found, one, tried)) < threshold * (1 - MARGIN)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], passes.astype(np.int8), [0]])))
     runs = [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2) if end - start > 1]
     if not runs:

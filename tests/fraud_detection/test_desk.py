@@ -139,7 +139,9 @@ def test_another_amount_changes_the_history_as_if_it_had_been_booked(own: data.P
         preprocessing.numbers(run.inputs, each, inputs.compute_history(each, each.schema), np.array([row]))[0]
         for each in (until, other)
     ]
-    assert wording.with_amount(run.inputs, read[0], np.array([77.5]))[0] == pytest.approx(read[1], rel=1e-4, abs=1e-3)
+    assert preprocessing.with_amount(run.inputs, read[0], np.array([77.5]))[0] == pytest.approx(
+        read[1], rel=1e-4, abs=1e-3
+    )
 
 
 def test_explain_takes_an_id_of_the_runs_own_data_and_names_an_unknown_one(
