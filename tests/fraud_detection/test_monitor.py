@@ -80,9 +80,9 @@ def test_categories_that_are_new_or_missing_are_drift(booked: Transactions) -> N
     assert not any(row["drift"] for row in drift.compare(reference, columns(named)))
     mixed = np.resize(np.array(["web", "kiosk", "", "<other>"], object), len(named))
     other = dataclasses.replace(named, categorical={"channel": mixed})
-    rows = loaded_run.FoldRows(fold=0, transactions=other, history=history, rows=np.arange(2_000))
+    part = loaded_run.FoldRows(fold=0, transactions=other, history=history, rows=np.arange(2_000))
     # The evaluation's report compares the very columns that ``monitor`` does.
-    own = evaluate_run.drift_columns(found, rows)
+    own = evaluate_run.drift_columns(found, part)
     assert own.pop("channel").tolist() == columns(other)["channel"].tolist()
     of_numbers = dict(zip(found.shown, tensor_names.of_drift(found)["numbers"], strict=True))
     for name, values in own.items():
