@@ -20,7 +20,7 @@ def main() -> None:
     from shared.training import runtime
 
     runtime.quiet_logs()
-    from apps.fraud_detection import online
+    from apps.fraud_detection import online, stores
     from shared.bundle import reading as bundle
 
     settings = config.Config.smoke().replace({"customers": 1_000, "terminals": 2_000, "days": 45})
@@ -29,7 +29,7 @@ def main() -> None:
         folder = pathlib.Path(scratch)
         verb("train", "--preset", "smoke", "--run-dir", str(folder / "run"), "--quiet")
         verb("export", "--run-dir", str(folder / "run"), "--output-dir", str(folder / "bundles"), "--quiet")
-        scorer = online.Scorer(bundle.load(folder / "bundles"), online.SqliteStore(folder / "state.db"))
+        scorer = online.Scorer(bundle.load(folder / "bundles"), stores.SqliteStore(folder / "state.db"))
         all_rows = [transaction(booked, row) for row in range(len(booked))]
         started = time.perf_counter()
         for each in all_rows[:-REPLAYED]:

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import psutil
 
-from apps.fraud_detection import simulator
+from apps.fraud_detection import preprocessing, simulator
 
 CUSTOMERS_PER_MILLION = 2_790
 COMPARED_ROWS = 500_000
@@ -88,7 +88,7 @@ def compare(run: pathlib.Path, path: pathlib.Path) -> None:
     scorer = loaded_run.open_run(run).newest
     booked = next(sources.iterate([str(path)], scorer.inputs.schema, chunk_rows=COMPARED_ROWS))
     history = inputs.compute_history(booked, scorer.inputs.schema)
-    arrays = inputs.arrays(scorer.inputs, booked, history, np.arange(len(booked)))
+    arrays = preprocessing.arrays(scorer.inputs, booked, history, np.arange(len(booked)))
     trees = baselines.fit_trees(arrays, booked.labels, seed=0)
     for name, score in (("networks", scorer.scores), ("XGBoost, 400 trees", trees)):
         score(arrays)

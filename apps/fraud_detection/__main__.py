@@ -1,7 +1,6 @@
 """The command line of the fraud app: ``fraud-detection VERB ...``; what each verb does is in ``shared.verbs``."""
 
 import argparse
-import functools
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -53,14 +52,14 @@ def train() -> Any:
 
 
 def evaluate() -> steps.Evaluate:
-    """Return the steps of ``evaluate``, with the models of all folds."""
+    """Return the steps of ``evaluate``."""
     from apps.fraud_detection import evaluate_run, run
 
     return steps.Evaluate(
-        open_run=functools.partial(run.open_run, every_fold=True),
-        own_data=evaluate_run.own_data,
-        own_part=evaluate_run.own_part,
-        other_part=evaluate_run.other_part,
+        open_run=run.open_run,
+        own_data=run.own_data,
+        own_part=run.own_part,
+        other_part=run.other_part,
         evaluate=evaluate_run.evaluate_run,
     )
 
@@ -81,9 +80,9 @@ def predict() -> steps.Predict:
 
 def export() -> steps.Export:
     """Return the steps of ``export``."""
-    from apps.fraud_detection import evaluate_run, export, run
+    from apps.fraud_detection import export, run
 
-    return steps.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
+    return steps.Export(open_run=run.open_run, own_data=run.own_data, export=export.export_run)
 
 
 def monitor() -> steps.Monitor:

@@ -18,6 +18,8 @@ from apps.fraud_detection import (
     feedback,
     folds,
     inputs,
+    model,
+    preprocessing,
     reasons,
     schema,
     wording,
@@ -28,7 +30,6 @@ from shared import errors, files
 from shared.report import blocks, document
 
 WRITTEN = ("queue.csv", "queue.parquet", "queue.html")
-RANKINGS = ("score", "expected_loss")
 # Columns that we add to those of the source; ``transaction_id`` only where the source has no ids.
 OWN = (
     "rank",
@@ -82,7 +83,7 @@ def queue(
         settings: Which source holds the day, and the days before.
         day: Of the source; None: its last.
         budget: Most alerts; None: the run's own budget.
-        rank_by: One of ``RANKINGS``; ``expected_loss`` is the score times the amount.
+        rank_by: ``score``, or ``expected_loss``, which is the score times the amount.
 
     Raises:
         errors.InputError: The source has no such day, or no amounts to rank by.
@@ -98,10 +99,10 @@ def queue(
     first = int(np.searchsorted(found.time, found.time[rows[0]] - needed))
     recent, rows = found.take(np.arange(first, rows[-1] + 1)), rows - first
     history = inputs.compute_history(recent, scorer.inputs.schema)
-    scores = scorer.scores(inputs.arrays(scorer.inputs, recent, history, rows))
+    scores = scorer.scores(preprocessing.arrays(scorer.inputs, recent, history, rows))
     value = scores * np.nan_to_num(recent.amount[rows]) if rank_by == "expected_loss" else scores
     chosen = np.argsort(-value, kind="stable")[: budget or scorer.decision_rule.alerts_per_day]
-    arrays = inputs.arrays(scorer.inputs, recent, history, rows[chosen])
+    arrays = preprocessing.arrays(scorer.inputs, recent, history, rows[chosen])
     return Queue(
         day=folds.day_name(int(recent.days[rows[0]]), calendar=recent.calendar),
         table=_table(scorer, recent, rows[chosen], scores[chosen], arrays),
@@ -127,7 +128,7 @@ def rows_of_day(found: Transactions, day: str | None) -> npt.NDArray[np.int64]:
 
 
 def _table(
-    scorer: loaded_run.Scorer,
+    scorer: model.Scorer,
     found: Transactions,
     rows: npt.NDArray[np.int64],
     scores: npt.NDArray[np.float64],

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import metrics
 from shared.evaluation import intervals
 
@@ -61,7 +62,7 @@ def by_budget(rows: metrics.Rows, scores: Mapping[str, metrics.Floats]) -> list[
 
 
 def savings(
-    rows: metrics.Rows, scores: metrics.Floats, thresholds: metrics.Floats, costs: metrics.Costs
+    rows: metrics.Rows, scores: metrics.Floats, thresholds: metrics.Floats, costs: decision_rule.Costs
 ) -> dict[str, Any]:
     """Return net savings per day against the share of transactions alerted.
 

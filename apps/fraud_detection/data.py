@@ -1,7 +1,7 @@
 """Sources -> checked transactions -> folds in time -> arrays: what the other modules do, in one place to look.
 
 Reading is in ``readers``, what transactions are in ``transactions``, the parts in ``folds``, the histories in
-``features`` and the columns that networks read in ``inputs``. No TensorFlow here.
+``features``, the columns that networks read in ``inputs`` and ``preprocessing``. No TensorFlow here.
 """
 
 import dataclasses

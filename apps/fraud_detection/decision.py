@@ -23,6 +23,23 @@ log = logging.getLogger("fieldnets")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What decisions cost, in the currency.
+
+    Attributes:
+        investigation: Of one alert.
+        recovered_share: Share of a fraud's amount that an alert saves, in [0, 1].
+        alerts_per_day: The budget.
+        currency: Such as "EUR"; may be empty.
+    """
+
+    investigation: float
+    recovered_share: float
+    alerts_per_day: int
+    currency: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DecisionRule(rules.Rule):
     """How a probability of fraud becomes a decision.
 
@@ -47,6 +64,15 @@ class DecisionRule(rules.Rule):
     def decisions(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.object_]:
         """Return ``fraud`` or ``genuine`` for each probability (n,)."""
         return np.array(self.class_names, object)[(scores >= self.threshold).astype(np.int64)]
+
+    def costs(self, currency: str) -> Costs:
+        """Return the cost matrix and the budget, of amounts in a currency."""
+        return Costs(
+            investigation=self.investigation_cost,
+            recovered_share=self.recovered_share,
+            alerts_per_day=self.alerts_per_day,
+            currency=currency,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from apps.fraud_detection import baselines, breakdowns, metrics
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import results as outcome
+from apps.fraud_detection.schema import COMPUTED
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import errors
 from shared.evaluation import arrays, drift, intervals, miscalibration, resampling
@@ -134,7 +137,7 @@ class Evaluator:
     """
 
     rows: metrics.Rows
-    costs: metrics.Costs
+    costs: decision_rule.Costs
     resamples: int
     seed: int
 
@@ -194,12 +197,25 @@ def _calibration(rows: metrics.Rows, scores: metrics.Floats) -> dict[str, Any]:
 
 
 def _drift(rows: metrics.Rows, scores: metrics.Floats) -> list[dict[str, Any]]:
-    """Return the population stability index of each input and of the score, validation against these rows."""
-    columns = {**rows.columns, "score": scores}
-    reference = {**rows.reference_columns, "score": rows.reference_scores}
-    known = [name for name, values in columns.items() if np.isfinite(values).any()]
-    known = [name for name in known if np.isfinite(reference[name]).any()]
+    """Return the population stability index of each input and of the score, validation against these rows.
+
+    A large one is above ``PSI_ACT``, and above what chance gives in so few rows. Numbers of which either side has none
+    are left out.
+    """
+    # A column of the source may have that name.
+    score = "score" if "score" not in rows.columns else f"{COMPUTED}score"
+    reference = {**rows.reference_columns, score: rows.reference_scores}
+    columns = {**rows.columns, score: scores}
+    known = [name for name in columns if _has_values(columns[name]) and _has_values(reference[name])]
     compared = drift.compare(
         drift.reference({name: reference[name] for name in known}), {name: columns[name] for name in known}
     )
-    return [{"column": row["name"], "psi": row["psi"], "large": row["psi"] > PSI_ACT} for row in compared]
+    return [
+        {"column": row["name"], "psi": row["psi"], "large": row["psi"] > max(PSI_ACT, row["threshold"])}
+        for row in compared
+    ]
+
+
+def _has_values(column: npt.NDArray[Any]) -> bool:
+    """Return whether there is anything to compare: a finite number, or a column of names, missing or not."""
+    return column.dtype.kind == "O" or bool(np.isfinite(column).any())

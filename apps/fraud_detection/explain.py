@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
-from apps.fraud_detection import data, inputs, reasons, typical, wording
+from apps.fraud_detection import data, inputs, preprocessing, reasons, wording
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions, concatenate
@@ -64,7 +63,7 @@ def explain_input(run: loaded_run.Run, options: parser.ExplainOptions) -> dict[s
     """Explain one transaction, write the page, and return what the user is told; see ``find``."""
     found, row = find(run, options.input)
     explanation = explain(run, found, row)
-    write(run, explanation, options.output)
+    files.write_text(options.output, document.render(report(run.inputs, explanation)))
     return summary(explanation)
 
 
@@ -118,10 +117,10 @@ def explain(run: loaded_run.Run, found: Transactions, row: int) -> Explanation:
     """Explain one transaction, compared with those before it."""
     scorer = run.newest
     history = inputs.compute_history(found, scorer.inputs.schema)
-    arrays = inputs.arrays(scorer.inputs, found, history, np.array([row]))
+    arrays = preprocessing.arrays(scorer.inputs, found, history, np.array([row]))
     why = reasons.find(scorer, arrays)
     (described,) = reasons.rows(scorer.inputs, arrays, found, np.array([row]))
-    usual = {name: values[np.newaxis] for name, values in typical.arrays(scorer.inputs).items()}
+    usual = {name: values[np.newaxis] for name, values in inputs.typical_arrays(scorer.inputs).items()}
     score = scorer.scores(arrays)
     return Explanation(
         identity=str(found.ids[row]),
@@ -137,11 +136,6 @@ def explain(run: loaded_run.Run, found: Transactions, row: int) -> Explanation:
         passing=reasons.passing_amounts(scorer, arrays, 0),
         row=described,
     )
-
-
-def write(run: loaded_run.Run, explanation: Explanation, output: pathlib.Path) -> None:
-    """Write the page."""
-    files.write_text(output, document.render(report(run.inputs, explanation)))
 
 
 def report(found: inputs.Inputs, explanation: Explanation) -> document.Report:

@@ -1,4 +1,4 @@
-"""From a run to a serving bundle: raw columns and history in; score, decision and reasons out."""
+"""From a run to a serving bundle: raw columns and history in; score, decision and reasons out; with its model card."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import card, data, graph, inputs, model, monitor, reasons, tensor_names, wording
+from apps.fraud_detection import data, graph, model, preprocessing, reasons, tensor_names, wording
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import formats
 from apps.fraud_detection.transactions import Transactions
+from shared import monitoring
 from shared.bundle import engine_export, export
 from shared.bundle import formats as bundle_formats
 from shared.evaluation import classification, drift
@@ -22,8 +23,6 @@ NAME = "fraud_detection"
 GOLDEN_ROWS = 256
 # Rows whose outputs depend on the last bits tell nothing about parity.
 CLEARANCE = 1e-3
-
-
 # Rows that engines are compared on: the rarest class decides, so many.
 COMPARED_ROWS = 10_000
 
@@ -40,13 +39,14 @@ def export_run(
         engines: Those to write beside the SavedModel; they serve ``score``, as reasons need gradients.
 
     Raises:
-        errors.GateError: The reloaded bundle or an engine answers otherwise than ``predict``.
+        errors.GateError: The reloaded bundle or an engine gives other outputs than ``predict``.
     """
     scorer = run.newest
     reader = graph.Reader(scorer.inputs)
     scorer.model.raw_columns = reader
     raw = reference_rows(run, prepared)
     signatures = endpoints(scorer, reader)
+    compared = monitoring.in_batches(export.compiled(signatures["drift"]), raw[0], rows=model.BATCH_ROWS)
     return export.write(
         scorer.model,
         signatures,
@@ -56,9 +56,9 @@ def export_run(
         extras={
             "decision.json": {**scorer.decision_rule.to_json(), "reasons": list(reasons.names(scorer.inputs))},
             "inputs.json": scorer.inputs.to_json(),
-            "drift_reference.json": drift.reference(monitor.measure(export.compiled(signatures["drift"]), raw[0])),
+            "drift_reference.json": drift.reference(compared),
             bundle_formats.DISPLAY_FILE: show(run).to_json(metrics.of_run(run.folder)),
-            "model_card.md": model_card.render(card.build(run)),
+            "model_card.md": model_card.render(build_card(run)),
         },
         input_names=tensor_names.originals(scorer.inputs),
         core=core(run, prepared, engines) if engines else None,
@@ -75,7 +75,7 @@ def core(run: loaded_run.Run, prepared: data.Prepared, engines: Sequence[str]) -
     compared = compared[np.argsort(labels[compared] == 1, kind="stable")][-COMPARED_ROWS:]
 
     def columns(rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
-        return graph.columns(run.inputs, prepared.transactions, prepared.history, rows)
+        return tensor_names.columns(run.inputs, prepared.transactions, prepared.history, rows)
 
     return engine_export.Core(
         network=keras.Model(network.input, {"logits": network.output}, name="network"),
@@ -91,13 +91,13 @@ def reference_rows(run: loaded_run.Run, prepared: data.Prepared) -> tuple[dict[s
     """Return the newest validation part: what a signature takes of it, and what the networks read."""
     rows = prepared.folds[-1].validation
     arguments: tuple[Transactions, Any, Any] = (prepared.transactions, prepared.history, rows)
-    return graph.columns(run.inputs, *arguments), inputs.arrays(run.inputs, *arguments)
+    return tensor_names.columns(run.inputs, *arguments), preprocessing.arrays(run.inputs, *arguments)
 
 
-def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, export.Endpoint]:
+def endpoints(scorer: model.Scorer, reader: graph.Reader) -> dict[str, export.Endpoint]:
     """Return the signatures.
 
-    ``serving_default`` answers with reasons; ``score``, many times faster, and ``classify`` without; ``drift`` gives
+    ``serving_default`` gives reasons, too; ``score``, many times faster, and ``classify`` do not; ``drift`` gives
     the columns of drift; ``preprocess`` and ``answer`` are what comes before and after the network in ``score``, for
     engines that run only that.
     """
@@ -116,7 +116,7 @@ def endpoints(scorer: loaded_run.Scorer, reader: graph.Reader) -> dict[str, expo
         return {"score": found, "decision": tf.gather(names, tf.cast(found >= threshold, tf.int32))}
 
     def columns(raw: Mapping[str, Any]) -> dict[str, Any]:
-        return monitor.columns(scorer.inputs, reader(raw), reader.known_names(raw), score(raw)["score"])
+        return graph.drift_columns(scorer.inputs, reader(raw), reader.known_names(raw), score(raw)["score"])
 
     def explain(raw: Mapping[str, Any]) -> dict[str, Any]:
         found = reasons.contributions(scorer.model, scorer.inputs, reader(raw))
@@ -153,9 +153,9 @@ def show(run: loaded_run.Run) -> bundle_formats.Display:
 
 
 def golden(
-    scorer: loaded_run.Scorer, raw: tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]], *, seed: int
+    scorer: model.Scorer, raw: tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]], *, seed: int
 ) -> export.Golden:
-    """Return raw rows, half of them the most suspicious, with the answers that ``predict`` gives.
+    """Return raw rows, half of them the most suspicious, with what ``predict`` gives for them.
 
     Left out are rows on a border, and rows with a missing number, which JSON cannot hold.
     Where every row has one, zeros stand for missing numbers.
@@ -192,3 +192,38 @@ def _clear(found: reasons.Reasons) -> npt.NDArray[np.bool_]:
     # What adds too little is no reason: its order does not matter.
     apart = (np.abs(np.diff(ranked, axis=1)) > CLEARANCE) | (ranked[:, :-1] < reasons.SMALLEST)
     return np.asarray(apart.all(axis=1) & (np.abs(ranked - reasons.SMALLEST) > CLEARANCE).all(axis=1))
+
+
+def build_card(run: loaded_run.Run) -> model_card.ModelCard:
+    """Return the card of a finished run; with a note when the run has not been evaluated."""
+    settings = run.settings
+    found = run.inputs
+    said = model_card.ModelCard(
+        name="fraud_detection",
+        summary="Ranks card transactions by the probability of fraud, for a queue of alerts within a daily budget.",
+        details={
+            "networks": ", ".join(model.networks(settings, found)),
+            "parameters": f"{run.newest.model.count_params():,}",
+            "reads": ", ".join((*found.shown, *found.vocabularies)),
+            "label delay": f"{found.schema.label_delay_days:g} days",
+        },
+        intended_uses=[
+            "Choosing which of a day's transactions an investigator looks at first, with reasons.",
+            "Comparing with, or adding to, rules that are in place.",
+        ],
+        out_of_scope=[
+            "Refusing a payment or blocking a person without a human decision.",
+            "Sources other than those of the training data: monitor drift and evaluate first.",
+            "Kinds of fraud that the training weeks do not hold.",
+        ],
+        factors=["kind of fraud", "amount", "length of the card's history", "delay of the labels", "day"],
+        ethical_considerations=[
+            "False alarms cost persons time and dignity: compare their rate between groups (`group` in the schema).",
+            "Identities of cards and terminals are not features; their histories are.",
+        ],
+        caveats=[
+            "Fraud changes: update with investigators' labels, and keep the champion unless a challenger is better.",
+            "Labels exist mostly for what was alerted: estimates from them are biased towards the model.",
+        ],
+    )
+    return model_card.of_run(said, run.folder, settings.data)

@@ -1,14 +1,11 @@
-"""Raw columns -> what the networks read, as a part of the exported graph: the counterpart of ``inputs.arrays``."""
+"""The exported graph around the network: raw columns to what it reads (as in ``preprocessing``), and drift columns."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import features, inputs, tensor_names
-from apps.fraud_detection.transactions import Transactions
+from apps.fraud_detection import inputs, tensor_names
 from shared.evaluation import drift
 
 DAY_SECONDS = 86_400.0
@@ -27,32 +24,8 @@ def specs(found: inputs.Inputs) -> dict[str, tf.TensorSpec]:
     }
 
 
-def columns(
-    found: inputs.Inputs,
-    transactions: Transactions,
-    history: Mapping[str, npt.NDArray[np.float32]],
-    rows: npt.NDArray[np.int64] | slice,
-) -> dict[str, npt.NDArray[Any]]:
-    """Return what a signature takes, from transactions: input name -> (n, ...)."""
-
-    def values(source: tensor_names.Source) -> npt.NDArray[Any]:
-        if source.kind == "time":
-            return transactions.time[rows] / features.MICROSECONDS
-        if source.kind == "history":
-            return history[source.name][rows]
-        if source.kind == "text":
-            return transactions.categorical[source.name][rows]
-        if source.kind == "sequence":
-            return inputs.sequences(found, transactions, history, rows)
-        if source.name == found.schema.amount:
-            return transactions.amount[rows].astype(np.float32)
-        return transactions.numeric[source.name][rows]
-
-    return {name: values(source) for source, name in tensor_names.of_inputs(found).items()}
-
-
 class Reader(tf.Module):  # type: ignore[misc]
-    """Turns the tensors of ``specs`` into the arrays of ``inputs.arrays``; holds the tables of names."""
+    """Turns the tensors of ``specs`` into the arrays of ``preprocessing.arrays``; holds the tables of names."""
 
     def __init__(self, found: inputs.Inputs) -> None:
         super().__init__()
@@ -109,3 +82,29 @@ def _table(words: tuple[str, ...]) -> Any:
     """Return the ids of names, from 1; 0 for any other."""
     entries = tf.lookup.KeyValueTensorInitializer(tf.constant(words), tf.range(1, len(words) + 1, dtype=tf.int64))
     return tf.lookup.StaticHashTable(entries, default_value=0)
+
+
+def drift_columns(
+    found: inputs.Inputs, arrays: Mapping[str, Any], categories: Mapping[str, Any], score: Any
+) -> dict[str, Any]:
+    """Return the drift columns, each (n,), in a graph: everything that the networks read, and what they give.
+
+    Of a sequence, the mean of each channel over the transactions in it, and how many there are.
+
+    Args:
+        found: Which columns the networks read.
+        arrays: What they read, array name -> (n, ...).
+        categories: Categorical column -> (n,) string, as ``Reader.known_names`` returns it.
+        score: (n,) float64 that they give.
+    """
+    called = tensor_names.of_drift(found)
+    numbers = tf.cast(arrays["numbers"], tf.float64)
+    result = {name: numbers[:, index] for index, name in enumerate(called["numbers"])}
+    result |= dict(zip(called["categories"], categories.values(), strict=True))
+    if "sequence" in called:
+        steps = tf.cast(arrays["sequence"], tf.float64)
+        count = tf.reduce_sum(steps[:, :, -1:], axis=1)
+        means = tf.math.divide_no_nan(tf.reduce_sum(steps, axis=1), count)
+        means = tf.concat([means[:, :-1], count], axis=1)
+        result |= {name: means[:, index] for index, name in enumerate(called["sequence"])}
+    return {**result, tensor_names.SCORE: score}

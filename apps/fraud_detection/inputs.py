@@ -1,7 +1,6 @@
-"""From transactions to the arrays that the networks read: ``numbers``, ``categories`` and ``sequence``.
+"""Which columns the networks read, and what is learnt of them from training rows: names and the typical transaction.
 
-What is learnt from training rows here, the names of a category, travels in ``inputs.json`` and in the bundle. The
-bundle computes the same columns from raw ones in its graph (``graph.py``). No TensorFlow here.
+It travels in ``inputs.json`` and in the bundle; ``preprocessing`` makes the arrays themselves. No TensorFlow here.
 """
 
 import dataclasses
@@ -166,152 +165,62 @@ def compute_history(transactions: Transactions, found: schema.Schema, *, first: 
     return {name: columns[name] for name in history_names(found)}
 
 
-def arrays(
-    inputs: Inputs, transactions: Transactions, history: Mapping[str, Floats], rows: Ints | slice
-) -> dict[str, npt.NDArray[Any]]:
-    """Return what the networks read of ``rows``.
+def learn_typical(found: Inputs, arrays: Mapping[str, npt.NDArray[Any]], labels: npt.NDArray[np.int64]) -> Inputs:
+    """Return ``found`` with the typical genuine transaction, which reasons compare others with.
 
     Args:
-        inputs: Which columns.
-        transactions: All transactions, those before the rows too: the sequences are made of them.
-        history: As ``compute_history`` returns it for all transactions.
-        rows: Row numbers, or a slice.
-
-    Returns:
-        ``numbers`` (n, columns) float32; ``categories`` (n, columns) int32 where there are any; ``sequence``
-        (n, length, channels) float32 where the inputs have one.
+        found: Which columns.
+        arrays: What the networks read of the training rows.
+        labels: (n,) of the rows.
     """
-    result: dict[str, npt.NDArray[Any]] = {"numbers": numbers(inputs, transactions, history, rows)}
-    if inputs.vocabularies:
-        result["categories"] = np.stack(
-            [_ids(transactions.categorical[name][rows], words) for name, words in inputs.vocabularies.items()], axis=1
-        )
-    if inputs.sequence_length:
-        result["sequence"] = sequences(inputs, transactions, history, rows)
-    return result
-
-
-def numbers(inputs: Inputs, transactions: Transactions, history: Mapping[str, Floats], rows: Ints | slice) -> Floats:
-    """Return (n, columns) float32, in the order of ``inputs.numbers``."""
-    time = transactions.time[rows]
-    computed = {
-        AMOUNT: lambda: transactions.amount[rows],
-        HOUR: lambda: hours(time),
-        WEEKEND: lambda: weekends(time),
+    genuine = {name: values[labels == 0] for name, values in arrays.items()}
+    medians = [_median(column) for column in genuine["numbers"].T]
+    names = {
+        column: ("", *words)[int(np.bincount(genuine["categories"][:, index], minlength=1).argmax())]
+        for index, (column, words) in enumerate(found.vocabularies.items())
     }
-
-    def column(name: str) -> npt.NDArray[Any]:
-        if name in computed:
-            return computed[name]()
-        if name.startswith(COMPUTED):
-            return history[name.removeprefix(COMPUTED)][rows]
-        return transactions.numeric[name][rows]
-
-    return np.stack([np.asarray(column(name), np.float32) for name in inputs.numbers], axis=1)
+    steps = _typical_sequence(genuine["sequence"]) if "sequence" in genuine else ()
+    return dataclasses.replace(found, typical=tuple(medians), typical_categories=names, typical_sequence=steps)
 
 
-def hours(time: Ints) -> npt.NDArray[np.float64]:
-    """Return (n,) hour of the day in [0, 24) of ``time`` in microseconds."""
-    return (time % features.DAY) / features.HOUR
+def _median(column: npt.NDArray[np.float32]) -> float:
+    known = column[np.isfinite(column)]
+    return float(np.median(known)) if len(known) else np.nan
 
 
-def weekends(time: Ints) -> npt.NDArray[np.float64]:
-    """Return (n,) 1 on Saturdays and Sundays, else 0."""
-    return ((time // features.DAY + FIRST_WEEKDAY) % 7 >= SATURDAY).astype(np.float64)
+def _typical_sequence(sequences: npt.NDArray[np.float32]) -> tuple[tuple[float, ...], ...]:
+    """Return the medians of (n, length, channels) step by step, as long as the median sequence, counted from its end.
 
-
-def sequences(inputs: Inputs, transactions: Transactions, history: Mapping[str, Floats], rows: Ints | slice) -> Floats:
-    """Return the payer's last transactions, oldest first, the newest last: (n, length, channels) float32.
-
-    Channels: the logarithm of the amount, the logarithm of the hours before the newest, the hour of its
-    day, the risk of the payee at its instant, whether its payee is that of the newest, and 1. Rows with
-    fewer transactions end in zeros.
+    The last step is the transaction itself, whatever the length.
     """
-    places = previous(transactions, inputs, rows)
-    known = places >= 0
-    place = np.maximum(places, 0)
-    last = np.take_along_axis(place, known.sum(axis=1, keepdims=True) - 1, axis=1)
-    payees = _payees(transactions)
-    found = channels(
-        amount=transactions.amount[place],
-        time=transactions.time[place],
-        now=transactions.time[last],
-        payee_risk=payees.risk(history)[place],
-        same_payee=payees.codes[place] == payees.codes[last],
-    )
-    return np.where(known[:, :, np.newaxis], found, np.float32(0))
+    present = sequences[:, :, -1] > 0
+    length = max(1, int(np.median(present.sum(axis=1)))) if len(sequences) else 1
+    ends = np.maximum(present.sum(axis=1), 1)
+    found = np.zeros(sequences.shape[1:], np.float64)
+    for step in range(length):
+        place = ends - length + step
+        rows = np.flatnonzero(place >= 0)
+        if len(rows):
+            found[step] = np.median(sequences[rows, place[rows]], axis=0)
+    return tuple(tuple(step.tolist()) for step in found)
 
 
-def channels(
-    *,
-    amount: npt.NDArray[np.float64],
-    time: Ints,
-    now: Ints,
-    payee_risk: Floats,
-    same_payee: npt.NDArray[np.bool_],
-) -> Floats:
-    """Return ``CHANNELS`` of transactions, (..., channels) float32.
-
-    Args:
-        amount: (...) in the currency.
-        time: (...) their instants in microseconds.
-        now: Instant of the newest; broadcast to them.
-        payee_risk: (...) share of fraud at their payees in 30 days, as known at their instants.
-        same_payee: (...) whether their payee is that of the newest.
-    """
-    before = (now - time) / features.HOUR
-    found = (
-        np.log1p(np.maximum(amount, 0)) / 5,
-        np.log1p(before) / 5,
-        hours(time) / 24,
-        payee_risk,
-        same_payee,
-        np.ones(time.shape),
-    )
-    return np.stack([np.asarray(channel, np.float64) for channel in found], axis=-1).astype(np.float32)
-
-
-def previous(transactions: Transactions, inputs: Inputs, rows: Ints | slice) -> Ints:
-    """Return (n, length) rows of the payer's last transactions, oldest first, padded with -1 at the end."""
-    order, place, first = transactions.by_payer
-    end = place[rows] + 1
-    start = np.maximum(first[rows], end - inputs.sequence_length)
-    # Nobody's transactions are no sequence: such a row stands alone.
-    start = np.where(transactions.payers[rows] < 0, end - 1, start)
-    oldest = (transactions.time[rows] - SEQUENCE_DAYS * features.DAY)[:, np.newaxis]
-    steps = np.arange(inputs.sequence_length)
-    taken = order[np.minimum(start[:, np.newaxis] + steps, len(order) - 1)]
-    inside = start[:, np.newaxis] + steps < end[:, np.newaxis]
-    start += (inside & (transactions.time[taken] <= oldest)).sum(axis=1)
-    places = start[:, np.newaxis] + steps
-    return np.where(places < end[:, np.newaxis], order[np.minimum(places, len(order) - 1)], -1)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Payees:
-    """Who is paid: the entity after the payer, if there is one."""
-
-    role: str | None
-    codes: npt.NDArray[Any]
-
-    def risk(self, history: Mapping[str, Floats]) -> Floats:
-        if self.role is None:
-            return np.zeros(len(self.codes), np.float32)
-        return history[f"{self.role}_risk_{features.WINDOW_DAYS[-1]}d"]
-
-
-def _payees(transactions: Transactions) -> _Payees:
-    roles = list(transactions.schema.entities)[1:2]
-    if not roles:
-        return _Payees(None, np.zeros(len(transactions), np.int64))
-    return _Payees(roles[0], transactions.entities[roles[0]])
-
-
-def _ids(values: npt.NDArray[np.object_], words: tuple[str, ...]) -> npt.NDArray[np.int32]:
-    """Return (n,) int32 ids: 0 for a name that is not among ``words``, which are sorted."""
-    if not words:
-        return np.zeros(len(values), np.int32)
-    known = np.array(words, dtype=str)
-    texts = values.astype(str)
-    place = np.minimum(np.searchsorted(known, texts), len(known) - 1)
-    return np.where(known[place] == texts, place + 1, 0).astype(np.int32)
+def typical_arrays(found: Inputs) -> dict[str, npt.NDArray[Any]]:
+    """Return what the networks read of the typical genuine transaction: array name -> (...), without a batch."""
+    ids = [
+        words.index(name) + 1 if (name := found.typical_categories.get(column, "")) in words else 0
+        for column, words in found.vocabularies.items()
+    ]
+    sequence = np.zeros((found.sequence_length, len(CHANNELS)), np.float32)
+    if found.typical_sequence:
+        sequence[:] = found.typical_sequence
+    else:
+        # Earlier runs kept none: the transaction alone, of the typical amount and at the typical hour.
+        place = {name: value for name, value in zip(found.numbers, found.typical, strict=True) if np.isfinite(value)}
+        amount, hour = place.get(AMOUNT, 0.0), place.get(HOUR, 12.0)
+        sequence[:1] = [np.log1p(max(amount, 0.0)) / 5, 0.0, hour / 24, 0.0, 1.0, 1.0]
+    return {
+        "numbers": np.asarray(found.typical, np.float32),
+        "categories": np.asarray(ids, np.int32),
+        "sequence": sequence,
+    }

@@ -9,8 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import config, data, inputs, model, typical
-from apps.fraud_detection import run as loaded_run
+from apps.fraud_detection import config, data, inputs, model, preprocessing
 from apps.fraud_detection.folds import Fold
 from shared import files
 from shared.evaluation import calibration
@@ -63,12 +62,12 @@ def prepare(
     length = settings.sequence_length if any(config.kind(name) == "sequence" for name in settings.networks) else 0
     learnt = inputs.learn(prepared.transactions, fold.train, sequence_length=length)
     arrays = {
-        part: inputs.arrays(learnt, prepared.transactions, prepared.history, fold.rows(part))
+        part: preprocessing.arrays(learnt, prepared.transactions, prepared.history, fold.rows(part))
         for part in ("train", "validation")
     }
     labels = {part: prepared.transactions.labels[fold.rows(part)] for part in ("train", "validation")}
     return Job(
-        inputs=typical.learn(learnt, arrays["train"], labels["train"]),
+        inputs=inputs.learn_typical(learnt, arrays["train"], labels["train"]),
         arrays=arrays,
         labels=labels,
         settings=settings,
@@ -119,5 +118,5 @@ def as_arrays(
 
 def fit_score(unscaled: keras.Model, job: Job) -> tuple[float, float]:
     """Return slope and offset that turn an anomaly score, given as log-odds, into log-odds of fraud on validation."""
-    logits = loaded_run.predict(unscaled, job.arrays["validation"])
+    logits = model.predict(unscaled, job.arrays["validation"])
     return calibration.fit_platt(logits[:, 1] - logits[:, 0], job.labels["validation"])

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from apps.fraud_detection import decision as decision_rule
 from shared.evaluation import arrays, classification, summaries, weighted
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -39,8 +40,8 @@ class Rows:
         payers: (n,) int64 the card (customer, account) of each row.
         has_payer: Whether ``payers`` are cards; otherwise every row is its own and nothing is counted by card.
         weights: (n,) float64, transactions of the population that the row stands for.
-        columns: Feature -> (n,) float64, for the drift of inputs.
-        reference_columns: The same features of the validation part, each (m,).
+        columns: What the networks read -> (n,) float64, or object of str, for the drift of inputs.
+        reference_columns: The same columns of the validation part, each (m,).
         reference_scores: (m,) calibrated fraud probabilities of the validation part.
         groups: (n,) str group for predictive equality; None where there is none.
         scenarios: (n,) str kind of fraud; None where it is not known.
@@ -55,8 +56,8 @@ class Rows:
     payers: Ints
     has_payer: bool
     weights: Floats
-    columns: Mapping[str, Floats]
-    reference_columns: Mapping[str, Floats]
+    columns: Mapping[str, npt.NDArray[Any]]
+    reference_columns: Mapping[str, npt.NDArray[Any]]
     reference_scores: Floats
     groups: Objects | None = None
     scenarios: Objects | None = None
@@ -68,23 +69,6 @@ class Rows:
     def several_cards(self) -> bool:
         """Whether there are cards to resample and to count by."""
         return self.has_payer and bool((self.payers != self.payers[:1]).any())
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Costs:
-    """What decisions cost, in the currency.
-
-    Attributes:
-        investigation: Of one alert.
-        recovered_share: Share of a fraud's amount that an alert saves, in [0, 1].
-        alerts_per_day: The budget.
-        currency: Such as "EUR"; may be empty.
-    """
-
-    investigation: float
-    recovered_share: float
-    alerts_per_day: int
-    currency: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,7 +108,7 @@ def statistics(
     scores: Floats,
     *,
     thresholds: Floats | None,
-    costs: Costs,
+    costs: decision_rule.Costs,
     units: arrays.Units,
     calibrated: bool,
 ) -> dict[str, weighted.Statistic]:
@@ -169,7 +153,7 @@ def fold_parts(rows: Rows, scores: Floats, thresholds: Floats | None, units: arr
     ]
 
 
-def ranking(part: Scored, costs: Costs, *, cards: bool) -> Iterator[tuple[str, weighted.Statistic]]:
+def ranking(part: Scored, costs: decision_rule.Costs, *, cards: bool) -> Iterator[tuple[str, weighted.Statistic]]:
     """Yield the metrics of a fold that need no threshold; ``cards`` says whether cards are known."""
     yield "average_precision", part.statistic(classification.average_precision)
     yield "auroc", part.statistic(classification.auroc)
@@ -272,7 +256,7 @@ class Budget:
         return found
 
 
-def _at_threshold(part: Scored, costs: Costs) -> Iterator[tuple[str, weighted.Statistic]]:
+def _at_threshold(part: Scored, costs: decision_rule.Costs) -> Iterator[tuple[str, weighted.Statistic]]:
     """Yield what the frozen threshold does: precision, sensitivity, alerts and net savings a day."""
     fraud, alerted = (part.labels == 1).astype(np.float64), part.alerted.astype(np.float64)
     saved = alerted * (fraud * part.amounts * costs.recovered_share - costs.investigation)

@@ -4,17 +4,22 @@ All scaling is inside, learnt from training rows. Each network reads some of ``n
 for missing, ``categories`` (batch, columns) int32 and ``sequence`` (batch, length, channels) float32, see ``inputs``.
 """
 
-from collections.abc import Mapping
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from apps.fraud_detection import config, layers
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection.inputs import CHANNELS, Inputs
+from apps.fraud_detection.inputs import FILE as INPUTS_FILE
 from apps.fraud_detection.transactions import CLASS_NAMES
-from shared import errors
+from shared import errors, files
 from shared.models import averaging, heads, rnn, sequences, tabular
 
 CLASSES = len(CLASS_NAMES)
@@ -29,6 +34,8 @@ READS = {
 MANY_ROWS = 20_000
 # Bins are many weights; without histories, whose thresholds they find, it takes this many frauds to set them.
 FRAUDS_FOR_BINS = 1_000
+# Scored at once.
+BATCH_ROWS = 8_192
 
 
 def networks(settings: config.Config, inputs: Inputs) -> tuple[str, ...]:
@@ -165,3 +172,78 @@ def calibrated(averaged: keras.Model, *, slope: float, offset: float) -> keras.M
     tensors = {tensor.name: tensor for tensor in averaged.inputs}
     logits = layers.PlattLogits(slope, offset, name="calibrated")(layers.LogOdds(name="log_odds")(averaged.output))
     return keras.Model(wanted(tensors), logits, name="fraud_detection")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """A trained model with its threshold.
+
+    Attributes:
+        model: {array name: (batch, ...)} to logits (batch, 2).
+        inputs: Which arrays those are.
+        decision_rule: The threshold, frozen on validation data.
+    """
+
+    model: keras.Model
+    inputs: Inputs
+    decision_rule: decision_rule.DecisionRule
+
+    def scores(self, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+        """Return (n,) calibrated probabilities of fraud of ``preprocessing.arrays``.
+
+        Raises:
+            errors.InputError: One is no number: the model is broken.
+        """
+        found = probabilities(predict(self.model, arrays))
+        broken = int(np.isnan(found).sum())
+        if broken:
+            raise errors.InputError(
+                f"the model: expected a probability for each transaction. Received: NaN for {broken:,} of "
+                f"{len(found):,}; train it again"
+            )
+        return found
+
+    def network_scores(
+        self, networks: Sequence[str], arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Return the own probabilities (n,) of each of the model's networks, calibrated by its temperature."""
+        average: averaging.CalibratedAverage = self.model.get_layer("logits")
+        tensors = average.input if isinstance(average.input, list) else [average.input]
+        found = {}
+        for name, tensor, temperature in zip(networks, tensors, average.temperatures, strict=True):
+            alone = keras.Model(self.model.input, tensor)
+            found[name] = probabilities(predict(alone, arrays) / temperature)
+        return found
+
+
+def fold_folder(folder: files.RunFolder, number: int) -> pathlib.Path:
+    """Return where the model of an older fold is kept; ``number`` counts from 1."""
+    return folder.path / "folds" / str(number)
+
+
+def save(scorer: Scorer, path: pathlib.Path) -> None:
+    """Write ``model.keras``, ``inputs.json`` and, last, ``decision.json``."""
+    with files.atomic(path / "model.keras") as temporary:
+        scorer.model.save(temporary)
+    files.write_json(path / INPUTS_FILE, scorer.inputs.to_json())
+    files.write_json(path / "decision.json", scorer.decision_rule.to_json())
+
+
+def load(path: pathlib.Path) -> Scorer:
+    """Read what ``save`` wrote."""
+    return Scorer(
+        model=keras.models.load_model(path / "model.keras", compile=False),
+        inputs=Inputs.from_json(files.read_json(path / INPUTS_FILE)),
+        decision_rule=decision_rule.DecisionRule.from_json(files.read_json(path / "decision.json")),
+    )
+
+
+def predict(network: keras.Model, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+    """Return a model's output for every row of the arrays that it reads."""
+    given = {tensor.name: arrays[tensor.name] for tensor in network.inputs}
+    return np.asarray(network.predict(wanted(given), batch_size=BATCH_ROWS, verbose=0), np.float32)
+
+
+def probabilities(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    """Return the probability of fraud (n,) of logits (n, 2)."""
+    return np.asarray(special.expit(np.float64(logits[:, 1]) - np.float64(logits[:, 0])), np.float64)

@@ -1,16 +1,12 @@
-"""The columns in which drift of transactions is looked for: what the networks read, and the score."""
+"""The verb ``monitor``: new transactions beside the bundle's reference, in all that the networks read and give."""
 
 import logging
 import pathlib
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
-from apps.fraud_detection import config, data, features, graph, inputs, tensor_names
-from apps.fraud_detection import run as loaded_run
+from apps.fraud_detection import config, data, features, inputs, model, tensor_names
 from apps.fraud_detection.transactions import Transactions
 from shared import cli, monitoring
 from shared.bundle import reading as bundle
@@ -34,24 +30,15 @@ def monitor(loaded: bundle.Bundle, transactions: Transactions, *, output: pathli
     found = inputs.Inputs.from_json(loaded.extra("inputs.json"))
     history = inputs.compute_history(transactions, found.schema)
     rows = settled(transactions, found)
-    measured = measure(monitoring.asking(loaded), graph.columns(found, transactions, history, rows))
-    names = {name: name.replace("_", " ") for name in measured}
+    raw = tensor_names.columns(found, transactions, history, rows)
+    columns = monitoring.in_batches(monitoring.asking(loaded), raw, rows=model.BATCH_ROWS)
+    names = {name: name.replace("_", " ") for name in columns}
     left_out = () if is_settled(transactions, found) else (*made_of_history(found), tensor_names.SCORE)
     if left_out:
         log.warning(
             "%s is too short for the histories of cards: they and the score are not compared", transactions.name
         )
-    return monitoring.monitor(loaded, measured, names=names, things="transactions", output=output, left_out=left_out)
-
-
-def measure(ask: monitoring.Ask, raw: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Return the columns of the signature ``drift``, each (n,).
-
-    Args:
-        ask: The signature ``drift``.
-        raw: What it takes, as from ``graph.columns``.
-    """
-    return monitoring.in_batches(ask, raw, rows=loaded_run.BATCH_ROWS)
+    return monitoring.monitor(loaded, columns, names=names, things="transactions", output=output, left_out=left_out)
 
 
 def settled(transactions: Transactions, found: inputs.Inputs) -> npt.NDArray[np.int64]:
@@ -72,29 +59,3 @@ def made_of_history(found: inputs.Inputs) -> list[str]:
     pairs = zip(found.numbers, called["numbers"], strict=True)
     made = {f"{inputs.COMPUTED}{name}" for name in found.history}
     return [*(name for column, name in pairs if column in made), *called.get("sequence", ())]
-
-
-def columns(
-    found: inputs.Inputs, arrays: Mapping[str, Any], categories: Mapping[str, Any], score: Any
-) -> dict[str, Any]:
-    """Return the drift columns, each (n,), in a graph: everything that the networks read, and what they give.
-
-    Of a sequence, the mean of each channel over the transactions in it, and how many there are.
-
-    Args:
-        found: Which columns the networks read.
-        arrays: What they read, array name -> (n, ...).
-        categories: Categorical column -> (n,) string, as ``graph.Reader.known_names`` returns it.
-        score: (n,) float64 that they give.
-    """
-    called = tensor_names.of_drift(found)
-    numbers = tf.cast(arrays["numbers"], tf.float64)
-    result = {name: numbers[:, index] for index, name in enumerate(called["numbers"])}
-    result |= dict(zip(called["categories"], categories.values(), strict=True))
-    if "sequence" in called:
-        steps = tf.cast(arrays["sequence"], tf.float64)
-        count = tf.reduce_sum(steps[:, :, -1:], axis=1)
-        means = tf.math.divide_no_nan(tf.reduce_sum(steps, axis=1), count)
-        means = tf.concat([means[:, :-1], count], axis=1)
-        result |= {name: means[:, index] for index, name in enumerate(called["sequence"])}
-    return {**result, tensor_names.SCORE: score}

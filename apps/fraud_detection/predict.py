@@ -1,4 +1,4 @@
-"""Score files of any length: stream transactions in, write scores and decisions out."""
+"""The verb ``predict``: files of any length, block after block with the history each needs, in bounded memory."""
 
 import collections
 import dataclasses
@@ -10,14 +10,39 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import data, graph, inputs, stream
+from apps.fraud_detection import data, features, inputs, preprocessing, schema, tensor_names
 from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection.readers import sources
-from apps.fraud_detection.transactions import Transactions
+from apps.fraud_detection.transactions import Transactions, concatenate
 from shared import cli, files, parser, resuming, verbs
 
 READ_ROWS = 100_000
-Answer = Callable[[stream.Block, npt.NDArray[np.int64]], dict[str, npt.NDArray[Any]]]
+# A block is a third of the history before it, which is sorted again with each: memory against time.
+SMALLEST_BLOCK, BLOCK_SHARE = 100_000, 1 / 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Block:
+    """Some transactions after the history that they are compared with.
+
+    Attributes:
+        transactions: History and new transactions.
+        history: Feature -> (n,) float32 of all of them.
+        first: The first new transaction; those before it have been yielded already.
+    """
+
+    transactions: Transactions
+    history: Mapping[str, npt.NDArray[np.float32]]
+    first: int
+
+    def latest(self, time: int) -> "Block":
+        """Return the transactions from ``time`` on, none of them new."""
+        rows = np.arange(np.searchsorted(self.transactions.time, time, side="left"), len(self.transactions))
+        history = {name: values[rows] for name, values in self.history.items()}
+        return Block(transactions=self.transactions.take(rows), history=history, first=len(rows))
+
+
+Predict = Callable[[Block, npt.NDArray[np.int64]], dict[str, npt.NDArray[Any]]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +69,7 @@ def predict(options: Options) -> cli.Result:
     given, earlier = [str(path) for path in options.input], [str(path) for path in options.history or ()]
     listed = [sources.files_of(each, reading) for each in (given, earlier)]
     files.refuse_output_over_input(options.output, [path for each in listed for path in each])
-    answer, found, identity = _open(options)
+    predict_rows, found, identity = _open(options)
     notes: list[str] = []
 
     def read(paths: list[str]) -> Iterator[Transactions]:
@@ -53,7 +78,7 @@ def predict(options: Options) -> cli.Result:
     how = {"chunk_rows": options.chunk_rows, "reading": dataclasses.asdict(reading)}
     written = verbs.score_in_chunks(
         options,
-        _scored(earlier, given, answer, found, chunk_rows=options.chunk_rows, read=read),
+        _scored(earlier, given, predict_rows, found, chunk_rows=options.chunk_rows, read=read),
         lambda chunk: chunk,
         what="transactions scored",
         plan={"inputs": resuming.inputs(listed[0]), "history": resuming.inputs(listed[1]), **how, **identity},
@@ -64,7 +89,7 @@ def predict(options: Options) -> cli.Result:
 def _scored(
     earlier: list[str],
     given: list[str],
-    answer: Answer,
+    predict_rows: Predict,
     found: inputs.Inputs,
     *,
     chunk_rows: int,
@@ -73,7 +98,7 @@ def _scored(
     """Yield the output rows, in chunks of at most ``chunk_rows`` or of the size in which files are read."""
     unscored = sum(len(part) for part in read(earlier)) if earlier else 0
     places: list[pd.DataFrame] = []
-    for block in stream.blocks(_placed(read([*earlier, *given]), places), found):
+    for block in blocks(_placed(read([*earlier, *given]), places), found):
         # The new rows of a block are those of the parts that were read since the one before.
         where = pd.concat(places, ignore_index=True)
         places.clear()
@@ -82,7 +107,7 @@ def _scored(
         size = max(chunk_rows, READ_ROWS)
         for start in range(block.first + skipped, len(block.transactions), size):
             rows = np.arange(start, min(start + size, len(block.transactions)))
-            yield _table(block, rows, where.iloc[rows - block.first], answer(block, rows))
+            yield _table(block, rows, where.iloc[rows - block.first], predict_rows(block, rows))
         del block
 
 
@@ -97,41 +122,78 @@ def _placed(parts: Iterable[Transactions], places: list[pd.DataFrame]) -> Iterat
 
 
 def _table(
-    block: stream.Block, rows: npt.NDArray[np.int64], where: pd.DataFrame, answers: Mapping[str, npt.NDArray[Any]]
+    block: Block, rows: npt.NDArray[np.int64], where: pd.DataFrame, predicted: Mapping[str, npt.NDArray[Any]]
 ) -> pd.DataFrame:
-    """Return file, row, the id where the data has one (as ``id`` where it is called as ours are), and the answers."""
+    """Return file, row, the id where there is one (as ``id`` where it is called as ours are), and the predictions."""
     transactions = block.transactions
     table = where.reset_index(drop=True)
     if (name := transactions.schema.id) is not None:
-        table["id" if name in (*table, *answers) else name] = transactions.ids[rows]
-    return table.assign(**answers)
+        table["id" if name in (*table, *predicted) else name] = transactions.ids[rows]
+    return table.assign(**predicted)
 
 
-def _open(options: Options) -> tuple[Answer, inputs.Inputs, dict[str, str]]:
-    """Return how to answer, which arrays are read, and what identifies the model to a resumed call."""
+def _open(options: Options) -> tuple[Predict, inputs.Inputs, dict[str, str]]:
+    """Return how to predict rows, which arrays are read, and what identifies the model to a resumed call."""
     if options.model_dir is not None:
         from shared.bundle import engines
 
         loaded = engines.load(options.model_dir, options.engine)
         found = inputs.Inputs.from_json(loaded.extra("inputs.json"))
 
-        def ask(block: stream.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
-            outputs = loaded.run(graph.columns(found, block.transactions, block.history, rows), signature="score")
+        def predict_rows(block: Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+            outputs = loaded.run(
+                tensor_names.columns(found, block.transactions, block.history, rows), signature="score"
+            )
             return {name: outputs[name] for name in ("score", "decision")}
 
-        return ask, found, {"model": loaded.digest, "engine": loaded.engine.name}
+        return predict_rows, found, {"model": loaded.digest, "engine": loaded.engine.name}
     from apps.fraud_detection import run as loaded_run
 
     run = loaded_run.open_run(options.run_dir)
     return with_scorer(run.newest), run.inputs, {"model": resuming.run_digest(run.folder.path)}
 
 
-def with_scorer(scorer: Any) -> Answer:
-    """Return how a run's own model answers."""
+def with_scorer(scorer: Any) -> Predict:
+    """Return how a run's own model predicts rows."""
     decide: decision_rule.DecisionRule = scorer.decision_rule
 
-    def answer(block: stream.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
-        scores = scorer.scores(inputs.arrays(scorer.inputs, block.transactions, block.history, rows))
+    def predict_rows(block: Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        scores = scorer.scores(preprocessing.arrays(scorer.inputs, block.transactions, block.history, rows))
         return {"score": scores, "decision": decide.decisions(scores)}
 
-    return answer
+    return predict_rows
+
+
+def blocks(parts: Iterable[Transactions], found: inputs.Inputs) -> Iterator[Block]:
+    """Join parts, each later than the one before, to blocks whose history is whole.
+
+    Args:
+        parts: Transactions in order of time.
+        found: What the model reads, and so how far it looks back.
+    """
+    names = found.schema
+    looks_back = max(features.needed_days(names.label_delay_days), inputs.SEQUENCE_DAYS) if names.entities else 0
+    needed = round(looks_back * features.DAY)
+    before: Block | None = None
+    waiting: list[Transactions] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) >= max(SMALLEST_BLOCK, 0 if before is None else BLOCK_SHARE * before.first):
+            block = _block(before, waiting, names)
+            yield block
+            before, waiting = block.latest(int(block.transactions.time[-1]) - needed), []
+            # Before the next is made: two at once would be twice the memory.
+            del block
+    if waiting:
+        yield _block(before, waiting, names)
+
+
+def _block(before: Block | None, waiting: list[Transactions], found: schema.Schema) -> Block:
+    """Compute the features of the new transactions; those of the ones before are known."""
+    if before is None:
+        joined = concatenate(waiting)
+        return Block(transactions=joined, history=inputs.compute_history(joined, found), first=0)
+    joined = concatenate([before.transactions, *waiting])
+    fresh = inputs.compute_history(joined, found, first=before.first)
+    history = {name: np.concatenate([before.history[name], values]) for name, values in fresh.items()}
+    return Block(transactions=joined, history=history, first=before.first)

@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import inputs, model, typical, wording
-from apps.fraud_detection import run as loaded_run
+from apps.fraud_detection import inputs, model, preprocessing, wording
 from apps.fraud_detection.transactions import Transactions
 
 # A reason that adds less than this to the log-odds is none.
@@ -50,7 +49,7 @@ class Reasons:
         ]
 
 
-def find(scorer: loaded_run.Scorer, arrays: Mapping[str, npt.NDArray[Any]]) -> Reasons:
+def find(scorer: model.Scorer, arrays: Mapping[str, npt.NDArray[Any]]) -> Reasons:
     """Return the reasons of every row of ``arrays``."""
     called = names(scorer.inputs)
     step = max(1, ROWS_AT_ONCE // min(2 * len(called), VARIANTS_AT_ONCE))
@@ -139,7 +138,7 @@ def exchanged(found: inputs.Inputs, arrays: Mapping[str, Any], own: Any) -> dict
     Returns:
         Array name -> (batch * variants, ...), the variants of a transaction one after the other.
     """
-    usual, reasons = typical.arrays(found), list(wording.families(found).values())
+    usual, reasons = inputs.typical_arrays(found), list(wording.families(found).values())
     result = {}
     for name, values in arrays.items():
         place = {column: i for i, reason in enumerate(reasons) if reason.array == name for column in reason.columns}
@@ -158,7 +157,7 @@ def strongest(found: Any) -> Any:
     return tf.pad(chosen, [[0, 0], [0, wording.REASONS - count]], constant_values=-1)
 
 
-def scores_without(scorer: loaded_run.Scorer, one: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+def scores_without(scorer: model.Scorer, one: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
     """Return (reasons,) the probability of one transaction with each reason's inputs set to the typical ones."""
     count = len(names(scorer.inputs))
     variants = exchanged(scorer.inputs, one, tf.constant(~np.eye(count, dtype=bool)))
@@ -181,7 +180,7 @@ class Passing:
 
 
 def passing_amounts(
-    scorer: loaded_run.Scorer, arrays: Mapping[str, npt.NDArray[Any]], row: int, *, points: int = 240
+    scorer: model.Scorer, arrays: Mapping[str, npt.NDArray[Any]], row: int, *, points: int = 240
 ) -> Passing | None:
     """Return the widest range of smaller amounts of which each one tried would not have been alerted.
 
@@ -208,7 +207,7 @@ def passing_amounts(
     tried = tried[(tried > 0) & (tried < own)]
     if len(tried) < 2:
         return None
-    passes = scorer.scores(wording.with_amounts(found, one, tried)) < threshold * (1 - MARGIN)
+    passes = scorer.scores(preprocessing.with_amounts(found, one, tried)) < threshold * (1 - MARGIN)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], passes.astype(np.int8), [0]])))
     runs = [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2) if end - start > 1]
     if not runs:

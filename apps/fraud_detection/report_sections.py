@@ -196,7 +196,8 @@ def _psi(rows: list[dict[str, Any]]) -> blocks.Table:
     return blocks.Table(
         columns=("Column", "PSI", ""),
         rows=[(row["column"], row["psi"], "moved" if row["large"] else "") for row in rows],
-        caption=f"Population stability index between validation and these rows; above {evaluate.PSI_ACT:g}: large.",
+        caption=f"Population stability index between validation and these rows; moved: above {evaluate.PSI_ACT:g} and "
+        "above what chance gives in so few rows. Names that the networks do not know are counted as one.",
         align="lrl",
     )
 

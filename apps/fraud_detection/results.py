@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from apps.fraud_detection import baselines, metrics
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared.evaluation import intervals
 from shared.report import metrics as documents
@@ -41,7 +42,7 @@ class Predictions:
     scores: metrics.Floats
     thresholds: metrics.Floats
     rule: str
-    costs: metrics.Costs
+    costs: decision_rule.Costs
     members: Mapping[str, metrics.Floats] = dataclasses.field(default_factory=dict)
     imbalance: Mapping[str, metrics.Floats] = dataclasses.field(default_factory=dict)
     synthetic: Mapping[str, metrics.Floats] = dataclasses.field(default_factory=dict)
@@ -72,7 +73,7 @@ class Results:
         slices: Rows with name, n, positives, metrics.
         savings: As ``breakdowns.savings`` returns them.
         calibration: How the scores were calibrated, and the reliability diagram.
-        drift: Rows with column, psi and whether it is above ``evaluate.PSI_ACT``.
+        drift: Rows with column, psi and whether it is large.
         equality: Rows with group, n and false_positive_rate, and the ratio of the smallest to the largest.
         prevalence: Weighted share of frauds.
         limits: Why these rows cannot show all that an evaluation shows, in a sentence; "" where they can.

@@ -6,10 +6,14 @@ of ASCII, no word of Python, and different from the others whatever their case.
 
 import keyword
 import re
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from apps.fraud_detection import inputs
+import numpy as np
+import numpy.typing as npt
+
+from apps.fraud_detection import features, inputs, preprocessing
+from apps.fraud_detection.transactions import Transactions
 
 SCORE, SEQUENCE = "score", "sequence"
 # Arguments that TensorFlow's own functions have beside a signature's.
@@ -41,6 +45,30 @@ def of_inputs(found: inputs.Inputs) -> dict[Source, str]:
         sources.append(Source("sequence", SEQUENCE))
     sources = list(dict.fromkeys(sources))
     return dict(zip(sources, valid([source.name for source in sources]), strict=True))
+
+
+def columns(
+    found: inputs.Inputs,
+    transactions: Transactions,
+    history: Mapping[str, npt.NDArray[np.float32]],
+    rows: npt.NDArray[np.int64] | slice,
+) -> dict[str, npt.NDArray[Any]]:
+    """Return what a signature takes, from transactions: input name -> (n, ...)."""
+
+    def values(source: Source) -> npt.NDArray[Any]:
+        if source.kind == "time":
+            return transactions.time[rows] / features.MICROSECONDS
+        if source.kind == "history":
+            return history[source.name][rows]
+        if source.kind == "text":
+            return transactions.categorical[source.name][rows]
+        if source.kind == "sequence":
+            return preprocessing.sequences(found, transactions, history, rows)
+        if source.name == found.schema.amount:
+            return transactions.amount[rows].astype(np.float32)
+        return transactions.numeric[source.name][rows]
+
+    return {name: values(source) for source, name in of_inputs(found).items()}
 
 
 def originals(found: inputs.Inputs) -> dict[str, str]:

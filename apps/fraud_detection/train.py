@@ -11,11 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import anomaly, config, data, distillation, features, jobs, model
+from apps.fraud_detection import config, data, features, jobs, label_free, model, synthesis
 from apps.fraud_detection import decision as decision_rule
-from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.folds import Fold
-from apps.fraud_detection.synthesis import gan
 from apps.fraud_detection.transactions import digest
 from shared import files
 from shared.evaluation import calibration, classification
@@ -53,13 +51,13 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
         job = jobs.prepare(prepared, fold, settings, folder, prefix=f"fold_{number}/" if several else "")
         with runtime.strategy(settings.strategy).scope():
             scorer = train_fold(job, prepared, fold)
-        loaded_run.save(scorer, folder.path if newest else loaded_run.fold_folder(folder, number))
+        model.save(scorer, folder.path if newest else model.fold_folder(folder, number))
         done.append(job)
     write_history(folder, [f"{job.prefix}{network}" for job in done for network in job.networks])
     return summary(folder, done[-1], scorer)
 
 
-def train_fold(job: jobs.Job, prepared: data.Prepared, fold: Fold) -> loaded_run.Scorer:
+def train_fold(job: jobs.Job, prepared: data.Prepared, fold: Fold) -> model.Scorer:
     """Train the networks of a fold, average and calibrate them, and choose the threshold on its validation rows."""
     networks = {name: fit_network(name, job) for name in job.networks}
     logits = {name: fitting.predict(network, job.examples(name, "validation")) for name, network in networks.items()}
@@ -67,19 +65,19 @@ def train_fold(job: jobs.Job, prepared: data.Prepared, fold: Fold) -> loaded_run
     log.info("%sensemble weights: %s", job.prefix, {name: round(each.weight, 3) for name, each in found.items()})
     averaged = model.average(job.inputs, networks, found)
     weights = prepared.transactions.weights[fold.validation]
-    raw = loaded_run.predict(averaged, job.arrays["validation"])
+    raw = model.predict(averaged, job.arrays["validation"])
     slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], job.labels["validation"], weight=weights)
     whole = model.calibrated(averaged, slope=slope, offset=offset)
     instants = prepared.transactions.time[fold.validation]
     validation = decision_rule.Validation(
-        scores=loaded_run.probabilities(loaded_run.predict(whole, job.arrays["validation"])),
+        scores=model.probabilities(model.predict(whole, job.arrays["validation"])),
         labels=job.labels["validation"],
         amounts=prepared.transactions.amount[fold.validation],
         weights=weights,
         days=covered_days(instants),
         sha256=digest(prepared.transactions.content_hashes()[fold.validation]),
     )
-    return loaded_run.Scorer(model=whole, inputs=job.inputs, decision_rule=decision_rule.fit(validation, job.settings))
+    return model.Scorer(model=whole, inputs=job.inputs, decision_rule=decision_rule.fit(validation, job.settings))
 
 
 def fit_ensemble_weights(
@@ -119,11 +117,11 @@ def even_weights(kinds: Sequence[str]) -> dict[str, float]:
     >>> even_weights(["dense", "distilled", "autoencoder"])
     {'dense': 0.4, 'distilled': 0.4, 'autoencoder': 0.2}
     """
-    detectors = sum(kind in anomaly.KINDS for kind in kinds)
+    detectors = sum(kind in label_free.DETECTORS for kind in kinds)
     if detectors in (0, len(kinds)):
         return dict.fromkeys(kinds, 1 / len(kinds))
     each = {True: ANOMALY_SHARE / detectors, False: (1 - ANOMALY_SHARE) / (len(kinds) - detectors)}
-    return {kind: each[kind in anomaly.KINDS] for kind in kinds}
+    return {kind: each[kind in label_free.DETECTORS] for kind in kinds}
 
 
 def covered_days(instants: npt.NDArray[np.int64]) -> float:
@@ -138,11 +136,11 @@ def fit_network(name: str, job: jobs.Job) -> keras.Model:
     # Each network starts from its own seed, whichever were trained before it in this process.
     keras.utils.set_random_seed(jobs.seed(name, job.settings))
     if config.kind(name) == "autoencoder":
-        return anomaly.fit(name, job)
+        return label_free.fit_autoencoder(name, job)
     if config.kind(name) == "gan":
-        return gan.fit_classifier(name, job)
-    if config.kind(name) == distillation.KIND:
-        return uncompiled(distillation.fit(name, job))
+        return synthesis.fit_classifier(name, job)
+    if config.kind(name) == label_free.DISTILLED:
+        return uncompiled(label_free.fit_distilled(name, job))
     examples = job.examples(name, "train")
     network = model.build(name, job.inputs, job.settings, job.arrays["train"]["numbers"])
     result = fitting.fit(
@@ -179,7 +177,7 @@ def write_history(folder: files.RunFolder, networks: list[str]) -> None:
     files.write_text(folder.history, joined[["network", *tables[0].columns.drop("network")]].to_csv(index=False))
 
 
-def summary(folder: files.RunFolder, job: jobs.Job, scorer: loaded_run.Scorer) -> dict[str, Any]:
+def summary(folder: files.RunFolder, job: jobs.Job, scorer: model.Scorer) -> dict[str, Any]:
     """Return what the command line prints after a training."""
     scores = scorer.scores(job.arrays["validation"])
     labels = job.labels["validation"]

@@ -16,7 +16,18 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import anomaly, config, data, feedback, folds, inputs, jobs, learned, model, train
+from apps.fraud_detection import (
+    config,
+    data,
+    feedback,
+    folds,
+    inputs,
+    jobs,
+    label_free,
+    model,
+    preprocessing,
+    train,
+)
 from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
@@ -64,12 +75,10 @@ def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[s
     found = data.load(settings, trained_on=run.inputs.schema, labelled=False)
     data.tell(found)
     found, verdicts = feedback.apply(run.folder.path, found)
-    windows = cut(found, run.settings, seen=learned.among(run.folder.path, found))
-    history = inputs.compute_history(found, run.inputs.schema)
-    arrays = {
-        name: inputs.arrays(run.inputs, found, history, rows) for name, rows in dataclasses.asdict(windows).items()
-    }
-    labels = {name: found.labels[rows] for name, rows in dataclasses.asdict(windows).items()}
+    windows = cut(found, run.settings, seen=loaded_run.learned_among(run.folder.path, found))
+    history, rows = inputs.compute_history(found, run.inputs.schema), dataclasses.asdict(windows)
+    arrays = {name: preprocessing.arrays(run.inputs, found, history, each) for name, each in rows.items()}
+    labels = {name: found.labels[each] for name, each in rows.items()}
     log.info("learning from %d transactions, %d frauds", len(windows.train), int(labels["train"].sum()))
     folder = run.folder.path / "challenger"
     shutil.rmtree(folder, ignore_errors=True)
@@ -82,9 +91,10 @@ def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[s
     better = result["difference"]["low"] > 0
     result |= {**verdicts, "outcome": PROMOTED if better else REFUSED}
     files.write_json(run.folder.path / "update.json", result)
-    loaded_run.save(challenger, folder)
+    model.save(challenger, folder)
     if better:
-        learned.add(run.folder.path, found.row_hashes()[np.concatenate([windows.train, windows.calibration])])
+        learned = np.concatenate([windows.train, windows.calibration])
+        loaded_run.add_learned(run.folder.path, found.row_hashes()[learned])
         promote(run, folder)
     return {**result, "exit_code": 0 if better else errors.GateError.exit_code}
 
@@ -138,7 +148,7 @@ def go_on(
     found: Transactions,
     windows: Windows,
     folder: pathlib.Path,
-) -> loaded_run.Scorer:
+) -> model.Scorer:
     """Train the champion's networks further, and average, calibrate and threshold them anew.
 
     Anomaly detectors stay as they are: they learn from genuine transactions only.
@@ -146,11 +156,11 @@ def go_on(
     networks = {}
     for name in model.networks(run.settings, run.inputs):
         network = train.uncompiled(run.newest.model.get_layer(model.layer_name(name)))
-        if config.kind(name) not in anomaly.KINDS:
+        if config.kind(name) not in label_free.DETECTORS:
             network = _further(name, network, run, arrays, labels, folder / "training" / name)
         networks[name] = network
     logits = {
-        name: loaded_run.predict(network, {each: arrays["calibration"][each] for each in model.reads(name, run.inputs)})
+        name: model.predict(network, {each: arrays["calibration"][each] for each in model.reads(name, run.inputs)})
         for name, network in networks.items()
     }
     averaged = model.average(
@@ -158,19 +168,19 @@ def go_on(
         networks,
         train.fit_ensemble_weights(logits, labels["calibration"], evenly=model.few_labels(run.inputs)),
     )
-    raw = loaded_run.predict(averaged, arrays["calibration"])
+    raw = model.predict(averaged, arrays["calibration"])
     weights = found.weights[windows.calibration]
     slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], labels["calibration"], weight=weights)
     whole = model.calibrated(averaged, slope=slope, offset=offset)
     rows = decision_rule.Validation(
-        scores=loaded_run.probabilities(loaded_run.predict(whole, arrays["calibration"])),
+        scores=model.probabilities(model.predict(whole, arrays["calibration"])),
         labels=labels["calibration"],
         amounts=found.amount[windows.calibration],
         weights=weights,
         days=train.covered_days(found.time[windows.calibration]),
         sha256=digest(found.content_hashes()[windows.calibration]),
     )
-    return loaded_run.Scorer(model=whole, inputs=run.inputs, decision_rule=decision_rule.fit(rows, run.settings))
+    return model.Scorer(model=whole, inputs=run.inputs, decision_rule=decision_rule.fit(rows, run.settings))
 
 
 def _further(
@@ -231,9 +241,9 @@ def compare(
 
 def promote(run: loaded_run.Run, challenger: pathlib.Path) -> None:
     """Put the challenger in the champion's place; the champion and its figures are kept in ``champions/<number>``."""
-    champions = run.folder.path / learned.CHAMPIONS
+    champions = run.folder.path / loaded_run.CHAMPIONS
     number = 1 + max((int(each.name) for each in champions.glob("*/")), default=0)
-    loaded_run.save(run.newest, champions / str(number))
+    model.save(run.newest, champions / str(number))
     if run.folder.evaluation.is_dir():
         # No figure of a model stands beside the weights of another.
         run.folder.evaluation.replace(champions / str(number) / run.folder.evaluation.name)

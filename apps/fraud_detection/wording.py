@@ -19,7 +19,7 @@ class Reason(NamedTuple):
     Attributes:
         kind: ``AMOUNT``, ``FREQUENCY``, ``PARTNER``, ``MOMENT``, ``NUMBER``, ``CATEGORY`` or ``SEQUENCE``.
         name: The role of a counterparty, or the column of a number or a category; else empty.
-        array: Which of the arrays of ``inputs.arrays`` holds them.
+        array: Which of the arrays of ``preprocessing.arrays`` holds them.
         columns: Their columns in it; for a sequence, all.
     """
 
@@ -174,49 +174,3 @@ def _counted(count: float) -> str:
 
 def _number(value: float) -> str:
     return "missing" if np.isnan(value) else f"{value:.4g}"
-
-
-def with_amounts(
-    found: inputs.Inputs, one: Mapping[str, npt.NDArray[Any]], amounts: npt.NDArray[np.float64]
-) -> dict[str, npt.NDArray[Any]]:
-    """Return (n, ...) copies of a transaction, each as if its amount were another and all else the same.
-
-    Args:
-        found: Which columns there are.
-        one: The arrays of one row that the networks read.
-        amounts: (n,) other amounts, above 0.
-    """
-    copies = {name: np.repeat(values, len(amounts), axis=0) for name, values in one.items()}
-    copies["numbers"] = with_amount(found, one["numbers"][0], amounts)
-    if "sequence" in copies:
-        # The sequence ends with the transaction itself.
-        own = int((one["sequence"][0, :, -1] > 0).sum()) - 1
-        copies["sequence"][:, own, 0] = np.log1p(amounts) / 5
-    return copies
-
-
-def with_amount(
-    found: inputs.Inputs, row: npt.NDArray[np.float32], amounts: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float32]:
-    """Return (n, columns) copies of a transaction's ``numbers`` (columns,), each as if its amount were another."""
-    place = {name: index for index, name in enumerate(found.numbers)}
-
-    def computed(name: str) -> int:
-        return place[f"{inputs.COMPUTED}{name}"]
-
-    copies = np.repeat(row[np.newaxis], len(amounts), axis=0)
-    old = float(row[place[inputs.AMOUNT]])
-    copies[:, place[inputs.AMOUNT]] = amounts
-    if found.schema.amount in place:
-        copies[:, place[found.schema.amount]] = amounts
-    for role in found.schema.entities:
-        for days in features.WINDOW_DAYS:
-            # The windows hold the transaction itself, unless nobody is known to whom it belongs.
-            count = float(row[computed(f"{role}_count_{days}d")])
-            if count > 0:
-                copies[:, computed(f"{role}_mean_amount_{days}d")] += (amounts - old) / count
-        usual = row[computed(f"{role}_usual_amount")]
-        if usual > 0:
-            copies[:, computed(f"{role}_amount_ratio")] = amounts / usual
-            copies[:, computed(f"{role}_maximum_ratio")] *= amounts / max(old, 1e-6)
-    return copies

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import __main__, config, data, folds, inputs, learned, typical, wording
+from apps.fraud_detection import __main__, config, data, folds, inputs, preprocessing, wording
 from shared import files
 
 pytestmark = pytest.mark.tensorflow
@@ -36,7 +36,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def run(run_dir: pathlib.Path) -> Any:
     from apps.fraud_detection import run as loaded_run
 
-    return loaded_run.open_run(run_dir, every_fold=True)
+    return loaded_run.open_run(run_dir)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_the_queue_of_a_day_is_the_days_highest_scores(
     assert (said["alerts"], len(queue)) == (15, 15)
     rows = np.flatnonzero(own.transactions.days == np.datetime64("2018-06-20", "D").astype(int))
     assert said["transactions"] == len(rows)
-    scores = run.newest.scores(inputs.arrays(run.inputs, own.transactions, own.history, rows))
+    scores = run.newest.scores(preprocessing.arrays(run.inputs, own.transactions, own.history, rows))
     best = own.transactions.ids[rows[np.argsort(-scores, kind="stable")[:15]]]
     assert queue["TRANSACTION_ID"].tolist() == best.tolist()
     assert queue["score"].tolist() == pytest.approx(sorted(scores, reverse=True)[:15])
@@ -75,19 +75,18 @@ def test_a_day_that_the_data_do_not_hold_is_named(run_dir: pathlib.Path, capsys:
 
 def alerted(run: Any, own: data.Prepared) -> tuple[dict[str, Any], np.ndarray]:
     rows = own.folds[-1].test
-    arrays = inputs.arrays(run.inputs, own.transactions, own.history, rows)
+    arrays = preprocessing.arrays(run.inputs, own.transactions, own.history, rows)
     order = np.argsort(-run.newest.scores(arrays), kind="stable")[:20]
     return {name: values[order] for name, values in arrays.items()}, rows[order]
 
 
 def test_contributions_add_up_to_the_change_of_the_log_odds(run: Any, own: data.Prepared) -> None:
-    from apps.fraud_detection import reasons
-    from apps.fraud_detection import run as loaded_run
+    from apps.fraud_detection import model, reasons
 
     arrays, _ = alerted(run, own)
-    usual = {name: np.stack([values] * 20) for name, values in typical.arrays(run.inputs).items()}
+    usual = {name: np.stack([values] * 20) for name, values in inputs.typical_arrays(run.inputs).items()}
     both = (arrays, {name: usual[name] for name in arrays})
-    odds = [(logits := loaded_run.predict(run.newest.model, each))[:, 1] - logits[:, 0] for each in both]
+    odds = [(logits := model.predict(run.newest.model, each))[:, 1] - logits[:, 0] for each in both]
     found = reasons.find(run.newest, arrays)
     assert found.contributions.sum(axis=1) == pytest.approx(odds[0] - odds[1], abs=1e-3)
 
@@ -123,7 +122,7 @@ def test_amounts_inside_the_passing_range_pass_when_the_model_scores_them(run: A
             amounts[-1] = amount
             other = dataclasses.replace(until, amount=amounts)
             history = inputs.compute_history(other, other.schema)
-            read = inputs.arrays(run.inputs, other, history, np.array([row]))
+            read = preprocessing.arrays(run.inputs, other, history, np.array([row]))
             assert run.newest.scores(read)[0] < run.newest.decision_rule.threshold
         if checked == 6:
             break
@@ -137,10 +136,12 @@ def test_another_amount_changes_the_history_as_if_it_had_been_booked(own: data.P
     amounts[-1] = 77.5
     other = dataclasses.replace(until, amount=amounts)
     read = [
-        inputs.numbers(run.inputs, each, inputs.compute_history(each, each.schema), np.array([row]))[0]
+        preprocessing.numbers(run.inputs, each, inputs.compute_history(each, each.schema), np.array([row]))[0]
         for each in (until, other)
     ]
-    assert wording.with_amount(run.inputs, read[0], np.array([77.5]))[0] == pytest.approx(read[1], rel=1e-4, abs=1e-3)
+    assert preprocessing.with_amount(run.inputs, read[0], np.array([77.5]))[0] == pytest.approx(
+        read[1], rel=1e-4, abs=1e-3
+    )
 
 
 def test_explain_takes_an_id_of_the_runs_own_data_and_names_an_unknown_one(
@@ -160,7 +161,7 @@ def test_reasons_are_said_in_words(run: Any) -> None:
     values |= {"customer_maximum_ratio": 2.0, "customer_count_30d": 36.0, "terminal_risk_1d": 0.75, "hour": 3.5}
     for name, value in values.items():
         row[found.numbers.index(f"{inputs.COMPUTED}{name}")] = value
-    described = wording.Row(row, {}, typical.arrays(found)["sequence"])
+    described = wording.Row(row, {}, inputs.typical_arrays(found)["sequence"])
     assert wording.say("amount", found, described) == (
         "amount 412.00 EUR, 5.2 times the customer's usual 80.00 EUR, 2.0 times the largest"
     )
@@ -222,6 +223,7 @@ def test_an_update_learns_a_new_kind_of_fraud_and_replaces_the_champion(
 ) -> None:
     import shutil
 
+    from apps.fraud_detection import run as loaded_run
     from apps.fraud_detection import update
 
     copy = tmp_path / "run"
@@ -241,7 +243,7 @@ def test_an_update_learns_a_new_kind_of_fraud_and_replaces_the_champion(
     # The champion's figures are with the champion, and what the challenger learned is known whatever its labels.
     assert not (copy / "evaluation").exists()
     assert files.read_json(copy / "champions" / "1" / "evaluation" / "metrics.json") == {"of": "the champion"}
-    seen = learned.among(copy, own.transactions)
+    seen = loaded_run.learned_among(copy, own.transactions)
     windows = update.cut(own.transactions, config.Config.from_json(files.read_json(copy / "config.json"), where=""))
     assert np.array_equal(np.flatnonzero(seen), np.concatenate([windows.train, windows.calibration]))
     call(capsys, "alerts", "--run-dir", copy, "--budget", "5")

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from apps.fraud_detection import config, distillation, inputs, jobs, model, schema, train
+from apps.fraud_detection import config, inputs, jobs, label_free, model, schema, train
 from shared import files
 
 COLUMNS = 4
@@ -39,7 +39,7 @@ def learnt(labels: np.ndarray, *, entities: dict[str, str] | None = None) -> inp
 def test_recombined_rows_take_each_number_and_category_from_rows_that_there_are(rng: np.random.Generator) -> None:
     arrays, labels = world(rng, 500)
     arrays["numbers"][:50, 2] = np.nan
-    drawn = distillation.recombined(arrays, labels, 4_000, rng)
+    drawn = label_free.recombined(arrays, labels, 4_000, rng)
     known = [np.isin(drawn["numbers"][:, column], arrays["numbers"][:, column]) for column in range(COLUMNS)]
     # Half of the rows are blurred; a missing number stays missing.
     assert np.mean(known) == pytest.approx(0.5, abs=0.05)
@@ -51,13 +51,13 @@ def test_recombined_rows_take_each_number_and_category_from_rows_that_there_are(
 def test_half_of_the_recombined_rows_start_from_a_fraud(rng: np.random.Generator) -> None:
     arrays, labels = world(rng, 500)
     arrays["numbers"][:, 3] = labels
-    drawn = distillation.recombined(arrays, labels, 4_000, rng)
+    drawn = label_free.recombined(arrays, labels, 4_000, rng)
     assert (drawn["numbers"][:, 3] > 0.5).mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_log_odds_survive_as_two_logits_and_are_bounded() -> None:
-    logits = distillation.as_logits(np.array([-2.0, 0.5, 50.0]))
-    assert (logits[:, 1] - logits[:, 0]).tolist() == [-2.0, 0.5, distillation.MOST_LOG_ODDS]
+    logits = label_free.as_logits(np.array([-2.0, 0.5, 50.0]))
+    assert (logits[:, 1] - logits[:, 0]).tolist() == [-2.0, 0.5, label_free.MOST_LOG_ODDS]
 
 
 def test_it_is_trained_only_where_labels_are_few_and_no_histories_are_kept(rng: np.random.Generator) -> None:
@@ -85,6 +85,6 @@ def test_the_network_says_of_unseen_rows_what_the_trees_say(rng: np.random.Gener
     arrays, kinds = parts["test"]
     logits = np.asarray(network.predict({name: arrays[name] for name in ("numbers", "categories")}, verbose=0))
     said = logits[:, 1] - logits[:, 0]
-    taught = np.clip(distillation.fit_teacher(job)(arrays), -distillation.MOST_LOG_ODDS, distillation.MOST_LOG_ODDS)
+    taught = np.clip(label_free.fit_teacher(job)(arrays), -label_free.MOST_LOG_ODDS, label_free.MOST_LOG_ODDS)
     assert np.corrcoef(said, taught)[0, 1] > 0.95
     assert said[kinds == 1].min() > np.quantile(said[kinds == 0], 0.95)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import evaluate, metrics, report, results
 from shared import errors
 from shared.report import document, sections
@@ -42,7 +43,7 @@ def make_run(rows: metrics.Rows, *, knows: float = 0.5) -> results.Predictions:
         scores=scores,
         thresholds=np.full(len(rows), 0.5),
         rule="budget of 20 alerts a day",
-        costs=metrics.Costs(investigation=5, recovered_share=0.8, alerts_per_day=20, currency="EUR"),
+        costs=decision_rule.Costs(investigation=5, recovered_share=0.8, alerts_per_day=20, currency="EUR"),
         members={"dense": scores, "sequence": rng.random(len(rows))},
         imbalance={"none": scores, "smote": rng.random(len(rows))},
         synthetic={"real": scores, "synthetic": rng.random(len(rows)), "real and synthetic": scores},
@@ -100,6 +101,46 @@ def test_the_document_holds_the_metrics_of_the_field(result: document.Evaluation
     )
     assert sum(day["frauds"] for day in found["by_day"]) == make_rows().labels.sum()
     assert {row["column"]: row["large"] for row in found["drift"]}["amount"]
+
+
+def test_categories_are_among_the_inputs_that_may_have_moved() -> None:
+    rows = make_rows()
+    size = len(rows)
+    before = np.repeat(np.array(["web", "pos"], object), 250)
+    columns = {
+        "channel": np.repeat(np.array(["web", "<other>", ""], object), size // 3),
+        "kept": np.tile(np.array(["web", "pos"], object), size // 2),
+        "score": np.full(size, "", object),
+    }
+    moved = dataclasses.replace(
+        rows,
+        columns={**rows.columns, **columns},
+        reference_columns={**rows.reference_columns, "channel": before, "kept": before, "score": before},
+    )
+    found = evaluated(moved, make_run(moved))
+    drift = {row["column"]: row for row in found.metrics["drift"]}
+    assert list(drift) == ["amount", "hour", "channel", "kept", "score", "computed:score"]
+    # By hand: shares of web, pos, any other name and none, half a row added to each count.
+    p, q = (np.array(counts) + 0.5 for counts in ([250, 250, 0, 0], [size / 3, 0, size / 3, size / 3]))
+    p, q = p / p.sum(), q / q.sum()
+    assert drift["channel"]["psi"] == pytest.approx(((q - p) * np.log(q / p)).sum())
+    assert [drift[name]["large"] for name in ("channel", "kept", "score")] == [True, False, True]
+    assert "Names that the networks do not know" in document.render(found.report)
+
+
+def test_what_chance_gives_in_few_rows_has_not_moved() -> None:
+    rng = np.random.default_rng(3)
+    rows = make_rows()
+    names = np.array([f"shop {number}" for number in range(40)], object)
+    few = {"shop": names[rng.integers(0, 40, 60)]}
+    many = dataclasses.replace(
+        rows,
+        columns={**rows.columns, "shop": names[rng.integers(0, 40, len(rows))]},
+        reference_columns={**rows.reference_columns, **few},
+    )
+    (row,) = (row for row in evaluated(many, make_run(many)).metrics["drift"] if row["column"] == "shop")
+    assert row["psi"] > evaluate.PSI_ACT
+    assert not row["large"]
 
 
 def test_the_report_says_first_what_the_budget_catches_and_whether_trees_do_as_well(

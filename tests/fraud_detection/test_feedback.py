@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import feedback, learned
+from apps.fraud_detection import feedback
+from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import Transactions
 from shared import errors
 
@@ -80,16 +81,16 @@ def test_calls_at_the_same_time_lose_nothing(tmp_path: pathlib.Path) -> None:
 def test_rows_that_an_update_learned_are_known_again_with_other_labels_and_ids(
     booked: Transactions, tmp_path: pathlib.Path
 ) -> None:
-    assert not learned.among(tmp_path, booked).any()
-    learned.add(tmp_path, booked.row_hashes()[10:20])
-    learned.add(tmp_path, booked.row_hashes()[15:30])
+    assert not loaded_run.learned_among(tmp_path, booked).any()
+    loaded_run.add_learned(tmp_path, booked.row_hashes()[10:20])
+    loaded_run.add_learned(tmp_path, booked.row_hashes()[15:30])
     other = dataclasses.replace(without_ids(booked), labels=1 - booked.labels)
-    assert np.flatnonzero(learned.among(tmp_path, other)).tolist() == list(range(10, 30))
+    assert np.flatnonzero(loaded_run.learned_among(tmp_path, other)).tolist() == list(range(10, 30))
 
 
 def test_a_model_that_was_replaced_without_a_record_is_not_evaluated(
     booked: Transactions, tmp_path: pathlib.Path
 ) -> None:
-    (tmp_path / learned.CHAMPIONS / "1").mkdir(parents=True)
+    (tmp_path / loaded_run.CHAMPIONS / "1").mkdir(parents=True)
     with pytest.raises(errors.InputError, match="train anew to evaluate"):
-        learned.among(tmp_path, booked)
+        loaded_run.learned_among(tmp_path, booked)

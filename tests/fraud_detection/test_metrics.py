@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from apps.fraud_detection import breakdowns, evaluate, metrics
+from apps.fraud_detection import decision as decision_rule
 from shared.evaluation import arrays
 
-COSTS = metrics.Costs(investigation=5.0, recovered_share=0.8, alerts_per_day=4)
+COSTS = decision_rule.Costs(investigation=5.0, recovered_share=0.8, alerts_per_day=4)
 
 
 def make_rows(size: int, seed: int, *, cards: int = 30, folds: int = 1, days: int = 4) -> metrics.Rows:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from apps.fraud_detection import features, inputs, online
+from apps.fraud_detection import features, inputs, online, preprocessing, stores
 from apps.fraud_detection.transactions import Transactions
 from shared import errors
 
@@ -64,13 +64,13 @@ class FakeRedis:
             self.hashes.get(key, {}).pop(field, None)
 
 
-def make_store(kind: str, folder: pathlib.Path) -> online.Store:
+def make_store(kind: str, folder: pathlib.Path) -> stores.Store:
     if kind == "redis":
-        return online.RedisStore(FakeRedis())
-    return online.SqliteStore(folder / "state.db" if kind == "file" else None)
+        return stores.RedisStore(FakeRedis())
+    return stores.SqliteStore(folder / "state.db" if kind == "file" else None)
 
 
-def make_scorer(booked: Transactions, store: online.Store, *, sequence_length: int = 0) -> online.Scorer:
+def make_scorer(booked: Transactions, store: stores.Store, *, sequence_length: int = 0) -> online.Scorer:
     found = inputs.learn(booked, np.arange(len(booked)), sequence_length=sequence_length)
     bundle: Any = types.SimpleNamespace(extra=lambda _name: found.to_json(), path="bundle")
     return online.Scorer(bundle, store)
@@ -93,7 +93,7 @@ def test_a_week_replayed_has_the_features_of_the_file(kind: str, booked: Transac
     found = booked.take(rows)
     batch = inputs.compute_history(found, found.schema)
     scorer = make_scorer(booked, make_store(kind, tmp_path), sequence_length=6)
-    sequences = inputs.sequences(scorer.inputs, found, batch, slice(None))
+    sequences = preprocessing.sequences(scorer.inputs, found, batch, slice(None))
     week = int(found.days[-1]) - 6
     judged = 0
     delay = round(found.schema.label_delay_days * features.DAY)
@@ -112,7 +112,7 @@ def test_a_week_replayed_has_the_features_of_the_file(kind: str, booked: Transac
 
 
 def test_sequences_differ_where_the_store_lacks_the_past(booked: Transactions) -> None:
-    scorer = make_scorer(booked, online.SqliteStore(), sequence_length=6)
+    scorer = make_scorer(booked, stores.SqliteStore(), sequence_length=6)
     one = transaction(booked, len(booked) - 1)
     alone = scorer.sequence(one, scorer.history(one))
     assert (alone[1:] == 0).all()
@@ -134,16 +134,16 @@ def test_forgetting_what_is_too_old_changes_nothing(kind: str, booked: Transacti
 
 
 def test_a_store_in_a_file_outlives_its_process(booked: Transactions, tmp_path: pathlib.Path) -> None:
-    store = online.SqliteStore(tmp_path / "state.db")
+    store = stores.SqliteStore(tmp_path / "state.db")
     make_scorer(booked, store).remember(transaction(booked, 0))
     store.close()
-    again = make_scorer(booked, online.SqliteStore(tmp_path / "state.db"))
+    again = make_scorer(booked, stores.SqliteStore(tmp_path / "state.db"))
     assert again.history(transaction(booked, 0))["customer_count_30d"] == 2
     assert not again.record_label("no such id", 1)
 
 
 def test_what_comes_late_is_not_compared_with_its_future(booked: Transactions) -> None:
-    scorer = make_scorer(booked, online.SqliteStore(), sequence_length=4)
+    scorer = make_scorer(booked, stores.SqliteStore(), sequence_length=4)
     early = transaction(booked, 0)
     alone = scorer.history(early)
     later = dataclasses.replace(early, identity="later", time=early.time + 3_600 * 10**6)
@@ -153,13 +153,13 @@ def test_what_comes_late_is_not_compared_with_its_future(booked: Transactions) -
 
 
 def test_a_missing_party_is_named(booked: Transactions) -> None:
-    scorer = make_scorer(booked, online.SqliteStore())
+    scorer = make_scorer(booked, stores.SqliteStore())
     with pytest.raises(errors.InputError, match="transaction 7: expected a customer"):
         scorer.history(online.Transaction(identity="7", time=0, amount=1.0))
 
 
 def test_nobody_has_no_history(booked: Transactions) -> None:
-    scorer = make_scorer(booked, online.SqliteStore())
+    scorer = make_scorer(booked, stores.SqliteStore())
     nobody = online.Transaction(identity="1", time=0, amount=1.0, parties={"customer": "", "terminal": ""})
     scorer.remember(nobody)
     assert scorer.history(nobody)["customer_count_1d"] == 0

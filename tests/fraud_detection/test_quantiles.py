@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from apps.fraud_detection.quantiles import Quantiles
-from apps.fraud_detection.synthesis import checks
+from apps.fraud_detection import synthesis
+from apps.fraud_detection.layers import Quantiles
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_the_graph_finds_the_same_places(numbers: np.ndarray) -> None:
 
 def test_copies_are_found_and_fresh_rows_are_none(rng: np.random.Generator) -> None:
     train, holdout, fresh = (rng.normal(size=(400, 5)).astype(np.float32) for _ in range(3))
-    copied = checks.memorisation(train.copy(), train, holdout, seed=0)
-    honest = checks.memorisation(fresh, train, holdout, seed=0)
+    copied = synthesis.memorisation(train.copy(), train, holdout, seed=0)
+    honest = synthesis.memorisation(fresh, train, holdout, seed=0)
     assert (copied["copies"], copied["closeness"]) == (1.0, 1.0)
     assert honest["copies"] == 0
     assert honest["closeness"] == pytest.approx(0.5, abs=0.06)

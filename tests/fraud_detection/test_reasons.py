@@ -12,8 +12,8 @@ import tensorflow as tf
 from keras import ops
 
 from apps.fraud_detection import decision as decision_rule
-from apps.fraud_detection import inputs, reasons, schema, typical, wording
-from apps.fraud_detection import run as loaded_run
+from apps.fraud_detection import inputs, reasons, schema, wording
+from apps.fraud_detection import model as networks
 
 pytestmark = pytest.mark.tensorflow
 
@@ -38,7 +38,7 @@ def found_inputs(*, numeric: tuple[str, ...] = ("risk",), sequence_length: int =
     )
 
 
-def scorer(found: inputs.Inputs, log_odds: Any) -> loaded_run.Scorer:
+def scorer(found: inputs.Inputs, log_odds: Any) -> networks.Scorer:
     """Return a model of planted log-odds: a function of numbers, categories and sequence."""
     tensors = {
         "numbers": keras.Input((len(found.numbers),), dtype="float32", name="numbers"),
@@ -52,7 +52,7 @@ def scorer(found: inputs.Inputs, log_odds: Any) -> loaded_run.Scorer:
         return ops.concatenate([ops.zeros_like(odds), odds], axis=1)
 
     layer = keras.layers.Lambda(logits, output_shape=lambda shape: (shape["numbers"][0], 2))
-    return loaded_run.Scorer(model=keras.Model(tensors, layer(tensors)), inputs=found, decision_rule=RULE)
+    return networks.Scorer(model=keras.Model(tensors, layer(tensors)), inputs=found, decision_rule=RULE)
 
 
 def is_atm(given: dict[str, Any]) -> Any:
@@ -81,7 +81,7 @@ def test_contributions_are_the_shapley_values_of_what_interacts_in_pairs() -> No
         return amount * risk + 3 * risk * is_atm(given) - amount * is_atm(given) + 0.5 * amount
 
     model, arrays = scorer(found_inputs(), log_odds), one(300, 2.0, 1)
-    usual = {name: values[np.newaxis] for name, values in typical.arrays(model.inputs).items()}
+    usual = {name: values[np.newaxis] for name, values in inputs.typical_arrays(model.inputs).items()}
     players = (("numbers", 0), ("numbers", 1), ("categories", 0))
 
     def value(own: tuple[int, ...]) -> float:
@@ -89,7 +89,7 @@ def test_contributions_are_the_shapley_values_of_what_interacts_in_pairs() -> No
         for player in own:
             name, column = players[player]
             mixed[name][0, column] = arrays[name][0, column]
-        logits = loaded_run.predict(model.model, mixed)[0]
+        logits = networks.predict(model.model, mixed)[0]
         return float(logits[1] - logits[0])
 
     expected = np.zeros(3)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from apps.fraud_detection import inputs, stream
+from apps.fraud_detection import inputs, predict, preprocessing
 from apps.fraud_detection.transactions import Transactions
 
 
@@ -17,19 +17,19 @@ from apps.fraud_detection.transactions import Transactions
 def test_blocks_have_the_features_of_the_whole(
     rows: int, booked: Transactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "SMALLEST_BLOCK", 500)
+    monkeypatch.setattr(predict, "SMALLEST_BLOCK", 500)
     pieces = [booked.take(np.arange(start, min(start + rows, len(booked)))) for start in range(0, len(booked), rows)]
     whole = inputs.compute_history(booked, booked.schema)
     found = inputs.learn(booked, np.arange(len(booked)), sequence_length=5)
-    sequences = inputs.sequences(found, booked, whole, slice(None))
+    sequences = preprocessing.sequences(found, booked, whole, slice(None))
     place = 0
-    for block in stream.blocks(pieces, found):
+    for block in predict.blocks(pieces, found):
         new = len(block.transactions) - block.first
         assert np.array_equal(block.transactions.ids[block.first :], booked.ids[place : place + new])
         for name, values in whole.items():
             assert np.array_equal(block.history[name][block.first :], values[place : place + new]), name
         fresh = np.arange(block.first, len(block.transactions))
-        mine = inputs.sequences(found, block.transactions, block.history, fresh)
+        mine = preprocessing.sequences(found, block.transactions, block.history, fresh)
         assert np.array_equal(mine, sequences[place : place + new])
         place += new
     assert place == len(booked)
@@ -39,9 +39,7 @@ def test_blocks_have_the_features_of_the_whole(
 def test_each_output_row_has_the_file_as_given_its_row_there_and_its_id(
     booked: Transactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from apps.fraud_detection import predict
-
-    monkeypatch.setattr(stream, "SMALLEST_BLOCK", 300)
+    monkeypatch.setattr(predict, "SMALLEST_BLOCK", 300)
     monkeypatch.setattr(predict, "READ_ROWS", 70)
     found = inputs.learn(booked, np.arange(len(booked)), sequence_length=5)
     ends = {"old/day.csv": 150, "jan/day.csv": 500, "feb/day.csv": 1_000}
@@ -52,7 +50,7 @@ def test_each_output_row_has_the_file_as_given_its_row_there_and_its_id(
             for start in range(starts[path], ends[path], 90):
                 yield dataclasses.replace(booked.take(np.arange(start, min(start + 90, ends[path]))), name=path)
 
-    def answer(block: stream.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+    def answer(block: predict.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         return {"score": block.transactions.amount[rows], "decision": np.full(len(rows), "genuine", object)}
 
     given = ["jan/day.csv", "feb/day.csv"]
@@ -67,10 +65,8 @@ def test_each_output_row_has_the_file_as_given_its_row_there_and_its_id(
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["file", "row", "score", "decision"])
 def test_a_column_of_ids_that_is_called_as_one_of_ours_takes_the_place_of_none(name: str, booked: Transactions) -> None:
-    from apps.fraud_detection import predict
-
     called = dataclasses.replace(booked, schema=dataclasses.replace(booked.schema, id=name)).take(np.arange(3))
-    block = stream.Block(transactions=called, history={}, first=0)
+    block = predict.Block(transactions=called, history={}, first=0)
     where = pd.DataFrame({"file": ["a.csv"] * 3, "row": [1, 2, 3]})
     table = predict._table(block, np.arange(3), where, {"score": np.zeros(3), "decision": np.zeros(3, object)})
     assert list(table) == ["file", "row", "id", "score", "decision"]
