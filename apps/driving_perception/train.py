@@ -1,6 +1,5 @@
-"""From a source to a run folder: read, split by sequence, train a detector, freeze the threshold."""
+"""From images and their split to a run folder: train a detector, freeze the threshold."""
 
-import json
 import logging
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy.typing as npt
 from apps.driving_perception import boxes as box
 from apps.driving_perception import (
     config,
-    data,
     decision,
     frames,
     losses,
@@ -26,7 +24,7 @@ from apps.driving_perception.metrics import coco
 from shared import errors, files, splits
 from shared.models import efficientnet
 from shared.training import fit as fitting
-from shared.training import phases, runtime
+from shared.training import phases
 
 log = logging.getLogger("fieldnets")
 EVALUATION_ROWS = 16
@@ -34,27 +32,16 @@ EVALUATION_ROWS = 16
 HEAD_SPEED = 2.0
 
 
-def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
-    """Train as ``settings`` say; called again on an interrupted run, go on and end with the same weights.
+def train(
+    collection: frames.Frames, split: splits.Split, settings: config.Config, folder: files.RunFolder
+) -> dict[str, Any]:
+    """Train on the parts of ``split``, within what ``shared.verbs.train_into`` does the same for all apps.
 
     Returns:
         What the command line prints: run folder and validation metrics.
     """
-    files.write_json(folder.config, settings.to_json())
-    runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
-    collection = data.load(settings, quarantine=folder.path / "quarantine.csv")
-    log.info("%s", data.describe(collection))
-    split, certificate = data.split(collection, settings)
-    files.write_json(folder.split, certificate)
-    for note in certificate["checks"]["notes"]:
-        log.info("note: %s", note)
-    log.info("split: %s", json.dumps(certificate["counts"]))
     require_objects(collection, split)
-
-    with runtime.strategy(settings.strategy).scope():
-        files.write_json(folder.environment, runtime.describe(seed=settings.seed))
-        network = fit_network(collection, split, settings, folder)
-
+    network = fit_network(collection, split, settings, folder)
     found, rule = freeze_decision(network, collection, split.rows("validation"), settings)
     with files.atomic(folder.model) as temporary:
         network.save(temporary)

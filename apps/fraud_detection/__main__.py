@@ -1,7 +1,6 @@
 """The command line of the fraud app: ``fraud-detection VERB ...``; what each verb does is in ``shared.verbs``."""
 
 import argparse
-import functools
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -45,31 +44,42 @@ def write_schema(found: Any, folder: pathlib.Path, options: parser.DataOptions) 
     return {"label": found.schema.label or "none", "schema": found.schema.to_json()}
 
 
-def train() -> Any:
-    """Return the training."""
-    from apps.fraud_detection import train
-
-    return train.train
-
-
-def evaluate() -> steps.Evaluate:
-    """Return the steps of ``evaluate``, with the models of all folds."""
+def run() -> steps.Run:
+    """Return what the verbs need that start from a finished run."""
     from apps.fraud_detection import evaluate_run, run
 
-    return steps.Evaluate(
-        open_run=functools.partial(run.open_run, every_fold=True),
+    return steps.Run(
+        open_run=run.open_run,
         own_data=evaluate_run.own_data,
         own_part=evaluate_run.own_part,
         other_part=evaluate_run.other_part,
-        evaluate=evaluate_run.evaluate_run,
     )
+
+
+def train() -> steps.Train:
+    """Return the steps of ``train``; what it takes for a split are the folds, and no row is ever set aside."""
+    from apps.fraud_detection import data, folds, train
+
+    return steps.Train(
+        load=lambda settings, **_quarantine: data.load(settings),
+        describe=data.describe,
+        split=folds.split,
+        train=train.train,
+    )
+
+
+def evaluate() -> steps.Evaluate:
+    """Return the steps of ``evaluate``."""
+    from apps.fraud_detection import evaluate_run
+
+    return steps.Evaluate(evaluate=evaluate_run.evaluate_run)
 
 
 def explain() -> steps.Explain:
     """Return the steps of ``explain``: why a transaction is ranked where it is."""
-    from apps.fraud_detection import explain, run
+    from apps.fraud_detection import explain
 
-    return steps.Explain(open_run=run.open_run, explain=explain.explain_input)
+    return steps.Explain(explain=explain.explain_input)
 
 
 def predict() -> steps.Predict:
@@ -81,9 +91,9 @@ def predict() -> steps.Predict:
 
 def export() -> steps.Export:
     """Return the steps of ``export``."""
-    from apps.fraud_detection import evaluate_run, export, run
+    from apps.fraud_detection import export
 
-    return steps.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
+    return steps.Export(export=export.export_run)
 
 
 def monitor() -> steps.Monitor:
@@ -95,9 +105,9 @@ def monitor() -> steps.Monitor:
 
 def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
-    from apps.fraud_detection import train, tune
+    from apps.fraud_detection import tune
 
-    return steps.Tune(train=train.train, metric="average_precision", suggest=tune.suggest)
+    return steps.Tune(metric="average_precision", suggest=tune.suggest)
 
 
 def simulate(arguments: argparse.Namespace) -> cli.Result:
@@ -223,6 +233,7 @@ APP = steps.App(
     description="Card fraud: train, measure, explain, queue alerts, learn from verdicts, export, serve.",
     data_fields=config.DATA_FIELDS,
     data=data,
+    run=run,
     train=train,
     evaluate=evaluate,
     explain=explain,

@@ -98,7 +98,7 @@ def evaluate_run(
     """Evaluate a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
 
     Args:
-        run: The finished run, with the models of all folds that the part needs.
+        run: The finished run.
         own: The run's own source: the baselines are fitted on the very rows that the models were.
         part: The rows to evaluate.
         seed: Of the baselines and the bootstrap.

@@ -1,6 +1,7 @@
 """A finished run, opened to score transactions: what evaluate, explain, predict --run-dir and export start from."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -67,17 +68,18 @@ class Run:
     Attributes:
         folder: Its files.
         settings: Its resolved configuration.
-        folds: The scorer of each fold, oldest first; the last is the one that is exported.
+        newest: The scorer of the newest fold, the one that is exported.
     """
 
     folder: files.RunFolder
     settings: config.Config
-    folds: tuple[Scorer, ...]
+    newest: Scorer
 
-    @property
-    def newest(self) -> Scorer:
-        """The scorer of the newest fold."""
-        return self.folds[-1]
+    @functools.cached_property
+    def folds(self) -> tuple[Scorer, ...]:
+        """The scorer of each fold, oldest first; the older ones are read only where they are asked for."""
+        older = sorted((self.folder.path / "folds").glob("*/"), key=lambda each: int(each.name))
+        return (*(load(each) for each in older), self.newest)
 
     @property
     def inputs(self) -> inputs.Inputs:
@@ -107,20 +109,15 @@ def load(path: pathlib.Path) -> Scorer:
     )
 
 
-def open_run(path: pathlib.Path, *, every_fold: bool = False) -> Run:
+def open_run(path: pathlib.Path) -> Run:
     """Open a run folder.
-
-    Args:
-        path: The folder.
-        every_fold: Whether the models of older folds are needed too.
 
     Raises:
         errors.InputError: It is no finished run.
     """
     folder = files.RunFolder.open(path)
     settings = config.Config.from_json(files.read_json(folder.config), where=str(folder.config))
-    older = sorted((path / "folds").glob("*/"), key=lambda each: int(each.name)) if every_fold else []
-    return Run(folder=folder, settings=settings, folds=(*(load(each) for each in older), load(path)))
+    return Run(folder=folder, settings=settings, newest=load(path))
 
 
 def predict(network: keras.Model, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:

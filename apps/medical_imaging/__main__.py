@@ -5,7 +5,6 @@ import functools
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from apps.medical_imaging import config
 from shared import cli, errors, files, flags, steps, verbs
@@ -31,30 +30,37 @@ def data() -> steps.Data:
     )
 
 
-def train() -> Any:
-    """Return the training."""
-    from apps.medical_imaging import train
+def run() -> steps.Run:
+    """Return what the verbs need that start from a finished run."""
+    from apps.medical_imaging import evaluate_run, run
 
-    return train.train
+    return steps.Run(open_run=run.open_run, own_data=evaluate_run.own_data, other_part=evaluate_run.other_part)
+
+
+def train() -> steps.Train:
+    """Return the steps of ``train``."""
+    from apps.medical_imaging import data, train
+
+    return steps.Train(
+        load=functools.partial(data.load, decodes=_decodes),
+        describe=data.describe,
+        split=data.split,
+        train=train.train,
+    )
 
 
 def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``."""
-    from apps.medical_imaging import evaluate_run, run
+    from apps.medical_imaging import evaluate_run
 
-    return steps.Evaluate(
-        open_run=run.open_run,
-        own_data=evaluate_run.own_data,
-        other_part=evaluate_run.other_part,
-        evaluate=evaluate_run.evaluate_run,
-    )
+    return steps.Evaluate(evaluate=evaluate_run.evaluate_run)
 
 
 def explain() -> steps.Explain:
     """Return the steps of ``explain``: where in the image the model saw what it answers."""
-    from apps.medical_imaging import explain, run
+    from apps.medical_imaging import explain
 
-    return steps.Explain(open_run=run.open_run, explain=explain.explain_file)
+    return steps.Explain(explain=explain.explain_file)
 
 
 def predict() -> steps.Predict:
@@ -66,9 +72,9 @@ def predict() -> steps.Predict:
 
 def export() -> steps.Export:
     """Return the steps of ``export``."""
-    from apps.medical_imaging import evaluate_run, export, run
+    from apps.medical_imaging import export
 
-    return steps.Export(open_run=run.open_run, own_data=evaluate_run.own_data, export=export.export_run)
+    return steps.Export(export=export.export_run)
 
 
 def monitor() -> steps.Monitor:
@@ -80,9 +86,9 @@ def monitor() -> steps.Monitor:
 
 def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
-    from apps.medical_imaging import train, tune
+    from apps.medical_imaging import tune
 
-    return steps.Tune(train=train.train, metric="auroc", suggest=tune.suggest)
+    return steps.Tune(metric="auroc", suggest=tune.suggest)
 
 
 def augment(arguments: argparse.Namespace) -> cli.Result:
@@ -140,6 +146,7 @@ APP = steps.App(
     description="Chest X-ray classification: train, measure, explain, export, serve. Not a medical device.",
     data_fields=config.DATA_FIELDS,
     data=data,
+    run=run,
     train=train,
     evaluate=evaluate,
     explain=explain,

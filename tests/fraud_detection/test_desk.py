@@ -36,7 +36,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def run(run_dir: pathlib.Path) -> Any:
     from apps.fraud_detection import run as loaded_run
 
-    return loaded_run.open_run(run_dir, every_fold=True)
+    return loaded_run.open_run(run_dir)
 
 
 @pytest.fixture(scope="module")
