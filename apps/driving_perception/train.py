@@ -83,7 +83,9 @@ def fit_network(
             network,
             learned,
             compared,
-            settings=fit_settings(settings, phase),
+            settings=phases.fit_settings(
+                settings, phase, gradient_clip_norm=10.0, evaluation_batch_size=EVALUATION_ROWS
+            ),
             loss=losses.DetectionLoss(box_weight=settings.box_weight, assigned_places=settings.assigned_places),
             monitor=monitor(geometry, settings, collection.class_names),
             outputs=phases.outputs(folder, name),
@@ -101,24 +103,6 @@ def planned_phases(settings: config.Config, *, images: int) -> dict[str, phases.
         frozen_epochs=settings.frozen_epochs if settings.fine_tunes else 0,
         learning_rate=settings.learning_rate,
         head_speed=HEAD_SPEED,
-    )
-
-
-def fit_settings(settings: config.Config, part: phases.Phase) -> fitting.FitSettings:
-    """Return how one part of the training goes."""
-    return fitting.FitSettings(
-        epochs=part.epochs,
-        batch_size=settings.batch_size,
-        optimizer=settings.optimizer,
-        learning_rate=part.learning_rate,
-        schedule=settings.schedule,
-        warmup_fraction=0.1,
-        weight_decay=settings.weight_decay,
-        gradient_clip_norm=10.0,
-        ema_momentum=settings.ema_momentum,
-        patience=settings.patience,
-        seed=settings.seed,
-        evaluation_batch_size=EVALUATION_ROWS,
     )
 
 

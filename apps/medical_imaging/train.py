@@ -116,7 +116,9 @@ def fit_network(
             network,
             train_part,
             validation_part,
-            settings=fit_settings(settings, phase),
+            settings=shared_phases.fit_settings(
+                settings, phase, gradient_clip_norm=1.0, evaluation_batch_size=model.EVALUATION_ROWS
+            ),
             loss=model.build_loss(settings, task=task, labels=train_part.labels),
             monitor=monitor(task),
             outputs=shared_phases.outputs(folder, name),
@@ -140,24 +142,6 @@ def phases(settings: config.Config) -> dict[str, shared_phases.Phase]:
         frozen_epochs=settings.frozen_epochs if settings.model == "transfer" else 0,
         learning_rate=settings.learning_rate,
         head_speed=HEAD_SPEED,
-    )
-
-
-def fit_settings(settings: config.Config, part: shared_phases.Phase) -> fitting.FitSettings:
-    """Return how one part of the training goes."""
-    return fitting.FitSettings(
-        epochs=part.epochs,
-        batch_size=settings.batch_size,
-        optimizer=settings.optimizer,
-        learning_rate=part.learning_rate,
-        schedule=settings.schedule,
-        warmup_fraction=0.1,
-        weight_decay=settings.weight_decay,
-        gradient_clip_norm=1.0,
-        ema_momentum=settings.ema_momentum,
-        patience=settings.patience,
-        seed=settings.seed,
-        evaluation_batch_size=model.EVALUATION_ROWS,
     )
 
 
