@@ -121,10 +121,6 @@ class Config(config.Config):
         0.1, "height from which a box in the own way is near, of the picture's", minimum=0, maximum=1
     )
     resamples: int = config.setting(1000, "bootstrap resamples behind every interval", minimum=100)
-    seed: int = config.setting(0, "seed of every random choice", minimum=0)
-    deterministic: bool = config.setting(True, "bit-identical repeats, at some cost in speed")
-    precision: str = config.setting("float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16"))
-    strategy: str = config.setting("auto", "device strategy", choices=("auto", "none", "mirrored"))
 
     def __post_init__(self) -> None:
         """Check what depends on more than one field."""

@@ -124,10 +124,6 @@ class Config(config.Config):
     recovered_share: float = config.setting(0.8, "share of a fraud's amount that an alert saves", minimum=0, maximum=1)
     compare_imbalance: bool = config.setting(False, "also compare methods against class imbalance in the report")
     resamples: int = config.setting(1000, "bootstrap resamples behind every interval", minimum=100)
-    seed: int = config.setting(0, "seed of every random choice", minimum=0)
-    deterministic: bool = config.setting(True, "bit-identical repeats, at some cost in speed")
-    precision: str = config.setting("float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16"))
-    strategy: str = config.setting("auto", "device strategy", choices=("auto", "none", "mirrored"))
 
     def __post_init__(self) -> None:
         """Check what depends on more than one field."""

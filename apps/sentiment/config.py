@@ -98,10 +98,6 @@ class Config(config.Config):
         0.05, "accepted share of prediction sets that miss the true class", minimum=0.001, maximum=0.5
     )
     resamples: int = config.setting(2000, "bootstrap resamples behind every interval", minimum=100)
-    seed: int = config.setting(0, "seed of every random choice", minimum=0)
-    deterministic: bool = config.setting(True, "bit-identical repeats, at some cost in speed")
-    precision: str = config.setting("float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16"))
-    strategy: str = config.setting("auto", "device strategy", choices=("auto", "none", "mirrored"))
 
     def __post_init__(self) -> None:
         """Check what depends on more than one field."""

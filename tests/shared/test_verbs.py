@@ -20,10 +20,6 @@ class Toy(config.Config):
     data: tuple[str, ...] = config.setting(("built-in",), "source")
     skip_bad: bool = config.setting(False, "set bad rows aside")
     decided: bool = config.setting(False, "what only training decides")
-    deterministic: bool = config.setting(True, "repeats")
-    precision: str = config.setting("float32", "arithmetic")
-    strategy: str = config.setting("none", "devices")
-    seed: int = config.setting(0, "seed", minimum=0)
     default = smoke = quick = classmethod(lambda cls: cls())
 
 
