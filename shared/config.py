@@ -150,7 +150,7 @@ def from_flags(cls: type[Config], namespace: argparse.Namespace, *, base: Config
 
 
 def is_preset(backbone: str) -> bool:
-    """Return whether a backbone is named as a preset of KerasHub, see ``shared.models.hub``.
+    """Return whether a backbone is named as a preset of KerasHub, see ``shared.models.pretrained``.
 
     >>> is_preset("hub:densenet_121_imagenet"), is_preset("densenet121"), is_preset("hub:")
     (True, False, False)

@@ -84,9 +84,7 @@ def monitor() -> steps.Monitor:
 
 def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
-    from apps.driving_perception import tune
-
-    return steps.Tune(metric="map_50", suggest=tune.suggest)
+    return steps.Tune(metric="map_50", suggest=config.suggest)
 
 
 def add_options(given: cli.Verbs) -> None:

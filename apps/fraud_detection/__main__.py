@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.fraud_detection import config
-from shared import cli, errors, files, flags, parser, steps, verbs
+from shared import cli, errors, files, parser, steps, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,9 +105,7 @@ def monitor() -> steps.Monitor:
 
 def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
-    from apps.fraud_detection import tune
-
-    return steps.Tune(metric="average_precision", suggest=tune.suggest)
+    return steps.Tune(metric="average_precision", suggest=config.suggest)
 
 
 def simulate(arguments: argparse.Namespace) -> cli.Result:
@@ -215,7 +213,7 @@ def add_verbs(given: cli.Verbs) -> None:
     queue = reading("alerts", alerts, "rank a day's transactions for investigators")
     cli.add_run_dir(queue, APP.name)
     queue.add_argument("--day", help="day to rank, as 2018-08-10 (default: the last of the data)")
-    queue.add_argument("--budget", type=flags.at_least(1), help="most alerts (default: the run's)")
+    queue.add_argument("--budget", type=cli.at_least(1), help="most alerts (default: the run's)")
     queue.add_argument("--rank-by", choices=("score", "expected_loss"), default="score", help="default: score")
     queue.add_argument("--output-dir", type=pathlib.Path, help="default: RUN_DIR/alerts/DAY")
 

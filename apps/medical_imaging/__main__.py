@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from apps.medical_imaging import config
-from shared import cli, errors, files, flags, steps, verbs
+from shared import cli, errors, files, steps, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,9 +86,7 @@ def monitor() -> steps.Monitor:
 
 def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
-    from apps.medical_imaging import tune
-
-    return steps.Tune(metric="auroc", suggest=tune.suggest)
+    return steps.Tune(metric="auroc", suggest=config.suggest)
 
 
 def augment(arguments: argparse.Namespace) -> cli.Result:
@@ -118,9 +116,9 @@ def add_augment(given: cli.Verbs) -> None:
     parser = cli.add_verb(given, "augment", augment, help="train a GAN on the training part; write synthetic images")
     cli.add_run_dir(parser, APP.name)
     parser.add_argument("--output-dir", type=pathlib.Path, required=True, help="new folder of the synthetic images")
-    parser.add_argument("--images", type=flags.at_least(2), help="how many (default: as many as the training part)")
-    parser.add_argument("--image-size", type=flags.at_least(16), default=64, help="side in pixels (default: 64)")
-    parser.add_argument("--epochs", type=flags.at_least(1), default=20, help="passes over the training part")
+    parser.add_argument("--images", type=cli.at_least(2), help="how many (default: as many as the training part)")
+    parser.add_argument("--image-size", type=cli.at_least(16), default=64, help="side in pixels (default: 64)")
+    parser.add_argument("--epochs", type=cli.at_least(1), default=20, help="passes over the training part")
 
 
 def refuse_grey_bits(settings: config.Config) -> None:

@@ -82,9 +82,7 @@ def monitor() -> steps.Monitor:
 
 def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
-    from apps.sentiment import tune
-
-    return steps.Tune(metric="accuracy", suggest=tune.suggest)
+    return steps.Tune(metric="accuracy", suggest=config.suggest)
 
 
 APP = steps.App(
