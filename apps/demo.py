@@ -8,7 +8,7 @@ import time
 import urllib.request
 from typing import Any
 
-from shared import errors, files, processes
+from shared import errors, files, machine
 from shared.bundle import reading as bundle
 
 log = logging.getLogger("fieldnets")
@@ -62,9 +62,9 @@ def ask_served(module: str, version_folder: pathlib.Path, rows: int = 8) -> int:
     Raises:
         errors.GateError: The server did not come up, or answered otherwise than the golden outputs say.
     """
-    command = [*processes.command(module), "serve", "--model-dir", str(version_folder), "--port", "0", "--json"]
+    command = [*machine.python_command(module), "serve", "--model-dir", str(version_folder), "--port", "0", "--json"]
     server = subprocess.Popen(
-        command, env=processes.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, env=machine.python_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     try:
         address = _address(server)
@@ -95,8 +95,8 @@ def _address(server: "subprocess.Popen[str]") -> str:
 
 def _step(module: str, verb: str, *options: str) -> dict[str, Any]:
     log.info("$ %s %s %s", module.rpartition(".")[2].replace("_", "-"), verb, " ".join(options))
-    command = [*processes.command(module), verb, *options, "--json"]
-    finished = subprocess.run(command, env=processes.environment(), stdout=subprocess.PIPE, text=True, check=False)
+    command = [*machine.python_command(module), verb, *options, "--json"]
+    finished = subprocess.run(command, env=machine.python_environment(), stdout=subprocess.PIPE, text=True, check=False)
     if finished.returncode != 0:
         raise errors.FieldnetsError(f"{module} {verb} ended with exit code {finished.returncode}; see above")
     result: dict[str, Any] = json.loads(finished.stdout)

@@ -1,4 +1,4 @@
-"""The command line that every app shares: what a verb returns, its common options, and the exit codes.
+"""The command line that every app shares: what a verb returns, its common options, types of flags, and exit codes.
 
 Nothing heavy is imported here, so that ``--help`` answers at once; a command imports TensorFlow when it runs.
 """
@@ -8,6 +8,7 @@ import contextlib
 import errno
 import importlib.metadata
 import logging
+import math
 import pathlib
 import signal
 import sys
@@ -15,7 +16,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
-from shared import config, errors, files, flags, printing
+from shared import config, errors, files, printing
 
 # What a verb returns: JSON-able; "table" is a list of rows, "exit_code" another code than 0 for a gate that failed.
 Result = Mapping[str, Any]
@@ -55,7 +56,7 @@ def add_verb(
     if config_class is not None and fields:
         config.add_flags(parser, config_class, fields)
     if "seed" not in fields:
-        parser.add_argument("--seed", type=flags.at_least(0), default=0, help="seed of every random choice")
+        parser.add_argument("--seed", type=at_least(0), default=0, help="seed of every random choice")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--verbose", action="store_true", help="say more on stderr")
     loudness.add_argument("--quiet", action="store_true", help="say only warnings and errors")
@@ -213,3 +214,44 @@ def _set_up_logging(arguments: argparse.Namespace) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     log.handlers[:] = [handler]
+
+
+def at_least(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+    """Return a parser of whole numbers within limits."""
+
+    def parse(text: str) -> int:
+        number = int(text) if text.lstrip("-").isdecimal() else None
+        if number is None or number < minimum or (maximum is not None and number > maximum):
+            limits = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+            raise argparse.ArgumentTypeError(f"expected a whole number {limits}. Received: {text!r}")
+        return number
+
+    return parse
+
+
+def not_negative(text: str) -> float:
+    """Return a finite number of at least 0.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0. Received: {text!r}")
+    return number
+
+
+def some_of(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of names separated by commas, each once."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+        for name in names:
+            if name not in choices:
+                raise argparse.ArgumentTypeError(f"invalid choice: {name!r} (expected some of {', '.join(choices)})")
+        return names
+
+    return parse

@@ -51,11 +51,16 @@ def setting(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """Base of every app's config: checks each field when an instance is made.
+    """Base of every app's config: what each training is settled by, and checks of all fields.
 
     Raises:
         errors.InputError: A value has the wrong type, is outside its range, or is not among its choices.
     """
+
+    seed: int = setting(0, "seed of every random choice", minimum=0)
+    deterministic: bool = setting(True, "bit-identical repeats, at some cost in speed")
+    precision: str = setting("float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16"))
+    strategy: str = setting("auto", "device strategy", choices=("auto", "none", "mirrored"))
 
     def __post_init__(self) -> None:
         """Check every field against its declared type and limits."""
@@ -145,7 +150,7 @@ def from_flags(cls: type[Config], namespace: argparse.Namespace, *, base: Config
 
 
 def is_preset(backbone: str) -> bool:
-    """Return whether a backbone is named as a preset of KerasHub, see ``shared.models.hub``.
+    """Return whether a backbone is named as a preset of KerasHub, see ``shared.models.pretrained``.
 
     >>> is_preset("hub:densenet_121_imagenet"), is_preset("densenet121"), is_preset("hub:")
     (True, False, False)

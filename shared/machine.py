@@ -1,4 +1,7 @@
-"""Facts about this machine and installation that need no judgement; TensorFlow is asked only about GPUs."""
+"""What this machine and installation have, and how this code is started on it in a process of its own.
+
+TensorFlow is asked only about GPUs.
+"""
 
 import importlib.metadata
 import importlib.util
@@ -6,10 +9,12 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 
 CGROUP_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 PROCESSOR = pathlib.Path("/proc/cpuinfo")
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def installed(names: Sequence[str]) -> dict[str, str | None]:
@@ -63,3 +68,25 @@ def tensorflow_gpus() -> list[str]:
 
     devices = runtime.describe()["devices"]
     return [str(device.get("model") or device["name"]) for device in devices if device["type"] == "GPU"]
+
+
+def python_command(module: str) -> list[str]:
+    """Return the beginning of a command line: ``python -m module`` without the current folder on its path.
+
+    So nothing in that folder can stand in for a module of ours.
+
+    Args:
+        module: Its ``__name__``, which is ``fieldnets.shared...`` where this code is installed.
+    """
+    return [sys.executable, "-P", "-m", module]
+
+
+def python_environment(**changes: str) -> dict[str, str]:
+    """Return this process's environment with ``changes``: there `python_command` finds the code that runs here.
+
+    What is installed is found anyway. ``python -m apps.sentiment`` in a checkout found it in the current folder.
+    """
+    inherited = dict(os.environ)
+    if not __name__.startswith("fieldnets."):
+        inherited["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    return inherited | changes

@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared import cli, config, errors, flags
+from shared import cli, config, errors
 from shared.serving import settings
 
 SPLITS = ("train", "validation", "test", "all")
@@ -172,7 +172,7 @@ def app_parser(
     predict.add_argument("input", metavar="INPUT", nargs="+", type=pathlib.Path, help="files to score")
     predict.add_argument("--output", type=pathlib.Path, required=True, help=".csv, .jsonl or .parquet")
     _add_resume_or_overwrite(predict, "output")
-    predict.add_argument("--chunk-rows", type=flags.at_least(1), default=4096, help="rows held in memory at a time")
+    predict.add_argument("--chunk-rows", type=cli.at_least(1), default=4096, help="rows held in memory at a time")
 
     export = verb("export", commands.export, "write a serving bundle, checked against the run")
     cli.add_run_dir(export, name)
@@ -187,7 +187,7 @@ def app_parser(
     monitor.add_argument("--output-dir", type=pathlib.Path, help="where drift.json and report.html go")
 
     tune = verb("tune", commands.tune, "search hyperparameters; write the best config file", *everything)
-    tune.add_argument("--trials", type=flags.at_least(1), default=10, help="configurations to try")
+    tune.add_argument("--trials", type=cli.at_least(1), default=10, help="configurations to try")
     tune.add_argument("--output-dir", type=pathlib.Path, default=pathlib.Path("runs") / f"{name}-tune")
     _add_preset(tune)
     more(verbs)
@@ -207,7 +207,7 @@ def _add_preset(parser: argparse.ArgumentParser) -> None:
 
 def _add_formats(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
     help = f"what to write, separated by commas: {', '.join(formats)} (default: {formats[0]})"
-    parser.add_argument("--format", type=flags.some_of(formats), default=(formats[0],), metavar="FORMAT", help=help)
+    parser.add_argument("--format", type=cli.some_of(formats), default=(formats[0],), metavar="FORMAT", help=help)
     if len(formats) > 1:
         parser.add_argument("--int8", action="store_true", help="with another format: 8-bit weights and activations")
 

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from shared import cli, config, files, parser
+from shared import cli, config, parser
 
 Step = Callable[..., Any]
 
@@ -23,8 +23,8 @@ class App:
         description: One line for ``--help``.
         config: The config class.
         data_fields: Its fields that say how to read a source.
-        data: Imports and returns the steps of ``data``, with which ``train`` finds its sources, too; so do the others.
-        train: Here the only step is ``(settings, folder) -> result``.
+        data: Imports and returns the steps of ``data``, with which ``train`` finds its sources, too.
+        run: What the verbs need that start from a finished run; so do the others, each for the verb of its name.
         more: Adds verbs and options that only this app has.
         page_suffixes: How the name of what ``explain`` writes may end; empty for any.
         refuse: Raises where flags say what a finished run has decided.
@@ -35,7 +35,8 @@ class App:
     config: type[config.Config]
     data_fields: Sequence[str]
     data: Callable[[], "Data"]
-    train: Callable[[], Callable[[Any, files.RunFolder], cli.Result]]
+    run: Callable[[], "Run"]
+    train: Callable[[], "Train"]
     evaluate: Callable[[], "Evaluate"]
     explain: Callable[[], "Explain"]
     predict: Callable[[], "Predict"]
@@ -77,6 +78,24 @@ class Data:
     more: Step = lambda _dataset, _folder, _options: {}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train:
+    """Steps of ``train``, and of each trial of ``tune``.
+
+    Attributes:
+        load: ``(settings, quarantine=path) -> dataset``, with ``notes``.
+        describe: ``(dataset) -> str``: what was read, in a line.
+        split: ``(dataset, settings) -> (split, certificate)``; the split is what ``train`` takes.
+        train: ``(dataset, split, settings, folder) -> result`` with the metrics of the validation part: trains into a
+            run folder, or goes on with what an interrupted call left there.
+    """
+
+    load: Step
+    describe: Step
+    split: Step
+    train: Step
+
+
 def own_part(run: Any, dataset: Any, split: Any, name: str) -> Any:
     """Return a part of a run's own data."""
     from shared.splits import parts
@@ -85,22 +104,31 @@ def own_part(run: Any, dataset: Any, split: Any, name: str) -> Any:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate:
-    """Steps of ``evaluate``; ``own`` is the tuple that ``own_data`` returns.
+class Run:
+    """A finished run and its data; ``own`` is the tuple that ``own_data`` returns.
 
     Attributes:
         open_run: ``(path) -> run``.
         own_data: ``(run, quarantine=path) -> own``: the run's data and their split, made again.
         other_part: ``(run, *own, settings, name, quarantine=path) -> part`` of other data, with its ``dataset``.
-        evaluate: ``(run, *own, part, seed=, output=)``: writes the evaluation and returns it.
         own_part: ``(run, *own, name) -> part`` of the run's own data.
     """
 
     open_run: Step
     own_data: Step
     other_part: Step
-    evaluate: Step
     own_part: Step = own_part
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Steps of ``evaluate``.
+
+    Attributes:
+        evaluate: ``(run, *own, part, seed=, output=)``: writes the evaluation and returns it.
+    """
+
+    evaluate: Step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,12 +136,10 @@ class Explain:
     """Steps of ``explain``.
 
     Attributes:
-        open_run: ``(path) -> run``.
         explain: ``(run, options) -> result``: writes the explanation of one input.
         options: Class of the options.
     """
 
-    open_run: Step
     explain: Step
     options: type[parser.ExplainOptions] = parser.ExplainOptions
 
@@ -136,13 +162,9 @@ class Export:
     """Steps of ``export``.
 
     Attributes:
-        open_run: ``(path) -> run``.
-        own_data: As of `Evaluate`.
         export: ``(run, *own, repository, engines=names)``: writes a checked bundle and returns what it is.
     """
 
-    open_run: Step
-    own_data: Step
     export: Step
 
 
@@ -163,14 +185,12 @@ class Monitor:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tune:
-    """Steps of ``tune``.
+    """Steps of ``tune``, whose trials are trained by the steps of ``train``.
 
     Attributes:
-        train: ``(settings, folder) -> result`` with the metrics of the validation part.
-        metric: Which of them is best at its highest.
+        metric: Which metric of the validation part is best at its highest.
         suggest: ``(trial, settings) -> changes``: the settings that a trial tries.
     """
 
-    train: Callable[[Any, files.RunFolder], Mapping[str, Any]]
     metric: str
     suggest: Callable[[Any, Any], Mapping[str, Any]]

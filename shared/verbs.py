@@ -6,6 +6,7 @@ Nothing heavy is imported here, so that ``--help`` answers at once.
 import argparse
 import contextlib
 import dataclasses
+import json
 import logging
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,9 +77,32 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     app.data().locate(options.settings)  # before --overwrite deletes anything
     folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
     quiet_tensorflow()
-    training = app.train()
+    step = app.train()
     with folder.taken_back_unless_begun():
-        return training(options.settings, folder)
+        return train_into(folder, step, options.settings)
+
+
+def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli.Result:
+    """Read, split and train into ``folder``; called again on an interrupted run, go on and end with the same weights.
+
+    Returns:
+        What the training returns: run folder and validation metrics.
+    """
+    from shared.training import runtime
+
+    files.write_json(folder.config, settings.to_json())
+    runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
+    dataset = step.load(settings, quarantine=folder.path / "quarantine.csv")
+    log.info("%s", step.describe(dataset))
+    split, certificate = step.split(dataset, settings)
+    files.write_json(folder.split, certificate)
+    for note in dict.fromkeys([*dataset.notes, *certificate["checks"].get("notes", ())]):
+        log.info("note: %s", note)
+    log.info("split: %s", json.dumps(certificate["counts"]))
+    with runtime.strategy(settings.strategy).scope():
+        files.write_json(folder.environment, runtime.describe(seed=settings.seed))
+        result: cli.Result = step.train(dataset, split, settings, folder)
+    return result
 
 
 def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
@@ -86,15 +110,15 @@ def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
     app.refuse(options.settings)
     files.RunFolder.open(options.run_dir)
     quiet_tensorflow()
-    step = app.evaluate()
-    run = step.open_run(options.run_dir)
+    opened, step = app.run(), app.evaluate()
+    run = opened.open_run(options.run_dir)
     output = options.output_dir or run.folder.evaluation
     aside = output / "quarantine.csv"
-    own = step.own_data(run, quarantine=aside if options.data is None else None)
+    own = opened.own_data(run, quarantine=aside if options.data is None else None)
     if options.data is None:
-        part = step.own_part(run, *own, options.split or "test")
+        part = opened.own_part(run, *own, options.split or "test")
     else:
-        part = step.other_part(run, *own, options.settings, options.split or "all", quarantine=aside)
+        part = opened.other_part(run, *own, options.settings, options.split or "all", quarantine=aside)
     evaluation = step.evaluate(run, *own, part, seed=options.seed, output=output)
     return {
         "metrics": evaluation.metrics["metrics"],
@@ -112,7 +136,7 @@ def explain(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
     quiet_tensorflow()
     step = app.explain()
     options = _typed(step.options, arguments)
-    told = step.explain(step.open_run(options.run_dir), options)
+    told = step.explain(app.run().open_run(options.run_dir), options)
     return {**told, "output": str(options.output)}
 
 
@@ -169,9 +193,9 @@ def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
     files.RunFolder.open(options.run_dir)
     engines = formats.chosen(options.format, int8=options.int8)
     quiet_tensorflow()
-    step = app.export()
-    run = step.open_run(options.run_dir)
-    exported = step.export(run, *step.own_data(run), options.output_dir, engines=engines)
+    opened, step = app.run(), app.export()
+    run = opened.open_run(options.run_dir)
+    exported = step.export(run, *opened.own_data(run), options.output_dir, engines=engines)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 
 
@@ -219,10 +243,10 @@ def tune(app: steps.App, options: parser.TuneOptions) -> cli.Result:
     quiet_tensorflow()
     from shared.training import tuning
 
-    step = app.tune()
+    training, step = app.train(), app.tune()
     return tuning.search(
         options.settings,
-        train=step.train,
+        train=lambda settings, folder: train_into(folder, training, settings),
         metric=step.metric,
         suggest=step.suggest,
         trials=options.trials,

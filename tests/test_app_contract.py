@@ -141,18 +141,19 @@ CALLS: dict[str, dict[str, tuple[int, str]]] = {
         "write": (3, ""),
         "more": (3, ""),
     },
-    "evaluate": {
+    "run": {
         "open_run": (1, ""),
         "own_data": (1, "quarantine"),
         "own_part": (2, "own"),
         "other_part": (3, "own quarantine"),
-        "evaluate": (2, "own seed output"),
     },
-    "explain": {"open_run": (1, ""), "explain": (2, "")},
+    "train": {"load": (1, "quarantine"), "describe": (1, ""), "split": (2, ""), "train": (4, "")},
+    "evaluate": {"evaluate": (2, "own seed output")},
+    "explain": {"explain": (2, "")},
     "predict": {"predict": (1, "")},
-    "export": {"open_run": (1, ""), "own_data": (1, ""), "export": (2, "own engines")},
+    "export": {"export": (2, "own engines")},
     "monitor": {"load": (2, "quarantine"), "describe": (1, ""), "monitor": (2, "output")},
-    "tune": {"train": (2, ""), "suggest": (2, "")},
+    "tune": {"suggest": (2, "")},
 }
 
 
@@ -160,7 +161,6 @@ CALLS: dict[str, dict[str, tuple[int, str]]] = {
 def test_an_app_supplies_every_step_as_the_verbs_call_it(app: str) -> None:
     table: steps.App = importlib.import_module(f"apps.{app}.__main__").APP
     own = 1 if app == "fraud_detection" else 2
-    inspect.signature(table.train()).bind(0, 0)
     for verb, calls in CALLS.items():
         supplied = getattr(table, verb)()
         for name, (count, named) in calls.items():

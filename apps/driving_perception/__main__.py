@@ -3,7 +3,6 @@
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from apps.driving_perception import config
 from shared import cli, steps, verbs
@@ -30,30 +29,32 @@ def data() -> steps.Data:
     )
 
 
-def train() -> Any:
-    """Return the training."""
-    from apps.driving_perception import train
+def run() -> steps.Run:
+    """Return what the verbs need that start from a finished run."""
+    from apps.driving_perception import run
 
-    return train.train
+    return steps.Run(open_run=run.open_run, own_data=run.own_data, other_part=run.other_part)
+
+
+def train() -> steps.Train:
+    """Return the steps of ``train``."""
+    from apps.driving_perception import data, train
+
+    return steps.Train(load=data.load, describe=data.describe, split=data.split, train=train.train)
 
 
 def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``."""
-    from apps.driving_perception import evaluate_run, run
+    from apps.driving_perception import evaluate_run
 
-    return steps.Evaluate(
-        open_run=run.open_run,
-        own_data=run.own_data,
-        other_part=run.other_part,
-        evaluate=evaluate_run.evaluate_run,
-    )
+    return steps.Evaluate(evaluate=evaluate_run.evaluate_run)
 
 
 def explain() -> steps.Explain:
     """Return the steps of ``explain``: what each box was seen by, and what was seen near what was missed."""
-    from apps.driving_perception import explain, run
+    from apps.driving_perception import explain
 
-    return steps.Explain(open_run=run.open_run, explain=explain.explain_file, options=explain.Options)
+    return steps.Explain(explain=explain.explain_file, options=explain.Options)
 
 
 def predict() -> steps.Predict:
@@ -65,9 +66,9 @@ def predict() -> steps.Predict:
 
 def export() -> steps.Export:
     """Return the steps of ``export``."""
-    from apps.driving_perception import export, run
+    from apps.driving_perception import export
 
-    return steps.Export(open_run=run.open_run, own_data=run.own_data, export=export.export_run)
+    return steps.Export(export=export.export_run)
 
 
 def monitor() -> steps.Monitor:
@@ -83,9 +84,7 @@ def monitor() -> steps.Monitor:
 
 def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
-    from apps.driving_perception import train, tune
-
-    return steps.Tune(train=train.train, metric="map_50", suggest=tune.suggest)
+    return steps.Tune(metric="map_50", suggest=config.suggest)
 
 
 def add_options(given: cli.Verbs) -> None:
@@ -115,6 +114,7 @@ APP = steps.App(
     description="Obstacle detection on the road: train, measure, explain, export, serve. Not a safety component.",
     data_fields=config.DATA_FIELDS,
     data=data,
+    run=run,
     train=train,
     evaluate=evaluate,
     explain=explain,

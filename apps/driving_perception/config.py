@@ -1,7 +1,7 @@
-"""Every setting of the driving app, with the presets ``smoke``, ``quick`` and ``default``."""
+"""Every setting of the driving app, the presets ``smoke``, ``quick`` and ``default``, and what ``tune`` tries."""
 
 import dataclasses
-from typing import Self
+from typing import Any, Self
 
 from shared import config
 
@@ -121,10 +121,6 @@ class Config(config.Config):
         0.1, "height from which a box in the own way is near, of the picture's", minimum=0, maximum=1
     )
     resamples: int = config.setting(1000, "bootstrap resamples behind every interval", minimum=100)
-    seed: int = config.setting(0, "seed of every random choice", minimum=0)
-    deterministic: bool = config.setting(True, "bit-identical repeats, at some cost in speed")
-    precision: str = config.setting("float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16"))
-    strategy: str = config.setting("auto", "device strategy", choices=("auto", "none", "mirrored"))
 
     def __post_init__(self) -> None:
         """Check what depends on more than one field."""
@@ -193,3 +189,14 @@ class Config(config.Config):
     def default(cls) -> Self:
         """Fine-tune EfficientNet-Lite0 under a detection head for as long as is worth it on two cores."""
         return cls()
+
+
+def suggest(trial: Any, _settings: Config) -> dict[str, Any]:
+    """Return what an ``optuna.Trial`` changes to raise the validation part's average precision."""
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 3e-4, 5e-3, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-4, 0.1, log=True),
+        "mosaic": trial.suggest_float("mosaic", 0.0, 0.8),
+        "photometric": trial.suggest_float("photometric", 0.0, 0.6),
+        "box_weight": trial.suggest_float("box_weight", 1.0, 4.0),
+    }

@@ -13,7 +13,7 @@ import keras
 
 from apps.driving_perception import config
 from shared import errors
-from shared.models import efficientnet, hub, pretrained
+from shared.models import efficientnet, pretrained
 
 STRIDES = (8, 16, 32)
 # Columns after the class logits: left, top, right, bottom of the box, then x, y of the place and its grid's stride, all
@@ -57,7 +57,7 @@ def load(path: pathlib.Path, settings: config.Config) -> keras.Model:
         errors.InputError: Its backbone is KerasHub's, which is not installed.
     """
     if settings.is_preset:
-        hub.require()
+        pretrained.require_kerashub()
     return keras.models.load_model(path, compile=False)
 
 
@@ -74,7 +74,7 @@ def _levels(image: Any, settings: config.Config) -> list[Any]:
 
 
 def _from_preset(image: Any, settings: config.Config) -> list[Any]:
-    preset, scaled = hub.load(settings.backbone, weights=settings.pretrained, image_shape=(None, None, 3))
+    preset, scaled = pretrained.load_preset(settings.backbone, weights=settings.pretrained, image_shape=(None, None, 3))
     found = getattr(preset, "pyramid_outputs", {})
     wanted = [f"P{int(math.log2(stride))}" for stride in STRIDES]
     if not set(wanted) <= set(found):

@@ -1,6 +1,5 @@
-"""From a source to a run folder: read, split by sequence, train a detector, freeze the threshold."""
+"""From images and their split to a run folder: train a detector, freeze the threshold."""
 
-import json
 import logging
 from typing import Any
 
@@ -12,7 +11,6 @@ from apps.driving_perception import boxes as box
 from apps.driving_perception import (
     coco_metrics,
     config,
-    data,
     decision,
     frames,
     losses,
@@ -24,7 +22,7 @@ from apps.driving_perception import (
 from shared import errors, files, splits
 from shared.models import efficientnet
 from shared.training import fit as fitting
-from shared.training import phases, runtime
+from shared.training import phases
 
 log = logging.getLogger("fieldnets")
 EVALUATION_ROWS = 16
@@ -32,27 +30,16 @@ EVALUATION_ROWS = 16
 HEAD_SPEED = 2.0
 
 
-def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
-    """Train as ``settings`` say; called again on an interrupted run, go on and end with the same weights.
+def train(
+    collection: frames.Frames, split: splits.Split, settings: config.Config, folder: files.RunFolder
+) -> dict[str, Any]:
+    """Train on the parts of ``split``, within what ``shared.verbs.train_into`` does the same for all apps.
 
     Returns:
         What the command line prints: run folder and validation metrics.
     """
-    files.write_json(folder.config, settings.to_json())
-    runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
-    collection = data.load(settings, quarantine=folder.path / "quarantine.csv")
-    log.info("%s", data.describe(collection))
-    split, certificate = data.split(collection, settings)
-    files.write_json(folder.split, certificate)
-    for note in certificate["checks"]["notes"]:
-        log.info("note: %s", note)
-    log.info("split: %s", json.dumps(certificate["counts"]))
     require_objects(collection, split)
-
-    with runtime.strategy(settings.strategy).scope():
-        files.write_json(folder.environment, runtime.describe(seed=settings.seed))
-        network = fit_network(collection, split, settings, folder)
-
+    network = fit_network(collection, split, settings, folder)
     found, rule = freeze_decision(network, collection, split.rows("validation"), settings)
     with files.atomic(folder.model) as temporary:
         network.save(temporary)
@@ -94,7 +81,9 @@ def fit_network(
             network,
             learned,
             compared,
-            settings=fit_settings(settings, phase),
+            settings=phases.fit_settings(
+                settings, phase, gradient_clip_norm=10.0, evaluation_batch_size=EVALUATION_ROWS
+            ),
             loss=losses.DetectionLoss(box_weight=settings.box_weight, assigned_places=settings.assigned_places),
             monitor=monitor(geometry, settings, collection.class_names),
             outputs=phases.outputs(folder, name),
@@ -112,24 +101,6 @@ def planned_phases(settings: config.Config, *, images: int) -> dict[str, phases.
         frozen_epochs=settings.frozen_epochs if settings.fine_tunes else 0,
         learning_rate=settings.learning_rate,
         head_speed=HEAD_SPEED,
-    )
-
-
-def fit_settings(settings: config.Config, part: phases.Phase) -> fitting.FitSettings:
-    """Return how one part of the training goes."""
-    return fitting.FitSettings(
-        epochs=part.epochs,
-        batch_size=settings.batch_size,
-        optimizer=settings.optimizer,
-        learning_rate=part.learning_rate,
-        schedule=settings.schedule,
-        warmup_fraction=0.1,
-        weight_decay=settings.weight_decay,
-        gradient_clip_norm=10.0,
-        ema_momentum=settings.ema_momentum,
-        patience=settings.patience,
-        seed=settings.seed,
-        evaluation_batch_size=EVALUATION_ROWS,
     )
 
 

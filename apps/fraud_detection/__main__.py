@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.fraud_detection import config
-from shared import cli, errors, files, flags, parser, steps, verbs
+from shared import cli, errors, files, parser, steps, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,31 +44,42 @@ def write_schema(found: Any, folder: pathlib.Path, options: parser.DataOptions) 
     return {"label": found.schema.label or "none", "schema": found.schema.to_json()}
 
 
-def train() -> Any:
-    """Return the training."""
-    from apps.fraud_detection import train
+def run() -> steps.Run:
+    """Return what the verbs need that start from a finished run."""
+    from apps.fraud_detection import run
 
-    return train.train
-
-
-def evaluate() -> steps.Evaluate:
-    """Return the steps of ``evaluate``."""
-    from apps.fraud_detection import evaluate_run, run
-
-    return steps.Evaluate(
+    return steps.Run(
         open_run=run.open_run,
         own_data=run.own_data,
         own_part=run.own_part,
         other_part=run.other_part,
-        evaluate=evaluate_run.evaluate_run,
     )
+
+
+def train() -> steps.Train:
+    """Return the steps of ``train``; what it takes for a split are the folds, and no row is ever set aside."""
+    from apps.fraud_detection import data, folds, train
+
+    return steps.Train(
+        load=lambda settings, **_quarantine: data.load(settings),
+        describe=data.describe,
+        split=folds.split,
+        train=train.train,
+    )
+
+
+def evaluate() -> steps.Evaluate:
+    """Return the steps of ``evaluate``."""
+    from apps.fraud_detection import evaluate_run
+
+    return steps.Evaluate(evaluate=evaluate_run.evaluate_run)
 
 
 def explain() -> steps.Explain:
     """Return the steps of ``explain``: why a transaction is ranked where it is."""
-    from apps.fraud_detection import explain, run
+    from apps.fraud_detection import explain
 
-    return steps.Explain(open_run=run.open_run, explain=explain.explain_input)
+    return steps.Explain(explain=explain.explain_input)
 
 
 def predict() -> steps.Predict:
@@ -80,9 +91,9 @@ def predict() -> steps.Predict:
 
 def export() -> steps.Export:
     """Return the steps of ``export``."""
-    from apps.fraud_detection import export, run
+    from apps.fraud_detection import export
 
-    return steps.Export(open_run=run.open_run, own_data=run.own_data, export=export.export_run)
+    return steps.Export(export=export.export_run)
 
 
 def monitor() -> steps.Monitor:
@@ -94,9 +105,7 @@ def monitor() -> steps.Monitor:
 
 def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
-    from apps.fraud_detection import train, tune
-
-    return steps.Tune(train=train.train, metric="average_precision", suggest=tune.suggest)
+    return steps.Tune(metric="average_precision", suggest=config.suggest)
 
 
 def simulate(arguments: argparse.Namespace) -> cli.Result:
@@ -204,7 +213,7 @@ def add_verbs(given: cli.Verbs) -> None:
     queue = reading("alerts", alerts, "rank a day's transactions for investigators")
     cli.add_run_dir(queue, APP.name)
     queue.add_argument("--day", help="day to rank, as 2018-08-10 (default: the last of the data)")
-    queue.add_argument("--budget", type=flags.at_least(1), help="most alerts (default: the run's)")
+    queue.add_argument("--budget", type=cli.at_least(1), help="most alerts (default: the run's)")
     queue.add_argument("--rank-by", choices=("score", "expected_loss"), default="score", help="default: score")
     queue.add_argument("--output-dir", type=pathlib.Path, help="default: RUN_DIR/alerts/DAY")
 
@@ -222,6 +231,7 @@ APP = steps.App(
     description="Card fraud: train, measure, explain, queue alerts, learn from verdicts, export, serve.",
     data_fields=config.DATA_FIELDS,
     data=data,
+    run=run,
     train=train,
     evaluate=evaluate,
     explain=explain,

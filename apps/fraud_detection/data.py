@@ -32,13 +32,11 @@ class Prepared:
         transactions: All rows, oldest first.
         history: Feature -> (n,) float32.
         folds: Row numbers of the parts, the newest fold last.
-        certificate: For ``split.json``.
     """
 
     transactions: transactions.Transactions
     history: dict[str, npt.NDArray[np.float32]]
     folds: list[folds.Fold]
-    certificate: dict[str, Any]
 
 
 def locate(settings: config.Config) -> None:
@@ -106,9 +104,9 @@ def prepare_source(settings: config.Config, *, trained_on: schemas.Schema | None
     """
     found = load(settings, trained_on=trained_on)
     log.info("%s", describe(found))
-    made, certificate = folds.split(found, settings)
+    made, _ = folds.split(found, settings)
     history = inputs.compute_history(found, found.schema)
-    return Prepared(transactions=found, history=history, folds=made, certificate=certificate)
+    return Prepared(transactions=found, history=history, folds=made)
 
 
 def prepare_again(settings: config.Config, folder: files.RunFolder) -> Prepared:

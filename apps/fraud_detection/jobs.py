@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import config, data, inputs, model, preprocessing
+from apps.fraud_detection import config, inputs, model, preprocessing
 from apps.fraud_detection.folds import Fold
+from apps.fraud_detection.transactions import Transactions
 from shared import files
 from shared.evaluation import calibration
 from shared.training import datasets
@@ -56,16 +57,30 @@ class Job:
 
 
 def prepare(
-    prepared: data.Prepared, fold: Fold, settings: config.Config, folder: files.RunFolder, *, prefix: str
+    transactions: Transactions,
+    history: Mapping[str, npt.NDArray[np.float32]],
+    fold: Fold,
+    settings: config.Config,
+    folder: files.RunFolder,
+    *,
+    prefix: str,
 ) -> Job:
-    """Turn the training and validation rows of a fold into arrays."""
+    """Turn the training and validation rows of a fold into arrays.
+
+    Args:
+        transactions: All rows, oldest first.
+        history: Feature -> (n,) float32 of all rows.
+        fold: The rows to learn from and to calibrate on.
+        settings: How to train.
+        folder: Where traces go.
+        prefix: Of the networks' names in the history.
+    """
     length = settings.sequence_length if any(config.kind(name) == "sequence" for name in settings.networks) else 0
-    learnt = inputs.learn(prepared.transactions, fold.train, sequence_length=length)
+    learnt = inputs.learn(transactions, fold.train, sequence_length=length)
     arrays = {
-        part: preprocessing.arrays(learnt, prepared.transactions, prepared.history, fold.rows(part))
-        for part in ("train", "validation")
+        part: preprocessing.arrays(learnt, transactions, history, fold.rows(part)) for part in ("train", "validation")
     }
-    labels = {part: prepared.transactions.labels[fold.rows(part)] for part in ("train", "validation")}
+    labels = {part: transactions.labels[fold.rows(part)] for part in ("train", "validation")}
     return Job(
         inputs=inputs.learn_typical(learnt, arrays["train"], labels["train"]),
         arrays=arrays,

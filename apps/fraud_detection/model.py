@@ -20,7 +20,7 @@ from apps.fraud_detection.inputs import CHANNELS, Inputs
 from apps.fraud_detection.inputs import FILE as INPUTS_FILE
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import errors, files
-from shared.models import averaging, heads, rnn, sequences, tabular
+from shared.models import averaging, building, rnn, sequences, tabular
 
 CLASSES = len(CLASS_NAMES)
 READS = {
@@ -83,13 +83,13 @@ def build(network: str, inputs: Inputs, settings: config.Config, numbers: npt.ND
     if "sequence" in tensors:
         parts.append(_read_sequence(tensors["sequence"], settings))
     joined = keras.layers.Concatenate(name="joined")(parts) if len(parts) > 1 else parts[0]
-    hidden = heads.hidden(
+    hidden = building.hidden(
         joined,
         units=settings.hidden_units,
         activation="relu",
         dropout_rate=0.0 if imitates else dropout_rate(settings, len(numbers)),
     )
-    return keras.Model(wanted(tensors), heads.logits(hidden, classes=CLASSES), name=layer_name(network))
+    return keras.Model(wanted(tensors), building.logits(hidden, classes=CLASSES), name=layer_name(network))
 
 
 def layer_name(network: str) -> str:

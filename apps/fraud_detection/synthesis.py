@@ -19,7 +19,7 @@ from apps.fraud_detection.layers import Quantiles
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import files
 from shared.evaluation import classification
-from shared.models import gan, heads
+from shared.models import building, gan
 from shared.training import datasets
 from shared.training import gan as gan_training
 
@@ -72,7 +72,7 @@ def build_generator(columns: int, settings: config.Config) -> keras.Model:
     label = keras.Input((), dtype="int32", name="label")
     kind = keras.layers.Embedding(len(CLASS_NAMES), 8, name="kind")(label)
     x = keras.layers.Concatenate(name="wish")([noise, kind])
-    x = heads.hidden(x, units=UNITS, activation="relu", normalization="layer")
+    x = building.hidden(x, units=UNITS, activation="relu", normalization="layer")
     places = keras.layers.Dense(columns, activation="tanh", dtype="float32", name="places")(x)
     return keras.Model({"noise": noise, "label": label}, places, name="generator")
 
@@ -81,7 +81,7 @@ def build_critic(columns: int) -> keras.Model:
     """Build a network from ``sample`` (batch, columns) and ``label`` (batch,) to a score (batch, 1)."""
     sample = keras.Input((columns,), name="sample")
     label = keras.Input((), dtype="int32", name="label")
-    x = heads.hidden(sample, units=UNITS, activation="relu")
+    x = building.hidden(sample, units=UNITS, activation="relu")
     return keras.Model(
         {"sample": sample, "label": label}, gan.project(x, label, classes=len(CLASS_NAMES)), name="critic"
     )

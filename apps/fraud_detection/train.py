@@ -1,4 +1,4 @@
-"""The straight line from a source to a run folder: read, cut in time, and for each fold train, calibrate, decide."""
+"""From transactions and their folds to a run folder: for each fold train, calibrate, decide."""
 
 import dataclasses
 import logging
@@ -11,15 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import config, data, features, jobs, label_free, model, synthesis
+from apps.fraud_detection import config, features, inputs, jobs, label_free, model, synthesis
 from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection.folds import Fold
-from apps.fraud_detection.transactions import digest
+from apps.fraud_detection.transactions import Transactions, digest
 from shared import files
 from shared.evaluation import calibration, classification
 from shared.models import averaging, losses
 from shared.training import fit as fitting
-from shared.training import runtime
 
 log = logging.getLogger("fieldnets")
 
@@ -30,52 +29,46 @@ log = logging.getLogger("fieldnets")
 ANOMALY_SHARE = 0.2
 
 
-def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
-    """Train into ``folder``, or go on with what an interrupted call left there.
+def train(
+    transactions: Transactions, folds: Sequence[Fold], settings: config.Config, folder: files.RunFolder
+) -> dict[str, Any]:
+    """Train on each fold, within what ``shared.verbs.train_into`` does the same for all apps.
 
     Returns:
         What the command line prints.
     """
-    files.write_json(folder.config, settings.to_json())
-    runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
-    files.write_json(folder.environment, runtime.describe(seed=settings.seed))
-    prepared = data.prepare_source(settings)
-    files.write_json(folder.split, prepared.certificate)
-    for note in prepared.transactions.notes:
-        log.info("%s", note)
-
-    several = len(prepared.folds) > 1
+    history = inputs.compute_history(transactions, transactions.schema)
+    several = len(folds) > 1
     done: list[jobs.Job] = []
-    for number, fold in enumerate(prepared.folds, start=1):
-        newest = number == len(prepared.folds)
-        job = jobs.prepare(prepared, fold, settings, folder, prefix=f"fold_{number}/" if several else "")
-        with runtime.strategy(settings.strategy).scope():
-            scorer = train_fold(job, prepared, fold)
+    for number, fold in enumerate(folds, start=1):
+        newest = number == len(folds)
+        job = jobs.prepare(transactions, history, fold, settings, folder, prefix=f"fold_{number}/" if several else "")
+        scorer = train_fold(job, transactions, fold)
         model.save(scorer, folder.path if newest else model.fold_folder(folder, number))
         done.append(job)
     write_history(folder, [f"{job.prefix}{network}" for job in done for network in job.networks])
     return summary(folder, done[-1], scorer)
 
 
-def train_fold(job: jobs.Job, prepared: data.Prepared, fold: Fold) -> model.Scorer:
+def train_fold(job: jobs.Job, transactions: Transactions, fold: Fold) -> model.Scorer:
     """Train the networks of a fold, average and calibrate them, and choose the threshold on its validation rows."""
     networks = {name: fit_network(name, job) for name in job.networks}
     logits = {name: fitting.predict(network, job.examples(name, "validation")) for name, network in networks.items()}
     found = fit_ensemble_weights(logits, job.labels["validation"], evenly=model.few_labels(job.inputs))
     log.info("%sensemble weights: %s", job.prefix, {name: round(each.weight, 3) for name, each in found.items()})
     averaged = model.average(job.inputs, networks, found)
-    weights = prepared.transactions.weights[fold.validation]
+    weights = transactions.weights[fold.validation]
     raw = model.predict(averaged, job.arrays["validation"])
     slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], job.labels["validation"], weight=weights)
     whole = model.calibrated(averaged, slope=slope, offset=offset)
-    instants = prepared.transactions.time[fold.validation]
+    instants = transactions.time[fold.validation]
     validation = decision_rule.Validation(
         scores=model.probabilities(model.predict(whole, job.arrays["validation"])),
         labels=job.labels["validation"],
-        amounts=prepared.transactions.amount[fold.validation],
+        amounts=transactions.amount[fold.validation],
         weights=weights,
         days=covered_days(instants),
-        sha256=digest(prepared.transactions.content_hashes()[fold.validation]),
+        sha256=digest(transactions.content_hashes()[fold.validation]),
     )
     return model.Scorer(model=whole, inputs=job.inputs, decision_rule=decision_rule.fit(validation, job.settings))
 

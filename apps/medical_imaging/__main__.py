@@ -5,10 +5,9 @@ import functools
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from apps.medical_imaging import config
-from shared import cli, errors, files, flags, steps, verbs
+from shared import cli, errors, files, steps, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,30 +30,37 @@ def data() -> steps.Data:
     )
 
 
-def train() -> Any:
-    """Return the training."""
-    from apps.medical_imaging import train
+def run() -> steps.Run:
+    """Return what the verbs need that start from a finished run."""
+    from apps.medical_imaging import run
 
-    return train.train
+    return steps.Run(open_run=run.open_run, own_data=run.own_data, other_part=run.other_part)
+
+
+def train() -> steps.Train:
+    """Return the steps of ``train``."""
+    from apps.medical_imaging import data, train
+
+    return steps.Train(
+        load=functools.partial(data.load, decodes=_decodes),
+        describe=data.describe,
+        split=data.split,
+        train=train.train,
+    )
 
 
 def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``."""
-    from apps.medical_imaging import evaluate_run, run
+    from apps.medical_imaging import evaluate_run
 
-    return steps.Evaluate(
-        open_run=run.open_run,
-        own_data=run.own_data,
-        other_part=run.other_part,
-        evaluate=evaluate_run.evaluate_run,
-    )
+    return steps.Evaluate(evaluate=evaluate_run.evaluate_run)
 
 
 def explain() -> steps.Explain:
     """Return the steps of ``explain``: where in the image the model saw what it answers."""
-    from apps.medical_imaging import explain, run
+    from apps.medical_imaging import explain
 
-    return steps.Explain(open_run=run.open_run, explain=explain.explain_file)
+    return steps.Explain(explain=explain.explain_file)
 
 
 def predict() -> steps.Predict:
@@ -66,9 +72,9 @@ def predict() -> steps.Predict:
 
 def export() -> steps.Export:
     """Return the steps of ``export``."""
-    from apps.medical_imaging import export, run
+    from apps.medical_imaging import export
 
-    return steps.Export(open_run=run.open_run, own_data=run.own_data, export=export.export_run)
+    return steps.Export(export=export.export_run)
 
 
 def monitor() -> steps.Monitor:
@@ -80,9 +86,7 @@ def monitor() -> steps.Monitor:
 
 def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
-    from apps.medical_imaging import train, tune
-
-    return steps.Tune(train=train.train, metric="auroc", suggest=tune.suggest)
+    return steps.Tune(metric="auroc", suggest=config.suggest)
 
 
 def augment(arguments: argparse.Namespace) -> cli.Result:
@@ -93,7 +97,7 @@ def augment(arguments: argparse.Namespace) -> cli.Result:
     from apps.medical_imaging.synthesis import augment as augmenting
 
     run = loaded_run.open_run(arguments.run_dir)
-    own, split = loaded_run.own_data(run)
+    own, split = run.own_data(run)
     return augmenting.augment(
         run,
         own,
@@ -111,9 +115,9 @@ def add_augment(given: cli.Verbs) -> None:
     parser = cli.add_verb(given, "augment", augment, help="train a GAN on the training part; write synthetic images")
     cli.add_run_dir(parser, APP.name)
     parser.add_argument("--output-dir", type=pathlib.Path, required=True, help="new folder of the synthetic images")
-    parser.add_argument("--images", type=flags.at_least(2), help="how many (default: as many as the training part)")
-    parser.add_argument("--image-size", type=flags.at_least(16), default=64, help="side in pixels (default: 64)")
-    parser.add_argument("--epochs", type=flags.at_least(1), default=20, help="passes over the training part")
+    parser.add_argument("--images", type=cli.at_least(2), help="how many (default: as many as the training part)")
+    parser.add_argument("--image-size", type=cli.at_least(16), default=64, help="side in pixels (default: 64)")
+    parser.add_argument("--epochs", type=cli.at_least(1), default=20, help="passes over the training part")
 
 
 def refuse_grey_bits(settings: config.Config) -> None:
@@ -139,6 +143,7 @@ APP = steps.App(
     description="Chest X-ray classification: train, measure, explain, export, serve. Not a medical device.",
     data_fields=config.DATA_FIELDS,
     data=data,
+    run=run,
     train=train,
     evaluate=evaluate,
     explain=explain,

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.medical_imaging import config, dataset, readers, splitting
+from apps.medical_imaging import config, dataset, readers, splitting, union
 from apps.medical_imaging.readers import checking, images, joining, sources
 from shared import errors, files, splits
 from shared.sources import cells
@@ -77,7 +77,7 @@ def load(
         joining.one_way_of_labels(batches)
         names = joining.class_names(batches)
     bits, deep = joining.grey_bits(batches, given=grey_bits or settings.grey_bits)
-    return dataset.assemble(
+    return union.assemble(
         batches,
         names,
         multi=bool(findings),
@@ -168,7 +168,7 @@ def write(radiographs: Radiographs, table: pd.DataFrame, folder: pathlib.Path) -
         table: Their rows as ``frame`` gives them; ``images.csv`` names each image's file beside.
         folder: Where to write; it can be read again as a source, with parts and patients.
     """
-    dataset.write(radiographs.images, table.assign(synthetic=radiographs.synthetic), folder)
+    dataset.write(radiographs.images, table.assign(synthetic=radiographs.synthetic), folder / readers.WRITTEN_TABLE)
 
 
 def refuse_to_write_over(radiographs: Radiographs, folder: pathlib.Path | None) -> dict[str, Any]:

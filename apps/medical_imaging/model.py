@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from apps.medical_imaging import config
 from shared import errors
-from shared.models import cnn, efficientnet, heads, hub, losses, pretrained
+from shared.models import building, cnn, efficientnet, losses, pretrained
 
 Shape: TypeAlias = tuple[int, int, int]
 
@@ -106,8 +106,8 @@ def build_transfer(settings: config.Config, *, shape: Shape, classes: int) -> ke
     x = _from_preset(settings, colours) if settings.is_preset else _application(settings, colours)
     features = keras.layers.Identity(name=efficientnet.FEATURES_LAYER)(x)
     pooled = keras.layers.GlobalAveragePooling2D(name="average")(features)
-    dropped = heads.dropout(pooled, rate=settings.dropout_rate, name="dropout")
-    return keras.Model(image, heads.logits(dropped, classes=classes), name="fine_tuned")
+    dropped = building.dropout(pooled, rate=settings.dropout_rate, name="dropout")
+    return keras.Model(image, building.logits(dropped, classes=classes), name="fine_tuned")
 
 
 def require_backbone(settings: config.Config) -> None:
@@ -117,7 +117,7 @@ def require_backbone(settings: config.Config) -> None:
         errors.InputError: It is needed and not installed.
     """
     if settings.model == "transfer" and settings.is_preset:
-        hub.require()
+        pretrained.require_kerashub()
 
 
 def _application(settings: config.Config, colours: Any) -> Any:
@@ -144,7 +144,7 @@ def _application(settings: config.Config, colours: Any) -> Any:
 
 def _from_preset(settings: config.Config, colours: Any) -> Any:
     """Return the features of a backbone of KerasHub."""
-    nested, scaled = hub.load(settings.backbone, weights=settings.pretrained)
+    nested, scaled = pretrained.load_preset(settings.backbone, weights=settings.pretrained)
     nested.name = BACKBONE_LAYER
     features = nested(scaled(colours))
     if not hasattr(features, "shape") or len(features.shape) != 4:

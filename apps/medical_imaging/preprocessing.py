@@ -21,7 +21,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from PIL import Image
 
-from apps.medical_imaging import config, data
+from apps.medical_imaging import config, dataset
 from shared import errors, files, image_files
 
 DEEPEST = image_files.DEEPEST
@@ -132,7 +132,7 @@ def _square(images: Any, *, size: int) -> Any:
 
 
 def load_rows(
-    radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
+    radiographs: dataset.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
 ) -> npt.NDArray[np.uint8]:
     """Return (len(rows), size, size, channels) uint8.
 
@@ -150,7 +150,7 @@ def load_rows(
 
 
 def _decoded_rows(
-    radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
+    radiographs: dataset.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
 ) -> npt.NDArray[np.uint8]:
     squares = np.empty(_shape(len(rows), settings), np.uint8)
     for start, chunk in _chunks(radiographs, rows, settings):
@@ -158,7 +158,7 @@ def _decoded_rows(
     return squares
 
 
-def _write_cache(radiographs: data.Radiographs, path: pathlib.Path, settings: config.Config) -> None:
+def _write_cache(radiographs: dataset.Radiographs, path: pathlib.Path, settings: config.Config) -> None:
     rows = np.arange(len(radiographs.labels))
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.atomic(path) as temporary:
@@ -169,7 +169,7 @@ def _write_cache(radiographs: data.Radiographs, path: pathlib.Path, settings: co
 
 
 def _chunks(
-    radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
+    radiographs: dataset.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config
 ) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     for start in range(0, len(rows), CHUNK):
         chosen = rows[start : start + CHUNK]
@@ -190,9 +190,9 @@ def _shape(rows: int, settings: config.Config) -> tuple[int, int, int, int]:
     return rows, settings.image_size, settings.image_size, settings.channels
 
 
-def _key(radiographs: data.Radiographs, settings: config.Config) -> str:
+def _key(radiographs: dataset.Radiographs, settings: config.Config) -> str:
     """Return what names the cache file: content, order and how it is decoded."""
-    digest = hashlib.sha256(data.content_hashes(radiographs).tobytes()).hexdigest()[:24]
+    digest = hashlib.sha256(radiographs.images.content_hashes.tobytes()).hexdigest()[:24]
     bits = radiographs.images.grey_bits
     deep = "" if bits == DEEPEST else f"-{bits}bits"
     return f"{digest}-{settings.image_size}x{settings.channels}{deep}"

@@ -1,7 +1,6 @@
-"""From a source to a run folder: read, split by patient, decode, train, calibrate, freeze the decision."""
+"""From images and their split to a run folder: decode, train, calibrate, freeze the decision."""
 
 import dataclasses
-import json
 import logging
 from typing import Any, TypeAlias
 
@@ -11,12 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn import metrics, model_selection
 
-from apps.medical_imaging import augmentation, config, data, model, preprocessing
+from apps.medical_imaging import augmentation, config, dataset, model, preprocessing
 from apps.medical_imaging import decision as rules
-from shared import files
+from shared import files, splits
 from shared.evaluation import calibration
 from shared.models import efficientnet
-from shared.training import datasets, runtime
+from shared.training import datasets
 from shared.training import fit as fitting
 from shared.training import phases as shared_phases
 
@@ -29,28 +28,19 @@ HEAD_SPEED = 6.0
 FROZEN_STAGES = 5
 
 
-def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
-    """Train with ``settings``; called again on an interrupted run, go on and end with the same weights.
+def train(
+    radiographs: dataset.Radiographs, split: splits.Split, settings: config.Config, folder: files.RunFolder
+) -> dict[str, Any]:
+    """Train on the parts of ``split``, within what ``shared.verbs.train_into`` does the same for all apps.
 
     Returns:
         What the command line prints: run folder, validation metrics, cross-validation if asked for.
     """
-    files.write_json(folder.config, settings.to_json())
-    runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
-    radiographs = data.load(settings, quarantine=folder.path / "quarantine.csv", decodes=preprocessing.decodes)
-    log.info("%s", data.describe(radiographs))
-    split, certificate = data.split(radiographs, settings)
-    files.write_json(folder.split, certificate)
     preprocessing.write_grey_bits(folder, radiographs.images.grey_bits)
-    log.info("split: %s", json.dumps(certificate["counts"]))
-
     parts = {name: arrays(radiographs, split.rows(name), settings) for name in ("train", "validation")}
-    with runtime.strategy(settings.strategy).scope():
-        files.write_json(folder.environment, runtime.describe(seed=settings.seed))
-        folds = cross_validate(parts["train"], split.unit[split.rows("train")], radiographs.task, settings, folder)
-        networks = fit_networks(parts["train"], parts["validation"], radiographs.task, settings, folder)
-        trained = model.assemble(networks, settings)
-
+    folds = cross_validate(parts["train"], split.unit[split.rows("train")], radiographs.task, settings, folder)
+    networks = fit_networks(parts["train"], parts["validation"], radiographs.task, settings, folder)
+    trained = model.assemble(networks, settings)
     logits = fitting.predict(trained, parts["validation"], batch_size=model.EVALUATION_ROWS)
     decision = rules.fit(
         logits,
@@ -72,7 +62,7 @@ def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
     }
 
 
-def arrays(radiographs: data.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config) -> datasets.Arrays:
+def arrays(radiographs: dataset.Radiographs, rows: npt.NDArray[np.int64], settings: config.Config) -> datasets.Arrays:
     """Decode some rows."""
     return datasets.Arrays(
         inputs={"image": preprocessing.load_rows(radiographs, rows, settings)}, labels=radiographs.labels[rows]
@@ -126,7 +116,9 @@ def fit_network(
             network,
             train_part,
             validation_part,
-            settings=fit_settings(settings, phase),
+            settings=shared_phases.fit_settings(
+                settings, phase, gradient_clip_norm=1.0, evaluation_batch_size=model.EVALUATION_ROWS
+            ),
             loss=model.build_loss(settings, task=task, labels=train_part.labels),
             monitor=monitor(task),
             outputs=shared_phases.outputs(folder, name),
@@ -150,24 +142,6 @@ def phases(settings: config.Config) -> dict[str, shared_phases.Phase]:
         frozen_epochs=settings.frozen_epochs if settings.model == "transfer" else 0,
         learning_rate=settings.learning_rate,
         head_speed=HEAD_SPEED,
-    )
-
-
-def fit_settings(settings: config.Config, part: shared_phases.Phase) -> fitting.FitSettings:
-    """Return how one part of the training goes."""
-    return fitting.FitSettings(
-        epochs=part.epochs,
-        batch_size=settings.batch_size,
-        optimizer=settings.optimizer,
-        learning_rate=part.learning_rate,
-        schedule=settings.schedule,
-        warmup_fraction=0.1,
-        weight_decay=settings.weight_decay,
-        gradient_clip_norm=1.0,
-        ema_momentum=settings.ema_momentum,
-        patience=settings.patience,
-        seed=settings.seed,
-        evaluation_batch_size=model.EVALUATION_ROWS,
     )
 
 

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from apps.sentiment import config
 from shared import steps, verbs
@@ -15,43 +14,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def data() -> steps.Data:
     """Return the steps of ``data``."""
-    from apps.sentiment import data
+    from apps.sentiment import data, dataset
 
     return steps.Data(
         locate=data.locate,
         load=data.load,
         split=data.split,
-        describe=data.describe,
-        table=data.frame,
+        describe=dataset.describe,
+        table=dataset.frame,
         not_in_csv=("text", "label"),
-        write=lambda _reviews, table, options: data.write(table, options.write),
+        write=lambda _reviews, table, options: dataset.write(table, options.write),
     )
 
 
-def train() -> Any:
-    """Return the training."""
-    from apps.sentiment import train
+def run() -> steps.Run:
+    """Return what the verbs need that start from a finished run."""
+    from apps.sentiment import run
 
-    return train.train
+    return steps.Run(open_run=run.open_run, own_data=run.own_data, other_part=run.other_part)
+
+
+def train() -> steps.Train:
+    """Return the steps of ``train``."""
+    from apps.sentiment import data, dataset, train
+
+    return steps.Train(load=data.load, describe=dataset.describe, split=data.split, train=train.train)
 
 
 def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``."""
-    from apps.sentiment import evaluate_run, run
+    from apps.sentiment import evaluate_run
 
-    return steps.Evaluate(
-        open_run=run.open_run,
-        own_data=run.own_data,
-        other_part=run.other_part,
-        evaluate=evaluate_run.evaluate_part,
-    )
+    return steps.Evaluate(evaluate=evaluate_run.evaluate_part)
 
 
 def explain() -> steps.Explain:
     """Return the steps of ``explain``: which words led the model to its prediction."""
-    from apps.sentiment import explain, run
+    from apps.sentiment import explain
 
-    return steps.Explain(open_run=run.open_run, explain=explain.explain_input)
+    return steps.Explain(explain=explain.explain_input)
 
 
 def predict() -> steps.Predict:
@@ -63,27 +64,25 @@ def predict() -> steps.Predict:
 
 def export() -> steps.Export:
     """Return the steps of ``export``."""
-    from apps.sentiment import export, run
+    from apps.sentiment import export
 
-    return steps.Export(open_run=run.open_run, own_data=run.own_data, export=export.export_run)
+    return steps.Export(export=export.export_run)
 
 
 def monitor() -> steps.Monitor:
     """Return the steps of ``monitor``."""
-    from apps.sentiment import data, monitor
+    from apps.sentiment import data, dataset, monitor
 
     return steps.Monitor(
         load=lambda settings, _bundle, **quarantine: data.load(settings, labelled=False, **quarantine),
-        describe=data.describe,
+        describe=dataset.describe,
         monitor=lambda bundle, reviews, output: monitor.monitor(bundle, reviews.texts, output=output),
     )
 
 
 def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
-    from apps.sentiment import train, tune
-
-    return steps.Tune(train=train.train, metric="accuracy", suggest=tune.suggest)
+    return steps.Tune(metric="accuracy", suggest=config.suggest)
 
 
 APP = steps.App(
@@ -92,6 +91,7 @@ APP = steps.App(
     description="Text sentiment: train, evaluate, explain, export, serve.",
     data_fields=config.DATA_FIELDS,
     data=data,
+    run=run,
     train=train,
     evaluate=evaluate,
     explain=explain,

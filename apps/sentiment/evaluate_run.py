@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from apps.sentiment import baselines, checklist, corpus, data, evaluate, report
+from apps.sentiment import baselines, checklist, corpus, dataset, evaluate, report
 from apps.sentiment import run as loaded_run
 from shared import decision as decisions
 from shared import splits
@@ -15,11 +15,11 @@ from shared.splits import parts
 
 log = logging.getLogger("fieldnets")
 
-Part = parts.Part[data.Reviews]
+Part = parts.Part[dataset.Reviews]
 
 
 def evaluate_part(
-    run: loaded_run.Run, own: data.Reviews, split: splits.Split, part: Part, *, seed: int, output: pathlib.Path
+    run: loaded_run.Run, own: dataset.Reviews, split: splits.Split, part: Part, *, seed: int, output: pathlib.Path
 ) -> document.Evaluation:
     """Evaluate a run and write ``metrics.json``, ``report.html`` and ``predictions.parquet``.
 
@@ -88,7 +88,7 @@ def _data(part: Part, unit: str) -> sections.Data:
 
 
 def fit_baselines(
-    own: data.Reviews, split: splits.Split, decision: decisions.Decision, *, seed: int
+    own: dataset.Reviews, split: splits.Split, decision: decisions.Decision, *, seed: int
 ) -> dict[str, baselines.Predict]:
     """Fit the baselines on the model's training part, tuned on its validation part."""
     train_rows, validation_rows = split.rows("train"), split.rows("validation")

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.sentiment import attribution, data, model, monitor
+from apps.sentiment import attribution, dataset, model, monitor
 from apps.sentiment import run as loaded_run
-from apps.sentiment.readers import codes
 from shared import splits
 from shared.bundle import engine_export, export, formats
 from shared.evaluation import drift
@@ -56,7 +55,7 @@ COMPARED_ROWS = 1000
 
 def export_run(
     run: loaded_run.Run,
-    reviews: data.Reviews,
+    reviews: dataset.Reviews,
     split: splits.Split,
     repository: pathlib.Path,
     *,
@@ -85,7 +84,7 @@ def export_run(
         extras={
             "decision.json": run.decision.to_json(),
             "drift_reference.json": drift.reference(monitor.drift_columns(export.compiled(signatures["drift"]), texts)),
-            codes.FILE: reviews.code.to_json(),
+            dataset.CODE_FILE: reviews.code.to_json(),
             formats.DISPLAY_FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(build_card(run)),
         },
@@ -93,7 +92,9 @@ def export_run(
     )
 
 
-def core(run: loaded_run.Run, reviews: data.Reviews, split: splits.Split, engines: Sequence[str]) -> engine_export.Core:
+def core(
+    run: loaded_run.Run, reviews: dataset.Reviews, split: splits.Split, engines: Sequence[str]
+) -> engine_export.Core:
     """Return what other engines run, and the reviews that they are calibrated and compared on."""
     generator = np.random.default_rng(run.settings.seed)
     compared = generator.permutation(split.rows("validation"))[:COMPARED_ROWS]

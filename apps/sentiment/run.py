@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from apps.sentiment import config, corpus, data, model, preprocessing
-from apps.sentiment.readers import codes, labels
+from apps.sentiment import config, corpus, data, dataset, model, preprocessing
+from apps.sentiment.readers import codes
 from shared import decision as decisions
 from shared import errors, files, splits
 from shared.evaluation import calibration
@@ -33,7 +33,7 @@ class Run:
     settings: config.Config
     model: keras.Model
     decision: decisions.Decision
-    code: labels.Code | None = None
+    code: dataset.Code | None = None
 
     @property
     def features(self) -> preprocessing.TextFeatures:
@@ -75,17 +75,17 @@ def open_run(path: pathlib.Path) -> Run:
         errors.InputError: It is no finished run.
     """
     folder = files.RunFolder.open(path)
-    recorded = folder.path / codes.FILE
+    recorded = folder.path / dataset.CODE_FILE
     return Run(
         folder=folder,
         settings=config.Config.from_json(files.read_json(folder.config), where=str(folder.config)),
         model=model.load(folder.model),
         decision=decisions.Decision.from_json(files.read_json(folder.decision)),
-        code=labels.Code.from_json(files.read_json(recorded)) if recorded.exists() else None,
+        code=dataset.Code.from_json(files.read_json(recorded)) if recorded.exists() else None,
     )
 
 
-def own_data(run: Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.Reviews, splits.Split]:
+def own_data(run: Run, *, quarantine: pathlib.Path | None = None) -> tuple[dataset.Reviews, splits.Split]:
     """Read the run's source again and split it again, and check that both are what the certificate says.
 
     Args:
@@ -111,13 +111,13 @@ def own_data(run: Run, *, quarantine: pathlib.Path | None = None) -> tuple[data.
 
 def other_part(
     run: Run,
-    own: data.Reviews,
+    own: dataset.Reviews,
     split: splits.Split,
     settings: config.Config,
     name: str,
     *,
     quarantine: pathlib.Path | None = None,
-) -> parts.Part[data.Reviews]:
+) -> parts.Part[dataset.Reviews]:
     """Return other data, whole or by their official part, without texts that the model was trained on.
 
     Args:

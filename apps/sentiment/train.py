@@ -1,8 +1,7 @@
-"""From a source to a run folder: read, split, vectorise, train each network, calibrate, freeze the decision."""
+"""From reviews and their split to a run folder: vectorise, train each network, calibrate, freeze the decision."""
 
 import dataclasses
 import functools
-import json
 import logging
 import typing
 from collections.abc import Mapping
@@ -14,13 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
-from apps.sentiment import config, corpus, data, lexicon, model, preprocessing
-from apps.sentiment.readers import codes
+from apps.sentiment import config, corpus, dataset, lexicon, model, preprocessing
 from shared import decision as decisions
-from shared import files
+from shared import files, splits
 from shared.evaluation import calibration
 from shared.models import averaging, losses
-from shared.training import datasets, runtime
+from shared.training import datasets
 from shared.training import fit as fitting
 
 log = logging.getLogger("fieldnets")
@@ -79,39 +77,30 @@ RECIPES = {
 }
 
 
-def train(settings: config.Config, folder: files.RunFolder) -> dict[str, Any]:
-    """Train as ``settings`` say; called again on an interrupted run, go on and end with the same weights.
+def train(
+    reviews: dataset.Reviews, split: splits.Split, settings: config.Config, folder: files.RunFolder
+) -> dict[str, Any]:
+    """Train on the parts of ``split``, within what ``shared.verbs.train_into`` does the same for all apps.
 
     Returns:
         What the command line prints: run folder, validation metrics, seconds.
     """
-    files.write_json(folder.config, settings.to_json())
-    runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
-    reviews = data.load(settings, quarantine=folder.path / "quarantine.csv")
-    log.info("%s", "\n".join([data.describe(reviews), *reviews.notes]))
-    split, certificate = data.split(reviews, settings)
-    files.write_json(folder.path / codes.FILE, reviews.code.to_json())
-    files.write_json(folder.split, certificate)
-    log.info("split: %s", json.dumps(certificate["counts"]))
+    files.write_json(folder.path / dataset.CODE_FILE, reviews.code.to_json())
     settings = model.resolve(settings, rows=len(split.rows("train")))
     files.write_json(folder.config, settings.to_json())
 
-    with runtime.strategy(settings.strategy).scope():
-        files.write_json(folder.environment, runtime.describe(seed=settings.seed))
-        features = build_features(reviews.texts[split.rows("train")], settings)
-        parts = {name: vectorize(features, reviews, split.rows(name)) for name in ("train", "validation")}
-        reads_words = any(model.feature(name) == "tokens" for name in settings.networks)
-        job = Job(
-            parts=parts,
-            classes=len(reviews.class_names),
-            vectors=corpus.initial_vectors(features, parts["train"].features["tokens"], settings)
-            if reads_words
-            else None,
-            settings=settings,
-            folder=folder,
-        )
-        networks = {name: fit_network(name, job) for name in settings.networks}
-        trained = model.assemble(features, networks, fit_ensemble(networks, parts["validation"]))
+    features = build_features(reviews.texts[split.rows("train")], settings)
+    parts = {name: vectorize(features, reviews, split.rows(name)) for name in ("train", "validation")}
+    reads_words = any(model.feature(name) == "tokens" for name in settings.networks)
+    job = Job(
+        parts=parts,
+        classes=len(reviews.class_names),
+        vectors=corpus.initial_vectors(features, parts["train"].features["tokens"], settings) if reads_words else None,
+        settings=settings,
+        folder=folder,
+    )
+    networks = {name: fit_network(name, job) for name in settings.networks}
+    trained = model.assemble(features, networks, fit_ensemble(networks, parts["validation"]))
 
     validation = split.rows("validation")
     logits = corpus.predict(trained, reviews.texts[validation])
@@ -146,7 +135,7 @@ def build_features(texts: npt.NDArray[np.object_], settings: config.Config) -> p
     )
 
 
-def vectorize(features: preprocessing.TextFeatures, reviews: data.Reviews, rows: npt.NDArray[np.int64]) -> Part:
+def vectorize(features: preprocessing.TextFeatures, reviews: dataset.Reviews, rows: npt.NDArray[np.int64]) -> Part:
     """Turn the texts of one part into numbers, once for all epochs and networks."""
     return Part(features=corpus.vectorize(features, reviews.texts[rows]), labels=reviews.labels[rows])
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from shared import decision as decisions
-from shared import errors, files, processes
+from shared import errors, files, machine
 from shared.bundle import engine_export
 from shared.bundle import reading as bundle
 
@@ -237,8 +237,8 @@ def _write_warm_up(path: pathlib.Path, golden: Golden, name: str) -> None:
 def _replay_in_clean_process(folder: pathlib.Path) -> dict[str, float]:
     """Reload the bundle where nothing of this process can help it, and compare."""
     finished = subprocess.run(
-        [*processes.command(bundle.__name__), str(folder.resolve())],
-        env=processes.environment(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1"),
+        [*machine.python_command(bundle.__name__), str(folder.resolve())],
+        env=machine.python_environment(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1"),
         capture_output=True,
         text=True,
         check=False,

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from shared.models import arguments, heads, sequences
+from shared.models import building, sequences
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,8 @@ class Stages:
 
     filters: tuple[int, ...] = (32, 64, 128)
     kernel_size: int = 3
-    activation: arguments.Activation = "relu"
-    normalization: arguments.Normalization = "batch"
+    activation: building.Activation = "relu"
+    normalization: building.Normalization = "batch"
     residual: bool = False
 
 
@@ -56,17 +56,17 @@ def build_cnn(
         ValueError: An argument is outside its range, or the input too small to be halved in every stage.
     """
     stages = stages or Stages()
-    arguments.check_rank("input_shape", input_shape, (2, 3))
-    arguments.check_rate("dropout_rate", dropout_rate)
+    building.check_rank("input_shape", input_shape, (2, 3))
+    building.check_rate("dropout_rate", dropout_rate)
     _check_stages(stages, input_shape)
     inputs = keras.Input(input_shape, name="image" if len(input_shape) == 3 else "sequence")
     x = inputs
     for number, filters in enumerate(stages.filters, start=1):
         x = _stage(x, filters=filters, stages=stages, name=f"stage_{number}")
     x = _layers_for(x).average(name="average")(x)
-    x = heads.dropout(x, rate=dropout_rate, name="dropout")
-    x = heads.hidden(x, units=hidden_units, activation=stages.activation, dropout_rate=dropout_rate)
-    return keras.Model(inputs, heads.logits(x, classes=classes), name="cnn")
+    x = building.dropout(x, rate=dropout_rate, name="dropout")
+    x = building.hidden(x, units=hidden_units, activation=stages.activation, dropout_rate=dropout_rate)
+    return keras.Model(inputs, building.logits(x, classes=classes), name="cnn")
 
 
 def build_text_cnn(
@@ -102,10 +102,10 @@ def build_text_cnn(
     Raises:
         ValueError: An argument is outside its range.
     """
-    arguments.check_some("windows", windows)
-    arguments.check_counts("filters", (filters,))
-    arguments.check_choice("pooling", pooling, ("max", "max_mean"))
-    arguments.check_rate("dropout_rate", dropout_rate)
+    building.check_some("windows", windows)
+    building.check_counts("filters", (filters,))
+    building.check_choice("pooling", pooling, ("max", "max_mean"))
+    building.check_rate("dropout_rate", dropout_rate)
     ids, x, mask = sequences.embed(tokens)
     pooled = []
     for width in windows:
@@ -117,9 +117,9 @@ def build_text_cnn(
         if pooling == "max_mean":
             pooled.append(sequences.MeanOverTime(name=f"{name}_mean")(found, mask))
     x = keras.layers.Concatenate(name="windows")(pooled) if len(pooled) > 1 else pooled[0]
-    x = heads.dropout(x, rate=dropout_rate, name="dropout")
-    x = heads.hidden(x, units=hidden_units, activation="relu", dropout_rate=dropout_rate)
-    return keras.Model(ids, heads.logits(x, classes=classes), name="text_cnn")
+    x = building.dropout(x, rate=dropout_rate, name="dropout")
+    x = building.hidden(x, units=hidden_units, activation="relu", dropout_rate=dropout_rate)
+    return keras.Model(ids, building.logits(x, classes=classes), name="text_cnn")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,17 +160,17 @@ def _convolve(x: Any, *, filters: int, stages: Stages, name: str) -> Any:
         stages.kernel_size,
         padding="same",
         use_bias=stages.normalization is None,
-        kernel_initializer=heads.initializer(stages.activation),
+        kernel_initializer=building.initializer(stages.activation),
         name=name,
     )(x)
-    return heads.normalize(x, kind=stages.normalization, name=f"{name}_normalization")
+    return building.normalize(x, kind=stages.normalization, name=f"{name}_normalization")
 
 
 def _check_stages(stages: Stages, input_shape: Sequence[int | None]) -> None:
-    arguments.check_some("filters", stages.filters)
-    arguments.check_counts("kernel_size", (stages.kernel_size,))
-    arguments.check_choice("activation", stages.activation, typing.get_args(arguments.Activation))
-    arguments.check_choice("normalization", stages.normalization, (None, "batch", "layer"))
+    building.check_some("filters", stages.filters)
+    building.check_counts("kernel_size", (stages.kernel_size,))
+    building.check_choice("activation", stages.activation, typing.get_args(building.Activation))
+    building.check_choice("normalization", stages.normalization, (None, "batch", "layer"))
     smallest = 2 ** len(stages.filters)
     if any(size is not None and size < smallest for size in input_shape[:-1]):
         raise ValueError(

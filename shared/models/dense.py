@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from shared.models import arguments, heads, sequences
+from shared.models import building, sequences
 
 BagPooling = typing.Literal["sum", "mean", "sqrtn", "l2"]
 
@@ -19,9 +19,9 @@ def build_dense(
     input_shape: tuple[int, ...],
     classes: int,
     hidden_units: Sequence[int] = (128,),
-    activation: arguments.Activation = "relu",
+    activation: building.Activation = "relu",
     dropout_rate: float = 0.0,
-    normalization: arguments.Normalization = None,
+    normalization: building.Normalization = None,
 ) -> keras.Model:
     """Build a multilayer perceptron; no hidden layers make it a logistic regression.
 
@@ -40,13 +40,13 @@ def build_dense(
     Raises:
         ValueError: An argument is outside its range.
     """
-    arguments.check_counts("input_shape", input_shape)
+    building.check_counts("input_shape", input_shape)
     inputs = keras.Input(input_shape, name="features")
     x = keras.layers.Flatten(name="flatten")(inputs) if len(input_shape) != 1 else inputs
-    x = heads.hidden(
+    x = building.hidden(
         x, units=hidden_units, activation=activation, dropout_rate=dropout_rate, normalization=normalization
     )
-    return keras.Model(inputs, heads.logits(x, classes=classes), name="dense")
+    return keras.Model(inputs, building.logits(x, classes=classes), name="dense")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,7 +79,7 @@ def build_bag(
     table: BagTable,
     classes: int,
     hidden_units: Sequence[int] = (),
-    activation: arguments.Activation = "relu",
+    activation: building.Activation = "relu",
     dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Build a classifier of unordered ids: pooled table rows, hidden layers if any, logits.
@@ -114,9 +114,9 @@ def build_bag(
         name="embedding",
     )
     x = BagOverIds("sum" if table.pooling == "l2" else table.pooling, name="bag")(rows(ids), mask)
-    x = heads.hidden(x, units=hidden_units, activation=activation, dropout_rate=dropout_rate)
+    x = building.hidden(x, units=hidden_units, activation=activation, dropout_rate=dropout_rate)
     kernel = keras.initializers.Constant(_readout(table.size)) if linear else "glorot_uniform"
-    model = keras.Model(ids, heads.logits(x, classes=classes, kernel_initializer=kernel), name="bag_of_ids")
+    model = keras.Model(ids, building.logits(x, classes=classes, kernel_initializer=kernel), name="bag_of_ids")
     if table.initial_values is not None:
         rows.table.assign(table.initial_values)
     if table.scale is not None:
@@ -193,9 +193,9 @@ class BagOverIds(sequences.OverTime):
 
 
 def _check_table(table: BagTable) -> None:
-    arguments.check_counts("buckets", (table.buckets,), minimum=2)
-    arguments.check_counts("size", (table.size,))
-    arguments.check_choice("pooling", table.pooling, typing.get_args(BagPooling))
+    building.check_counts("buckets", (table.buckets,), minimum=2)
+    building.check_counts("size", (table.size,))
+    building.check_choice("pooling", table.pooling, typing.get_args(BagPooling))
     wanted = {"initial_values": (table.buckets, table.size), "scale": (table.buckets,)}
     for name, shape in wanted.items():
         array = getattr(table, name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from shared.models import arguments, heads
+from shared.models import building
 
 FEATURES_LAYER = "features"
 """The last convolution after its activation, (batch, height / 32, width / 32, 1280): what Grad-CAM looks at."""
@@ -72,10 +72,10 @@ def build_efficientnet_lite(
     Raises:
         ValueError: An argument is outside its range.
     """
-    arguments.check_rank("input_shape", input_shape, (3,))
-    arguments.check_choice("channels", str(input_shape[-1]), ("1", "3"))
-    arguments.check_rate("dropout_rate", dropout_rate)
-    arguments.check_rate("drop_connect_rate", drop_connect_rate)
+    building.check_rank("input_shape", input_shape, (3,))
+    building.check_choice("channels", str(input_shape[-1]), ("1", "3"))
+    building.check_rate("dropout_rate", dropout_rate)
+    building.check_rate("drop_connect_rate", drop_connect_rate)
     inputs = keras.Input(input_shape, name="image")
     # In float32 under every policy: half precision has too few digits for 0 to 255.
     x = keras.layers.Rescaling(1 / _INPUT_SCALE, -_INPUT_MEAN / _INPUT_SCALE, dtype="float32", name="normalize")(inputs)
@@ -84,8 +84,8 @@ def build_efficientnet_lite(
     x = _blocks(x, drop_connect_rate=drop_connect_rate)
     x = _relu6(_convolve(x, filters=FEATURES_CHANNELS, name="features"), name=FEATURES_LAYER)
     x = keras.layers.GlobalAveragePooling2D(name="average")(x)
-    x = heads.dropout(x, rate=dropout_rate, name="dropout")
-    return keras.Model(inputs, heads.logits(x, classes=classes), name="efficientnet_lite0")
+    x = building.dropout(x, rate=dropout_rate, name="dropout")
+    return keras.Model(inputs, building.logits(x, classes=classes), name="efficientnet_lite0")
 
 
 def freeze(model: keras.Model, *, stages: int, normalization: bool = False) -> None:

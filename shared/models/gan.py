@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from shared.models import arguments
+from shared.models import building
 
 # A side that is small enough for one dense layer to draw.
 LARGEST_FIRST_SIDE = 7
@@ -41,8 +41,8 @@ def build_generator(
     Raises:
         ValueError: An argument is outside its range.
     """
-    arguments.check_counts("classes", (classes,), minimum=2)
-    arguments.check_counts("sizes", (latent_size, filters, most_filters))
+    building.check_counts("classes", (classes,), minimum=2)
+    building.check_counts("sizes", (latent_size, filters, most_filters))
     sides = _sides(image_shape)
     noise = keras.Input((latent_size,), name="noise")
     label = keras.Input((), dtype="int32", name="label")
@@ -84,8 +84,8 @@ def build_critic(
     Raises:
         ValueError: An argument is outside its range.
     """
-    arguments.check_counts("classes", (classes,), minimum=2)
-    arguments.check_counts("sizes", (filters, most_filters))
+    building.check_counts("classes", (classes,), minimum=2)
+    building.check_counts("sizes", (filters, most_filters))
     sides = _sides(image_shape)[-2::-1]
     sample = keras.Input(image_shape, name="sample")
     label = keras.Input((), dtype="int32", name="label")
@@ -119,7 +119,7 @@ def _sides(image_shape: tuple[int, int, int]) -> list[int]:
     >>> _sides((28, 28, 1))
     [7, 14, 28]
     """
-    arguments.check_rank("image_shape", image_shape, (3,))
+    building.check_rank("image_shape", image_shape, (3,))
     side = image_shape[0]
     halvings = max(0, math.ceil(math.log2(side / LARGEST_FIRST_SIDE)))
     if image_shape[1] != side or halvings == 0 or side % 2**halvings:

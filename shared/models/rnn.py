@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from shared.models import arguments, heads, sequences
+from shared.models import building, sequences
 
 Cell = typing.Literal["lstm", "gru", "simple"]
 LOCAL_WINDOW = 5
@@ -75,12 +75,12 @@ def build_rnn(
     Raises:
         ValueError: An argument is outside its range.
     """
-    arguments.check_rank("input_shape", input_shape, (2,))
+    building.check_rank("input_shape", input_shape, (2,))
     inputs = keras.Input(input_shape, name="sequence")
     mask = sequences.RealSteps(name="mask")(inputs)
     x = recur(inputs, mask, recurrence or Recurrence())
-    x = heads.hidden(x, units=hidden_units, activation="relu", dropout_rate=dropout_rate)
-    return keras.Model(inputs, heads.logits(x, classes=classes), name="rnn")
+    x = building.hidden(x, units=hidden_units, activation="relu", dropout_rate=dropout_rate)
+    return keras.Model(inputs, building.logits(x, classes=classes), name="rnn")
 
 
 def build_text_rnn(
@@ -109,8 +109,8 @@ def build_text_rnn(
     """
     ids, x, mask = sequences.embed(tokens)
     x = recur(x, mask, recurrence or Recurrence())
-    x = heads.hidden(x, units=hidden_units, activation="relu", dropout_rate=dropout_rate)
-    return keras.Model(ids, heads.logits(x, classes=classes), name="text_rnn")
+    x = building.hidden(x, units=hidden_units, activation="relu", dropout_rate=dropout_rate)
+    return keras.Model(ids, building.logits(x, classes=classes), name="text_rnn")
 
 
 def recur(x: Any, mask: Any, recurrence: Recurrence) -> Any:
@@ -127,7 +127,7 @@ def recur(x: Any, mask: Any, recurrence: Recurrence) -> Any:
         # pooling.
         to_one_state = recurrence.pooling == "last" and number == len(recurrence.units)
         x = _layer(recurrence, units=units, every_state=not to_one_state, number=number)(x, mask=mask)
-        x = heads.dropout(x, rate=recurrence.dropout_rate, name=f"recurrent_{number}_dropout")
+        x = building.dropout(x, rate=recurrence.dropout_rate, name=f"recurrent_{number}_dropout")
     return x if recurrence.pooling == "last" else _POOLS[recurrence.pooling](name="pooling")(x, mask)
 
 
@@ -151,8 +151,8 @@ def _layer(recurrence: Recurrence, *, units: int, every_state: bool, number: int
 
 
 def _check_recurrence(recurrence: Recurrence) -> None:
-    arguments.check_choice("cell", recurrence.cell, typing.get_args(Cell))
-    arguments.check_choice("pooling", recurrence.pooling, typing.get_args(sequences.Pooling))
-    arguments.check_some("units", recurrence.units)
-    arguments.check_counts("downsampling", (recurrence.downsampling,))
-    arguments.check_rate("dropout_rate", recurrence.dropout_rate)
+    building.check_choice("cell", recurrence.cell, typing.get_args(Cell))
+    building.check_choice("pooling", recurrence.pooling, typing.get_args(sequences.Pooling))
+    building.check_some("units", recurrence.units)
+    building.check_counts("downsampling", (recurrence.downsampling,))
+    building.check_rate("dropout_rate", recurrence.dropout_rate)

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from shared.models import arguments
+from shared.models import building
 
 Pooling = typing.Literal["attention", "last", "mean", "max"]
 
@@ -50,9 +50,9 @@ def embed(tokens: TokenEmbedding) -> tuple[Any, Any, Any]:
     Raises:
         ValueError: A size is below 1 (the vocabulary below 2) or the rate outside [0, 1).
     """
-    arguments.check_counts("vocabulary_size", (tokens.vocabulary_size,), minimum=2)
-    arguments.check_counts("embedding_size", (tokens.embedding_size,))
-    arguments.check_rate("dropout_rate", tokens.dropout_rate)
+    building.check_counts("vocabulary_size", (tokens.vocabulary_size,), minimum=2)
+    building.check_counts("embedding_size", (tokens.embedding_size,))
+    building.check_rate("dropout_rate", tokens.dropout_rate)
     ids = keras.Input((None,), dtype="int32", name="tokens")
     mask = RealSteps(name="mask")(ids)
     table = keras.layers.Embedding(

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from shared.models import arguments
+from shared.models import building
 
 _MEASURES = ("loss", "wasserstein", "gradient_norm", "generator_loss")
 
@@ -75,8 +75,8 @@ class WassersteinGan(keras.Model):  # type: ignore[misc]
             ValueError: An argument is outside its range.
         """
         super().__init__(name="wasserstein_gan")
-        arguments.check_counts("critic_steps", (critic_steps,))
-        arguments.check_rate("ema_momentum", ema_momentum)
+        building.check_counts("critic_steps", (critic_steps,))
+        building.check_rate("ema_momentum", ema_momentum)
         self.generator = generator
         self.critic = critic
         self.average = keras.models.clone_model(generator)

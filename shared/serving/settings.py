@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from shared import errors, flags
+from shared import cli, errors
 
 # What can run a bundle's network: the SavedModel itself first.
 NETWORKS = ("tensorflow", "onnx", "openvino", "litert", "onnx-int8", "openvino-int8", "litert-int8")
@@ -92,11 +92,11 @@ def add_options(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument("--host", default=None, help=f"address to listen on (default: {default.host})")
     serve.add_argument(
-        "--port", type=flags.at_least(0, 65535), help=f"port, 0 takes a free one (default: {default.port})"
+        "--port", type=cli.at_least(0, 65535), help=f"port, 0 takes a free one (default: {default.port})"
     )
     serve.add_argument("--engine", choices=ENGINES, default="auto", help="auto: the fastest that the bundle holds")
     serve.add_argument(
-        "--threads", type=flags.at_least(0), default=0, help="cores for one operation; 0: half of them (default: 0)"
+        "--threads", type=cli.at_least(0), default=0, help="cores for one operation; 0: half of them (default: 0)"
     )
     serve.add_argument("--token-file", type=pathlib.Path, help=f"bearer token to ask for (or {TOKEN_VARIABLE})")
     serve.add_argument("--tls-cert", type=pathlib.Path, help="PEM file of the certificate chain")
@@ -112,7 +112,7 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         "--keep-versions": (default.keep_versions, "newest versions of a model to serve"),
     }
     for flag, (value, help) in whole.items():
-        serve.add_argument(flag, type=flags.at_least(1), default=value, help=f"{help} (default: {value})")
+        serve.add_argument(flag, type=cli.at_least(1), default=value, help=f"{help} (default: {value})")
     numbers = {
         "--keep-alive-seconds": (default.keep_alive_seconds, "how long an idle connection is kept"),
         "--deadline-seconds": (default.deadline_seconds, "longest time until an answer"),
@@ -121,7 +121,7 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         "--drift-rows-per-second": (default.drift_rows_per_second, "rows compared with the drift reference; 0: none"),
     }
     for flag, (number, help) in numbers.items():
-        serve.add_argument(flag, type=flags.not_negative, default=number, help=f"{help} (default: {number:g})")
+        serve.add_argument(flag, type=cli.not_negative, default=number, help=f"{help} (default: {number:g})")
 
 
 def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Settings:

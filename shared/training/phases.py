@@ -61,6 +61,33 @@ def plan(*, epochs: int, frozen_epochs: int, learning_rate: float, head_speed: f
     return found
 
 
+def fit_settings(
+    settings: Any, phase: Phase, *, gradient_clip_norm: float, evaluation_batch_size: int
+) -> fitting.FitSettings:
+    """Return how one part of the training goes.
+
+    Args:
+        settings: The run's configuration.
+        phase: The part.
+        gradient_clip_norm: Highest norm of all gradients together.
+        evaluation_batch_size: Rows in a validation batch.
+    """
+    return fitting.FitSettings(
+        epochs=phase.epochs,
+        batch_size=settings.batch_size,
+        optimizer=settings.optimizer,
+        learning_rate=phase.learning_rate,
+        schedule=settings.schedule,
+        warmup_fraction=0.1,
+        weight_decay=settings.weight_decay,
+        gradient_clip_norm=gradient_clip_norm,
+        ema_momentum=settings.ema_momentum,
+        patience=settings.patience,
+        seed=settings.seed,
+        evaluation_batch_size=evaluation_batch_size,
+    )
+
+
 def outputs(folder: files.RunFolder, name: str) -> fitting.Outputs:
     """Return where one part leaves its traces."""
     checkpoints = folder.checkpoints / name

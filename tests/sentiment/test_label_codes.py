@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.sentiment import __main__, data
+from apps.sentiment import __main__, dataset
 from apps.sentiment.readers import labels
 from shared import errors
 from tests.sentiment import loading
@@ -20,7 +20,7 @@ def table(path: pathlib.Path, values: list[str], column: str = "label") -> str:
     return str(path)
 
 
-def names_of(reviews: data.Reviews) -> list[str]:
+def names_of(reviews: dataset.Reviews) -> list[str]:
     return [reviews.class_names[label] for label in reviews.labels]
 
 
@@ -44,7 +44,7 @@ def test_other_data_are_read_by_the_code_of_the_run(
     tmp_path: pathlib.Path, trained: list[str], other: list[str], expected: list[str]
 ) -> None:
     own = loading.load([table(tmp_path / "own.csv", trained)])
-    recorded = labels.Code.from_json(json.loads(json.dumps(own.code.to_json())))
+    recorded = dataset.Code.from_json(json.loads(json.dumps(own.code.to_json())))
     again = loading.load([str(tmp_path / "own.csv")], code=recorded)
     assert (names_of(again), again.class_names, again.ordinal) == (names_of(own), own.class_names, own.ordinal)
     reviews = loading.load([table(tmp_path / "other.csv", other)], code=recorded, class_names=own.class_names)

@@ -127,7 +127,7 @@ def test_an_unknown_setting_in_a_file_is_answered_with_the_nearest_known_one(tmp
 
 
 def test_an_unknown_setting_that_resembles_none_is_answered_with_all_names() -> None:
-    with pytest.raises(errors.InputError, match=r"Known: epochs, rate, cell"):
+    with pytest.raises(errors.InputError, match=r"Known: seed, deterministic, precision, strategy, epochs, rate, cell"):
         Settings.from_json({"zzz": 1})
 
 

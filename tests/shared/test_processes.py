@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from shared import errors, processes
+from shared import errors, machine
 
 
 @pytest.fixture
@@ -19,19 +19,19 @@ def shadow(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_a_module_of_a_checkout_is_found_from_a_folder_with_packages_of_its_names(shadow: pathlib.Path) -> None:
-    command = [*processes.command("apps.sentiment"), "--help"]
-    finished = subprocess.run(command, cwd=shadow, env=processes.environment(), capture_output=True, text=True)
+    command = [*machine.python_command("apps.sentiment"), "--help"]
+    finished = subprocess.run(command, cwd=shadow, env=machine.python_environment(), capture_output=True, text=True)
     assert finished.stdout.startswith("usage: sentiment"), finished.stderr
 
 
 def test_without_the_option_the_folder_would_shadow_it(shadow: pathlib.Path) -> None:
     command = [sys.executable, "-m", "apps.sentiment", "--help"]
-    finished = subprocess.run(command, cwd=shadow, env=processes.environment(), capture_output=True, text=True)
+    finished = subprocess.run(command, cwd=shadow, env=machine.python_environment(), capture_output=True, text=True)
     assert "shadowed" in finished.stderr
 
 
 def test_the_environment_is_the_parents_with_the_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     root = str(pathlib.Path(errors.__file__).resolve().parent.parent)
-    found = processes.environment(ANSWER="42")
+    found = machine.python_environment(ANSWER="42")
     assert found == {**os.environ, "PYTHONPATH": os.pathsep.join([root, "/somewhere"]), "ANSWER": "42"}

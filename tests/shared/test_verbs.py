@@ -1,5 +1,6 @@
 """The common body of the verbs, with a toy app whose data set has three rows, one of them bad."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -11,6 +12,7 @@ import pytest
 
 from shared import config, errors, files, steps, verbs
 from shared.bundle import reading
+from shared.training import runtime
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,6 @@ class Toy(config.Config):
     data: tuple[str, ...] = config.setting(("built-in",), "source")
     skip_bad: bool = config.setting(False, "set bad rows aside")
     decided: bool = config.setting(False, "what only training decides")
-    seed: int = config.setting(0, "seed", minimum=0)
     default = smoke = quick = classmethod(lambda cls: cls())
 
 
@@ -51,9 +52,13 @@ def app(log: list[Any] | None = None) -> steps.App:
         settings, name = given[-2:]
         return types.SimpleNamespace(dataset=load(settings, quarantine=quarantine), name=name)
 
-    def train(settings: Toy, folder: files.RunFolder) -> dict[str, Any]:
-        told.append((settings, folder.path))
-        return {"rows": 3}
+    def split_rows(_dataset: Any, _settings: Toy) -> tuple[str, dict[str, Any]]:
+        return "split", {"checks": {"notes": ["said of the data", "of the split"]}, "counts": {"train": 2}}
+
+    def train(dataset: Any, split: str, settings: Toy, folder: files.RunFolder) -> dict[str, Any]:
+        assert (dataset.quarantined, split) == (1, "split")
+        told.append((settings, folder.path, sorted(path.name for path in folder.path.iterdir())))
+        return {"rows": 3, "validation": {"accuracy": 0.5}}
 
     return steps.App(
         name="toy",
@@ -63,20 +68,20 @@ def app(log: list[Any] | None = None) -> steps.App:
         data=lambda: steps.Data(
             locate=lambda settings: load(settings.replace({"skip_bad": True})),
             load=load,
-            split=lambda _dataset, _settings: ("split", {"checks": {"notes": ["said of the data", "of the split"]}}),
+            split=split_rows,
             describe=lambda _dataset: "three rows",
             table=lambda _dataset, _split: pd.DataFrame({"id": [1, 3], "text": ["secret", "words"]}),
             not_in_csv=("text",),
             write=lambda _dataset, table, options: [f"{len(table)} rows in {options.write.name}"],
         ),
-        train=lambda: train,
-        evaluate=lambda: steps.Evaluate(
+        run=lambda: steps.Run(
             open_run=files.RunFolder.open,
             own_data=lambda _run, quarantine=None: (load(Toy(skip_bad=True), quarantine=quarantine), "split"),
             own_part=lambda _run, dataset, _split, name: types.SimpleNamespace(dataset=dataset, name=name),
             other_part=part_of,
-            evaluate=evaluation,
         ),
+        train=lambda: steps.Train(load=load, describe=lambda _dataset: "three rows", split=split_rows, train=train),
+        evaluate=lambda: steps.Evaluate(evaluate=evaluation),
         explain=lambda: pytest.fail("not asked"),
         predict=lambda: pytest.fail("not asked"),
         export=lambda: pytest.fail("not asked"),
@@ -85,7 +90,7 @@ def app(log: list[Any] | None = None) -> steps.App:
             describe=lambda _dataset: "three rows",
             monitor=lambda _bundle, _dataset, output: {"drift": False, "written": output is not None},
         ),
-        tune=lambda: pytest.fail("not asked"),
+        tune=lambda: steps.Tune(metric="accuracy", suggest=lambda trial, _settings: {"seed": 10 + trial.number}),
         page_suffixes=(".html",),
         refuse=refuse,
     )
@@ -95,6 +100,11 @@ def app(log: list[Any] | None = None) -> steps.App:
 def told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs the toy's command line in a folder of its own and returns the result that it prints."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runtime, "configure", lambda **_settings: None)
+    monkeypatch.setattr(runtime, "describe", lambda seed: {"seed": seed})
+    monkeypatch.setattr(
+        runtime, "strategy", lambda name: types.SimpleNamespace(scope=lambda: contextlib.nullcontext(name))
+    )
     (tmp_path / "run").mkdir()
     for name in ("config.json", "decision.json", "model.keras"):
         (tmp_path / "run" / name).write_text("{}")
@@ -158,8 +168,24 @@ def test_a_source_that_is_not_there_takes_no_run_away(told: Any, tmp_path: pathl
     told("train", "--data", "missing", "--run-dir", "run", "--overwrite", code=2, log=log)
     assert (tmp_path / "run" / "config.json").exists()
     assert not log
-    assert told("train", "--run-dir", "run", "--overwrite", "--seed", "7", log=log) == {"rows": 3}
-    assert log == [(Toy(seed=7), pathlib.Path("run"))]
+    assert told("train", "--run-dir", "run", "--overwrite", "--seed", "7", "--skip-bad", log=log)["rows"] == 3
+    ((settings, folder, written),) = log
+    assert (settings, folder) == (Toy(seed=7, skip_bad=True), pathlib.Path("run"))
+    assert written == ["config.json", "environment.json", "quarantine.csv", "split.json"]
+    assert files.read_json(tmp_path / "run" / "environment.json") == {"seed": 7}
+
+
+def test_a_training_whose_data_cannot_be_read_leaves_no_folder(told: Any, tmp_path: pathlib.Path) -> None:
+    assert "row 2: expected a text" in told("train", "--run-dir", "new", code=2)
+    assert not (tmp_path / "new").exists()
+
+
+def test_each_trial_of_tune_is_trained_as_train_trains(told: Any) -> None:
+    log: list[Any] = []
+    told("tune", "--skip-bad", "--trials", "1", "--output-dir", "search", log=log)
+    ((settings, folder, written),) = log
+    assert (settings.seed, folder) == (10, pathlib.Path("search/trial-000"))
+    assert written == ["config.json", "environment.json", "quarantine.csv", "split.json"]
 
 
 def test_flags_that_a_finished_run_decides_are_refused_before_anything_is_read(told: Any) -> None:

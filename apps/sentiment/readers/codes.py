@@ -6,11 +6,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from apps.sentiment import dataset
 from apps.sentiment.readers import labels
 from shared import errors
 
-# The file of a run and of a bundle that records the code.
-FILE = "labels.json"
 UNRECORDED = "the run records no label code: it was trained by an earlier version, and labels are read by what they are"
 _SCALE = 5
 _SHOWN = 8
@@ -39,7 +38,7 @@ class Seen(NamedTuple):
         return f"{self.source}, column {self.column!r}" if self.column else self.source
 
 
-def fit(seen: Sequence[Seen], *, stated: str | None = None) -> labels.Code:
+def fit(seen: Sequence[Seen], *, stated: str | None = None) -> dataset.Code:
     """Settle what labels mean, over all sources together: a source may hold some of a code's labels only.
 
     Args:
@@ -58,7 +57,7 @@ def fit(seen: Sequence[Seen], *, stated: str | None = None) -> labels.Code:
     return _fitted(seen, kinds)
 
 
-def _fitted(seen: Sequence[Seen], kinds: tuple[str, ...]) -> labels.Code:
+def _fitted(seen: Sequence[Seen], kinds: tuple[str, ...]) -> dataset.Code:
     together = _together(seen)
     found = [_read(group) for group in together]
     if len({code.ordinal for code in found}) > 1:
@@ -84,7 +83,7 @@ def _fitted(seen: Sequence[Seen], kinds: tuple[str, ...]) -> labels.Code:
                 "--label-code says which"
             )
         names = {**code.names, **names}
-    return labels.Code(
+    return dataset.Code(
         names=names,
         ordinal=any(code.ordinal for code in found),
         kinds=kinds,
@@ -92,7 +91,7 @@ def _fitted(seen: Sequence[Seen], kinds: tuple[str, ...]) -> labels.Code:
     )
 
 
-def within(code: labels.Code, seen: Sequence[Seen], *, class_names: Sequence[str]) -> labels.Code:
+def within(code: dataset.Code, seen: Sequence[Seen], *, class_names: Sequence[str]) -> dataset.Code:
     """Read the labels of other data as a run's code says.
 
     Where the run was trained on words, numbers are read by what they are alone.
@@ -118,7 +117,7 @@ def within(code: labels.Code, seen: Sequence[Seen], *, class_names: Sequence[str
     return dataclasses.replace(code, names=known, note=note)
 
 
-def guessed(seen: Sequence[Seen], class_names: Sequence[str]) -> labels.Code:
+def guessed(seen: Sequence[Seen], class_names: Sequence[str]) -> dataset.Code:
     """Read labels as a run's classes where the run, of an earlier version, records no code."""
     counts: collections.Counter[str] = collections.Counter()
     for each in seen:
@@ -132,7 +131,7 @@ def guessed(seen: Sequence[Seen], class_names: Sequence[str]) -> labels.Code:
     )
 
 
-def stated_within(text: str, class_names: Sequence[str]) -> labels.Code:
+def stated_within(text: str, class_names: Sequence[str]) -> dataset.Code:
     """Return the code that ``--label-code`` states for data of a run with these classes.
 
     Raises:
@@ -156,7 +155,7 @@ def _together(seen: Sequence[Seen]) -> list[list[Seen]]:
     return list(groups.values())
 
 
-def _read(group: Sequence[Seen]) -> labels.Code:
+def _read(group: Sequence[Seen]) -> dataset.Code:
     counts: collections.Counter[str] = collections.Counter()
     for each in group:
         counts.update(each.counts)
@@ -172,7 +171,7 @@ def _read(group: Sequence[Seen]) -> labels.Code:
         ) from None
 
 
-def _refuse_two_codes(group: Sequence[Seen], code: labels.Code) -> None:
+def _refuse_two_codes(group: Sequence[Seen], code: dataset.Code) -> None:
     """Refuse sources that make one code together, where each alone would be of another, and none decides."""
     alone = []
     for each in group:
@@ -193,7 +192,7 @@ def _refuse_two_codes(group: Sequence[Seen], code: labels.Code) -> None:
             )
 
 
-def _refuse_strangers(each: Seen, names: Mapping[str, str], code: labels.Code, class_names: Sequence[str]) -> None:
+def _refuse_strangers(each: Seen, names: Mapping[str, str], code: dataset.Code, class_names: Sequence[str]) -> None:
     classes = ", ".join(class_names)
     rated = each.kind == "stars" or (each.kind == "rating" and not {"0", "-1", "false"} & set(each.counts))
     if rated and not code.ordinal and each.kind not in code.kinds and all(map(_is_coded, each.counts)):
@@ -225,7 +224,7 @@ def _examples(group: Sequence[Seen]) -> list[tuple[str, str]]:
     return [(label, place) for each in group for label, place in each.first.items()][:_SHOWN]
 
 
-def _scales(seen: Sequence[Seen], found: Sequence[labels.Code]) -> str:
+def _scales(seen: Sequence[Seen], found: Sequence[dataset.Code]) -> str:
     """Note ratings of which some sources hold no more than five and others do."""
     if not any(code.ordinal for code in found):
         return ""

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
+from apps.sentiment import dataset
 from apps.sentiment.readers import checking, codes, labels
 from shared import errors
 from shared.sources import quarantine
@@ -14,8 +15,8 @@ def understood(
     *,
     stated: str | None,
     class_names: Sequence[str] | None,
-    code: labels.Code | None,
-) -> tuple[list[checking.Batch], labels.Code]:
+    code: dataset.Code | None,
+) -> tuple[list[checking.Batch], dataset.Code]:
     """Put class names in place of labels, by one code for all sources."""
     known = labels.stated(stated) if stated is not None else code
     batches = _without_hidden_labels(batches, known=known.names if known else ())
@@ -114,7 +115,7 @@ def _seen(batches: Sequence[checking.Batch]) -> list[codes.Seen]:
     return [codes.Seen(*key, column, counts[key], first[key]) for key, column in columns.items()]
 
 
-def _name_classes(batch: checking.Batch, code: labels.Code, *, expected: Sequence[str]) -> checking.Batch:
+def _name_classes(batch: checking.Batch, code: dataset.Code, *, expected: Sequence[str]) -> checking.Batch:
     """Put class names in place of labels; rows with labels of no class are bad."""
     items, unknown = [], []
     for item in batch.items:

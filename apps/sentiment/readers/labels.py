@@ -7,9 +7,8 @@ negative before neutral before positive, ratings from low to high, any other nam
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from apps.sentiment import readers
+from apps.sentiment import dataset, readers
 from shared import errors
 
 SENTIMENTS = ("very negative", "negative", "neutral", "positive", "very positive")
@@ -50,39 +49,6 @@ class AmbiguousError(errors.InputError):
     """Labels fit two codes, of which nothing decides."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Code:
-    """What the labels of a run mean: settled once, over all its sources, and recorded with it.
-
-    Attributes:
-        names: Class name of each label (as ``clean`` returns it).
-        ordinal: Whether the classes are ratings.
-        kinds: What the names of the label columns say, see ``kind_of``.
-        note: How the labels are read, in words; empty when they are the class names already.
-    """
-
-    names: Mapping[str, str]
-    ordinal: bool = False
-    kinds: tuple[str, ...] = ()
-    note: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able mapping."""
-        return {**vars(self), "names": dict(self.names), "kinds": list(self.kinds)}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Code":
-        """Read what ``to_json`` wrote.
-
-        Raises:
-            errors.InputError: A field is missing or unknown.
-        """
-        fields = {field.name for field in dataclasses.fields(cls)}
-        if set(content) != fields:
-            raise errors.InputError(f"labels: expected the fields {sorted(fields)}. Received: {sorted(content)}")
-        return cls(**{**content, "kinds": tuple(content["kinds"])})
-
-
 def clean(label: str) -> str:
     """Return the label without decoration: lower case, no fastText prefix, numbers in their shortest form.
 
@@ -111,7 +77,7 @@ def kind_of(column: str) -> str:
     return ("stars" if "star" in name else "rating") if name in readers.RATING_COLUMNS else "class"
 
 
-def read(counts: Mapping[str, int], *, kind: str = "class") -> Code:
+def read(counts: Mapping[str, int], *, kind: str = "class") -> dataset.Code:
     """Find out what labels mean.
 
     Args:
@@ -136,14 +102,14 @@ def read(counts: Mapping[str, int], *, kind: str = "class") -> Code:
         return ratings(counts, kind)
     if len(counts) <= _MOST_NAMES and not any(is_number(label) for label in counts):
         note = "class names are not known sentiments: ordered by alphabet"
-        return Code(names={label: label for label in counts}, kinds=(kind,), note=note)
+        return dataset.Code(names={label: label for label in counts}, kinds=(kind,), note=note)
     raise errors.InputError(
         "Expected labels that mean two or three classes (negative, neutral, positive; 0 and 1; ...) "
         f"or a rating from 0 to {_HIGHEST_RATING:g}. Received: {summary(counts)}"
     )
 
 
-def first_fitting(counts: Mapping[str, int], class_names: Sequence[str]) -> Code:
+def first_fitting(counts: Mapping[str, int], class_names: Sequence[str]) -> dataset.Code:
     """Read labels as classes by name, else by the first code that holds them: how runs without a recorded code did.
 
     >>> dict(first_fitting({"1": 3}, ("negative", "positive")).names)
@@ -157,23 +123,25 @@ def first_fitting(counts: Mapping[str, int], class_names: Sequence[str]) -> Code
         for each in CODES:
             if set(each.values()) <= {*class_names, "neutral"} and accepted(counts, each):
                 return code({label: each[label] for label in sorted(counts) if each.get(label) in class_names})
-    return Code(names={})
+    return dataset.Code(names={})
 
 
-def code(names: Mapping[str, str], *, kind: str = "class", seen: Iterable[str] | None = None) -> Code:
+def code(names: Mapping[str, str], *, kind: str = "class", seen: Iterable[str] | None = None) -> dataset.Code:
     """Return a code that notes how the labels that were seen are read, unless they are the class names already."""
     shown = names if seen is None else [label for label in seen if label in names]
     changed = [f"{label} = {names[label]}" for label in shown if label != names[label]]
-    return Code(names=dict(names), kinds=(kind,), note=f"labels read as: {', '.join(changed)}" if changed else "")
+    return dataset.Code(
+        names=dict(names), kinds=(kind,), note=f"labels read as: {', '.join(changed)}" if changed else ""
+    )
 
 
-def ratings(counts: Mapping[str, int], kind: str) -> Code:
+def ratings(counts: Mapping[str, int], kind: str) -> dataset.Code:
     """Return the code of labels that are ratings."""
     names = {label: label for label in counts if _is_rating(label)}
-    return Code(names=names, ordinal=True, kinds=(kind,), note="labels are ratings")
+    return dataset.Code(names=names, ordinal=True, kinds=(kind,), note="labels are ratings")
 
 
-def stated(text: str) -> Code:
+def stated(text: str) -> dataset.Code:
     """Return the code that ``--label-code`` states.
 
     Raises:
