@@ -97,7 +97,7 @@ def augment(arguments: argparse.Namespace) -> cli.Result:
     from apps.medical_imaging.synthesis import augment as augmenting
 
     run = loaded_run.open_run(arguments.run_dir)
-    own, split = run.own_data(run)
+    own, split = loaded_run.own_data(run)
     return augmenting.augment(
         run,
         own,

@@ -57,12 +57,12 @@ def evaluation(
         content, table = evaluate_multi_label.metrics_document(results), evaluate_multi_label.predictions_table(results)
         checked = _checked_of_findings(results)
         answer, tiles = report_contents.opening_of_findings(results), report_contents.tiles_of_findings(results)
-        sections = report_contents.sections_of_findings(results)
+        chapters = report_contents.sections_of_findings(results)
     else:
         content, table = evaluate.metrics_document(results), evaluate.predictions_table(results)
         checked = _checked_of_classes(results)
         answer, tiles = report_contents.opening_of_classes(results), report_contents.tiles_of_classes(results)
-        sections = report_contents.sections_of_classes(results)
+        chapters = report_contents.sections_of_classes(results)
     items = _checklist(results.data, results.predictions, checked)
     content = {**content, "checklist": items}
     data, predictions = results.data, results.predictions
@@ -79,7 +79,7 @@ def evaluation(
             metrics=content,
             labels=baselines.LABELS,
             sections=[
-                *sections,
+                *chapters,
                 *extra_sections,
                 _training(predictions),
                 _origin(results),
