@@ -7,10 +7,12 @@ import argparse
 import dataclasses
 import logging
 import pathlib
+import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, parser, steps
+from shared import cli, errors, files, parser, processes, steps
 from shared.bundle import formats
 from shared.serving import verb as serving
 
@@ -40,6 +42,7 @@ def main(app: steps.App, argv: Sequence[str] | None = None) -> int:
         formats=("saved-model", *formats.FILES),
         more=app.more,
     )
+    built.set_defaults(command_line=sys.argv[1:] if argv is None else list(argv))
     return cli.run(built, argv)
 
 
@@ -72,12 +75,28 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
 
 def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     """Train into a run folder, or go on with an interrupted run."""
+    from shared.training import cluster
+
     app.data().locate(options.settings)  # before --overwrite deletes anything
-    folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
+    here = cluster.from_environment()
+    if here is None and options.workers > 1:
+        return _launch(app, options)
     quiet_tensorflow()
     training = app.train()
+    if here is not None and not here.is_first:
+        with tempfile.TemporaryDirectory(prefix=f"fieldnets-worker-{here.rank}-") as path:
+            return training(options.settings, files.RunFolder(pathlib.Path(path)))
+    folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
     with folder.taken_back_unless_begun():
         return training(options.settings, folder)
+
+
+def _launch(app: steps.App, options: parser.TrainOptions) -> cli.Result:
+    """Train in several processes of this machine, each started with this command line."""
+    from shared.training import launch
+
+    module = app.config.__module__.rpartition(".")[0]
+    return launch.train([*processes.command(module), *options.command_line], workers=options.workers)
 
 
 def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:

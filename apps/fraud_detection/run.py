@@ -14,6 +14,7 @@ from apps.fraud_detection import config, inputs, model
 from apps.fraud_detection import decision as decision_rule
 from shared import errors, files
 from shared.models import averaging
+from shared.training import workers
 
 BATCH_ROWS = 8_192
 
@@ -126,7 +127,8 @@ def open_run(path: pathlib.Path, *, every_fold: bool = False) -> Run:
 def predict(network: keras.Model, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
     """Return a model's output for every row of the arrays that it reads."""
     given = {tensor.name: arrays[tensor.name] for tensor in network.inputs}
-    return np.asarray(network.predict(model.wanted(given), batch_size=BATCH_ROWS, verbose=0), np.float32)
+    with workers.alone(network):
+        return np.asarray(network.predict(model.wanted(given), batch_size=BATCH_ROWS, verbose=0), np.float32)
 
 
 def probabilities(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
