@@ -1,6 +1,6 @@
 """What a process of `tests/shared/test_workers.py` does: train a small network, alone or with others.
 
-Arguments: a folder for the checkpoint of each process, and the epoch after which the second process is killed (-1: never).
+Arguments: a folder for each process's checkpoint; the epoch after which the second process is killed (-1: never).
 """
 
 import json
