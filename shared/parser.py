@@ -33,6 +33,8 @@ class TrainOptions:
     run_dir: pathlib.Path
     resume: bool
     overwrite: bool
+    workers: int
+    command_line: Sequence[str]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -155,6 +157,12 @@ def app_parser(
     cli.add_run_dir(train, name)
     _add_preset(train)
     _add_resume_or_overwrite(train, "run")
+    train.add_argument(
+        "--workers",
+        type=cli.at_least(1),
+        default=1,
+        help="processes that train together (default: 1)",
+    )
 
     evaluate = verb("evaluate", commands.evaluate, "measure a run; write metrics.json and report.html", *source)
     cli.add_run_dir(evaluate, name)

@@ -9,6 +9,8 @@ import dataclasses
 import json
 import logging
 import pathlib
+import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -42,6 +44,7 @@ def main(app: steps.App, argv: Sequence[str] | None = None) -> int:
         formats=("saved-model", *formats.FILES),
         more=app.more,
     )
+    built.set_defaults(command_line=sys.argv[1:] if argv is None else list(argv))
     return cli.run(built, argv)
 
 
@@ -74,10 +77,18 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
 
 def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     """Train into a run folder, or go on with an interrupted run."""
+    from shared.training import cluster
+
     app.data().locate(options.settings)  # before --overwrite deletes anything
-    folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
+    here = cluster.from_environment()
+    if here is None and options.workers > 1:
+        return _launch(app, options)
     quiet_tensorflow()
     step = app.train()
+    if here is not None and not here.is_first:
+        with tempfile.TemporaryDirectory(prefix=f"fieldnets-worker-{here.rank}-") as path:
+            return train_into(files.RunFolder(pathlib.Path(path)), step, options.settings)
+    folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
     with folder.taken_back_unless_begun():
         return train_into(folder, step, options.settings)
 
@@ -103,6 +114,14 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
         files.write_json(folder.environment, runtime.describe(seed=settings.seed))
         result: cli.Result = step.train(dataset, split, settings, folder)
     return result
+
+
+def _launch(app: steps.App, options: parser.TrainOptions) -> cli.Result:
+    """Train in several processes of this machine, each started with this command line."""
+    from shared import launch
+
+    module = app.config.__module__.rpartition(".")[0]
+    return launch.train([*machine.python_command(module), *options.command_line], workers=options.workers)
 
 
 def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:

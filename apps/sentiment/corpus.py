@@ -18,7 +18,7 @@ import scipy.sparse
 import tensorflow as tf
 
 from apps.sentiment import config, lexicon, preprocessing
-from shared.training import datasets
+from shared.training import datasets, workers
 
 log = logging.getLogger("fieldnets")
 
@@ -97,7 +97,8 @@ def predict(network: keras.Model, texts: npt.NDArray[np.object_]) -> Any:
     """
     order = np.argsort([len(string) for string in texts], kind="stable")
     batches = tf.data.Dataset.from_tensor_slices({"text": tf.constant(texts[order].tolist(), tf.string)})
-    outputs = network.predict(batches.batch(BATCH_ROWS).prefetch(1), verbose=0)
+    with workers.alone(network):
+        outputs = network.predict(batches.batch(BATCH_ROWS).prefetch(1), verbose=0)
     inverse = np.argsort(order)
     if isinstance(outputs, list):
         return [output[inverse] for output in outputs]

@@ -21,6 +21,7 @@ def training(
     first_epoch: int,
     epochs: int,
     bucket_by_length: bool = True,
+    share: datasets.Share | None = None,
 ) -> Any:
     """Return the batches of epochs ``first_epoch`` to ``epochs - 1``, one after another.
 
@@ -48,6 +49,7 @@ def training(
             seed=seed,
             first_epoch=first_epoch,
             epochs=epochs,
+            share=share,
         )
     if source.augment:
         raise errors.InputError(

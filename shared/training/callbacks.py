@@ -58,7 +58,7 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         """Complete the epoch."""
         row = {
             "epoch": epoch + 1,
-            "learning_rate": float(self.model.optimizer.learning_rate),
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             "loss": float((logs or {})["loss"]),
         }
         _refuse_divergence(row)

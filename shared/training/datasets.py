@@ -16,6 +16,22 @@ Augment = Callable[[dict[str, typing.Any], typing.Any, typing.Any], tuple[dict[s
 # Epoch -> its batches as row numbers.
 Plan = Callable[[int], "Ragged"]
 
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Share:
+    """Which rows of every batch this process takes where several train together.
+
+    Attributes:
+        first: Number of its first replica among all.
+        replicas: Its replicas.
+        of: Replicas of all processes; replica ``i`` takes rows ``i``, ``i + of``, ``i + 2 of`` ... of each batch.
+    """
+
+    first: int
+    replicas: int
+    of: int
+
+
 # Rows are sorted by length inside windows of this many shuffled batches: enough for batches with little
 # padding (an LSTM on lengths of 5 to 100 trains in 1 / 2.2 of the time), few enough that a row meets ever new
 # neighbours.

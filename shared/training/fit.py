@@ -15,7 +15,7 @@ import numpy as np
 
 from shared import errors
 from shared.training import batches as batching
-from shared.training import callbacks, checkpoints, datasets, optimizers, runtime
+from shared.training import callbacks, datasets, optimizers, runtime, workers
 
 Monitor = Callable[[np.ndarray, np.ndarray], float]
 
@@ -151,14 +151,15 @@ def fit(
     """
     steps = datasets.steps(len(train), batch_size=settings.batch_size)
     _compile(model, settings, loss=loss, steps=steps)
-    checkpoints.remove_leftovers(outputs.checkpoint)
-    state = checkpoints.load(outputs.checkpoint, model=model, identity=_identity(settings, train, validation, loss))
+    identity = _identity(settings, train, validation, loss)
+    state = workers.load_state(outputs.checkpoint, model=model, identity=identity)
     resumed_from = state.epoch
 
     def validate() -> dict[str, float]:
         logits = predict(model, validation, batch_size=settings.evaluation_batch_size)
         return {
-            "validation_loss": float(loss(validation.labels, logits)),
+            # Inside a strategy's scope Keras gives a replica's share of the mean.
+            "validation_loss": float(loss(validation.labels, logits)) * runtime.replicas_in_scope(),
             "validation_metric": float(monitor(validation.labels, logits)),
         }
 
@@ -180,6 +181,7 @@ def fit(
                 first_epoch=state.epoch,
                 epochs=settings.epochs,
                 bucket_by_length=settings.bucket_by_length,
+                share=workers.share(model),
             )
             calls = [epoch_end, history, *listeners]
             run_epochs(model, batches, first_epoch=state.epoch, epochs=settings.epochs, steps=steps, listeners=calls)
@@ -200,7 +202,8 @@ def predict(model: keras.Model, source: datasets.Arrays, *, batch_size: int = 25
     """
     order = np.arange(len(source)) if source.lengths is None else np.argsort(source.lengths, kind="stable")
     batches = batching.evaluation(source, batch_size=batch_size, order=order)
-    outputs = np.asarray(model.predict(batches, verbose=0))
+    with workers.alone(model):
+        outputs = np.asarray(model.predict(batches, verbose=0))
     restored = np.empty_like(outputs)
     restored[order] = outputs
     return restored
@@ -238,7 +241,8 @@ def _compile(model: keras.Model, settings: FitSettings, *, loss: keras.losses.Lo
             loss=loss,
             # Only TensorFlow is faster without it: JAX would run each operation alone.
             jit_compile=settings.jit_compile if runtime.on_tensorflow() else "auto",
-            steps_per_execution=_greatest_divisor(steps, settings.steps_per_execution),
+            # Keras' loop over several steps does not take the data of several processes.
+            steps_per_execution=1 if workers.several(model) else _greatest_divisor(steps, settings.steps_per_execution),
         )
         model.optimizer.build(model.trainable_variables)
     if runtime.on_tensorflow():
@@ -266,15 +270,16 @@ def run_epochs(
         steps: Batches in an epoch.
         listeners: Callbacks, called in this order.
     """
-    model.fit(
-        batches,
-        initial_epoch=first_epoch,
-        epochs=epochs,
-        steps_per_epoch=steps,
-        callbacks=list(listeners),
-        shuffle=False,
-        verbose=0,
-    )
+    with workers.together(model):
+        model.fit(
+            workers.distributed(model, batches),
+            initial_epoch=first_epoch,
+            epochs=epochs,
+            steps_per_epoch=steps,
+            callbacks=list(listeners),
+            shuffle=False,
+            verbose=0,
+        )
 
 
 def _greatest_divisor(steps: int, limit: int) -> int:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from shared import errors, files
 from shared.models import wasserstein
 from shared.training import batches as batching
-from shared.training import callbacks, checkpoints, datasets
+from shared.training import callbacks, datasets, workers
 from shared.training import fit as fitting
 
 # (samples (n, ...) float32, labels (n,)) -> a distance from real samples, at least 0; the smaller the better.
@@ -100,8 +100,7 @@ def fit(
     if len(train) < settings.critic_steps:
         raise errors.InputError(f"GAN: expected at least {settings.critic_steps} training rows. Received: {len(train)}")
     model = _compiled(generator, critic, settings)
-    checkpoints.remove_leftovers(outputs.checkpoint)
-    state = checkpoints.load(outputs.checkpoint, model=model, identity=_identity(settings, train))
+    state = workers.load_state(outputs.checkpoint, model=model, identity=_identity(settings, train))
     resumed_from = state.epoch
     validate = _validate(model, train.labels, distance, seed=settings.seed)
     epoch_end = callbacks.EpochEnd(

@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from shared import errors
+from shared.training import cluster
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("none", "mirrored", "auto")
@@ -103,6 +104,10 @@ def configure(
 
     if on_tensorflow():
         _configure_tensorflow(deterministic=deterministic, memory_growth=memory_growth, threads=threads)
+        processes = cluster.from_environment()
+        if processes is not None:
+            # TensorFlow takes its peers only before it has run anything.
+            cluster.strategy(processes)
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
 
@@ -162,8 +167,19 @@ def replicas_of(model: Any) -> int:
     return model.distribute_strategy.num_replicas_in_sync if on_tensorflow() else 1
 
 
+def replicas_in_scope() -> int:
+    """Return on how many devices the strategy trains whose scope this is called in; 1 without a strategy."""
+    if not on_tensorflow():
+        return 1
+    import tensorflow as tf
+
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
 def strategy(name: str = "auto") -> Any:
     """Return the ``tf.distribute`` strategy to build a model in: ``with runtime.strategy(name).scope():``.
+
+    Where ``TF_CONFIG`` names several processes it is their common one; see `shared.training.workers`.
 
     Args:
         name: ``none`` = one device; ``mirrored`` = every GPU of this machine, or every logical CPU where
@@ -175,6 +191,9 @@ def strategy(name: str = "auto") -> Any:
     if name not in STRATEGIES:
         raise errors.InputError(f"strategy: expected one of {STRATEGIES}. Received: {name!r}")
     quiet_logs()
+    processes = cluster.from_environment()
+    if processes is not None:
+        return cluster.strategy(processes)
     import tensorflow as tf
 
     gpus = tf.config.list_logical_devices("GPU")

@@ -11,6 +11,8 @@ Why this order, and why on row numbers:
 - Augmentation comes last, after whatever could be cached, and draws from (seed, epoch, row) only.
 """
 
+import dataclasses
+import functools
 import typing
 from collections.abc import Callable
 
@@ -21,9 +23,19 @@ from shared.training import datasets
 
 
 def training(
-    source: datasets.Arrays, *, plan: datasets.Plan, steps: int, seed: int, first_epoch: int, epochs: int
+    source: datasets.Arrays,
+    *,
+    plan: datasets.Plan,
+    steps: int,
+    seed: int,
+    first_epoch: int,
+    epochs: int,
+    share: datasets.Share | None = None,
 ) -> tf.data.Dataset:
     """Return the batches of epochs ``first_epoch`` to ``epochs - 1``, one after another, as one stream.
+
+    With a ``share`` each batch becomes one of its rows for each replica of this process, with weights that make the
+    mean of the replicas' mean losses the mean loss of the batch.
 
     Args:
         source: Rows to learn from.
@@ -32,6 +44,7 @@ def training(
         seed: Of the augmentation.
         first_epoch: Counted from 0.
         epochs: In the whole training.
+        share: What this process takes of every batch; None = all.
     """
 
     def planned(epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -43,6 +56,9 @@ def training(
         return tf.data.Dataset.range(steps).map(lambda step: (epoch, rows[splits[step] : splits[step + 1]]))
 
     stream = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
+    if share is not None:
+        stream = stream.flat_map(functools.partial(_shares, share=share))
+        source = dataclasses.replace(source, weights=_weights(source))
     return _load(stream, source, augment=source.augment and _seeded(source.augment, seed))
 
 
@@ -55,6 +71,22 @@ def evaluation(source: datasets.Arrays, *, batches: datasets.Ragged) -> tf.data.
     return _load(stream, source, augment=None)
 
 
+def _weights(source: datasets.Arrays) -> np.ndarray:
+    """Return (rows,) float32: what each row counts."""
+    return np.ones(len(source), np.float32) if source.weights is None else source.weights
+
+
+def _shares(epoch: tf.Tensor, rows: tf.Tensor, *, share: datasets.Share) -> tf.data.Dataset:
+    """Return what each replica of this process takes of a batch: (epoch, rows, weight of each of them)."""
+    rows.set_shape([None])
+
+    def part(replica: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        mine = rows[replica :: share.of]
+        return epoch, mine, tf.cast(share.of * tf.size(mine), tf.float32) / tf.cast(tf.size(rows), tf.float32)
+
+    return tf.data.Dataset.range(share.first, share.first + share.replicas).map(part)
+
+
 def _load(stream: tf.data.Dataset, source: datasets.Arrays, *, augment: typing.Any) -> tf.data.Dataset:
     """Turn a stream of (epoch, row numbers) into batches."""
     # On the CPU even when there is a GPU, whose memory is for the model.
@@ -63,13 +95,13 @@ def _load(stream: tf.data.Dataset, source: datasets.Arrays, *, augment: typing.A
         labels = tf.constant(source.labels)
         weights = None if source.weights is None else tf.constant(source.weights)
 
-    def gather(epoch: tf.Tensor, rows: tf.Tensor) -> tuple[typing.Any, ...]:
+    def gather(epoch: tf.Tensor, rows: tf.Tensor, weight: tf.Tensor | float = 1.0) -> tuple[typing.Any, ...]:
         rows.set_shape([None])
         batch = {name: _gather(tensor, rows) for name, tensor in inputs.items()}, tf.gather(labels, rows)
         if augment:
             batch = augment(*batch, epoch, rows)
         batch = datasets.as_keras_wants(batch[0]), batch[1]
-        return batch if weights is None else (*batch, tf.gather(weights, rows))
+        return batch if weights is None else (*batch, weight * tf.gather(weights, rows))
 
     batches = stream.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE)

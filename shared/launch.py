@@ -1,0 +1,118 @@
+"""Start one training in several processes of this machine, and start them again where one of them dies."""
+
+import logging
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from shared import errors, machine
+from shared.training import cluster
+
+RESTARTS = 3
+POLL_SECONDS = 0.2
+# Between the end of one process and that of the others, which wait for it: they see that it is gone and say so.
+GRACE_SECONDS = 5.0
+INPUT = errors.InputError.exit_code
+
+log = logging.getLogger("fieldnets")
+
+
+def train(command: Sequence[str], *, workers: int, restarts: int = RESTARTS) -> Mapping[str, Any]:
+    """Run ``train`` in so many processes and return what the first one says.
+
+    A process that is killed ends the others; all begin again from the last complete epoch.
+
+    Args:
+        command: The whole command line, of a process that reads `cluster.VARIABLE`.
+        workers: Processes, at least 2.
+        restarts: How often to begin again.
+
+    Raises:
+        SystemExit: The training ends with that exit code; it has said why.
+    """
+    command = [*command, "--json"]
+    for attempt in range(restarts + 1):
+        with tempfile.TemporaryDirectory(prefix="fieldnets-workers-") as folder:
+            started = [_start(command, each, pathlib.Path(folder)) for each in _clusters(workers)]
+            try:
+                rank, code = _wait(started)
+                if code == 0:
+                    result: Mapping[str, Any] = orjson.loads((pathlib.Path(folder) / "0.out").read_bytes())
+                    return result
+                _say(rank, code, pathlib.Path(folder))
+            finally:
+                _end(started)
+        if code in (INPUT, -signal.SIGINT, 128 + signal.SIGINT) or attempt == restarts:
+            raise SystemExit(code if code > 0 else 1)
+        log.warning("all workers begin again from the last complete epoch (%d of %d)", attempt + 1, restarts)
+        command = [*(each for each in command if each != "--overwrite"), "--resume"]
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _clusters(workers: int) -> list[cluster.Cluster]:
+    """Return what each process is told, on ports that were free a moment ago."""
+    sockets = [socket.socket() for _ in range(workers)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    addresses = tuple(f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
+    for each in sockets:
+        each.close()
+    return [cluster.Cluster(addresses=addresses, rank=rank) for rank in range(workers)]
+
+
+def _start(command: Sequence[str], of: cluster.Cluster, folder: pathlib.Path) -> subprocess.Popen[bytes]:
+    """Start one process; what the first says on standard error is seen, what the others say is kept."""
+    threads = str(max(1, (os.cpu_count() or 1) // len(of.addresses)))
+    told = {cluster.VARIABLE: of.to_json(), "TF_NUM_INTRAOP_THREADS": os.environ.get("TF_NUM_INTRAOP_THREADS", threads)}
+    with (folder / f"{of.rank}.out").open("wb") as output, (folder / f"{of.rank}.err").open("wb") as error:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=sys.stderr if of.is_first else error,
+            env=machine.python_environment(**told),
+        )
+
+
+def _wait(started: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int]:
+    """Return rank and exit code of the first process that fails, or (0, 0) when all are done.
+
+    A death makes the others fail: what was killed, or refused its input, says more than who missed it.
+    """
+    while True:
+        codes = [each.poll() for each in started]
+        failed = [rank for rank, code in enumerate(codes) if code]
+        if failed:
+            deadline = time.monotonic() + GRACE_SECONDS
+            while None in codes and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+                codes = [each.poll() for each in started]
+            named = {rank: code for rank, code in enumerate(codes) if code}
+            rank = min(named, key=lambda each: (named[each] != INPUT, named[each] >= 0, each))
+            return rank, named[rank]
+        if None not in codes:
+            return 0, 0
+        time.sleep(POLL_SECONDS)
+
+
+def _say(rank: int, code: int, folder: pathlib.Path) -> None:
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    said = (folder / f"{rank}.err").read_text("utf-8", "replace").strip().splitlines()
+    log.warning("worker %d %s%s", rank, how, "".join(f"\n  {line}" for line in said[-5:]))
+
+
+def _end(started: Sequence[subprocess.Popen[bytes]]) -> None:
+    for each in started:
+        if each.poll() is None:
+            each.kill()
+    for each in started:
+        each.wait()
