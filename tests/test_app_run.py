@@ -324,7 +324,7 @@ def test_skip_bad_lists_what_it_sets_aside(
 def test_tune_writes_a_config_file_that_train_accepts(
     module: str, app: str, folder: pathlib.Path, command_line: helpers.CommandLine
 ) -> None:
-    flags = ("--preset", "smoke", "--trials", 2, "--output-dir", folder / "tune", "--json")
+    flags = ("--preset", "smoke", "--trials", 1, "--output-dir", folder / "tune", "--json")
     best = pathlib.Path(command_line.run(module, "tune", *flags).json["config"])
     assert isinstance(config.load(helpers.config_of(app), best), helpers.config_of(app))
 

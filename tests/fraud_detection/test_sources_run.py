@@ -67,7 +67,7 @@ def verb(*arguments: object, code: int = 0) -> None:
     assert __main__.main([*map(str, arguments), "--quiet"]) == code
 
 
-@pytest.mark.parametrize("kind", ["own", "ulb"])
+@pytest.mark.parametrize("kind", ["own", pytest.param("ulb", marks=pytest.mark.slow)])
 def test_every_verb_works_on(kind: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = own_table(tmp_path) if kind == "own" else cards_without_names(tmp_path)
     source = ("--data", path, *(("--schema", tmp_path / "schema.json") if kind == "own" else ("--normal-weight", 10)))
