@@ -217,6 +217,9 @@ def add_verbs(given: cli.Verbs) -> None:
     predicting.add_argument(
         "--history", type=pathlib.Path, action="append", help="earlier transactions, labelled if possible; not scored"
     )
+    predicting.add_argument(
+        "--histories", type=pathlib.Path, help="what `histories` wrote of the files of --history and the inputs"
+    )
     worlds = ("customers", "terminals", "days", "drift_day")
     simulating = cli.add_verb(
         given, "simulate", simulate, help="write simulated transactions", config_class=config.Config, fields=worlds

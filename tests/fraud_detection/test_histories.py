@@ -66,7 +66,7 @@ def settings_of(paths: list[str]) -> config.Config:
     return config.Config.default().replace({"data": tuple(paths)})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(rows=ROWS, cut=st.integers(0, 60), chunk=st.integers(1, 20), slice_rows=st.integers(1, 20))
 def test_histories_by_partition_are_those_of_all_rows_together(
     rows: list[tuple[int, Any, Any, int, Any]], cut: int, chunk: int, slice_rows: int
@@ -77,6 +77,7 @@ def test_histories_by_partition_are_those_of_all_rows_together(
         patch.setattr(parts, "CHUNK_ROWS", chunk)
         patch.setattr(partitions, "PART_ROWS", 2 * chunk)
         patch.setattr(histories, "_most_rows", lambda *_: slice_rows)
+        patch.setattr(histories, "PARTITIONS_PER_WORKER", 2)
         halves = [each for each in (table[:cut], table[cut:]) if len(each)]
         paths = [str(pathlib.Path(scratch) / f"{number}.csv") for number in range(len(halves))]
         for half, path in zip(halves, paths, strict=True):
