@@ -37,14 +37,14 @@ def tables(rows: int, seed: int = 0) -> Iterator[pyarrow.Table]:
     for first in range(0, rows, CHUNK):
         rng = np.random.default_rng([seed, first])
         count = min(CHUNK, rows - first)
-        when = np.sort(rng.random(count)) * (count / rows * seconds) + first / rows * seconds
+        when = (first + np.arange(count) + rng.random(count)) / rows * seconds
         yield pyarrow.table(
             {
                 "TRANSACTION_ID": np.arange(first, first + count),
                 "TX_DATETIME": np.datetime64("2018-04-01", "s") + when.astype("timedelta64[s]"),
                 "CUSTOMER_ID": rng.integers(0, max(rows // ROWS_PER_CARD, 1), count),
                 "TERMINAL_ID": rng.integers(0, max(rows // ROWS_PER_TERMINAL, 1), count),
-                "TX_AMOUNT": np.round(rng.gamma(2.0, 30.0, count), 2),
+                "TX_AMOUNT": rng.integers(1, 20_000, count) / 100,
                 "TX_FRAUD": (rng.random(count) < 0.01).astype(np.int64),
             }
         )
@@ -53,7 +53,7 @@ def tables(rows: int, seed: int = 0) -> Iterator[pyarrow.Table]:
 def write(rows: int, path: pathlib.Path) -> None:
     found = tables(rows)
     first = next(found)
-    with pyarrow.parquet.ParquetWriter(path, first.schema) as writer:
+    with pyarrow.parquet.ParquetWriter(path, first.schema, compression="none", use_dictionary=False) as writer:
         writer.write_table(first)
         for table in found:
             writer.write_table(table)

@@ -44,22 +44,22 @@ def make_table(rows: list[tuple[int, Any, Any, int, Any]]) -> pd.DataFrame:
     )
 
 
-def in_memory(paths: list[str]) -> dict[int, dict[str, bytes]]:
-    """Return id -> feature -> bits, as one process has them that reads everything at once."""
+def in_memory(paths: list[str]) -> dict[str, bytes]:
+    """Return feature -> bits in the order of the ids, as one process has them that reads everything at once."""
     booked = sources.load(paths, labelled=False)
     found = inputs.compute_history(booked, booked.schema)
-    return {int(each): {name: found[name][row].tobytes() for name in found} for row, each in enumerate(booked.ids)}
+    return {name: values[np.argsort(booked.ids)].tobytes() for name, values in found.items()}
 
 
 def written(folder: pathlib.Path) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))], ignore_index=True)
 
 
-def as_bits(table: pd.DataFrame) -> dict[int, dict[str, bytes]]:
+def as_bits(table: pd.DataFrame) -> dict[str, bytes]:
     names = [name for name in table if name not in ("file", "row", "TRANSACTION_ID")]
     assert {str(table[name].dtype) for name in names} == {"float32"}
-    ids = table["TRANSACTION_ID"].astype(int)
-    return {each: {name: table[name].to_numpy()[row].tobytes() for name in names} for row, each in enumerate(ids)}
+    order = np.argsort(table["TRANSACTION_ID"].to_numpy())
+    return {str(name): table[name].to_numpy()[order].tobytes() for name in names}
 
 
 def settings_of(paths: list[str]) -> config.Config:
@@ -86,7 +86,7 @@ def test_histories_by_partition_are_those_of_all_rows_together(
         done = histories.write(settings_of(paths), output)
         found = written(output)
         assert done["rows"] == len(table)
-        assert found["TRANSACTION_ID"].astype(int).tolist() == table["TRANSACTION_ID"].tolist()
+        assert found["TRANSACTION_ID"].tolist() == table["TRANSACTION_ID"].tolist()
         assert found["row"].tolist() == [row for half in halves for row in range(1, len(half) + 1)]
         assert as_bits(found) == in_memory(paths)
 
@@ -163,7 +163,7 @@ def test_what_was_computed_before_a_kill_is_not_computed_again(
 def test_a_call_that_is_killed_outright_leaves_no_process_and_can_be_resumed(tmp_path: pathlib.Path) -> None:
     """SIGKILL, after which no code of ours runs in the parent."""
     path, output = tmp_path / "many.parquet", tmp_path / "found"
-    simulator.write(simulator.World(customers=1_000, terminals=2_000, days=60), path)
+    simulator.write(simulator.World(customers=400, terminals=800, days=60), path)
     words = ["histories", "--data", str(path), "--output", str(output), "--workers", "2"]
     command = [*machine.python_command("apps.fraud_detection"), *words]
     started = subprocess.Popen(command, env=machine.python_environment(), stderr=subprocess.DEVNULL)
