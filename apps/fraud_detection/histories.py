@@ -8,6 +8,7 @@ TensorFlow here.
 import dataclasses
 import logging
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
@@ -27,6 +28,9 @@ PROCESS_BYTES, LEAST_BYTES, FILLED = 350 << 20, 64 << 20, 0.75
 PARTITIONS_PER_WORKER = 4
 _PLAN, _PARTITIONED = "plan.json", "partitioned.json"
 _WHAT = "`histories` into one output"
+
+# What lies in an output.
+_OURS = re.compile(rf"{re.escape(FILE)}|histories-\d{{5,}}\.parquet")
 
 log = logging.getLogger("fieldnets")
 
@@ -85,7 +89,9 @@ class Work:
 
     def join(self, part: int) -> None:
         """Write one file of the output: rows as they were read, with their histories."""
-        table = pyarrow.parquet.read_table(partitions.rows_path(self.folder, part))
+        # Streams, since Arrow takes no path that is not UTF-8.
+        with partitions.rows_path(self.folder, part).open("rb") as stream:
+            table = pyarrow.parquet.read_table(stream)
         for place, (role, names) in enumerate(self.names.items()):
             found = partitions.take(
                 self.folder,
@@ -101,9 +107,9 @@ class Work:
             called = "id" if self.id in table.column_names else self.id
             kind = pyarrow.string() if self.id_is_text else pyarrow.int64()
             table = table.set_column(table.column_names.index("id"), called, table.column("id").cast(kind))
-        with files.atomic(_part_path(self.folder / "output", part)) as temporary:
+        with files.atomic(_part_path(self.folder / "output", part)) as temporary, temporary.open("wb") as stream:
             # A dictionary of floats that hardly repeat costs four times the time and makes the file larger.
-            pyarrow.parquet.write_table(table, temporary, row_group_size=ROW_GROUP, use_dictionary=["file"])
+            pyarrow.parquet.write_table(table, stream, row_group_size=ROW_GROUP, use_dictionary=["file"])
 
 
 def _part_path(folder: pathlib.Path, part: int) -> pathlib.Path:
@@ -146,7 +152,7 @@ def write(
             the interrupted call was another one.
         errors.FieldnetsError: A process was ended from outside.
     """
-    cli.refuse_existing(output, overwrite=overwrite)
+    _refuse_output(output, overwrite=overwrite)
     most_rows = _most_rows(memory_bytes, workers)
     reading = data.reading(settings)
     listed = sources.files_of(settings.data, reading)
@@ -188,6 +194,16 @@ def _most_rows(memory_bytes: int, workers: int) -> int:
             f"--memory: expected at least {least}MiB for {workers} processes. Received: {memory_bytes >> 20}MiB"
         )
     return left // partitions.BYTES_PER_ROW
+
+
+def _refuse_output(output: pathlib.Path, *, overwrite: bool) -> None:
+    """Refuse an output that exists, unless it may be replaced and holds nothing but what this verb writes."""
+    cli.refuse_existing(output, overwrite=overwrite)
+    names = [each.name for each in output.iterdir()] if output.is_dir() and not output.is_symlink() else ["."]
+    if output.exists() and not all(_OURS.fullmatch(name) for name in names):
+        raise errors.InputError(
+            f"{output}: --overwrite replaces what `histories` wrote only. Received: a path with something else"
+        )
 
 
 def _refuse_foreign(folder: pathlib.Path) -> None:

@@ -257,7 +257,7 @@ class Rows:
             return
         if "id" in self._waiting[0] and len({table["id"].dtype == object for table in self._waiting}) > 1:
             self._waiting = [table.assign(id=columns.as_text(table["id"].to_numpy())) for table in self._waiting]
-        path = rows_path(self._folder, len(self.starts) - 1)
-        pd.concat(self._waiting, ignore_index=True).to_parquet(path, index=False)
+        with rows_path(self._folder, len(self.starts) - 1).open("wb") as stream:
+            pd.concat(self._waiting, ignore_index=True).to_parquet(stream, index=False)
         self._waiting = []
         self.starts.append(self.rows)

@@ -49,8 +49,9 @@ class Stored:
 
 def _batches(paths: Sequence[pathlib.Path], names: list[str]) -> Iterator[pyarrow.RecordBatch]:
     for path in paths:
-        with pyarrow.parquet.ParquetFile(path) as opened:
-            yield from opened.iter_batches(_READ_ROWS, columns=names)
+        # A stream, since Arrow takes no path that is not UTF-8.
+        with path.open("rb") as stream:
+            yield from pyarrow.parquet.ParquetFile(stream).iter_batches(_READ_ROWS, columns=names)
 
 
 def open_folder(folder: pathlib.Path, found: inputs.Inputs, listed: Sequence[Mapping[str, Any]]) -> Stored:

@@ -122,7 +122,7 @@ def town(tmp_path: pathlib.Path) -> list[str]:
     return [str(path) for path in paths]
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_several_processes_write_what_one_has_in_memory(
     workers: int, town: list[str], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,6 +219,25 @@ def test_an_output_that_exists_is_replaced_only_if_asked(town: list[str], tmp_pa
         histories.write(settings_of(town), tmp_path / "found")
     histories.write(settings_of(town[:1]), tmp_path / "found", overwrite=True)
     assert as_bits(written(tmp_path / "found")) == in_memory(town[:1])
+
+
+def test_a_folder_with_something_else_is_never_replaced(town: list[str], tmp_path: pathlib.Path) -> None:
+    output = tmp_path / "found"
+    output.mkdir()
+    (output / "thesis.doc").write_text("years of work")
+    link = tmp_path / "link"
+    link.symlink_to(output, target_is_directory=True)
+    for path in (output, link, output / "thesis.doc"):
+        with pytest.raises(errors.InputError, match="--overwrite replaces what `histories` wrote only"):
+            histories.write(settings_of(town), path, overwrite=True)
+    assert (output / "thesis.doc").read_text() == "years of work"
+
+
+def test_a_folder_whose_name_is_not_utf_8_can_be_written(town: list[str], tmp_path: pathlib.Path) -> None:
+    output = pathlib.Path(os.fsdecode(os.fsencode(tmp_path) + b"/histories-\xff"))
+    done = histories.write(settings_of(town[:1]), output)
+    assert done["rows"] == len(pd.read_parquet(town[0]))
+    assert (output / "histories-00000.parquet").is_file()
 
 
 def test_a_source_that_names_nobody_has_no_histories(tmp_path: pathlib.Path) -> None:
