@@ -165,12 +165,7 @@ def write(
             _partition(settings, folder, listed, least=PARTITIONS_PER_WORKER * workers, most_rows=most_rows)
         partitioned = files.read_json(folder / _PARTITIONED)
         work = Work.of(folder, partitioned)
-        left = [task for task in work.tasks() if not partitions.result_path(folder, *task).exists()]
-        with machine.processes(workers) as pool:
-            machine.do_each(work.compute, [(*task, most_rows) for task in left], pool, what="partitions computed")
-            parts = range(len(work.starts) - 1)
-            undone = [(part,) for part in parts if not _part_path(folder / "output", part).exists()]
-            machine.do_each(work.join, undone, pool, what="files written")
+        resumed = _finish(work, workers=workers, most_rows=most_rows)
         files.write_json(folder / "output" / FILE, {**partitioned, "inputs": plan["inputs"]})
         if output.exists():
             shutil.rmtree(output)
@@ -180,9 +175,21 @@ def write(
         "output": str(output),
         "rows": work.starts[-1],
         "partitions": len(work.tasks()),
-        "resumed_partitions": len(work.tasks()) - len(left),
+        "resumed_partitions": resumed,
         "notes": partitioned["notes"],
     }
+
+
+def _finish(work: Work, *, workers: int, most_rows: int) -> int:
+    """Compute every partition and write every file that is not there; return how many partitions were there."""
+    tasks = work.tasks()
+    left = [(*task, most_rows) for task in tasks if not partitions.result_path(work.folder, *task).exists()]
+    parts = range(len(work.starts) - 1)
+    undone = [(part,) for part in parts if not _part_path(work.folder / "output", part).exists()]
+    with machine.processes(workers) as pool:
+        machine.do_each(work.compute, left, pool, what="partitions computed")
+        machine.do_each(work.join, undone, pool, what="files written")
+    return len(tasks) - len(left)
 
 
 def _most_rows(memory_bytes: int, workers: int) -> int:
