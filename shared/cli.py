@@ -26,6 +26,8 @@ DEFAULT_PRESET = "default"
 
 Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
 
+_UNITS = {"mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
+
 log = logging.getLogger("fieldnets")
 
 # Errors of the system that are of what was asked for.
@@ -242,6 +244,18 @@ def not_negative(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of at least 0. Received: {text!r}")
     return number
+
+
+def byte_count(text: str) -> int:
+    """Return a size such as ``2GiB`` or ``512MiB`` in bytes.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is none.
+    """
+    number, unit = text[:-3], _UNITS.get(text[-3:].casefold())
+    if unit is None or not number.isdecimal() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"expected a size such as 2GiB or 512MiB. Received: {text!r}")
+    return int(number) * unit
 
 
 def some_of(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:

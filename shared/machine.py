@@ -3,14 +3,21 @@
 TensorFlow is asked only about GPUs.
 """
 
+import concurrent.futures
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from shared import errors
 
 CGROUP_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 PROCESSOR = pathlib.Path("/proc/cpuinfo")
@@ -90,3 +97,66 @@ def python_environment(**changes: str) -> dict[str, str]:
     if not __name__.startswith("fieldnets."):
         inherited["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     return inherited | changes
+
+
+@contextlib.contextmanager
+def processes(workers: int) -> Iterator[concurrent.futures.Executor | None]:
+    """Yield processes that end with this one; None where this one does the work."""
+    if workers == 1:
+        yield None
+        return
+    import multiprocessing
+
+    pool = concurrent.futures.ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Leave interruptions to the parent, and end when it is gone, however it ended."""
+    import multiprocessing.connection
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def do_each(
+    function: Callable[..., None],
+    tasks: Sequence[tuple[Any, ...]],
+    pool: concurrent.futures.Executor | None,
+    *,
+    what: str,
+) -> None:
+    """Do every task, here or in the processes, and show how many are done.
+
+    Raises:
+        errors.FieldnetsError: A process was ended from outside.
+    """
+    from shared import progress
+
+    with progress.counter() as bar:
+        shown = bar.add_task(what, total=len(tasks))
+        if pool is None:
+            for task in tasks:
+                function(*task)
+                bar.advance(shown)
+            return
+        try:
+            for done in concurrent.futures.as_completed([pool.submit(function, *task) for task in tasks]):
+                done.result()
+                bar.advance(shown)
+        except concurrent.futures.BrokenExecutor:
+            raise errors.FieldnetsError(
+                "a worker was ended from outside, perhaps for want of memory; --resume goes on"
+            ) from None

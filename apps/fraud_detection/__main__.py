@@ -122,6 +122,20 @@ def simulate(arguments: argparse.Namespace) -> cli.Result:
     return {"output": str(arguments.output), "rows": rows}
 
 
+def histories(arguments: argparse.Namespace) -> cli.Result:
+    """Write what each transaction is compared with, of data larger than memory, by several processes."""
+    from apps.fraud_detection import histories
+
+    return histories.write(
+        APP.source_settings(arguments),
+        arguments.output,
+        workers=arguments.workers,
+        memory_bytes=arguments.memory,
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
+    )
+
+
 def alerts(arguments: argparse.Namespace) -> cli.Result:
     """Write the ranked queue of a day with reasons: csv, parquet and html."""
     files.RunFolder.open(arguments.run_dir)
@@ -203,12 +217,23 @@ def add_verbs(given: cli.Verbs) -> None:
     predicting.add_argument(
         "--history", type=pathlib.Path, action="append", help="earlier transactions, labelled if possible; not scored"
     )
+    predicting.add_argument(
+        "--histories", type=pathlib.Path, help="what `histories` wrote of the files of --history and the inputs"
+    )
     worlds = ("customers", "terminals", "days", "drift_day")
     simulating = cli.add_verb(
         given, "simulate", simulate, help="write simulated transactions", config_class=config.Config, fields=worlds
     )
     simulating.add_argument("--output", type=pathlib.Path, required=True, help="the .parquet file to write")
     simulating.add_argument("--overwrite", action="store_true", help="replace it if it exists")
+
+    computing = reading("histories", histories, "write the histories of cards and terminals, of data of any size")
+    computing.add_argument("--output", type=pathlib.Path, required=True, help="the folder to write")
+    computing.add_argument("--workers", type=cli.at_least(1), default=1, help="processes (default: 1)")
+    computing.add_argument("--memory", type=cli.byte_count, default="2GiB", help="of all together (default: 2GiB)")
+    begun = computing.add_mutually_exclusive_group()
+    begun.add_argument("--resume", action="store_true", help="go on with an interrupted call")
+    begun.add_argument("--overwrite", action="store_true", help="replace the folder if it exists")
 
     queue = reading("alerts", alerts, "rank a day's transactions for investigators")
     cli.add_run_dir(queue, APP.name)
