@@ -56,7 +56,9 @@ def add_verb(
     if config_class is not None and fields:
         config.add_flags(parser, config_class, fields)
     if "seed" not in fields:
-        parser.add_argument("--seed", type=at_least(0), default=0, help="seed of every random choice")
+        parser.add_argument(
+            "--seed", type=at_least(0, config.LARGEST_SEED), default=0, help="seed of every random choice"
+        )
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--verbose", action="store_true", help="say more on stderr")
     loudness.add_argument("--quiet", action="store_true", help="say only warnings and errors")

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, machine, parser, steps
+from shared import cli, errors, files, machine, parser, resuming, steps
 from shared.bundle import formats
 from shared.serving import settings
 
@@ -88,9 +88,11 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     if here is not None and not here.is_first:
         with tempfile.TemporaryDirectory(prefix=f"fieldnets-worker-{here.rank}-") as path:
             return train_into(files.RunFolder(pathlib.Path(path)), step, options.settings)
-    folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
-    with folder.taken_back_unless_begun():
-        return train_into(folder, step, options.settings)
+    files.RunFolder.refuse_occupied(options.run_dir, resume=options.resume, overwrite=options.overwrite)
+    with resuming.locked(options.run_dir, what="`train` into one run folder"):
+        folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
+        with folder.taken_back_unless_begun():
+            return train_into(folder, step, options.settings)
 
 
 def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli.Result:
@@ -101,6 +103,8 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
     """
     from shared.training import runtime
 
+    # Until the training is over again, the files are in no manifest.
+    folder.manifest.unlink(missing_ok=True)
     files.write_json(folder.config, settings.to_json())
     runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
     dataset = step.load(settings, quarantine=folder.path / "quarantine.csv")
@@ -113,6 +117,7 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
     with runtime.strategy(settings.strategy).scope():
         files.write_json(folder.environment, runtime.describe(seed=settings.seed))
         result: cli.Result = step.train(dataset, split, settings, folder)
+    folder.write_manifest()
     return result
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.fraud_detection import config
-from shared import cli, errors, files, parser, steps, verbs
+from shared import cli, errors, files, parser, resuming, steps, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -157,7 +157,9 @@ def feedback(arguments: argparse.Namespace) -> cli.Result:
 
     folder = files.RunFolder.open(arguments.run_dir)
     files.refuse_output_over_input(folder.path / verdicts.NAME, [arguments.labels])
-    names = inputs.Inputs.from_json(files.read_json(folder.path / inputs.FILE)).schema
+    names = inputs.Inputs.from_json(
+        files.read_json(folder.path / inputs.FILE), where=str(folder.path / inputs.FILE)
+    ).schema
     done = verdicts.record(folder.path, arguments.labels, id_column=names.id, label_column=names.label)
     return {
         "verdicts": done.verdicts,
@@ -180,7 +182,8 @@ def update(arguments: argparse.Namespace) -> cli.Result:
     own = run.settings
     runtime.configure(seed=own.seed, deterministic=own.deterministic, precision=own.precision)
     settings = APP.source_settings(arguments) if hasattr(arguments, "data") else run.settings
-    return updating.update(run, settings, seed=arguments.seed)
+    with resuming.locked(run.folder.path, what="`update` of one run"):
+        return updating.update(run, settings, seed=arguments.seed)
 
 
 def refuse_over_inputs(settings: config.Config, outputs: Sequence[pathlib.Path]) -> None:

@@ -232,10 +232,11 @@ def save(scorer: Scorer, path: pathlib.Path) -> None:
 
 def load(path: pathlib.Path) -> Scorer:
     """Read what ``save`` wrote."""
+    decided = path / "decision.json"
     return Scorer(
-        model=keras.models.load_model(path / "model.keras", compile=False),
-        inputs=Inputs.from_json(files.read_json(path / INPUTS_FILE)),
-        decision_rule=decision_rule.DecisionRule.from_json(files.read_json(path / "decision.json")),
+        model=building.load(path / "model.keras", logits=CLASSES),
+        inputs=Inputs.from_json(files.read_json(path / INPUTS_FILE), where=str(path / INPUTS_FILE)),
+        decision_rule=decision_rule.DecisionRule.from_json(files.read_json(decided), where=str(decided)),
     )
 
 

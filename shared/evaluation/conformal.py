@@ -7,10 +7,11 @@ exchangeable at all: report the coverage that was reached.
 """
 
 import math
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypedDict
 
 from shared.evaluation import arrays, intervals
 

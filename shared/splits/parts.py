@@ -124,7 +124,9 @@ def of_run(dataset: Dataset, split: splits.Split, name: str, folder: files.RunFo
         raise errors.InputError(
             f"--split {name}: expected a part with rows: {there} (or --data with others). Received: an empty one"
         )
-    return Part(dataset=dataset, units=split.unit, rows=rows, name=name, certificate=files.read_json(folder.split))
+    return Part(
+        dataset=dataset, units=split.unit, rows=rows, name=name, certificate=splits.read_certificate(folder.split)
+    )
 
 
 def checked_split(split: splits.Split, content_hashes: NDArray[np.uint64], folder: files.RunFolder) -> splits.Split:
@@ -133,7 +135,7 @@ def checked_split(split: splits.Split, content_hashes: NDArray[np.uint64], folde
     Raises:
         errors.GateError: The source has changed since the run.
     """
-    splits.require_same(files.read_json(folder.split), split, content_hashes=content_hashes)
+    splits.require_same(splits.read_certificate(folder.split), split, content_hashes=content_hashes)
     return split
 
 
