@@ -39,7 +39,7 @@ class Run:
     @functools.cached_property
     def folds(self) -> tuple[model.Scorer, ...]:
         """The scorer of each fold, oldest first; the older ones are read only where they are asked for."""
-        older = sorted((self.folder.path / "folds").glob("*/"), key=lambda each: int(each.name))
+        older = model.numbered(self.folder.path / "folds")
         return (*(model.load(each) for each in older), self.newest)
 
     @property

@@ -245,7 +245,7 @@ def compare(
 def promote(run: loaded_run.Run, challenger: pathlib.Path) -> None:
     """Put the challenger in the champion's place; the champion and its figures are kept in ``champions/<number>``."""
     champions = run.folder.path / loaded_run.CHAMPIONS
-    number = 1 + max((int(each.name) for each in champions.glob("*/")), default=0)
+    number = 1 + max((int(each.name) for each in model.numbered(champions)), default=0)
     model.save(run.newest, champions / str(number))
     names = ("model.keras", inputs.FILE, "decision.json", loaded_run.LEARNED, RESULT)
     run.folder.replace_files({name: challenger / name for name in names})

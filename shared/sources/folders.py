@@ -276,5 +276,10 @@ def _unpacking(opener: Callable[[], IO[bytes] | None]) -> delimited.Opener:
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """Sort key that puts ``9_1.txt`` before ``10_1.txt``."""
-    return [(int(piece) if piece.isdigit() else -1, piece) for piece in re.split(r"(\d+)", name)]
+    """Sort key that puts ``9_1.txt`` before ``10_1.txt``: of two numbers the one with more digits is larger.
+
+    >>> sorted(["10", "x²", "9", "007"], key=natural)
+    ['007', '9', '10', 'x²']
+    """
+    pieces = re.split(r"(\d+)", name)
+    return [(len(piece.lstrip("0")), piece.lstrip("0")) if piece.isdecimal() else (-1, piece) for piece in pieces]

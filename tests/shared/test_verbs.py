@@ -186,7 +186,7 @@ def test_each_trial_of_tune_is_trained_as_train_trains(told: Any) -> None:
     told("tune", "--skip-bad", "--trials", "1", "--output-dir", "search", log=log)
     ((settings, folder, written),) = log
     assert (settings.seed, folder) == (10, pathlib.Path("search/trial-000"))
-    assert written == [".lock", "config.json", "environment.json", "quarantine.csv", "split.json"]
+    assert written == ["config.json", "environment.json", "quarantine.csv", "split.json"]
     assert "config.json" in files.read_json(folder / "manifest.json")["files"]
 
 
