@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, machine, parser, resuming, steps
+from shared import cli, errors, files, machine, parser, printing, resuming, steps
 from shared.bundle import formats
 from shared.serving import settings
 
@@ -62,7 +62,7 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
     files.write_json(folder / "split.json", certificate)
     table = step.table(dataset, split)
     with files.atomic(folder / "split.csv") as temporary:
-        table.drop(columns=list(step.not_in_csv)).to_csv(temporary, index=False)
+        printing.inert_table(table.drop(columns=list(step.not_in_csv))).to_csv(temporary, index=False)
     lost = options.write and step.write(dataset, table, options)
     return {
         "source": step.describe(dataset),
