@@ -12,8 +12,8 @@ from typing import Any, TextIO, cast
 
 _LINE_CHARACTERS = 100
 _STREAMS = ("stdin", "stdout", "stderr")
-# How a formula begins in a spreadsheet, with full-width signs too, and our own quotation marks before it; what is written
-# as a number or a telephone number calculates nothing.
+# How a formula begins in a spreadsheet, with full-width signs too, and our own quotation marks before it. What is
+# written as a number or a telephone number calculates nothing.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _PLAIN_NUMBER = re.compile(r"[+-][\d.,\s]*\d%?([eE][+-]?\d+)?")
 
