@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, machine, parser, printing, resuming, steps
+from shared import cli, errors, files, machine, parser, printing, published, resuming, steps
 from shared.bundle import formats
 from shared.serving import settings
 
@@ -58,16 +58,22 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
     aside = folder / "quarantine.csv"
     dataset = step.load(options.settings, quarantine=aside)
     split, certificate = step.split(dataset, options.settings)
-    more = step.more(dataset, folder, options)
-    files.write_json(folder / "split.json", certificate)
-    table = step.table(dataset, split)
-    with files.atomic(folder / "split.csv") as temporary:
-        printing.inert_table(table.drop(columns=list(step.not_in_csv))).to_csv(temporary, index=False)
-    lost = options.write and step.write(dataset, table, options)
+    with contextlib.ExitStack() as stack:
+        into = stack.enter_context(published.folder(folder))
+        more = step.more(dataset, folder, options, into)
+        files.write_json(into / "split.json", certificate)
+        table = step.table(dataset, split)
+        shown = printing.inert_table(table.drop(columns=list(step.not_in_csv)))
+        files.write_text(into / "split.csv", shown.to_csv(index=False))
+        lost: Iterable[str] = ()
+        if options.write:
+            apart = options.write != folder
+            target = stack.enter_context(published.folder(options.write)) if apart else into
+            lost = step.write(dataset, table, dataclasses.replace(options, write=target)) or ()
     return {
         "source": step.describe(dataset),
         "columns": dict(dataset.columns),
-        "notes": list(dict.fromkeys([*dataset.notes, *certificate["checks"].get("notes", ()), *(lost or ())])),
+        "notes": list(dict.fromkeys([*dataset.notes, *certificate["checks"].get("notes", ()), *lost])),
         **more,
         "certificate": str(folder / "split.json"),
         "split": certificate,

@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +31,7 @@ def data() -> steps.Data:
     )
 
 
-def write_schema(found: Any, folder: pathlib.Path, options: parser.DataOptions) -> cli.Result:
+def write_schema(found: Any, folder: pathlib.Path, options: parser.DataOptions, into: pathlib.Path) -> cli.Result:
     """Write what the columns mean, and say it; refuse to write anything over a file that is read."""
     from apps.fraud_detection import data
 
@@ -40,7 +41,9 @@ def write_schema(found: Any, folder: pathlib.Path, options: parser.DataOptions) 
     own = found.schema if options.output_dir or not options.write else data.table_schema(found.schema)
     path, given = folder / "schema.json", settings.schema
     if given is None or not path.exists() or not path.samefile(given):
-        files.write_json(path, own.to_json())
+        files.write_json(into / path.name, own.to_json())
+    else:
+        shutil.copyfile(path, into / path.name)
     return {"label": found.schema.label or "none", "schema": found.schema.to_json()}
 
 

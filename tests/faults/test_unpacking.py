@@ -119,7 +119,7 @@ def test_a_parquet_file_of_many_equal_cells_is_refused(tmp_path: pathlib.Path) -
     with pyarrow.parquet.ParquetWriter(path, group.schema) as writer:
         for _ in range(9):
             writer.write_table(group, row_group_size=1 << 17)
-    assert path.stat().st_size < 4_000
+    assert path.stat().st_size < 5_000
     with pytest.raises(errors.InputError, match=SAID):
         tables.read(path)
 

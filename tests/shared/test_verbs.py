@@ -72,7 +72,7 @@ def app(log: list[Any] | None = None) -> steps.App:
             describe=lambda _dataset: "three rows",
             table=lambda _dataset, _split: pd.DataFrame({"id": [1, 3], "text": ["secret", "words"]}),
             not_in_csv=("text",),
-            write=lambda _dataset, table, options: [f"{len(table)} rows in {options.write.name}"],
+            write=lambda _dataset, table, options: [f"{len(table)} rows {options.write.is_dir()}"],
         ),
         run=lambda: steps.Run(
             open_run=files.RunFolder.open,
@@ -119,7 +119,7 @@ def told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 def test_data_writes_split_and_quarantine_and_says_so(told: Any, tmp_path: pathlib.Path) -> None:
     said = told("data", "--skip-bad", "--output-dir", "out", "--write", "copy")
-    assert said["notes"] == ["said of the data", "of the split", "2 rows in copy"]
+    assert said["notes"] == ["said of the data", "of the split", "2 rows True"]
     assert (said["columns"], said["quarantined_rows"]) == ({"a": "text"}, 1)
     assert (tmp_path / said["quarantine"]).read_text() == "row\n2\n"
     assert (tmp_path / "out" / "split.csv").read_text() == "id\n1\n3\n"
