@@ -221,8 +221,8 @@ def read_certificate(path: pathlib.Path) -> dict[str, Any]:
     Raises:
         errors.InputError: It is none, or holds a value that no certificate has.
     """
-    found = dict(stored.read(_Certificate, path))
-    missing = sorted(set(PARTS) - set(found["sha256"]))  # type: ignore[call-overload]
+    found: dict[str, Any] = dict(stored.read(_Certificate, path))
+    missing = sorted(set(PARTS) - set(found["sha256"]))
     if missing:
         raise errors.InputError(f"{path}: sha256: expected one of each part. Received: none of {', '.join(missing)}")
     return found

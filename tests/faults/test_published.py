@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def kill_at(patch: pytest.MonkeyPatch, step: int) -> list[str]:
     for of, names in (
         (pathlib.Path, ("rename", "replace", "mkdir", "write_text", "unlink")),
         (os, ("link", "open")),
-        (published.shutil, ("rmtree",)),  # type: ignore[attr-defined]
+        (shutil, ("rmtree",)),
         (published, ("_exchanged",)),
     ):
         for name in names:

@@ -421,6 +421,6 @@ def test_what_a_killed_training_left_can_be_gone_on_with_or_overwritten(tmp_path
             (run.path / name).write_text("")
         with pytest.raises(errors.InputError, match="--resume"):
             files.RunFolder.create(run.path)
-        files.RunFolder.create(run.path, **{option: True})  # type: ignore[arg-type]
+        files.RunFolder.create(run.path, **{option: True})
         left = {each.name for each in run.path.iterdir()}
         assert left == ({".lock", "split.json", "history.csv"} if option == "resume" else {".lock"})

@@ -94,7 +94,7 @@ def test_names_come_once_and_are_not_empty(rule: Any) -> None:
 def test_a_threshold_is_a_score(threshold: float) -> None:
     for rule in (CLASSIFIER, FRAUD, DRIVING):
         with pytest.raises(errors.InputError, match="threshold: expected"):
-            type(rule).from_json({**rule.to_json(), "threshold": threshold})  # type: ignore[attr-defined]
+            type(rule).from_json({**rule.to_json(), "threshold": threshold})
 
 
 def test_a_number_for_each_finding() -> None:
