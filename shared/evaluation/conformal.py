@@ -7,11 +7,10 @@ exchangeable at all: report the coverage that was reached.
 """
 
 import math
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import TypedDict
 
 from shared.evaluation import arrays, intervals
 
