@@ -110,7 +110,7 @@ class _Described(TypedDict):
     best_epoch: stored.Count
     best_value: float
     seconds: stored.NotNegative
-    finished: bool
+    finished: stored.Flag
     variables: list[list[stored.Count]]
 
 

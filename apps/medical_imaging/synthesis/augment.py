@@ -29,7 +29,7 @@ class _Memorisation(TypedDict):
     """What is said of copies of training images."""
 
     verdict: stored.Text
-    found: bool
+    found: stored.Flag
 
 
 @stored.open_fields
