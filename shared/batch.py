@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow.csv
 import pyarrow.parquet
 
-from shared import errors, files, resuming
+from shared import errors, files, printing, resuming
 
 log = logging.getLogger("fieldnets")
 
@@ -215,16 +215,26 @@ def _open_writer(path: pathlib.Path, schema: pyarrow.Schema) -> _Writer:
     return _JsonLinesWriter(path) if path.suffix == ".jsonl" else _ArrowWriter(path, schema)
 
 
+def _inert(table: pyarrow.Table) -> pyarrow.Table:
+    """Return a table whose texts no spreadsheet takes for formulas; see ``printing.inert``."""
+    for place, field in enumerate(table.schema):
+        if pyarrow.types.is_string(field.type) or pyarrow.types.is_large_string(field.type):
+            cells = [printing.inert(cell) for cell in table.column(place).to_pylist()]
+            table = table.set_column(place, field, pyarrow.array(cells, field.type))
+    return table
+
+
 class _ArrowWriter:
     """Write Parquet or CSV."""
 
     def __init__(self, path: pathlib.Path, schema: pyarrow.Schema) -> None:
         self._stream = path.open("wb")
+        self._is_csv = path.suffix == ".csv"
         made = pyarrow.parquet.ParquetWriter if path.suffix == ".parquet" else pyarrow.csv.CSVWriter
         self._writer = made(self._stream, schema)
 
     def write(self, table: pyarrow.Table) -> None:
-        self._writer.write_table(table)
+        self._writer.write_table(_inert(table) if self._is_csv else table)
 
     def close(self) -> None:
         self._writer.close()

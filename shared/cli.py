@@ -33,6 +33,8 @@ log = logging.getLogger("fieldnets")
 # Errors of the system that are of what was asked for.
 _OF_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 _OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# TensorFlow, HDF5 and SQLite have errors of their own for a full disk.
+_SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "database or disk is full")
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,7 +60,9 @@ def add_verb(
     if config_class is not None and fields:
         config.add_flags(parser, config_class, fields)
     if "seed" not in fields:
-        parser.add_argument("--seed", type=at_least(0), default=0, help="seed of every random choice")
+        parser.add_argument(
+            "--seed", type=at_least(0, config.LARGEST_SEED), default=0, help="seed of every random choice"
+        )
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--verbose", action="store_true", help="say more on stderr")
     loudness.add_argument("--quiet", action="store_true", help="say only warnings and errors")
@@ -153,7 +157,7 @@ def _said_of_system(error: Exception) -> str:
     paths = PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
     if isinstance(error, paths) or (isinstance(error, OSError) and error.errno in _OF_PATHS):
         return f"expected a path that can be used. Received: {error}"
-    if isinstance(error, OSError) and error.errno in _OF_DISKS:
+    if (isinstance(error, OSError) and error.errno in _OF_DISKS) or any(said in str(error) for said in _SAID_OF_DISKS):
         return f"expected room to write. Received: {error}"
     if isinstance(error, UnicodeEncodeError) and any("\ud800" <= letter <= "\udfff" for letter in error.object):
         return f"expected names and texts in UTF-8. Received: {files.printable(error.object)}"

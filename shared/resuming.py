@@ -18,7 +18,7 @@ _SHOWN = 3
 # What is written into a run folder and decides no prediction.
 _NO_PART_OF_A_MODEL = ("evaluation", "checkpoints", "logs")
 _MODEL_SUFFIXES = (".json", ".keras", ".npz")
-_NO_MODEL_FILE = "environment.json"
+_NO_MODEL_FILES = ("environment.json", "manifest.json", "update.json")
 
 
 def version() -> dict[str, str]:
@@ -49,7 +49,9 @@ def run_digest(folder: pathlib.Path) -> str:
     return _joined(
         (name, each)
         for name, each in found
-        if each.suffix in _MODEL_SUFFIXES and name.parts[0] not in _NO_PART_OF_A_MODEL and each.name != _NO_MODEL_FILE
+        if each.suffix in _MODEL_SUFFIXES
+        and name.parts[0] not in _NO_PART_OF_A_MODEL
+        and each.name not in _NO_MODEL_FILES
     )
 
 

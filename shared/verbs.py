@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, machine, parser, steps
+from shared import cli, errors, files, machine, parser, printing, published, resuming, steps
 from shared.bundle import formats
 from shared.serving import settings
 
@@ -58,16 +58,22 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
     aside = folder / "quarantine.csv"
     dataset = step.load(options.settings, quarantine=aside)
     split, certificate = step.split(dataset, options.settings)
-    more = step.more(dataset, folder, options)
-    files.write_json(folder / "split.json", certificate)
-    table = step.table(dataset, split)
-    with files.atomic(folder / "split.csv") as temporary:
-        table.drop(columns=list(step.not_in_csv)).to_csv(temporary, index=False)
-    lost = options.write and step.write(dataset, table, options)
+    with contextlib.ExitStack() as stack:
+        into = stack.enter_context(published.folder(folder))
+        more = step.more(dataset, folder, options, into)
+        files.write_json(into / "split.json", certificate)
+        table = step.table(dataset, split)
+        shown = printing.inert_table(table.drop(columns=list(step.not_in_csv)))
+        files.write_text(into / "split.csv", shown.to_csv(index=False))
+        lost: Iterable[str] = ()
+        if options.write:
+            apart = options.write != folder
+            target = stack.enter_context(published.folder(options.write)) if apart else into
+            lost = step.write(dataset, table, dataclasses.replace(options, write=target)) or ()
     return {
         "source": step.describe(dataset),
         "columns": dict(dataset.columns),
-        "notes": list(dict.fromkeys([*dataset.notes, *certificate["checks"].get("notes", ()), *(lost or ())])),
+        "notes": list(dict.fromkeys([*dataset.notes, *certificate["checks"].get("notes", ()), *lost])),
         **more,
         "certificate": str(folder / "split.json"),
         "split": certificate,
@@ -88,9 +94,11 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     if here is not None and not here.is_first:
         with tempfile.TemporaryDirectory(prefix=f"fieldnets-worker-{here.rank}-") as path:
             return train_into(files.RunFolder(pathlib.Path(path)), step, options.settings)
-    folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
-    with folder.taken_back_unless_begun():
-        return train_into(folder, step, options.settings)
+    files.RunFolder.refuse_occupied(options.run_dir, resume=options.resume, overwrite=options.overwrite)
+    with resuming.locked(options.run_dir, what="`train` into one run folder"):
+        folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
+        with folder.taken_back_unless_begun():
+            return train_into(folder, step, options.settings)
 
 
 def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli.Result:
@@ -101,6 +109,8 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
     """
     from shared.training import runtime
 
+    # Until the training is over again, the files are in no manifest.
+    folder.manifest.unlink(missing_ok=True)
     files.write_json(folder.config, settings.to_json())
     runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
     dataset = step.load(settings, quarantine=folder.path / "quarantine.csv")
@@ -113,6 +123,7 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
     with runtime.strategy(settings.strategy).scope():
         files.write_json(folder.environment, runtime.describe(seed=settings.seed))
         result: cli.Result = step.train(dataset, split, settings, folder)
+    folder.write_manifest()
     return result
 
 

@@ -20,7 +20,7 @@ from apps.driving_perception import drawing, frames, lane, prediction_tables
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.readers import image_files
 from apps.driving_perception.tracking import stream, tracker, video
-from shared import cli, errors, files, parser, resuming, verbs
+from shared import cli, errors, files, parser, printing, resuming, verbs
 from shared.bundle import engines
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
@@ -109,7 +109,8 @@ def _more(
     if options.boxes is not None:
         with files.atomic(options.boxes) as temporary:
             for number, table in enumerate(written_rows(options.output)):
-                prediction_tables.per_box(table).to_csv(temporary, mode="a", header=number == 0, index=False)
+                boxes = printing.inert_table(prediction_tables.per_box(table))
+                boxes.to_csv(temporary, mode="a", header=number == 0, index=False)
         written["boxes"] = str(options.boxes)
     if options.annotated is not None:
         written["annotated"] = annotate(
@@ -136,7 +137,9 @@ def written_rows(output: pathlib.Path) -> Iterator[pd.DataFrame]:
     read = as_csv if output.suffix == ".csv" else functools.partial(pd.read_json, lines=True, dtype=texts)
     with read(output, chunksize=_ROWS_READ) as reader:
         for table in reader:
-            yield table.assign(clip=table["clip"].fillna("").astype(str))
+            found = table.assign(clip=table["clip"].fillna("").astype(str))
+            named = {name: found[name].map(printing.as_it_was) for name in ("file", "clip")}
+            yield found.assign(**named) if output.suffix == ".csv" else found
 
 
 def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> pd.DataFrame:

@@ -2,12 +2,13 @@
 
 import argparse
 import pathlib
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from apps.fraud_detection import config
-from shared import cli, errors, files, parser, steps, verbs
+from shared import cli, errors, files, parser, resuming, steps, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +31,7 @@ def data() -> steps.Data:
     )
 
 
-def write_schema(found: Any, folder: pathlib.Path, options: parser.DataOptions) -> cli.Result:
+def write_schema(found: Any, folder: pathlib.Path, options: parser.DataOptions, into: pathlib.Path) -> cli.Result:
     """Write what the columns mean, and say it; refuse to write anything over a file that is read."""
     from apps.fraud_detection import data
 
@@ -40,7 +41,9 @@ def write_schema(found: Any, folder: pathlib.Path, options: parser.DataOptions) 
     own = found.schema if options.output_dir or not options.write else data.table_schema(found.schema)
     path, given = folder / "schema.json", settings.schema
     if given is None or not path.exists() or not path.samefile(given):
-        files.write_json(path, own.to_json())
+        files.write_json(into / path.name, own.to_json())
+    else:
+        shutil.copyfile(path, into / path.name)
     return {"label": found.schema.label or "none", "schema": found.schema.to_json()}
 
 
@@ -171,7 +174,9 @@ def feedback(arguments: argparse.Namespace) -> cli.Result:
 
     folder = files.RunFolder.open(arguments.run_dir)
     files.refuse_output_over_input(folder.path / verdicts.NAME, [arguments.labels])
-    names = inputs.Inputs.from_json(files.read_json(folder.path / inputs.FILE)).schema
+    names = inputs.Inputs.from_json(
+        files.read_json(folder.path / inputs.FILE), where=str(folder.path / inputs.FILE)
+    ).schema
     done = verdicts.record(folder.path, arguments.labels, id_column=names.id, label_column=names.label)
     return {
         "verdicts": done.verdicts,
@@ -194,7 +199,8 @@ def update(arguments: argparse.Namespace) -> cli.Result:
     own = run.settings
     runtime.configure(seed=own.seed, deterministic=own.deterministic, precision=own.precision)
     settings = APP.source_settings(arguments) if hasattr(arguments, "data") else run.settings
-    return updating.update(run, settings, seed=arguments.seed)
+    with resuming.locked(run.folder.path, what="`update` of one run"):
+        return updating.update(run, settings, seed=arguments.seed)
 
 
 def refuse_over_inputs(settings: config.Config, outputs: Sequence[pathlib.Path]) -> None:

@@ -19,6 +19,8 @@ from shared import errors, files
 
 EXTRA = "assets.extra"
 MANIFEST = f"{EXTRA}/manifest.json"
+# Begins the name of the folder that `export` fills.
+UNFINISHED = ".export-"
 # As TF Serving reads them; str.isdigit would take characters that int() does not.
 _NUMBER = re.compile("[0-9]{1,18}")
 
@@ -110,22 +112,39 @@ def find(path: pathlib.Path) -> pathlib.Path:
     """
     path = path.resolve()
     if (path / MANIFEST).is_file():
+        refuse_unfinished(path)
         return path
     own = versions(path)
     if own:
         return own[-1]
-    models = [child for child in sorted(path.glob("*/")) if versions(child)]
+    models = model_folders(path)
     if len(models) == 1:
         return versions(models[0])[-1]
     found = f"models {', '.join(model.name for model in models)}" if models else "no bundle"
     raise errors.InputError(f"{path}: expected a bundle that `export` wrote. Received: {found}")
 
 
+def model_folders(path: pathlib.Path) -> list[pathlib.Path]:
+    """Return the folders below a repository that hold versions; a hidden one is an export that was killed, or none."""
+    return [child for child in sorted(path.glob("*/")) if not child.name.startswith(".") and versions(child)]
+
+
+def refuse_unfinished(folder: pathlib.Path) -> None:
+    """Raise ``errors.InputError`` where a version folder lies where ``export`` writes it before it is checked."""
+    if folder.parent.name.startswith(UNFINISHED):
+        raise errors.InputError(
+            f"{folder}: expected a finished bundle. Received: what an `export` that was killed has left; export again"
+        )
+
+
 def versions(model_folder: pathlib.Path) -> list[pathlib.Path]:
     """Return the version folders of a model, oldest first: those named by a number, leading zeros allowed.
 
-    Of two that mean the same number, such as ``2`` and ``002``, the first in the alphabet's order counts.
+    Of two that mean the same number, such as ``2`` and ``002``, the first in the alphabet's order counts. What a killed
+    export left has none.
     """
+    if model_folder.name.startswith(UNFINISHED):
+        return []
     found = {
         int(child.name): child
         for child in sorted(model_folder.glob("*/"), reverse=True)

@@ -183,8 +183,9 @@ def folders(paths: Iterable[pathlib.Path]) -> list[tuple[pathlib.Path, int | Non
     """
     found: list[tuple[pathlib.Path, int | None]] = []
     for path in (path.resolve() for path in paths):
-        models = [child for child in sorted(path.glob("*/")) if bundle.versions(child)]
+        models = bundle.model_folders(path)
         if (path / bundle.MANIFEST).is_file():
+            bundle.refuse_unfinished(path)
             found.append((path.parent, bundle.number(path)))
         elif bundle.versions(path):
             found.append((path, None))
