@@ -187,7 +187,7 @@ def _recall(
     def recall(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray((drawn @ hits) / np.maximum(drawn @ totals, 1.0), np.float64)
 
-    found = resampling.Resampled.of({"recall": recall}, code, resamples=resamples, seed=seed, widened=True)
+    found = resampling.Resampled.of({"recall": recall}, code, resamples=resamples, seed=seed)
     return found.intervals()["recall"]
 
 

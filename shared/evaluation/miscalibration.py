@@ -23,10 +23,8 @@ def ece_metric(*, bins: int = 15, strategy: Strategy = "uniform") -> weighted.Me
     frequency.
 
     The binned estimate is biased upwards on few rows (Kumar et al. 2019), and a resample adds that bias once
-    more, so its interval is reflected (see `resampling`). That mends most, not all: in 800 simulated samples
-    of 300 or 1,000 rows, nominal 95 % intervals held a true error of 0.06 to 0.10 in 88 to 92 % (percentile
-    ends: 3 to 83 %), but one of 0.001 in 36 to 39 % (percentile ends: never). Near perfect calibration the
-    interval lies too high.
+    more, so its interval is found by inverting a test (`ends.inverted`) and not from percentiles, which miss a small
+    true error always.
 
     Args:
         bins: number of bins.
@@ -38,23 +36,41 @@ def ece_metric(*, bins: int = 15, strategy: Strategy = "uniform") -> weighted.Me
     """
     arrays.whole(bins, "bins")
 
-    @weighted.metric(reads="probabilities", needs="at least one row", biased=True)
+    @weighted.metric(reads="probabilities", needs="at least one row")
     def ece(rows: weighted.Rows) -> weighted.Statistic:
         confidence, correct = confidence_and_correctness(rows.y_score, rows.y_true)
         code = bin_of(confidence, bin_edges(confidence, bins=bins, strategy=strategy))
         gap = weighted.one_hot(code, classes=bins) * (correct - confidence)[:, np.newaxis]
-        sums = rows.totals(np.column_stack([gap, np.ones_like(confidence)]))
+        sums = _once(rows.totals(np.column_stack([gap, np.ones_like(confidence)])))
+        observed = sums(np.ones((1, rows.units.count)))
 
-        def value(drawn: arrays.Floats) -> arrays.Floats:
-            found = sums(drawn)
-            return np.asarray(np.abs(found[:, :-1]).sum(axis=1) / found[:, -1])
+        def at(factor: float) -> weighted.Statistic:
+            def value(drawn: arrays.Floats) -> arrays.Floats:
+                found = sums(drawn)
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    gaps = found[:, :-1] - (1 - factor) * observed[:, :-1] * (found[:, -1:] / observed[:, -1:])
+                    return np.asarray(np.abs(gaps).sum(axis=1) / found[:, -1])
 
-        return value
+            return value
+
+        return weighted.Shrinkable(at)
 
     return ece
 
 
 ece = ece_metric()
+
+
+def _once(sums: weighted.Statistic) -> weighted.Statistic:
+    """Keep the sums of the last draws: each factor reads the same ones."""
+    kept: list[arrays.Floats] = []
+
+    def value(drawn: arrays.Floats) -> arrays.Floats:
+        if not kept or kept[0] is not drawn:
+            kept[:] = [drawn, sums(drawn)]
+        return kept[1]
+
+    return value
 
 
 def reliability(
