@@ -21,8 +21,8 @@ Objects: TypeAlias = npt.NDArray[np.object_]
 
 HEADLINE = ("average_precision", "auroc", "card_precision_at_100")
 # Ranges other than [0, 1].
-BOUNDS: Mapping[str, ends.Bounds] = {
-    "brier": ends.POSITIVE,
+BOUNDS: Mapping[str, ends.Range] = {
+    "brier": ends.SQUARED,
     "log_loss": ends.POSITIVE,
     "alerts_per_day": ends.POSITIVE,
     "net_savings_per_day": ends.UNBOUNDED,

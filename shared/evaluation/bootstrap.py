@@ -62,7 +62,7 @@ def interval(
         >>> y_true, y_score = [0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.6, 0.3, 0.7, 0.9]
         >>> found = interval(classification.auroc, y_true, y_score, seed=1)
         >>> round(found.value, 3), found.method
-        (0.889, 'bootstrap by row (69 of 2000 resamples undefined, left out)')
+        (0.889, 'bootstrap by row, Wilson at the effective size (69 of 2000 resamples undefined, left out)')
     """
     case = {"metric": Case(metric, y_score)}
     return _only(intervals_of(case, y_true, units=units, resamples=resamples, confidence=confidence, seed=seed))

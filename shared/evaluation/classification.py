@@ -58,7 +58,7 @@ def f1_macro(rows: weighted.Rows) -> weighted.Statistic:
     return rows.matched(mean_f1)
 
 
-@weighted.metric(reads="labels", needs=TWO_CLASSES, bounds=(-1.0, 1.0))
+@weighted.metric(reads="labels", needs=TWO_CLASSES, bounds=ends.Range(-1.0, 1.0))
 def mcc(rows: weighted.Rows) -> weighted.Statistic:
     """Matthews correlation, for C > 2 Gorodkin's R_K (2004, Comput. Biol. Chem. 28).
 
@@ -138,7 +138,7 @@ def average_precision(rows: weighted.Rows) -> weighted.Statistic:
     return rows.per_class(precision_steps)
 
 
-@weighted.metric(reads="probabilities", needs="at least one row", bounds=ends.POSITIVE)
+@weighted.metric(reads="probabilities", needs="at least one row", bounds=ends.SQUARED)
 def brier(rows: weighted.Rows) -> weighted.Statistic:
     """Mean squared error of the probabilities (Brier 1950): of class 1, or summed over C > 2 classes.
 

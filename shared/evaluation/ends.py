@@ -14,7 +14,7 @@ Degrees of freedom. A variance that rests on a few units is itself uncertain: St
 Shape. Of a metric in [0, 1] the interval is Wilson's at the effective size v (1 - v) / variance: the standard error
 is that of each candidate value and not of the estimate, so the ends stay within the range, the interval leans inwards
 near 0 and 1, and it has a width there (Wilson 1927, JASA 22; effective sizes: Kish 1965, Korn & Graubard 1998, Survey
-Methodology 24). A metric without an upper bound is skewed; its t is corrected for that by Hall's cubic transformation
+Methodology 24). A mean of losses is skewed, and near 0; its t is corrected for that by Hall's cubic transformation
 (Hall 1992, JRSS-B 54). Differences are near symmetric: plain Student's t.
 
 Bias. A binned calibration error lies above its true value and a resample by more; see `inverted`.
@@ -25,17 +25,38 @@ Where no resample differs from the data there is no variance to use. Of k units 
 
 import dataclasses
 import math
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy import special
 
 from shared.evaluation import arrays
 
-Bounds: TypeAlias = tuple[float, float]
-UNIT: Final[Bounds] = (0.0, 1.0)
-POSITIVE: Final[Bounds] = (0.0, math.inf)
-UNBOUNDED: Final[Bounds] = (-math.inf, math.inf)
+
+class Range(NamedTuple):
+    """The range of a number, and whether it is a mean of losses: skewed, and far from its upper bound.
+
+    Example:
+        >>> Range(-1.0, 1.0).width
+        2.0
+    """
+
+    low: float
+    high: float
+    loss: bool = False
+
+    @property
+    def width(self) -> float:
+        """High minus low."""
+        return self.high - self.low
+
+
+Ends: TypeAlias = tuple[float, float]
+UNIT: Final = Range(0.0, 1.0)
+# A sum of squared errors of probabilities over the classes is at most 2.
+SQUARED: Final = Range(0.0, 2.0, loss=True)
+POSITIVE: Final = Range(0.0, math.inf, loss=True)
+UNBOUNDED: Final = Range(-math.inf, math.inf)
 # Values that differ by less came of other orders of summing.
 ROUNDING = 1e-12
 # The degrees of freedom never fall below: a t of fewer has tails that no data of ours have.
@@ -64,7 +85,7 @@ class Spread:
     value: float
     samples: arrays.Floats
     left_out: arrays.Floats
-    bounds: Bounds = UNIT
+    bounds: Range = UNIT
     carriers: int
     difference: bool = False
 
@@ -106,11 +127,10 @@ def found(spread: Spread, *, confidence: float) -> tuple[float, float, str]:
         >>> left_out = np.array([0.5, 0.75, 0.75, 0.5])
         >>> spread = Spread(value=0.625, samples=np.array([0.5, 0.75]), left_out=left_out, carriers=4)
         >>> [round(end, 2) if isinstance(end, float) else end for end in found(spread, confidence=0.95)]
-        [0.19, 0.92, 'Wilson at the effective size']
+        [0.14, 0.95, 'Wilson at the effective size']
     """
-    low, high = spread.bounds
-    inside = low - ROUNDING <= spread.value <= high + ROUNDING
-    width = high - low
+    low, high, loss = spread.bounds
+    width = spread.bounds.width
     if spread.error == 0:
         if not math.isfinite(width):
             raise ValueError("expected resamples that differ. Received: equal ones, of a number without an upper bound")
@@ -118,18 +138,18 @@ def found(spread: Spread, *, confidence: float) -> tuple[float, float, str]:
     if spread.difference:
         half = spread.student(confidence) * spread.error
         return max(-width, spread.value - half), min(width, spread.value + half), STUDENT
-    if math.isfinite(width) and inside:
+    if math.isfinite(width) and not loss:
         return (*_wilson(spread, confidence), WILSON)
     down, up = _skewed(spread, confidence)
-    return max(low, down) if inside else down, up, SKEWED
+    return max(low, down), min(high, up), SKEWED
 
 
-def range_of(values: arrays.Floats) -> Bounds:
+def range_of(values: arrays.Floats) -> Range:
     """Return the range to assume of a number that does not say: [0, 1] if every value is there, else any.
 
     Example:
         >>> range_of(np.array([0.2, 1.0])), range_of(np.array([0.2, 1.5]))
-        ((0.0, 1.0), (-inf, inf))
+        (Range(low=0.0, high=1.0, loss=False), Range(low=-inf, high=inf, loss=False))
     """
     return UNIT if bool(((values >= 0) & (values <= 1)).all()) else UNBOUNDED
 
@@ -149,8 +169,8 @@ def inverted(value: float, shrunk: arrays.Floats, factors: arrays.Floats, *, con
 
     Example:
         >>> shrunk = np.array([[0.0, 0.1], [0.5, 0.6], [1.0, 1.1]])
-        >>> inverted(0.8, shrunk, np.array([0.0, 0.5, 1.0]), confidence=0.5)
-        (0.58, 0.62)
+        >>> [round(end, 2) for end in inverted(0.8, shrunk, np.array([0.0, 0.5, 1.0]), confidence=0.5)]
+        [0.58, 0.62]
     """
     tail = (1 - confidence) / 2
     # Monotone but for the chance of finitely many resamples.
@@ -169,17 +189,17 @@ def _crossing(quantiles: arrays.Floats, factors: arrays.Floats, value: float) ->
     return float(np.interp(value, quantiles, factors))
 
 
-def _wilson(spread: Spread, confidence: float) -> Bounds:
-    low, high = spread.bounds
-    share = min(1.0, max(0.0, (spread.value - low) / (high - low)))
-    error, reach = spread.error / (high - low), spread.student(confidence)
+def _wilson(spread: Spread, confidence: float) -> Ends:
+    low, width = spread.bounds.low, spread.bounds.width
+    share = min(1.0, max(0.0, (spread.value - low) / width))
+    error, reach = spread.error / width, spread.student(confidence)
     # At 0 and 1 nothing varies but by rounding: as many rows as there are carriers.
     size = share * (1 - share) / error**2 if 0 < share < 1 else float(spread.carriers)
     down, up = score_ends(share, size, reach)
-    return low + down * (high - low), low + up * (high - low)
+    return low + down * width, low + up * width
 
 
-def score_ends(share: float, size: float, reach: float) -> Bounds:
+def score_ends(share: float, size: float, reach: float) -> Ends:
     """Return Wilson's ends of a share of ``size`` rows, ``reach`` standard errors to either side.
 
     Example:
@@ -192,7 +212,7 @@ def score_ends(share: float, size: float, reach: float) -> Bounds:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def _skewed(spread: Spread, confidence: float) -> Bounds:
+def _skewed(spread: Spread, confidence: float) -> Ends:
     """Return Hall's ends: g(T) = T + c T^2 / 3 + c^2 T^3 / 27 + c / 6 is nearly Student's, c the skewness."""
     skewness, reach = spread.skewness, spread.student(confidence)
     if abs(skewness) < 1e-6:
@@ -202,8 +222,8 @@ def _skewed(spread: Spread, confidence: float) -> Bounds:
     return min(low, spread.value), max(high, spread.value)
 
 
-def _rule_of_three(spread: Spread, confidence: float) -> Bounds:
-    low, high = spread.bounds
+def _rule_of_three(spread: Spread, confidence: float) -> Ends:
+    low, high, _ = spread.bounds
     hidden = (high - low) * (1 - (1 - confidence) ** (1 / max(1, spread.carriers)))
     if spread.difference:
         return spread.value - hidden, spread.value + hidden

@@ -186,7 +186,7 @@ def delong(
     Example:
         >>> found = delong([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
         >>> found.value, found.method
-        (0.75, 'DeLong by row')
+        (0.75, 'DeLong by row, score interval')
     """
     truth = arrays.labels(y_true, classes=2)
     score = arrays.positive(y_score, rows=len(truth))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays, classification, intervals, resampling, weighted
+from shared.evaluation import arrays, classification, intervals, resampling, summaries, weighted
 
 
 class Summary(NamedTuple):
@@ -59,7 +59,21 @@ def summarize(  # noqa: PLR0913
         ([0.5, 0.0], 0.25)
     """
     ours = _resampled(labels, scores, present, metrics, units=units, resamples=resamples, seed=seed)
-    return _summary(ours, confidence)
+    found = _summary(ours, confidence)
+    rows = _Checked.checked(labels, scores, present)
+    identity = arrays.units_of(units, rows=len(rows.truth)).code
+    for finding, own in enumerate(found.findings):
+        known = rows.known[:, finding]
+        if own:
+            summaries.with_closed_forms(
+                own,
+                rows.truth[known, finding],
+                rows.scores[known, finding],
+                predicted=rows.present[known, finding],
+                units=identity[known] if units is not None else None,
+                confidence=confidence,
+            )
+    return found
 
 
 def compare(  # noqa: PLR0913

@@ -109,7 +109,7 @@ class Resampled:
     samples: Mapping[str, arrays.Floats]
     left_out: Mapping[str, arrays.Floats]
     shrunk: Mapping[str, arrays.Floats] = dataclasses.field(default_factory=dict)
-    bounds: Mapping[str, ends.Bounds] = dataclasses.field(default_factory=dict)
+    bounds: Mapping[str, ends.Range] = dataclasses.field(default_factory=dict)
     carriers: int | None = None
     unit: str = "unit"
     undefined: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -206,7 +206,7 @@ class Resampled:
         samples, left_out = (held[name][np.isfinite(held[name])] for held in (self.samples, self.left_out))
         paired = name in self.differences
         known = np.append(samples, self.values[name])
-        assumed = (0.0, 1.0) if paired and np.abs(known).max() <= 1 else ends.range_of(known)
+        assumed = ends.UNIT if paired and np.abs(known).max() <= 1 else ends.range_of(known)
         return ends.Spread(
             value=self.values[name],
             samples=samples,

@@ -136,7 +136,7 @@ class Metric:
 
     __name__: str
 
-    def __init__(self, prepare: Prepare, *, reads: Reads, needs: str, bounds: ends.Bounds = ends.UNIT) -> None:
+    def __init__(self, prepare: Prepare, *, reads: Reads, needs: str, bounds: ends.Range = ends.UNIT) -> None:
         """Wrap ``prepare``; name and documentation are taken from it."""
         self._prepare = prepare
         self.reads = reads
@@ -192,7 +192,7 @@ class Metric:
         return f"expected {self.needs}. Received: y_true with {held}"
 
 
-def metric(*, reads: Reads, needs: str, bounds: ends.Bounds = ends.UNIT) -> Callable[[Prepare], Metric]:
+def metric(*, reads: Reads, needs: str, bounds: ends.Range = ends.UNIT) -> Callable[[Prepare], Metric]:
     """Turn ``prepare(rows) -> statistic`` into a `Metric`."""
     return lambda prepare: Metric(prepare, reads=reads, needs=needs, bounds=bounds)
 
