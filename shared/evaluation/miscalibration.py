@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from shared.evaluation import arrays, intervals, weighted
+from shared.evaluation import arrays, intervals, resampling, weighted
 
 # A probability of exactly 0 or 1 has no logit; float32 sigmoids reach both.
 EPSILON = 1e-7
@@ -166,7 +166,7 @@ def slope_and_intercept(
     The slope is b in ``logit P(y = 1) = a + b logit(p)`` (Cox 1958, Biometrika 45): 1 is ideal, below 1
     overconfident. The intercept is a with b held at 1 (Van Calster et al. 2016): 0 is ideal, below 0 the
     model promises too much of class 1. Wald intervals with a sandwich variance summed by unit (Liang &
-    Zeger 1986).
+    Zeger 1986), and Student's t of the rarer class' units.
 
     Args:
         y_true: (n,) in {0, 1}, both present.
@@ -194,10 +194,11 @@ def slope_and_intercept(
     ones = np.ones_like(logit)
     slope = _fit(np.stack([ones, logit], axis=1), truth, np.zeros_like(logit), grouping)[1]
     intercept = _fit(ones[:, np.newaxis], truth, logit, grouping)[0]
-    method = "Wald, sandwich by " + grouping.noun
+    method = f"Wald, sandwich by {grouping.noun}, Student's t"
+    reach = intervals.student(max(1, resampling.carriers_of(truth, grouping) - 1), confidence)
     return {
-        "slope": _wald(*slope, confidence=confidence, method=method),
-        "intercept": _wald(*intercept, confidence=confidence, method=method),
+        "slope": _wald(*slope, reach=reach, confidence=confidence, method=method),
+        "intercept": _wald(*intercept, reach=reach, confidence=confidence, method=method),
     }
 
 
@@ -237,7 +238,6 @@ def _fit(
     return [(float(b), math.sqrt(v)) for b, v in zip(beta, variance.diagonal(), strict=True)]
 
 
-def _wald(value: float, error: float, *, confidence: float, method: str) -> intervals.Interval:
-    """Return ``value -+ z error``."""
-    half = intervals.standard_errors(confidence) * error
-    return intervals.Interval(value, value - half, value + half, confidence, method)
+def _wald(value: float, error: float, *, reach: float, confidence: float, method: str) -> intervals.Interval:
+    """Return ``value -+ reach error``."""
+    return intervals.Interval(value, value - reach * error, value + reach * error, confidence, method)
