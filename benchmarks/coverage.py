@@ -144,7 +144,7 @@ def classifier(population: Population, *, sets: int, resamples: int) -> dict[str
         tallies[f"{name}, difference"] = Tally(truth[name] - metric(labels, second))
     for seed in range(sets):
         y_true, scores, other, units = population.draw(np.random.default_rng([seed, 2]))
-        common = {"units": units, "resamples": resamples, "seed": seed}
+        common: dict[str, Any] = {"units": units, "resamples": resamples, "seed": seed}
         model = summaries.resampled(y_true, scores, metrics=population.metrics, **common)
         found = summaries.with_closed_forms(model.intervals(), y_true, scores, predicted=None, units=units)
         paired = model.minus(summaries.resampled(y_true, other, metrics=compared, **common))

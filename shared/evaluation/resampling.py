@@ -16,6 +16,7 @@ there are many: `ends` takes from it how much single units matter, and chooses t
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -67,6 +68,7 @@ def distribution(
     return np.concatenate(blocks, axis=1)
 
 
+Kept = TypeVar("Kept")
 MAXIMUM_UNDEFINED = 0.1
 # Groups of the jackknife: every unit, or so many that it costs a tenth of the resamples.
 LEAST_GROUPS, SHARE_OF_GROUPS = 25, 10
@@ -157,16 +159,11 @@ class Resampled:
         """Return the metrics that ``names`` (new -> old) chooses, under their new names."""
         return dataclasses.replace(
             self,
-            **{
-                kind: {new: held[old] for new, old in names.items() if old in held}
-                for kind, held in (
-                    ("values", self.values),
-                    ("samples", self.samples),
-                    ("left_out", self.left_out),
-                    ("shrunk", self.shrunk),
-                    ("bounds", self.bounds),
-                )
-            },
+            values=_renamed(self.values, names),
+            samples=_renamed(self.samples, names),
+            left_out=_renamed(self.left_out, names),
+            shrunk=_renamed(self.shrunk, names),
+            bounds=_renamed(self.bounds, names),
         )
 
     def intervals(self, names: Sequence[str] | None = None, *, confidence: float = 0.95) -> shared_intervals.Intervals:
@@ -237,6 +234,10 @@ def carriers_of(y_true: arrays.Ints, units: arrays.Units) -> int:
         1
     """
     return min(len(np.unique(units.code[y_true == label])) for label in np.unique(y_true))
+
+
+def _renamed(held: Mapping[str, Kept], names: Mapping[str, str]) -> dict[str, Kept]:
+    return {new: held[old] for new, old in names.items() if old in held}
 
 
 def _stacked(statistics: Iterable[weighted.Statistic], drawn: arrays.Floats) -> arrays.Floats:
