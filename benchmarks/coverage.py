@@ -7,6 +7,7 @@ data sets chance alone moves a share by 0.014 to either side.
 
 import argparse
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -179,14 +180,14 @@ def tallied(
     return {name: tally}
 
 
-def detections(random: Random, *, images: int) -> tuple[weighted.Statistic, int]:
+def detections(random: Random, *, count: int) -> tuple[weighted.Statistic, int]:
     """Return the mean over three classes of average precision, as a statistic over images."""
-    parts = [_detections_of_class(random, images) for _ in range(3)]
+    parts = [_detections_of_class(random, count) for _ in range(3)]
 
     def value(drawn: arrays.Floats) -> arrays.Floats:
         return np.array([np.nanmean([coco_metrics.average_precision(part, each) for part in parts]) for each in drawn])
 
-    return value, images
+    return value, count
 
 
 def _detections_of_class(random: Random, images: int) -> coco_metrics.Matches:
@@ -226,18 +227,21 @@ def cards(random: Random, *, count: int) -> tuple[weighted.Statistic, int]:
     return fraud.card_precision(part, cards=count // 10), count
 
 
-def table(*, sets: int, resamples: int) -> Iterator[str]:
-    """Yield the rows of the table as Markdown."""
+def table(*, sets: int, resamples: int, only: str = "") -> Iterator[str]:
+    """Yield the rows of the table as Markdown, of the data sets whose name has ``only`` in it."""
     yield "| data sets | number | true value | percentiles | suite | mean width | no interval |"
     yield "|---|---|---:|---:|---:|---:|---:|"
     for population in POPULATIONS:
-        yield from _rows(population.name, classifier(population, sets=sets, resamples=resamples))
-    for images in (25, 80):
-        own = tallied("map", lambda random, n=images: detections(random, images=n), sets=sets, resamples=resamples // 2)
-        yield from _rows(f"{images} images", own)
-    for count in (60, 300):
-        own = tallied("card precision", lambda random, n=count: cards(random, count=n), sets=sets, resamples=resamples)
-        yield from _rows(f"{count} cards", own)
+        if only in population.name:
+            yield from _rows(population.name, classifier(population, sets=sets, resamples=resamples))
+    for units, number, draw in (
+        *((count, "map", detections) for count in (25, 80)),
+        *((count, "card precision", cards) for count in (60, 300)),
+    ):
+        name = f"{units} {'images' if draw is detections else 'cards'}"
+        if only in name:
+            drawn = functools.partial(draw, count=units)
+            yield from _rows(name, tallied(number, drawn, sets=sets, resamples=resamples))
 
 
 def _rows(name: str, tallies: Mapping[str, Tally]) -> Iterator[str]:
@@ -251,8 +255,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", type=int, default=400, help="data sets of each kind")
     parser.add_argument("--resamples", type=int, default=500, help="of each bootstrap")
+    parser.add_argument("--only", default="", help="data sets whose name has this in it")
     chosen = parser.parse_args()
-    for row in table(sets=chosen.sets, resamples=chosen.resamples):
+    for row in table(sets=chosen.sets, resamples=chosen.resamples, only=chosen.only):
         print(row, flush=True)
 
 
