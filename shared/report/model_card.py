@@ -146,8 +146,8 @@ def _how_measured(document: Mapping[str, Any] | None) -> str:
     if document is None:
         return NOT_EVALUATED
     names = ", ".join(formatting.metric_name(name) for name in document["metrics"])
-    methods = dict.fromkeys(str(content["method"]) for content in document["metrics"].values())
-    return _escaped(f"{names}. Intervals: {'; '.join(methods)}; the unit is the {document['data']['unit']}.")
+    methods = formatting.interval_methods(document["metrics"])
+    return _escaped(f"{names}. Intervals: {methods}; the unit is the {document['data']['unit']}.")
 
 
 def _analyses(document: Mapping[str, Any] | None) -> list[str]:
