@@ -1,6 +1,9 @@
 """What all protocols share: which version a request means, its body, asking in time, and answering as JSON."""
 
 import asyncio
+import concurrent.futures
+import functools
+import math
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,13 +17,15 @@ import orjson
 from starlette import convertors
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.serving import metrics, refusals, registry, settings, versions
+from shared.serving import metrics, origins, refusals, registry, settings, versions
 
 _Result = TypeVar("_Result")
-# Bodies that are read in less time than a thread takes to start.
-_SMALL_BYTES = 1 << 16
-# Media types of files: what is sent as one of them was never meant as JSON.
-_FILES = ("image", "multipart", "audio", "video", "font")
+# Bodies and answers that are read and written in about a millisecond, whatever they hold.
+_SMALL_BYTES = 1 << 14
+# Where larger ones are: few, so that those of one client do not take the processor from all others.
+_READERS = concurrent.futures.ThreadPoolExecutor(2, "reader")
+# A number in JSON at its longest, with its comma.
+_NUMBER_BYTES = 24
 _CODINGS = {"gzip", "x-gzip", "deflate"}
 # zlib's numbers for: gzip or zlib by its first bytes; deflate without a frame, which some clients send as deflate.
 _FRAMED, _BARE = 47, -15
@@ -76,7 +81,13 @@ class Service:
         return sorted(rows, key=lambda row: -int(row["version"]))
 
     async def ask(
-        self, version: versions.Version, arrays: Mapping[str, npt.NDArray[Any]], *, signature: str, came: float
+        self,
+        version: versions.Version,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        *,
+        signature: str,
+        came: float,
+        wanted: Iterable[str] | None = None,
     ) -> dict[str, npt.NDArray[Any]]:
         """Answer arrays; where the version was just retired, its successor answers.
 
@@ -85,10 +96,14 @@ class Service:
             arrays: One array (rows, ...) per input.
             signature: Which signature.
             came: When the request came, as ``time.monotonic()``.
+            wanted: The outputs that the answer has; None: all.
 
         Raises:
             refusals.Refusal: It cannot be answered, or not in time.
         """
+        specs = version.specs(signature)[1]
+        named = specs if wanted is None else {name: specs[name] for name in wanted}
+        self._check_size(len(next(iter(arrays.values()))) * sum(map(_row_bytes, named.values())))
         deadline = came + self.options.deadline_seconds
         try:
             outputs = await version.answer(arrays, signature=signature, deadline=deadline)
@@ -101,6 +116,25 @@ class Service:
         if signature == versions.DEFAULT:
             self.counters.answered(version.names, outputs)
         return outputs
+
+    async def respond(
+        self, outputs: Mapping[str, npt.NDArray[Any]], write: Callable[[], fastapi.Response]
+    ) -> fastapi.Response:
+        """Return what ``write`` makes of outputs: at once where they are small, else in a thread.
+
+        Raises:
+            refusals.LimitError: The answer would be too large.
+        """
+        size = sum(map(_array_bytes, outputs.values()))
+        self._check_size(size)
+        return write() if size <= _SMALL_BYTES else await _elsewhere(write)
+
+    def _check_size(self, size: int) -> None:
+        most = self.options.max_answer_bytes
+        if size > most:
+            raise refusals.LimitError(
+                f"expected rows whose answer has at most {most} bytes. Received: rows for about {size}; ask for fewer"
+            )
 
     @staticmethod
     def came(request: fastapi.Request) -> float:
@@ -141,18 +175,19 @@ class Direct:
         await self._app(scope, receive, send)
 
 
-async def content(request: fastapi.Request, example: Callable[[], str]) -> bytes:
-    """Return a request's body, which is JSON whatever ``curl -d`` calls it.
+async def content(request: fastapi.Request, example: Callable[[], str], *, raw: bool = False) -> bytes:
+    """Return a request's body, which is JSON though ``curl -d`` calls it a form.
 
     Args:
         request: The request.
         example: Makes a body that would be read.
+        raw: Whether it holds tensors, or a file, behind its JSON.
 
     Raises:
-        refusals.MediaTypeError: It is called a file.
+        refusals.MediaTypeError: It is called a file or a text.
     """
     kind = _media_type(request)
-    if kind.partition("/")[0] in _FILES:
+    if not origins.is_read(kind, raw=raw):
         raise refusals.MediaTypeError(
             f"expected application/json, such as {example()}, with bytes as base64. Received: {kind:.50}",
             {"accept": "application/json"},
@@ -169,7 +204,12 @@ async def aside(function: Callable[..., _Result], content: bytes, *arguments: An
     """Call ``function`` with a body: at once where it is small, else in a thread, so that nobody waits for it."""
     if len(content) <= _SMALL_BYTES:
         return function(content, *arguments)
-    return await asyncio.to_thread(function, content, *arguments)
+    return await _elsewhere(functools.partial(function, content, *arguments))
+
+
+async def _elsewhere(function: Callable[[], _Result]) -> _Result:
+    """Call ``function`` in a thread; where nobody waits for it any more, it does not begin."""
+    return await asyncio.get_running_loop().run_in_executor(_READERS, function)
 
 
 def content_coding(values: Iterable[bytes]) -> str:
@@ -247,6 +287,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(type(value).__name__)
+
+
+def _row_bytes(spec: Any) -> int:
+    """Return how many bytes of JSON a row of an output has about, as far as its shape is known."""
+    values = math.prod(size or 1 for size in spec.shape[1:])
+    return values * (1 if spec.dtype.name == "string" else _NUMBER_BYTES)
+
+
+def _array_bytes(values: npt.NDArray[Any]) -> int:
+    """Return how many bytes of JSON an output has about."""
+    if values.dtype != object:
+        return int(values.size) * _NUMBER_BYTES
+    return sum(map(len, values.ravel().tolist()))
 
 
 def _media_type(request: fastapi.Request) -> str:

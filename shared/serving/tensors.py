@@ -4,6 +4,7 @@ import base64
 import binascii
 import io
 import itertools
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -18,21 +19,29 @@ from shared.serving import refusals, settings
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 # What Pillow raises on files that are no image: those are for the model to answer.
 _UNREADABLE = (OSError, SyntaxError, ValueError)
-# Strings are matched whole, so that what stands in them stays.
-_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN', re.DOTALL)
+# Formats that a bundle's graph decodes; Pillow would try all of its own on what is none.
+_FORMATS = ("JPEG", "PNG")
+# Strings are matched whole, so that what stands in them stays. One without an end is matched to the end of the body,
+# and nothing is matched twice (the signs +): otherwise the time grows with the square of the body's size.
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+_STRINGS = re.compile(_STRING, re.DOTALL)
+_TOKENS = re.compile(_STRING + rb"|-?Infinity|NaN", re.DOTALL)
 _WORDS = {str: "a text", bool: "true or false", dict: "an object", list: "lists of different depth"}
 
 
-def read_json(content: bytes, example: Callable[[], str]) -> dict[str, Any]:
+def read_json(content: bytes, example: Callable[[], str], limits: settings.Settings) -> dict[str, Any]:
     """Read a request's body as a JSON object; NaN, Infinity and -Infinity are read as missing numbers, as null is.
 
     Args:
         content: The body.
         example: Makes a body that would be read, for the message.
+        limits: The limit of values.
 
     Raises:
         refusals.Refusal: It is none.
+        refusals.LimitError: It has too many values.
     """
+    _check_values(content, limits.max_values)
     try:
         body = _loaded(content)
     except orjson.JSONDecodeError as error:
@@ -72,24 +81,29 @@ def array(name: str, values: Any, spec: Any, limits: settings.Settings) -> npt.N
     if not isinstance(values, list) or not values:
         raise refusals.Refusal(f"{name}: expected a list of at least one row. Received: {type(values).__name__}")
     check_rows(name, len(values), limits)
+    flat, shape = _unnested(name, values, spec)
     if spec.dtype.as_numpy_dtype is not object:
-        found = numbers(name, values, spec)
-        fits(name, found.shape, spec)
-        return found
-    found = np.empty(_shape(values, 1 if spec.shape.rank is None else spec.shape.rank), object)
-    if found.ndim != spec.shape.rank:
-        raise refusals.Refusal(f"{name}: expected {shape_of(spec)} strings. Received: shape {list(found.shape)}")
-    _fill(name, found, values)
-    fits(name, found.shape, spec)
+        return numbers(name, flat, spec).reshape(shape)
+    return strings(name, [text_bytes(name, value) for value in flat], limits).reshape(shape)
+
+
+def strings(name: str, values: list[bytes], limits: settings.Settings) -> npt.NDArray[Any]:
+    """Return (values,) strings as an array of objects.
+
+    Raises:
+        refusals.LimitError: One is too long, or an image of too many pixels.
+    """
+    found = np.empty(len(values), object)
+    found[:] = values
     check_strings(name, found, limits)
     return found
 
 
 def numbers(name: str, values: Sequence[Any], spec: Any) -> npt.NDArray[Any]:
-    """Return numbers of the signature's type, in the shape of the lists; null is a missing number.
+    """Return (values,) numbers of the signature's type; null is a missing number.
 
     Raises:
-        refusals.Refusal: They are none, lists of different lengths, or outside the type's range.
+        refusals.Refusal: They are none, or outside the type's range.
     """
     read_as = _read_as(name, values, spec)
     try:
@@ -101,10 +115,9 @@ def numbers(name: str, values: Sequence[Any], spec: Any) -> npt.NDArray[Any]:
 
 def _read_as(name: str, values: Sequence[Any], spec: Any) -> Any:
     """Return the type that JSON numbers are read as; a text or true is no number, though NumPy would make it one."""
-    kinds, level = set(map(type, values)), values
-    while kinds == {list}:
-        level = list(itertools.chain.from_iterable(level))
-        kinds = set(map(type, level))
+    kinds = set(map(type, values))
+    if kinds == {list}:
+        raise refusals.Refusal(f"{name}: expected shape {shape_of(spec)}. Received: lists within")
     wanted = np.dtype(spec.dtype.as_numpy_dtype)
     expected, allowed = ("true or false", {bool}) if wanted.kind == "b" else ("numbers", {int, float, type(None)})
     if not kinds <= allowed:
@@ -171,7 +184,7 @@ def check_strings(name: str, values: npt.NDArray[Any], limits: settings.Settings
 def pixels_of(encoded: bytes) -> int:
     """Return how many pixels an image file says it has, from its first bytes; 0 for what is no image."""
     try:
-        with PIL.Image.open(io.BytesIO(encoded)) as image:
+        with PIL.Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
             return image.width * image.height
     except PIL.Image.DecompressionBombError:
         return 2 * (PIL.Image.MAX_IMAGE_PIXELS or 0) + 1
@@ -212,11 +225,27 @@ def from_base64(name: str, text: str) -> bytes:
         raise refusals.Refusal(f"{name}: expected base64. Received: other characters, or a part of it") from None
 
 
-def flat(values: list[Any]) -> list[Any]:
-    """Return nested lists as one list."""
-    while any(isinstance(value, list) for value in values):
-        values = [inner for value in values for inner in (value if isinstance(value, list) else [value])]
-    return values
+def flat(name: str, values: list[Any], shape: Sequence[int]) -> list[Any]:
+    """Return values that are flat, or in lists within lists, as one list.
+
+    Args:
+        name: The input.
+        values: As many values as ``shape`` has, in at most one list more than it has sides.
+        shape: What they are meant to be.
+
+    Raises:
+        refusals.Refusal: There are more, or deeper lists. That is found before they are copied, so that the work is
+            never more than that of reading them.
+    """
+    count = math.prod(shape)
+    for _ in range(len(shape) + 1):
+        kinds = set(map(type, values))
+        if list not in kinds:
+            return values
+        if kinds != {list} or sum(map(len, values)) > count:
+            break
+        values = list(itertools.chain.from_iterable(values))
+    raise refusals.Refusal(f"{name}: expected {count} values for shape {list(shape)}. Received: other lists")
 
 
 def described(specs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -235,26 +264,40 @@ def fits(name: str, shape: Sequence[int], spec: Any) -> None:
         raise refusals.Refusal(f"{name}: expected shape {shape_of(spec)}. Received: {list(shape)}")
 
 
-def _shape(values: Any, rank: int) -> tuple[int, ...]:
-    """Return the shape of nested lists, no deeper than ``rank``; the first of each level counts."""
-    shape: list[int] = []
-    while isinstance(values, list) and len(shape) < rank:
-        shape.append(len(values))
-        values = values[0] if values else None
-    return tuple(shape)
+def _unnested(name: str, values: list[Any], spec: Any) -> tuple[list[Any], tuple[int, ...]]:
+    """Return lists within lists as one list, and their shape, which the spec has; no deeper than the spec's."""
+    shape = [len(values)]
+    while len(shape) < (spec.shape.rank or 1):
+        if set(map(type, values)) != {list} or len(sizes := set(map(len, values))) > 1:
+            raise refusals.Refusal(
+                f"{name}: expected shape {shape_of(spec)}. Received: lists of other lengths or depth"
+            )
+        shape.append(sizes.pop())
+        values = list(itertools.chain.from_iterable(values))
+    fits(name, shape, spec)
+    return values, tuple(shape)
 
 
-def _fill(name: str, found: npt.NDArray[Any], values: list[Any]) -> None:
-    """Put nested lists of strings into an array of their shape."""
-    if len(values) != len(found):
-        raise refusals.Refusal(f"{name}: expected lists of one length. Received: {len(values)} and {len(found)}")
-    for index, value in enumerate(values):
-        if found.ndim == 1:
-            found[index] = text_bytes(name, value)
-        elif isinstance(value, list):
-            _fill(name, found[index], value)
-        else:
-            raise refusals.Refusal(f"{name}: expected lists of strings. Received: {type(value).__name__}")
+def _check_values(content: bytes, most: int) -> None:
+    """Refuse a body of too many values before it is parsed: no other thread runs meanwhile.
+
+    A value begins the body, or stands behind a bracket or a comma. Those in strings are left out, but only from bodies
+    that seem to have too many.
+    """
+    if len(content) <= most:
+        return
+    strings = (content.count(b'"') - content.count(b'\\"')) // 2
+    # An object has as many names as values.
+    if strings <= 2 * most:
+        if _count_values(content) <= most:
+            return
+        content = _STRINGS.sub(b"", content)
+    if (found := max(strings // 2, _count_values(content))) > most:
+        raise refusals.LimitError(f"expected a body of at most {most} values. Received: {found}")
+
+
+def _count_values(content: bytes) -> int:
+    return sum(map(content.count, (b",", b"[", b"{")))
 
 
 def _loaded(content: bytes) -> Any:
