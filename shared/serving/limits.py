@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.serving import metrics, origins, refusals, requests, settings
+from shared.serving import contents, metrics, origins, refusals, requests, settings
 
 log = logging.getLogger("fieldnets")
 
@@ -123,14 +123,14 @@ class Guard:
         Raises:
             refusals.Refusal: It is too large, is not what the headers say, or too many are in memory.
         """
-        coding = requests.content_coding(value for name, value in call.scope["headers"] if name == b"content-encoding")
+        coding = contents.content_coding(value for name, value in call.scope["headers"] if name == b"content-encoding")
         declared = call.header(b"content-length") or b"0"
         if declared.isdigit() and int(declared) > self._options.max_body_bytes:
             raise self._too_large()
         body = await self._whole(call)
         if not coding:
             return body
-        body = await requests.aside(requests.decompressed, body, coding, self._options.max_body_bytes)
+        body = await requests.aside(contents.decompressed, body, coding, self._options.max_body_bytes)
         self._hold(call, len(body))
         return body
 

@@ -9,7 +9,7 @@ import fastapi
 import numpy.typing as npt
 import orjson
 
-from shared.serving import bodies, infer_tensors, openapi, refusals, requests, settings, tensors, versions
+from shared.serving import bodies, contents, infer_tensors, openapi, refusals, requests, settings, tensors, versions
 
 _HEADER = "inference-header-content-length"
 # Of Triton's parameters those that ask for what is not announced here: they are refused, since the answer would differ.
@@ -48,8 +48,8 @@ def _add(router: fastapi.APIRouter, service: requests.Service, path: str) -> Non
         version = service.version(request)
         header = request.headers.get(_HEADER)
         # Behind a head of JSON there may be a file, and without any JSON the body may be one.
-        files = header is not None and not requests.is_json(request)
-        content = await requests.content(request, lambda: example(version), raw=files)
+        files = header is not None and not contents.is_json(request)
+        content = await contents.content(request, lambda: example(version), raw=files)
         # What is called JSON is JSON, though the header says that there is none.
         size = None if not files and header is not None and not header.strip("0") else header
         question = await requests.aside(read, content, size, version, service.options)
@@ -126,7 +126,7 @@ def read(content: bytes, header: str | None, version: versions.Version, limits: 
         specs, outputs = version.specs(versions.DEFAULT)
         arrays = infer_tensors.only_value(content, specs, limits)
         return Question(signature=versions.DEFAULT, arrays=arrays, wanted=dict.fromkeys(outputs, True))
-    body = bodies.read(bodies.InferRequest, tensors.read_json(content[:size], lambda: example(version), limits))
+    body = bodies.read(bodies.InferRequest, contents.read_json(content[:size], lambda: example(version), limits))
     parameters = body.parameters or {}
     signature = parameters.get("signature_name")
     signature = versions.DEFAULT if signature is None else signature

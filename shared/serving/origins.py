@@ -23,10 +23,6 @@ HEADERS = [
         b"object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     ),
 ]
-# ``curl -d`` calls every body a form, tritonclient calls its bodies nothing.
-_READ = ("", "application/json", "application/octet-stream", "application/x-www-form-urlencoded")
-# A page may send these without asking first; no client of a model does.
-_NEVER = ("text", "multipart")
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 _KNOWN_HOSTS = 1_000
 
@@ -91,17 +87,6 @@ def is_loopback(host: str) -> bool:
     [True, True, True, False]
     """
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
-
-
-def is_read(media_type: str, *, raw: bool) -> bool:
-    """Return whether a body of a media type is read; ``raw``: it holds tensors, or a file, behind its JSON.
-
-    >>> [is_read(kind, raw=False) for kind in ("application/json", "", "text/plain", "image/png")]
-    [True, True, False, False]
-    """
-    if raw:
-        return media_type.partition("/")[0] not in _NEVER
-    return media_type in _READ or media_type.endswith("+json")
 
 
 def _name(host: bytes) -> str:

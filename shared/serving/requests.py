@@ -5,7 +5,6 @@ import concurrent.futures
 import functools
 import math
 import time
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -17,7 +16,7 @@ import orjson
 from starlette import convertors
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.serving import metrics, origins, refusals, registry, settings, versions
+from shared.serving import metrics, refusals, registry, settings, versions
 
 _Result = TypeVar("_Result")
 # Bodies and answers that are read and written in about a millisecond, whatever they hold.
@@ -26,9 +25,6 @@ _SMALL_BYTES = 1 << 14
 _READERS = concurrent.futures.ThreadPoolExecutor(2, "reader")
 # A number in JSON at its longest, with its comma.
 _NUMBER_BYTES = 24
-_CODINGS = {"gzip", "x-gzip", "deflate"}
-# zlib's numbers for: gzip or zlib by its first bytes; deflate without a frame, which some clients send as deflate.
-_FRAMED, _BARE = 47, -15
 
 
 class _PlainConvertor(convertors.StringConvertor):
@@ -175,31 +171,6 @@ class Direct:
         await self._app(scope, receive, send)
 
 
-async def content(request: fastapi.Request, example: Callable[[], str], *, raw: bool = False) -> bytes:
-    """Return a request's body, which is JSON though ``curl -d`` calls it a form.
-
-    Args:
-        request: The request.
-        example: Makes a body that would be read.
-        raw: Whether it holds tensors, or a file, behind its JSON.
-
-    Raises:
-        refusals.MediaTypeError: It is called a file or a text.
-    """
-    kind = _media_type(request)
-    if not origins.is_read(kind, raw=raw):
-        raise refusals.MediaTypeError(
-            f"expected application/json, such as {example()}, with bytes as base64. Received: {kind:.50}",
-            {"accept": "application/json"},
-        )
-    return await request.body()
-
-
-def is_json(request: fastapi.Request) -> bool:
-    """Return whether a body is called JSON."""
-    return _media_type(request) == "application/json"
-
-
 async def aside(function: Callable[..., _Result], content: bytes, *arguments: Any) -> _Result:
     """Call ``function`` with a body: at once where it is small, else in a thread, so that nobody waits for it."""
     if len(content) <= _SMALL_BYTES:
@@ -210,62 +181,6 @@ async def aside(function: Callable[..., _Result], content: bytes, *arguments: An
 async def _elsewhere(function: Callable[[], _Result]) -> _Result:
     """Call ``function`` in a thread; where nobody waits for it any more, it does not begin."""
     return await asyncio.get_running_loop().run_in_executor(_READERS, function)
-
-
-def content_coding(values: Iterable[bytes]) -> str:
-    """Return the content coding that header fields name, in lower case; "" for none.
-
-    Args:
-        values: Of each Content-Encoding field.
-
-    Raises:
-        refusals.MediaTypeError: It is another, or there are several.
-    """
-    named = [each.strip().lower() for value in values for each in value.decode("latin-1").split(",")]
-    found = [each for each in named if each not in ("", "identity")]
-    if len(found) > 1 or not _CODINGS.issuperset(found):
-        raise refusals.MediaTypeError(
-            f"Content-Encoding: expected gzip or deflate. Received: {', '.join(found)!r:.50}",
-            {"accept-encoding": "gzip, deflate"},
-        )
-    return found[0] if found else ""
-
-
-def decompressed(body: bytes, coding: str, most_bytes: int) -> bytes:
-    """Return what a compressed body holds.
-
-    Args:
-        body: The body; of gzip, one member or several.
-        coding: As ``content_coding`` returns it.
-        most_bytes: The most that it may hold.
-
-    Raises:
-        refusals.TooLargeError: It holds more; no more than that is decompressed.
-        refusals.Refusal: It is not in that coding, or not whole.
-
-    >>> import gzip
-    >>> decompressed(gzip.compress(b"good"), "gzip", 4)
-    b'good'
-    """
-    # The lower four bits of a zlib stream's first byte are 8, and no stream without a frame that zlib writes begins so.
-    bare = coding == "deflate" and not (body[:1] and body[0] & 0x0F == 8)
-    parts, size, rest = [], 0, body
-    try:
-        while rest:
-            member = zlib.decompressobj(_BARE if bare else _FRAMED)
-            part = member.decompress(rest, most_bytes - size + 1)
-            parts.append(part)
-            size += len(part)
-            if size > most_bytes:
-                raise refusals.TooLargeError(f"expected a body of at most {most_bytes} bytes when decompressed")
-            if not member.eof:
-                raise zlib.error("it ends too early")
-            rest = member.unused_data
-    except zlib.error as error:
-        raise refusals.Refusal(f"Content-Encoding: expected a body in {coding}. Received: {error}") from None
-    if not body:
-        raise refusals.Refusal(f"Content-Encoding: expected a body in {coding}. Received: none")
-    return b"".join(parts)
 
 
 def respond(content: Any, status: int = 200) -> fastapi.Response:
@@ -300,10 +215,6 @@ def _array_bytes(values: npt.NDArray[Any]) -> int:
     if values.dtype != object:
         return int(values.size) * _NUMBER_BYTES
     return sum(map(len, values.ravel().tolist()))
-
-
-def _media_type(request: fastapi.Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _number(text: str | None) -> int | None:

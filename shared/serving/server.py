@@ -25,6 +25,7 @@ from shared.bundle import reading as bundle
 from shared.serving import (
     bodies,
     connection,
+    contents,
     limits,
     metrics,
     open_inference,
@@ -206,12 +207,12 @@ def _add_vertex(app: fastapi.FastAPI, service: requests.Service) -> None:
         request.path_params["name"] = next(iter(service.models.models))
         version = service.version(request)
         example = functools.partial(tf_serving.example, version)
-        content = await requests.content(request, example)
+        content = await contents.content(request, example)
         question = await requests.aside(read, content, version)
         return await tf_serving.answer(service, version, question, service.came(request))
 
     def read(content: bytes, version: versions.Version) -> tf_serving.Question:
-        given = tensors.read_json(content, lambda: tf_serving.example(version), service.options)
+        given = contents.read_json(content, lambda: tf_serving.example(version), service.options)
         body = bodies.read(bodies.VertexRequest, given)
         signature = {"signature_name": (body.parameters or {}).get("signature_name")}
         rows = bodies.read(bodies.PredictRequest, {"instances": body.instances, **signature})

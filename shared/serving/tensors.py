@@ -5,13 +5,11 @@ import binascii
 import io
 import itertools
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import PIL.Image
 
 from shared.serving import refusals, settings
@@ -21,36 +19,7 @@ Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 _UNREADABLE = (OSError, SyntaxError, ValueError)
 # Formats that a bundle's graph decodes; Pillow would try all of its own on what is none.
 _FORMATS = ("JPEG", "PNG")
-# Strings are matched whole, so that what stands in them stays. One without an end is matched to the end of the body,
-# and nothing is matched twice (the signs +): otherwise the time grows with the square of the body's size.
-_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
-_STRINGS = re.compile(_STRING, re.DOTALL)
-_TOKENS = re.compile(_STRING + rb"|-?Infinity|NaN", re.DOTALL)
 _WORDS = {str: "a text", bool: "true or false", dict: "an object", list: "lists of different depth"}
-
-
-def read_json(content: bytes, example: Callable[[], str], limits: settings.Settings) -> dict[str, Any]:
-    """Read a request's body as a JSON object; NaN, Infinity and -Infinity are read as missing numbers, as null is.
-
-    Args:
-        content: The body.
-        example: Makes a body that would be read, for the message.
-        limits: The limit of values.
-
-    Raises:
-        refusals.Refusal: It is none.
-        refusals.LimitError: It has too many values.
-    """
-    _check_values(content, limits.max_values)
-    try:
-        body = _loaded(content)
-    except orjson.JSONDecodeError as error:
-        begun = content.lstrip()[:1] in (b"{", b"[", b'"')
-        received = str(error) if begun else f"{len(content)} bytes that are none, first {content[:12]!r}"
-        raise refusals.Refusal(f"expected a JSON object, such as {example()}. Received: {received}") from None
-    if not isinstance(body, dict):
-        raise refusals.Refusal(f"expected a JSON object, such as {example()}. Received: {type(body).__name__}")
-    return body
 
 
 def example(name: str, spec: Any) -> Any:
@@ -276,35 +245,3 @@ def _unnested(name: str, values: list[Any], spec: Any) -> tuple[list[Any], tuple
         values = list(itertools.chain.from_iterable(values))
     fits(name, shape, spec)
     return values, tuple(shape)
-
-
-def _check_values(content: bytes, most: int) -> None:
-    """Refuse a body of too many values before it is parsed: no other thread runs meanwhile.
-
-    A value begins the body, or stands behind a bracket or a comma. Those in strings are left out, but only from bodies
-    that seem to have too many.
-    """
-    if len(content) <= most:
-        return
-    strings = (content.count(b'"') - content.count(b'\\"')) // 2
-    # An object has as many names as values.
-    if strings <= 2 * most:
-        if _count_values(content) <= most:
-            return
-        content = _STRINGS.sub(b"", content)
-    if (found := max(strings // 2, _count_values(content))) > most:
-        raise refusals.LimitError(f"expected a body of at most {most} values. Received: {found}")
-
-
-def _count_values(content: bytes) -> int:
-    return sum(map(content.count, (b",", b"[", b"{")))
-
-
-def _loaded(content: bytes) -> Any:
-    """Read JSON, with the three tokens that TF Serving and Triton take beyond it."""
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
-        if b"NaN" not in content and b"Infinity" not in content:
-            raise
-        return orjson.loads(_TOKENS.sub(lambda found: found[0] if found[0][:1] == b'"' else b"null", content))

@@ -10,7 +10,7 @@ import fastapi
 import numpy as np
 import numpy.typing as npt
 
-from shared.serving import bodies, openapi, refusals, requests, settings, tensors, versions
+from shared.serving import bodies, contents, openapi, refusals, requests, settings, tensors, versions
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 _CLASSIFY = "classify"
@@ -29,14 +29,14 @@ def _add(router: fastapi.APIRouter, service: requests.Service, path: str) -> Non
     async def predict(request: fastapi.Request) -> fastapi.Response:
         """Answer rows (`instances`) or columns (`inputs`) of a signature."""
         version = service.version(request)
-        content = await requests.content(request, lambda: example(version))
+        content = await contents.content(request, lambda: example(version))
         question = await requests.aside(read, content, version, service.options)
         return await answer(service, version, question, service.came(request))
 
     async def classify(request: fastapi.Request) -> fastapi.Response:
         """Answer examples with the classes and their scores."""
         version = service.version(request)
-        content = await requests.content(request, lambda: example(version, "examples"))
+        content = await contents.content(request, lambda: example(version, "examples"))
         examples = await requests.aside(read_examples, content, version, service.options)
         outputs = await service.ask(version, {"inputs": examples}, signature=_CLASSIFY, came=service.came(request))
         return await service.respond(outputs, lambda: requests.respond({"results": classified(outputs)}))
@@ -86,7 +86,7 @@ def read(content: bytes, version: versions.Version, limits: settings.Settings) -
     Raises:
         refusals.Refusal: It is no valid request for the signature.
     """
-    body = bodies.read(bodies.PredictRequest, tensors.read_json(content, lambda: example(version), limits))
+    body = bodies.read(bodies.PredictRequest, contents.read_json(content, lambda: example(version), limits))
     return question(body, version, limits)
 
 
@@ -130,7 +130,9 @@ def read_examples(content: bytes, version: versions.Version, limits: settings.Se
     """
     if _CLASSIFY not in version.signatures:
         raise refusals.Refusal(f"{version.name}: expected a model with the signature {_CLASSIFY}. Received: none")
-    body = bodies.read(bodies.ClassifyRequest, tensors.read_json(content, lambda: example(version, "examples"), limits))
+    body = bodies.read(
+        bodies.ClassifyRequest, contents.read_json(content, lambda: example(version, "examples"), limits)
+    )
     specs, _ = version.specs(versions.DEFAULT)
     tensors.check_rows("examples", len(body.examples), limits)
     context = body.context or {}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import starlette.testclient
 
-from shared.serving import open_inference, refusals, registry, requests, settings, tensors, tf_serving, versions
+from shared.serving import contents, open_inference, refusals, registry, requests, settings, tf_serving, versions
 from tests.shared import servers, stand_in
 
 Client = starlette.testclient.TestClient
@@ -120,10 +120,10 @@ def test_values_are_counted_outside_of_texts(content: bytes, values: int) -> Non
     for most in (values, values - 1):
         limits = settings.Settings(model_dirs=(), max_values=most)
         if most == values:
-            assert tensors.read_json(content, str, limits) == json.loads(content)
+            assert contents.read_json(content, str, limits) == json.loads(content)
             continue
         with pytest.raises(refusals.LimitError, match=f"at most {most} values. Received: {values}"):
-            tensors.read_json(content, str, limits)
+            contents.read_json(content, str, limits)
 
 
 TEXT = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["good"]}
@@ -170,7 +170,7 @@ def test_only_small_bodies_are_read_and_small_answers_written_on_the_event_loop(
 
         return call
 
-    monkeypatch.setattr(tensors, "read_json", noted(tensors.read_json))
+    monkeypatch.setattr(contents, "read_json", noted(contents.read_json))
     monkeypatch.setattr(tf_serving, "in_rows", noted(tf_serving.in_rows))
     monkeypatch.setattr(open_inference, "_written", noted(open_inference._written))
     with servers.serving(repository / "words", predict_route="/predict") as client:
@@ -193,7 +193,7 @@ def test_what_takes_longer_than_the_deadline_is_given_up_wherever_it_is(
         gate.wait(30)
         return {"instances": ["good"]}
 
-    monkeypatch.setattr(tensors, "read_json", read)
+    monkeypatch.setattr(contents, "read_json", read)
     with servers.serving(repository, deadline_seconds=0.3) as client:
         started = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(4) as senders:
