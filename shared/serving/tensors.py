@@ -2,23 +2,25 @@
 
 import base64
 import binascii
-import io
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 
 from shared.serving import refusals, settings
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
-# What Pillow raises on files that are no image: those are for the model to answer.
-_UNREADABLE = (OSError, SyntaxError, ValueError)
-# Formats that a bundle's graph decodes; Pillow would try all of its own on what is none.
-_FORMATS = ("JPEG", "PNG")
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+# Markers of JPEG: of a frame, which has the size; of a scan or the end, before which it must come; without a length.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SCANS, _BARE_MARKERS = (0xD9, 0xDA), (0x00, 0x01, *range(0xD0, 0xD9))
+_FILL = re.compile(rb"\xff*+")
+# A file of more segments before its size hides it.
+_MOST_SEGMENTS, _UNKNOWN_PIXELS = 1_000, 1 << 62
 _WORDS = {str: "a text", bool: "true or false", dict: "an object", list: "lists of different depth"}
 
 
@@ -151,14 +153,24 @@ def check_strings(name: str, values: npt.NDArray[Any], limits: settings.Settings
 
 
 def pixels_of(encoded: bytes) -> int:
-    """Return how many pixels an image file says it has, from its first bytes; 0 for what is no image."""
-    try:
-        with PIL.Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
-            return image.width * image.height
-    except PIL.Image.DecompressionBombError:
-        return 2 * (PIL.Image.MAX_IMAGE_PIXELS or 0) + 1
-    except _UNREADABLE:
-        return 0
+    """Return how many pixels a JPEG or PNG file says it has, the formats that bundles decode; 0 for what is none.
+
+    Read as libjpeg and libpng find it (ITU T.81, B.1; RFC 2083, 4.1.1): Pillow takes ten times as long.
+    """
+    if encoded[:8] == _PNG:
+        return int.from_bytes(encoded[16:20], "big") * int.from_bytes(encoded[20:24], "big")
+    at = 2 if encoded[:3] == _JPEG else len(encoded)
+    for _ in range(_MOST_SEGMENTS):
+        at = encoded.find(b"\xff", at)
+        marker_at = len(encoded) if at < 0 else _FILL.match(encoded, at).end()  # type: ignore[union-attr]
+        if marker_at >= len(encoded) or encoded[marker_at] in _SCANS:
+            return 0
+        at = marker_at + 1
+        if encoded[marker_at] in _FRAMES:
+            return int.from_bytes(encoded[at + 3 : at + 5], "big") * int.from_bytes(encoded[at + 5 : at + 7], "big")
+        if encoded[marker_at] not in _BARE_MARKERS:
+            at += int.from_bytes(encoded[at : at + 2], "big")
+    return _UNKNOWN_PIXELS
 
 
 def text_bytes(name: str, value: Any) -> bytes:

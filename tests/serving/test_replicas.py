@@ -61,7 +61,7 @@ class Replica:
         with self._log.open("a") as said:
             self.process = subprocess.Popen(self._command, cwd=helpers.ROOT, stdout=said, stderr=said)
 
-    def end(self, how: signal.Signals) -> int:
+    def end(self, how: signal.Signals) -> float:
         """Send a signal, and return the seconds until the process was gone."""
         started = time.monotonic()
         self.process.send_signal(how)
