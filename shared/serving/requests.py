@@ -206,7 +206,7 @@ def plain(value: Any) -> Any:
 
 def _row_bytes(spec: Any) -> int:
     """Return how many bytes of JSON a row of an output has about, as far as its shape is known."""
-    values = math.prod(size or 1 for size in spec.shape[1:])
+    values: int = math.prod(size or 1 for size in spec.shape[1:])
     return values * (1 if spec.dtype.name == "string" else _NUMBER_BYTES)
 
 

@@ -22,6 +22,6 @@ if __name__ == "__main__":
     options = settings.Settings(
         model_dirs=(pathlib.Path(sys.argv[1]),), port=int(sys.argv[2]), drain_seconds=0.5, shutdown_seconds=10.0
     )
-    versions.Version._run = slowly  # type: ignore[method-assign]
+    versions.Version._run = slowly  # type: ignore[assignment, method-assign]
     with stand_in.installed():
         server.serve(options)
