@@ -11,10 +11,10 @@ import logging
 import pathlib
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, machine, parser, steps
+from shared import cli, errors, files, machine, parser, predicting, steps
 from shared.bundle import formats
 from shared.serving import settings
 
@@ -160,51 +160,19 @@ def explain(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
 
 
 def predict(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
-    """Score files of any length in bounded memory, with a run or with a bundle."""
-    from shared import batch
+    """Score files of any length in bounded memory, with a run or with a bundle; or a share of them, or join shares."""
+    from shared import batch, shards
 
     settings = app.source_settings(arguments)
     app.refuse(settings)
     batch.check_output(arguments.output, overwrite=arguments.overwrite)
+    if arguments.shard:
+        shards.check_place(arguments.output)
     quiet_tensorflow()
     step = app.predict()
-    result: cli.Result = step.predict(_typed(step.options, arguments, settings))
+    options = _typed(step.options, arguments, settings)
+    result: cli.Result = predicting.merge(step, options) if options.merge else step.predict(options)
     return result
-
-
-def score_in_chunks(
-    options: parser.PredictOptions,
-    chunks: Iterable[Any],
-    score: steps.Step,
-    *,
-    what: str,
-    plan: Mapping[str, Any],
-    finish: steps.Step | None = None,
-) -> dict[str, Any]:
-    """Score the inputs and write the output; see ``shared.batch.predict``.
-
-    Args:
-        options: Where to write, and whether to go on with an interrupted call.
-        chunks: Tables of inputs.
-        score: Table of inputs -> table of outputs.
-        what: What is counted, such as "texts scored".
-        plan: What decides the output; a resumed call must have the same.
-        finish: Table of outputs -> the final one, chunk after chunk, when all are scored.
-    """
-    from shared import batch, progress
-
-    with progress.rows(what, options.input) as advance:
-        result = batch.predict(
-            chunks,
-            score,
-            output=options.output,
-            plan=plan,
-            resume=options.resume,
-            overwrite=options.overwrite,
-            on_rows=advance,
-            finish=finish,
-        )
-    return {"output": str(options.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
 
 
 def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
