@@ -107,6 +107,9 @@ class TuneOptions:
     settings: Any
     trials: int
     output_dir: pathlib.Path
+    workers: int
+    prune: bool
+    command_line: Sequence[str]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -205,6 +208,8 @@ def app_parser(
     tune = verb("tune", commands.tune, "search hyperparameters; write the best config file", *everything)
     tune.add_argument("--trials", type=cli.at_least(1), default=10, help="configurations to try")
     tune.add_argument("--output-dir", type=pathlib.Path, default=pathlib.Path("runs") / f"{name}-tune")
+    tune.add_argument("--workers", type=cli.at_least(1), default=1, help="processes that try at once (default: 1)")
+    tune.add_argument("--prune", action="store_true", help="end trials that fall behind the median of the others")
     _add_preset(tune)
     more(verbs)
     return parser

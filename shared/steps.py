@@ -152,7 +152,7 @@ class Predict:
         predict: ``(options) -> result``: scores all inputs in bounded memory.
         options: Class of the options.
         merge: ``(options, parts) -> (finish, write)``: before the outputs of all shards are joined, refuses what cannot
-            be; ``finish`` is that of ``predicting.score_in_chunks``; ``write() -> result`` writes what stands beside it.
+            be; ``finish`` is as ``predicting`` has it; ``write() -> result`` writes what stands beside it.
     """
 
     predict: Step

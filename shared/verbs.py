@@ -120,8 +120,12 @@ def _launch(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     """Train in several processes of this machine, each started with this command line."""
     from shared import launch
 
-    module = app.config.__module__.rpartition(".")[0]
-    return launch.train([*machine.python_command(module), *options.command_line], workers=options.workers)
+    return launch.train(_command(app, options.command_line), workers=options.workers)
+
+
+def _command(app: steps.App, command_line: Sequence[str]) -> list[str]:
+    """Return what starts a process of its own with a command line of this app."""
+    return [*machine.python_command(app.config.__module__.rpartition(".")[0]), *command_line]
 
 
 def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
@@ -227,18 +231,30 @@ def monitor(app: steps.App, options: parser.MonitorOptions) -> cli.Result:
 
 def tune(app: steps.App, options: parser.TuneOptions) -> cli.Result:
     """Search hyperparameters on validation data and write the best config file."""
+    from shared import launch
+
+    helper = launch.is_helper()
     quiet_tensorflow()
     from shared.training import tuning
 
     training, step = app.train(), app.tune()
-    return tuning.search(
-        options.settings,
+    many = options.workers > 1 and not helper
+    wanted = tuning.Search(
+        settings=options.settings,
         train=lambda settings, folder: train_into(folder, training, settings),
         metric=step.metric,
         suggest=step.suggest,
         trials=options.trials,
         output=options.output_dir,
+        workers=options.workers,
+        prune=options.prune,
+        start=(lambda count: launch.helpers(_command(app, options.command_line), count=count)) if many else None,
     )
+    if helper:
+        launch.end_with_parent()
+        tuning.work(wanted)
+        return {}
+    return tuning.search(wanted)
 
 
 def set_aside(rows: int, path: pathlib.Path) -> dict[str, Any]:
