@@ -66,6 +66,8 @@ class PredictOptions:
     Attributes:
         shard: ``(number from 1, of)``: score this share of the inputs only; None: all.
         merge: ``input`` are the outputs of all shards, and are joined; there is no model.
+        ray_address: Of the Ray cluster that scores the shards, ``local`` for one of this machine; None: this process.
+        shards: How many it scores; None: as many as it has processors.
     """
 
     settings: Any
@@ -79,6 +81,8 @@ class PredictOptions:
     chunk_rows: int
     shard: tuple[int, int] | None = None
     merge: bool = False
+    ray_address: str | None = None
+    shards: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -246,6 +250,8 @@ def _add_shards(parser: argparse.ArgumentParser) -> None:
     help = "score share I (from 1) of N only, and write a manifest beside the output"
     choice.add_argument("--shard", type=cli.shard, metavar="I/N", help=help)
     choice.add_argument("--merge", action="store_true", help="check and join the outputs of all shards; no model")
+    choice.add_argument("--ray-address", metavar="ADDRESS", help="score on a Ray cluster; local: on this machine's")
+    parser.add_argument("--shards", type=cli.at_least(1), help="with --ray-address: in so many (default: processors)")
 
 
 def _of_model(command: cli.Command) -> cli.Command:
@@ -260,6 +266,8 @@ def _of_model(command: cli.Command) -> cli.Command:
             raise errors.InputError(f"--merge: expected no model, the shards name theirs. Received: {given[0]}")
         if not arguments.merge and not given:
             raise errors.InputError("expected --run-dir or --model-dir. Received: neither")
+        if arguments.shards and not arguments.ray_address:
+            raise errors.InputError("--shards: expected --ray-address. Received: none")
         if arguments.model_dir is None and arguments.engine != settings.NETWORKS[0]:
             raise errors.InputError(f"--engine {arguments.engine}: expected --model-dir. Received: --run-dir")
         return command(arguments)

@@ -8,6 +8,7 @@ and writes the file that one call without shards would have written.
 import contextlib
 import dataclasses
 import itertools
+import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -103,6 +104,24 @@ def share(
         files.write_json(manifest_of(output), manifest)
 
     return batch.Share(takes=shard.takes, seal=seal)
+
+
+def finished(shard: Shard, output: pathlib.Path, *, made_of: Mapping[str, Any]) -> int | None:
+    """Return how many rows a finished shard has, None where it is not finished.
+
+    Raises:
+        errors.InputError: The output was made of something else, or has changed since; the message names it.
+    """
+    if not output.exists():
+        return None
+    part = _opened(output)
+    wanted = json.loads(json.dumps({**made_of, **resuming.version(), "shard": list(shard)}))
+    begun = {**part.manifest["made_of"], "shard": list(part.shard)}
+    differing = resuming.differing(begun, wanted)
+    if differing:
+        raise errors.InputError(f"{output}: expected the shard that was begun. Received: another {differing}")
+    _refuse_changed(part)
+    return int(part.manifest["rows"])
 
 
 def check_place(output: pathlib.Path) -> None:

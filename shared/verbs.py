@@ -169,13 +169,19 @@ def predict(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
 
     settings = app.source_settings(arguments)
     app.refuse(settings)
-    batch.check_output(arguments.output, overwrite=arguments.overwrite)
+    # A shard that is asked for again may be finished: then it is compared with what is asked for.
+    again = arguments.shard and arguments.resume
+    batch.check_output(arguments.output, overwrite=arguments.overwrite or again)
     if arguments.shard:
         shards.check_place(arguments.output)
     quiet_tensorflow()
     step = app.predict()
     options = _typed(step.options, arguments, settings)
-    result: cli.Result = predicting.merge(step, options) if options.merge else step.predict(options)
+    if options.merge:
+        return predicting.merge(step, options)
+    if options.ray_address is not None:
+        return predicting.on_ray(app, step, options)
+    result: cli.Result = step.predict(options)
     return result
 
 
