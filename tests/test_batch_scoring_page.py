@@ -3,6 +3,7 @@
 import pathlib
 import re
 import shlex
+from typing import Any
 
 import pytest
 
@@ -16,13 +17,13 @@ BLOCKS = [block.strip().splitlines() for block in re.findall(r"^```\n(.*?)^```",
 @pytest.mark.parametrize("line", [line for block in BLOCKS for line in block])
 def test_every_command_of_the_page_is_understood(line: str) -> None:
     name, *words = shlex.split(line)
-    names = parser.Commands.__dataclass_fields__
+    commands: dict[str, Any] = dict.fromkeys(parser.Commands.__dataclass_fields__, dict)
     built = parser.app_parser(
         name,
         description="",
         config_class=helpers.config_of(name),
         data_fields=("text_column",),
-        commands=parser.Commands(**{each: dict for each in names}),
+        commands=parser.Commands(**commands),
     )
     assert built.parse_args(words).command is not None
 

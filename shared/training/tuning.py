@@ -212,7 +212,7 @@ def _study(wanted: Search) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = os.fspath(wanted.output / _TRIALS)
     storage = optuna.storages.JournalStorage(journal.JournalFileBackend(path, lock_obj=_Lock(path)))
-    pruner = optuna.pruners.NopPruner()
+    pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
     if wanted.prune:
         pruner = optuna.pruners.MedianPruner(n_startup_trials=_FIRST_TRIAL, n_warmup_steps=_FIRST_EPOCH)
     return optuna.create_study(

@@ -14,6 +14,7 @@ import optuna
 import pytest
 
 from shared import errors, files
+from shared.training import tuning
 from tests.shared import search_together
 
 
@@ -28,7 +29,7 @@ def tries(folder: pathlib.Path) -> list[list[str]]:
 
 
 def test_each_trial_is_tried_by_one_of_two_processes(tmp_path: pathlib.Path) -> None:
-    found = search_together.tuning.search(search_together.wanted(tmp_path / "search", trials=6, workers=2))
+    found = tuning.search(search_together.wanted(tmp_path / "search", trials=6, workers=2))
     assert sorted(name for name, _ in tries(tmp_path)) == [f"trial-00{number}" for number in range(6)]
     assert len({process for _, process in tries(tmp_path)}) == 2
     assert str(os.getpid()) not in {process for _, process in tries(tmp_path)}
@@ -37,15 +38,13 @@ def test_each_trial_is_tried_by_one_of_two_processes(tmp_path: pathlib.Path) -> 
     for name in ("history", "importance"):
         assert ElementTree.parse(found[name]).getroot().tag.endswith("svg")
     # Asked for again it tries nothing, and for more only the rest.
-    assert (
-        search_together.tuning.search(search_together.wanted(tmp_path / "search", trials=7, workers=2))["trials"] == 7
-    )
+    assert tuning.search(search_together.wanted(tmp_path / "search", trials=7, workers=2))["trials"] == 7
     assert [name for name, _ in tries(tmp_path)][6:] == ["trial-006"]
 
 
 def test_a_trial_whose_process_was_killed_is_tried_again_and_no_other(tmp_path: pathlib.Path) -> None:
     (tmp_path / "kill").touch()
-    found = search_together.tuning.search(search_together.wanted(tmp_path / "search", trials=5, workers=2))
+    found = tuning.search(search_together.wanted(tmp_path / "search", trials=5, workers=2))
     counts = collections.Counter(name for name, _ in tries(tmp_path))
     assert counts == {f"trial-00{number}": 1 + (number == 2) for number in range(5)}
     assert found["trials"] == 5
@@ -54,7 +53,7 @@ def test_a_trial_whose_process_was_killed_is_tried_again_and_no_other(tmp_path: 
 def test_bad_input_ends_the_search_with_the_code_of_the_process_that_met_it(tmp_path: pathlib.Path) -> None:
     (tmp_path / "refuse").touch()
     with pytest.raises(SystemExit) as ended:
-        search_together.tuning.search(search_together.wanted(tmp_path / "search", trials=4, workers=2))
+        tuning.search(search_together.wanted(tmp_path / "search", trials=4, workers=2))
     assert ended.value.code == errors.InputError.exit_code
 
 
@@ -81,11 +80,11 @@ def test_processes_end_with_the_one_that_started_them_and_the_search_goes_on(tmp
 
 def test_a_journal_that_ends_in_half_a_line_is_gone_on_with(tmp_path: pathlib.Path) -> None:
     alone = search_together.wanted(tmp_path / "search", trials=2, workers=1)
-    search_together.tuning.search(alone)
+    tuning.search(alone)
     with (tmp_path / "search" / "search.journal").open("ab") as stream:
         stream.write(b'{"op_code":4,"wor')
     more = search_together.wanted(tmp_path / "search", trials=3, workers=1)
-    assert search_together.tuning.search(more)["trials"] == 3
+    assert tuning.search(more)["trials"] == 3
     optuna.logging.set_verbosity(optuna.logging.INFO)
 
 
@@ -97,7 +96,7 @@ def test_a_search_that_kept_its_trials_in_a_database_is_refused(tmp_path: pathli
     with pytest.raises(
         errors.InputError, match=r"search\.journal\. Received: one from before, in search\.db; begin a new"
     ):
-        search_together.tuning.search(search_together.wanted(folder, trials=2, workers=1))
+        tuning.search(search_together.wanted(folder, trials=2, workers=1))
     assert sorted(path.name for path in folder.iterdir()) == ["search.db", "search.json"]
 
 
@@ -120,9 +119,9 @@ def test_a_trial_that_falls_behind_is_ended_and_counts_as_tried(tmp_path: pathli
         return {"validation": {"auroc": -float(number)}}
 
     asked = search_together.wanted(tmp_path / "search", trials=6, workers=1)
-    found = search_together.tuning.search(dataclasses.replace(asked, train=learn, prune=True, start=None))
+    found = tuning.search(dataclasses.replace(asked, train=learn, prune=True, start=None))
     assert (found["trials"], found["pruned"], found["best_validation_auroc"]) == (6, 2, 0.0)
     assert list(epochs.values()) == [10, 10, 10, 10, 2, 2]
     with pytest.raises(errors.InputError, match="another prune"):
-        search_together.tuning.search(asked)
+        tuning.search(asked)
     optuna.logging.set_verbosity(optuna.logging.INFO)
