@@ -150,12 +150,18 @@ def _scored_on_ray(module: str, options: parser.PredictOptions, folder: pathlib.
     pools: Any = importlib.import_module("ray.util")
     environment = {"PYTHONPATH": machine.python_environment().get("PYTHONPATH", "")}
     local = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-    ray.init(
-        address=options.ray_address,
-        log_to_driver=False,
-        runtime_env={"env_vars": environment},
-        **(local if options.ray_address == "local" else {}),
-    )
+    try:
+        ray.init(
+            address=options.ray_address,
+            log_to_driver=False,
+            runtime_env={"env_vars": environment},
+            **(local if options.ray_address == "local" else {}),
+        )
+    except Exception as error:
+        # Ray has no class of its own for a cluster that does not start or answer.
+        raise errors.InputError(
+            f"--ray-address {options.ray_address}: expected a cluster that starts or answers. Received: {error}"
+        ) from error
     try:
         processors = max(1, int(ray.cluster_resources().get("CPU", 1)))
         asked = _of_shards(options, folder, options.shards or processors)

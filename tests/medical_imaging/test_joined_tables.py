@@ -127,7 +127,7 @@ def test_images_of_other_shards_are_not_read(tmp_path, monkeypatch):
         }
 
     monkeypatch.setattr(predict, "_open", lambda _arguments: (answer, ("x",), {}, 8))
-    monkeypatch.setattr(predict.sources, "pixels", note)
+    monkeypatch.setattr(sources, "pixels", note)
     options = helpers.predict_options([tmp_path / "set"], tmp_path / "part.csv", config.Config(), shard=(2, 2))
     assert predict.predict(options)["rows"] == 1
     assert read == ["c.png"]

@@ -1,11 +1,15 @@
 """Shards on a Ray cluster give the file that one process writes, also when a process is killed."""
 
 import collections
+import itertools
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import types
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -73,6 +77,81 @@ def test_a_refused_input_is_said_in_one_sentence_and_the_other_shards_are_kept(
     assert again.returncode == 0, again.stderr
     assert (folder / "out.csv").read_bytes() == (folder / "whole.csv").read_bytes()
     assert len((folder / "log").read_text().splitlines()) == 13
+
+
+class FailedTaskError(Exception):
+    """Stands for ray.exceptions.RayTaskError."""
+
+    def __init__(self, cause: Exception) -> None:
+        self.cause = cause
+
+
+class Pool:
+    """Stands for ray.util.ActorPool: the actors take turns, here and now."""
+
+    def __init__(self, actors: list[Any]) -> None:
+        self.actors = actors
+
+    def map(self, ask: Any, values: list[Any]) -> Iterator[Any]:
+        for value, actor in zip(values, itertools.cycle(self.actors), strict=False):
+            try:
+                yield ask(types.SimpleNamespace(predict=types.SimpleNamespace(remote=actor.predict)), value)
+            except errors.InputError as error:
+                raise FailedTaskError(error) from None
+
+
+@pytest.fixture
+def stand_in(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A stand-in for Ray with two processors, and the toy app with it."""
+    ray = types.SimpleNamespace(
+        init=lambda **_options: None,
+        shutdown=lambda: None,
+        cluster_resources=lambda: {"CPU": 2.0},
+        remote=lambda **_options: lambda worker: types.SimpleNamespace(remote=worker),
+        exceptions=types.SimpleNamespace(RayTaskError=FailedTaskError),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.util", types.SimpleNamespace(ActorPool=Pool))
+    monkeypatch.setattr(machine, "missing", lambda _names: [])
+    monkeypatch.setitem(sys.modules, "toy.__main__", toy_cluster)
+    monkeypatch.setitem(sys.modules, "toy", types.SimpleNamespace())
+    app = types.SimpleNamespace(config=types.SimpleNamespace(__module__="toy.config"))
+    step = toy_cluster.APP.predict()
+
+    def run(**options: Any) -> Any:
+        asked = toy_cluster.options(folder / "out.csv", ray_address="local", **options)
+        return predicting.on_ray(app, step, asked)
+
+    return types.SimpleNamespace(run=run, ray=ray)
+
+
+@pytest.mark.parametrize("shards", [None, 1, 5, 40])
+def test_any_number_of_shards_gives_the_file_of_one_process(
+    stand_in: Any, folder: pathlib.Path, shards: int | None
+) -> None:
+    assert stand_in.run(shards=shards)["shards"] == shards or shards is None
+    assert (folder / "out.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+    assert not (folder / "out.csv.shards").exists()
+
+
+def test_an_interrupted_call_keeps_its_shards_and_resume_scores_the_rest(stand_in: Any, folder: pathlib.Path) -> None:
+    (folder / "refuse").touch()
+    with pytest.raises(errors.InputError, match=r"row 30: expected a number"):
+        stand_in.run(shards=3)
+    (folder / "refuse").unlink()
+    assert stand_in.run(shards=3, resume=True)["resumed_rows"] > 0
+    assert len((folder / "log").read_text().splitlines()) == 13
+    assert (folder / "out.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+
+
+def test_a_cluster_that_does_not_answer_is_named(stand_in: Any, folder: pathlib.Path) -> None:
+    def refuse(**_options: Any) -> None:
+        raise ConnectionError("nobody there")
+
+    stand_in.ray.init = refuse
+    with pytest.raises(errors.InputError, match=r"--ray-address local: .*nobody there"):
+        stand_in.run()
+    assert not (folder / "out.csv").exists()
 
 
 def test_without_ray_one_sentence_names_the_extra(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
