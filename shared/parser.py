@@ -265,7 +265,7 @@ def _of_model(command: cli.Command) -> cli.Command:
         if arguments.merge and given:
             raise errors.InputError(f"--merge: expected no model, the shards name theirs. Received: {given[0]}")
         if not arguments.merge and not given:
-            raise errors.InputError("expected --run-dir or --model-dir. Received: neither")
+            raise errors.InputError("one of the arguments --run-dir --model-dir is required, but with --merge")
         if arguments.shards and not arguments.ray_address:
             raise errors.InputError("--shards: expected --ray-address. Received: none")
         if arguments.model_dir is None and arguments.engine != settings.NETWORKS[0]:

@@ -115,7 +115,7 @@ def stand_in(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(machine, "missing", lambda _names: [])
     monkeypatch.setitem(sys.modules, "toy.__main__", toy_cluster)
     monkeypatch.setitem(sys.modules, "toy", types.SimpleNamespace())
-    app = types.SimpleNamespace(config=types.SimpleNamespace(__module__="toy.config"))
+    app: Any = types.SimpleNamespace(config=types.SimpleNamespace(__module__="toy.config"))
     step = toy_cluster.APP.predict()
 
     def run(**options: Any) -> Any:
