@@ -235,6 +235,21 @@ def at_least(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Return which of how many shards, from 1.
+
+    >>> shard("2/8")
+    (2, 8)
+
+    Raises:
+        argparse.ArgumentTypeError: The text is none.
+    """
+    number, slash, of = text.partition("/")
+    if not slash or not number.isdecimal() or not of.isdecimal() or not 1 <= int(number) <= int(of):
+        raise argparse.ArgumentTypeError(f"expected I/N, where I is from 1 to N, such as 2/8. Received: {text!r}")
+    return int(number), int(of)
+
+
 def not_negative(text: str) -> float:
     """Return a finite number of at least 0.
 

@@ -1,4 +1,4 @@
-"""Start one training in several processes of this machine, and start them again where one of them dies."""
+"""Start one training in several processes of this machine, and again where one of them dies; or helpers of a search."""
 
 import logging
 import os
@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ POLL_SECONDS = 0.2
 # Between the end of one process and that of the others, which wait for it: they see that it is gone and say so.
 GRACE_SECONDS = 5.0
 INPUT = errors.InputError.exit_code
+HELPER = "FIELDNETS_HELPER"
 
 log = logging.getLogger("fieldnets")
 
@@ -56,6 +58,53 @@ def train(command: Sequence[str], *, workers: int, restarts: int = RESTARTS) -> 
         log.warning("all workers begin again from the last complete epoch (%d of %d)", attempt + 1, restarts)
         command = [*(each for each in command if each != "--overwrite"), "--resume"]
     raise AssertionError("the last attempt returns or raises")
+
+
+def is_helper() -> bool:
+    """Tell whether this process is one that ``helpers`` started."""
+    return HELPER in os.environ
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it has ended, however that was."""
+
+    def wait() -> None:
+        # Not by sys.stdin: its lock would be held when the interpreter ends.
+        os.read(0, 1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def helpers(command: Sequence[str], *, count: int) -> None:
+    """Run a command in so many processes that share its work, until all have ended; a killed one stops no other.
+
+    Raises:
+        SystemExit: One ended with that exit code, and has said why; the others are ended.
+    """
+    threads = str(max(1, machine.usable_cores() // count))
+    told = {HELPER: "1", "TF_NUM_INTRAOP_THREADS": os.environ.get("TF_NUM_INTRAOP_THREADS", threads)}
+    started = [
+        # They read from a pipe that nobody writes into, and that closes when this process ends.
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=machine.python_environment(**told)
+        )
+        for _ in range(count)
+    ]
+    try:
+        while None in (codes := [each.poll() for each in started]) and not any(
+            code for code in codes if (code or 0) > 0
+        ):
+            time.sleep(POLL_SECONDS)
+    finally:
+        _end(started)
+        for each in started:
+            if each.stdin is not None:
+                each.stdin.close()
+    for code in filter(None, codes):
+        if code > 0:
+            raise SystemExit(code)
+        log.warning("a process was ended by %s", signal.Signals(-code).name)
 
 
 def _clusters(workers: int) -> list[cluster.Cluster]:

@@ -78,13 +78,21 @@ def begin(record: pathlib.Path, made_of: Mapping[str, Any], *, what: str) -> Non
     if not record.exists():
         files.write_json(record, wanted)
         return
-    begun = files.read_json(record)
-    changed = [_changed(key, begun.get(key), wanted.get(key)) for key in sorted(wanted.keys() | begun.keys())]
-    differing = ", ".join(filter(None, changed))
-    if differing:
+    changed = differing(files.read_json(record), wanted)
+    if changed:
         raise errors.InputError(
-            f"{record.parent}: expected the same {what} as was begun there. Received: another {differing}"
+            f"{record.parent}: expected the same {what} as was begun there. Received: another {changed}"
         )
+
+
+def differing(begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Say what two pieces of work, as JSON has it, are made of differently; "" for nothing.
+
+    >>> differing({"model": "a", "rows": 2}, {"model": "b", "rows": 2})
+    'model'
+    """
+    changed = [_changed(key, begun.get(key), wanted.get(key)) for key in sorted(wanted.keys() | begun.keys())]
+    return ", ".join(filter(None, changed))
 
 
 def _changed(name: str, begun: Any, wanted: Any) -> str:

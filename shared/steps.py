@@ -152,10 +152,13 @@ class Predict:
     Attributes:
         predict: ``(options) -> result``: scores all inputs in bounded memory.
         options: Class of the options.
+        merge: ``(options, parts) -> (finish, write)``: before the outputs of all shards are joined, refuses what cannot
+            be; ``finish`` is as ``predicting`` has it; ``write() -> result`` writes what stands beside it.
     """
 
     predict: Step
     options: type[parser.PredictOptions] = parser.PredictOptions
+    merge: Step = lambda _options, _parts: (None, dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

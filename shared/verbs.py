@@ -11,10 +11,10 @@ import logging
 import pathlib
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, machine, parser, printing, published, resuming, steps
+from shared import cli, errors, files, machine, parser, predicting, printing, published, resuming, steps
 from shared.bundle import formats
 from shared.serving import settings
 
@@ -131,8 +131,12 @@ def _launch(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     """Train in several processes of this machine, each started with this command line."""
     from shared import launch
 
-    module = app.config.__module__.rpartition(".")[0]
-    return launch.train([*machine.python_command(module), *options.command_line], workers=options.workers)
+    return launch.train(_command(app, options.command_line), workers=options.workers)
+
+
+def _command(app: steps.App, command_line: Sequence[str]) -> list[str]:
+    """Return what starts a process of its own with a command line of this app."""
+    return [*machine.python_command(app.config.__module__.rpartition(".")[0]), *command_line]
 
 
 def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
@@ -171,51 +175,25 @@ def explain(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
 
 
 def predict(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
-    """Score files of any length in bounded memory, with a run or with a bundle."""
-    from shared import batch
+    """Score files of any length in bounded memory, with a run or with a bundle; or a share of them, or join shares."""
+    from shared import batch, shards
 
     settings = app.source_settings(arguments)
     app.refuse(settings)
-    batch.check_output(arguments.output, overwrite=arguments.overwrite)
+    # A shard that is asked for again may be finished: then it is compared with what is asked for.
+    again = arguments.shard and arguments.resume
+    batch.check_output(arguments.output, overwrite=arguments.overwrite or again)
+    if arguments.shard:
+        shards.check_place(arguments.output)
     quiet_tensorflow()
     step = app.predict()
-    result: cli.Result = step.predict(_typed(step.options, arguments, settings))
+    options = _typed(step.options, arguments, settings)
+    if options.merge:
+        return predicting.merge(step, options)
+    if options.ray_address is not None:
+        return predicting.on_ray(app, step, options)
+    result: cli.Result = step.predict(options)
     return result
-
-
-def score_in_chunks(
-    options: parser.PredictOptions,
-    chunks: Iterable[Any],
-    score: steps.Step,
-    *,
-    what: str,
-    plan: Mapping[str, Any],
-    finish: steps.Step | None = None,
-) -> dict[str, Any]:
-    """Score the inputs and write the output; see ``shared.batch.predict``.
-
-    Args:
-        options: Where to write, and whether to go on with an interrupted call.
-        chunks: Tables of inputs.
-        score: Table of inputs -> table of outputs.
-        what: What is counted, such as "texts scored".
-        plan: What decides the output; a resumed call must have the same.
-        finish: Table of outputs -> the final one, chunk after chunk, when all are scored.
-    """
-    from shared import batch, progress
-
-    with progress.rows(what, options.input) as advance:
-        result = batch.predict(
-            chunks,
-            score,
-            output=options.output,
-            plan=plan,
-            resume=options.resume,
-            overwrite=options.overwrite,
-            on_rows=advance,
-            finish=finish,
-        )
-    return {"output": str(options.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
 
 
 def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
@@ -270,18 +248,30 @@ def monitor(app: steps.App, options: parser.MonitorOptions) -> cli.Result:
 
 def tune(app: steps.App, options: parser.TuneOptions) -> cli.Result:
     """Search hyperparameters on validation data and write the best config file."""
+    from shared import launch
+
+    helper = launch.is_helper()
     quiet_tensorflow()
     from shared.training import tuning
 
     training, step = app.train(), app.tune()
-    return tuning.search(
-        options.settings,
+    many = options.workers > 1 and not helper
+    wanted = tuning.Search(
+        settings=options.settings,
         train=lambda settings, folder: train_into(folder, training, settings),
         metric=step.metric,
         suggest=step.suggest,
         trials=options.trials,
         output=options.output_dir,
+        workers=options.workers,
+        prune=options.prune,
+        start=(lambda count: launch.helpers(_command(app, options.command_line), count=count)) if many else None,
     )
+    if helper:
+        launch.end_with_parent()
+        tuning.work(wanted)
+        return {}
+    return tuning.search(wanted)
 
 
 def set_aside(rows: int, path: pathlib.Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from apps.fraud_detection import data, features, inputs, preprocessing, stored_h
 from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions, concatenate
-from shared import cli, files, parser, resuming, verbs
+from shared import cli, files, parser, predicting, resuming
 
 READ_ROWS = 100_000
 # A block is a third of the history before it, which is sorted again with each: memory against time.
@@ -83,40 +83,60 @@ def predict(options: Options) -> cli.Result:
     if options.histories is not None:
         stored = stored_histories.open_folder(options.histories, found, [*hashes["history"], *hashes["inputs"]])
         how["histories"] = True
-    written = verbs.score_in_chunks(
+    stream = Stream(found, predict_rows, stored=stored)
+    written = predicting.score_in_chunks(
         options,
-        _scored(earlier, given, predict_rows, found, chunk_rows=options.chunk_rows, read=read, stored=stored),
-        lambda chunk: chunk,
+        stream.chunks(earlier, given, chunk_rows=options.chunk_rows, read=read),
+        stream.score,
         what="transactions scored",
         plan={**hashes, **how, **identity},
     )
     return written | ({"notes": list(dict.fromkeys(notes))} if notes else {})
 
 
-def _scored(
-    earlier: list[str],
-    given: list[str],
-    predict_rows: Predict,
-    found: inputs.Inputs,
-    *,
-    chunk_rows: int,
-    read: Callable[[list[str]], Iterator[Transactions]],
-    stored: stored_histories.Stored | None = None,
-) -> Iterator[pd.DataFrame]:
-    """Yield the output rows, in chunks of at most ``chunk_rows`` or of the size in which files are read."""
-    unscored = sum(len(part) for part in read(earlier)) if earlier else 0
-    places: list[pd.DataFrame] = []
-    for block in blocks(_placed(read([*earlier, *given]), places), found, stored=stored):
-        # The new rows of a block are those of the parts that were read since the one before.
-        where = pd.concat(places, ignore_index=True)
-        places.clear()
-        skipped = min(unscored, len(where))
-        unscored -= skipped
-        size = max(chunk_rows, READ_ROWS)
-        for start in range(block.first + skipped, len(block.transactions), size):
-            rows = np.arange(start, min(start + size, len(block.transactions)))
-            yield _table(block, rows, where.iloc[rows - block.first], predict_rows(block, rows))
-        del block
+class Stream:
+    """New transactions in chunks, each scored with the history of its block, or not at all."""
+
+    def __init__(
+        self, found: inputs.Inputs, predict_rows: Predict, *, stored: stored_histories.Stored | None = None
+    ) -> None:
+        """Begin before the first transaction."""
+        self._found = found
+        self._predict_rows = predict_rows
+        self._stored = stored
+        self._latest: tuple[Block, npt.NDArray[np.int64]] | None = None
+
+    def chunks(
+        self,
+        earlier: list[str],
+        given: list[str],
+        *,
+        chunk_rows: int,
+        read: Callable[[list[str]], Iterator[Transactions]],
+    ) -> Iterator[pd.DataFrame]:
+        """Yield file and row, in chunks of at most ``chunk_rows`` or of the size in which files are read."""
+        unscored = sum(len(part) for part in read(earlier)) if earlier else 0
+        places: list[pd.DataFrame] = []
+        for block in blocks(_placed(read([*earlier, *given]), places), self._found, stored=self._stored):
+            # The new rows of a block are those of the parts that were read since the one before.
+            where = pd.concat(places, ignore_index=True)
+            places.clear()
+            skipped = min(unscored, len(where))
+            unscored -= skipped
+            size = max(chunk_rows, READ_ROWS)
+            for start in range(block.first + skipped, len(block.transactions), size):
+                rows = np.arange(start, min(start + size, len(block.transactions)))
+                self._latest = block, rows
+                yield where.iloc[rows - block.first]
+            self._latest = None
+            del block
+
+    def score(self, where: pd.DataFrame) -> pd.DataFrame:
+        """Return the output rows of the chunk that was yielded last."""
+        if self._latest is None:
+            raise ValueError("expected a chunk that `chunks` has just yielded. Received: one before, or none")
+        block, rows = self._latest
+        return _table(block, rows, where, self._predict_rows(block, rows))
 
 
 def _placed(parts: Iterable[Transactions], places: list[pd.DataFrame]) -> Iterator[Transactions]:

@@ -183,7 +183,8 @@ def fit(
                 bucket_by_length=settings.bucket_by_length,
                 share=workers.share(model),
             )
-            calls = [epoch_end, history, *listeners]
+            reports = callbacks.Reports(state.history, outputs.checkpoint)
+            calls = [epoch_end, history, reports, *listeners]
             run_epochs(model, batches, first_epoch=state.epoch, epochs=settings.epochs, steps=steps, listeners=calls)
     model.set_weights(state.best_weights)
     return FitResult(

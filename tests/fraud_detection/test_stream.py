@@ -57,7 +57,9 @@ def test_each_output_row_has_the_file_as_given_its_row_there_and_its_id(
         return {"score": block.transactions.amount[rows], "decision": np.full(len(rows), "genuine", object)}
 
     given = ["jan/day.csv", "feb/day.csv"]
-    table = pd.concat(list(predict._scored(["old/day.csv"], given, answer, found, chunk_rows=64, read=read)))
+    stream = predict.Stream(found, answer)
+    chunks = stream.chunks(["old/day.csv"], given, chunk_rows=64, read=read)
+    table = pd.concat([stream.score(chunk) for chunk in chunks])
     assert table["file"].tolist() == ["jan/day.csv"] * 350 + ["feb/day.csv"] * 500
     assert table["row"].tolist() == [*range(1, 351), *range(1, 501)]
     assert table["score"].tolist() == booked.amount[150:1_000].tolist()
@@ -122,3 +124,27 @@ def test_stored_histories_of_other_files_or_by_another_schema_are_refused(
         changed = dataclasses.replace(found, schema=dataclasses.replace(found.schema, **{name: value}))
         with pytest.raises(errors.InputError, match=f"another {name}"):
             stored_histories.open_folder(folder, changed, resuming.inputs([path]))
+
+
+@pytest.mark.tensorflow
+def test_a_chunk_is_scored_with_the_block_it_was_yielded_with_or_not_at_all(booked: Transactions) -> None:
+    """As a shard, which scores some of the chunks, needs it."""
+    found = inputs.learn(booked, np.arange(len(booked)), sequence_length=5)
+
+    def amounts(block: predict.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        return {"score": block.transactions.amount[rows]}
+
+    def read(_paths: list[str]) -> Iterator[Transactions]:
+        for start in range(0, len(booked), 90):
+            yield dataclasses.replace(booked.take(np.arange(start, min(start + 90, len(booked)))), name="a.csv")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(predict, "SMALLEST_BLOCK", 300)
+        patched.setattr(predict, "READ_ROWS", 70)
+        stream = predict.Stream(found, amounts)
+        with pytest.raises(ValueError, match="just yielded"):
+            stream.score(pd.DataFrame())
+        chunks = enumerate(stream.chunks([], ["a.csv"], chunk_rows=64, read=read))
+        table = pd.concat([stream.score(chunk) for number, chunk in chunks if number % 3 == 1])
+    assert 0 < len(table) < len(booked)
+    assert table["score"].tolist() == booked.amount[table["row"].to_numpy() - 1].tolist()
