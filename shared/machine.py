@@ -132,7 +132,7 @@ def _end_with_parent() -> None:
 
 
 def do_each(
-    function: Callable[..., None],
+    function: Callable[..., object],
     tasks: Sequence[tuple[Any, ...]],
     pool: concurrent.futures.Executor | None,
     *,

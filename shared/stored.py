@@ -7,7 +7,7 @@ strict: nothing is converted, "1" is no number.
 import functools
 import pathlib
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
 import pydantic
 
@@ -60,7 +60,7 @@ def check(declared: type[Stored], content: Mapping[str, Any], *, where: str) -> 
         errors.InputError: A field is missing, or has another type or a number out of its range; the first is named.
     """
     try:
-        found: Stored = _adapter(declared).validate_python(content)
+        found: Stored = _adapter(cast(Any, declared)).validate_python(content)
     except pydantic.ValidationError as error:
         raise errors.InputError(f"{where}: {_said(error)}") from None
     return found

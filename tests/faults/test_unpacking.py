@@ -26,7 +26,7 @@ FREE_BYTES = 1 << 20
 BLOCKS, BLOCK = 40, b"a,b\n" * (1 << 16)
 
 
-def written(opened: IO[bytes]) -> None:
+def written(opened: IO[bytes] | gzip.GzipFile) -> None:
     with opened as stream:
         for _ in range(BLOCKS):
             stream.write(BLOCK)

@@ -8,13 +8,14 @@ import sys
 import redis
 
 from apps.fraud_detection import stores
+from apps.fraud_detection.transactions import UNKNOWN
 
 BEGIN = 1_600_000_000_000_000
 
 
 def event(number: int) -> stores.Event:
     """Return a transaction; four of them have one instant."""
-    return stores.Event(BEGIN + number // 4 * 60_000_000, number * 7_919 % 100_000, stores.UNKNOWN, str(number))
+    return stores.Event(BEGIN + number // 4 * 60_000_000, number * 7_919 % 100_000, UNKNOWN, str(number))
 
 
 def parties(number: int) -> dict[str, str]:

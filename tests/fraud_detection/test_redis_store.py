@@ -116,7 +116,7 @@ def test_an_update_that_is_sent_again_counts_once(redis_client: Any) -> None:
         script(**given)
         script(**given)
 
-    store._add = twice  # type: ignore[assignment]
+    store._add = twice
     store.add(redis_writer.parties(0), redis_writer.event(0))
     assert stored(store) == [(role, "0", redis_writer.event(0)) for role in ROLES]
     assert 0 < redis_client.ttl(redis_client.keys("fieldnets:fraud:update:*")[0]) <= 600

@@ -120,9 +120,14 @@ def test_stored_histories_of_other_files_or_by_another_schema_are_refused(
         errors.InputError, match=r"these files in this order: .*other.parquet. Received: .*town.parquet"
     ):
         stored_histories.open_folder(folder, found, resuming.inputs([other]))
-    for name, value in (("label_delay_days", 3.0), ("label", "IS_FRAUD"), ("entities", {"card": "CUSTOMER_ID"})):
-        changed = dataclasses.replace(found, schema=dataclasses.replace(found.schema, **{name: value}))
-        with pytest.raises(errors.InputError, match=f"another {name}"):
+    changes: list[dict[str, Any]] = [
+        {"label_delay_days": 3.0},
+        {"label": "IS_FRAUD"},
+        {"entities": {"card": "CUSTOMER_ID"}},
+    ]
+    for values in changes:
+        changed = dataclasses.replace(found, schema=dataclasses.replace(found.schema, **values))
+        with pytest.raises(errors.InputError, match=f"another {next(iter(values))}"):
             stored_histories.open_folder(folder, changed, resuming.inputs([path]))
 
 

@@ -138,8 +138,8 @@ def test_the_calibration_error_of_calibrated_scores_may_be_0_and_that_of_others_
 
 def test_leaving_out_units_covers_each_of_them_once_in_blocks_of_any_size():
     for units, resamples in ((7, 100), (1000, 300)):
-        blocks = [
+        narrow, wide = (
             np.concatenate(list(resampling.omissions(units, resamples=resamples, block=size))) for size in (3, 500)
-        ]
-        assert np.array_equal(*blocks)
-        assert np.array_equal((1 - blocks[0]).sum(axis=0), np.ones(units))
+        )
+        assert np.array_equal(narrow, wide)
+        assert np.array_equal((1 - narrow).sum(axis=0), np.ones(units))

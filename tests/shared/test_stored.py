@@ -48,7 +48,7 @@ DRIVING = driving.DecisionRule(
     fitted_on={},
 )
 RULES = [CLASSIFIER, SEVERAL, FRAUD, DRIVING]
-WRONG_NUMBERS = (float("nan"), float("inf"), -3, "1", None, True, [], 10**400)
+WRONG_NUMBERS: tuple[Any, ...] = (float("nan"), float("inf"), -3, "1", None, True, [], 10**400)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__ + rule.rule)
