@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, machine, parser, predicting, printing, published, resuming, steps
+from shared import cli, errors, files, machine, parser, predicting, printing, published, steps
 from shared.bundle import formats
 from shared.serving import settings
 
@@ -83,6 +83,7 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
 
 def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     """Train into a run folder, or go on with an interrupted run."""
+    from shared import resuming
     from shared.training import cluster
 
     app.data().locate(options.settings)  # before --overwrite deletes anything

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.fraud_detection import config
-from shared import cli, errors, files, parser, resuming, steps, verbs
+from shared import cli, errors, files, parser, steps, verbs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -193,6 +193,7 @@ def update(arguments: argparse.Namespace) -> cli.Result:
     verbs.quiet_tensorflow()
     from apps.fraud_detection import run as loaded_run
     from apps.fraud_detection import update as updating
+    from shared import resuming
     from shared.training import runtime
 
     run = loaded_run.open_run(arguments.run_dir)

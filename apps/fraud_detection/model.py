@@ -21,7 +21,6 @@ from apps.fraud_detection.inputs import FILE as INPUTS_FILE
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import errors, files
 from shared.models import averaging, building, rnn, sequences, tabular
-from shared.training import workers
 
 CLASSES = len(CLASS_NAMES)
 READS = {
@@ -255,8 +254,7 @@ def load(path: pathlib.Path) -> Scorer:
 def predict(network: keras.Model, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
     """Return a model's output for every row of the arrays that it reads."""
     given = {tensor.name: arrays[tensor.name] for tensor in network.inputs}
-    with workers.alone(network):
-        return np.asarray(network.predict(wanted(given), batch_size=BATCH_ROWS, verbose=0), np.float32)
+    return np.asarray(network.predict(wanted(given), batch_size=BATCH_ROWS, verbose=0), np.float32)
 
 
 def probabilities(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:

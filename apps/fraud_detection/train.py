@@ -19,6 +19,7 @@ from shared import files
 from shared.evaluation import calibration, classification
 from shared.models import averaging, losses
 from shared.training import fit as fitting
+from shared.training import workers
 
 log = logging.getLogger("fieldnets")
 
@@ -58,12 +59,15 @@ def train_fold(job: jobs.Job, transactions: Transactions, fold: Fold) -> model.S
     log.info("%sensemble weights: %s", job.prefix, {name: round(each.weight, 3) for name, each in found.items()})
     averaged = model.average(job.inputs, networks, found)
     weights = transactions.weights[fold.validation]
-    raw = model.predict(averaged, job.arrays["validation"])
+    with workers.alone(averaged):
+        raw = model.predict(averaged, job.arrays["validation"])
     slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], job.labels["validation"], weight=weights)
     whole = model.calibrated(averaged, slope=slope, offset=offset)
+    with workers.alone(whole):
+        calibrated = model.predict(whole, job.arrays["validation"])
     instants = transactions.time[fold.validation]
     validation = decision_rule.Validation(
-        scores=model.probabilities(model.predict(whole, job.arrays["validation"])),
+        scores=model.probabilities(calibrated),
         labels=job.labels["validation"],
         amounts=transactions.amount[fold.validation],
         weights=weights,

@@ -95,7 +95,11 @@ def load(path: pathlib.Path) -> Bundle:
         errors.InputError: There is no bundle there.
         errors.GateError: A file is missing, was added, or is not what the manifest says.
     """
-    folder = find(path)
+    return _open(find(path))
+
+
+def _open(folder: pathlib.Path) -> Bundle:
+    """Check and load a version folder, wherever it lies."""
     check_manifest(folder)
     import tensorflow as tf
 
@@ -262,7 +266,7 @@ def _difference(name: str, expected: npt.NDArray[Any], received: npt.NDArray[Any
 def main() -> int:
     """Print the differences as JSON; exit code 3 when the bundle does not answer as it should."""
     try:
-        print(json.dumps(replay(load(pathlib.Path(sys.argv[1])))))
+        print(json.dumps(replay(_open(pathlib.Path(sys.argv[1]).resolve()))))
     except errors.FieldnetsError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -132,7 +132,8 @@ def found(spread: Spread, *, confidence: float) -> tuple[float, float, str]:
     low, high, loss = spread.bounds
     width = spread.bounds.width
     if spread.error == 0:
-        if spread.value == low and math.isinf(high):  # none counted: the rule of three of a rate
+        none_counted = spread.value == low and math.isinf(high)
+        if none_counted and not spread.difference:  # the rule of three of a rate
             return low, 1 - (1 - confidence) ** (1 / max(1, spread.carriers)), ALIKE
         if not math.isfinite(width):
             raise ValueError("expected resamples that differ. Received: equal ones, of a number without an upper bound")

@@ -5,8 +5,6 @@
 
 import sys
 
-import redis
-
 from apps.fraud_detection import stores
 from apps.fraud_detection.transactions import UNKNOWN
 
@@ -25,6 +23,8 @@ def parties(number: int) -> dict[str, str]:
 
 def main(socket: str, first: int, step: int, count: int) -> None:
     """Add transactions, and a verdict on every other one."""
+    import redis
+
     client = redis.Redis(unix_socket_path=socket)
     store = stores.RedisStore(client)
     client.blpop(["go"])
