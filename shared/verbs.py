@@ -99,7 +99,10 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     with resuming.locked(options.run_dir, what="`train` into one run folder"):
         folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
         with folder.taken_back_unless_begun():
-            return train_into(folder, step, options.settings)
+            result = train_into(folder, step, options.settings)
+        # A finished run holds no hidden file; nobody waits for this lock: who comes while it is held is refused.
+        (folder.path / resuming.LOCK).unlink(missing_ok=True)
+    return result
 
 
 def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli.Result:
