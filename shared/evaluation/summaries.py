@@ -100,7 +100,8 @@ def with_closed_forms(
     for name, among in shares.items():
         share = intervals.proportion_among(right, among, units=identity, confidence=confidence)
         if name in found and share is not None:
-            found[name] = share
+            single = units is not None and share.method == "Wilson"  # every row is a unit
+            found[name] = dataclasses.replace(share, method="Wilson by unit") if single else share
     if "auroc" in found and (score.ndim == 1 or score.shape[1] == 2):
         with contextlib.suppress(ValueError):  # one unit only has rows of a class
             found["auroc"] = intervals.delong(truth, score, units=units, confidence=confidence)
