@@ -263,10 +263,15 @@ def _difference(name: str, expected: npt.NDArray[Any], received: npt.NDArray[Any
     return difference
 
 
+def replay_at(folder: pathlib.Path) -> dict[str, float]:
+    """Open a version folder, also one that ``export`` has not published yet, and `replay` it."""
+    return replay(_open(folder.resolve()))
+
+
 def main() -> int:
     """Print the differences as JSON; exit code 3 when the bundle does not answer as it should."""
     try:
-        print(json.dumps(replay(_open(pathlib.Path(sys.argv[1]).resolve()))))
+        print(json.dumps(replay_at(pathlib.Path(sys.argv[1]))))
     except errors.FieldnetsError as error:
         print(error, file=sys.stderr)
         return error.exit_code
