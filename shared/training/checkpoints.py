@@ -106,7 +106,7 @@ class _Described(TypedDict):
     """What is said of a state beside its arrays; before the first epoch the best value is minus infinity."""
 
     identity: dict[str, Any]
-    history: list[dict[str, float]]
+    history: list[dict[str, int | float]]
     best_epoch: stored.Count
     best_value: float
     seconds: stored.NotNegative
