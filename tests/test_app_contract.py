@@ -144,7 +144,7 @@ CALLS: dict[str, dict[str, tuple[int, str]]] = {
         "describe": (1, ""),
         "table": (2, ""),
         "write": (3, ""),
-        "more": (3, ""),
+        "more": (4, ""),
     },
     "run": {
         "open_run": (1, ""),
