@@ -28,9 +28,8 @@ from apps.fraud_detection import (
     preprocessing,
     train,
 )
-from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import run as loaded_run
-from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
+from apps.fraud_detection.transactions import UNKNOWN, Transactions
 from shared import errors, files
 from shared.evaluation import bootstrap, calibration, classification
 from shared.models import losses
@@ -171,19 +170,15 @@ def go_on(
         networks,
         train.fit_ensemble_weights(logits, labels["calibration"], evenly=model.few_labels(run.inputs)),
     )
-    raw = model.predict(averaged, arrays["calibration"])
-    weights = found.weights[windows.calibration]
-    slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], labels["calibration"], weight=weights)
-    whole = model.calibrated(averaged, slope=slope, offset=offset)
-    rows = decision_rule.Validation(
-        scores=model.probabilities(model.predict(whole, arrays["calibration"])),
-        labels=labels["calibration"],
-        amounts=found.amount[windows.calibration],
-        weights=weights,
-        days=train.covered_days(found.time[windows.calibration]),
-        sha256=digest(found.content_hashes()[windows.calibration]),
+    return train.calibrate(
+        averaged,
+        arrays["calibration"],
+        labels["calibration"],
+        found,
+        windows.calibration,
+        found=run.inputs,
+        settings=run.settings,
     )
-    return model.Scorer(model=whole, inputs=run.inputs, decision_rule=decision_rule.fit(rows, run.settings))
 
 
 def _further(
