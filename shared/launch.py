@@ -82,13 +82,10 @@ def helpers(command: Sequence[str], *, count: int) -> None:
     Raises:
         SystemExit: One ended with that exit code, and has said why; the others are ended.
     """
-    threads = str(max(1, machine.usable_cores() // count))
-    told = {HELPER: "1", "TF_NUM_INTRAOP_THREADS": os.environ.get("TF_NUM_INTRAOP_THREADS", threads)}
+    environment = _environment(count, **{HELPER: "1"})
     started = [
         # They read from a pipe that nobody writes into, and that closes when this process ends.
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=machine.python_environment(**told)
-        )
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment)
         for _ in range(count)
     ]
     try:
@@ -120,16 +117,20 @@ def _clusters(workers: int) -> list[cluster.Cluster]:
 
 def _start(command: Sequence[str], of: cluster.Cluster, folder: pathlib.Path) -> subprocess.Popen[bytes]:
     """Start one process; what the first says on standard error is seen, what the others say is kept."""
-    threads = str(max(1, (os.cpu_count() or 1) // len(of.addresses)))
-    told = {cluster.VARIABLE: of.to_json(), "TF_NUM_INTRAOP_THREADS": os.environ.get("TF_NUM_INTRAOP_THREADS", threads)}
     with (folder / f"{of.rank}.out").open("wb") as output, (folder / f"{of.rank}.err").open("wb") as error:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=sys.stderr if of.is_first else error,
-            env=machine.python_environment(**told),
+            env=_environment(len(of.addresses), **{cluster.VARIABLE: of.to_json()}),
         )
+
+
+def _environment(processes: int, **told: str) -> dict[str, str]:
+    """Return the environment of one of so many processes of this machine: each uses its share of the cores."""
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", str(max(1, machine.usable_cores() // processes)))
+    return machine.python_environment(TF_NUM_INTRAOP_THREADS=threads, **told)
 
 
 def _wait(started: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int]:

@@ -246,10 +246,6 @@ def _compile(model: keras.Model, settings: FitSettings, *, loss: keras.losses.Lo
             steps_per_execution=1 if workers.several(model) else _greatest_divisor(steps, settings.steps_per_execution),
         )
         model.optimizer.build(model.trainable_variables)
-    if runtime.on_tensorflow():
-        # Under a strategy Keras would average the replicas' first batches, to learn shapes that are known
-        # already. That fails for replicas with different numbers of rows.
-        model._maybe_symbolic_build = lambda **_: None
 
 
 def run_epochs(
@@ -271,6 +267,10 @@ def run_epochs(
         steps: Batches in an epoch.
         listeners: Callbacks, called in this order.
     """
+    if runtime.on_tensorflow():
+        # Under a strategy Keras would average the replicas' first batches, to learn shapes that are known
+        # already. That fails for replicas with different numbers of rows.
+        model._maybe_symbolic_build = lambda **_: None
     with workers.together(model):
         model.fit(
             workers.distributed(model, batches),
