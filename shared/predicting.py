@@ -129,7 +129,7 @@ def on_ray(app: steps.App, step: steps.Predict, options: parser.PredictOptions) 
     _refuse_foreign(folder)
     with resuming.locked(folder, what="`predict` into one output"):
         if not options.resume:
-            _empty(folder)
+            resuming.clear(folder)
         scored = _scored_on_ray(app.config.__module__.rpartition(".")[0], options, folder)
         joined = merge(step, dataclasses.replace(options, input=[part.output for part in scored.asked], resume=False))
         shutil.rmtree(folder)
@@ -196,13 +196,3 @@ def _refuse_foreign(folder: pathlib.Path) -> None:
                 f"{folder}: expected a place for the shards of an unfinished output. Received: {name}, which `predict` "
                 "did not write; move it, or write elsewhere"
             )
-
-
-def _empty(folder: pathlib.Path) -> None:
-    from shared import resuming
-
-    for path in (each for each in folder.iterdir() if each.name != resuming.LOCK):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

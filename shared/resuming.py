@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -150,6 +151,15 @@ def locked(folder: pathlib.Path, *, what: str, wait: bool = False) -> Iterator[N
             if _is_at(path, stream.fileno()):
                 yield
                 return
+
+
+def clear(folder: pathlib.Path, *, but: Sequence[str] = ()) -> None:
+    """Delete what a folder that this process holds has in it, but for its lock and what is named."""
+    for each in [each for each in folder.iterdir() if each.name not in (LOCK, *but)]:
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
 
 
 def _is_at(path: pathlib.Path, handle: int) -> bool:

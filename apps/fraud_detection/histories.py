@@ -233,10 +233,7 @@ def _plan(settings: config.Config, listed: Sequence[pathlib.Path]) -> dict[str, 
 def _begin(folder: pathlib.Path, plan: Mapping[str, Any], *, resume: bool) -> None:
     """Keep the plan, or check that the interrupted call had the same; what it did goes, unless all rows were read."""
     if not (resume and (folder / _PARTITIONED).exists()):
-        for each in (each for each in folder.iterdir() if each.name not in (resuming.LOCK, _PLAN)):
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
-        if not resume:
-            (folder / _PLAN).unlink(missing_ok=True)
+        resuming.clear(folder, but=(_PLAN,) if resume else ())
     resuming.begin(folder / _PLAN, plan, what="call of `histories`")
 
 
