@@ -54,7 +54,7 @@ def verb(checkout: pathlib.Path, *words: object) -> dict[str, Any]:
 
 def test_every_verb_of_a_copied_app_works(checkout: pathlib.Path) -> None:
     texts = checkout / "texts.csv"
-    texts.write_text("text\na fine film\na dull film\n" * 30, "utf-8")
+    texts.write_text("text\n" + "a fine film\na dull film\n" * 30, "utf-8")
     assert verb(checkout, "data", "--output-dir", "looked")["split"]["overlap"]
     assert verb(checkout, "train", "--preset", "smoke", "--run-dir", "run")["run_dir"] == "run"
     assert verb(checkout, "evaluate", "--run-dir", "run")["metrics"]["accuracy"]["value"] > 0.5
