@@ -121,9 +121,15 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         if self.symbols:
             names = tf.constant(list(self.symbols.values()), tf.string)
             self.symbol_table = _table(list(self.symbols), names, default="")
+        # Traced once for all signatures and datasets that read texts: the graph has some thousand nodes.
+        self._traced = tf.function(self._features_of, input_signature=[tf.TensorSpec([None], tf.string)])
 
     def call(self, texts: Any) -> dict[str, Any]:
         """Return the mapping described above."""
+        features: dict[str, Any] = self._traced(texts)
+        return features
+
+    def _features_of(self, texts: Any) -> dict[str, Any]:
         tokens = tokenize(texts)
         kept = _head_and_tail(tokens, self.sequence_length)
         features = {"tokens": _dense(kept.with_flat_values(self.table.lookup(kept.flat_values)))}
