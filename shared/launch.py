@@ -1,5 +1,12 @@
-"""Start one training in several processes of this machine, and start them again where one of them dies."""
+"""Start one training in several processes, and start them all again where one of them dies.
 
+On this machine they are children of this process; on a Ray cluster each is the child of an actor
+(`shared.training.ray_actors`). What a death, bad input or the end means is the same.
+"""
+
+import contextlib
+import dataclasses
+import functools
 import logging
 import os
 import pathlib
@@ -9,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import orjson
 
@@ -22,11 +29,27 @@ POLL_SECONDS = 0.2
 # Between the end of one process and that of the others, which wait for it: they see that it is gone and say so.
 GRACE_SECONDS = 5.0
 INPUT = errors.InputError.exit_code
+SHOWN_LINES = 5
 
 log = logging.getLogger("fieldnets")
 
 
-def train(command: Sequence[str], *, workers: int, restarts: int = RESTARTS) -> Mapping[str, Any]:
+class Process(Protocol):
+    """One process of a training, wherever it runs."""
+
+    def poll(self) -> int | None:
+        """Return its exit code, minus the signal that ended it; None while it runs."""
+
+    def said(self) -> str:
+        """Return what it wrote to standard error, as far as that was not shown."""
+
+    def output(self) -> bytes:
+        """Return what it wrote to standard output."""
+
+
+def train(
+    command: Sequence[str], *, workers: int, ray_address: str | None = None, restarts: int = RESTARTS
+) -> Mapping[str, Any]:
     """Run ``train`` in so many processes and return what the first one says.
 
     A process that is killed ends the others; all begin again from the last complete epoch.
@@ -34,28 +57,71 @@ def train(command: Sequence[str], *, workers: int, restarts: int = RESTARTS) -> 
     Args:
         command: The whole command line, of a process that reads `cluster.VARIABLE`.
         workers: Processes, at least 2.
+        ray_address: The Ray cluster that they run on, as ``ray.init`` takes it; None = this machine, without Ray.
         restarts: How often to begin again.
 
     Raises:
+        errors.InputError: Ray is not installed, or its cluster is not there or too small.
         SystemExit: The training ends with that exit code; it has said why.
     """
     command = [*command, "--json"]
-    for attempt in range(restarts + 1):
-        with tempfile.TemporaryDirectory(prefix="fieldnets-workers-") as folder:
-            started = [_start(command, each, pathlib.Path(folder)) for each in _clusters(workers)]
-            try:
-                rank, code = _wait(started)
+    with _places(ray_address) as start:
+        for attempt in range(restarts + 1):
+            with start(command, workers) as processes:
+                rank, code = _wait(processes)
                 if code == 0:
-                    result: Mapping[str, Any] = orjson.loads((pathlib.Path(folder) / "0.out").read_bytes())
+                    result: Mapping[str, Any] = orjson.loads(processes[0].output())
                     return result
-                _say(rank, code, pathlib.Path(folder))
-            finally:
-                _end(started)
-        if code in (INPUT, -signal.SIGINT, 128 + signal.SIGINT) or attempt == restarts:
-            raise SystemExit(code if code > 0 else 1)
-        log.warning("all workers begin again from the last complete epoch (%d of %d)", attempt + 1, restarts)
-        command = [*(each for each in command if each != "--overwrite"), "--resume"]
+                _say(rank, code, processes[rank].said())
+            if code in (INPUT, -signal.SIGINT, 128 + signal.SIGINT) or attempt == restarts:
+                raise SystemExit(code if code > 0 else 1)
+            log.warning("all workers begin again from the last complete epoch (%d of %d)", attempt + 1, restarts)
+            command = [*(each for each in command if each != "--overwrite"), "--resume"]
     raise AssertionError("the last attempt returns or raises")
+
+
+@contextlib.contextmanager
+def _places(ray_address: str | None) -> Iterator[Any]:
+    """Yield a function that starts all processes: (command, workers) -> context of a list of `Process`."""
+    if ray_address is None:
+        yield _here
+        return
+    from shared.training import ray_actors
+
+    environment = machine.python_environment()
+    with ray_actors.connected(ray_address, environment=environment):
+        yield functools.partial(ray_actors.start, show=sys.stderr.write)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Child:
+    """A process of this machine; what the first says on standard error is seen, what the others say is kept."""
+
+    process: subprocess.Popen[bytes]
+    written: pathlib.Path
+
+    def poll(self) -> int | None:
+        return self.process.poll()
+
+    def said(self) -> str:
+        return self.written.with_suffix(".err").read_text("utf-8", "replace")
+
+    def output(self) -> bytes:
+        return self.written.read_bytes()
+
+
+@contextlib.contextmanager
+def _here(command: Sequence[str], workers: int) -> Iterator[list[_Child]]:
+    """Start the processes on this machine, and end them with the block."""
+    with tempfile.TemporaryDirectory(prefix="fieldnets-workers-") as folder:
+        started = [_start(command, each, pathlib.Path(folder)) for each in _clusters(workers)]
+        try:
+            yield started
+        finally:
+            for each in started:
+                each.process.kill()
+            for each in started:
+                each.process.wait()
 
 
 def _clusters(workers: int) -> list[cluster.Cluster]:
@@ -69,21 +135,21 @@ def _clusters(workers: int) -> list[cluster.Cluster]:
     return [cluster.Cluster(addresses=addresses, rank=rank) for rank in range(workers)]
 
 
-def _start(command: Sequence[str], of: cluster.Cluster, folder: pathlib.Path) -> subprocess.Popen[bytes]:
-    """Start one process; what the first says on standard error is seen, what the others say is kept."""
-    threads = str(max(1, (os.cpu_count() or 1) // len(of.addresses)))
-    told = {cluster.VARIABLE: of.to_json(), "TF_NUM_INTRAOP_THREADS": os.environ.get("TF_NUM_INTRAOP_THREADS", threads)}
-    with (folder / f"{of.rank}.out").open("wb") as output, (folder / f"{of.rank}.err").open("wb") as error:
-        return subprocess.Popen(
+def _start(command: Sequence[str], of: cluster.Cluster, folder: pathlib.Path) -> _Child:
+    written = folder / f"{of.rank}.out"
+    told = cluster.environment(of, threads=max(1, (os.cpu_count() or 1) // len(of.addresses)))
+    with written.open("wb") as output, written.with_suffix(".err").open("wb") as error:
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=sys.stderr if of.is_first else error,
             env=machine.python_environment(**told),
         )
+    return _Child(process=process, written=written)
 
 
-def _wait(started: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int]:
+def _wait(started: Sequence[Process]) -> tuple[int, int]:
     """Return rank and exit code of the first process that fails, or (0, 0) when all are done.
 
     A death makes the others fail: what was killed, or refused its input, says more than who missed it.
@@ -104,15 +170,7 @@ def _wait(started: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int]:
         time.sleep(POLL_SECONDS)
 
 
-def _say(rank: int, code: int, folder: pathlib.Path) -> None:
+def _say(rank: int, code: int, said: str) -> None:
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    said = (folder / f"{rank}.err").read_text("utf-8", "replace").strip().splitlines()
-    log.warning("worker %d %s%s", rank, how, "".join(f"\n  {line}" for line in said[-5:]))
-
-
-def _end(started: Sequence[subprocess.Popen[bytes]]) -> None:
-    for each in started:
-        if each.poll() is None:
-            each.kill()
-    for each in started:
-        each.wait()
+    lines = said.strip().splitlines()[-SHOWN_LINES:]
+    log.warning("worker %d %s%s", rank, how, "".join(f"\n  {line}" for line in lines))

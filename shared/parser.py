@@ -34,6 +34,7 @@ class TrainOptions:
     resume: bool
     overwrite: bool
     workers: int
+    ray_address: str | None
     command_line: Sequence[str]
 
 
@@ -162,6 +163,11 @@ def app_parser(
         type=cli.at_least(1),
         default=1,
         help="processes that train together (default: 1)",
+    )
+    train.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="start them on this Ray cluster, or local; RUN_DIR and data lie on a path that its machines share",
     )
 
     evaluate = verb("evaluate", commands.evaluate, "measure a run; write metrics.json and report.html", *source)

@@ -81,7 +81,7 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
 
     app.data().locate(options.settings)  # before --overwrite deletes anything
     here = cluster.from_environment()
-    if here is None and options.workers > 1:
+    if here is None and (options.workers > 1 or options.ray_address):
         return _launch(app, options)
     quiet_tensorflow()
     step = app.train()
@@ -117,11 +117,14 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
 
 
 def _launch(app: steps.App, options: parser.TrainOptions) -> cli.Result:
-    """Train in several processes of this machine, each started with this command line."""
+    """Train in several processes of this machine or of a Ray cluster, each started with this command line."""
     from shared import launch
 
+    if options.workers == 1:
+        raise errors.InputError("--ray-address: expected --workers of at least 2. Received: 1")
     module = app.config.__module__.rpartition(".")[0]
-    return launch.train([*machine.python_command(module), *options.command_line], workers=options.workers)
+    command = [*machine.python_command(module), *options.command_line]
+    return launch.train(command, workers=options.workers, ray_address=options.ray_address)
 
 
 def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
