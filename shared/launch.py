@@ -70,8 +70,7 @@ def train(
             with start(command, workers) as processes:
                 rank, code = _wait(processes)
                 if code == 0:
-                    result: Mapping[str, Any] = orjson.loads(processes[0].output())
-                    return result
+                    return _result(processes[0].output())
                 _say(rank, code, processes[rank].said())
             if code in (INPUT, -signal.SIGINT, 128 + signal.SIGINT) or attempt == restarts:
                 raise SystemExit(code if code > 0 else 1)
@@ -168,6 +167,13 @@ def _wait(started: Sequence[Process]) -> tuple[int, int]:
         if None not in codes:
             return 0, 0
         time.sleep(POLL_SECONDS)
+
+
+def _result(output: bytes) -> Mapping[str, Any]:
+    """Return the JSON object that a process wrote last: on JAX, Gloo says before it that its peers have come."""
+    _, brace, rest = (b"\n" + output).partition(b"\n{")
+    result: Mapping[str, Any] = orjson.loads(brace + rest)
+    return result
 
 
 def _say(rank: int, code: int, said: str) -> None:

@@ -87,6 +87,11 @@ def test_what_the_first_process_prints_is_the_result(tmp_path: pathlib.Path) -> 
     assert launch.train(told, workers=3) == {"rank": 0}
 
 
+def test_what_is_printed_before_the_result_is_no_part_of_it(tmp_path: pathlib.Path) -> None:
+    told = script(tmp_path, "print('[Gloo] Rank 0 is connected {1}')\nprint(json.dumps({'rank': rank}, indent=2))")
+    assert launch.train(told, workers=2) == {"rank": 0}
+
+
 def test_bad_input_ends_the_training_at_once_with_exit_code_2(tmp_path: pathlib.Path) -> None:
     count = tmp_path / "starts"
     told = script(tmp_path, f"open({str(count)!r}, 'a').write(str(rank))\nsys.exit(2 if rank else time.sleep(60))")
