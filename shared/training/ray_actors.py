@@ -49,7 +49,8 @@ def connected(address: str, *, environment: Mapping[str, str]) -> Iterator[None]
         ray.init(
             address=address, runtime_env={"env_vars": variables}, log_to_driver=False, logging_level="error", **more
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # of many classes; a node that did not start is a plain Exception
+        ray.shutdown()
         raise errors.InputError(f"--ray-address: expected a Ray cluster. Received: {address} ({error})") from error
     try:
         yield

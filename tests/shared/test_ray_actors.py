@@ -4,6 +4,8 @@ import json
 import pathlib
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +37,15 @@ def test_an_address_for_one_process_is_refused(command_line: helpers.CommandLine
     assert "--ray-address: expected --workers of at least 2" in finished.stderr
 
 
+def train(command: Sequence[str], *, workers: int = 2) -> Mapping[str, Any]:
+    try:
+        return launch.train(command, workers=workers, ray_address="local")
+    except errors.InputError as error:
+        if "timed out during startup" in str(error):
+            pytest.skip("this machine is too busy: Ray gives its own processes 30 seconds")
+        raise
+
+
 @pytest.fixture
 def ray() -> None:
     pytest.importorskip("ray")
@@ -49,7 +60,7 @@ def test_actors_run_the_command_in_this_folder_and_know_each_other(
     told = script(
         tmp_path, "print('seen', rank, file=sys.stderr)\nprint(json.dumps({**told, 'folder': os.getcwd()}, indent=1))"
     )
-    result = launch.train(told, workers=2, ray_address="local")
+    result = train(told)
     assert result["folder"] == str(tmp_path)
     assert result["task"]["index"] == 0
     assert len(set(result["cluster"]["worker"])) == 2
@@ -62,7 +73,7 @@ def test_all_begin_again_where_a_process_is_killed(tmp_path: pathlib.Path, caplo
     once = tmp_path / "once"
     text = f"once = pathlib.Path({str(once)!r})\nif rank and not once.exists(): once.touch(); os.kill(os.getpid(), 9)\n"
     told = script(tmp_path, text + "time.sleep(1)\nprint(json.dumps({'arguments': sys.argv[1:]}))")
-    result = launch.train([*told, "--overwrite"], workers=2, ray_address="local")
+    result = train([*told, "--overwrite"])
     assert "--resume" in result["arguments"]
     assert "--overwrite" not in result["arguments"]
     assert "worker 1 was ended by SIGKILL" in caplog.text
@@ -76,7 +87,7 @@ def test_all_begin_again_where_an_actor_is_killed(tmp_path: pathlib.Path, caplog
         f"once = pathlib.Path({str(once)!r})\nif rank and not once.exists(): once.touch(); os.kill(os.getppid(), 9)\n"
     )
     told = script(tmp_path, text + "time.sleep(1)\nprint(json.dumps({'rank': rank}))")
-    assert launch.train(told, workers=2, ray_address="local") == {"rank": 0}
+    assert train(told) == {"rank": 0}
     assert "worker 1 was ended by SIGKILL" in caplog.text
 
 
@@ -84,10 +95,10 @@ def test_all_begin_again_where_an_actor_is_killed(tmp_path: pathlib.Path, caplog
 @pytest.mark.usefixtures("ray")
 def test_bad_input_and_a_cluster_that_is_too_small_end_the_training_with_exit_code_2(tmp_path: pathlib.Path) -> None:
     with pytest.raises(SystemExit) as left:
-        launch.train(script(tmp_path, "sys.exit(2)"), workers=2, ray_address="local")
+        train(script(tmp_path, "sys.exit(2)"))
     assert left.value.code == 2
     with pytest.raises(errors.InputError, match="expected at most the cores of the Ray cluster"):
-        launch.train(["python"], workers=10_000, ray_address="local")
+        train(["python"], workers=10_000)
 
 
 @pytest.mark.slow
@@ -97,7 +108,7 @@ def test_two_actors_train_the_weights_of_one_process(tmp_path: pathlib.Path) -> 
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    launch.train([sys.executable, str(WORKER), str(two), "1"], workers=2, ray_address="local")
+    train([sys.executable, str(WORKER), str(two), "1"])
     single = [sys.executable, str(WORKER), str(one), "-1"]
     finished = subprocess.run(single, env=helpers.ENVIRONMENT, capture_output=True, text=True, timeout=600)
     assert json.loads(finished.stdout)["resumed_from"] == 0
