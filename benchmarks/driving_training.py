@@ -2,23 +2,24 @@
 
 ``python -m benchmarks.driving_training [--image-size S] [--precision P] [--batch-size N]``. Both networks have the same
 layers and as many weights, which is checked; both learn random pictures with the same simple loss and AdamW. On a GPU,
-where there is one, ``--precision mixed_bfloat16`` is what it is made for. The PyTorch side needs ``pip install torch
-efficientnet-lite-pytorch==0.1.0``, and no triton, whose LLVM ends a process that has TensorFlow's too; without it only
-the Keras side is measured, and it says so.
+where there is one, ``--precision mixed_bfloat16`` is what it is made for. PyTorch runs in a process and an environment
+of its own (``benchmarks.peers``); without it only the Keras side is measured, and it says so.
 """
 
 import argparse
-import importlib.util
 import os
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmarks import peers
+
 CLASSES, STEPS, WARM_UP = 6, 8, 3
 RATE, DECAY = 1e-4, 0.01
+# As apps.driving_perception.model has them, which PyTorch's environment cannot import; the weights are compared.
+STRIDES, LARGEST_EXPONENT = (8, 16, 32), 8.0
 
 
 def main() -> None:
@@ -26,37 +27,38 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=416)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16"))
+    parser.add_argument("--peer", nargs=3, type=int, metavar=("ROWS", "HEIGHT", "WIDTH"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.peer:
+        weights, step = torch_step(pictures(arguments.peer), brief=arguments.precision != "float32")
+        peers.serve({"step": step}, {"weights": weights})
+        return
     from apps.driving_perception import preprocessing
     from shared.training import runtime
 
     runtime.quiet_logs()
     runtime.configure(seed=0, deterministic=False, precision=arguments.precision)
-    shape = (arguments.batch_size, *preprocessing.training_shape(arguments.image_size), 3)
-    images = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
-    steps = {"Keras": keras_step(images)}
-    if importlib.util.find_spec("torch") and importlib.util.find_spec("efficientnet_lite_pytorch"):
-        steps["PyTorch"] = torch_step(images, brief=arguments.precision != "float32")
-        if steps["Keras"][0] != steps["PyTorch"][0]:
-            raise SystemExit(
-                f"expected equal networks. Received: weights {steps['Keras'][0]} and {steps['PyTorch'][0]}"
-            )
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(STEPS + WARM_UP):
-        for name, (_, step) in steps.items():
-            started = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - started)
+    shape = (arguments.batch_size, *preprocessing.training_shape(arguments.image_size))
+    weights, step = keras_step(pictures(shape))
     print(
         f"{shape[1]} x {shape[2]} pixels, batch {shape[0]}, {arguments.precision}, {os.cpu_count()} cores, {device()}"
     )
-    middle = {name: statistics.median(times[WARM_UP:]) for name, times in seconds.items()}
-    for name, value in middle.items():
-        print(f"{name}: {steps[name][0]:,} weights; {1000 * value:.0f} ms a step, {shape[0] / value:.1f} images/s")
-    if "PyTorch" in middle:
-        print(f"ratio of images/s, Keras to PyTorch: {middle['PyTorch'] / middle['Keras']:.2f}")
-    else:
-        print("PyTorch or efficientnet-lite-pytorch is not installed: no ratio.")
+    seconds = list[tuple[float, float]]()
+    given = (*map(str, shape), "--precision", arguments.precision)
+    with peers.started("benchmarks.driving_training", peers.PYTHON, *given) as torch:
+        theirs = torch.seconds("weights") if torch else weights
+        if theirs != weights:
+            raise SystemExit(f"expected equal networks. Received: weights {weights} and {theirs:.0f}")
+        for _ in range(STEPS + WARM_UP):
+            seconds.append((peers.timed(step), torch.seconds("step") if torch else float("nan")))
+    ours, peer = (shape[0] / statistics.median(times) for times in zip(*seconds[WARM_UP:], strict=True))
+    print(f"{weights:,} weights; Keras {ours:.1f} images/s" + (f"   PyTorch {peer:.1f} images/s" if torch else ""))
+    print(f"ratio {ours / peer:.2f}" if torch else peers.how_to("torch==2.13.0 efficientnet-lite-pytorch==0.1.0"))
+
+
+def pictures(shape: Sequence[int]) -> np.ndarray:
+    """Return (rows, height, width, 3) float32 of random pixels in [0, 255]."""
+    return np.random.default_rng(0).uniform(0, 255, (*shape, 3)).astype(np.float32)
 
 
 def device() -> str:
@@ -116,8 +118,6 @@ def torch_network() -> Any:
     from efficientnet_lite_pytorch import EfficientNet
     from torch import nn
 
-    from apps.driving_perception import model
-
     channels, depth, taps = 64, 2, {4: 40, 10: 112, 15: 320}
 
     def convolve(given: int, kernel: int, stride: int = 1) -> Any:
@@ -136,10 +136,10 @@ def torch_network() -> Any:
             self.kernels = nn.ModuleList(
                 nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2 * depth)
             )
-            self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(2 * depth * len(model.STRIDES)))
+            self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(2 * depth * len(STRIDES)))
             self.logits = nn.Conv2d(channels, CLASSES, 3, padding=1)
             self.sides = nn.Conv2d(channels, 4, 3, padding=1)
-            self.factors = nn.Parameter(torch.ones(len(model.STRIDES)))
+            self.factors = nn.Parameter(torch.ones(len(STRIDES)))
 
         def forward(self, images: Any) -> Any:
             x = self.base._swish(self.base._bn0(self.base._conv_stem((images - 127.0) / 128.0)))
@@ -159,7 +159,7 @@ def torch_network() -> Any:
         def _places(self, x: Any, number: int) -> tuple[Any, Any]:
             logits, sides = (self._branch(x, branch, number) for branch in range(2))
             logits, sides = self.logits(logits).float(), self.sides(sides).float()
-            stride, limit = model.STRIDES[number], model.LARGEST_EXPONENT
+            stride, limit = STRIDES[number], LARGEST_EXPONENT
             down, across = ((torch.arange(size, device=x.device) + 0.5) * stride for size in (x.shape[2], x.shape[3]))
             centres = torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1)
             reach = torch.exp(torch.clamp(sides * self.factors[number], -limit, limit)).permute(0, 2, 3, 1) * stride
@@ -169,7 +169,7 @@ def torch_network() -> Any:
         def _branch(self, x: Any, branch: int, number: int) -> Any:
             for i in range(depth):
                 row = branch * depth + i
-                x = nn.functional.silu(self.norms[row * len(model.STRIDES) + number](self.kernels[row](x)))
+                x = nn.functional.silu(self.norms[row * len(STRIDES) + number](self.kernels[row](x)))
             return x
 
     return Detector()

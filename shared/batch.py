@@ -6,23 +6,21 @@ there. At the end the chunks are streamed into the output file, which appears in
 
 import contextlib
 import dataclasses
-import json
 import logging
 import pathlib
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
-import pyarrow.csv
 import pyarrow.parquet
 
-from shared import errors, files, resuming
+from shared import errors, files, resuming, row_files
 
 log = logging.getLogger("fieldnets")
 
-FORMATS = (".csv", ".jsonl", ".parquet")
+FORMATS = row_files.FORMATS
 _PLAN = "plan.json"
 # What lies in the folder of finished chunks, and what a killed call leaves there.
 _OURS = re.compile(r"\.lock|\.?plan(-\w+)?\.json|\.?(finished-)?\d{8}(-\w+)?\.parquet")
@@ -30,9 +28,20 @@ _OURS = re.compile(r"\.lock|\.?plan(-\w+)?\.json|\.?(finished-)?\d{8}(-\w+)?\.pa
 _IDENTITY = ["file", "row"]
 
 
-class _Writer(Protocol):
-    def write(self, table: pyarrow.Table) -> None: ...
-    def close(self) -> None: ...
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Share:
+    """Some of the chunks, written as an output of their own; see ``shards``.
+
+    Attributes:
+        takes: ``(number of a chunk, from 1) -> bool``: whether it is one of them.
+        seal: ``(file, its columns, rows of every chunk)``: called before the file takes the output's name.
+    """
+
+    takes: Callable[[int], bool]
+    seal: Callable[[pathlib.Path, pyarrow.Schema, Sequence[int]], None]
+
+
+_EVERYTHING = Share(takes=lambda _number: True, seal=lambda _file, _schema, _rows: None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +67,7 @@ def predict(  # noqa: PLR0913
     overwrite: bool = False,
     on_rows: Callable[[int], None] = lambda _rows: None,
     finish: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    share: Share = _EVERYTHING,
 ) -> Result:
     """Score chunks one after another and write them as one file.
 
@@ -72,6 +82,7 @@ def predict(  # noqa: PLR0913
         on_rows: Called with the number of rows after each chunk.
         finish: Turns each chunk's output rows into the final ones, chunk after chunk, when all are scored: for what
             depends on the rows before, such as tracks.
+        share: Which chunks are scored; the others are only counted.
 
     Raises:
         errors.InputError: The output exists, its suffix is unknown, the interrupted call had another plan, another
@@ -82,14 +93,15 @@ def predict(  # noqa: PLR0913
     _refuse_foreign(partial)
     with resuming.locked(partial, what="`predict` into one output"):
         _prepare(partial, plan, resume=resume)
-        parts, rows, resumed_rows = _score(chunks, score, partial=partial, on_rows=on_rows)
-        if rows == 0:
+        parts, counts, resumed_rows = _score(chunks, score, partial=partial, on_rows=on_rows, takes=share.takes)
+        if sum(counts) == 0:
             shutil.rmtree(partial)
             raise errors.InputError("expected at least one row to score. Received: none")
         if finish is not None:
             parts = _finish(parts, finish)
-        _join(parts, output)
+        _join(parts, output, seal=lambda file, schema: share.seal(file, schema, counts))
         shutil.rmtree(partial)
+    rows = sum(count for number, count in enumerate(counts, start=1) if share.takes(number))
     return Result(rows=rows, resumed_rows=resumed_rows)
 
 
@@ -99,19 +111,23 @@ def _score(
     *,
     partial: pathlib.Path,
     on_rows: Callable[[int], None],
-) -> tuple[list[pathlib.Path], int, int]:
-    """Return the parts, one for each chunk, how many rows they have, and how many of these were there before."""
+    takes: Callable[[int], bool],
+) -> tuple[list[pathlib.Path], list[int], int]:
+    """Return the parts, one for each chunk taken, the rows of all chunks, and how many rows were there before."""
     parts: list[pathlib.Path] = []
-    rows = resumed_rows = 0
+    counts: list[int] = []
+    resumed_rows = 0
     for number, chunk in enumerate(chunks, start=1):
-        parts.append(part := partial / f"{number:08d}.parquet")
-        if part.exists() and _fits(part, chunk):
-            resumed_rows += len(chunk)
-        else:
-            _write(score(chunk), part)
-        rows += len(chunk)
+        counts.append(len(chunk))
+        part = partial / f"{number:08d}.parquet"
+        if takes(number):
+            parts.append(part)
+            if part.exists() and _fits(part, chunk):
+                resumed_rows += len(chunk)
+            else:
+                _write(score(chunk), part)
         on_rows(len(chunk))
-    return parts, rows, resumed_rows
+    return parts, counts, resumed_rows
 
 
 def _fits(part: pathlib.Path, chunk: pd.DataFrame) -> bool:
@@ -185,12 +201,17 @@ def _finish(parts: list[pathlib.Path], finish: Callable[[pd.DataFrame], pd.DataF
     return finished
 
 
-def _join(parts: list[pathlib.Path], output: pathlib.Path) -> None:
+def _join(
+    parts: list[pathlib.Path], output: pathlib.Path, *, seal: Callable[[pathlib.Path, pyarrow.Schema], None]
+) -> None:
     # One schema for all: a column that is empty in one chunk has no type there.
-    schema = pyarrow.unify_schemas([_schema(part) for part in parts], promote_options="permissive")
-    with files.atomic(output) as temporary, contextlib.closing(_open_writer(temporary, schema)) as writer:
-        for part in parts:
-            writer.write(_read(part, schema=schema))
+    schemas = [_schema(part) for part in parts]
+    schema = pyarrow.unify_schemas(schemas, promote_options="permissive") if parts else pyarrow.schema([])
+    with files.atomic(output) as temporary:
+        with contextlib.closing(row_files.open_writer(temporary, schema)) as writer:
+            for part in parts:
+                writer.write(_read(part, schema=schema))
+        seal(temporary, schema)
 
 
 # Streams, since Arrow takes no path that is not UTF-8.
@@ -209,35 +230,3 @@ def _read(part: pathlib.Path, schema: pyarrow.Schema | None = None) -> pyarrow.T
 def _schema(part: pathlib.Path) -> pyarrow.Schema:
     with part.open("rb") as stream:
         return pyarrow.parquet.read_schema(stream)
-
-
-def _open_writer(path: pathlib.Path, schema: pyarrow.Schema) -> _Writer:
-    return _JsonLinesWriter(path) if path.suffix == ".jsonl" else _ArrowWriter(path, schema)
-
-
-class _ArrowWriter:
-    """Write Parquet or CSV."""
-
-    def __init__(self, path: pathlib.Path, schema: pyarrow.Schema) -> None:
-        self._stream = path.open("wb")
-        made = pyarrow.parquet.ParquetWriter if path.suffix == ".parquet" else pyarrow.csv.CSVWriter
-        self._writer = made(self._stream, schema)
-
-    def write(self, table: pyarrow.Table) -> None:
-        self._writer.write_table(table)
-
-    def close(self) -> None:
-        self._writer.close()
-        self._stream.close()
-
-
-class _JsonLinesWriter:
-    def __init__(self, path: pathlib.Path) -> None:
-        self._stream = path.open("w", encoding="utf-8")
-
-    def write(self, table: pyarrow.Table) -> None:
-        for row in table.to_pylist():
-            self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-    def close(self) -> None:
-        self._stream.close()

@@ -26,11 +26,15 @@ DEFAULT_PRESET = "default"
 
 Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
 
+_UNITS = {"mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
+
 log = logging.getLogger("fieldnets")
 
 # Errors of the system that are of what was asked for.
 _OF_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 _OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# TensorFlow, HDF5 and SQLite have errors of their own for a full disk.
+_SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "database or disk is full")
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,7 +60,9 @@ def add_verb(
     if config_class is not None and fields:
         config.add_flags(parser, config_class, fields)
     if "seed" not in fields:
-        parser.add_argument("--seed", type=at_least(0), default=0, help="seed of every random choice")
+        parser.add_argument(
+            "--seed", type=at_least(0, config.LARGEST_SEED), default=0, help="seed of every random choice"
+        )
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--verbose", action="store_true", help="say more on stderr")
     loudness.add_argument("--quiet", action="store_true", help="say only warnings and errors")
@@ -151,7 +157,7 @@ def _said_of_system(error: Exception) -> str:
     paths = PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
     if isinstance(error, paths) or (isinstance(error, OSError) and error.errno in _OF_PATHS):
         return f"expected a path that can be used. Received: {error}"
-    if isinstance(error, OSError) and error.errno in _OF_DISKS:
+    if (isinstance(error, OSError) and error.errno in _OF_DISKS) or any(said in str(error) for said in _SAID_OF_DISKS):
         return f"expected room to write. Received: {error}"
     if isinstance(error, UnicodeEncodeError) and any("\ud800" <= letter <= "\udfff" for letter in error.object):
         return f"expected names and texts in UTF-8. Received: {files.printable(error.object)}"
@@ -229,6 +235,21 @@ def at_least(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Return which of how many shards, from 1.
+
+    >>> shard("2/8")
+    (2, 8)
+
+    Raises:
+        argparse.ArgumentTypeError: The text is none.
+    """
+    number, slash, of = text.partition("/")
+    if not slash or not number.isdecimal() or not of.isdecimal() or not 1 <= int(number) <= int(of):
+        raise argparse.ArgumentTypeError(f"expected I/N, where I is from 1 to N, such as 2/8. Received: {text!r}")
+    return int(number), int(of)
+
+
 def not_negative(text: str) -> float:
     """Return a finite number of at least 0.
 
@@ -242,6 +263,18 @@ def not_negative(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of at least 0. Received: {text!r}")
     return number
+
+
+def byte_count(text: str) -> int:
+    """Return a size such as ``2GiB`` or ``512MiB`` in bytes.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is none.
+    """
+    number, unit = text[:-3], _UNITS.get(text[-3:].casefold())
+    if unit is None or not number.isdecimal() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"expected a size such as 2GiB or 512MiB. Received: {text!r}")
+    return int(number) * unit
 
 
 def some_of(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:

@@ -24,6 +24,8 @@ from shared import errors, files
 
 # What begins the name of a preset of KerasHub.
 PRESET = "hub:"
+# Below 2^32, which NumPy's generators take, with room for the seeds of a run's other networks.
+LARGEST_SEED = 4_000_000_000
 
 
 def setting(
@@ -57,7 +59,7 @@ class Config:
         errors.InputError: A value has the wrong type, is outside its range, or is not among its choices.
     """
 
-    seed: int = setting(0, "seed of every random choice", minimum=0)
+    seed: int = setting(0, "seed of every random choice", minimum=0, maximum=LARGEST_SEED)
     deterministic: bool = setting(True, "bit-identical repeats, at some cost in speed")
     precision: str = setting("float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16"))
     strategy: str = setting("auto", "device strategy", choices=("auto", "none", "mirrored"))
@@ -107,7 +109,10 @@ class Config:
             if name not in declared:
                 raise errors.InputError(f"{where}: {_unknown_field(name, list(declared))}")
         values = {name: _from_json_value(value, declared[name]) for name, value in content.items()}
-        return (base or cls.default()).replace(values)
+        try:
+            return (base or cls.default()).replace(values)
+        except errors.InputError as error:
+            raise errors.InputError(f"{where}: {error}") from None
 
 
 def load(cls: type[Config], path: pathlib.Path, *, base: Config | None = None) -> Any:

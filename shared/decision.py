@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared import decision_rule, errors
+from shared import decision_rule, errors, stored
 from shared.evaluation import calibration, conformal, thresholds
 
 ABSTAIN = "abstain"
@@ -34,12 +34,12 @@ class Decision(decision_rule.Rule):
         fitted_on: What it was fitted on: part, rows, units, sha256.
     """
 
-    class_names: tuple[str, ...]
-    temperature: float
-    threshold: float | None
-    rule: str
-    alpha: float
-    quantile: float
+    class_names: stored.SomeNames
+    temperature: stored.Positive
+    threshold: stored.Threshold | None
+    rule: stored.Text
+    alpha: stored.InnerShare
+    quantile: stored.Share
     fitted_on: Mapping[str, Any]
 
     def scores(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:

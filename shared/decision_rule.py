@@ -5,25 +5,31 @@ It stands alone because training a detector needs a rule, and none of the calibr
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from shared import errors
+from shared import errors, stored
 
 
 class Rule:
-    """A decision rule as ``decision.json`` holds it; a rule is a frozen dataclass of numbers, names and tuples."""
+    """A decision rule as ``decision.json`` holds it; a rule is a frozen dataclass of the types of ``stored``."""
+
+    __pydantic_config__: ClassVar[Any] = stored.CLOSED
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
+    def from_json(cls, content: Mapping[str, Any], *, where: str = "decision") -> Self:
         """Read what ``to_json`` wrote.
 
+        Args:
+            content: The JSON object.
+            where: The file, for the message.
+
         Raises:
-            errors.InputError: A field is missing or unknown.
+            errors.InputError: A field is missing or unknown, or its value is none that a rule can have.
         """
         names = set(inspect.signature(cls).parameters)
         if set(content) != names:
-            raise errors.InputError(f"decision: expected the fields {sorted(names)}. Received: {sorted(content)}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
+            raise errors.InputError(f"{where}: expected the fields {sorted(names)}. Received: {sorted(content)}")
+        return stored.check(cls, content, where=where)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able mapping."""

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import stat
 import tempfile
@@ -18,6 +19,19 @@ from shared import errors
 # Of a file system; and what is longer than this behind a dot is no format's suffix.
 _LONGEST_NAME, _LONGEST_SUFFIX = 255, 32
 _PATTERN = frozenset("*?[]{}\\")
+# What the manifest of a run lists, and folders of a run that other verbs fill or that decide nothing.
+_LISTED_SUFFIXES = frozenset((".json", ".keras", ".npz", ".npy"))
+_ADDED_LATER = frozenset(("evaluation", "checkpoints", "logs", "alerts", "challenger", "champions", "synthesis"))
+# Holds files that a run is about to get, until each is in its place.
+_FOLLOWING = ".following"
+# Of ``resuming.locked``.
+_LOCK = ".lock"
+# What a killed ``atomic`` leaves, and what there is in the folder of a run.
+_TEMPORARY = re.compile(r"\.[\w.]+-[0-9a-f]{8}(\.\w+)?")
+_OF_RUNS = re.compile(
+    rf"{_TEMPORARY.pattern}|(config|split|environment|decision|manifest|labels|inputs|preprocessing|cross_validation)"
+    r"\.json|model\.keras|history\.csv|quarantine\.csv|checkpoints|logs|evaluation|folds|networks|\.following\S*"
+)
 
 
 @contextlib.contextmanager
@@ -204,6 +218,13 @@ def sha256(path: pathlib.Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
     """Paths inside one training run. Only ``train`` creates it; every other verb opens it."""
@@ -218,20 +239,43 @@ class RunFolder:
             errors.InputError: It holds a run and neither ``resume`` nor ``overwrite`` was asked for, or
                 ``overwrite`` would delete a folder that is not a run.
         """
+        cls.refuse_occupied(path, resume=resume, overwrite=overwrite)
         run = cls(path)
-        occupied = path.is_file() or (path.is_dir() and any(path.iterdir()))
-        if occupied and overwrite:
-            run._refuse_unless_run("--overwrite deletes run folders only")
-            shutil.rmtree(path)
-        elif occupied and not resume:
+        path.mkdir(parents=True, exist_ok=True)
+        names = [each.name for each in path.iterdir()]
+        unwanted = names if overwrite else [name for name in names if _TEMPORARY.fullmatch(name)]
+        # The config last: as long as it is there, the folder of a call that was killed is known for what it is.
+        for name in sorted(set(unwanted) - {_LOCK}, key=lambda name: name == run.config.name):
+            _remove(path / name)
+        return run
+
+    @classmethod
+    def refuse_occupied(cls, path: pathlib.Path, *, resume: bool = False, overwrite: bool = False) -> None:
+        """Raise ``errors.InputError`` where ``create`` does, and touch nothing."""
+        run = cls(path)
+        if not path.is_file() and not (path.is_dir() and run._holds_more_than_leftovers()):
+            return
+        if overwrite:
+            run._refuse_unless_begun("--overwrite deletes run folders only")
+        elif resume:
+            run._refuse_unless_begun("--resume goes on with a run folder only")
+        else:
             raise errors.InputError(
                 f"{path}: expected a new run folder; this one is in use. "
                 "Add --resume to go on with it, or --overwrite to start again."
             )
-        elif occupied:
-            run._refuse_unless_run("--resume goes on with a run folder only")
-        path.mkdir(parents=True, exist_ok=True)
-        return run
+
+    def _holds_more_than_leftovers(self) -> bool:
+        return any(not _TEMPORARY.fullmatch(each.name) and each.name != _LOCK for each in self.path.iterdir())
+
+    def _refuse_unless_begun(self, reason: str) -> None:
+        """Take a folder without a config for a run where a call that was killed can have left all that it holds."""
+        ours = (self.split, self.environment, self.decision)
+        if not (self.path.is_dir() and any(each.is_file() for each in ours) and self._holds_files_of_runs_only()):
+            self._refuse_unless_run(reason)
+
+    def _holds_files_of_runs_only(self) -> bool:
+        return all(_OF_RUNS.fullmatch(each.name) or each.name == _LOCK for each in self.path.iterdir())
 
     @classmethod
     def open(cls, path: pathlib.Path) -> "RunFolder":
@@ -242,11 +286,84 @@ class RunFolder:
         """
         run = cls(path)
         run._refuse_unless_run("expected a folder that `train --run-dir` wrote")
+        run._finish_replacing()
         if not (run.model.exists() and run.decision.exists()):
             raise errors.InputError(
                 f"{path}: training of this run has not finished. Finish it with `train --run-dir {path} --resume`."
             )
+        run.check_manifest()
         return run
+
+    def write_manifest(self) -> None:
+        """Keep the SHA-256 of every file that the run's predictions and figures come from; see ``check_manifest``."""
+        write_json(self.manifest, {"files": {name: sha256(self.path / name) for name in self._made_by_training()}})
+
+    def check_manifest(self) -> None:
+        """Compare the files with the manifest; a run of before there were any, or in training again, has none.
+
+        Raises:
+            errors.InputError: A file is missing, or is another one than training wrote.
+        """
+        if not self.manifest.exists():
+            return
+        listed = read_json(self.manifest).get("files")
+        if not isinstance(listed, dict):
+            raise errors.InputError(
+                f"{self.manifest}: files: expected names and their SHA-256. Received: {listed!r:.99}"
+            )
+        for name, expected in listed.items():
+            path = self.path / name
+            if not path.is_file() or sha256(path) != expected:
+                received = "one that was changed since" if path.is_file() else "none"
+                raise errors.InputError(
+                    f"{path}: expected the file that training wrote, whose SHA-256 {self.manifest.name} has; bring it "
+                    f"back, or train anew. Received: {received}"
+                )
+
+    def replace_files(self, sources: Mapping[str, pathlib.Path]) -> None:
+        """Put files into the run's place of the same names, and a manifest of them: all, or after a kill none.
+
+        A kill after the one rename that decides is made good by whoever opens the run next.
+
+        Args:
+            sources: Name within the run -> file to copy.
+        """
+        self.check_manifest()
+        following = self.path / _FOLLOWING
+        with tempfile.TemporaryDirectory(dir=self.path, prefix=".following-") as scratch:
+            filled = RunFolder(pathlib.Path(scratch) / "run")
+            for name, source in sources.items():
+                (filled.path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, filled.path / name)
+                _flush_to_disk(filled.path / name)
+            kept = read_json(self.manifest)["files"] if self.manifest.exists() else {}
+            new = {name: sha256(filled.path / name) for name in sources}
+            write_json(filled.manifest, {"files": dict(sorted({**kept, **new}.items()))})
+            filled.path.rename(following)
+        self._finish_replacing()
+
+    def _finish_replacing(self) -> None:
+        """Move the files of a begun ``replace_files`` to their places, the manifest last."""
+        following = self.path / _FOLLOWING
+        if not following.is_dir():
+            return
+        names = sorted(each.relative_to(following) for each in following.rglob("*") if each.is_file())
+        last = pathlib.Path(self.manifest.name)
+        for name in sorted(names, key=lambda each: each == last):
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            # Another process may do the same at this time.
+            with contextlib.suppress(FileNotFoundError):
+                (following / name).replace(self.path / name)
+        shutil.rmtree(following, ignore_errors=True)
+
+    def _made_by_training(self) -> list[str]:
+        """Return the names of the files that a manifest lists, in order."""
+        found = (each.relative_to(self.path) for each in self.path.rglob("*") if each.suffix in _LISTED_SUFFIXES)
+        return sorted(
+            each.as_posix()
+            for each in found
+            if each.parts[0] not in _ADDED_LATER and each.name != self.manifest.name and each.parts[0][0] != "."
+        )
 
     @contextlib.contextmanager
     def taken_back_unless_begun(self) -> Iterator[None]:
@@ -266,6 +383,11 @@ class RunFolder:
     def config(self) -> pathlib.Path:
         """The resolved configuration."""
         return self.path / "config.json"
+
+    @property
+    def manifest(self) -> pathlib.Path:
+        """The SHA-256 of what training wrote."""
+        return self.path / "manifest.json"
 
     @property
     def split(self) -> pathlib.Path:

@@ -1,7 +1,7 @@
-"""Start one training in several processes, and start them all again where one of them dies.
+"""Start one training in several processes, and again where one of them dies; or helpers of a search.
 
 On this machine they are children of this process; on a Ray cluster each is the child of an actor
-(`shared.training.ray_actors`). What a death, bad input or the end means is the same.
+(`shared.ray_actors`). What a death, bad input or the end means is the same.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -30,6 +31,7 @@ POLL_SECONDS = 0.2
 GRACE_SECONDS = 5.0
 INPUT = errors.InputError.exit_code
 SHOWN_LINES = 5
+HELPER = "FIELDNETS_HELPER"
 
 log = logging.getLogger("fieldnets")
 
@@ -85,10 +87,9 @@ def _places(ray_address: str | None) -> Iterator[Any]:
     if ray_address is None:
         yield _here
         return
-    from shared.training import ray_actors
+    from shared import ray_actors, ray_cluster
 
-    environment = machine.python_environment()
-    with ray_actors.connected(ray_address, environment=environment):
+    with ray_cluster.connected(ray_address):
         yield functools.partial(ray_actors.start, show=sys.stderr.write)
 
 
@@ -117,10 +118,51 @@ def _here(command: Sequence[str], workers: int) -> Iterator[list[_Child]]:
         try:
             yield started
         finally:
-            for each in started:
-                each.process.kill()
-            for each in started:
-                each.process.wait()
+            _end([each.process for each in started])
+
+
+def is_helper() -> bool:
+    """Tell whether this process is one that ``helpers`` started."""
+    return HELPER in os.environ
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it has ended, however that was."""
+
+    def wait() -> None:
+        # Not by sys.stdin: its lock would be held when the interpreter ends.
+        os.read(0, 1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def helpers(command: Sequence[str], *, count: int) -> None:
+    """Run a command in so many processes that share its work, until all have ended; a killed one stops no other.
+
+    Raises:
+        SystemExit: One ended with that exit code, and has said why; the others are ended.
+    """
+    environment = _environment(count, **{HELPER: "1"})
+    started = [
+        # They read from a pipe that nobody writes into, and that closes when this process ends.
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment)
+        for _ in range(count)
+    ]
+    try:
+        while None in (codes := [each.poll() for each in started]) and not any(
+            code for code in codes if (code or 0) > 0
+        ):
+            time.sleep(POLL_SECONDS)
+    finally:
+        _end(started)
+        for each in started:
+            if each.stdin is not None:
+                each.stdin.close()
+    for code in filter(None, codes):
+        if code > 0:
+            raise SystemExit(code)
+        log.warning("a process was ended by %s", signal.Signals(-code).name)
 
 
 def _clusters(workers: int) -> list[cluster.Cluster]:
@@ -136,16 +178,20 @@ def _clusters(workers: int) -> list[cluster.Cluster]:
 
 def _start(command: Sequence[str], of: cluster.Cluster, folder: pathlib.Path) -> _Child:
     written = folder / f"{of.rank}.out"
-    told = cluster.environment(of, threads=max(1, (os.cpu_count() or 1) // len(of.addresses)))
     with written.open("wb") as output, written.with_suffix(".err").open("wb") as error:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=sys.stderr if of.is_first else error,
-            env=machine.python_environment(**told),
+            env=_environment(len(of.addresses), **{cluster.VARIABLE: of.to_json()}),
         )
     return _Child(process=process, written=written)
+
+
+def _environment(processes: int, **told: str) -> dict[str, str]:
+    """Return the environment of one of so many processes of this machine: each uses its share of the cores."""
+    return machine.python_environment(**machine.threads(processes), **told)
 
 
 def _wait(started: Sequence[Process]) -> tuple[int, int]:
@@ -180,3 +226,11 @@ def _say(rank: int, code: int, said: str) -> None:
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     lines = said.strip().splitlines()[-SHOWN_LINES:]
     log.warning("worker %d %s%s", rank, how, "".join(f"\n  {line}" for line in lines))
+
+
+def _end(started: Sequence[subprocess.Popen[bytes]]) -> None:
+    for each in started:
+        if each.poll() is None:
+            each.kill()
+    for each in started:
+        each.wait()

@@ -3,14 +3,21 @@
 TensorFlow is asked only about GPUs.
 """
 
+import concurrent.futures
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from shared import errors
 
 CGROUP_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 PROCESSOR = pathlib.Path("/proc/cpuinfo")
@@ -37,6 +44,17 @@ def missing(modules: Iterable[str]) -> list[str]:
 def usable_cores() -> int:
     """Count the cores this process may run on: in a container fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads(processes: int, *, cores: int | None = None) -> dict[str, str]:
+    """Return the variable that gives each of so many processes its share of the cores; one that is set stays.
+
+    Args:
+        processes: How many run at the same time.
+        cores: Of their machine; None: this one.
+    """
+    share = max(1, (usable_cores() if cores is None else cores) // processes)
+    return {"TF_NUM_INTRAOP_THREADS": os.environ.get("TF_NUM_INTRAOP_THREADS", str(share))}
 
 
 def memory_limit(path: pathlib.Path = CGROUP_LIMIT) -> int | None:
@@ -90,3 +108,66 @@ def python_environment(**changes: str) -> dict[str, str]:
     if not __name__.startswith("fieldnets."):
         inherited["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     return inherited | changes
+
+
+@contextlib.contextmanager
+def processes(workers: int) -> Iterator[concurrent.futures.Executor | None]:
+    """Yield processes that end with this one; None where this one does the work."""
+    if workers == 1:
+        yield None
+        return
+    import multiprocessing
+
+    pool = concurrent.futures.ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Leave interruptions to the parent, and end when it is gone, however it ended."""
+    import multiprocessing.connection
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def do_each(
+    function: Callable[..., object],
+    tasks: Sequence[tuple[Any, ...]],
+    pool: concurrent.futures.Executor | None,
+    *,
+    what: str,
+) -> None:
+    """Do every task, here or in the processes, and show how many are done.
+
+    Raises:
+        errors.FieldnetsError: A process was ended from outside.
+    """
+    from shared import progress
+
+    with progress.counter() as bar:
+        shown = bar.add_task(what, total=len(tasks))
+        if pool is None:
+            for task in tasks:
+                function(*task)
+                bar.advance(shown)
+            return
+        try:
+            for done in concurrent.futures.as_completed([pool.submit(function, *task) for task in tasks]):
+                done.result()
+                bar.advance(shown)
+        except concurrent.futures.BrokenExecutor:
+            raise errors.FieldnetsError(
+                "a worker was ended from outside, perhaps for want of memory; --resume goes on"
+            ) from None

@@ -62,7 +62,14 @@ class ExplainOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """What ``predict`` is asked for: ``model_dir``, or else ``run_dir``; an app with more flags adds fields."""
+    """What ``predict`` is asked for: ``model_dir``, or else ``run_dir``; an app with more flags adds fields.
+
+    Attributes:
+        shard: ``(number from 1, of)``: score this share of the inputs only; None: all.
+        merge: ``input`` are the outputs of all shards, and are joined; there is no model.
+        ray_address: Of the Ray cluster that scores the shards, ``local`` for one of this machine; None: this process.
+        shards: How many it scores; None: as many as it has processors.
+    """
 
     settings: Any
     run_dir: pathlib.Path
@@ -73,6 +80,10 @@ class PredictOptions:
     resume: bool
     overwrite: bool
     chunk_rows: int
+    shard: tuple[int, int] | None = None
+    merge: bool = False
+    ray_address: str | None = None
+    shards: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +112,9 @@ class TuneOptions:
     settings: Any
     trials: int
     output_dir: pathlib.Path
+    workers: int
+    prune: bool
+    command_line: Sequence[str]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,13 +194,14 @@ def app_parser(
     explain.add_argument("input", metavar="INPUT", help="a raw input: a text, or a path")
     explain.add_argument("--output", type=pathlib.Path, required=True, help="the picture or HTML file to write")
 
-    asked = _of_engine(commands.predict)
+    asked = _of_model(commands.predict)
     predict = verb("predict", asked, "score many raw inputs, streaming", *_without(source, "data"))
     _add_model_choice(predict)
-    predict.add_argument("input", metavar="INPUT", nargs="+", type=pathlib.Path, help="files to score")
+    predict.add_argument("input", metavar="INPUT", nargs="+", type=pathlib.Path, help="files to score, or to merge")
     predict.add_argument("--output", type=pathlib.Path, required=True, help=".csv, .jsonl or .parquet")
     _add_resume_or_overwrite(predict, "output")
     predict.add_argument("--chunk-rows", type=cli.at_least(1), default=4096, help="rows held in memory at a time")
+    _add_shards(predict)
 
     export = verb("export", commands.export, "write a serving bundle, checked against the run")
     cli.add_run_dir(export, name)
@@ -203,6 +218,8 @@ def app_parser(
     tune = verb("tune", commands.tune, "search hyperparameters; write the best config file", *everything)
     tune.add_argument("--trials", type=cli.at_least(1), default=10, help="configurations to try")
     tune.add_argument("--output-dir", type=pathlib.Path, default=pathlib.Path("runs") / f"{name}-tune")
+    tune.add_argument("--workers", type=cli.at_least(1), default=1, help="processes that try at once (default: 1)")
+    tune.add_argument("--prune", action="store_true", help="end trials that fall behind the median of the others")
     _add_preset(tune)
     more(verbs)
     return parser
@@ -227,17 +244,36 @@ def _add_formats(parser: argparse.ArgumentParser, formats: Sequence[str]) -> Non
 
 
 def _add_model_choice(parser: argparse.ArgumentParser) -> None:
-    choice = parser.add_mutually_exclusive_group(required=True)
+    choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--run-dir", type=pathlib.Path, help="a run folder")
     choice.add_argument("--model-dir", type=pathlib.Path, help="a bundle, or the folder above it")
     names = settings.NETWORKS
     parser.add_argument("--engine", choices=names, default=names[0], help="with --model-dir: what runs the network")
 
 
-def _of_engine(command: cli.Command) -> cli.Command:
-    """Return a command that refuses to run a run's network with an engine: only bundles hold them."""
+def _add_shards(parser: argparse.ArgumentParser) -> None:
+    choice = parser.add_mutually_exclusive_group()
+    help = "score share I (from 1) of N only, and write a manifest beside the output"
+    choice.add_argument("--shard", type=cli.shard, metavar="I/N", help=help)
+    choice.add_argument("--merge", action="store_true", help="check and join the outputs of all shards; no model")
+    choice.add_argument("--ray-address", metavar="ADDRESS", help="score on a Ray cluster; local: on this machine's")
+    parser.add_argument("--shards", type=cli.at_least(1), help="with --ray-address: in so many (default: processors)")
+
+
+def _of_model(command: cli.Command) -> cli.Command:
+    """Return a command that refuses what only argparse's own groups could: a model is needed, but for ``--merge``.
+
+    A run's network is not run with an engine: only bundles hold them.
+    """
 
     def checked(arguments: argparse.Namespace) -> cli.Result:
+        given = [f"--{name}" for name in ("run-dir", "model-dir") if getattr(arguments, name.replace("-", "_"))]
+        if arguments.merge and given:
+            raise errors.InputError(f"--merge: expected no model, the shards name theirs. Received: {given[0]}")
+        if not arguments.merge and not given:
+            raise errors.InputError("one of the arguments --run-dir --model-dir is required, but with --merge")
+        if arguments.shards and not arguments.ray_address:
+            raise errors.InputError("--shards: expected --ray-address. Received: none")
         if arguments.model_dir is None and arguments.engine != settings.NETWORKS[0]:
             raise errors.InputError(f"--engine {arguments.engine}: expected --model-dir. Received: --run-dir")
         return command(arguments)

@@ -5,12 +5,17 @@ import io
 import itertools
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO, cast
 
 _LINE_CHARACTERS = 100
 _STREAMS = ("stdin", "stdout", "stderr")
+# How a formula begins in a spreadsheet, with full-width signs too, and our own quotation marks before it. What is
+# written as a number or a telephone number calculates nothing.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+_PLAIN_NUMBER = re.compile(r"[+-][\d.,\s]*\d%?([eE][+-]?\d+)?")
 
 
 class _Tolerant:
@@ -217,3 +222,32 @@ def _readable(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_readable(entry)}" for name, entry in value.items())
     return ", ".join(map(_readable, value)) if isinstance(value, list) else str(value)
+
+
+def inert(cell: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula: a text that begins as one gets a ' before it (OWASP).
+
+    ``as_it_was`` takes it away again. Numbers stay, whether they are of a numeric column or written as text.
+    https://owasp.org/www-community/attacks/CSV_Injection
+
+    >>> inert("=cmd|' /C calc'!A0"), inert("-1,5"), inert(-1.5), inert("a=b"), inert("'=x")
+    ("'=cmd|' /C calc'!A0", '-1,5', -1.5, 'a=b', "''=x")
+    """
+    if isinstance(cell, str) and _FORMULA.match(cell) and not _PLAIN_NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
+
+
+def inert_table(table: Any) -> Any:
+    """Return a data frame of which no text is taken for a formula; columns of numbers are not looked at."""
+    texts = [name for name in table.columns if table[name].dtype.kind == "O"]
+    return table.assign(**{name: table[name].map(inert) for name in texts})
+
+
+def as_it_was(cell: Any) -> Any:
+    """Return what ``inert`` was given.
+
+    >>> as_it_was(inert("@SUM(A1)")), as_it_was("'quoted'"), as_it_was(-2)
+    ('@SUM(A1)', "'quoted'", -2)
+    """
+    return cell[1:] if isinstance(cell, str) and cell.startswith("'") and _FORMULA.match(cell) else cell

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ _SHOWN = 3
 # What is written into a run folder and decides no prediction.
 _NO_PART_OF_A_MODEL = ("evaluation", "checkpoints", "logs")
 _MODEL_SUFFIXES = (".json", ".keras", ".npz")
-_NO_MODEL_FILE = "environment.json"
+_NO_MODEL_FILES = ("environment.json", "manifest.json", "update.json")
 
 
 def version() -> dict[str, str]:
@@ -49,7 +50,9 @@ def run_digest(folder: pathlib.Path) -> str:
     return _joined(
         (name, each)
         for name, each in found
-        if each.suffix in _MODEL_SUFFIXES and name.parts[0] not in _NO_PART_OF_A_MODEL and each.name != _NO_MODEL_FILE
+        if each.suffix in _MODEL_SUFFIXES
+        and name.parts[0] not in _NO_PART_OF_A_MODEL
+        and each.name not in _NO_MODEL_FILES
     )
 
 
@@ -76,13 +79,21 @@ def begin(record: pathlib.Path, made_of: Mapping[str, Any], *, what: str) -> Non
     if not record.exists():
         files.write_json(record, wanted)
         return
-    begun = files.read_json(record)
-    changed = [_changed(key, begun.get(key), wanted.get(key)) for key in sorted(wanted.keys() | begun.keys())]
-    differing = ", ".join(filter(None, changed))
-    if differing:
+    changed = differing(files.read_json(record), wanted)
+    if changed:
         raise errors.InputError(
-            f"{record.parent}: expected the same {what} as was begun there. Received: another {differing}"
+            f"{record.parent}: expected the same {what} as was begun there. Received: another {changed}"
         )
+
+
+def differing(begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Say what two pieces of work, as JSON has it, are made of differently; "" for nothing.
+
+    >>> differing({"model": "a", "rows": 2}, {"model": "b", "rows": 2})
+    'model'
+    """
+    changed = [_changed(key, begun.get(key), wanted.get(key)) for key in sorted(wanted.keys() | begun.keys())]
+    return ", ".join(filter(None, changed))
 
 
 def _changed(name: str, begun: Any, wanted: Any) -> str:
@@ -140,6 +151,15 @@ def locked(folder: pathlib.Path, *, what: str, wait: bool = False) -> Iterator[N
             if _is_at(path, stream.fileno()):
                 yield
                 return
+
+
+def clear(folder: pathlib.Path, *, but: Sequence[str] = ()) -> None:
+    """Delete what a folder that this process holds has in it, but for its lock and what is named."""
+    for each in [each for each in folder.iterdir() if each.name not in (LOCK, *but)]:
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
 
 
 def _is_at(path: pathlib.Path, handle: int) -> bool:

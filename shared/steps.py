@@ -62,10 +62,11 @@ class Data:
         split: ``(dataset, settings) -> (split, certificate)``.
         describe: ``(dataset) -> str``: what was read, in a line.
         table: ``(dataset, split) -> DataFrame`` of the rows and their parts.
-        write: ``(dataset, table, options)``: writes the normalised data set to ``options.write``; may return notes.
+        write: ``(dataset, table, options)``: writes the normalised data set to ``options.write``,
+            which appears when it is whole; may return notes.
         not_in_csv: Columns of the table that ``split.csv`` leaves out: the data themselves.
-        more: ``(dataset, folder, options) -> result``: what else the app checks, writes into the folder and says,
-            before anything else is written.
+        more: ``(dataset, folder, options, into) -> result``: what else the app checks of the folder, writes and says,
+            before anything else is written. What is written ``into`` appears in the folder with the rest.
     """
 
     locate: Step
@@ -75,7 +76,7 @@ class Data:
     table: Step
     write: Step
     not_in_csv: Sequence[str] = ()
-    more: Step = lambda _dataset, _folder, _options: {}
+    more: Step = lambda _dataset, _folder, _options, _into: {}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,10 +152,13 @@ class Predict:
     Attributes:
         predict: ``(options) -> result``: scores all inputs in bounded memory.
         options: Class of the options.
+        merge: ``(options, parts) -> (finish, write)``: before the outputs of all shards are joined, refuses what cannot
+            be; ``finish`` is as ``predicting`` has it; ``write() -> result`` writes what stands beside it.
     """
 
     predict: Step
     options: type[parser.PredictOptions] = parser.PredictOptions
+    merge: Step = lambda _options, _parts: (None, dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ import logging
 import pathlib
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, machine, parser, steps
+from shared import cli, errors, files, machine, parser, predicting, printing, published, steps
 from shared.bundle import formats
 from shared.serving import settings
 
@@ -58,16 +58,22 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
     aside = folder / "quarantine.csv"
     dataset = step.load(options.settings, quarantine=aside)
     split, certificate = step.split(dataset, options.settings)
-    more = step.more(dataset, folder, options)
-    files.write_json(folder / "split.json", certificate)
-    table = step.table(dataset, split)
-    with files.atomic(folder / "split.csv") as temporary:
-        table.drop(columns=list(step.not_in_csv)).to_csv(temporary, index=False)
-    lost = options.write and step.write(dataset, table, options)
+    with contextlib.ExitStack() as stack:
+        into = stack.enter_context(published.folder(folder))
+        more = step.more(dataset, folder, options, into)
+        files.write_json(into / "split.json", certificate)
+        table = step.table(dataset, split)
+        shown = printing.inert_table(table.drop(columns=list(step.not_in_csv)))
+        files.write_text(into / "split.csv", shown.to_csv(index=False))
+        lost: Iterable[str] = ()
+        if options.write:
+            apart = options.write != folder
+            target = stack.enter_context(published.folder(options.write)) if apart else into
+            lost = step.write(dataset, table, dataclasses.replace(options, write=target)) or ()
     return {
         "source": step.describe(dataset),
         "columns": dict(dataset.columns),
-        "notes": list(dict.fromkeys([*dataset.notes, *certificate["checks"].get("notes", ()), *(lost or ())])),
+        "notes": list(dict.fromkeys([*dataset.notes, *certificate["checks"].get("notes", ()), *lost])),
         **more,
         "certificate": str(folder / "split.json"),
         "split": certificate,
@@ -77,6 +83,7 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
 
 def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     """Train into a run folder, or go on with an interrupted run."""
+    from shared import resuming
     from shared.training import cluster
 
     app.data().locate(options.settings)  # before --overwrite deletes anything
@@ -88,9 +95,14 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     if here is not None and not here.is_first:
         with tempfile.TemporaryDirectory(prefix=f"fieldnets-worker-{here.rank}-") as path:
             return train_into(files.RunFolder(pathlib.Path(path)), step, options.settings)
-    folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
-    with folder.taken_back_unless_begun():
-        return train_into(folder, step, options.settings)
+    files.RunFolder.refuse_occupied(options.run_dir, resume=options.resume, overwrite=options.overwrite)
+    with resuming.locked(options.run_dir, what="`train` into one run folder"):
+        folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
+        with folder.taken_back_unless_begun():
+            result = train_into(folder, step, options.settings)
+        # A finished run holds no hidden file; nobody waits for this lock: who comes while it is held is refused.
+        (folder.path / resuming.LOCK).unlink(missing_ok=True)
+    return result
 
 
 def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli.Result:
@@ -101,6 +113,8 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
     """
     from shared.training import runtime
 
+    # Until the training is over again, the files are in no manifest.
+    folder.manifest.unlink(missing_ok=True)
     files.write_json(folder.config, settings.to_json())
     runtime.configure(seed=settings.seed, deterministic=settings.deterministic, precision=settings.precision)
     dataset = step.load(settings, quarantine=folder.path / "quarantine.csv")
@@ -113,6 +127,7 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
     with runtime.strategy(settings.strategy).scope():
         files.write_json(folder.environment, runtime.describe(seed=settings.seed))
         result: cli.Result = step.train(dataset, split, settings, folder)
+    folder.write_manifest()
     return result
 
 
@@ -122,9 +137,13 @@ def _launch(app: steps.App, options: parser.TrainOptions) -> cli.Result:
 
     if options.workers == 1:
         raise errors.InputError("--ray-address: expected --workers of at least 2. Received: 1")
-    module = app.config.__module__.rpartition(".")[0]
-    command = [*machine.python_command(module), *options.command_line]
+    command = _command(app, options.command_line)
     return launch.train(command, workers=options.workers, ray_address=options.ray_address)
+
+
+def _command(app: steps.App, command_line: Sequence[str]) -> list[str]:
+    """Return what starts a process of its own with a command line of this app."""
+    return [*machine.python_command(app.config.__module__.rpartition(".")[0]), *command_line]
 
 
 def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
@@ -163,51 +182,25 @@ def explain(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
 
 
 def predict(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
-    """Score files of any length in bounded memory, with a run or with a bundle."""
-    from shared import batch
+    """Score files of any length in bounded memory, with a run or with a bundle; or a share of them, or join shares."""
+    from shared import batch, shards
 
     settings = app.source_settings(arguments)
     app.refuse(settings)
-    batch.check_output(arguments.output, overwrite=arguments.overwrite)
+    # A shard that is asked for again may be finished: then it is compared with what is asked for.
+    again = arguments.shard and arguments.resume
+    batch.check_output(arguments.output, overwrite=arguments.overwrite or again)
+    if arguments.shard:
+        shards.check_place(arguments.output)
     quiet_tensorflow()
     step = app.predict()
-    result: cli.Result = step.predict(_typed(step.options, arguments, settings))
+    options = _typed(step.options, arguments, settings)
+    if options.merge:
+        return predicting.merge(step, options)
+    if options.ray_address is not None:
+        return predicting.on_ray(app, step, options)
+    result: cli.Result = step.predict(options)
     return result
-
-
-def score_in_chunks(
-    options: parser.PredictOptions,
-    chunks: Iterable[Any],
-    score: steps.Step,
-    *,
-    what: str,
-    plan: Mapping[str, Any],
-    finish: steps.Step | None = None,
-) -> dict[str, Any]:
-    """Score the inputs and write the output; see ``shared.batch.predict``.
-
-    Args:
-        options: Where to write, and whether to go on with an interrupted call.
-        chunks: Tables of inputs.
-        score: Table of inputs -> table of outputs.
-        what: What is counted, such as "texts scored".
-        plan: What decides the output; a resumed call must have the same.
-        finish: Table of outputs -> the final one, chunk after chunk, when all are scored.
-    """
-    from shared import batch, progress
-
-    with progress.rows(what, options.input) as advance:
-        result = batch.predict(
-            chunks,
-            score,
-            output=options.output,
-            plan=plan,
-            resume=options.resume,
-            overwrite=options.overwrite,
-            on_rows=advance,
-            finish=finish,
-        )
-    return {"output": str(options.output), "rows": result.rows, "resumed_rows": result.resumed_rows}
 
 
 def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
@@ -262,18 +255,30 @@ def monitor(app: steps.App, options: parser.MonitorOptions) -> cli.Result:
 
 def tune(app: steps.App, options: parser.TuneOptions) -> cli.Result:
     """Search hyperparameters on validation data and write the best config file."""
+    from shared import launch
+
+    helper = launch.is_helper()
     quiet_tensorflow()
     from shared.training import tuning
 
     training, step = app.train(), app.tune()
-    return tuning.search(
-        options.settings,
+    many = options.workers > 1 and not helper
+    wanted = tuning.Search(
+        settings=options.settings,
         train=lambda settings, folder: train_into(folder, training, settings),
         metric=step.metric,
         suggest=step.suggest,
         trials=options.trials,
         output=options.output_dir,
+        workers=options.workers,
+        prune=options.prune,
+        start=(lambda count: launch.helpers(_command(app, options.command_line), count=count)) if many else None,
     )
+    if helper:
+        launch.end_with_parent()
+        tuning.work(wanted)
+        return {}
+    return tuning.search(wanted)
 
 
 def set_aside(rows: int, path: pathlib.Path) -> dict[str, Any]:

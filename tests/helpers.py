@@ -57,6 +57,15 @@ class CommandLine:
         return Finished(stdout, stderr)
 
 
+def a_certificate(unit: str = "text") -> dict[str, Any]:
+    """Return the least that a ``split.json`` holds."""
+    parts = ("train", "validation", "test")
+    return {
+        **{"unit": unit, "method": "whole units", "rows": 9, "fractions": dict.fromkeys(parts, 0.0)},
+        **{"overlap": {}, "sha256": dict.fromkeys(parts, "0" * 64), "checks": {}},
+    }
+
+
 def smoke_run(app: str, folder: pathlib.Path) -> files.RunFolder:
     """Return the run that ``train --preset smoke`` makes in ``folder``, which test workers share: it is trained once.
 

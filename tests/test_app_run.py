@@ -288,6 +288,29 @@ def test_the_run_and_its_bundle_predict_alike(
             assert one.where(one.notna(), "").tolist() == other.where(other.notna(), "").tolist()
 
 
+def test_two_shards_and_their_merge_are_the_output_of_one_call(
+    module: str,
+    run: files.RunFolder,
+    usual: pathlib.Path,
+    samples: types.ModuleType,
+    command_line: helpers.CommandLine,
+) -> None:
+    def predict(name: str, *more: str) -> pathlib.Path:
+        output = usual.with_name(name)
+        flags = ("--run-dir", run.path, "--chunk-rows", "16", *samples.READ_FLAGS, *more)
+        command_line.run(module, "predict", *flags, usual, "--output", output)
+        return output
+
+    whole = predict("whole.csv")
+    parts = [predict("part-1.parquet", "--shard", "1/2"), predict("part-2.csv", "--shard", "2/2")]
+    merged = usual.with_name("merged.csv")
+    said = command_line.run(module, "predict", "--merge", *parts, "--output", merged, "--json").json
+    assert merged.read_bytes() == whole.read_bytes()
+    assert (said["shards"], said["rows"]) == (2, len(pd.read_csv(whole)))
+    again = ("--merge", parts[1], "--output", merged, "--overwrite")
+    assert "shard 1 of 2" in command_line.run(module, "predict", *again, code=2).stderr
+
+
 def test_monitor_is_quiet_about_the_same_source_and_exits_3_on_another(
     module: str,
     bundle_path: pathlib.Path,
@@ -324,7 +347,7 @@ def test_skip_bad_lists_what_it_sets_aside(
 def test_tune_writes_a_config_file_that_train_accepts(
     module: str, app: str, folder: pathlib.Path, command_line: helpers.CommandLine
 ) -> None:
-    flags = ("--preset", "smoke", "--trials", 2, "--output-dir", folder / "tune", "--json")
+    flags = ("--preset", "smoke", "--trials", 1, "--output-dir", folder / "tune", "--json")
     best = pathlib.Path(command_line.run(module, "tune", *flags).json["config"])
     assert isinstance(config.load(helpers.config_of(app), best), helpers.config_of(app))
 

@@ -61,7 +61,7 @@ def predict() -> steps.Predict:
     """Return the steps of ``predict``."""
     from apps.driving_perception import predict
 
-    return steps.Predict(predict=predict.predict, options=predict.Options)
+    return steps.Predict(predict=predict.predict, options=predict.Options, merge=predict.merge)
 
 
 def export() -> steps.Export:

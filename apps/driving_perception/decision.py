@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.driving_perception import coco_metrics
-from shared import decision_rule, errors
+from shared import decision_rule, errors, stored
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -125,13 +125,13 @@ class DecisionRule(decision_rule.Rule):
         fitted_on: What validation is.
     """
 
-    class_names: tuple[str, ...]
-    threshold: float
-    rule: str
-    fppi_budget: float
-    recall: float
-    precision: float
-    false_positives_per_image: float
+    class_names: stored.SomeNames
+    threshold: stored.Threshold
+    rule: stored.Text
+    fppi_budget: stored.NotNegative
+    recall: stored.Share
+    precision: stored.Share
+    false_positives_per_image: stored.NotNegative
     fitted_on: Mapping[str, Any]
 
 

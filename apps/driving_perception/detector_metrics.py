@@ -7,7 +7,7 @@ right nor wrong; detections that are too small to be of the level do not count; 
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import coco_metrics, decision, frames
-from shared.evaluation import arrays, intervals, resampling
+from shared.evaluation import arrays, ends, intervals, resampling
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -70,12 +70,25 @@ def evaluate(
         for block in resampling.draws(grouping.count, resamples=resamples, block=64, seed=seed)
         for copies in block
     ]
-    # A class that a resample holds no object of has no number there.
-    samples = {name: np.array([each.get(name, np.nan) for each in drawn]) for name in values}
+    without = [
+        count(copies[grouping.code])
+        for block in resampling.omissions(grouping.count, resamples=resamples, block=64)
+        for copies in block
+    ]
     return Detector(
-        resampled=resampling.Resampled(values=values, samples=samples, widened=True),
+        resampled=resampling.Resampled(
+            values=values,
+            samples=_columns(drawn, values),
+            left_out=_columns(without, values),
+            bounds={**dict.fromkeys(values, ends.UNIT), "false_positives_per_image": ends.POSITIVE},
+        ),
         matched=matched,
     )
+
+
+def _columns(rows: Sequence[Mapping[str, float]], names: Iterable[str]) -> dict[str, Floats]:
+    """Return each metric's values; NaN where a resample holds no object of its class."""
+    return {name: np.array([each.get(name, np.nan) for each in rows]) for name in names}
 
 
 def _counter(
@@ -107,9 +120,6 @@ def _counter(
         }
 
     return count
-
-
-pass
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -157,7 +157,7 @@ def evaluate(
         baselines={name: evaluate_one(each) for name, each in baselines.items()},
         chosen=chosen,
         pairs=pairs,
-        slices=matching.recall_by_group(part, pairs, rows.units, resamples=resamples, seed=seed),
+        slices=matching.recall_by_group(part, pairs, rows.units),
         kinds=counts | {"missed": int(missed.sum())},
         gains=matching.gains_of_mending(part, predicted, kinds, pairs, missed),
         bins=matching.calibration_bins(found, every, least=LEAST_CONFIDENCE),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import coco_metrics, frames
-from shared.evaluation import arrays, intervals, miscalibration, resampling
+from shared.evaluation import intervals, miscalibration
 
 OVERLAP = 0.5
 CALIBRATION_BINS = 10
@@ -125,15 +125,14 @@ def calibration_error(rows: Sequence[Mapping[str, float]]) -> float:
     return float(counts @ gaps / counts.sum()) if len(rows) else 0.0
 
 
-def recall_by_group(
-    collection: frames.Frames, pairs: Pairing, units: NDArray[np.int64], *, resamples: int, seed: int
-) -> list[dict[str, Any]]:
-    """Return rows of ``by``, ``group``, ``n`` and ``recall``, an interval resampled by unit where it can be."""
+def recall_by_group(collection: frames.Frames, pairs: Pairing, units: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Return rows of ``by``, ``group``, ``n`` and ``recall``, an interval at the effective size by unit."""
     rows = []
     for by, group, chosen in groups(collection):
         wanted = chosen & pairs.wanted
         if wanted.any():
-            recall = _recall(collection, pairs, wanted, units, resamples=resamples, seed=seed)
+            of_box = units[collection.boxes.image[wanted]]
+            recall = intervals.proportion(pairs.found_by[wanted] >= 0, units=of_box)
             rows.append({"by": by, "group": group, "n": int(wanted.sum()), "recall": recall})
     return rows
 
@@ -166,29 +165,6 @@ def _bands(
     for low, high in itertools.pairwise(edges):
         name = f"{low:g} to {high:g} {unit}" if np.isfinite(high) else f"from {low:g} {unit}"
         yield by, name, (values >= low) & (values < high)
-
-
-def _recall(
-    collection: frames.Frames,
-    pairs: Pairing,
-    wanted: NDArray[np.bool_],
-    units: NDArray[np.int64],
-    *,
-    resamples: int,
-    seed: int,
-) -> intervals.Interval:
-    hit = pairs.found_by[wanted] >= 0
-    code = arrays.units_of(units[collection.boxes.image[wanted]], rows=int(wanted.sum()))
-    if code.count < 5:
-        return intervals.wilson(float(hit.sum()), float(len(hit)))
-    totals = np.bincount(code.code, minlength=code.count).astype(np.float64)
-    hits = np.bincount(code.code, weights=hit, minlength=code.count)
-
-    def recall(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((drawn @ hits) / np.maximum(drawn @ totals, 1.0), np.float64)
-
-    found = resampling.Resampled.of({"recall": recall}, code, resamples=resamples, seed=seed, widened=True)
-    return found.intervals()["recall"]
 
 
 def error_kinds(truth: box.Boxes, found: box.Detections, pairs: Pairing) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:

@@ -13,7 +13,7 @@ import keras
 
 from apps.driving_perception import config
 from shared import errors
-from shared.models import efficientnet, pretrained
+from shared.models import building, efficientnet, pretrained
 
 STRIDES = (8, 16, 32)
 # Columns after the class logits: left, top, right, bottom of the box, then x, y of the place and its grid's stride, all
@@ -58,7 +58,7 @@ def load(path: pathlib.Path, settings: config.Config) -> keras.Model:
     """
     if settings.is_preset:
         pretrained.require_kerashub()
-    return keras.models.load_model(path, compile=False)
+    return building.load(path)
 
 
 def finest_layer(settings: config.Config) -> str:

@@ -20,7 +20,7 @@ from apps.driving_perception import drawing, frames, lane, prediction_tables
 from apps.driving_perception import run as loaded_run
 from apps.driving_perception.readers import image_files
 from apps.driving_perception.tracking import stream, tracker, video
-from shared import cli, errors, files, parser, resuming, verbs
+from shared import cli, errors, files, parser, predicting, printing, resuming, shards
 from shared.bundle import engines
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
@@ -49,8 +49,10 @@ def predict(options: Options) -> cli.Result:
     """Look at every picture of the inputs, with a run or with a bundle.
 
     Raises:
-        errors.InputError: An input cannot be read, or the output exists.
+        errors.InputError: An input cannot be read, the output exists, or a shard is to write more than its output.
     """
+    if options.shard:
+        _refuse_beside(options, ("annotated", "coco", "boxes"), "--shard")
     found = stream.find(
         options.input, follow_links=options.settings.follow_links, frames_per_second=options.frames_per_second
     )
@@ -65,19 +67,39 @@ def predict(options: Options) -> cli.Result:
 
     started = time.monotonic()
     how: dict[str, Any] = {"chunk_rows": chunk_rows, "frames_per_second": options.frames_per_second}
-    written = verbs.score_in_chunks(
+    written = predicting.score_in_chunks(
         options,
         (_with_items(*chunk) for chunk in stream.iterate(found.files, **how)),
         look,
         what="images looked at",
         plan={"inputs": resuming.inputs(found.files), **how, **identity},
         finish=tracker.Follower(class_names, region).follow,
+        told=lambda: {"class_names": class_names, "region": dataclasses.asdict(region)},
     )
     seconds = time.monotonic() - started
     written["images_per_second"] = round((written["rows"] - written["resumed_rows"]) / max(seconds, 1e-9), 1)
     if turned[True]:
         found.notes.append(f"{turned[True]:,} images are turned by Exif: they were looked at as they are stored")
     return written | _more(options, found.files, class_names, region) | {"notes": found.notes}
+
+
+def _refuse_beside(options: Options, names: Sequence[str], flag: str) -> None:
+    for name in names:
+        if getattr(options, name) is not None:
+            raise errors.InputError(f"--{name}: expected without {flag}. Received: both")
+
+
+def merge(options: Options, parts: Sequence[shards.Part]) -> tuple[Callable[..., Any], Callable[[], dict[str, str]]]:
+    """Return how tracks are found over the rows of all shards, and how COCO results and boxes are written.
+
+    Raises:
+        errors.InputError: Pictures are to be written, which are not read again, or an output is a shard's.
+    """
+    _refuse_beside(options, ("annotated",), "--merge")
+    _refuse_output_over_input(options, options.input)
+    told = parts[0].manifest["told"]
+    names, region = tuple(told["class_names"]), lane.Region(**told["region"])
+    return tracker.Follower(names, region).follow, lambda: _more(options, (), names, region)
 
 
 def _refuse_output_over_input(options: Options, found: Sequence[pathlib.Path]) -> None:
@@ -109,7 +131,8 @@ def _more(
     if options.boxes is not None:
         with files.atomic(options.boxes) as temporary:
             for number, table in enumerate(written_rows(options.output)):
-                prediction_tables.per_box(table).to_csv(temporary, mode="a", header=number == 0, index=False)
+                boxes = printing.inert_table(prediction_tables.per_box(table))
+                boxes.to_csv(temporary, mode="a", header=number == 0, index=False)
         written["boxes"] = str(options.boxes)
     if options.annotated is not None:
         written["annotated"] = annotate(
@@ -136,7 +159,9 @@ def written_rows(output: pathlib.Path) -> Iterator[pd.DataFrame]:
     read = as_csv if output.suffix == ".csv" else functools.partial(pd.read_json, lines=True, dtype=texts)
     with read(output, chunksize=_ROWS_READ) as reader:
         for table in reader:
-            yield table.assign(clip=table["clip"].fillna("").astype(str))
+            found = table.assign(clip=table["clip"].fillna("").astype(str))
+            named = {name: found[name].map(printing.as_it_was) for name in ("file", "clip")}
+            yield found.assign(**named) if output.suffix == ".csv" else found
 
 
 def score(chunk: pd.DataFrame, answer: Answer, class_names: tuple[str, ...]) -> pd.DataFrame:

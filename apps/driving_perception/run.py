@@ -72,7 +72,7 @@ def open_run(path: pathlib.Path) -> Run:
         folder=folder,
         settings=settings,
         model=model.load(folder.model, settings),
-        rule=decision.DecisionRule.from_json(files.read_json(folder.decision)),
+        rule=decision.DecisionRule.from_json(files.read_json(folder.decision), where=str(folder.decision)),
     )
 
 

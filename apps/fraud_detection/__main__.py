@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +31,7 @@ def data() -> steps.Data:
     )
 
 
-def write_schema(found: Any, folder: pathlib.Path, options: parser.DataOptions) -> cli.Result:
+def write_schema(found: Any, folder: pathlib.Path, options: parser.DataOptions, into: pathlib.Path) -> cli.Result:
     """Write what the columns mean, and say it; refuse to write anything over a file that is read."""
     from apps.fraud_detection import data
 
@@ -40,7 +41,9 @@ def write_schema(found: Any, folder: pathlib.Path, options: parser.DataOptions) 
     own = found.schema if options.output_dir or not options.write else data.table_schema(found.schema)
     path, given = folder / "schema.json", settings.schema
     if given is None or not path.exists() or not path.samefile(given):
-        files.write_json(path, own.to_json())
+        files.write_json(into / path.name, own.to_json())
+    else:
+        shutil.copyfile(path, into / path.name)
     return {"label": found.schema.label or "none", "schema": found.schema.to_json()}
 
 
@@ -122,6 +125,20 @@ def simulate(arguments: argparse.Namespace) -> cli.Result:
     return {"output": str(arguments.output), "rows": rows}
 
 
+def histories(arguments: argparse.Namespace) -> cli.Result:
+    """Write what each transaction is compared with, of data larger than memory, by several processes."""
+    from apps.fraud_detection import histories
+
+    return histories.write(
+        APP.source_settings(arguments),
+        arguments.output,
+        workers=arguments.workers,
+        memory_bytes=arguments.memory,
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
+    )
+
+
 def alerts(arguments: argparse.Namespace) -> cli.Result:
     """Write the ranked queue of a day with reasons: csv, parquet and html."""
     files.RunFolder.open(arguments.run_dir)
@@ -157,7 +174,9 @@ def feedback(arguments: argparse.Namespace) -> cli.Result:
 
     folder = files.RunFolder.open(arguments.run_dir)
     files.refuse_output_over_input(folder.path / verdicts.NAME, [arguments.labels])
-    names = inputs.Inputs.from_json(files.read_json(folder.path / inputs.FILE)).schema
+    names = inputs.Inputs.from_json(
+        files.read_json(folder.path / inputs.FILE), where=str(folder.path / inputs.FILE)
+    ).schema
     done = verdicts.record(folder.path, arguments.labels, id_column=names.id, label_column=names.label)
     return {
         "verdicts": done.verdicts,
@@ -174,13 +193,15 @@ def update(arguments: argparse.Namespace) -> cli.Result:
     verbs.quiet_tensorflow()
     from apps.fraud_detection import run as loaded_run
     from apps.fraud_detection import update as updating
+    from shared import resuming
     from shared.training import runtime
 
     run = loaded_run.open_run(arguments.run_dir)
     own = run.settings
     runtime.configure(seed=own.seed, deterministic=own.deterministic, precision=own.precision)
     settings = APP.source_settings(arguments) if hasattr(arguments, "data") else run.settings
-    return updating.update(run, settings, seed=arguments.seed)
+    with resuming.locked(run.folder.path, what="`update` of one run"):
+        return updating.update(run, settings, seed=arguments.seed)
 
 
 def refuse_over_inputs(settings: config.Config, outputs: Sequence[pathlib.Path]) -> None:
@@ -203,12 +224,23 @@ def add_verbs(given: cli.Verbs) -> None:
     predicting.add_argument(
         "--history", type=pathlib.Path, action="append", help="earlier transactions, labelled if possible; not scored"
     )
+    predicting.add_argument(
+        "--histories", type=pathlib.Path, help="what `histories` wrote of the files of --history and the inputs"
+    )
     worlds = ("customers", "terminals", "days", "drift_day")
     simulating = cli.add_verb(
         given, "simulate", simulate, help="write simulated transactions", config_class=config.Config, fields=worlds
     )
     simulating.add_argument("--output", type=pathlib.Path, required=True, help="the .parquet file to write")
     simulating.add_argument("--overwrite", action="store_true", help="replace it if it exists")
+
+    computing = reading("histories", histories, "write the histories of cards and terminals, of data of any size")
+    computing.add_argument("--output", type=pathlib.Path, required=True, help="the folder to write")
+    computing.add_argument("--workers", type=cli.at_least(1), default=1, help="processes (default: 1)")
+    computing.add_argument("--memory", type=cli.byte_count, default="2GiB", help="of all together (default: 2GiB)")
+    begun = computing.add_mutually_exclusive_group()
+    begun.add_argument("--resume", action="store_true", help="go on with an interrupted call")
+    begun.add_argument("--overwrite", action="store_true", help="replace the folder if it exists")
 
     queue = reading("alerts", alerts, "rank a day's transactions for investigators")
     cli.add_run_dir(queue, APP.name)

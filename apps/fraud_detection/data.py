@@ -115,13 +115,17 @@ def prepare_again(settings: config.Config, folder: files.RunFolder) -> Prepared:
     Raises:
         errors.GateError: The source has changed since the run.
     """
-    trained_on = schemas.Schema.from_json(files.read_json(folder.path / inputs.FILE)["schema"])
+    trained_on = inputs.Inputs.from_json(
+        files.read_json(folder.path / inputs.FILE), where=str(folder.path / inputs.FILE)
+    ).schema
     again = prepare_source(settings, trained_on=trained_on)
-    refuse_changed(files.read_json(folder.split)["checks"].get("data_sha256"), again.transactions)
+    refuse_changed(splits.read_certificate(folder.split)["checks"].get("data_sha256"), again.transactions)
     newest = folds.as_split(
         again.transactions, again.folds[-1], folds.describe(again.transactions, settings), settings.seed
     )
-    splits.require_same(files.read_json(folder.split), newest, content_hashes=again.transactions.content_hashes())
+    splits.require_same(
+        splits.read_certificate(folder.split), newest, content_hashes=again.transactions.content_hashes()
+    )
     return again
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from apps.fraud_detection import config
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import decision_rule as rules
-from shared import errors
+from shared import errors, stored
 from shared.evaluation import thresholds
 
 Floats = npt.NDArray[np.float64]
@@ -53,12 +53,12 @@ class DecisionRule(rules.Rule):
         fitted_on: The validation rows: how many, their frauds, days, digest, and alerts a day at the threshold.
     """
 
-    class_names: tuple[str, ...] = CLASS_NAMES
-    threshold: float
-    rule: str
-    alerts_per_day: int
-    investigation_cost: float
-    recovered_share: float
+    class_names: stored.SomeNames = CLASS_NAMES
+    threshold: stored.Threshold
+    rule: stored.Text
+    alerts_per_day: stored.Count
+    investigation_cost: stored.NotNegative
+    recovered_share: stored.Share
     fitted_on: Mapping[str, Any]
 
     def decisions(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.object_]:

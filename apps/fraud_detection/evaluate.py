@@ -16,7 +16,7 @@ from apps.fraud_detection import results as outcome
 from apps.fraud_detection.schema import COMPUTED
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import errors
-from shared.evaluation import arrays, drift, intervals, miscalibration, resampling
+from shared.evaluation import arrays, drift, ends, intervals, miscalibration, resampling
 from shared.report import sections
 
 PSI_ACT = 0.25
@@ -55,8 +55,6 @@ def evaluate(
         name: evaluator.resampled(each, calibrated=name in baselines.PROBABILISTIC)
         for name, each in baseline_scores.items()
     }
-    # The bias of a calibration error is that of both sides: a difference is not reflected.
-    unreflected = dataclasses.replace(model, biased=frozenset())
     rival = baselines.reference(baseline_scores)
     beside = {"model": scores, rival: baseline_scores[rival]}
     frauds = rows.weights[rows.labels == 1].sum()
@@ -69,8 +67,7 @@ def evaluate(
         baselines={name: other.intervals() for name, other in others.items()},
         # Where a ranking cannot show, a difference of rankings must not look as if it did.
         differences={
-            name: intervals.Intervals() if limits else unreflected.minus(other).intervals()
-            for name, other in others.items()
+            name: intervals.Intervals() if limits else model.minus(other).intervals() for name, other in others.items()
         },
         members={
             name: evaluator.resampled(each, only=metrics.HEADLINE).intervals()
@@ -159,13 +156,11 @@ class Evaluator:
         statistics = metrics.statistics(
             self.rows, scores, thresholds=thresholds, costs=self.costs, units=units, calibrated=calibrated
         )
-        return resampling.Resampled.of(
-            {name: statistic for name, statistic in statistics.items() if only is None or name in only},
-            units,
-            resamples=self.resamples,
-            seed=self.seed,
-            biased=frozenset({"ece"}),
-            widened=True,
+        chosen = {name: statistic for name, statistic in statistics.items() if only is None or name in only}
+        found = resampling.Resampled.of(chosen, units, resamples=self.resamples, seed=self.seed)
+        carriers = resampling.carriers_of(self.rows.labels, units)
+        return dataclasses.replace(
+            found, bounds={**dict.fromkeys(chosen, ends.UNIT), **metrics.BOUNDS}, carriers=carriers
         )
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from apps.fraud_detection import config, data, schema
 from apps.fraud_detection.readers import checking, formats
 from apps.fraud_detection.transactions import Transactions
-from shared import errors, files, resuming
+from shared import errors, files, printing, resuming
 from shared.sources import columns, tables
 
 log = logging.getLogger("fieldnets")
@@ -125,7 +125,8 @@ def read(labels: pathlib.Path, *, id_column: str | None, label_column: str | Non
     values = checking.labels(table[verdicts], place)
     if (values < 0).any():
         place.refuse(int(np.flatnonzero(values < 0)[0]), "a verdict", None)
-    found = pd.Series(_as_ids(table[ids]))
+    # A queue that is sent back has ids as `alerts` wrote them, for a spreadsheet.
+    found = pd.Series(_as_ids(table[ids].map(printing.as_it_was)))
     empty = (found == "").to_numpy()
     if empty.any():
         columns.Place(str(labels), ids).refuse(int(empty.argmax()), "an id", None)

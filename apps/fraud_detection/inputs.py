@@ -5,14 +5,15 @@ It travels in ``inputs.json`` and in the bundle; ``preprocessing`` makes the arr
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, TypeAlias
+from typing import Any, NotRequired, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypedDict
 
 from apps.fraud_detection import features, schema
 from apps.fraud_detection.transactions import Transactions
-from shared import errors
+from shared import errors, stored
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -29,6 +30,21 @@ MOST_NAMES = 2_000
 SEQUENCE_DAYS = 30
 RAREST_NAME = 5
 CHANNELS = ("amount", "hours_before", "hour", "payee_risk", "same_payee", "present")
+
+
+@stored.open_fields
+class _Written(TypedDict):
+    """What ``inputs.json`` holds."""
+
+    schema: dict[str, Any]
+    calendar: bool
+    numbers: stored.Several[stored.Text]
+    vocabularies: dict[str, stored.Names]
+    typical: stored.Several[stored.Number | None]
+    frauds: stored.Count
+    sequence_length: stored.Count
+    typical_categories: NotRequired[dict[str, stored.Text]]
+    typical_sequence: NotRequired[stored.Several[stored.Several[stored.Number]]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,23 +89,34 @@ class Inputs:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
+    def from_json(cls, content: Mapping[str, Any], *, where: str = FILE) -> Self:
         """Read what ``to_json`` wrote, now or before computed columns had names of their own.
 
+        Args:
+            content: The JSON object.
+            where: The file, for the message.
+
         Raises:
-            errors.InputError: A column of the source had the name of a computed one, and was read in its place.
+            errors.InputError: A field has another type or range, or a column of the source had the name of a computed
+                one, and was read in its place.
         """
-        named = schema.Schema.from_json(content["schema"])
+        found = stored.check(_Written, content, where=where)
+        if len(found["typical"]) != len(found["numbers"]):
+            raise errors.InputError(
+                f"{where}: typical: expected {len(found['numbers'])} values, one for each of numbers. Received: "
+                f"{len(found['typical'])}"
+            )
+        named = schema.Schema.from_json(found["schema"], where=f"{where}: schema")
         return cls(
             schema=named,
-            calendar=content["calendar"],
-            numbers=_with_prefix(content["numbers"], named),
-            vocabularies={name: tuple(words) for name, words in content["vocabularies"].items()},
-            typical=tuple(np.nan if value is None else float(value) for value in content["typical"]),
-            frauds=content["frauds"],
-            sequence_length=content["sequence_length"],
-            typical_categories=content.get("typical_categories", {}),
-            typical_sequence=tuple(tuple(step) for step in content.get("typical_sequence", ())),
+            calendar=found["calendar"],
+            numbers=_with_prefix(found["numbers"], named),
+            vocabularies=found["vocabularies"],
+            typical=tuple(np.nan if value is None else float(value) for value in found["typical"]),
+            frauds=found["frauds"],
+            sequence_length=found["sequence_length"],
+            typical_categories=found.get("typical_categories", {}),
+            typical_sequence=found.get("typical_sequence", ()),
         )
 
     @property

@@ -14,7 +14,7 @@ from apps.fraud_detection.folds import Fold
 from apps.fraud_detection.transactions import Transactions
 from shared import files
 from shared.evaluation import calibration
-from shared.training import datasets
+from shared.training import datasets, workers
 from shared.training import fit as fitting
 
 
@@ -133,5 +133,6 @@ def as_arrays(
 
 def fit_score(unscaled: keras.Model, job: Job) -> tuple[float, float]:
     """Return slope and offset that turn an anomaly score, given as log-odds, into log-odds of fraud on validation."""
-    logits = model.predict(unscaled, job.arrays["validation"])
+    with workers.alone(unscaled):
+        logits = model.predict(unscaled, job.arrays["validation"])
     return calibration.fit_platt(logits[:, 1] - logits[:, 0], job.labels["validation"])

@@ -5,7 +5,7 @@ The GAN draws columns of numbers as their places among the training rows: ``Quan
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import keras
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from keras import ops
 
 from apps.fraud_detection.transactions import CLASS_NAMES
+from shared import stored
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -33,10 +34,12 @@ class Quantiles:
         typical: What a missing number counts as.
     """
 
-    values: tuple[tuple[float, ...], ...]
-    levels: tuple[tuple[float, ...], ...]
-    discrete: tuple[bool, ...]
-    typical: tuple[float, ...]
+    __pydantic_config__: ClassVar[Any] = stored.CLOSED
+
+    values: stored.Several[stored.Several[stored.Number]]
+    levels: stored.Several[stored.Several[stored.Share]]
+    discrete: stored.Several[stored.Flag]
+    typical: stored.Several[stored.Number]
 
     @classmethod
     def learn(cls, numbers: Floats, typical: tuple[float, ...]) -> Self:
@@ -68,10 +71,9 @@ class Quantiles:
         return {**lists, "discrete": list(self.discrete), "typical": list(self.typical)}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote."""
-        lists = {name: tuple(tuple(column) for column in content[name]) for name in ("values", "levels")}
-        return cls(**lists, discrete=tuple(content["discrete"]), typical=tuple(content["typical"]))
+    def from_json(cls, content: Mapping[str, Any], *, where: str = "quantiles") -> Self:
+        """Read what ``to_json`` wrote; ``errors.InputError`` where ``where``, the file, holds something else."""
+        return stored.check(cls, content, where=where)
 
 
 def _quantiles(column: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], bool]:

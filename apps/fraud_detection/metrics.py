@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.fraud_detection import decision as decision_rule
-from shared.evaluation import arrays, classification, summaries, weighted
+from shared.evaluation import arrays, classification, ends, summaries, weighted
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -20,6 +20,13 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 Objects: TypeAlias = npt.NDArray[np.object_]
 
 HEADLINE = ("average_precision", "auroc", "card_precision_at_100")
+# Ranges other than [0, 1].
+BOUNDS: Mapping[str, ends.Range] = {
+    "brier": ends.SQUARED,
+    "log_loss": ends.POSITIVE,
+    "alerts_per_day": ends.POSITIVE,
+    "net_savings_per_day": ends.UNBOUNDED,
+}
 FALSE_POSITIVE_RATES = (0.001, 0.005, 0.01, 0.05)
 CARDS = 100
 # Of a day's ranking so many rows are looked at for each alert of the budget: resampled cards repeat, or are absent.
@@ -130,11 +137,7 @@ def statistics(
             found.setdefault(name, []).append(statistic)
         for name in ("brier", "log_loss", "ece") if calibrated else ():
             found.setdefault(name, []).append(part.statistic(summaries.METRICS[name]))
-    return {name: _mean(parts) for name, parts in found.items()}
-
-
-def _mean(parts: list[weighted.Statistic]) -> weighted.Statistic:
-    return lambda drawn: np.asarray(np.mean([part(drawn) for part in parts], axis=0))
+    return {name: weighted.mean_of(parts) for name, parts in found.items()}
 
 
 def fold_parts(rows: Rows, scores: Floats, thresholds: Floats | None, units: arrays.Units) -> list[Scored]:

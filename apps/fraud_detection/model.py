@@ -21,7 +21,6 @@ from apps.fraud_detection.inputs import FILE as INPUTS_FILE
 from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import errors, files
 from shared.models import averaging, building, rnn, sequences, tabular
-from shared.training import workers
 
 CLASSES = len(CLASS_NAMES)
 READS = {
@@ -222,6 +221,12 @@ def fold_folder(folder: files.RunFolder, number: int) -> pathlib.Path:
     return folder.path / "folds" / str(number)
 
 
+def numbered(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the folders below one whose names are numbers, in their order; other folders are not ours."""
+    found = [each for each in folder.glob("*/") if each.name.isascii() and each.name.isdecimal()]
+    return sorted(found, key=lambda each: int(each.name))
+
+
 def save(scorer: Scorer, path: pathlib.Path) -> None:
     """Write ``model.keras``, ``inputs.json`` and, last, ``decision.json``."""
     with files.atomic(path / "model.keras") as temporary:
@@ -232,18 +237,24 @@ def save(scorer: Scorer, path: pathlib.Path) -> None:
 
 def load(path: pathlib.Path) -> Scorer:
     """Read what ``save`` wrote."""
+    decided, columns = path / "decision.json", path / INPUTS_FILE
+    found = Inputs.from_json(files.read_json(columns), where=str(columns))
+    model = building.load(path / "model.keras", logits=CLASSES)
+    shapes = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
+    wanted_shapes = {name: tuple(each.shape[1:]) for name, each in keras_inputs(found, tuple(shapes)).items()}
+    if shapes != wanted_shapes:
+        raise errors.InputError(f"{columns}: expected the columns of the model, {shapes}. Received: {wanted_shapes}")
     return Scorer(
-        model=keras.models.load_model(path / "model.keras", compile=False),
-        inputs=Inputs.from_json(files.read_json(path / INPUTS_FILE)),
-        decision_rule=decision_rule.DecisionRule.from_json(files.read_json(path / "decision.json")),
+        model=model,
+        inputs=found,
+        decision_rule=decision_rule.DecisionRule.from_json(files.read_json(decided), where=str(decided)),
     )
 
 
 def predict(network: keras.Model, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
     """Return a model's output for every row of the arrays that it reads."""
     given = {tensor.name: arrays[tensor.name] for tensor in network.inputs}
-    with workers.alone(network):
-        return np.asarray(network.predict(wanted(given), batch_size=BATCH_ROWS, verbose=0), np.float32)
+    return np.asarray(network.predict(wanted(given), batch_size=BATCH_ROWS, verbose=0), np.float32)
 
 
 def probabilities(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import data, features, inputs, preprocessing, schema, tensor_names
+from apps.fraud_detection import data, features, inputs, preprocessing, stored_histories, tensor_names
 from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions, concatenate
-from shared import cli, files, parser, resuming, verbs
+from shared import cli, files, parser, predicting, resuming
 
 READ_ROWS = 100_000
 # A block is a third of the history before it, which is sorted again with each: memory against time.
@@ -51,9 +51,11 @@ class Options(parser.PredictOptions):
 
     Attributes:
         history: Files of earlier transactions, labelled if possible, which are not scored.
+        histories: A folder that ``histories`` wrote of the earlier files and the inputs; None: they are computed.
     """
 
     history: Sequence[pathlib.Path] | None = None
+    histories: pathlib.Path | None = None
 
 
 def predict(options: Options) -> cli.Result:
@@ -76,39 +78,65 @@ def predict(options: Options) -> cli.Result:
         return sources.iterate(paths, found.schema, chunk_rows=READ_ROWS, reading=reading, tell=notes.append)
 
     how = {"chunk_rows": options.chunk_rows, "reading": dataclasses.asdict(reading)}
-    written = verbs.score_in_chunks(
+    hashes = {"inputs": resuming.inputs(listed[0]), "history": resuming.inputs(listed[1])}
+    stored = None
+    if options.histories is not None:
+        stored = stored_histories.open_folder(options.histories, found, [*hashes["history"], *hashes["inputs"]])
+        how["histories"] = True
+    stream = Stream(found, predict_rows, stored=stored)
+    written = predicting.score_in_chunks(
         options,
-        _scored(earlier, given, predict_rows, found, chunk_rows=options.chunk_rows, read=read),
-        lambda chunk: chunk,
+        stream.chunks(earlier, given, chunk_rows=options.chunk_rows, read=read),
+        stream.score,
         what="transactions scored",
-        plan={"inputs": resuming.inputs(listed[0]), "history": resuming.inputs(listed[1]), **how, **identity},
+        plan={**hashes, **how, **identity},
     )
     return written | ({"notes": list(dict.fromkeys(notes))} if notes else {})
 
 
-def _scored(
-    earlier: list[str],
-    given: list[str],
-    predict_rows: Predict,
-    found: inputs.Inputs,
-    *,
-    chunk_rows: int,
-    read: Callable[[list[str]], Iterator[Transactions]],
-) -> Iterator[pd.DataFrame]:
-    """Yield the output rows, in chunks of at most ``chunk_rows`` or of the size in which files are read."""
-    unscored = sum(len(part) for part in read(earlier)) if earlier else 0
-    places: list[pd.DataFrame] = []
-    for block in blocks(_placed(read([*earlier, *given]), places), found):
-        # The new rows of a block are those of the parts that were read since the one before.
-        where = pd.concat(places, ignore_index=True)
-        places.clear()
-        skipped = min(unscored, len(where))
-        unscored -= skipped
-        size = max(chunk_rows, READ_ROWS)
-        for start in range(block.first + skipped, len(block.transactions), size):
-            rows = np.arange(start, min(start + size, len(block.transactions)))
-            yield _table(block, rows, where.iloc[rows - block.first], predict_rows(block, rows))
-        del block
+class Stream:
+    """New transactions in chunks, each scored with the history of its block, or not at all."""
+
+    def __init__(
+        self, found: inputs.Inputs, predict_rows: Predict, *, stored: stored_histories.Stored | None = None
+    ) -> None:
+        """Begin before the first transaction."""
+        self._found = found
+        self._predict_rows = predict_rows
+        self._stored = stored
+        self._latest: tuple[Block, npt.NDArray[np.int64]] | None = None
+
+    def chunks(
+        self,
+        earlier: list[str],
+        given: list[str],
+        *,
+        chunk_rows: int,
+        read: Callable[[list[str]], Iterator[Transactions]],
+    ) -> Iterator[pd.DataFrame]:
+        """Yield file and row, in chunks of at most ``chunk_rows`` or of the size in which files are read."""
+        unscored = sum(len(part) for part in read(earlier)) if earlier else 0
+        places: list[pd.DataFrame] = []
+        for block in blocks(_placed(read([*earlier, *given]), places), self._found, stored=self._stored):
+            # The new rows of a block are those of the parts that were read since the one before.
+            where = pd.concat(places, ignore_index=True)
+            places.clear()
+            skipped = min(unscored, len(where))
+            unscored -= skipped
+            size = max(chunk_rows, READ_ROWS)
+            for start in range(block.first + skipped, len(block.transactions), size):
+                rows = np.arange(start, min(start + size, len(block.transactions)))
+                self._latest = block, rows
+                yield where.iloc[rows - block.first]
+            self._latest = None
+            del block
+
+    def score(self, where: pd.DataFrame) -> pd.DataFrame:
+        """Return the output rows of the chunk that was yielded last."""
+        if self._latest is None:
+            raise ValueError("expected a chunk that `chunks` has just yielded. Received: one before, or none")
+        block, rows = self._latest
+        return _table(block, rows, where, self._predict_rows(block, rows))
 
 
 def _placed(parts: Iterable[Transactions], places: list[pd.DataFrame]) -> Iterator[Transactions]:
@@ -164,36 +192,57 @@ def with_scorer(scorer: Any) -> Predict:
     return predict_rows
 
 
-def blocks(parts: Iterable[Transactions], found: inputs.Inputs) -> Iterator[Block]:
+def blocks(
+    parts: Iterable[Transactions], found: inputs.Inputs, *, stored: stored_histories.Stored | None = None
+) -> Iterator[Block]:
     """Join parts, each later than the one before, to blocks whose history is whole.
 
     Args:
         parts: Transactions in order of time.
         found: What the model reads, and so how far it looks back.
+        stored: The histories of these transactions, where they were computed before.
     """
     names = found.schema
-    looks_back = max(features.needed_days(names.label_delay_days), inputs.SEQUENCE_DAYS) if names.entities else 0
-    needed = round(looks_back * features.DAY)
+
+    def history(joined: Transactions, first: int) -> dict[str, npt.NDArray[np.float32]]:
+        if stored is not None:
+            return stored.take(len(joined) - first)
+        return inputs.compute_history(joined, names, first=first)
+
+    needed = round(_days_back(found, computed=stored is None) * features.DAY)
     before: Block | None = None
     waiting: list[Transactions] = []
     for part in parts:
         waiting.append(part)
         if sum(map(len, waiting)) >= max(SMALLEST_BLOCK, 0 if before is None else BLOCK_SHARE * before.first):
-            block = _block(before, waiting, names)
+            block = _block(before, waiting, history)
             yield block
             before, waiting = block.latest(int(block.transactions.time[-1]) - needed), []
             # Before the next is made: two at once would be twice the memory.
             del block
     if waiting:
-        yield _block(before, waiting, names)
+        yield _block(before, waiting, history)
 
 
-def _block(before: Block | None, waiting: list[Transactions], found: schema.Schema) -> Block:
+def _days_back(found: inputs.Inputs, *, computed: bool) -> float:
+    """Return how many days before a block are kept: for what is computed, and for sequences."""
+    if not found.schema.entities:
+        return 0
+    if computed:
+        return max(features.needed_days(found.schema.label_delay_days), inputs.SEQUENCE_DAYS)
+    return inputs.SEQUENCE_DAYS if found.sequence_length else 0
+
+
+def _block(
+    before: Block | None,
+    waiting: list[Transactions],
+    compute: Callable[[Transactions, int], dict[str, npt.NDArray[np.float32]]],
+) -> Block:
     """Compute the features of the new transactions; those of the ones before are known."""
     if before is None:
         joined = concatenate(waiting)
-        return Block(transactions=joined, history=inputs.compute_history(joined, found), first=0)
+        return Block(transactions=joined, history=compute(joined, 0), first=0)
     joined = concatenate([before.transactions, *waiting])
-    fresh = inputs.compute_history(joined, found, first=before.first)
+    fresh = compute(joined, before.first)
     history = {name: np.concatenate([before.history[name], values]) for name, values in fresh.items()}
     return Block(transactions=joined, history=history, first=before.first)

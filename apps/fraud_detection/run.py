@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from apps.fraud_detection import config, data, folds, inputs, model, preprocessing
 from apps.fraud_detection.transactions import UNKNOWN, Transactions
-from shared import errors, files
+from shared import errors, files, splits
 
 LEARNED = "learned_rows.npy"
 CHAMPIONS = "champions"
@@ -39,7 +39,7 @@ class Run:
     @functools.cached_property
     def folds(self) -> tuple[model.Scorer, ...]:
         """The scorer of each fold, oldest first; the older ones are read only where they are asked for."""
-        older = sorted((self.folder.path / "folds").glob("*/"), key=lambda each: int(each.name))
+        older = model.numbered(self.folder.path / "folds")
         return (*(model.load(each) for each in older), self.newest)
 
     @property
@@ -118,7 +118,7 @@ def own_part(run: Run, own: data.Prepared, name: str) -> Part:
     Raises:
         errors.InputError: A fold has no rows of it, or none that its model has not learned from in an update.
     """
-    protocol, certificate = folds.describe(own.transactions, run.settings), files.read_json(run.folder.split)
+    protocol, certificate = folds.describe(own.transactions, run.settings), splits.read_certificate(run.folder.split)
     if name == "all":
         whole = own_rows(own, len(own.folds) - 1, np.flatnonzero(own.transactions.labels != UNKNOWN))
         return Part(folds=(whole,), name=name, protocol=protocol, certificate=certificate)
@@ -182,10 +182,10 @@ def other_part(
     return Part(folds=(whole,), name="all", protocol="Data of another source, evaluated whole.", certificate={})
 
 
-def add_learned(run_folder: pathlib.Path, hashes: npt.NDArray[np.uint64]) -> None:
-    """Record rows (n,) that the newest model has learned from."""
+def add_learned(run_folder: pathlib.Path, hashes: npt.NDArray[np.uint64], *, into: pathlib.Path | None = None) -> None:
+    """Record rows (n,) that the newest model has learned from, beside those on record; ``into`` another folder."""
     known = np.union1d(_recorded(run_folder), hashes)
-    with files.atomic(run_folder / LEARNED) as temporary:
+    with files.atomic((into or run_folder) / LEARNED) as temporary:
         np.save(temporary, known)
 
 

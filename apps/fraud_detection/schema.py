@@ -147,7 +147,10 @@ class Schema:
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
         }
-        return cls(**values)
+        try:
+            return cls(**values)
+        except errors.InputError as error:
+            raise errors.InputError(f"{where}: {str(error).removeprefix('schema: ')}") from None
 
     @classmethod
     def load(cls, path: pathlib.Path) -> Self:

@@ -1,12 +1,15 @@
 """State stores: where ``online`` keeps the transactions that later ones are compared with: SQLite, or Redis."""
 
+import importlib
 import json
 import pathlib
 import sqlite3
+import uuid
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 from apps.fraud_detection.transactions import UNKNOWN
+from shared import errors, machine
 
 
 class Event(NamedTuple):
@@ -98,28 +101,74 @@ class SqliteStore:
         self._connection.close()
 
 
-class RedisStore:
-    """A store that several servers share; ``client`` is a ``redis.Redis`` (package ``redis``, not installed by us).
+# An update that was sent again within this time, because its reply was lost, counts once.
+_RESENT_SECONDS = 600
+_FORGOTTEN_AT_ONCE = 1_000
+# Redis runs a script alone, from its beginning to its end: whoever reads sees all of an update or nothing.
+_ADD = """
+if not redis.call('SET', KEYS[4], 1, 'NX', 'EX', ARGV[6]) then return 0 end
+local number = redis.call('INCR', KEYS[1])
+local member = string.format('%020d', number) .. '|' .. ARGV[1] .. '|' .. ARGV[2] .. '|' .. ARGV[3]
+for i = 5, #KEYS do redis.call('ZADD', KEYS[i], ARGV[1], member) end
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[2], ARGV[4], ARGV[5]) end
+redis.call('HSET', KEYS[3], ARGV[4], ARGV[1])
+return 1
+"""
+_RECORD_LABEL = """
+if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1
+"""
+# Ids that another client has added again meanwhile stay.
+_FORGET = """
+for i = 2, #ARGV do
+    local time = redis.call('HGET', KEYS[2], ARGV[i])
+    if time and tonumber(time) <= tonumber(ARGV[1]) then
+        redis.call('HDEL', KEYS[1], ARGV[i])
+        redis.call('HDEL', KEYS[2], ARGV[i])
+    end
+end
+"""
 
-    A party's transactions are a sorted set by time; verdicts are a hash.
+
+class RedisStore:
+    """A store that several servers share; ``client`` is a ``redis.Redis``.
+
+    A party's transactions are a sorted set by time; verdicts are a hash. Every update is one step of the server:
+    updates of several clients lose none of each other, and a client that dies leaves all of its update or nothing.
+    Transactions of one instant are in the order in which their updates were done. Amounts are whole numbers: whatever
+    the order of updates, what is asked about a later instant gets the same bits.
     """
 
     def __init__(self, client: Any, *, prefix: str = "fieldnets:fraud") -> None:
         self._client, self._prefix = client, prefix
+        self._labels, self._times = f"{prefix}:labels", f"{prefix}:times"
+        self._add, self._record_label, self._forget = map(client.register_script, (_ADD, _RECORD_LABEL, _FORGET))
+
+    @classmethod
+    def at(cls, url: str, *, prefix: str = "fieldnets:fraud") -> Self:
+        """Return the store at a URL such as ``redis://host:6379/0`` or ``unix:///run/redis.sock``.
+
+        Raises:
+            errors.InputError: The package ``redis`` is not installed.
+        """
+        if machine.missing(["redis"]):
+            raise errors.InputError(
+                "expected the package redis for a state store that servers share: pip install 'fieldnets[cluster]'. "
+                "Received: an installation without"
+            )
+        return cls(importlib.import_module("redis").Redis.from_url(url), prefix=prefix)
 
     def add(self, parties: Mapping[str, str], event: Event) -> None:
         """Keep a transaction for each of its parties, all or none."""
-        pipe = self._client.pipeline(transaction=True)
-        number = int(self._client.incr(f"{self._prefix}:number"))
-        for role, party in parties.items():
-            # The number keeps transactions of one instant in order: members of one score are sorted as text.
-            about = {"risk": event.payee_risk, "payee": event.payee, "id": event.identity}
-            member = f"{number:020d}|{event.time}|{event.amount}|{json.dumps(about)}"
-            pipe.zadd(self._key(role, party), {member: event.time})
-        if event.label != UNKNOWN:
-            pipe.hset(f"{self._prefix}:labels", event.identity, event.label)
-        pipe.hset(f"{self._prefix}:times", event.identity, event.time)
-        pipe.execute()
+        about = json.dumps({"risk": event.payee_risk, "payee": event.payee, "id": event.identity})
+        label = "" if event.label == UNKNOWN else event.label
+        update = f"{self._prefix}:update:{uuid.uuid4().hex}"
+        keys = [f"{self._prefix}:number", self._labels, self._times, update]
+        self._add(
+            keys=[*keys, *(self._key(role, party) for role, party in parties.items())],
+            args=[event.time, event.amount, about, event.identity, label, _RESENT_SECONDS],
+        )
 
     def between(self, role: str, party: str, after: int, until: int) -> list[Event]:
         """Return the transactions of a party in (after, until]."""
@@ -128,7 +177,7 @@ class RedisStore:
         if not parts:
             return []
         about = [json.loads(part[3]) for part in parts]
-        labels = self._client.hmget(f"{self._prefix}:labels", [each["id"] for each in about])
+        labels = self._client.hmget(self._labels, [each["id"] for each in about])
         return [
             Event(
                 int(part[1]),
@@ -143,20 +192,16 @@ class RedisStore:
 
     def record_label(self, identity: str, label: int) -> bool:
         """Record a verdict."""
-        if not self._client.hexists(f"{self._prefix}:times", identity):
-            return False
-        self._client.hset(f"{self._prefix}:labels", identity, label)
-        return True
+        return bool(self._record_label(keys=[self._labels, self._times], args=[identity, label]))
 
     def forget(self, time: int) -> None:
         """Drop the transactions up to ``time``."""
         for key in self._client.scan_iter(match=f"{self._prefix}:party:*"):
             self._client.zremrangebyscore(key, "-inf", time)
-        times = self._client.hgetall(f"{self._prefix}:times")
-        old = [identity for identity, when in times.items() if int(when) <= time]
-        if old:
-            self._client.hdel(f"{self._prefix}:times", *old)
-            self._client.hdel(f"{self._prefix}:labels", *old)
+        old = [identity for identity, when in self._client.hscan_iter(self._times) if int(when) <= time]
+        for start in range(0, len(old), _FORGOTTEN_AT_ONCE):
+            some = old[start : start + _FORGOTTEN_AT_ONCE]
+            self._forget(keys=[self._labels, self._times], args=[time, *some])
 
     def _key(self, role: str, party: str) -> str:
         return f"{self._prefix}:party:{role}:{party}"

@@ -138,8 +138,8 @@ def save(generator: keras.Model, quantiles: Quantiles, path: pathlib.Path) -> No
 
 def draw(path: pathlib.Path, labels: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.float32]:
     """Return (n, columns) synthetic numbers, one row of each given class, from a kept generator."""
-    generator = keras.models.load_model(path / "generator.keras", compile=False)
-    quantiles = Quantiles.from_json(files.read_json(path / "quantiles.json"))
+    generator = building.load(path / "generator.keras")
+    quantiles = Quantiles.from_json(files.read_json(path / "quantiles.json"), where=str(path / "quantiles.json"))
     return quantiles.numbers(gan_training.generate(generator, labels.astype(np.int32), seed=seed))
 
 

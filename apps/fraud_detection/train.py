@@ -19,6 +19,7 @@ from shared import files
 from shared.evaluation import calibration, classification
 from shared.models import averaging, losses
 from shared.training import fit as fitting
+from shared.training import workers
 
 log = logging.getLogger("fieldnets")
 
@@ -57,20 +58,47 @@ def train_fold(job: jobs.Job, transactions: Transactions, fold: Fold) -> model.S
     found = fit_ensemble_weights(logits, job.labels["validation"], evenly=model.few_labels(job.inputs))
     log.info("%sensemble weights: %s", job.prefix, {name: round(each.weight, 3) for name, each in found.items()})
     averaged = model.average(job.inputs, networks, found)
-    weights = transactions.weights[fold.validation]
-    raw = model.predict(averaged, job.arrays["validation"])
-    slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], job.labels["validation"], weight=weights)
+    held_out = job.arrays["validation"], job.labels["validation"]
+    return calibrate(averaged, *held_out, transactions, fold.validation, found=job.inputs, settings=job.settings)
+
+
+def calibrate(
+    averaged: keras.Model,
+    arrays: Mapping[str, npt.NDArray[Any]],
+    labels: npt.NDArray[np.int64],
+    transactions: Transactions,
+    rows: npt.NDArray[np.int64],
+    *,
+    found: inputs.Inputs,
+    settings: config.Config,
+) -> model.Scorer:
+    """Calibrate averaged networks on rows that they did not learn from, and choose the threshold there.
+
+    Args:
+        averaged: As ``model.average`` makes it.
+        arrays: What it reads of the rows.
+        labels: (n,) int64.
+        transactions: The source.
+        rows: (n,) numbers of the rows in it.
+        found: What was learned of the inputs.
+        settings: How the threshold is chosen.
+    """
+    with workers.alone(averaged):
+        raw = model.predict(averaged, arrays)
+    weights = transactions.weights[rows]
+    slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], labels, weight=weights)
     whole = model.calibrated(averaged, slope=slope, offset=offset)
-    instants = transactions.time[fold.validation]
+    with workers.alone(whole):
+        calibrated = model.predict(whole, arrays)
     validation = decision_rule.Validation(
-        scores=model.probabilities(model.predict(whole, job.arrays["validation"])),
-        labels=job.labels["validation"],
-        amounts=transactions.amount[fold.validation],
+        scores=model.probabilities(calibrated),
+        labels=labels,
+        amounts=transactions.amount[rows],
         weights=weights,
-        days=covered_days(instants),
-        sha256=digest(transactions.content_hashes()[fold.validation]),
+        days=covered_days(transactions.time[rows]),
+        sha256=digest(transactions.content_hashes()[rows]),
     )
-    return model.Scorer(model=whole, inputs=job.inputs, decision_rule=decision_rule.fit(validation, job.settings))
+    return model.Scorer(model=whole, inputs=found, decision_rule=decision_rule.fit(validation, settings))
 
 
 def fit_ensemble_weights(

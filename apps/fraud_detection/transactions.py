@@ -94,7 +94,7 @@ class Transactions:
         """Return what features are computed from."""
         return features.Books(
             time=self.time,
-            amount=np.rint(self.amount * features.AMOUNT_SCALE).astype(np.int64),
+            amount=whole_amounts(self.amount),
             entities={role: codes(values) for role, values in self.entities.items()},
             label=self.labels,
         )
@@ -180,6 +180,11 @@ def concatenate(parts: Sequence[Transactions]) -> Transactions:
         each.name for each in dataclasses.fields(first) if isinstance(getattr(first, each.name), np.ndarray | dict)
     ]
     return dataclasses.replace(first, **{name: joined(name) for name in names})
+
+
+def whole_amounts(amounts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return amounts of the currency as whole ten-thousandths, which add up to the same in any order."""
+    return np.rint(amounts * features.AMOUNT_SCALE).astype(np.int64)
 
 
 def codes(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

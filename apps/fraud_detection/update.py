@@ -28,9 +28,8 @@ from apps.fraud_detection import (
     preprocessing,
     train,
 )
-from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import run as loaded_run
-from apps.fraud_detection.transactions import UNKNOWN, Transactions, digest
+from apps.fraud_detection.transactions import UNKNOWN, Transactions
 from shared import errors, files
 from shared.evaluation import bootstrap, calibration, classification
 from shared.models import losses
@@ -41,6 +40,7 @@ log = logging.getLogger("fieldnets")
 # Of the days to learn from, the share that only stops and calibrates; of the peak step size, what a warm start takes.
 CALIBRATION_SHARE, STEP_SHARE = 0.3, 0.3
 PROMOTED, REFUSED = "promoted", "refused"
+RESULT = "update.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,12 +90,14 @@ def update(run: loaded_run.Run, settings: config.Config, *, seed: int) -> dict[s
     result = compare(scores, labels["comparison"], found, windows, resamples=run.settings.resamples, seed=seed)
     better = result["difference"]["low"] > 0
     result |= {**verdicts, "outcome": PROMOTED if better else REFUSED}
-    files.write_json(run.folder.path / "update.json", result)
+    files.write_json(folder / RESULT, result)
     model.save(challenger, folder)
     if better:
         learned = np.concatenate([windows.train, windows.calibration])
-        loaded_run.add_learned(run.folder.path, found.row_hashes()[learned])
+        loaded_run.add_learned(run.folder.path, found.row_hashes()[learned], into=folder)
         promote(run, folder)
+    else:
+        run.folder.replace_files({RESULT: folder / RESULT})
     return {**result, "exit_code": 0 if better else errors.GateError.exit_code}
 
 
@@ -168,19 +170,15 @@ def go_on(
         networks,
         train.fit_ensemble_weights(logits, labels["calibration"], evenly=model.few_labels(run.inputs)),
     )
-    raw = model.predict(averaged, arrays["calibration"])
-    weights = found.weights[windows.calibration]
-    slope, offset = calibration.fit_platt(raw[:, 1] - raw[:, 0], labels["calibration"], weight=weights)
-    whole = model.calibrated(averaged, slope=slope, offset=offset)
-    rows = decision_rule.Validation(
-        scores=model.probabilities(model.predict(whole, arrays["calibration"])),
-        labels=labels["calibration"],
-        amounts=found.amount[windows.calibration],
-        weights=weights,
-        days=train.covered_days(found.time[windows.calibration]),
-        sha256=digest(found.content_hashes()[windows.calibration]),
+    return train.calibrate(
+        averaged,
+        arrays["calibration"],
+        labels["calibration"],
+        found,
+        windows.calibration,
+        found=run.inputs,
+        settings=run.settings,
     )
-    return model.Scorer(model=whole, inputs=run.inputs, decision_rule=decision_rule.fit(rows, run.settings))
 
 
 def _further(
@@ -242,12 +240,11 @@ def compare(
 def promote(run: loaded_run.Run, challenger: pathlib.Path) -> None:
     """Put the challenger in the champion's place; the champion and its figures are kept in ``champions/<number>``."""
     champions = run.folder.path / loaded_run.CHAMPIONS
-    number = 1 + max((int(each.name) for each in champions.glob("*/")), default=0)
+    number = 1 + max((int(each.name) for each in model.numbered(champions)), default=0)
     model.save(run.newest, champions / str(number))
+    names = ("model.keras", inputs.FILE, "decision.json", loaded_run.LEARNED, RESULT)
+    run.folder.replace_files({name: challenger / name for name in names})
     if run.folder.evaluation.is_dir():
         # No figure of a model stands beside the weights of another.
         run.folder.evaluation.replace(champions / str(number) / run.folder.evaluation.name)
-    for name in ("model.keras", inputs.FILE, "decision.json"):
-        with files.atomic(run.folder.path / name) as temporary:
-            shutil.copyfile(challenger / name, temporary)
     log.info("the champion before is kept in %s", champions / str(number))

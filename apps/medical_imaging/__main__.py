@@ -24,7 +24,7 @@ def data() -> steps.Data:
         load=functools.partial(data.load, decodes=_decodes, decode=True),
         split=data.split,
         describe=data.describe,
-        more=lambda images, _folder, options: data.refuse_to_write_over(images, options.write),
+        more=lambda images, _folder, options, _into: data.refuse_to_write_over(images, options.write),
         table=data.frame,
         write=lambda images, table, options: data.write(images, table, options.write),
     )

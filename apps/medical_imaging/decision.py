@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import special
 
 from shared import decision as decisions
-from shared import decision_rule
+from shared import decision_rule, stored
 from shared.evaluation import calibration, conformal, thresholds
 
 NO_FINDING = "No Finding"
@@ -42,12 +42,12 @@ class MultiLabelDecision(decision_rule.Rule):
         fitted_on: What they were fitted on.
     """
 
-    class_names: tuple[str, ...]
-    temperatures: tuple[float, ...]
-    thresholds: tuple[float, ...]
-    rule: str
-    alpha: float
-    quantiles: tuple[float, ...]
+    class_names: stored.SomeNames
+    temperatures: stored.Several[stored.Positive]
+    thresholds: stored.Several[stored.Threshold]
+    rule: stored.Text
+    alpha: stored.InnerShare
+    quantiles: stored.Several[stored.Share]
     fitted_on: Mapping[str, Any]
 
     def __post_init__(self) -> None:
@@ -155,9 +155,10 @@ def _fit_finding(
     return temperature, float(cut), quantile
 
 
-def from_json(content: Mapping[str, Any]) -> Rule:
+def from_json(content: Mapping[str, Any], *, where: str = "decision") -> Rule:
     """Read a ``decision.json`` of either kind."""
-    return MultiLabelDecision.from_json(content) if "temperatures" in content else decisions.Decision.from_json(content)
+    kind: type[Rule] = MultiLabelDecision if "temperatures" in content else decisions.Decision
+    return kind.from_json(content, where=where)
 
 
 def predictions(

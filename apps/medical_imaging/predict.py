@@ -12,7 +12,7 @@ import pandas as pd
 
 from apps.medical_imaging import data, preprocessing, readers
 from apps.medical_imaging.readers import images, sources
-from shared import cli, files, parser, resuming, verbs
+from shared import cli, files, parser, predicting, resuming
 from shared.bundle import engines
 from shared.bundle import reading as bundle
 
@@ -45,10 +45,11 @@ def predict(options: parser.PredictOptions) -> cli.Result:
     notes += filter(None, dark)
     rows = min(options.chunk_rows, CHUNK_ROWS)
     how = dataclasses.asdict(reading)
-    result = verbs.score_in_chunks(
+    result = predicting.score_in_chunks(
         options,
-        (with_items(*chunk) for chunk in sources.chunks(listed, chunk_rows=rows)),
-        lambda chunk: score(chunk, answer, class_names),
+        # Images are read when they are scored: those of other shards, and those that are scored already, are not.
+        (with_items(*chunk) for chunk in sources.unread(listed, chunk_rows=rows)),
+        lambda chunk: score(with_items(chunk, [sources.pixels(each) for each in chunk["image"]]), answer, class_names),
         what="images scored",
         plan={"inputs": resuming.inputs(_files(options.input, listed)), **how, "chunk_rows": rows, **identity},
     )
@@ -71,8 +72,8 @@ def _refuse_output_over_tables(output: pathlib.Path, listed: Sequence[readers.So
     files.refuse_output_over_input(output, sorted(tables))
 
 
-def with_items(frame: pd.DataFrame, items: Sequence[Item]) -> pd.DataFrame:
-    """Put images beside their file and row, as column ``image``."""
+def with_items(frame: pd.DataFrame, items: Sequence[Item] | Sequence[readers.Entry]) -> pd.DataFrame:
+    """Put images, read or not, beside their file and row, as column ``image``."""
     return frame.assign(image=pd.Series(list(items), index=frame.index, dtype=object))
 
 

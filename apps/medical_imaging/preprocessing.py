@@ -14,21 +14,30 @@ import io
 import logging
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+import pydantic
 import tensorflow as tf
 from PIL import Image
+from typing_extensions import TypedDict
 
 from apps.medical_imaging import config, dataset
-from shared import errors, files, image_files
+from shared import errors, files, image_files, stored
 
 DEEPEST = image_files.DEEPEST
 # What a bundle keeps of it: how many bits of 16-bit images are in use.
 FILE = "preprocessing.json"
 log = logging.getLogger("fieldnets")
 CHUNK = 256
+
+
+@stored.open_fields
+class _GreyBits(TypedDict):
+    """What ``preprocessing.json`` holds."""
+
+    grey_bits: Annotated[int, pydantic.Field(ge=8, le=DEEPEST)]
 
 
 def decode(image_bytes: Any, *, size: int, channels: int, grey_bits: int = DEEPEST) -> tuple[Any, Any]:
@@ -206,4 +215,4 @@ def write_grey_bits(folder: files.RunFolder, bits: int) -> None:
 def read_grey_bits(folder: files.RunFolder) -> int:
     """Return what ``write_grey_bits`` kept; runs from before it read all 16 bits."""
     path = folder.path / FILE
-    return int(files.read_json(path)["grey_bits"]) if path.is_file() else DEEPEST
+    return stored.read(_GreyBits, path)["grey_bits"] if path.is_file() else DEEPEST

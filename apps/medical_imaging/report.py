@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from typing_extensions import TypedDict
 
 from apps.medical_imaging import (
     baselines,
@@ -19,11 +20,20 @@ from apps.medical_imaging import (
     evaluation_inputs,
     report_contents,
 )
-from shared import files
+from shared import stored
 from shared.report import blocks, document, formatting, sections
 
 CONFIDENCE = 0.95
 UNKNOWN = "not stated by the source"
+
+
+@stored.open_fields
+class _CrossValidation(TypedDict):
+    """What ``cross_validation.json`` holds."""
+
+    auroc: stored.Several[stored.Share]
+
+
 # What TRIPOD+AI (Collins et al. 2024, BMJ 385) and CLAIM (Tejani et al. 2024, Radiol. AI 6) require in a report.
 FROM_DETAILS = (
     "Intended use",
@@ -141,7 +151,11 @@ def cross_validation(path: pathlib.Path) -> list[document.Section]:
     """
     if not path.exists():
         return []
-    return [cross_validation_section(summarize_folds([{"auroc": auroc} for auroc in files.read_json(path)["auroc"]]))]
+    return [
+        cross_validation_section(
+            summarize_folds([{"auroc": auroc} for auroc in stored.read(_CrossValidation, path)["auroc"]])
+        )
+    ]
 
 
 def cross_validation_section(rows: Sequence[Mapping[str, Any]]) -> document.Section:

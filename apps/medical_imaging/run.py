@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from apps.medical_imaging import config, data, decision, model, preprocessing
 from shared import errors, files, splits
+from shared.models import building
 from shared.splits import parts
 
 
@@ -77,11 +78,12 @@ def open_run(path: pathlib.Path) -> Run:
     folder = files.RunFolder.open(path)
     settings = config.Config.from_json(files.read_json(folder.config), where=str(folder.config))
     model.require_backbone(settings)
+    rule = decision.from_json(files.read_json(folder.decision), where=str(folder.decision))
     return Run(
         folder=folder,
         settings=settings,
-        model=keras.models.load_model(folder.model, compile=False),
-        rule=decision.from_json(files.read_json(folder.decision)),
+        model=building.load(folder.model, logits=len(rule.class_names)),
+        rule=rule,
         grey_bits=preprocessing.read_grey_bits(folder),
     )
 

@@ -59,7 +59,7 @@ def predict() -> steps.Predict:
     """Return the steps of ``predict``."""
     from apps.sentiment import predict
 
-    return steps.Predict(predict=predict.predict)
+    return steps.Predict(predict=predict.predict, merge=predict.merge)
 
 
 def export() -> steps.Export:

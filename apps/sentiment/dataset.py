@@ -4,13 +4,13 @@ import collections
 import dataclasses
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shared import errors, files, splits
+from shared import errors, files, splits, stored
 
 UNLABELLED = -1
 # The file of a run and of a bundle that records the code.
@@ -28,26 +28,32 @@ class Code:
         note: How the labels are read, in words; empty when they are the class names already.
     """
 
-    names: Mapping[str, str]
-    ordinal: bool = False
-    kinds: tuple[str, ...] = ()
-    note: str = ""
+    __pydantic_config__: ClassVar[Any] = stored.CLOSED
+
+    names: Mapping[str, stored.Text]
+    ordinal: stored.Flag = False
+    kinds: stored.Several[stored.Text] = ()
+    note: stored.Text = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able mapping."""
         return {**vars(self), "names": dict(self.names), "kinds": list(self.kinds)}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Code":
+    def from_json(cls, content: Mapping[str, Any], *, where: str = "labels") -> "Code":
         """Read what ``to_json`` wrote.
 
+        Args:
+            content: The JSON object.
+            where: The file, for the message.
+
         Raises:
-            errors.InputError: A field is missing or unknown.
+            errors.InputError: A field is missing or unknown, or its value has another type.
         """
         fields = {field.name for field in dataclasses.fields(cls)}
         if set(content) != fields:
-            raise errors.InputError(f"labels: expected the fields {sorted(fields)}. Received: {sorted(content)}")
-        return cls(**{**content, "kinds": tuple(content["kinds"])})
+            raise errors.InputError(f"{where}: expected the fields {sorted(fields)}. Received: {sorted(content)}")
+        return stored.check(cls, content, where=where)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.sentiment import config, lexicon
-from shared.models import averaging, cnn, dense, rnn, sequences
+from shared.models import averaging, building, cnn, dense, rnn, sequences
 
 # What each network reads: a feature of ``preprocessing.TextFeatures``.
 READS = {"ngram": "ngrams", "cnn": "tokens", "lstm": "tokens"}
@@ -171,9 +171,9 @@ def log_count_ratios(train: TrainingTexts, *, buckets: int, classes: int) -> npt
     return ratios
 
 
-def load(path: pathlib.Path) -> keras.Model:
+def load(path: pathlib.Path, *, classes: int | None = None) -> keras.Model:
     """Load a saved model; whoever calls this has the layers that it is made of registered."""
-    return keras.models.load_model(path, compile=False)
+    return building.load(path, logits=classes)
 
 
 def assemble(

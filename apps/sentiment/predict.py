@@ -2,7 +2,8 @@
 
 import logging
 import pathlib
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from apps.sentiment.readers import checking
-from shared import cli, errors, files, parser, resuming, verbs
+from shared import cli, errors, files, parser, predicting, resuming, shards, verbs
 from shared.sources import quarantine
 
 log = logging.getLogger("fieldnets")
@@ -34,12 +35,13 @@ def predict(options: parser.PredictOptions) -> cli.Result:
     notes: list[str] = []
     with quarantine.opened() as aside:
         set_aside = aside.add if settings.skip_bad else None
-        result = verbs.score_in_chunks(
+        result = predicting.score_in_chunks(
             options,
             checking.iterate_texts(list(map(str, options.input)), **how, set_aside=set_aside, note=notes.append),
             lambda chunk: score(chunk, model, class_names),
             what="texts scored",
             plan={"inputs": inputs, "skip_bad": settings.skip_bad, **how, **identity},
+            told=lambda: {"set_aside": aside.rows},
         )
         return result | ({"notes": notes} if notes else {}) | _set_aside(aside, options.output)
 
@@ -54,11 +56,37 @@ def _refuse_output_in_input(options: parser.PredictOptions) -> None:
 
 def _set_aside(aside: quarantine.Quarantine, output: pathlib.Path) -> dict[str, Any]:
     """Write the rows that could not be read beside the output, and say so."""
-    path = files.beside(output, ".quarantine.csv", stem=output.stem)
+    path = _place_of_set_aside(output)
     if aside.rows:
         aside.write(path)
         log.warning("%d rows could not be read: they are in %s", aside.rows, path)
     return verbs.set_aside(aside.rows, path)
+
+
+def _place_of_set_aside(output: pathlib.Path) -> pathlib.Path:
+    return files.beside(output, ".quarantine.csv", stem=output.stem)
+
+
+def merge(options: parser.PredictOptions, parts: Sequence[shards.Part]) -> tuple[None, Callable[[], dict[str, Any]]]:
+    """Return how the rows that were set aside are copied: each shard reads, and so sets aside, all of them.
+
+    Raises:
+        errors.InputError: They are not where the first shard wrote them.
+    """
+    first, target = parts[0], _place_of_set_aside(options.output)
+    rows, source = first.manifest["told"]["set_aside"], _place_of_set_aside(first.path)
+    if rows and not source.is_file():
+        raise errors.InputError(
+            f"{first.path}: expected the rows it set aside in {source.name}. Received: no such file"
+        )
+
+    def copy() -> dict[str, Any]:
+        if rows:
+            with files.atomic(target) as temporary:
+                shutil.copyfile(source, temporary)
+        return verbs.set_aside(rows, target)
+
+    return None, copy
 
 
 def score(chunk: pd.DataFrame, model: Score, class_names: tuple[str, ...]) -> pd.DataFrame:

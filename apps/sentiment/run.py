@@ -76,12 +76,13 @@ def open_run(path: pathlib.Path) -> Run:
     """
     folder = files.RunFolder.open(path)
     recorded = folder.path / dataset.CODE_FILE
+    decision = decisions.Decision.from_json(files.read_json(folder.decision), where=str(folder.decision))
     return Run(
         folder=folder,
         settings=config.Config.from_json(files.read_json(folder.config), where=str(folder.config)),
-        model=model.load(folder.model),
-        decision=decisions.Decision.from_json(files.read_json(folder.decision)),
-        code=dataset.Code.from_json(files.read_json(recorded)) if recorded.exists() else None,
+        model=model.load(folder.model, classes=len(decision.class_names)),
+        decision=decision,
+        code=dataset.Code.from_json(files.read_json(recorded), where=str(recorded)) if recorded.exists() else None,
     )
 
 

@@ -159,7 +159,7 @@ def write(  # noqa: PLR0913
     version = int(existing[-1].name) + 1 if existing else 1
     model_folder.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(dir=model_folder, prefix=".export-") as scratch,
+        tempfile.TemporaryDirectory(dir=model_folder, prefix=bundle.UNFINISHED) as scratch,
         files.plainly_named(pathlib.Path(scratch)) as plain,
     ):
         folder = plain / str(version)

@@ -19,6 +19,8 @@ from shared import errors, files
 
 EXTRA = "assets.extra"
 MANIFEST = f"{EXTRA}/manifest.json"
+# Begins the name of the folder that `export` fills.
+UNFINISHED = ".export-"
 # As TF Serving reads them; str.isdigit would take characters that int() does not.
 _NUMBER = re.compile("[0-9]{1,18}")
 
@@ -93,7 +95,11 @@ def load(path: pathlib.Path) -> Bundle:
         errors.InputError: There is no bundle there.
         errors.GateError: A file is missing, was added, or is not what the manifest says.
     """
-    folder = find(path)
+    return _open(find(path))
+
+
+def _open(folder: pathlib.Path) -> Bundle:
+    """Check and load a version folder, wherever it lies."""
     check_manifest(folder)
     import tensorflow as tf
 
@@ -110,22 +116,39 @@ def find(path: pathlib.Path) -> pathlib.Path:
     """
     path = path.resolve()
     if (path / MANIFEST).is_file():
+        refuse_unfinished(path)
         return path
     own = versions(path)
     if own:
         return own[-1]
-    models = [child for child in sorted(path.glob("*/")) if versions(child)]
+    models = model_folders(path)
     if len(models) == 1:
         return versions(models[0])[-1]
     found = f"models {', '.join(model.name for model in models)}" if models else "no bundle"
     raise errors.InputError(f"{path}: expected a bundle that `export` wrote. Received: {found}")
 
 
+def model_folders(path: pathlib.Path) -> list[pathlib.Path]:
+    """Return the folders below a repository that hold versions; a hidden one is an export that was killed, or none."""
+    return [child for child in sorted(path.glob("*/")) if not child.name.startswith(".") and versions(child)]
+
+
+def refuse_unfinished(folder: pathlib.Path) -> None:
+    """Raise ``errors.InputError`` where a version folder lies where ``export`` writes it before it is checked."""
+    if folder.parent.name.startswith(UNFINISHED):
+        raise errors.InputError(
+            f"{folder}: expected a finished bundle. Received: what an `export` that was killed has left; export again"
+        )
+
+
 def versions(model_folder: pathlib.Path) -> list[pathlib.Path]:
     """Return the version folders of a model, oldest first: those named by a number, leading zeros allowed.
 
-    Of two that mean the same number, such as ``2`` and ``002``, the first in the alphabet's order counts.
+    Of two that mean the same number, such as ``2`` and ``002``, the first in the alphabet's order counts. What a killed
+    export left has none.
     """
+    if model_folder.name.startswith(UNFINISHED):
+        return []
     found = {
         int(child.name): child
         for child in sorted(model_folder.glob("*/"), reverse=True)
@@ -240,10 +263,15 @@ def _difference(name: str, expected: npt.NDArray[Any], received: npt.NDArray[Any
     return difference
 
 
+def replay_at(folder: pathlib.Path) -> dict[str, float]:
+    """Open a version folder, also one that ``export`` has not published yet, and `replay` it."""
+    return replay(_open(folder.resolve()))
+
+
 def main() -> int:
     """Print the differences as JSON; exit code 3 when the bundle does not answer as it should."""
     try:
-        print(json.dumps(replay(load(pathlib.Path(sys.argv[1])))))
+        print(json.dumps(replay_at(pathlib.Path(sys.argv[1]))))
     except errors.FieldnetsError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -1,6 +1,6 @@
-"""Percentile bootstrap intervals by unit: of any metric, of a difference of two models, of many metrics at once.
+"""Bootstrap intervals by unit: of any metric, of a difference of two models, of many metrics at once.
 
-What happens to undefined resamples and to biased metrics is told in `resampling`.
+What happens to undefined resamples is told in `resampling`, how the ends are found in `ends`.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ def interval(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> intervals.Interval:
-    """Return the percentile bootstrap interval of a metric, resampling units (Efron & Tibshirani 1993).
+    """Return the bootstrap interval of a metric, resampling units (Efron & Tibshirani 1993; ends: see `ends`).
 
     Args:
         metric: a `weighted.Metric` (fast), or any function ``(y_true, y_score) -> float``.
@@ -62,7 +62,7 @@ def interval(
         >>> y_true, y_score = [0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.6, 0.3, 0.7, 0.9]
         >>> found = interval(classification.auroc, y_true, y_score, seed=1)
         >>> round(found.value, 3), found.method
-        (0.889, 'bootstrap by row (69 of 2000 resamples undefined, left out)')
+        (0.889, 'bootstrap by row, Wilson at the effective size (69 of 2000 resamples undefined, left out)')
     """
     case = {"metric": Case(metric, y_score)}
     return _only(intervals_of(case, y_true, units=units, resamples=resamples, confidence=confidence, seed=seed))
@@ -87,7 +87,7 @@ def paired_difference(  # noqa: PLR0913
     Example:
         >>> from shared.evaluation import classification
         >>> score = [0.1, 0.8, 0.6, 0.3]
-        >>> paired_difference(classification.brier, [0, 1, 1, 0], score, score).high
+        >>> paired_difference(classification.accuracy, [0, 1, 1, 0], score, score).value
         0.0
     """
     case = {"metric": Case(metric, score_a, score_b)}
@@ -124,7 +124,8 @@ def intervals_of(
     found = resampling.Resampled.of(prepared, grouping, resamples=resamples, seed=seed)
     found = dataclasses.replace(
         found,
-        biased=frozenset(name for name, case in cases.items() if _biased(case)),
+        bounds={name: case.metric.bounds for name, case in cases.items() if isinstance(case.metric, weighted.Metric)},
+        carriers=resampling.carriers_of(truth, grouping),
         differences=frozenset(name for name, case in cases.items() if case.reference is not None),
         undefined={name: _undefined(case, truth, found.values[name]) for name, case in cases.items()},
     )
@@ -171,11 +172,6 @@ def _undefined(case: Case, truth: arrays.Ints, value: float) -> str:
     if isinstance(case.metric, weighted.Metric):
         return case.metric.undefined(truth)
     return f"expected a metric that is defined on these rows. Received: {value} from {case.metric!r}"
-
-
-def _biased(case: Case) -> bool:
-    """Return whether the metric's bootstrap must be reflected."""
-    return isinstance(case.metric, weighted.Metric) and case.metric.biased
 
 
 def _only(found: intervals.Intervals) -> intervals.Interval:

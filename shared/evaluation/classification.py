@@ -8,7 +8,7 @@ cumulative sums.
 
 import numpy as np
 
-from shared.evaluation import arrays, weighted
+from shared.evaluation import arrays, ends, weighted
 
 EVERY_CLASS = "rows of every class"
 TWO_CLASSES = "rows of at least two classes"
@@ -58,7 +58,7 @@ def f1_macro(rows: weighted.Rows) -> weighted.Statistic:
     return rows.matched(mean_f1)
 
 
-@weighted.metric(reads="labels", needs=TWO_CLASSES)
+@weighted.metric(reads="labels", needs=TWO_CLASSES, bounds=ends.Range(-1.0, 1.0))
 def mcc(rows: weighted.Rows) -> weighted.Statistic:
     """Matthews correlation, for C > 2 Gorodkin's R_K (2004, Comput. Biol. Chem. 28).
 
@@ -138,7 +138,7 @@ def average_precision(rows: weighted.Rows) -> weighted.Statistic:
     return rows.per_class(precision_steps)
 
 
-@weighted.metric(reads="probabilities", needs="at least one row")
+@weighted.metric(reads="probabilities", needs="at least one row", bounds=ends.SQUARED)
 def brier(rows: weighted.Rows) -> weighted.Statistic:
     """Mean squared error of the probabilities (Brier 1950): of class 1, or summed over C > 2 classes.
 
@@ -153,7 +153,7 @@ def brier(rows: weighted.Rows) -> weighted.Statistic:
     return rows.mean(((rows.y_score - rows.one_hot(rows.y_true)) ** 2).sum(axis=1))
 
 
-@weighted.metric(reads="probabilities", needs="at least one row")
+@weighted.metric(reads="probabilities", needs="at least one row", bounds=ends.POSITIVE)
 def log_loss(rows: weighted.Rows) -> weighted.Statistic:
     """Mean of ``-log p(true class)`` in nats, p not below 2.2e-16, which is scikit-learn's clip too.
 

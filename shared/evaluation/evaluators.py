@@ -154,7 +154,7 @@ class Evaluator:
     ) -> tuple[resampling.Resampled, intervals.Intervals]:
         rows = self._rows(scores, predicted, inside)
         found = summaries.resampled(**rows, metrics=metrics, resamples=self.resamples, seed=self.seed)
-        return found, summaries.with_certain_shares(found.intervals(names), **rows)
+        return found, summaries.with_closed_forms(found.intervals(names), **rows)
 
     def slice(self, name: str, rows: npt.ArrayLike) -> dict[str, Any]:
         """Return one row of the slice table: name, n, n_units, metrics, baselines, differences and notes.

@@ -1,4 +1,4 @@
-"""An interval, and those that need no resampling: Wilson's of a proportion and DeLong's of AUROC, also by unit.
+"""An interval, and those that need no resampling, also by unit: of a proportion (Wilson) and of AUROC (DeLong).
 
 Rows that share a patient, a card, a drive or a text are fewer than they seem; both take that into account.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-from shared.evaluation import arrays
+from shared.evaluation import arrays, ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +70,15 @@ def standard_errors(confidence: float) -> float:
     return statistics.NormalDist().inv_cdf(0.5 + arrays.fraction(confidence, "confidence") / 2)
 
 
+def student(freedom: float, confidence: float) -> float:
+    """Return `standard_errors` for a standard error that is estimated with so many degrees of freedom.
+
+    >>> round(student(14, 0.95), 2)
+    2.14
+    """
+    return float(special.stdtrit(freedom, 0.5 + arrays.fraction(confidence, "confidence") / 2))
+
+
 def wilson(successes: float, total: float, confidence: float = 0.95) -> Interval:
     """Return Wilson's score interval of a proportion (Wilson 1927, JASA 22).
 
@@ -85,13 +94,9 @@ def wilson(successes: float, total: float, confidence: float = 0.95) -> Interval
     """
     if not (total > 0 and 0 <= successes <= total):
         raise ValueError(f"expected 0 <= successes <= total and total > 0. Received: {successes} of {total}")
-    z = standard_errors(confidence)
     share = successes / total
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == total else min(1.0, centre + half)
-    return Interval(share, low, high, confidence, "Wilson")
+    low, high = ends.score_ends(share, total, standard_errors(confidence))
+    return Interval(share, low if successes else 0.0, high if successes < total else 1.0, confidence, "Wilson")
 
 
 def proportion(successes: npt.ArrayLike, *, units: npt.ArrayLike | None = None, confidence: float = 0.95) -> Interval:
@@ -99,7 +104,9 @@ def proportion(successes: npt.ArrayLike, *, units: npt.ArrayLike | None = None, 
 
     The effective number is n / deff, with deff >= 1 the ratio-estimator variance over units divided by that
     of independent rows (Kish 1965; Korn & Graubard 1998). When all rows agree deff cannot be estimated and
-    the number of units is used, the cautious end.
+    the number of units is used, the cautious end. An estimated variance takes Student's t with as many degrees
+    of freedom as there are units, less one, in place of the normal quantile (Korn & Graubard 1998, Survey
+    Methodology 24).
 
     Args:
         successes: (n,) bool.
@@ -121,9 +128,12 @@ def proportion(successes: npt.ArrayLike, *, units: npt.ArrayLike | None = None, 
     grouping = arrays.units_of(units, rows=len(hits))
     if grouping.count == len(hits):
         return wilson(int(hits.sum()), len(hits), confidence)
-    effective = _effective_rows(hits.astype(np.float64), grouping)
-    found = wilson(float(hits.mean()) * effective, effective, confidence)
-    return dataclasses.replace(found, value=float(hits.mean()), method="Wilson, effective size by unit")
+    share, effective = float(hits.mean()), _effective_rows(hits.astype(np.float64), grouping)
+    estimated = 0 < share < 1 and grouping.count > 1
+    reach = student(grouping.count - 1, confidence) if estimated else standard_errors(confidence)
+    low, high = ends.score_ends(share, effective, reach)
+    low, high = low if share > 0 else 0.0, high if share < 1 else 1.0
+    return Interval(share, low, high, confidence, "Wilson, effective size by unit")
 
 
 def proportion_among(
@@ -155,10 +165,14 @@ def _effective_rows(hits: arrays.Floats, units: arrays.Units) -> float:
 def delong(
     y_true: npt.ArrayLike, y_score: npt.ArrayLike, *, units: npt.ArrayLike | None = None, confidence: float = 0.95
 ) -> Interval:
-    """Return AUROC with DeLong's interval (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44).
+    """Return AUROC with a score interval at DeLong's variance.
 
-    Rows that share a unit are summed by unit (Obuchowski 1997, Biometrics 53); the ends are found on the
-    logit scale, so that they stay within (0, 1) (Pepe 2003, section 5.2).
+    The variance at the estimate is DeLong's (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44), rows that share
+    a unit summed by unit (Obuchowski 1997, Biometrics 53). How it changes with the true area is taken from Hanley &
+    McNeil (1982, Radiology 143), and the ends are the areas from which the estimate is just that many standard
+    errors away: Newcombe's method 5 (2006, Stat. Med. 25), which keeps its confidence near 1 and with a rare class,
+    where DeLong's own ends, on the logit scale too, are too narrow. DeLong's variance is not let below Hanley &
+    McNeil's. Where rows share units, Student's t of the rarer class' units replaces the normal quantile.
 
     Args:
         y_true: (n,) in {0, 1}, both present.
@@ -172,24 +186,41 @@ def delong(
     Example:
         >>> found = delong([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
         >>> found.value, found.method
-        (0.75, 'DeLong by row')
+        (0.75, 'DeLong by row, score interval')
     """
     truth = arrays.labels(y_true, classes=2)
     score = arrays.positive(y_score, rows=len(truth))
     grouping = arrays.units_of(units, rows=len(truth))
     upper, lower = placements(truth, score)
     area = float(upper.mean())
-    error = math.sqrt(_delong_variance(truth, upper - area, lower - area, grouping))
-    method = f"DeLong by {grouping.noun}"
-    if area in (0, 1):
-        # Perfect separation has no variance to measure; the rarer class' units bound it (rule of three).
-        reach = 1 - (1 - confidence) ** (1 / min(_units_with(truth, c, grouping) for c in (0, 1)))
-        low, high = (0.0, reach) if area == 0 else (1 - reach, 1.0)
-        return Interval(area, low, high, confidence, f"{method} (no variance; bound by the rarer class)")
-    z = standard_errors(confidence)
-    half = z * error / (area * (1 - area))
-    low, high = special.expit(special.logit(area) + np.array([-half, half])).tolist()
-    return Interval(area, low, high, confidence, method)
+    sizes = (int((truth == 1).sum()), int((truth == 0).sum()))
+    carriers = min(_units_with(truth, label, grouping) for label in (0, 1))
+    variance = _delong_variance(truth, upper - area, lower - area, grouping)
+    shared = grouping.count < len(truth)
+    # At 0 and 1 nothing varies: the rarer class' units count, not its rows.
+    excess = variance / _area_variance(area, sizes) if 0 < area < 1 else min(sizes) / carriers
+    reach = student(carriers - 1, confidence) if shared else standard_errors(confidence)
+    low, high = _area_ends(area, sizes, reach * math.sqrt(max(1.0, excess)))
+    return Interval(area, low, high, confidence, f"DeLong by {grouping.noun}, score interval")
+
+
+def _area_variance(area: float, sizes: tuple[int, int]) -> float:
+    """Return Hanley & McNeil's variance of AUROC, with both classes as large as their mean (Newcombe 2006)."""
+    others = sum(sizes) / 2 - 1
+    return area * (1 - area) * (1 + others * ((1 - area) / (2 - area) + area / (1 + area))) / (sizes[0] * sizes[1])
+
+
+def _area_ends(area: float, sizes: tuple[int, int], reach: float) -> tuple[float, float]:
+    """Return the areas that are ``reach`` of their own standard errors from the estimate, by bisection."""
+    found = []
+    for end in (0.0, 1.0):
+        far, near = end, area
+        for _ in range(50):
+            tried = (far + near) / 2
+            outside = abs(tried - area) > reach * math.sqrt(_area_variance(tried, sizes))
+            far, near = (tried, near) if outside else (far, tried)
+        found.append(far)
+    return min(found[0], area), max(found[1], area)
 
 
 def placements(truth: arrays.Ints, score: arrays.Floats) -> tuple[arrays.Floats, arrays.Floats]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays, classification, intervals, resampling, weighted
+from shared.evaluation import arrays, classification, intervals, resampling, summaries, weighted
 
 
 class Summary(NamedTuple):
@@ -59,7 +59,21 @@ def summarize(  # noqa: PLR0913
         ([0.5, 0.0], 0.25)
     """
     ours = _resampled(labels, scores, present, metrics, units=units, resamples=resamples, seed=seed)
-    return _summary(ours, confidence)
+    found = _summary(ours, confidence)
+    rows = _Checked.checked(labels, scores, present)
+    identity = arrays.units_of(units, rows=len(rows.truth)).code
+    for finding, own in enumerate(found.findings):
+        known = rows.known[:, finding]
+        if own:
+            summaries.with_closed_forms(
+                own,
+                rows.truth[known, finding],
+                rows.scores[known, finding],
+                predicted=rows.present[known, finding],
+                units=identity[known] if units is not None else None,
+                confidence=confidence,
+            )
+    return found
 
 
 def compare(  # noqa: PLR0913
@@ -122,16 +136,25 @@ def _resampled(
         for finding in findings
     }
     every = resampling.Resampled.of(prepared, grouping, resamples=resamples, seed=seed)
+    every = dataclasses.replace(
+        every,
+        bounds={f"{name} {finding}": metric.bounds for name, metric in metrics.items() for finding in findings},
+        undefined={name: f"expected {metric.needs}" for name, metric in metrics.items()},
+    )
     return [
         dataclasses.replace(
-            every,
-            values={name: every.values[f"{name} {finding}"] for name in metrics},
-            samples={name: every.samples[f"{name} {finding}"] for name in metrics},
-            biased=frozenset(name for name, metric in metrics.items() if metric.biased),
-            undefined={name: f"expected {metric.needs}" for name, metric in metrics.items()},
+            every.renamed({name: f"{name} {finding}" for name in metrics}),
+            carriers=_carriers(rows, finding, grouping),
         )
         for finding in findings
     ]
+
+
+def _carriers(rows: _Checked, finding: int, units: arrays.Units) -> int | None:
+    """Return the units of the rarer class of a finding, None where nothing of it is known."""
+    known = rows.known[:, finding]
+    own = arrays.Units(units.code[known], units.count, units.given)
+    return resampling.carriers_of(rows.truth[known, finding], own) if known.any() else None
 
 
 def _statistic(metric: weighted.Metric, rows: _Checked, finding: int, units: arrays.Units) -> weighted.Statistic:
@@ -149,17 +172,28 @@ def _summary(parts: list[resampling.Resampled], confidence: float) -> Summary:
     """Return the findings' intervals, and for each metric the mean over the findings that have one."""
     findings = [part.intervals(confidence=confidence) for part in parts]
     known = {name: [part for part, own in zip(parts, findings, strict=True) if name in own] for name in parts[0].values}
-    means = dataclasses.replace(
-        parts[0],
-        values={name: float(np.mean([part.values[name] for part in own])) for name, own in known.items() if own},
-        samples={name: _mean_known([part.samples[name] for part in own]) for name, own in known.items() if own},
-        unit=f"{parts[0].unit}, mean",
-    )
+    means = _means({name: own for name, own in known.items() if own}, parts[0])
     macro = means.intervals(confidence=confidence)
     for name, own in known.items():
         if len(own) < len(parts):
             macro.notes.append(f"{name}: the mean is over {len(own)} of {len(parts)} findings")
     return Summary(macro, findings)
+
+
+def _means(known: Mapping[str, list[resampling.Resampled]], like: resampling.Resampled) -> resampling.Resampled:
+    """Return each metric's mean over the findings on which it is defined."""
+    return dataclasses.replace(
+        like,
+        values={name: float(np.mean([part.values[name] for part in own])) for name, own in known.items()},
+        samples={name: _mean_known([part.samples[name] for part in own]) for name, own in known.items()},
+        left_out={name: _mean_known([part.left_out[name] for part in own]) for name, own in known.items()},
+        shrunk={
+            name: _mean_known([part.shrunk[name] for part in own]) for name, own in known.items() if name in like.shrunk
+        },
+        # A mean of several findings rests on the units of all of them.
+        carriers=None,
+        unit=f"{like.unit}, mean",
+    )
 
 
 def _mean_known(samples: list[arrays.Floats]) -> arrays.Floats:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays, bootstrap, intervals, weighted
+from shared.evaluation import arrays, bootstrap, ends, intervals, weighted
 
 
 def net_benefit_metric(threshold: float) -> weighted.Metric:
@@ -29,7 +29,7 @@ def net_benefit_metric(threshold: float) -> weighted.Metric:
     """
     odds = arrays.fraction(threshold, "threshold") / (1 - threshold)
 
-    @weighted.metric(reads="probabilities", needs="at least one row")
+    @weighted.metric(reads="probabilities", needs="at least one row", bounds=ends.Range(-odds, 1.0))
     def net_benefit(rows: weighted.Rows) -> weighted.Statistic:
         called = arrays.positive(rows.y_score, rows=len(rows.y_true)) >= threshold
         return rows.mean(np.where(called, np.where(rows.y_true == 1, 1.0, -odds), 0.0))

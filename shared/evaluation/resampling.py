@@ -9,18 +9,18 @@ Degenerate resamples. A resample may leave a metric undefined (AUROC when only o
 resamples are left out, their number is stated in ``Interval.method``, and when they are more than one in
 ten the interval is refused: too few units carry the rarer class for any interval to mean what it says.
 
-Biased metrics. A binned calibration error lies above its true value, and a resample lies above it by as
-much again: percentile ends miss the truth. Metrics marked ``biased`` get the reflected ("basic") bootstrap,
-2 v - high to 2 v - low, floored at 0 and widened to hold v (Davison & Hinkley 1997, section 5.2).
+Jackknife. Beside the resamples each statistic is valued without one unit, or without one group of units where
+there are many: `ends` takes from it how much single units matter, and chooses the method of the interval.
 """
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
-from shared.evaluation import arrays, weighted
+from shared.evaluation import arrays, ends, weighted
 from shared.evaluation import intervals as shared_intervals
 
 # Cells (resamples x rows) in one block. 2**17 float64 are 1 MiB per temporary: it stays in the cache for
@@ -64,14 +64,31 @@ def distribution(
         raise ValueError(f"units: expected at least two units to resample. Received: {units.count}")
     arrays.whole(resamples, "resamples")
     block = max(1, BLOCK_CELLS // len(units.code))
-    blocks = [
-        np.stack([statistic(drawn) for statistic in statistics])
-        for drawn in draws(units.count, resamples=resamples, block=block, seed=seed)
-    ]
+    blocks = [_stacked(statistics, drawn) for drawn in draws(units.count, resamples=resamples, block=block, seed=seed)]
     return np.concatenate(blocks, axis=1)
 
 
+Kept = TypeVar("Kept")
 MAXIMUM_UNDEFINED = 0.1
+# Groups of the jackknife: every unit, or so many that it costs a tenth of the resamples.
+LEAST_GROUPS, SHARE_OF_GROUPS = 25, 10
+
+
+def omissions(n_units: int, *, resamples: int, block: int) -> Iterator[arrays.Floats]:
+    """Yield blocks ``(<= block, n_units) float64`` that count one group of units not at all and all others once.
+
+    Units are dealt to groups at random, with a fixed seed: neighbours in number may be alike.
+
+    Example:
+        >>> next(omissions(3, resamples=10, block=2))
+        array([[0., 1., 1.],
+               [1., 0., 1.]])
+    """
+    groups = min(n_units, max(LEAST_GROUPS, resamples // SHARE_OF_GROUPS))
+    code = np.arange(n_units) if groups == n_units else np.random.default_rng(0).permutation(n_units) % groups
+    for first in range(0, groups, block):
+        omitted = np.arange(first, min(first + block, groups))
+        yield (code != omitted[:, np.newaxis]).astype(np.float64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,45 +98,49 @@ class Resampled:
     Attributes:
         values: metric -> its value on all rows; NaN where undefined.
         samples: metric -> (resamples,) its values on the resamples; NaN where undefined.
+        left_out: metric -> (groups,) its values without one unit or group of units each; NaN where undefined.
+        shrunk: biased metric -> (factors, resamples) its values as if the truth were smaller (`weighted.FACTORS`).
+        bounds: metric -> its range; one that is not named is taken to be in [0, 1] if all its values are.
+        carriers: units of the rarest class, where it is known: what a perfect value rests on.
         unit: what was resampled, for ``Interval.method``.
-        biased: metrics whose bootstrap is reflected (see above).
         undefined: metric -> why it has no value, where the caller can say more than that.
         differences: metrics that are paired differences.
-        widened: whether an interval is widened to hold its value, which percentiles need not.
     """
 
     values: Mapping[str, float]
     samples: Mapping[str, arrays.Floats]
+    left_out: Mapping[str, arrays.Floats]
+    shrunk: Mapping[str, arrays.Floats] = dataclasses.field(default_factory=dict)
+    bounds: Mapping[str, ends.Range] = dataclasses.field(default_factory=dict)
+    carriers: int | None = None
     unit: str = "unit"
-    biased: frozenset[str] = frozenset()
     undefined: Mapping[str, str] = dataclasses.field(default_factory=dict)
     differences: frozenset[str] = frozenset()
-    widened: bool = False
 
     @classmethod
     def of(
-        cls,
-        prepared: Mapping[str, weighted.Statistic],
-        units: arrays.Units,
-        *,
-        resamples: int,
-        seed: int,
-        biased: frozenset[str] = frozenset(),
-        widened: bool = False,
+        cls, prepared: Mapping[str, weighted.Statistic], units: arrays.Units, *, resamples: int, seed: int
     ) -> "Resampled":
-        """Value every statistic on all units and on the same resamples of them.
+        """Value every statistic on all units, on the same resamples of them, and without each of them.
 
         Raises:
             ValueError: fewer than two units.
         """
-        samples = distribution(list(prepared.values()), units, resamples=resamples, seed=seed)
+        biased = {name: each for name, each in prepared.items() if isinstance(each, weighted.Shrinkable)}
+        shrunk = [each.at(factor) for each in biased.values() for factor in weighted.FACTORS[:-1]]
+        samples = distribution([*prepared.values(), *shrunk], units, resamples=resamples, seed=seed)
         everything = np.ones((1, units.count))
+        block = max(1, BLOCK_CELLS // len(units.code))
+        without = omissions(units.count, resamples=resamples, block=block)
+        left_out = np.concatenate([_stacked(prepared.values(), drawn) for drawn in without], axis=1)
+        as_if = samples[len(prepared) :].reshape(len(biased), len(weighted.FACTORS) - 1, resamples)
+        own = dict(zip(prepared, samples, strict=False))
         return cls(
             values={name: float(statistic(everything)[0]) for name, statistic in prepared.items()},
-            samples=dict(zip(prepared, samples, strict=True)),
+            samples=own,
+            left_out=dict(zip(prepared, left_out, strict=True)),
+            shrunk={name: np.vstack([each, own[name]]) for name, each in zip(biased, as_if, strict=True)},
             unit=units.noun,
-            biased=biased,
-            widened=widened,
         )
 
     def minus(self, other: "Resampled") -> "Resampled":
@@ -129,7 +150,20 @@ class Resampled:
             self,
             values={name: self.values[name] - other.values[name] for name in names},
             samples={name: self.samples[name] - other.samples[name] for name in names},
+            left_out={name: self.left_out[name] - other.left_out[name] for name in names},
+            shrunk={},
             differences=frozenset(names),
+        )
+
+    def renamed(self, names: Mapping[str, str]) -> "Resampled":
+        """Return the metrics that ``names`` (new -> old) chooses, under their new names."""
+        return dataclasses.replace(
+            self,
+            values=_renamed(self.values, names),
+            samples=_renamed(self.samples, names),
+            left_out=_renamed(self.left_out, names),
+            shrunk=_renamed(self.shrunk, names),
+            bounds=_renamed(self.bounds, names),
         )
 
     def intervals(self, names: Sequence[str] | None = None, *, confidence: float = 0.95) -> shared_intervals.Intervals:
@@ -139,23 +173,44 @@ class Resampled:
             problem = self._problem(name)
             if problem:
                 found.notes.append(f"{name}: {problem}")
-            else:
+                continue
+            try:
                 found[name] = self._interval(name, confidence)
+            except ValueError as error:
+                found.notes.append(f"{name}: {error}")
         return found
 
     def _interval(self, name: str, confidence: float) -> shared_intervals.Interval:
-        value, samples = self.values[name], self.samples[name]
-        biased, paired = name in self.biased, name in self.differences
-        known = samples[np.isfinite(samples)]
-        low, high = ends(value, known, confidence=confidence, biased=biased, difference=paired)
-        kind = ("paired " if paired else "") + ("reflected " if biased else "")
-        undefined = len(samples) - len(known)
+        value, samples, paired = self.values[name], self.samples[name], name in self.differences
+        spread = self._spread(name)
+        low, high, method = ends.found(spread, confidence=confidence)
+        if name in self.shrunk and value > 0 and spread.error > 0:
+            kept = self.shrunk[name][:, np.isfinite(self.shrunk[name]).all(axis=0)]
+            low, high = ends.inverted(value, kept, weighted.FACTORS, confidence=confidence)
+            method = ends.INVERTED
+        undefined = int((~np.isfinite(samples)).sum())
         left_out = f" ({undefined} of {len(samples)} resamples undefined, left out)" if undefined else ""
-        equal = " (all resamples equal)" if low == high else ""
-        if self.widened:
-            low, high = min(low, value), max(high, value)
+        kind = "paired " if paired else ""
         return shared_intervals.Interval(
-            value, low, high, confidence, f"{kind}bootstrap by {self.unit}{left_out}{equal}"
+            value,
+            min(low, value),
+            max(high, value),
+            confidence,
+            f"{kind}bootstrap by {self.unit}, {method}{left_out}",
+        )
+
+    def _spread(self, name: str) -> ends.Spread:
+        samples, left_out = (held[name][np.isfinite(held[name])] for held in (self.samples, self.left_out))
+        paired = name in self.differences
+        known = np.append(samples, self.values[name])
+        assumed = ends.UNIT if paired and np.abs(known).max() <= 1 else ends.range_of(known)
+        return ends.Spread(
+            value=self.values[name],
+            samples=samples,
+            left_out=left_out,
+            bounds=self.bounds.get(name, assumed),
+            carriers=len(self.left_out[name]) if self.carriers is None else self.carriers,
+            difference=paired,
         )
 
     def _problem(self, name: str) -> str:
@@ -171,25 +226,19 @@ class Resampled:
         return ""
 
 
-def ends(
-    value: float, values: arrays.Floats, *, confidence: float, biased: bool = False, difference: bool = False
-) -> tuple[float, float]:
-    """Return the interval's ends from the resampled values: percentiles, or reflected for a biased metric.
-
-    Args:
-        value: the estimate on all rows.
-        values: (k,) finite resampled values.
-        confidence: in (0, 1).
-        biased: whether to reflect (see above).
-        difference: whether the value may be below 0.
+def carriers_of(y_true: arrays.Ints, units: arrays.Units) -> int:
+    """Return how many units have rows of the rarest class that occurs.
 
     Example:
-        >>> ends(1.0, np.array([0.0, 1.0, 2.0]), confidence=0.5)
-        (0.5, 1.5)
+        >>> carriers_of(np.array([0, 0, 0, 1, 1]), arrays.units_of([1, 2, 3, 3, 3], rows=5))
+        1
     """
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail]).tolist()
-    if not biased:
-        return low, high
-    floor = -math.inf if difference else 0.0
-    return min(value, max(floor, 2 * value - high)), max(value, 2 * value - low)
+    return min(len(np.unique(units.code[y_true == label])) for label in np.unique(y_true))
+
+
+def _renamed(held: Mapping[str, Kept], names: Mapping[str, str]) -> dict[str, Kept]:
+    return {new: held[old] for new, old in names.items() if old in held}
+
+
+def _stacked(statistics: Iterable[weighted.Statistic], drawn: arrays.Floats) -> arrays.Floats:
+    return np.stack([statistic(drawn) for statistic in statistics])

@@ -1,5 +1,6 @@
 """Every metric of a classifier with its interval, differences, the confusion matrix, and one row per class."""
 
+import contextlib
 import dataclasses
 import types
 from collections.abc import Mapping, Sequence
@@ -71,10 +72,10 @@ def summarize(  # noqa: PLR0913
     found = resampled(
         y_true, scores, predicted=predicted, units=units, metrics=metrics, resamples=resamples, seed=seed
     ).intervals(confidence=confidence)
-    return with_certain_shares(found, y_true, scores, predicted=predicted, units=units, confidence=confidence)
+    return with_closed_forms(found, y_true, scores, predicted=predicted, units=units, confidence=confidence)
 
 
-def with_certain_shares(
+def with_closed_forms(
     found: intervals.Intervals,
     y_true: npt.ArrayLike,
     scores: npt.ArrayLike,
@@ -83,18 +84,27 @@ def with_certain_shares(
     units: npt.ArrayLike | None,
     confidence: float = 0.95,
 ) -> intervals.Intervals:
-    """Give shares that are exactly 0 or 1 Wilson's interval; arguments as in `summarize`.
+    """Give shares Wilson's interval and a binary AUROC DeLong's score interval; arguments as in `summarize`.
 
-    No resample differs from a perfect sample, so the bootstrap would claim certainty.
+    What they know of the form of the variance, resamples of few units can only guess at.
     """
     truth, score = checked(y_true, scores)
-    right = decided_one_hot(score, predicted).argmax(axis=1) == truth
-    shares = {"accuracy": np.ones_like(right), "sensitivity": truth == 1, "specificity": truth == 0}
-    identity = arrays.units_of(units, rows=len(truth)).code
+    decided = decided_one_hot(score, predicted).argmax(axis=1)
+    right, identity = decided == truth, arrays.units_of(units, rows=len(truth)).code
+    shares = {
+        "accuracy": np.ones_like(right),
+        "sensitivity": truth == 1,
+        "specificity": truth == 0,
+        "precision": decided == 1,
+    }
     for name, among in shares.items():
-        if name in found and found[name].value in (0, 1):
-            share = intervals.proportion_among(right, among, units=identity, confidence=confidence)
-            found[name] = found[name] if share is None else share
+        share = intervals.proportion_among(right, among, units=identity, confidence=confidence)
+        if name in found and share is not None:
+            single = units is not None and share.method == "Wilson"  # every row is a unit
+            found[name] = dataclasses.replace(share, method="Wilson by unit") if single else share
+    if "auroc" in found and (score.ndim == 1 or score.shape[1] == 2):
+        with contextlib.suppress(ValueError):  # one unit only has rows of a class
+            found["auroc"] = intervals.delong(truth, score, units=units, confidence=confidence)
     return found
 
 
@@ -119,7 +129,8 @@ def resampled(
     found = resampling.Resampled.of(prepared, grouping, resamples=resamples, seed=seed)
     return dataclasses.replace(
         found,
-        biased=frozenset(name for name, metric in metrics.items() if metric.biased),
+        bounds={name: metric.bounds for name, metric in metrics.items()},
+        carriers=resampling.carriers_of(truth, grouping),
         undefined={name: metric.undefined(truth) for name, metric in metrics.items()},
     )
 

@@ -8,17 +8,51 @@ resamples in a few array operations. `Metric` turns such a function into the fam
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays
+from shared.evaluation import arrays, ends
 
 # Draws (k, n_units) float64 -> values (k,) float64, NaN where a resample leaves the statistic undefined.
 Statistic: TypeAlias = Callable[[arrays.Floats], arrays.Floats]
 Reads: TypeAlias = Literal["labels", "ranking", "probabilities"]
+
+
+# How much smaller than the estimate the truth is taken to be, in `ends.inverted`; 1 is the bootstrap itself.
+FACTORS: Final = np.array([0.0, 0.35, 0.7, 1.0])
+
+
+class Shrinkable:
+    """A statistic that is biased upwards from 0, and can be valued as if the truth were a part of what it is.
+
+    Attributes:
+        at: factor in ``FACTORS`` -> the statistic as if the true value were that many times the estimate.
+    """
+
+    def __init__(self, at: Callable[[float], Statistic]) -> None:
+        """Take the family of statistics; the factor 1 is the statistic itself."""
+        self.at = at
+        self._itself = at(1.0)
+
+    def __call__(self, drawn: arrays.Floats) -> arrays.Floats:
+        """Return the values of draws of the units."""
+        return self._itself(drawn)
+
+
+def mean_of(statistics: Sequence[Statistic]) -> Statistic:
+    """Return the mean of several statistics, shrinkable if each of them is.
+
+    Example:
+        >>> mean_of([lambda drawn: drawn[:, 0], lambda drawn: drawn[:, 1]])(np.array([[1.0, 3.0]]))
+        array([2.])
+    """
+    family = [each for each in statistics if isinstance(each, Shrinkable)]
+    if family and len(family) == len(statistics):
+        return Shrinkable(lambda factor: mean_of([each.at(factor) for each in family]))
+    return lambda drawn: np.asarray(np.mean([each(drawn) for each in statistics], axis=0))
 
 
 class Matches(NamedTuple):
@@ -97,17 +131,17 @@ class Metric:
     Attributes:
         reads: "labels" (only the highest-scoring class), "ranking" (only the order) or "probabilities".
         needs: what the data must hold for the metric to be defined, for the error message.
-        biased: the estimate is biased upwards from a floor of 0, and its bootstrap must be reflected.
+        bounds: the range of its values, which the method of its interval depends on.
     """
 
     __name__: str
 
-    def __init__(self, prepare: Prepare, *, reads: Reads, needs: str, biased: bool = False) -> None:
+    def __init__(self, prepare: Prepare, *, reads: Reads, needs: str, bounds: ends.Range = ends.UNIT) -> None:
         """Wrap ``prepare``; name and documentation are taken from it."""
         self._prepare = prepare
         self.reads = reads
         self.needs = needs
-        self.biased = biased
+        self.bounds = bounds
         functools.update_wrapper(self, prepare)
 
     def __call__(
@@ -149,7 +183,8 @@ class Metric:
         score = check(y_score, rows=len(truth))
         arrays.labels(truth, classes=2 if score.ndim == 1 else score.shape[1])
         weight = arrays.weights(sample_weight, rows=len(truth))
-        return _quiet(self._prepare(Rows(truth, score, weight, units)))
+        found = self._prepare(Rows(truth, score, weight, units))
+        return found if isinstance(found, Shrinkable) else _quiet(found)
 
     def undefined(self, y_true: arrays.Ints) -> str:
         """Return the message for data on which the metric has no value."""
@@ -157,9 +192,9 @@ class Metric:
         return f"expected {self.needs}. Received: y_true with {held}"
 
 
-def metric(*, reads: Reads, needs: str, biased: bool = False) -> Callable[[Prepare], Metric]:
+def metric(*, reads: Reads, needs: str, bounds: ends.Range = ends.UNIT) -> Callable[[Prepare], Metric]:
     """Turn ``prepare(rows) -> statistic`` into a `Metric`."""
-    return lambda prepare: Metric(prepare, reads=reads, needs=needs, biased=biased)
+    return lambda prepare: Metric(prepare, reads=reads, needs=needs, bounds=bounds)
 
 
 def decide(y_score: arrays.Floats) -> arrays.Ints:

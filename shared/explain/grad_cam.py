@@ -178,7 +178,7 @@ def pointing_game(
 def box_mask(boxes: npt.NDArray[np.floating], *, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """Mark the pixels whose centre lies in one of the boxes (k, 4), (height, width).
 
-    >>> mask(np.array([[0.0, 0.5, 0.5, 1.0]]), shape=(2, 4)).astype(int)
+    >>> box_mask(np.array([[0.0, 0.5, 0.5, 1.0]]), shape=(2, 4)).astype(int)
     array([[0, 0, 0, 0],
            [1, 1, 0, 0]])
 

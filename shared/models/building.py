@@ -3,11 +3,14 @@
 An argument at fault raises ValueError before any layer exists.
 """
 
+import pathlib
 import typing
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+
+from shared import errors
 
 Activation = typing.Literal["relu", "sigmoid", "tanh", "gelu"]
 Normalization = typing.Literal["batch", "layer"] | None
@@ -139,3 +142,31 @@ def logits(x: Any, *, classes: int, kernel_initializer: Any = "glorot_uniform") 
     check_counts("classes", (classes,), minimum=2)
     layer = keras.layers.Dense(classes, kernel_initializer=kernel_initializer, dtype="float32", name="logits")
     return layer(x)
+
+
+def load(path: pathlib.Path, *, logits: int | None = None) -> keras.Model:
+    """Load a saved model; whoever calls this has the layers that it is made of registered.
+
+    Args:
+        path: A ``.keras`` file.
+        logits: How many the model must end in; None where it does not end in logits.
+
+    Raises:
+        errors.InputError: The file is damaged, or holds something else.
+    """
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except MemoryError:
+        raise
+    except Exception as error:  # Keras, zipfile, HDF5 and JSON each have errors of their own for a damaged file.
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        raise errors.InputError(
+            f"{path}: expected the model that training saved; bring the file back, or train anew. Received: "
+            f"{reason:.200}"
+        ) from error
+    ends = None if not isinstance(model, keras.Model) or isinstance(model.output_shape, dict) else model.output_shape
+    if logits is not None and (not isinstance(ends, tuple) or ends[-1] != logits):
+        raise errors.InputError(
+            f"{path}: expected a model that ends in {logits} logits, one per class of decision.json. Received: {ends}"
+        )
+    return model

@@ -141,6 +141,7 @@ def _environment() -> jinja2.Environment:
         "bounds": formatting.bounds,
         "cell": _cell,
         "confidence": formatting.confidence,
+        "interval_methods": formatting.interval_methods,
         "number": formatting.number,
         "value": formatting.value,
     }

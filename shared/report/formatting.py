@@ -2,6 +2,8 @@
 
 import math
 import numbers
+from collections.abc import Mapping
+from typing import Any
 
 from shared.evaluation import intervals
 
@@ -117,6 +119,19 @@ def confidence(interval: intervals.Interval) -> str:
     '90 %'
     """
     return f"{100 * interval.confidence:g} %"
+
+
+def interval_methods(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return how each metric's interval was made; metrics of one method stand together.
+
+    >>> same = {"method": "bootstrap"}
+    >>> interval_methods({"auroc": {"method": "DeLong"}, "brier": same, "ece": same})
+    'DeLong (AUROC); bootstrap (Brier score, ECE)'
+    """
+    names: dict[str, list[str]] = {}
+    for name, content in metrics.items():
+        names.setdefault(str(content["method"]), []).append(metric_name(name))
+    return "; ".join(f"{method} ({', '.join(those)})" for method, those in names.items())
 
 
 def direction(difference: intervals.Interval, *, lower_is_better: bool = False) -> str:

@@ -6,9 +6,11 @@ Reference: Mitchell et al. (2019), "Model Cards for Model Reporting", FAT* '19, 
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NotRequired
 
-from shared import files
+from typing_extensions import TypedDict
+
+from shared import files, splits, stored
 from shared.evaluation import intervals
 from shared.report import formatting, metrics
 
@@ -53,6 +55,17 @@ class ModelCard:
     environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@stored.open_fields
+class _Environment(TypedDict):
+    """What ``environment.json`` holds that a card says."""
+
+    python: stored.Text
+    packages: dict[str, stored.Text | None]
+    devices: list[dict[str, stored.Text]]
+    seed: stored.Count
+    git_commit: NotRequired[stored.Text | None]
+
+
 def of_run(said: ModelCard, folder: files.RunFolder, data: Sequence[str]) -> ModelCard:
     """Complete what a person says of a finished run with what its folder holds.
 
@@ -61,7 +74,7 @@ def of_run(said: ModelCard, folder: files.RunFolder, data: Sequence[str]) -> Mod
         folder: The run's.
         data: Sources that it was trained on.
     """
-    split, environment = files.read_json(folder.split), files.read_json(folder.environment)
+    split, environment = splits.read_certificate(folder.split), stored.read(_Environment, folder.environment)
     commit = environment.get("git_commit") or "unknown"
     return dataclasses.replace(
         said,
@@ -133,8 +146,8 @@ def _how_measured(document: Mapping[str, Any] | None) -> str:
     if document is None:
         return NOT_EVALUATED
     names = ", ".join(formatting.metric_name(name) for name in document["metrics"])
-    methods = dict.fromkeys(str(content["method"]) for content in document["metrics"].values())
-    return _escaped(f"{names}. Intervals: {'; '.join(methods)}; the unit is the {document['data']['unit']}.")
+    methods = formatting.interval_methods(document["metrics"])
+    return _escaped(f"{names}. Intervals: {methods}; the unit is the {document['data']['unit']}.")
 
 
 def _analyses(document: Mapping[str, Any] | None) -> list[str]:

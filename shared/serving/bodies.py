@@ -16,6 +16,10 @@ _whole = pydantic.BeforeValidator(
     lambda value: int(value) if isinstance(value, float) and value.is_integer() else value
 )
 _Side = Annotated[int, _whole, pydantic.Field(ge=1, lt=1 << 31)]
+# TensorFlow's and NumPy's arrays have fewer sides; no signature has so many inputs or outputs.
+_MOST_SIDES, _MOST_TENSORS = 32, 1_000
+# Faults are not collected: of a million there would be a million messages, of which one is told.
+_Shape = Annotated[list[_Side], pydantic.Field(max_length=_MOST_SIDES, fail_fast=True)]
 _NOT_NULL: dict[str, Any] = {"not": {"type": "null"}}
 _ROWS_OR_COLUMNS: dict[str, Any] = {
     "oneOf": [
@@ -66,7 +70,7 @@ class InferTensor(Body):
     """An input; without `data` where it is binary, and its bytes stand behind the JSON."""
 
     name: str
-    shape: list[_Side]
+    shape: _Shape
     datatype: str
     parameters: Parameters | None = None
     data: list[Any] | None = None
@@ -84,8 +88,8 @@ class InferRequest(Body):
 
     id: str | None = None
     parameters: Parameters | None = None
-    inputs: Annotated[list[InferTensor], pydantic.Field(min_length=1)]
-    outputs: list[InferOutput] | None = None
+    inputs: Annotated[list[InferTensor], pydantic.Field(min_length=1, max_length=_MOST_TENSORS, fail_fast=True)]
+    outputs: Annotated[list[InferOutput], pydantic.Field(max_length=_MOST_TENSORS, fail_fast=True)] | None = None
 
 
 class Error(Body):
@@ -235,6 +239,6 @@ def read(kind: type[_Body], body: Mapping[str, Any]) -> _Body:
             expected = "a value. Received: none"
         else:
             wanted = first["msg"].replace("Input should be ", "").replace("should have", "with")
-            expected = f"{wanted[:1].lower()}{wanted[1:]}. Received: {first['input']!r:.100}"
+            expected = f"{wanted[:1].lower()}{wanted[1:]}. Received: {refusals.shown(first['input'])}"
         place = ".".join(map(str, first["loc"]))
         raise refusals.Refusal(f'"{place:.100}": expected {expected}') from None

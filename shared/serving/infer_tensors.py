@@ -77,7 +77,7 @@ def arrays(
             continue
         if type(size) is not int or not 0 <= size <= len(raw) or tensor.data is not None:
             raise refusals.Refusal(
-                f"{tensor.name}: {BINARY}: expected at most {len(raw)}, and no data. Received: {size!r:.50}"
+                f"{tensor.name}: {BINARY}: expected at most {len(raw)}, and no data. Received: {refusals.shown(size)}"
             )
         found[tensor.name] = _from_raw(tensor.name, raw[:size], shape, spec, encoded, limits)
         raw = raw[size:]
@@ -127,7 +127,9 @@ def _is_base64(tensor: bodies.InferTensor, spec: Any, of_request: Any) -> bool:
     if chosen == _BASE64 and (is_text or own is None):
         return bool(is_text)
     if chosen not in _PLAIN:
-        raise refusals.Refusal(f"{tensor.name}: content_type: expected base64, of BYTES. Received: {chosen!r:.50}")
+        raise refusals.Refusal(
+            f"{tensor.name}: content_type: expected base64, of BYTES. Received: {refusals.shown(chosen)}"
+        )
     return False
 
 
@@ -137,7 +139,7 @@ def _from_json(
     name = tensor.name
     if tensor.data is None:
         raise refusals.Refusal(f"{name}: expected data, a list, or {BINARY} in its parameters. Received: none")
-    values = tensors.flat(tensor.data)
+    values = tensors.flat(name, tensor.data, shape)
     _fits_shape(name, len(values), shape)
     if spec.dtype.name != "string":
         return tensors.numbers(name, values, spec).reshape(shape)
@@ -148,7 +150,7 @@ def _from_json(
             f'{name}: expected base64 with "parameters": {{"content_type": "base64"}}, or binary data. Received: texts'
         )
     read = tensors.from_base64 if encoded else tensors.text_bytes
-    return _strings(name, [read(name, value) for value in values], shape, limits)
+    return tensors.strings(name, [read(name, value) for value in values], limits).reshape(shape)
 
 
 def _from_raw(
@@ -163,8 +165,9 @@ def _from_raw(
         if np.isinf(values).any():
             raise refusals.Refusal(f"{name}: expected numbers. Received: infinity")
         return values.reshape(shape)
-    found, start = [], 0
-    while start < len(content):
+    found: list[bytes] = []
+    start = 0
+    while start < len(content) and len(found) <= math.prod(shape):
         stop = start + _LENGTH + int.from_bytes(content[start : start + _LENGTH], "little")
         if stop > len(content) or start + _LENGTH > len(content):
             raise refusals.Refusal(f"{name}: expected each value after its length. Received: {len(content)} bytes")
@@ -172,14 +175,7 @@ def _from_raw(
         found.append(tensors.from_base64(name, value.decode("latin-1")) if encoded else value)
         start = stop
     _fits_shape(name, len(found), shape)
-    return _strings(name, found, shape, limits)
-
-
-def _strings(name: str, values: list[bytes], shape: tuple[int, ...], limits: settings.Settings) -> npt.NDArray[Any]:
-    found = np.empty(len(values), object)
-    found[:] = values
-    tensors.check_strings(name, found, limits)
-    return found.reshape(shape)
+    return tensors.strings(name, found, limits).reshape(shape)
 
 
 def _fits_shape(name: str, count: int, shape: tuple[int, ...]) -> None:

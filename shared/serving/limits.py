@@ -6,24 +6,16 @@ import logging
 import random
 import re
 import time
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.serving import metrics, refusals, requests, settings
+from shared.serving import contents, metrics, origins, refusals, requests, settings
 
 log = logging.getLogger("fieldnets")
 
 REQUEST_ID = "x-request-id"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (
-        b"content-security-policy",
-        b"default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self'; script-src 'self'; "
-        b"frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    ),
-]
 # What a load balancer asks: answered without a token, and however many others ask.
 _PROBE = re.compile(r"/health|/v2/health/(live|ready)")
 # A page without data.
@@ -38,16 +30,26 @@ def is_open(path: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware: token, size, deadline, request id, log line, metrics.
+    """ASGI middleware: names, pages of other sites, token, size, deadline, request id, log line, metrics.
 
     Args:
         app: What is guarded.
         options: The server's settings.
         counters: Where requests are counted.
+        closes: Says whether connections are to end with their next answer.
     """
 
-    def __init__(self, app: ASGIApp, *, options: settings.Settings, counters: metrics.Metrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        options: settings.Settings,
+        counters: metrics.Metrics,
+        closes: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._closes = closes
         self._app, self._options, self._counters = app, options, counters
+        self._hosts = origins.Hosts(options)
         self._held_bytes = self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,12 +57,11 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        call = _Call(scope, receive, send)
+        call = _Call(scope, receive, send, closes=self._closes())
         self._running += 1
         try:
             self._admit(call)
-            call.body = await self._body(call)
-            await self._app(call.scope, call.receive, call.send)
+            await self._in_time(call)
         except refusals.Refusal as refusal:
             await call.refuse(refusal)
         except asyncio.CancelledError:
@@ -73,8 +74,28 @@ class Guard:
             self._held_bytes -= call.held_bytes
         self._tell(call)
 
+    async def _in_time(self, call: "_Call") -> None:
+        """Read the body and answer it; at the deadline all that is done for it ends, wherever it is.
+
+        Raises:
+            refusals.Refusal: It is refused, or was too slow.
+        """
+        seconds = self._options.deadline_seconds
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                call.body = await self._body(call)
+                call.check()
+                call.whole = True
+                await self._app(call.scope, call.receive, call.send)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if call.whole:
+                raise refusals.DeadlineError(f"expected an answer within {seconds:g} s. Received: none") from None
+            raise refusals.SlowClientError(f"expected the body within {seconds:g} s. Received: a part of it") from None
+
     def _admit(self, call: "_Call") -> None:
-        """Refuse what the connection could not read, who comes when too many are there, and who sends no token.
+        """Let a request pass that could be read, is meant for here, finds room and has the token.
 
         Raises:
             refusals.Refusal: It is refused.
@@ -83,6 +104,7 @@ class Guard:
         path, options = call.scope["path"], self._options
         if _PROBE.fullmatch(path) or path == options.health_route:
             return
+        self._hosts.check(call.method, call.scope["headers"])
         if self._running > options.max_connections:
             raise refusals.UnavailableError(f"expected at most {options.max_connections} requests at a time")
         if options.token is None or is_open(path):
@@ -96,26 +118,19 @@ class Guard:
             )
 
     async def _body(self, call: "_Call") -> bytes:
-        """Read the body within its limit and in time, and decompress it.
+        """Read the body within its limit, and decompress it.
 
         Raises:
-            refusals.Refusal: It is too large or too slow, is not what the headers say, or too many are in memory.
+            refusals.Refusal: It is too large, is not what the headers say, or too many are in memory.
         """
-        coding = requests.content_coding(value for name, value in call.scope["headers"] if name == b"content-encoding")
+        coding = contents.content_coding(value for name, value in call.scope["headers"] if name == b"content-encoding")
         declared = call.header(b"content-length") or b"0"
         if declared.isdigit() and int(declared) > self._options.max_body_bytes:
             raise self._too_large()
-        try:
-            async with asyncio.timeout(self._options.deadline_seconds):
-                body = await self._whole(call)
-        except TimeoutError:
-            raise refusals.SlowClientError(
-                f"expected the body within {self._options.deadline_seconds:g} s. Received: a part of it"
-            ) from None
-        call.check()
+        body = await self._whole(call)
         if not coding:
             return body
-        body = await requests.aside(requests.decompressed, body, coding, self._options.max_body_bytes)
+        body = await requests.aside(contents.decompressed, body, coding, self._options.max_body_bytes)
         self._hold(call, len(body))
         return body
 
@@ -166,7 +181,8 @@ class _Fault(refusals.Refusal):
 class _Call:
     """One request: its id, its body once it was read, and what was answered."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, closes: bool) -> None:
+        self._closes = [(b"connection", b"close")] if closes else []
         self.method = scope["method"]
         # HEAD is GET without the body (RFC 9110, 9.3.2): the connection leaves it out, by its own scope.
         self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
@@ -177,6 +193,8 @@ class _Call:
         # A client that went away got no answer: nginx counts it as 499.
         self.status, self.sent = 499, 0
         self.body: bytes | None = None
+        # Whether the whole body came.
+        self.whole = False
         self.held_bytes = 0
         self._state = self.scope.setdefault("state", {})
         self._state["started"] = time.monotonic()
@@ -213,7 +231,7 @@ class _Call:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            own = [*_HEADERS, (REQUEST_ID.encode(), self.identity.encode())]
+            own = [*origins.HEADERS, *self._closes, (REQUEST_ID.encode(), self.identity.encode())]
             message = {**message, "headers": [*message.get("headers", []), *own]}
         elif self.method == "HEAD":
             message = {**message, "body": b""}

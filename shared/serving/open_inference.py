@@ -9,7 +9,7 @@ import fastapi
 import numpy.typing as npt
 import orjson
 
-from shared.serving import bodies, infer_tensors, openapi, refusals, requests, settings, tensors, versions
+from shared.serving import bodies, contents, infer_tensors, openapi, refusals, requests, settings, tensors, versions
 
 _HEADER = "inference-header-content-length"
 # Of Triton's parameters those that ask for what is not announced here: they are refused, since the answer would differ.
@@ -34,7 +34,7 @@ def routes(service: requests.Service, version_of_server: str) -> fastapi.APIRout
     @router.get("/health/ready", **openapi.route(bodies.Ready))
     async def ready() -> fastapi.Response:
         """Say whether all models answer."""
-        is_ready = service.models.open
+        is_ready = service.models.ready
         return requests.respond({"ready": is_ready}, 200 if is_ready else 503)
 
     for path in ("/models/{name:plain}", "/models/{name:plain}/versions/{version:plain}"):
@@ -48,8 +48,8 @@ def _add(router: fastapi.APIRouter, service: requests.Service, path: str) -> Non
         version = service.version(request)
         header = request.headers.get(_HEADER)
         # Behind a head of JSON there may be a file, and without any JSON the body may be one.
-        files = header is not None and not requests.is_json(request)
-        content = await request.body() if files else await requests.content(request, lambda: example(version))
+        files = header is not None and not contents.is_json(request)
+        content = await contents.content(request, lambda: example(version), raw=files)
         # What is called JSON is JSON, though the header says that there is none.
         size = None if not files and header is not None and not header.strip("0") else header
         question = await requests.aside(read, content, size, version, service.options)
@@ -126,7 +126,7 @@ def read(content: bytes, header: str | None, version: versions.Version, limits: 
         specs, outputs = version.specs(versions.DEFAULT)
         arrays = infer_tensors.only_value(content, specs, limits)
         return Question(signature=versions.DEFAULT, arrays=arrays, wanted=dict.fromkeys(outputs, True))
-    body = bodies.read(bodies.InferRequest, tensors.read_json(content[:size], lambda: example(version)))
+    body = bodies.read(bodies.InferRequest, contents.read_json(content[:size], lambda: example(version), limits))
     parameters = body.parameters or {}
     signature = parameters.get("signature_name")
     signature = versions.DEFAULT if signature is None else signature
@@ -150,7 +150,12 @@ async def answer(
     Raises:
         refusals.Refusal: It cannot be answered now.
     """
-    found = await service.ask(version, question.arrays, signature=question.signature, came=came)
+    found = await service.ask(version, question.arrays, signature=question.signature, came=came, wanted=question.wanted)
+    wanted = {name: found[name] for name in question.wanted}
+    return await service.respond(wanted, lambda: _written(version, question, wanted))
+
+
+def _written(version: versions.Version, question: Question, found: Mapping[str, npt.NDArray[Any]]) -> fastapi.Response:
     _, specs = version.specs(question.signature)
     raws: list[bytes] = []
     outputs = []
@@ -183,8 +188,8 @@ def _wanted(given: list[bodies.InferOutput], outputs: list[str], parameters: Map
     """Return the outputs that are asked for, all where none is named, and whether as binary data."""
     every = _flag(parameters, "binary_data_output", default=False)
     names = [one.name for one in given]
-    if not set(names) <= set(outputs):
-        raise refusals.Refusal(f'"outputs": expected some of {outputs}. Received: {names!s:.200}')
+    if len(set(names)) < len(names) or not set(names) <= set(outputs):
+        raise refusals.Refusal(f'"outputs": expected some of {outputs}, each once. Received: {names!s:.200}')
     chosen = {one.name: _flag(one.parameters or {}, "binary_data", default=every) for one in given}
     return chosen or dict.fromkeys(outputs, every)
 
@@ -192,5 +197,5 @@ def _wanted(given: list[bodies.InferOutput], outputs: list[str], parameters: Map
 def _flag(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
     value = parameters.get(name)
     if value is not None and not isinstance(value, bool):
-        raise refusals.Refusal(f"{name}: expected true or false. Received: {value!r:.50}")
+        raise refusals.Refusal(f"{name}: expected true or false. Received: {refusals.shown(value)}")
     return default if value is None else value

@@ -1,8 +1,15 @@
 """Why a request is not answered: each refusal has its HTTP status and one message."""
 
+import reprlib
 from collections.abc import Mapping
+from typing import Any
 
 from shared import errors
+
+_MOST_CHARACTERS = 100
+# As ``repr``, but without reading more of a value than is shown: clients choose how large and how deep it is.
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = _MOST_CHARACTERS
 
 
 class Refusal(errors.InputError):
@@ -35,6 +42,12 @@ class UnauthorizedError(Refusal):
     status = 401
 
 
+class CrossSiteError(Refusal):
+    """A page of another site sent it."""
+
+    status = 403
+
+
 class NotFoundError(Refusal):
     """There is no such model, version, label or signature."""
 
@@ -59,6 +72,12 @@ class MediaTypeError(Refusal):
     """The body is of a media type, or in a content coding, that is not read."""
 
     status = 415
+
+
+class MisdirectedError(Refusal):
+    """It is addressed to a name that is not this server's."""
+
+    status = 421
 
 
 class LimitError(Refusal):
@@ -113,13 +132,24 @@ STATUSES = {
     for kind in (
         Refusal,
         UnauthorizedError,
+        CrossSiteError,
         NotFoundError,
         SlowClientError,
         TooLargeError,
         MediaTypeError,
+        MisdirectedError,
         LimitError,
         BusyError,
         UnavailableError,
         DeadlineError,
     )
 }
+
+
+def shown(value: Any) -> str:
+    """Return how a client's value is shown in a message, in at most 100 characters.
+
+    >>> shown([[1, 2], "a"])
+    "[[1, 2], 'a']"
+    """
+    return _REPR.repr(value)[:_MOST_CHARACTERS]

@@ -63,6 +63,8 @@ class Registry:
         self._options, self._on_served = options, on_served
         self.models: dict[str, Model] = {}
         self.open = False
+        # Whether the server is about to stop: it answers, and tells balancers to ask others.
+        self.draining = False
         for folder, pinned in folders(options.model_dirs):
             if folder.name in self.models:
                 raise errors.InputError(f"--model-dir: expected each model once. Received: {folder.name} twice")
@@ -116,6 +118,11 @@ class Registry:
             raise refusals.NotFoundError(f"expected a model of {sorted(self.models)}. Received: {name!r:.100}")
         return self.models[name]
 
+    @property
+    def ready(self) -> bool:
+        """Whether requests should be sent here."""
+        return self.open and not self.draining
+
     async def watch(self) -> None:
         """Look for new versions again and again, until cancelled."""
         while self._options.poll_seconds > 0:
@@ -133,12 +140,15 @@ class Registry:
                 log.exception("%s: the folder could not be looked at", model.folder)
 
     async def close(self) -> None:
-        """Stop answering: finish what was accepted and free all models."""
+        """Stop answering: finish what was accepted, as far as there is time for it, and free all models."""
         self.open = False
         served = [version for model in self.models.values() for version in model.served.values()]
         for model in self.models.values():
             model.served = {}
-        await asyncio.gather(*(asyncio.to_thread(version.retire) for version in served))
+        seconds = settings.RETIRING * self._options.shutdown_seconds
+        finished = await asyncio.gather(*(asyncio.to_thread(version.retire, seconds) for version in served))
+        if not all(finished):
+            log.error("what was accepted was not finished within %g s", self._options.shutdown_seconds)
 
     def _add_new(self, model: Model) -> None:
         for number in _wanted(model, self._options.keep_versions):
@@ -183,8 +193,9 @@ def folders(paths: Iterable[pathlib.Path]) -> list[tuple[pathlib.Path, int | Non
     """
     found: list[tuple[pathlib.Path, int | None]] = []
     for path in (path.resolve() for path in paths):
-        models = [child for child in sorted(path.glob("*/")) if bundle.versions(child)]
+        models = bundle.model_folders(path)
         if (path / bundle.MANIFEST).is_file():
+            bundle.refuse_unfinished(path)
             found.append((path.parent, bundle.number(path)))
         elif bundle.versions(path):
             found.append((path, None))

@@ -1,8 +1,10 @@
 """What all protocols share: which version a request means, its body, asking in time, and answering as JSON."""
 
 import asyncio
+import concurrent.futures
+import functools
+import math
 import time
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -17,13 +19,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared.serving import metrics, refusals, registry, settings, versions
 
 _Result = TypeVar("_Result")
-# Bodies that are read in less time than a thread takes to start.
-_SMALL_BYTES = 1 << 16
-# Media types of files: what is sent as one of them was never meant as JSON.
-_FILES = ("image", "multipart", "audio", "video", "font")
-_CODINGS = {"gzip", "x-gzip", "deflate"}
-# zlib's numbers for: gzip or zlib by its first bytes; deflate without a frame, which some clients send as deflate.
-_FRAMED, _BARE = 47, -15
+# Bodies and answers that are read and written in about a millisecond, whatever they hold.
+_SMALL_BYTES = 1 << 14
+# Where larger ones are: few, so that those of one client do not take the processor from all others.
+_READERS = concurrent.futures.ThreadPoolExecutor(2, "reader")
+# A number in JSON at its longest, with its comma.
+_NUMBER_BYTES = 24
 
 
 class _PlainConvertor(convertors.StringConvertor):
@@ -76,7 +77,13 @@ class Service:
         return sorted(rows, key=lambda row: -int(row["version"]))
 
     async def ask(
-        self, version: versions.Version, arrays: Mapping[str, npt.NDArray[Any]], *, signature: str, came: float
+        self,
+        version: versions.Version,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        *,
+        signature: str,
+        came: float,
+        wanted: Iterable[str] | None = None,
     ) -> dict[str, npt.NDArray[Any]]:
         """Answer arrays; where the version was just retired, its successor answers.
 
@@ -85,10 +92,14 @@ class Service:
             arrays: One array (rows, ...) per input.
             signature: Which signature.
             came: When the request came, as ``time.monotonic()``.
+            wanted: The outputs that the answer has; None: all.
 
         Raises:
             refusals.Refusal: It cannot be answered, or not in time.
         """
+        specs = version.specs(signature)[1]
+        named = specs if wanted is None else {name: specs[name] for name in wanted}
+        self._check_size(len(next(iter(arrays.values()))) * sum(map(_row_bytes, named.values())))
         deadline = came + self.options.deadline_seconds
         try:
             outputs = await version.answer(arrays, signature=signature, deadline=deadline)
@@ -101,6 +112,25 @@ class Service:
         if signature == versions.DEFAULT:
             self.counters.answered(version.names, outputs)
         return outputs
+
+    async def respond(
+        self, outputs: Mapping[str, npt.NDArray[Any]], write: Callable[[], fastapi.Response]
+    ) -> fastapi.Response:
+        """Return what ``write`` makes of outputs: at once where they are small, else in a thread.
+
+        Raises:
+            refusals.LimitError: The answer would be too large.
+        """
+        size = sum(map(_array_bytes, outputs.values()))
+        self._check_size(size)
+        return write() if size <= _SMALL_BYTES else await _elsewhere(write)
+
+    def _check_size(self, size: int) -> None:
+        most = self.options.max_answer_bytes
+        if size > most:
+            raise refusals.LimitError(
+                f"expected rows whose answer has at most {most} bytes. Received: rows for about {size}; ask for fewer"
+            )
 
     @staticmethod
     def came(request: fastapi.Request) -> float:
@@ -141,91 +171,16 @@ class Direct:
         await self._app(scope, receive, send)
 
 
-async def content(request: fastapi.Request, example: Callable[[], str]) -> bytes:
-    """Return a request's body, which is JSON whatever ``curl -d`` calls it.
-
-    Args:
-        request: The request.
-        example: Makes a body that would be read.
-
-    Raises:
-        refusals.MediaTypeError: It is called a file.
-    """
-    kind = _media_type(request)
-    if kind.partition("/")[0] in _FILES:
-        raise refusals.MediaTypeError(
-            f"expected application/json, such as {example()}, with bytes as base64. Received: {kind:.50}",
-            {"accept": "application/json"},
-        )
-    return await request.body()
-
-
-def is_json(request: fastapi.Request) -> bool:
-    """Return whether a body is called JSON."""
-    return _media_type(request) == "application/json"
-
-
 async def aside(function: Callable[..., _Result], content: bytes, *arguments: Any) -> _Result:
     """Call ``function`` with a body: at once where it is small, else in a thread, so that nobody waits for it."""
     if len(content) <= _SMALL_BYTES:
         return function(content, *arguments)
-    return await asyncio.to_thread(function, content, *arguments)
+    return await _elsewhere(functools.partial(function, content, *arguments))
 
 
-def content_coding(values: Iterable[bytes]) -> str:
-    """Return the content coding that header fields name, in lower case; "" for none.
-
-    Args:
-        values: Of each Content-Encoding field.
-
-    Raises:
-        refusals.MediaTypeError: It is another, or there are several.
-    """
-    named = [each.strip().lower() for value in values for each in value.decode("latin-1").split(",")]
-    found = [each for each in named if each not in ("", "identity")]
-    if len(found) > 1 or not _CODINGS.issuperset(found):
-        raise refusals.MediaTypeError(
-            f"Content-Encoding: expected gzip or deflate. Received: {', '.join(found)!r:.50}",
-            {"accept-encoding": "gzip, deflate"},
-        )
-    return found[0] if found else ""
-
-
-def decompressed(body: bytes, coding: str, most_bytes: int) -> bytes:
-    """Return what a compressed body holds.
-
-    Args:
-        body: The body; of gzip, one member or several.
-        coding: As ``content_coding`` returns it.
-        most_bytes: The most that it may hold.
-
-    Raises:
-        refusals.TooLargeError: It holds more; no more than that is decompressed.
-        refusals.Refusal: It is not in that coding, or not whole.
-
-    >>> import gzip
-    >>> decompressed(gzip.compress(b"good"), "gzip", 4)
-    b'good'
-    """
-    # The lower four bits of a zlib stream's first byte are 8, and no stream without a frame that zlib writes begins so.
-    bare = coding == "deflate" and not (body[:1] and body[0] & 0x0F == 8)
-    parts, size, rest = [], 0, body
-    try:
-        while rest:
-            member = zlib.decompressobj(_BARE if bare else _FRAMED)
-            part = member.decompress(rest, most_bytes - size + 1)
-            parts.append(part)
-            size += len(part)
-            if size > most_bytes:
-                raise refusals.TooLargeError(f"expected a body of at most {most_bytes} bytes when decompressed")
-            if not member.eof:
-                raise zlib.error("it ends too early")
-            rest = member.unused_data
-    except zlib.error as error:
-        raise refusals.Refusal(f"Content-Encoding: expected a body in {coding}. Received: {error}") from None
-    if not body:
-        raise refusals.Refusal(f"Content-Encoding: expected a body in {coding}. Received: none")
-    return b"".join(parts)
+async def _elsewhere(function: Callable[[], _Result]) -> _Result:
+    """Call ``function`` in a thread; where nobody waits for it any more, it does not begin."""
+    return await asyncio.get_running_loop().run_in_executor(_READERS, function)
 
 
 def respond(content: Any, status: int = 200) -> fastapi.Response:
@@ -249,8 +204,17 @@ def plain(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def _media_type(request: fastapi.Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _row_bytes(spec: Any) -> int:
+    """Return how many bytes of JSON a row of an output has about, as far as its shape is known."""
+    values: int = math.prod(size or 1 for size in spec.shape[1:])
+    return values * (1 if spec.dtype.name == "string" else _NUMBER_BYTES)
+
+
+def _array_bytes(values: npt.NDArray[Any]) -> int:
+    """Return how many bytes of JSON an output has about."""
+    if values.dtype != object:
+        return int(values.size) * _NUMBER_BYTES
+    return sum(map(len, values.ravel().tolist()))
 
 
 def _number(text: str | None) -> int | None:

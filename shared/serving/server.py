@@ -8,6 +8,8 @@ import importlib.resources
 import logging
 import math
 import mimetypes
+import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -23,10 +25,12 @@ from shared.bundle import reading as bundle
 from shared.serving import (
     bodies,
     connection,
+    contents,
     limits,
     metrics,
     open_inference,
     openapi,
+    origins,
     refusals,
     registry,
     requests,
@@ -39,7 +43,6 @@ from shared.serving import registry as registries
 
 log = logging.getLogger("fieldnets")
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PAGE_FILES = importlib.resources.files(__package__) / "page"
 # Raw HTML inside a card stays text.
 _MARKDOWN = markdown_it.MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -83,7 +86,9 @@ def create(models: registry.Registry, options: settings.Settings, counters: metr
     app.add_exception_handler(starlette.exceptions.HTTPException, _missed)
     counters.watch(models)
     openapi.install(app, models, with_token=options.token is not None, is_open=limits.is_open)
-    return limits.Guard(requests.Direct(app, protocols), options=options, counters=counters)
+    return limits.Guard(
+        requests.Direct(app, protocols), options=options, counters=counters, closes=lambda: models.draining
+    )
 
 
 def serve(options: settings.Settings) -> None:
@@ -95,10 +100,37 @@ def serve(options: settings.Settings) -> None:
     counters = metrics.Metrics()
     models = registry.Registry(options, counters.served)
     models.load()
-    if options.token is None and options.host not in _LOOPBACK:
+    if options.token is None and not origins.is_loopback(options.host):
         log.warning("%s is open to everyone who reaches it: --token-file asks for a token", options.host)
+        if options.allowed_hosts is None:
+            log.warning("requests to any name are answered: --allowed-hosts says which are meant")
     _allow_files(options.max_connections)
-    uvicorn.Server(configure(create(models, options, counters), options)).run()
+    Server(create(models, options, counters), options, models).run()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server; before it closes, it lets balancers see that it will.
+
+    Args:
+        app: What answers.
+        options: The server's settings.
+        models: Told that the server is about to stop.
+        log_level: uvicorn's.
+    """
+
+    def __init__(
+        self, app: ASGIApp, options: settings.Settings, models: registry.Registry, *, log_level: str = "info"
+    ) -> None:
+        super().__init__(configure(app, options, log_level=log_level))
+        self._models, self._drain_seconds = models, options.drain_seconds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, then stop; a second SIGINT ends the draining."""
+        self._models.draining = True
+        until = time.monotonic() + self._drain_seconds
+        while time.monotonic() < until and not self.force_exit:
+            await asyncio.sleep(0.1)
+        await super().shutdown(sockets)
 
 
 def configure(app: ASGIApp, options: settings.Settings, *, log_level: str = "info") -> uvicorn.Config:
@@ -115,7 +147,7 @@ def configure(app: ASGIApp, options: settings.Settings, *, log_level: str = "inf
         limit_concurrency=options.max_connections,
         server_header=False,
         timeout_keep_alive=math.ceil(options.keep_alive_seconds),
-        timeout_graceful_shutdown=int(options.deadline_seconds) + 1,
+        timeout_graceful_shutdown=max(1, int(settings.ANSWERING * (options.shutdown_seconds - options.drain_seconds))),
         ssl_certfile=options.tls_cert,
         ssl_keyfile=options.tls_key,
     )
@@ -149,8 +181,8 @@ def _operations(service: requests.Service) -> fastapi.APIRouter:
 def _health(service: requests.Service) -> Callable[[], Awaitable[fastapi.Response]]:
     async def health() -> fastapi.Response:
         """Say whether the server is ready."""
-        is_open = service.models.open
-        return requests.respond({"status": "ready" if is_open else "stopping"}, 200 if is_open else 503)
+        is_ready = service.models.ready
+        return requests.respond({"status": "ready" if is_ready else "stopping"}, 200 if is_ready else 503)
 
     return health
 
@@ -175,12 +207,16 @@ def _add_vertex(app: fastapi.FastAPI, service: requests.Service) -> None:
         request.path_params["name"] = next(iter(service.models.models))
         version = service.version(request)
         example = functools.partial(tf_serving.example, version)
-        content = await requests.content(request, example)
-        body = bodies.read(bodies.VertexRequest, tensors.read_json(content, example))
+        content = await contents.content(request, example)
+        question = await requests.aside(read, content, version)
+        return await tf_serving.answer(service, version, question, service.came(request))
+
+    def read(content: bytes, version: versions.Version) -> tf_serving.Question:
+        given = contents.read_json(content, lambda: tf_serving.example(version), service.options)
+        body = bodies.read(bodies.VertexRequest, given)
         signature = {"signature_name": (body.parameters or {}).get("signature_name")}
         rows = bodies.read(bodies.PredictRequest, {"instances": body.instances, **signature})
-        question = tf_serving.question(rows, version, service.options)
-        return requests.respond(await tf_serving.answer(service, version, question, service.came(request)))
+        return tf_serving.question(rows, version, service.options)
 
 
 def _refused(_request: fastapi.Request, error: Exception) -> fastapi.Response:

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,11 @@ NETWORKS = ("tensorflow", "onnx", "openvino", "litert", "onnx-int8", "openvino-i
 ENGINES = ("auto", *NETWORKS)
 TOKEN_VARIABLE = "FIELDNETS_TOKEN"
 _MIB = 1 << 20
+# Shares of the time to stop: for requests to be answered, and for models to finish what runs.
+ANSWERING, RETIRING = 0.75, 0.2
 _CLOUD = "://"
 _STORAGE = "AIP_STORAGE_URI"
+_HOST_NAME = re.compile(r"\*|\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,9 @@ class Settings:
         model_dirs: Version folders, model folders or repositories.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
+        allowed_hosts: Names that requests may be addressed to (their field Host), beside addresses and ``localhost``;
+            ``*`` allows all, a leading dot all names below. None: no others where ``host`` is a loopback address, and
+            all where it is another.
         engine: What runs the network, one of ``ENGINES``.
         threads: Cores that one operation of TensorFlow may use; 0: half of them, so that a batch is computed while the
             next one is read, but at least one.
@@ -33,6 +40,8 @@ class Settings:
         tls_cert: PEM file of the certificate chain; with ``tls_key`` the server speaks TLS only.
         tls_key: PEM file of its key.
         max_body_bytes: Largest body.
+        max_values: Most values of a body in JSON: nobody else is answered while they are parsed.
+        max_answer_bytes: Largest answer, estimated before it is computed and before it is written.
         max_rows: Most rows.
         max_pixels: Most pixels of an image.
         max_characters: Longest text, in bytes of UTF-8.
@@ -41,6 +50,9 @@ class Settings:
         keep_alive_seconds: How long a connection without a request is kept: longer than a load balancer in front keeps
             it, which else sends a request on one that ends at that moment (60 s are usual).
         deadline_seconds: Longest time until an answer, reading the body included.
+        shutdown_seconds: Longest time from SIGTERM to the end of the process; Kubernetes kills after 30 s.
+        drain_seconds: Of these, how long requests are still accepted, while the health routes say that the server
+            stops: so long a balancer needs to see it.
         queue_rows: Rows that may wait for one model; more are refused.
         batch_rows: Most rows that are answered together.
         batch_wait_seconds: Longest time that a request waits for others.
@@ -54,18 +66,23 @@ class Settings:
     model_dirs: tuple[pathlib.Path, ...]
     host: str = "127.0.0.1"
     port: int = 8501
+    allowed_hosts: tuple[str, ...] | None = None
     engine: str = "auto"
     threads: int = 0
     token: str | None = dataclasses.field(default=None, repr=False)
     tls_cert: pathlib.Path | None = None
     tls_key: pathlib.Path | None = None
     max_body_bytes: int = 32 * _MIB
+    max_values: int = 1_000_000
+    max_answer_bytes: int = 64 * _MIB
     max_rows: int = 1024
     max_pixels: int = 64_000_000
     max_characters: int = 200_000
     max_connections: int = 1_000
     keep_alive_seconds: float = 75.0
     deadline_seconds: float = 30.0
+    shutdown_seconds: float = 25.0
+    drain_seconds: float = 0.0
     queue_rows: int = 4096
     batch_rows: int = 32
     batch_wait_seconds: float = 0.002
@@ -78,6 +95,11 @@ class Settings:
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise errors.InputError("expected both --tls-cert and --tls-key, or neither. Received: one of them")
+        if self.shutdown_seconds < 1 or self.drain_seconds > self.shutdown_seconds / 2:
+            raise errors.InputError(
+                "--drain-seconds: expected at most half of --shutdown-seconds, which is at least 1. "
+                f"Received: {self.drain_seconds:g} of {self.shutdown_seconds:g}"
+            )
 
 
 def add_options(serve: argparse.ArgumentParser) -> None:
@@ -94,6 +116,13 @@ def add_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--port", type=cli.at_least(0, 65535), help=f"port, 0 takes a free one (default: {default.port})"
     )
+    serve.add_argument(
+        "--allowed-hosts",
+        action="append",
+        metavar="NAME,...",
+        help="names that requests may be addressed to, .NAME for all below, * for all (default: localhost, or, where "
+        "--host is no loopback address, all)",
+    )
     serve.add_argument("--engine", choices=ENGINES, default="auto", help="auto: the fastest that the bundle holds")
     serve.add_argument(
         "--threads", type=cli.at_least(0), default=0, help="cores for one operation; 0: half of them (default: 0)"
@@ -103,6 +132,8 @@ def add_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--tls-key", type=pathlib.Path, help="PEM file of its key")
     whole = {
         "--max-body-mib": (default.max_body_bytes // _MIB, "largest body"),
+        "--max-answer-mib": (default.max_answer_bytes // _MIB, "largest answer"),
+        "--max-values": (default.max_values, "most values of a body in JSON"),
         "--max-rows": (default.max_rows, "most rows of a request"),
         "--max-pixels": (default.max_pixels, "most pixels of an image"),
         "--max-characters": (default.max_characters, "longest text, in bytes of UTF-8"),
@@ -116,6 +147,8 @@ def add_options(serve: argparse.ArgumentParser) -> None:
     numbers = {
         "--keep-alive-seconds": (default.keep_alive_seconds, "how long an idle connection is kept"),
         "--deadline-seconds": (default.deadline_seconds, "longest time until an answer"),
+        "--shutdown-seconds": (default.shutdown_seconds, "longest time from SIGTERM to the end"),
+        "--drain-seconds": (default.drain_seconds, "of these, how long requests are accepted while health says no"),
         "--batch-wait-ms": (1000 * default.batch_wait_seconds, "longest time to wait for other requests"),
         "--poll-seconds": (default.poll_seconds, "how often to look for new versions; 0: never"),
         "--drift-rows-per-second": (default.drift_rows_per_second, "rows compared with the drift reference; 0: none"),
@@ -140,18 +173,23 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
     return Settings(
         model_dirs=tuple(arguments.model_dir or _stored(environment)),
         **{name: value for name, value in found.items() if value is not None},
+        allowed_hosts=_names(arguments.allowed_hosts),
         engine=arguments.engine,
         threads=arguments.threads,
         token=_token(arguments.token_file, environment),
         tls_cert=_readable(arguments.tls_cert, "--tls-cert"),
         tls_key=_readable(arguments.tls_key, "--tls-key"),
         max_body_bytes=arguments.max_body_mib * _MIB,
+        max_answer_bytes=arguments.max_answer_mib * _MIB,
+        max_values=arguments.max_values,
         max_rows=arguments.max_rows,
         max_pixels=arguments.max_pixels,
         max_characters=arguments.max_characters,
         max_connections=arguments.max_connections,
         keep_alive_seconds=arguments.keep_alive_seconds,
         deadline_seconds=arguments.deadline_seconds,
+        shutdown_seconds=arguments.shutdown_seconds,
+        drain_seconds=arguments.drain_seconds,
         queue_rows=arguments.queue_rows,
         batch_rows=arguments.batch_rows,
         batch_wait_seconds=arguments.batch_wait_ms / 1000,
@@ -161,6 +199,16 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
         health_route=environment.get("AIP_HEALTH_ROUTE", ""),
         predict_route=environment.get("AIP_PREDICT_ROUTE", ""),
     )
+
+
+def _names(given: list[str] | None) -> tuple[str, ...] | None:
+    """Return the host names of options, which may hold several."""
+    if given is None:
+        return None
+    found = tuple(name.strip().lower() for each in given for name in each.split(","))
+    if not all(_HOST_NAME.fullmatch(name) for name in found):
+        raise errors.InputError(f"--allowed-hosts: expected names without a port. Received: {', '.join(given)!r:.100}")
+    return found
 
 
 def _stored(environment: Mapping[str, str]) -> list[pathlib.Path]:

@@ -10,7 +10,7 @@ import fastapi
 import numpy as np
 import numpy.typing as npt
 
-from shared.serving import bodies, openapi, refusals, requests, settings, tensors, versions
+from shared.serving import bodies, contents, openapi, refusals, requests, settings, tensors, versions
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 _CLASSIFY = "classify"
@@ -29,17 +29,17 @@ def _add(router: fastapi.APIRouter, service: requests.Service, path: str) -> Non
     async def predict(request: fastapi.Request) -> fastapi.Response:
         """Answer rows (`instances`) or columns (`inputs`) of a signature."""
         version = service.version(request)
-        content = await requests.content(request, lambda: example(version))
+        content = await contents.content(request, lambda: example(version))
         question = await requests.aside(read, content, version, service.options)
-        return requests.respond(await answer(service, version, question, service.came(request)))
+        return await answer(service, version, question, service.came(request))
 
     async def classify(request: fastapi.Request) -> fastapi.Response:
         """Answer examples with the classes and their scores."""
         version = service.version(request)
-        content = await requests.content(request, lambda: example(version, "examples"))
+        content = await contents.content(request, lambda: example(version, "examples"))
         examples = await requests.aside(read_examples, content, version, service.options)
         outputs = await service.ask(version, {"inputs": examples}, signature=_CLASSIFY, came=service.came(request))
-        return requests.respond({"results": classified(outputs)})
+        return await service.respond(outputs, lambda: requests.respond({"results": classified(outputs)}))
 
     async def status(request: fastapi.Request) -> fastapi.Response:
         """Say which versions are there, and in what state."""
@@ -86,7 +86,7 @@ def read(content: bytes, version: versions.Version, limits: settings.Settings) -
     Raises:
         refusals.Refusal: It is no valid request for the signature.
     """
-    body = bodies.read(bodies.PredictRequest, tensors.read_json(content, lambda: example(version)))
+    body = bodies.read(bodies.PredictRequest, contents.read_json(content, lambda: example(version), limits))
     return question(body, version, limits)
 
 
@@ -102,6 +102,7 @@ def question(body: bodies.PredictRequest, version: versions.Version, limits: set
     if body.instances is None:
         columns = _columns(versions.renamed(body.inputs, version.input_names), names)
     else:
+        tensors.check_rows("instances", len(body.instances), limits)
         columns = transposed(versions.renamed(body.instances, version.input_names), names)
     arrays = {name: tensors.array(name, values, specs[name], limits) for name, values in columns.items()}
     tensors.check_equal_rows(arrays)
@@ -110,17 +111,15 @@ def question(body: bodies.PredictRequest, version: versions.Version, limits: set
 
 async def answer(
     service: requests.Service, version: versions.Version, question: Question, came: float
-) -> dict[str, Any]:
+) -> fastapi.Response:
     """Answer a predict request: ``predictions`` in rows, ``outputs`` in columns.
 
     Raises:
         refusals.Refusal: It cannot be answered now.
     """
     outputs = await service.ask(version, question.arrays, signature=question.signature, came=came)
-    if question.columnar:
-        given = {name: values.tolist() for name, values in outputs.items()}
-        return {"outputs": given if len(given) > 1 else next(iter(given.values()))}
-    return {"predictions": in_rows(outputs)}
+    write = in_columns if question.columnar else in_rows
+    return await service.respond(outputs, lambda: requests.respond(write(outputs)))
 
 
 def read_examples(content: bytes, version: versions.Version, limits: settings.Settings) -> npt.NDArray[Any]:
@@ -131,9 +130,15 @@ def read_examples(content: bytes, version: versions.Version, limits: settings.Se
     """
     if _CLASSIFY not in version.signatures:
         raise refusals.Refusal(f"{version.name}: expected a model with the signature {_CLASSIFY}. Received: none")
-    body = bodies.read(bodies.ClassifyRequest, tensors.read_json(content, lambda: example(version, "examples")))
+    body = bodies.read(
+        bodies.ClassifyRequest, contents.read_json(content, lambda: example(version, "examples"), limits)
+    )
     specs, _ = version.specs(versions.DEFAULT)
-    rows = [_with_context(row, body.context or {}) for row in body.examples]
+    tensors.check_rows("examples", len(body.examples), limits)
+    context = body.context or {}
+    if unknown := sorted(set(context) - set(specs)):
+        raise refusals.Refusal(f'"context": expected some of {list(specs)}. Received: {unknown!s:.200}')
+    rows = [_with_context(row, context) for row in body.examples]
     columns = {
         name: [_feature(name, value, specs[name]) for value in values]
         for name, values in transposed(rows, list(specs)).items()
@@ -156,8 +161,8 @@ def _feature(name: str, value: Any, spec: Any) -> Any:
     """Return a feature in the shape of a row: an example holds a value, or a list of all of the row's values."""
     if not isinstance(value, list):
         return value
-    flat = tensors.flat(value)
     shape = tuple(spec.shape[1:])
+    flat = tensors.flat(name, value, shape)
     if len(flat) != math.prod(shape):
         raise refusals.Refusal(f"{name}: expected {math.prod(shape)} values in an example. Received: {len(flat)}")
     row = np.empty(len(flat), object)
@@ -203,12 +208,18 @@ def transposed(rows: Sequence[Any], names: list[str]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in found] for name in names}
 
 
-def in_rows(outputs: Arrays) -> list[Any]:
+def in_rows(outputs: Arrays) -> dict[str, list[Any]]:
     """Return outputs as one object per row; without its name where there is one output only, as TF Serving does."""
     rows = zip(*(values.tolist() for values in outputs.values()), strict=True)
     if len(outputs) == 1:
-        return [row[0] for row in rows]
-    return [dict(zip(outputs, row, strict=True)) for row in rows]
+        return {"predictions": [row[0] for row in rows]}
+    return {"predictions": [dict(zip(outputs, row, strict=True)) for row in rows]}
+
+
+def in_columns(outputs: Arrays) -> dict[str, Any]:
+    """Return outputs as one list each; without its name where there is one output only, as TF Serving does."""
+    given = {name: values.tolist() for name, values in outputs.items()}
+    return {"outputs": given if len(given) > 1 else next(iter(given.values()))}
 
 
 def _only(row: Any, name: str) -> Any:

@@ -25,9 +25,15 @@ def renamed(given: Any, names: Mapping[str, str]) -> Any:
     >>> renamed([{"risk-a": 1, "amount": 2}], {"risk-a": "risk_a_2"})
     [{'risk_a_2': 1, 'amount': 2}]
     """
+    if not names:
+        return given
     if isinstance(given, list):
-        return [renamed(row, names) for row in given] if names else given
-    return {names.get(name, name): value for name, value in given.items()} if isinstance(given, dict) else given
+        return [_renamed(row, names) for row in given]
+    return _renamed(given, names)
+
+
+def _renamed(row: Any, names: Mapping[str, str]) -> Any:
+    return {names.get(name, name): value for name, value in row.items()} if isinstance(row, dict) else row
 
 
 class Version:
@@ -45,7 +51,6 @@ class Version:
         options: settings.Settings,
         on_served: Callable[[batching.Served], None] = lambda _served: None,
     ) -> None:
-        self._options = options
         self.name, self.number = loaded.name, loaded.version
         self.signatures = {name: (loaded.inputs(name), loaded.outputs(name)) for name in loaded.signatures}
         # An output whose size hangs on the content, such as one number per word, is padded to the longest of a batch.
@@ -98,7 +103,9 @@ class Version:
             refusals.Refusal: There is no such signature.
         """
         if not isinstance(signature, str) or signature not in self.signatures:
-            raise refusals.Refusal(f"expected a signature of {sorted(self.signatures)}. Received: {signature!r:.100}")
+            raise refusals.Refusal(
+                f"expected a signature of {sorted(self.signatures)}. Received: {refusals.shown(signature)}"
+            )
         return self.signatures[signature]
 
     async def answer(
@@ -112,28 +119,30 @@ class Version:
             deadline: ``time.monotonic()`` until which somebody waits.
 
         Raises:
-            refusals.Refusal: The model cannot read the input, or does not answer in time; see ``batching``.
+            refusals.Refusal: The model cannot read the input, or did not begin in time; see ``batching``.
         """
         batcher = self._quick if signature in self._plain else self._slow
         future = batcher.submit(signature, inputs, deadline=deadline, alone=signature in self._alone)
-        try:
-            async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):
-                outputs = await asyncio.wrap_future(future)
-        except TimeoutError:
-            raise refusals.DeadlineError(
-                f"expected an answer within {self._options.deadline_seconds:g} s. Received: none"
-            ) from None
+        outputs = await asyncio.wrap_future(future)
         if signature == DEFAULT:
             self.watch.see(inputs)
         return outputs
 
-    def retire(self) -> None:
-        """Finish what was accepted and free the memory; blocks until then."""
-        self._quick.close()
-        self._slow.close()
+    def retire(self, seconds: float | None = None) -> bool:
+        """Finish what was accepted and free the memory; blocks until then, or for so long.
+
+        Returns:
+            Whether all was finished.
+        """
+        until = None if seconds is None else time.monotonic() + seconds
+        finished = [
+            batcher.close(None if until is None else max(until - time.monotonic(), 0.0))
+            for batcher in (self._quick, self._slow)
+        ]
         self.watch.close()
         self.bundle = bundle.Bundle(path=self.bundle.path, name=self.name, version=self.number, loaded=None)
         gc.collect()
+        return all(finished)
 
     def _run(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Run one batch; what the graph refuses is the client's fault."""

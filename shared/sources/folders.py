@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, BinaryIO, NamedTuple, cast
 
 from shared import errors
-from shared.sources import delimited
+from shared.sources import delimited, unpacking
 
 _SHOWN = 3
 
@@ -192,19 +192,24 @@ def entries(path: pathlib.Path, *, follow_links: bool = False, name: str) -> Ite
             )
         elif _is_zip(path):
             archive = stack.enter_context(zipfile.ZipFile(path))
+            unpacking.check_zip(archive, where=str(path))
             infos = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
             names = [info.filename for info in infos]
             _refuse_links(path, [info.filename for info in infos if stat.S_ISLNK(info.external_attr >> 16)])
             _refuse_doubles(path, names)
-            yield Opened([Entry(each, _unpacking(functools.partial(archive.open, each))) for each in names])
+            yield Opened([Entry(each, _unpacking(functools.partial(archive.open, each), each)) for each in names])
         elif tarfile.is_tarfile(path):
             tar = stack.enter_context(tarfile.open(path))
+            # One after another: of a packed tar, the next is not looked for behind one that is too large.
+            unpacking.check((member.size for member in tar), packed=path.stat().st_size, where=str(path))
             members = [member for member in tar.getmembers() if not member.isdir() and not _is_hidden(member.name)]
             _refuse_links(path, [member.name for member in members if member.issym()])
             # A hard link is read as what it leads to.
             kept = [member for member in members if member.isfile() or member.islnk()]
             _refuse_doubles(path, [member.name for member in kept])
-            yield Opened([Entry(each.name, _unpacking(functools.partial(tar.extractfile, each))) for each in kept])
+            yield Opened(
+                [Entry(each.name, _unpacking(functools.partial(tar.extractfile, each), each.name)) for each in kept]
+            )
         else:
             yield Opened([Entry(name, _plain_opener(path))])
 
@@ -259,22 +264,32 @@ def _plain_opener(path: pathlib.Path) -> delimited.Opener:
     def opener() -> BinaryIO:
         with path.open("rb") as stream:
             packed = stream.read(2) == b"\x1f\x8b"
-        return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")
+        if not packed:
+            return path.open("rb")
+        return unpacking.bounded(gzip.open(path, "rb"), packed=path.stat().st_size, where=str(path))
 
     return opener
 
 
-def _unpacking(opener: Callable[[], IO[bytes] | None]) -> delimited.Opener:
+def _unpacking(opener: Callable[[], IO[bytes] | None], name: str) -> delimited.Opener:
     """Read a member of an archive into memory: archives cannot be read at two places at once."""
 
     def unpacked() -> BinaryIO:
         with cast(BinaryIO, opener()) as stream:
             content = stream.read()
-        return io.BytesIO(gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content)
+        if not content.startswith(b"\x1f\x8b"):
+            return io.BytesIO(content)
+        with unpacking.bounded(gzip.open(io.BytesIO(content)), packed=len(content), where=name) as stream:
+            return io.BytesIO(stream.read())
 
     return unpacked
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """Sort key that puts ``9_1.txt`` before ``10_1.txt``."""
-    return [(int(piece) if piece.isdigit() else -1, piece) for piece in re.split(r"(\d+)", name)]
+    """Sort key that puts ``9_1.txt`` before ``10_1.txt``: of two numbers the one with more digits is larger.
+
+    >>> sorted(["10", "x²", "9", "007"], key=natural)
+    ['007', '9', '10', 'x²']
+    """
+    pieces = re.split(r"(\d+)", name)
+    return [(len(piece.lstrip("0")), piece.lstrip("0")) if piece.isdecimal() else (-1, piece) for piece in pieces]

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple
 
-from shared import files
+from shared import files, printing
 
 
 class BadRow(NamedTuple):
@@ -45,7 +45,7 @@ class Quarantine:
 
     def add(self, fault: Iterable[str | int]) -> None:
         """Set a row aside, a cell for each column."""
-        self._writer.writerow(fault)
+        self._writer.writerow(map(printing.inert, fault))
         self.rows += 1
 
     def write(self, path: pathlib.Path) -> None:

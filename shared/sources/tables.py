@@ -22,7 +22,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from shared import errors
-from shared.sources import delimited
+from shared.sources import delimited, unpacking
 
 PACKED_SUFFIXES = ("", ".gz", ".bz2", ".xz", ".zst", ".zip")
 CSV_SUFFIXES = tuple(kind + packed for kind in (".csv", ".tsv") for packed in PACKED_SUFFIXES)
@@ -146,6 +146,7 @@ def _is_parquet(path: pathlib.Path) -> bool:
 def _parquet(path: pathlib.Path, rows: int, names: list[str]) -> Iterator[Any]:
     is_view = pyarrow.types.is_string_view
     with pyarrow.parquet.ParquetFile(path) as file:
+        unpacking.check_parquet(file, packed=path.stat().st_size, where=str(path))
         for batch in file.iter_batches(batch_size=rows, columns=names):
             # Of text in the other type pandas knows more.
             fields = [each.with_type(pyarrow.string()) if is_view(each.type) else each for each in batch.schema]
@@ -264,7 +265,7 @@ def _unpacked(path: pathlib.Path) -> BinaryIO:
         ".zst": functools.partial(pyarrow.input_stream, compression="zstd"),
     }
     if suffix in packed:
-        return _buffered(packed[suffix](path))
+        return unpacking.bounded(packed[suffix](path), packed=path.stat().st_size, where=str(path))
     return _member(path) if suffix == ".zip" else path.open("rb")
 
 
@@ -281,4 +282,5 @@ def _member(path: pathlib.Path) -> BinaryIO:
                 f"{path}: expected a zip of one table (unpack the others into a folder). Received: "
                 f"{', '.join(names[:5]) or 'nothing'}{' ...' if len(names) > 5 else ''}"
             )
+        unpacking.check_zip(archive, where=str(path))
         return cast(BinaryIO, archive.open(names[0]))

@@ -8,6 +8,7 @@ give the same parts.
 
 import dataclasses
 import hashlib
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.csgraph
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import TypedDict
 
-from shared import errors
+from shared import errors, stored
 from shared.splits import apportion
 
 PARTS = ("train", "validation", "test")
@@ -198,6 +200,32 @@ def refuse_crossing(part: NDArray[np.str_], units: ArrayLike, *, what: str) -> N
             f"The split is not valid: expected every {what} in one part only. "
             f"Received: {crossing.size} in several parts, first {examples}"
         )
+
+
+@stored.open_fields
+class _Certificate(TypedDict):
+    """What ``split.json`` holds that is read again."""
+
+    unit: stored.Text
+    method: stored.Text
+    rows: stored.Count
+    fractions: dict[str, stored.Share]
+    overlap: dict[str, stored.Count]
+    sha256: dict[str, stored.Digest]
+    checks: dict[str, Any]
+
+
+def read_certificate(path: pathlib.Path) -> dict[str, Any]:
+    """Read the ``split.json`` of a run.
+
+    Raises:
+        errors.InputError: It is none, or holds a value that no certificate has.
+    """
+    found: dict[str, Any] = dict(stored.read(_Certificate, path))
+    missing = sorted(set(PARTS) - set(found["sha256"]))
+    if missing:
+        raise errors.InputError(f"{path}: sha256: expected one of each part. Received: none of {', '.join(missing)}")
+    return found
 
 
 def require_same(recorded: Mapping[str, Any], split: Split, *, content_hashes: ArrayLike) -> None:

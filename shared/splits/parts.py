@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import errors, files, splits
+from shared import errors, files, printing, splits
 
 _ALIASES = {
     "training": "train",
@@ -52,7 +52,9 @@ def read_csv(path: pathlib.Path, *, rows: int, identities: Sequence[str] | None 
     number = {name: index for index, name in enumerate(_identities(rows, identities))}
     parts = np.full(rows, splits.LEFT_OUT, dtype="<U10")
     seen: set[str] = set()
-    for line, name, part in _lines(path):
+    for line, written, part in _lines(path):
+        # `data` writes names that a spreadsheet would take for formulas with a mark before them.
+        name = written if written in number else printing.as_it_was(written)
         if name not in number or name in seen:
             fault = "named twice" if name in seen else "not in the data"
             raise errors.InputError(
@@ -124,7 +126,9 @@ def of_run(dataset: Dataset, split: splits.Split, name: str, folder: files.RunFo
         raise errors.InputError(
             f"--split {name}: expected a part with rows: {there} (or --data with others). Received: an empty one"
         )
-    return Part(dataset=dataset, units=split.unit, rows=rows, name=name, certificate=files.read_json(folder.split))
+    return Part(
+        dataset=dataset, units=split.unit, rows=rows, name=name, certificate=splits.read_certificate(folder.split)
+    )
 
 
 def checked_split(split: splits.Split, content_hashes: NDArray[np.uint64], folder: files.RunFolder) -> splits.Split:
@@ -133,7 +137,7 @@ def checked_split(split: splits.Split, content_hashes: NDArray[np.uint64], folde
     Raises:
         errors.GateError: The source has changed since the run.
     """
-    splits.require_same(files.read_json(folder.split), split, content_hashes=content_hashes)
+    splits.require_same(splits.read_certificate(folder.split), split, content_hashes=content_hashes)
     return split
 
 

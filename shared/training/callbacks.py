@@ -1,6 +1,7 @@
 """What happens at the end of an epoch, and what a person sees meanwhile."""
 
 import contextlib
+import contextvars
 import logging
 import pathlib
 import sys
@@ -21,6 +22,9 @@ from shared import errors, files
 from shared.training import checkpoints, runtime
 
 Validate = Callable[[], dict[str, float]]
+# (checkpoint, epoch, value of the monitor): told of each epoch; may raise, to end the training.
+Report = Callable[[pathlib.Path, int, float], None]
+_REPORT: contextvars.ContextVar[Report | None] = contextvars.ContextVar("report", default=None)
 _LOG = logging.getLogger(__name__)
 
 
@@ -85,6 +89,32 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         checkpoints.save(self._checkpoint, model=self.model, state=state)
         self.model.stop_training = state.finished
         _LOG.info("epoch %d of %d: %s", state.epoch, self._epochs, row)
+
+
+@contextlib.contextmanager
+def reporting(report: Report) -> Iterator[None]:
+    """Let a search hear of every epoch of every network that is trained in the block, whoever trains it."""
+    token = _REPORT.set(report)
+    try:
+        yield
+    finally:
+        _REPORT.reset(token)
+
+
+class Reports(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tell the epoch's value to whom `reporting` names; it must come after `EpochEnd`."""
+
+    def __init__(self, rows: Sequence[Mapping[str, float]], checkpoint: pathlib.Path) -> None:
+        """Take the list that `EpochEnd` appends to, and the training's checkpoint."""
+        super().__init__()
+        self._rows = rows
+        self._checkpoint = checkpoint
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        """Report."""
+        report = _REPORT.get()
+        if report is not None:
+            report(self._checkpoint, int(self._rows[-1]["epoch"]), self._rows[-1]["validation_metric"])
 
 
 class AveragedWeights:

@@ -7,14 +7,23 @@ whole. Nothing else decides what happens next, because an epoch's order is a pur
 import dataclasses
 import json
 import pathlib
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+from typing_extensions import TypedDict
 
-from shared import errors, files
+from shared import errors, files, stored
+
+# What NumPy, zipfile and JSON raise for a file that is damaged or another one.
+_BROKEN = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, NotImplementedError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 
 
 @dataclasses.dataclass
@@ -68,8 +77,7 @@ def load(path: pathlib.Path, *, model: keras.Model, identity: Mapping[str, Any])
     """
     if not path.exists():
         return State(identity=dict(identity))
-    arrays = _read(path)
-    described = json.loads(str(arrays["state"]))
+    described, arrays = _read(path)
     saved = {"model": described.pop("variables"), **described["identity"]}
     asked = {"model": _shapes(model), **identity}
     _refuse_another_training(path, saved=saved, asked=asked)
@@ -94,14 +102,29 @@ def _shapes(model: keras.Model) -> list[list[int]]:
     return [list(variable.shape) for variable in _variables(model)]
 
 
-def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+class _Described(TypedDict):
+    """What is said of a state beside its arrays; before the first epoch the best value is minus infinity."""
+
+    identity: dict[str, Any]
+    history: list[dict[str, int | float]]
+    best_epoch: stored.Count
+    best_value: float
+    seconds: stored.NotNegative
+    finished: stored.Flag
+    variables: list[list[stored.Count]]
+
+
+def _read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return what a checkpoint says and its arrays; whatever is wrong with it, one error says what to do."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return dict(archive)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            arrays = dict(archive)
+        described = stored.check(_Described, json.loads(str(arrays["state"])), where="state")
+    except _BROKEN as error:
         raise errors.InputError(
             f"{path}: expected a checkpoint; delete the file to train from the start. Received: {error}"
         ) from error
+    return dict(described), arrays
 
 
 def _refuse_another_training(path: pathlib.Path, *, saved: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

@@ -64,12 +64,6 @@ def from_environment() -> Cluster | None:
     return Cluster(addresses=addresses, rank=rank) if len(addresses) > 1 else None
 
 
-def environment(of: Cluster, *, threads: int) -> dict[str, str]:
-    """Return what a process is told: who trains with it, and, unless that is set, the cores that an operation uses."""
-    name = "TF_NUM_INTRAOP_THREADS"
-    return {VARIABLE: of.to_json(), name: os.environ.get(name, str(threads))}
-
-
 def join(of: Cluster) -> None:
     """Wait for the other processes; before the backend has run anything.
 

@@ -184,7 +184,8 @@ def fit(
                 bucket_by_length=settings.bucket_by_length,
                 share=share,
             )
-            calls = [epoch_end, history, *listeners]
+            reports = callbacks.Reports(state.history, outputs.checkpoint)
+            calls = [epoch_end, history, reports, *listeners]
             run_epochs(model, batches, first_epoch=state.epoch, epochs=settings.epochs, steps=steps, listeners=calls)
     model.set_weights(state.best_weights)
     return FitResult(
@@ -246,10 +247,6 @@ def _compile(model: keras.Model, settings: FitSettings, *, loss: keras.losses.Lo
             steps_per_execution=1 if workers.several(model) else _greatest_divisor(steps, settings.steps_per_execution),
         )
         model.optimizer.build(model.trainable_variables)
-    if runtime.on_tensorflow():
-        # Under a strategy Keras would average the replicas' first batches, to learn shapes that are known
-        # already. That fails for replicas with different numbers of rows.
-        model._maybe_symbolic_build = lambda **_: None
 
 
 def run_epochs(
@@ -271,6 +268,10 @@ def run_epochs(
         steps: Batches in an epoch.
         listeners: Callbacks, called in this order.
     """
+    if runtime.on_tensorflow():
+        # Under a strategy Keras would average the replicas' first batches, to learn shapes that are known
+        # already. That fails for replicas with different numbers of rows.
+        model._maybe_symbolic_build = lambda **_: None
     with workers.together(model):
         model.fit(
             workers.distributed(model, batches),

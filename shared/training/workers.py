@@ -71,9 +71,8 @@ def apart() -> Iterator[None]:
 def together(model: keras.Model) -> Iterator[None]:
     """Let ``model.fit`` run in several processes, inside the block.
 
-    Keras 3 fails in two places (keras-team/keras issue 20585): it averages the first batches of the replicas, whose
-    numbers of rows differ, to learn shapes that are known already; and it concatenates their metrics, which are
-    scalars. Batch normalization uses the statistics of the whole batch.
+    Keras 3 concatenates the metrics of the processes, which are scalars (beside keras-team/keras issue 20585, which
+    `shared.training.fit.run_epochs` sees to for every strategy). Batch normalization uses the whole batch.
     """
     if not (several(model) and runtime.on_tensorflow()):
         yield
@@ -84,7 +83,6 @@ def together(model: keras.Model) -> Iterator[None]:
     alone = [layer for layer in model._flatten_layers() if _normalizes_alone(layer)]
     for layer in alone:
         layer.synchronized = True
-    model._maybe_symbolic_build = lambda **_: None
     model.train_step = lambda data: {name: tf.reshape(value, [1]) for name, value in step(data).items()}
     try:
         yield

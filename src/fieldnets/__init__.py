@@ -7,3 +7,4 @@ fieldnets keeps its own ``apps`` and ``shared``, if it has any; ``_namespace`` s
 from fieldnets import _namespace
 
 _namespace.install()
+_namespace.say_interrupted()

@@ -31,6 +31,28 @@ def install() -> None:
         sys.meta_path.insert(0, Finder)
 
 
+def say_interrupted() -> None:
+    """Let Ctrl-C end a command of ours with one line and code 130 while it is still being imported, too.
+
+    ``shared.cli`` does so from then on. A program of somebody else that imports fieldnets keeps its own way.
+    """
+    name = os.path.basename(sys.argv[0]) if sys.argv else ""
+    main = os.path.join(FOLDER, "apps", name.replace("-", "_"), "__main__.py")
+    before = sys.excepthook
+    if name != PACKAGE and not (name and os.path.isfile(main)):
+        return
+
+    def hook(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
+        if not issubclass(kind, KeyboardInterrupt):
+            before(kind, error, trace)
+            return
+        sys.stderr.write(f"{name}: interrupted\n")
+        sys.stderr.flush()
+        os._exit(130)
+
+    sys.excepthook = hook
+
+
 def forget_current_folder() -> None:
     """Drop what ``python -m`` put first on the path: no file of the folder where it is run is ours to import."""
     if not sys.flags.safe_path and sys.path[:1] == [os.getcwd()]:

@@ -5,6 +5,7 @@ import io
 import pathlib
 from typing import Any
 
+import keras
 import numpy as np
 import PIL.Image
 import pytest
@@ -34,6 +35,7 @@ def rule(threshold: float) -> decision.DecisionRule:
 @pytest.fixture(scope="module")
 def network() -> object:
     """A network with random weights whose scores are spread: what it sees decides."""
+    keras.utils.set_random_seed(0)
     found = model.build(SETTINGS, classes=2)
     kernel, bias = found.get_layer("logits").get_weights()
     found.get_layer("logits").set_weights([kernel * 60, bias + 3.0])

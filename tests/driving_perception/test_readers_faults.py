@@ -248,7 +248,7 @@ def test_names_that_cannot_be_read_are_said_to_be_that(content: bytes, tmp_path:
 def test_without_labels_an_image_that_is_none_is_not_dropped_silently(tmp_path: pathlib.Path) -> None:
     roads.picture(tmp_path / "a.png")
     (tmp_path / "b.jpg").write_bytes(b"nothing")
-    with pytest.raises(errors.InputError, match=r"b\.jpg: no image that can be read: it begins with b'nothing'"):
+    with pytest.raises(errors.InputError, match=r"b\.jpg: no image that can be read"):
         loading.load([str(tmp_path)], labelled=False, class_names=("car",))
     found = loading.load([str(tmp_path)], labelled=False, class_names=("car",), skip_bad=True)
     assert (len(found), found.quarantined) == (1, 1)

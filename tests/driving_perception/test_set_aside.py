@@ -9,6 +9,7 @@ import pytest
 
 from apps.driving_perception import config
 from shared import errors, splits
+from tests import helpers
 from tests.driving_perception import loading, roads
 
 pytestmark = pytest.mark.tensorflow
@@ -42,7 +43,7 @@ def test_an_empty_part_is_refused_with_those_that_are_there(tmp_path: pathlib.Pa
     own = loading.load([str(roads.voc(tmp_path / "own", {"z": [("car", (1, 1, 20, 20))]}))])
     split = splits.Split(part=np.array(["train"]), unit=np.array([0]), unit_name="", method="", seed=0)
     run = types.SimpleNamespace(folder=files.RunFolder(tmp_path))
-    files.write_json(tmp_path / "split.json", {})
+    files.write_json(tmp_path / "split.json", helpers.a_certificate())
     with pytest.raises(errors.InputError, match="--split test: expected a part with rows: train"):
         parts.of_run(own, split, "test", run.folder)
 

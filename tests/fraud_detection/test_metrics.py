@@ -229,6 +229,8 @@ def test_differences_of_a_model_and_itself_are_nothing_and_better_models_are_fou
     found = evaluate.Evaluator(rows=rows, costs=COSTS, resamples=200, seed=0)
     good, noise = found.resampled(make_scores(rows, 7)), found.resampled(np.random.default_rng(0).random(600))
     same = good.minus(good).intervals()["average_precision"]
-    assert (same.value, same.low, same.high) == (0, 0, 0)
+    assert same.value == 0
+    # No resample differed: what may hide behind the units of the rarer class.
+    assert -same.low == same.high > 0
     assert good.minus(noise).intervals()["average_precision"].low > 0
     assert "by unit" in good.intervals()["auroc"].method

@@ -13,60 +13,9 @@ from apps.fraud_detection.transactions import Transactions
 from shared import errors
 
 
-class FakeRedis:
-    """The few commands of Redis that the store uses, in memory."""
-
-    def __init__(self) -> None:
-        self.sets: dict[str, dict[str, float]] = {}
-        self.hashes: dict[str, dict[str, Any]] = {}
-        self.numbers: dict[str, int] = {}
-
-    def pipeline(self, *, transaction: bool) -> "FakeRedis":
-        assert transaction
-        return self
-
-    def execute(self) -> None:
-        return None
-
-    def incr(self, key: str) -> int:
-        self.numbers[key] = self.numbers.get(key, 0) + 1
-        return self.numbers[key]
-
-    def zadd(self, key: str, members: dict[str, float]) -> None:
-        self.sets.setdefault(key, {}).update(members)
-
-    def zrangebyscore(self, key: str, low: str, high: int) -> list[bytes]:
-        assert low[0] == "("
-        found = [(score, member) for member, score in self.sets.get(key, {}).items() if int(low[1:]) < score <= high]
-        return [member.encode() for _, member in sorted(found)]
-
-    def zremrangebyscore(self, key: str, low: str, high: int) -> None:
-        assert low == "-inf"
-        self.sets[key] = {member: score for member, score in self.sets[key].items() if score > high}
-
-    def scan_iter(self, *, match: str) -> list[str]:
-        return [key for key in self.sets if key.startswith(match.rstrip("*"))]
-
-    def hset(self, key: str, field: str, value: Any) -> None:
-        self.hashes.setdefault(key, {})[field] = value
-
-    def hexists(self, key: str, field: str) -> bool:
-        return field in self.hashes.get(key, {})
-
-    def hmget(self, key: str, fields: list[str]) -> list[Any]:
-        return [self.hashes.get(key, {}).get(field) for field in fields]
-
-    def hgetall(self, key: str) -> dict[str, Any]:
-        return dict(self.hashes.get(key, {}))
-
-    def hdel(self, key: str, *fields: str) -> None:
-        for field in fields:
-            self.hashes.get(key, {}).pop(field, None)
-
-
-def make_store(kind: str, folder: pathlib.Path) -> stores.Store:
+def make_store(kind: str, folder: pathlib.Path, request: pytest.FixtureRequest) -> stores.Store:
     if kind == "redis":
-        return stores.RedisStore(FakeRedis())
+        return stores.RedisStore(request.getfixturevalue("redis_client"))
     return stores.SqliteStore(folder / "state.db" if kind == "file" else None)
 
 
@@ -86,13 +35,15 @@ def transaction(booked: Transactions, row: int) -> online.Transaction:
 
 
 @pytest.mark.parametrize("kind", ["memory", "file", "redis"])
-def test_a_week_replayed_has_the_features_of_the_file(kind: str, booked: Transactions, tmp_path: pathlib.Path) -> None:
+def test_a_week_replayed_has_the_features_of_the_file(
+    kind: str, booked: Transactions, tmp_path: pathlib.Path, request: pytest.FixtureRequest
+) -> None:
     last = booked.days[-1]
     few = booked.entities["customer"] < 30
     rows = np.flatnonzero(few & (booked.days > last - 50) & (booked.days <= last - 3))
     found = booked.take(rows)
     batch = inputs.compute_history(found, found.schema)
-    scorer = make_scorer(booked, make_store(kind, tmp_path), sequence_length=6)
+    scorer = make_scorer(booked, make_store(kind, tmp_path, request), sequence_length=6)
     sequences = preprocessing.sequences(scorer.inputs, found, batch, slice(None))
     week = int(found.days[-1]) - 6
     judged = 0
@@ -120,8 +71,10 @@ def test_sequences_differ_where_the_store_lacks_the_past(booked: Transactions) -
 
 
 @pytest.mark.parametrize("kind", ["file", "redis"])
-def test_forgetting_what_is_too_old_changes_nothing(kind: str, booked: Transactions, tmp_path: pathlib.Path) -> None:
-    scorer = make_scorer(booked, make_store(kind, tmp_path))
+def test_forgetting_what_is_too_old_changes_nothing(
+    kind: str, booked: Transactions, tmp_path: pathlib.Path, request: pytest.FixtureRequest
+) -> None:
+    scorer = make_scorer(booked, make_store(kind, tmp_path, request))
     rows = np.flatnonzero(booked.entities["customer"] < 30)
     for row in rows[:-1]:
         scorer.remember(transaction(booked, row), label=int(booked.labels[row]))

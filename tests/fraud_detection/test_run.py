@@ -12,6 +12,7 @@ from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.config import Config
 from apps.fraud_detection.transactions import Transactions
 from shared import errors, files
+from tests import helpers
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def own(booked: Transactions, settings: Config) -> Any:
 @pytest.fixture
 def run(settings: Config, tmp_path: pathlib.Path) -> Any:
     folder = files.RunFolder(tmp_path)
-    files.write_json(folder.split, {"unit": "card and day"})
+    files.write_json(folder.split, helpers.a_certificate("card and day"))
     return types.SimpleNamespace(settings=settings, folder=folder)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def verb(*arguments: object, code: int = 0) -> None:
     assert __main__.main([*map(str, arguments), "--quiet"]) == code
 
 
-@pytest.mark.parametrize("kind", ["own", "ulb"])
+@pytest.mark.parametrize("kind", ["own", pytest.param("ulb", marks=pytest.mark.slow)])
 def test_every_verb_works_on(kind: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = own_table(tmp_path) if kind == "own" else cards_without_names(tmp_path)
     source = ("--data", path, *(("--schema", tmp_path / "schema.json") if kind == "own" else ("--normal-weight", 10)))
@@ -107,6 +108,19 @@ def test_unlabelled_rows_are_scored_and_history_comes_before_them(tmp_path: path
     whole, alone = pd.read_csv(tmp_path / "whole.csv"), pd.read_csv(tmp_path / "late.csv")
     assert alone["txn"].tolist() == table["txn"].iloc[-500:].tolist()
     assert alone["score"].to_numpy() == pytest.approx(whole["score"].iloc[-500:].to_numpy(), abs=1e-6)
+
+
+def test_the_commands_of_the_page_on_large_data_give_the_predictions_of_computed_histories(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = pathlib.Path(__file__).parents[2] / "docs" / "large_data.md"
+    lines = [line for line in page.read_text("utf-8").splitlines() if line.startswith("fraud-detection ")]
+    assert [line.split()[1] for line in lines] == ["simulate", "histories", "train", "predict"]
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        verb(*shlex.split(line)[1:])
+    verb("predict", "--run-dir", "run", "payments.parquet", "--output", "computed.parquet")
+    assert (tmp_path / "scores.parquet").read_bytes() == (tmp_path / "computed.parquet").read_bytes()
 
 
 def test_rows_out_of_order_stop_a_prediction_and_leave_nothing(

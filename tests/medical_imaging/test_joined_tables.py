@@ -1,5 +1,7 @@
 """Tables of known formats with columns that users joined to them: patients and official parts are kept."""
 
+import os
+import pathlib
 import shutil
 
 import cv2
@@ -106,3 +108,27 @@ def test_predict_says_when_deep_images_use_other_bits_than_the_model(tmp_path, m
     options = helpers.predict_options([tmp_path], tmp_path.parent / f"{bits}.csv", config.Config(), overwrite=True)
     (note,) = predict.predict(options)["notes"]
     assert words in note
+
+
+def test_images_of_other_shards_are_not_read(tmp_path, monkeypatch):
+    """Three images in chunks of two: the second shard has the third alone."""
+    pictures.place(tmp_path / "set", ["a.png", "b.png", "c.png"])
+    read = []
+
+    def note(entry):
+        read.append(pathlib.Path(entry.file).name)
+        return b""
+
+    def answer(items):
+        return {
+            "labels": np.full(len(items), "x"),
+            "decision": np.full(len(items), "x"),
+            "scores": np.ones((len(items), 1)),
+        }
+
+    monkeypatch.setattr(predict, "_open", lambda _arguments: (answer, ("x",), {}, 8))
+    monkeypatch.setattr(sources, "pixels", note)
+    options = helpers.predict_options([tmp_path / "set"], tmp_path / "part.csv", config.Config(), shard=(2, 2))
+    assert predict.predict(options)["rows"] == 1
+    assert read == ["c.png"]
+    assert pd.read_csv(tmp_path / "part.csv")["file"].map(os.path.basename).tolist() == ["c.png"]

@@ -7,6 +7,7 @@ import pytest
 
 from apps.sentiment import config
 from shared import files
+from tests import helpers
 
 pytestmark = pytest.mark.tensorflow
 
@@ -18,7 +19,7 @@ def test_the_card_names_the_word_ratings_that_the_model_read(tmp_path: Any, lexi
     folder = files.RunFolder(tmp_path)
     environment = {"python": "3", "packages": {}, "devices": [], "seed": 0}
     files.write_json(folder.environment, environment)
-    files.write_json(folder.split, {"unit": "text", "rows": 9, "method": "", "fractions": {}, "overlap": {}})
+    files.write_json(folder.split, helpers.a_certificate())
     files.write_json(folder.decision, {})
     settings = config.Config.smoke().replace({"lexicon": lexicon})
     run = types.SimpleNamespace(folder=folder, settings=settings, model=types.SimpleNamespace(count_params=lambda: 7))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from apps.sentiment import config, predict
-from shared import errors, parser
+from shared import errors, parser, predicting, steps
 from tests import helpers
 
 BROKEN = b"text,stars\nfine,1\ncaf\xe9,2\na,b,c\n,4\nlast,5\n"
@@ -67,3 +67,24 @@ def test_a_resumed_call_that_would_read_other_texts_is_refused(
     again = dataclasses.replace(options, resume=True, settings=options.settings.replace(change))
     with pytest.raises(errors.InputError, match=f"another {next(iter(change))}"):
         predict.predict(again)
+
+
+def test_shards_set_the_same_rows_aside_and_their_merge_is_the_one_output(options: parser.PredictOptions) -> None:
+    """Three rows in chunks of two: the second shard has the last of them."""
+    predict.predict(options)
+    folder = options.output.parent
+    parts = [folder / "part-1.jsonl", folder / "part-2.csv"]
+    rows = [
+        predict.predict(dataclasses.replace(options, output=part, shard=(number, 2)))["rows"]
+        for number, part in enumerate(parts, start=1)
+    ]
+    assert rows == [2, 1]
+    step = steps.Predict(predict=predict.predict, merge=predict.merge)
+    merged = dataclasses.replace(options, output=folder / "joined.csv", input=parts, merge=True)
+    said = predicting.merge(step, merged)
+    assert (said["rows"], said["shards"], said["quarantined_rows"]) == (3, 2, 2)
+    assert merged.output.read_bytes() == options.output.read_bytes()
+    assert (folder / "joined.quarantine.csv").read_bytes() == (folder / "out.quarantine.csv").read_bytes()
+    (folder / "part-1.quarantine.csv").unlink()
+    with pytest.raises(errors.InputError, match=r"part-1.jsonl: .*part-1.quarantine.csv"):
+        predicting.merge(step, dataclasses.replace(merged, overwrite=True))

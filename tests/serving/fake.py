@@ -9,14 +9,12 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from shared.serving import origins
 from tests.serving import recorded
 
 PAGE = pathlib.Path(__file__).parents[2] / "shared" / "serving" / "page"
 LARGEST_BODY = 3_000_000
-POLICY = (
-    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self'; script-src 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-)
+POLICY = dict(origins.HEADERS)[b"content-security-policy"].decode()
 # Texts that a busy, a stopping and a slow server are asked with.
 REFUSED = {"busy": (429, 3), "unavailable": (503, 1), "slow": (504, 5)}
 

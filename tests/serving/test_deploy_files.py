@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.serving import limits
+from shared.serving import limits, settings
 from tests import helpers
 
 DEPLOY = helpers.ROOT / "deploy"
@@ -157,13 +157,41 @@ def test_service_autoscaler_and_budget_mean_the_deployment() -> None:
 
 def test_what_prometheus_scrapes_are_services_of_the_compose_file() -> None:
     (composed,), (scraping,) = documents(DEPLOY / "compose.yaml"), documents(DEPLOY / "prometheus.yaml")
-    targets = {
-        target.partition(":")[0]
-        for job in scraping["scrape_configs"]
-        for each in job["static_configs"]
-        for target in each["targets"]
-    }
+    jobs = scraping["scrape_configs"]
+    fixed = [target for job in jobs for each in job.get("static_configs", []) for target in each["targets"]]
+    found = [name for job in jobs for each in job.get("dns_sd_configs", []) for name in each["names"]]
+    targets = {target.partition(":")[0] for target in (*fixed, *found)}
+    assert len(targets) == len(jobs)
     assert targets < set(composed["services"])
+
+
+def test_the_proxy_waits_and_holds_as_long_and_as_much_as_the_server() -> None:
+    text = (DEPLOY / "nginx" / "fieldnets.conf").read_text("utf-8")
+    given = {name: float(number) for name, number in re.findall(r"^\s*(\w+) (\d+)[smk]?;", text, re.MULTILINE)}
+    own = settings.Settings(model_dirs=())
+    assert given["keepalive_timeout"] < own.keep_alive_seconds
+    assert given["proxy_read_timeout"] > own.deadline_seconds
+    assert given["client_max_body_size"] * 2**20 > own.max_body_bytes
+    (composed,) = documents(DEPLOY / "compose.yaml")
+    (asked,) = re.findall(r"server (\w+):8501", text)
+    assert composed["services"][asked]["deploy"]["replicas"] > 1
+    assert "ports" not in composed["services"][asked]
+
+
+def seconds(arguments: list[str], option: str, default: float) -> float:
+    return float(arguments[arguments.index(option) + 1]) if option in arguments else default
+
+
+def test_a_server_ends_before_it_would_be_killed() -> None:
+    (composed,) = documents(DEPLOY / "compose.yaml")
+    service, own = composed["services"]["fieldnets"], settings.Settings(model_dirs=())
+    started = [(service["command"], float(service["stop_grace_period"].removesuffix("s")))]
+    # Kubernetes' own grace is 30 s.
+    started += [(pod["containers"][0]["args"], pod.get("terminationGracePeriodSeconds", 30)) for pod in pods()]
+    assert len(started) == 3
+    for arguments, grace in started:
+        assert seconds(arguments, "--shutdown-seconds", own.shutdown_seconds) < grace
+        assert seconds(arguments, "--drain-seconds", 0) >= 3
 
 
 def test_what_the_image_copies_is_not_ignored() -> None:

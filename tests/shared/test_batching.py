@@ -95,7 +95,85 @@ def test_a_batch_holds_no_more_rows_than_allowed_but_a_larger_request_is_answere
     futures = [ask(batcher, *range(3)) for _ in range(3)] + [ask(batcher, *range(10))]
     model.gate.set()
     assert [len(future.result(FAR)["y"]) for future in futures] == [3, 3, 3, 10]
-    assert model.batches == [1, 6, 3, 10]
+    assert model.batches == [1, 6, 3, 8, 2]
+
+
+def test_a_request_that_is_larger_than_a_batch_is_overtaken(batcher: batching.Batcher, model: Model) -> None:
+    hold(batcher, model)
+    large = ask(batcher, *range(18))
+    small = [ask(batcher, 100.0), ask(batcher, 101.0)]
+    finished: list[str] = []
+    large.add_done_callback(lambda _: finished.append("large"))
+    for future in small:
+        future.add_done_callback(lambda _: finished.append("small"))
+    model.gate.set()
+    assert large.result(FAR)["y"].tolist() == [2.0 * value for value in range(18)]
+    assert finished == ["small", "small", "large"]
+    # Eight rows of the large one, the small ones, the rest of the large one.
+    assert model.batches == [1, 8, 2, 8, 2]
+
+
+def test_long_texts_are_cut_before_a_batch_is_full_of_rows() -> None:
+    sizes: list[int] = []
+
+    def run(_signature: str, inputs: batching.Arrays) -> dict[str, Any]:
+        sizes.append(len(inputs["text"]))
+        return {"length": np.array([len(text) for text in inputs["text"]])}
+
+    lengths = [100, 200_000, 200_000, 200_000, 600_000, 5, 5]
+    texts = np.array([b"x" * length for length in lengths], object)
+    batcher = batching.Batcher(run, batch_rows=8, queue_rows=20, wait_seconds=0.0)
+    found = batcher.submit("a", {"text": texts}, deadline=time.monotonic() + FAR).result(FAR)
+    batcher.close()
+    assert found["length"].tolist() == lengths
+    assert sizes == [3, 1, 1, 2]
+
+
+def test_pieces_of_free_size_are_filled_up_as_a_whole_batch_is() -> None:
+    def run(_signature: str, inputs: batching.Arrays) -> dict[str, Any]:
+        words = [text.split() for text in inputs["text"]]
+        most = max(map(len, words))
+        filled = [each + [""] * (most - len(each)) for each in words]
+        counts = [[1.0] * len(each) + [0.0] * (most - len(each)) for each in words]
+        return {"words": np.array(filled, object).reshape(len(words), most), "counts": np.array(counts)}
+
+    texts = np.array(["a", "b c", "d e f g", "h"], object)
+    batcher = batching.Batcher(run, batch_rows=2, queue_rows=20, wait_seconds=0.0)
+    cut = batcher.submit("a", {"text": texts}, deadline=time.monotonic() + FAR, alone=True).result(FAR)
+    batcher.close()
+    whole = run("a", {"text": texts})
+    assert {name: values.tolist() for name, values in cut.items()} == {
+        name: values.tolist() for name, values in whole.items()
+    }
+
+
+def test_of_a_large_request_that_nobody_waits_for_no_further_piece_is_computed(model: Model) -> None:
+    batcher = batching.Batcher(model, batch_rows=2, queue_rows=100, wait_seconds=0.0)
+    model.gate.clear()
+    large = ask(batcher, *range(50))
+    while batcher.waiting_rows != 48:
+        time.sleep(0.001)
+    assert large.cancel()
+    assert batcher.waiting_rows == 0
+    model.gate.set()
+    assert ask(batcher, 3.0).result(FAR)["y"].tolist() == [6]
+    late = ask(batcher, *range(50), seconds=0.0)
+    with pytest.raises(refusals.DeadlineError):
+        late.result(FAR)
+    assert ask(batcher, 4.0).result(FAR)["y"].tolist() == [8]
+    assert batcher.waiting_rows == 0
+    assert model.batches == [2, 1, 1]
+    batcher.close()
+
+
+def test_a_fault_in_a_later_piece_fails_the_request_and_no_other(batcher: batching.Batcher, model: Model) -> None:
+    hold(batcher, model)
+    bad, good = ask(batcher, *range(9), -1.0, *range(6)), ask(batcher, 1.0)
+    model.gate.set()
+    with pytest.raises(refusals.Refusal, match="negative"):
+        bad.result(FAR)
+    assert good.result(FAR)["y"].tolist() == [2]
+    assert batcher.waiting_rows == 0
 
 
 def test_a_fault_falls_on_the_request_that_has_it(batcher: batching.Batcher, model: Model) -> None:

@@ -182,7 +182,10 @@ def test_summarize_gives_each_metric_the_interval_that_bootstrap_gives_it():
     assert list(found) == list(summaries.METRICS)
     assert found.notes == []
     for name, metric in summaries.METRICS.items():
-        assert found[name] == bootstrap.interval(metric, y_true, scores, units=unit, resamples=100, seed=2)
+        if name == "accuracy":  # a share, whose variance has a form
+            assert found[name] == intervals.proportion(scores.argmax(axis=1) == y_true, units=unit)
+        else:
+            assert found[name] == bootstrap.interval(metric, y_true, scores, units=unit, resamples=100, seed=2)
 
 
 def test_summarize_judges_the_given_predictions_and_ranks_by_the_scores():
@@ -204,14 +207,20 @@ def test_summarize_leaves_out_what_is_undefined_and_notes_it():
 def test_a_perfect_accuracy_is_not_certain():
     found = summaries.summarize([0, 1] * 10, [0.1, 0.9] * 10, resamples=20)
     assert found["accuracy"] == intervals.wilson(20, 20)
-    assert found["f1_macro"].method == "bootstrap by row (all resamples equal)"
+    assert found["f1_macro"].method == "bootstrap by row, rule of three, all resamples equal"
+    # Of the ten rows of either class none was wrong.
+    assert found["f1_macro"].low == pytest.approx(0.05 ** (1 / 10))
 
 
 def test_compare_is_zero_for_a_model_and_itself_and_the_difference_of_values_otherwise():
     y_true, scores, _ = example(classes=3, seed=12)
     other = special.softmax(np.log(scores) + np.random.default_rng(0).normal(size=scores.shape), axis=1)
     same = summaries.compare(y_true, scores, scores, resamples=50)
-    assert {(d.value, d.low, d.high) for d in same.values()} == {(0, 0, 0)}
+    assert {difference.value for difference in same.values()} == {0}
+    assert all(-difference.low == difference.high > 0 for difference in same.values())
+    assert same.notes == [
+        "log_loss: expected resamples that differ. Received: equal ones, of a number without an upper bound"
+    ]
     differs = summaries.compare(y_true, scores, other, resamples=50)
     for name, metric in summaries.METRICS.items():
         assert differs[name].value == pytest.approx(metric(y_true, scores) - metric(y_true, other))

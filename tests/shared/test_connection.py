@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from shared.serving import connection, metrics, refusals, requests
+from shared.serving import connection, contents, metrics, refusals
 from tests.shared import servers
 
 INNER = b"GET /v2/health/live HTTP/1.1\r\nHost: inner\r\nX-Request-Id: from-the-body\r\n\r\n"
@@ -295,6 +295,6 @@ def test_no_more_is_decompressed_than_may_be_held() -> None:
     bomb = zlib.compress(bytes(50_000_000))
     started = time.perf_counter()
     with pytest.raises(refusals.TooLargeError):
-        requests.decompressed(bomb, "deflate", 1_000)
+        contents.decompressed(bomb, "deflate", 1_000)
     assert time.perf_counter() - started < 0.05
-    assert requests.content_coding([b"identity", b" GZIP "]) == "gzip"
+    assert contents.content_coding([b"identity", b" GZIP "]) == "gzip"

@@ -173,7 +173,7 @@ def test_the_next_export_counts_up_and_a_wrong_answer_leaves_nothing_behind(
     from shared.bundle import reading as bundle
 
     # In this process, to save the time of two: the next test plants a fault for the real one.
-    monkeypatch.setattr(export, "_replay_in_clean_process", lambda folder: bundle.replay(bundle.load(folder)))
+    monkeypatch.setattr(export, "_replay_in_clean_process", bundle.replay_at)
 
     def write(golden: Any) -> Any:
         return export.write(

@@ -1,10 +1,13 @@
+import contextlib
 import hashlib
 import os
 import pathlib
+import shutil
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -303,3 +306,121 @@ def test_an_output_folder_that_holds_an_input_is_refused_and_one_beside_it_is_no
         files.refuse_output_over_input(tmp_path / "data", [tmp_path / "data/inner"])
     files.refuse_output_over_input(tmp_path / "data/inner/new", [tmp_path / "data/inner"])
     files.refuse_output_over_input(tmp_path / "new", [tmp_path / "data", pathlib.Path("a text " * 100)])
+
+
+def a_finished_run(path: pathlib.Path) -> files.RunFolder:
+    run = a_run(path)
+    for name in ("decision.json", "model.keras", "split.json", "folds/1/model.keras", "evaluation/metrics.json"):
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(name)
+    run.write_manifest()
+    return run
+
+
+def test_the_manifest_holds_what_training_made_and_nothing_that_is_added_later(tmp_path: pathlib.Path) -> None:
+    run = a_finished_run(tmp_path / "run")
+    (run.path / "alerts").mkdir()
+    (run.path / "alerts" / "queue.json").write_text("{}")
+    (run.evaluation / "metrics.json").write_text("another")
+    listed = files.read_json(run.manifest)["files"]
+    assert listed["decision.json"] == hashlib.sha256(b"decision.json").hexdigest()
+    assert list(listed) == ["config.json", "decision.json", "folds/1/model.keras", "model.keras", "split.json"]
+    assert files.RunFolder.open(run.path) == run
+
+
+@pytest.mark.parametrize("name", ["config.json", "decision.json", "folds/1/model.keras", "model.keras", "split.json"])
+def test_a_flipped_bit_or_a_missing_file_of_a_run_is_found_when_it_is_opened(tmp_path: pathlib.Path, name: str) -> None:
+    run = a_finished_run(tmp_path / "run")
+    content = (run.path / name).read_bytes()
+    for bit in (0, 3, 8 * len(content) - 1):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        (run.path / name).write_bytes(flipped)
+        with pytest.raises(errors.InputError, match=rf"{name}: expected the file .* Received: one that was changed"):
+            files.RunFolder.open(run.path)
+    (run.path / name).write_bytes(content)
+    files.RunFolder.open(run.path)
+    (run.path / name).unlink()
+    with pytest.raises(errors.InputError, match=r"config\.json|not finished|Received: none"):
+        files.RunFolder.open(run.path)
+
+
+def test_a_run_of_before_manifests_is_opened_and_a_manifest_that_is_none_is_not(tmp_path: pathlib.Path) -> None:
+    run = a_finished_run(tmp_path / "run")
+    for content in ("[]", '{"files": 3}', "{", '{"files": {"decision.json": NaN}}'):
+        run.manifest.write_text(content)
+        with pytest.raises(errors.InputError, match=r"manifest\.json"):
+            files.RunFolder.open(run.path)
+    run.manifest.unlink()
+    files.RunFolder.open(run.path)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing that catches errors of ours catches it."""
+
+
+def test_files_of_a_run_are_replaced_together_wherever_the_call_is_killed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("model.keras", "decision.json", "update.json")
+    outcomes = []
+    for step in range(100):
+        run = a_finished_run(tmp_path / f"run-{step}")
+        fresh = tmp_path / "fresh"
+        fresh.mkdir(exist_ok=True)
+        for name in names:
+            (fresh / name).write_text(f"new {name}")
+        with monkeypatch.context() as patch:
+            done = kill_at(patch, step)
+            with contextlib.suppress(Killed):
+                run.replace_files({name: fresh / name for name in names})
+        files.RunFolder.open(run.path)
+        held = [(run.path / name).read_text() if (run.path / name).exists() else "" for name in names]
+        outcomes.append(held == [f"new {name}" for name in names])
+        assert outcomes[-1] or held == ["model.keras", "decision.json", ""]
+        assert not (run.path / ".following").exists()
+        if len(done) < step + 1:
+            break
+    assert outcomes[0] is False
+    assert outcomes[-1] is True
+    assert outcomes == sorted(outcomes)
+    assert len(outcomes) > 8
+
+
+def kill_at(patch: pytest.MonkeyPatch, step: int) -> list[str]:
+    """Let the ``step``-th change of the file system kill the process before it is made; return those that came."""
+    came: list[str] = []
+
+    def counted(of: Any, name: str) -> None:
+        real = getattr(of, name)
+
+        def change(*arguments: Any, **options: Any) -> Any:
+            came.append(name)
+            if len(came) == step + 1:
+                raise Killed
+            return real(*arguments, **options)
+
+        patch.setattr(of, name, change)
+
+    for name in ("rename", "replace", "mkdir"):
+        counted(pathlib.Path, name)
+    for name in ("copyfile", "rmtree"):
+        counted(shutil, name)
+    return came
+
+
+def test_what_a_killed_training_left_can_be_gone_on_with_or_overwritten(tmp_path: pathlib.Path) -> None:
+    for option in ("resume", "overwrite"):
+        run = files.RunFolder(tmp_path / option)
+        run.path.mkdir()
+        (run.path / ".config-0123abcd.json").write_text("{")
+        (run.path / ".lock").touch()
+        assert files.RunFolder.create(run.path) == run
+        assert [each.name for each in run.path.iterdir()] == [".lock"]
+        for name in ("split.json", ".decision-0123abcd.json", "history.csv"):
+            (run.path / name).write_text("")
+        with pytest.raises(errors.InputError, match="--resume"):
+            files.RunFolder.create(run.path)
+        files.RunFolder.create(run.path, **{option: True})
+        left = {each.name for each in run.path.iterdir()}
+        assert left == ({".lock", "split.json", "history.csv"} if option == "resume" else {".lock"})

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from shared.evaluation import bootstrap, classification, intervals, resampling
+from shared.evaluation import arrays, bootstrap, classification, intervals, resampling
 
 
 def clustered(*, units, rows_per_unit, seed, effect=1.0):
@@ -32,6 +32,13 @@ def slow_bootstrap(metric, y_true, y_score, unit, *, resamples, seed):
     return np.array(values)
 
 
+def resampled(metric, y_true, y_score, unit, *, resamples, seed):
+    """The values behind an interval."""
+    grouping = arrays.units_of(unit, rows=len(unit))
+    statistic = metric.statistic(y_true, y_score, units=grouping)
+    return resampling.distribution([statistic], grouping, resamples=resamples, seed=seed)[0]
+
+
 @pytest.mark.parametrize(
     ("metric", "reference"),
     [
@@ -46,7 +53,7 @@ def test_the_bootstrap_equals_a_loop_that_gathers_the_rows_of_drawn_units(metric
     y_score = np.round(y_score, 1)  # ties
     values = slow_bootstrap(reference, y_true, y_score, unit, resamples=120, seed=11)
     found = bootstrap.interval(metric, y_true, y_score, units=unit, resamples=120, seed=11)
-    assert [found.low, found.high] == pytest.approx(np.quantile(values, [0.025, 0.975]).tolist(), abs=1e-12)
+    assert resampled(metric, y_true, y_score, unit, resamples=120, seed=11) == pytest.approx(values, abs=1e-12)
     assert found.value == pytest.approx(reference(y_true, y_score), abs=1e-12)
 
 
@@ -65,8 +72,12 @@ def test_the_paired_difference_equals_the_difference_on_each_resample():
         slow_bootstrap(sklearn_metrics.roc_auc_score, y_true, s, unit, **arguments) for s in (y_score, other)
     )
     found = bootstrap.paired_difference(classification.auroc, y_true, y_score, other, units=unit, **arguments)
-    assert [found.low, found.high] == pytest.approx(np.quantile(ours - theirs, [0.025, 0.975]).tolist())
-    assert found.method == "paired bootstrap by unit"
+    differences = [resampled(classification.auroc, y_true, score, unit, **arguments) for score in (y_score, other)]
+    assert differences[0] - differences[1] == pytest.approx(ours - theirs)
+    # The interval is symmetric, and reaches at least as many standard errors as a normal one.
+    assert (found.low + found.high) / 2 == pytest.approx(found.value)
+    assert (found.high - found.low) / 2 >= 1.95 * (ours - theirs).std(ddof=1)
+    assert found.method == "paired bootstrap by unit, Student's t"
 
 
 def test_the_paired_difference_changes_sign_when_the_models_change_places():
@@ -104,7 +115,7 @@ def test_ignoring_units_planted_here_would_make_the_interval_falsely_narrow():
     by_unit = bootstrap.interval(classification.auroc, y_true, y_score, units=unit, resamples=300)
     by_row = bootstrap.interval(classification.auroc, y_true, y_score, resamples=300)
     assert by_unit.high - by_unit.low > 2 * (by_row.high - by_row.low)
-    assert (by_unit.method, by_row.method) == ("bootstrap by unit", "bootstrap by row")
+    assert [found.method.split(",")[0] for found in (by_unit, by_row)] == ["bootstrap by unit", "bootstrap by row"]
 
 
 def test_unit_names_and_the_order_of_rows_within_units_do_not_matter():
@@ -204,8 +215,8 @@ def test_a_proportion_of_copied_rows_is_as_uncertain_as_that_of_the_originals():
     hits = np.random.default_rng(0).random(200) < 0.3
     once = intervals.wilson(int(hits.sum()), 200)
     copied = intervals.proportion(np.repeat(hits, 5), units=np.repeat(np.arange(200), 5))
-    # 200 / 199: the variance between units is estimated, that of independent rows is not.
-    assert copied.high - copied.low == pytest.approx(once.high - once.low, rel=0.005)
+    # 200 / 199 and Student's t: the variance between units is estimated, that of independent rows is not.
+    assert copied.high - copied.low == pytest.approx((once.high - once.low) * 1.9720 / 1.9600, rel=0.005)
 
 
 def test_a_proportion_of_independent_rows_hardly_notices_units():

@@ -48,7 +48,8 @@ def alone(folder: pathlib.Path, kind: str, batch_size: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("kind", "batch_size"), [EVEN, UNEVEN])
 def test_two_jax_processes_train_the_weights_of_one(kind: str, batch_size: str, tmp_path: pathlib.Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    one.mkdir(), two.mkdir()
+    one.mkdir()
+    two.mkdir()
     single = alone(one, kind, batch_size)
     together = launch.train(command(two, kind, batch_size), workers=2)
     for first, second, expected in zip(weights(two, 0), weights(two, 1), weights(one, 0), strict=True):
@@ -60,7 +61,8 @@ def test_two_jax_processes_train_the_weights_of_one(kind: str, batch_size: str, 
 
 def test_a_killed_jax_process_costs_at_most_an_epoch(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    whole.mkdir(), killed.mkdir()
+    whole.mkdir()
+    killed.mkdir()
     launch.train(command(whole, *EVEN), workers=2)
     result = launch.train(command(killed, *EVEN, killed_after=1), workers=2)
     assert result["resumed_from"] >= 1, "epochs before the one in which a process died"

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import optimize
 from sklearn import metrics as sklearn_metrics
 
 from shared.evaluation import bootstrap, classification, intervals, net_benefit
@@ -71,23 +72,31 @@ def delong_by_loops(y_true, score):
     return kernel.mean(), ten.var(ddof=1) / len(upper) + one.var(ddof=1) / len(lower)
 
 
+def hanley_and_mcneil(area, upper, lower):
+    """The variance that Newcombe 2006 puts in his method 5, in the words of the paper: Q1, Q2 and the mean size."""
+    first, second, size = area / (2 - area), 2 * area**2 / (1 + area), (upper + lower) / 2
+    return (area * (1 - area) + (size - 1) * (first - area**2) + (size - 1) * (second - area**2)) / (upper * lower)
+
+
 @given(seed=st.integers(0, 1000), decimals=st.sampled_from([1, 2, 8]))
-def test_delongs_interval_equals_the_papers_pairs_on_the_logit_scale(seed, decimals):
+def test_the_ends_of_auroc_are_1_96_of_their_own_standard_errors_from_the_estimate(seed, decimals):
     y_true, score = example(seed, n=80, decimals=decimals)
     found = intervals.delong(y_true, score)
     area, variance = delong_by_loops(y_true, score)
     assert found.value == pytest.approx(sklearn_metrics.roc_auc_score(y_true, score))
     assert found.value == pytest.approx(area)
-    # Half the width on the logit scale is 1.96 standard errors over A (1 - A).
-    half = (np.log(found.high / (1 - found.high)) - np.log(found.low / (1 - found.low))) / 2
-    assert half * area * (1 - area) / 1.959964 == pytest.approx(np.sqrt(variance), rel=1e-6)
+    sizes = int((y_true == 1).sum()), int((y_true == 0).sum())
+    excess = max(1.0, variance / hanley_and_mcneil(area, *sizes)) if 0 < area < 1 else 1.0
+    for end in {found.low, found.high} - {0.0, 1.0}:
+        error = np.sqrt(excess * hanley_and_mcneil(end, *sizes))
+        assert abs(end - area) / error == pytest.approx(1.959964, rel=1e-5)
 
 
-def test_repeating_every_row_within_its_unit_changes_nothing():
+def test_repeating_every_row_within_its_unit_changes_hardly_anything():
     y_true, score = example(5, n=120)
     once = intervals.delong(y_true, score, units=np.arange(120))
-    twice = intervals.delong(np.repeat(y_true, 3), np.repeat(score, 3), units=np.repeat(np.arange(120), 3))
-    assert (twice.low, twice.high) == pytest.approx((once.low, once.high), rel=1e-9)
+    thrice = intervals.delong(np.repeat(y_true, 3), np.repeat(score, 3), units=np.repeat(np.arange(120), 3))
+    assert (thrice.low, thrice.high) == pytest.approx((once.low, once.high), rel=0.005)
 
 
 def test_delong_by_unit_agrees_with_the_bootstrap_by_unit():
@@ -103,8 +112,15 @@ def test_delong_by_unit_agrees_with_the_bootstrap_by_unit():
 def test_perfect_separation_leaves_room_below_one():
     found = intervals.delong([0] * 10 + [1] * 30, np.arange(40))
     assert found.high == 1
-    # Ten units of the rarer class: 1 - 0.05 ** (1 / 10).
-    assert found.low == pytest.approx(0.7411, abs=1e-4)
+    # 1.96 of its own standard errors below 1, by scipy's root of the definition.
+    expected = optimize.brentq(lambda low: 1 - low - 1.959964 * np.sqrt(hanley_and_mcneil(low, 30, 10)), 0.5, 0.999)
+    assert found.low == pytest.approx(expected, abs=1e-6)
+
+
+def test_perfect_separation_of_copied_rows_is_as_unsure_as_that_of_the_units():
+    rows = intervals.delong([0] * 10 + [1] * 10, np.arange(20))
+    copies = intervals.delong([0] * 40 + [1] * 40, np.arange(80), units=np.arange(80) // 4)
+    assert copies.low < rows.low
 
 
 def test_delong_needs_both_classes_and_two_units_of_each():

@@ -1,5 +1,6 @@
 """A child process runs the code of its parent, whatever the current folder holds."""
 
+import math
 import os
 import pathlib
 import subprocess
@@ -35,3 +36,17 @@ def test_the_environment_is_the_parents_with_the_changes(monkeypatch: pytest.Mon
     root = str(pathlib.Path(errors.__file__).resolve().parent.parent)
     found = machine.python_environment(ANSWER="42")
     assert found == {**os.environ, "PYTHONPATH": os.pathsep.join([root, "/somewhere"]), "ANSWER": "42"}
+
+
+def test_a_worker_that_is_ended_from_outside_is_an_error_that_names_what_goes_on() -> None:
+    with (
+        pytest.raises(errors.FieldnetsError, match=r"ended from outside.*--resume goes on"),
+        machine.processes(2) as pool,
+    ):
+        machine.do_each(os._exit, [(3,), (3,)], pool, what="deaths")
+
+
+def test_what_a_task_raises_reaches_the_caller_from_here_and_from_a_worker() -> None:
+    for workers in (1, 2):
+        with pytest.raises(ValueError, match=r"math domain error|nonnegative"), machine.processes(workers) as pool:
+            machine.do_each(math.sqrt, [(4.0,), (-1.0,)], pool, what="roots")

@@ -43,12 +43,14 @@ class Search:
             return {"validation": {"auroc": -abs(tried.rate - 0.3) if value is None else value}}
 
         return tuning.search(
-            self.settings.replace({"seed": seed}),
-            suggest=lambda trial, _settings: {"rate": trial.suggest_float("rate", 0, 1)},
-            train=train,
-            metric="auroc",
-            trials=trials,
-            output=self.folder,
+            tuning.Search(
+                settings=self.settings.replace({"seed": seed}),
+                suggest=lambda trial, _settings: {"rate": trial.suggest_float("rate", 0, 1)},
+                train=train,
+                metric="auroc",
+                trials=trials,
+                output=self.folder,
+            )
         )
 
 
@@ -64,7 +66,7 @@ def quiet() -> Any:
 def test_the_folder_of_a_search_may_have_any_name(tmp_path: pathlib.Path, name: str) -> None:
     found = Search(tmp_path / name).run(1)
     assert files.read_json(tmp_path / name / "best.json")["rate"] == found["best_settings"]["rate"]
-    assert (tmp_path / name / "search.db").stat().st_size > 0
+    assert (tmp_path / name / "search.journal").stat().st_size > 0
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -78,7 +80,8 @@ def test_a_search_killed_and_gone_on_with_tries_what_an_uninterrupted_one_tries(
     assert len(set(whole.tried)) == 12
     # The trial that was cut off is made again, from its beginning.
     assert parts.tried == [*whole.tried[:5], *whole.tried[4:]]
-    assert {**found, "config": ""} == {**expected, "config": ""}
+    places = {"config": "", "history": "", "importance": ""}
+    assert {**found, **places} == {**expected, **places}
     assert found["trials"] == 12
 
 

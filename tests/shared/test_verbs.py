@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from shared import config, errors, files, steps, verbs
+from shared import config, errors, files, resuming, steps, verbs
 from shared.bundle import reading
 from shared.training import runtime
 
@@ -72,7 +72,7 @@ def app(log: list[Any] | None = None) -> steps.App:
             describe=lambda _dataset: "three rows",
             table=lambda _dataset, _split: pd.DataFrame({"id": [1, 3], "text": ["secret", "words"]}),
             not_in_csv=("text",),
-            write=lambda _dataset, table, options: [f"{len(table)} rows in {options.write.name}"],
+            write=lambda _dataset, table, options: [f"{len(table)} rows {options.write.is_dir()}"],
         ),
         run=lambda: steps.Run(
             open_run=files.RunFolder.open,
@@ -119,7 +119,7 @@ def told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 def test_data_writes_split_and_quarantine_and_says_so(told: Any, tmp_path: pathlib.Path) -> None:
     said = told("data", "--skip-bad", "--output-dir", "out", "--write", "copy")
-    assert said["notes"] == ["said of the data", "of the split", "2 rows in copy"]
+    assert said["notes"] == ["said of the data", "of the split", "2 rows True"]
     assert (said["columns"], said["quarantined_rows"]) == ({"a": "text"}, 1)
     assert (tmp_path / said["quarantine"]).read_text() == "row\n2\n"
     assert (tmp_path / "out" / "split.csv").read_text() == "id\n1\n3\n"
@@ -171,7 +171,8 @@ def test_a_source_that_is_not_there_takes_no_run_away(told: Any, tmp_path: pathl
     assert told("train", "--run-dir", "run", "--overwrite", "--seed", "7", "--skip-bad", log=log)["rows"] == 3
     ((settings, folder, written),) = log
     assert (settings, folder) == (Toy(seed=7, skip_bad=True), pathlib.Path("run"))
-    assert written == ["config.json", "environment.json", "quarantine.csv", "split.json"]
+    assert written == [".lock", "config.json", "environment.json", "quarantine.csv", "split.json"]
+    assert "config.json" in files.read_json(folder / "manifest.json")["files"]
     assert files.read_json(tmp_path / "run" / "environment.json") == {"seed": 7}
 
 
@@ -186,6 +187,7 @@ def test_each_trial_of_tune_is_trained_as_train_trains(told: Any) -> None:
     ((settings, folder, written),) = log
     assert (settings.seed, folder) == (10, pathlib.Path("search/trial-000"))
     assert written == ["config.json", "environment.json", "quarantine.csv", "split.json"]
+    assert "config.json" in files.read_json(folder / "manifest.json")["files"]
 
 
 def test_flags_that_a_finished_run_decides_are_refused_before_anything_is_read(told: Any) -> None:
@@ -200,3 +202,21 @@ def test_flags_that_a_finished_run_decides_are_refused_before_anything_is_read(t
 def test_an_explanation_must_be_named_as_the_page_that_it_is(told: Any) -> None:
     said = told("explain", "fine film", "--run-dir", "run", "--output", "why.png", code=2)
     assert "--output: expected a name that ends in .html. Received: why.png" in said
+
+
+def test_a_second_training_in_one_run_folder_is_refused_while_the_first_runs(told: Any, tmp_path: pathlib.Path) -> None:
+    log: list[Any] = []
+    with resuming.locked(tmp_path / "new", what="`train` into one run folder"):
+        for option in ((), ("--resume",), ("--overwrite",)):
+            said = told("train", "--skip-bad", "--run-dir", "new", *option, code=2, log=log)
+            assert "expected `train` into one run folder by one process at a time" in said
+    assert not log
+    assert told("train", "--skip-bad", "--run-dir", "new", log=log)["rows"] == 3
+
+
+def test_a_run_that_is_trained_again_has_no_manifest_until_that_is_done(told: Any, tmp_path: pathlib.Path) -> None:
+    told("train", "--skip-bad", "--run-dir", "new")
+    manifest = tmp_path / "new" / "manifest.json"
+    manifest.write_text("{")
+    assert "quarantine.csv" not in told("train", "--skip-bad", "--run-dir", "new", "--resume")
+    assert set(files.read_json(manifest)["files"]) == {"config.json", "environment.json", "split.json"}

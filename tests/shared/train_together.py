@@ -1,16 +1,14 @@
 """What a process of `tests/shared/test_workers.py` does: train a small network, alone or with others.
 
-Arguments: a folder for each process's checkpoint; the epoch after which the second process is killed (-1: never); and
-which network, ``normalized`` (the default) or ``ragged``, which reads rows of different lengths. In batches of so many
-rows (13) that no two processes share them equally.
+Arguments: see ``parsed``. The launcher adds ``--json`` and ``--resume``, which this process does anyway.
 """
 
+import argparse
 import contextlib
 import json
 import os
 import pathlib
 import signal
-import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -30,19 +28,32 @@ COUNT, EPOCHS, WORDS = 173, 3, 20
 
 def main() -> None:
     """Train; the weights go into the folder, what the training said to standard output."""
-    folder, killed_after = pathlib.Path(sys.argv[1]), int(sys.argv[2])
-    kind, batch_size = [*sys.argv[3:4], "normalized"][0], int([*sys.argv[4:5], "13"][0])
+    asked = parsed()
+    folder: pathlib.Path = asked.folder
     here = cluster.from_environment()
     rank = here.rank if here else 0
-    if rank == 1 and killed_after >= 0:
-        kill_after(killed_after, folder / "killed")
+    if rank == 1 and asked.killed_after >= 0:
+        kill_after(asked.killed_after, folder / "killed")
     runtime.configure(seed=1)
     with runtime.strategy("auto").scope() if runtime.on_tensorflow() else contextlib.nullcontext():
-        network = NETWORKS[kind]()
-        result = train(network, ROWS[kind](), folder / str(rank), batch_size=batch_size)
+        network = NETWORKS[asked.kind]()
+        result = train(network, ROWS[asked.kind](), folder / str(rank), batch_size=asked.batch_size)
     np.savez(folder / f"weights-{rank}.npz", *[keras.ops.convert_to_numpy(each) for each in network.variables])
     network.save(folder / f"model-{rank}.keras")
     print(json.dumps({"resumed_from": result.resumed_from, "history": result.history}))
+
+
+def parsed() -> argparse.Namespace:
+    """Return the arguments."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=pathlib.Path, help="of each process's checkpoint")
+    parser.add_argument("killed_after", type=int, help="epoch after which the second process is killed; -1: never")
+    parser.add_argument("kind", nargs="?", choices=NETWORKS, default="normalized")
+    # No two processes share 13 rows equally.
+    parser.add_argument("batch_size", nargs="?", type=int, default=13)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--resume", action="store_true")
+    return parser.parse_args()
 
 
 def normalized() -> keras.Model:

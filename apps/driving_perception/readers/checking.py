@@ -10,7 +10,7 @@ from typing import NamedTuple
 from apps.driving_perception import boxes as box
 from apps.driving_perception import classes
 from apps.driving_perception.readers import entries, image_files
-from shared import errors, files, splits
+from shared import errors, files, printing, splits
 
 _SHOWN = 5
 # A corner may lie this far outside: labels are rounded, and some tools count from 1.
@@ -189,7 +189,7 @@ def settle(bad: Sequence[Bad], *, images: int, skip_bad: bool, quarantine: pathl
         table = io.StringIO(newline="")
         writer = csv.writer(table)
         writer.writerow(Bad._fields[:-1])
-        writer.writerows(each[:-1] for each in bad)
+        writer.writerows(map(printing.inert, each[:-1]) for each in bad)
         files.write_text(quarantine, table.getvalue())
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from apps.driving_perception.readers import entries
 from shared import errors
-from shared.sources import cells, delimited
+from shared.sources import cells, delimited, unpacking
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 ROLES = {
@@ -227,6 +227,7 @@ def _of_parquet(file: pathlib.Path) -> tuple[list[str], list[list[Any]], list[in
     names = [str(name) for name in pyarrow.parquet.read_schema(file).names]
     wanted = set(roles(names).values())
     with pyarrow.parquet.ParquetFile(file) as opened:
+        unpacking.check_parquet(opened, packed=file.stat().st_size, where=str(file))
         # Only what plays a role is turned into objects: other columns may be of any type.
         columns = [
             opened.read(columns=[name]).column(0).to_pylist() if name in wanted and names.count(name) == 1 else []

@@ -15,7 +15,6 @@ from shared.sources import delimited
 
 YAML = (".yaml", ".yml")
 NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml", "classes.txt", "obj.names", "names.txt")
-_LIST_SUFFIX = ".txt"
 _PARTS = ("train", "val", "valid", "validation", "test")
 
 

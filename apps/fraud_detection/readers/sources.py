@@ -6,6 +6,7 @@ import logging
 import math
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ FORMATS = ("auto", formats.SIMULATOR, *formats.KNOWN, formats.TABLE)
 Reading = inference.Reading
 
 _AS_IT_COMES = Reading()
+Read = TypeVar("Read")
 
 
 def locate(spec: str) -> pathlib.Path | None:
@@ -66,20 +68,12 @@ def load(
     Raises:
         errors.InputError: A source is not there, or its columns or rows cannot be used.
     """
-    if reading.data_format not in FORMATS:
-        raise errors.InputError(
-            f"Expected a data format out of {', '.join(FORMATS)}. Received: {reading.data_format!r}"
-        )
-    if not specs:
-        raise errors.InputError("Expected at least one source. Received: none")
     _check_weight(normal_weight, reading.weight)
     found = _found(specs, reading, world)
     every = [part for each in found.values() for part in each.parts]
     notes = [note for each in found.values() for note in each.notes]
     if schema is None:
-        if schema_path is None and reading.data_format == "auto":
-            formats.refuse_almost(every[0].names, where=every[0].file)
-        schema, more = schema_choice.choose(every, schema_path, reading, labelled=labelled)
+        schema, more = _chosen(every, schema_path, reading, labelled=labelled)
         demanded = [name for name in schema.columns if labelled or name != schema.label]
         learning = True
     else:
@@ -87,7 +81,10 @@ def load(
         demanded, learning = list(schema.needed), False
     for part in every:
         checking.require(demanded, part.names, file=part.file)
-    joined = _with_conventions(found, schema, reading, learning=learning)
+    joined, settled = _with_conventions(
+        every, schema, reading, lambda written: _joined(found, written), learning=learning
+    )
+    joined = dataclasses.replace(joined, notes=(*schema_choice.conventions(settled), *joined.notes))
     if labelled:
         joining.refuse_unlearnable(joined)
     if normal_weight is not None:
@@ -143,13 +140,78 @@ def iterate(
         raise errors.InputError(f"{', '.join(paths)}: expected at least one transaction. Received: no rows")
 
 
+def stream(
+    specs: Sequence[str],
+    consume: Callable[[schemas.Schema, Iterator[checking.Piece]], Read],
+    *,
+    reading: Reading = _AS_IT_COMES,
+    schema_path: pathlib.Path | None = None,
+    world: simulator.World | None = None,
+) -> tuple[Read, schemas.Schema, tuple[str, ...]]:
+    """Give the rows of sources to ``consume`` in pieces, in the order of the files: times may be in any order.
+
+    Only times, amounts, entities, labels and ids are read; labels may be missing. Ids must be unique within a piece.
+
+    Args:
+        specs: As those of ``load``.
+        consume: Takes schema and pieces; is called again, from the first row on, where a later row shows how a column
+            is written.
+        reading: How the user wants tables to be read.
+        schema_path: A file with the roles of the columns.
+        world: What to simulate.
+
+    Returns:
+        What ``consume`` returned, the schema, and notes on what was read.
+
+    Raises:
+        errors.InputError: A source is not there, or its columns or rows cannot be used.
+    """
+    found = _found(specs, reading, world)
+    every = [part for each in found.values() for part in each.parts]
+    schema, notes = _chosen(every, schema_path, reading, labelled=False)
+    schema = dataclasses.replace(schema, numeric=(), categorical=(), group=None, scenario=None, weight=None)
+    for part in every:
+        checking.require([name for name in schema.columns if name != schema.label], part.names, file=part.file)
+
+    def pieces(written: schemas.Schema) -> Iterator[checking.Piece]:
+        for piece in _pieces(every, written, parts.CHUNK_ROWS):
+            joining.refuse_repeated_ids(piece.rows.ids, [piece])
+            yield piece
+
+    done, settled = _with_conventions(
+        every, schema, reading, lambda written: consume(written, pieces(written)), learning=True
+    )
+    listed = (note for each in found.values() for note in each.notes)
+    return done, settled, (*listed, *notes, *schema_choice.conventions(settled))
+
+
 def files_of(specs: Sequence[str], reading: Reading = _AS_IT_COMES) -> list[pathlib.Path]:
     """Return the files that are read of sources, in their order; none for the simulator."""
     paths = [path for spec in specs if (path := locate(spec)) is not None]
     return [file for path in paths for file in parts.files_of(path, follow_links=reading.follow_links)]
 
 
+def _chosen(
+    every: Sequence[parts.Part], schema_path: pathlib.Path | None, reading: Reading, *, labelled: bool
+) -> tuple[schemas.Schema, tuple[str, ...]]:
+    """Return what the columns mean and notes on it; refuse columns that are almost those of a known format."""
+    if schema_path is None and reading.data_format == "auto":
+        formats.refuse_almost(every[0].names, where=every[0].file)
+    return schema_choice.choose(every, schema_path, reading, labelled=labelled)
+
+
 def _found(specs: Sequence[str], reading: Reading, world: simulator.World | None = None) -> dict[str, parts.Found]:
+    """Return the parts of each source, each file once.
+
+    Raises:
+        errors.InputError: There is no source, a file is given twice, or the format is unknown.
+    """
+    if reading.data_format not in FORMATS:
+        raise errors.InputError(
+            f"Expected a data format out of {', '.join(FORMATS)}. Received: {reading.data_format!r}"
+        )
+    if not specs:
+        raise errors.InputError("Expected at least one source. Received: none")
     joining.refuse_twice(specs, files_of, reading)
     return {spec: _parts(spec, reading, world) for spec in specs}
 
@@ -177,19 +239,23 @@ def _check_weight(normal_weight: float | None, column: str | None) -> None:
 
 
 def _with_conventions(
-    found: dict[str, parts.Found], schema: schemas.Schema, reading: Reading, *, learning: bool
-) -> transactions.Transactions:
-    """Read all rows; where a column is not written plainly, by the one convention that all of its rows show.
+    every: Sequence[parts.Part],
+    schema: schemas.Schema,
+    reading: Reading,
+    read: Callable[[schemas.Schema], Read],
+    *,
+    learning: bool,
+) -> tuple[Read, schemas.Schema]:
+    """Read all rows; where a column is not written plainly, again by the one convention that all of its rows show.
 
     A run's schema holds the conventions of its columns: those of later data are not guessed anew.
     """
-    every = [part for each in found.values() for part in each.parts]
     if reading.decimal != "auto":
         schema = schema_choice.with_decimals(schema, every, reading, schema_choice.number_columns(schema))
     asked: set[str] = set()
     while True:
         try:
-            joined = _joined(found, schema)
+            return read(schema), schema
         except columns.UnreadableError as error:
             names = [name for name in schema.columns if error.column in (name, *schema_choice.own_names(every, name))]
             if not learning or not names or names[0] in asked:
@@ -199,9 +265,6 @@ def _with_conventions(
                 raise
             asked.add(names[0])
             schema = settled
-        else:
-            written = schema_choice.conventions(schema)
-            return dataclasses.replace(joined, notes=(*written, *joined.notes))
 
 
 def _joined(found: dict[str, parts.Found], schema: schemas.Schema) -> transactions.Transactions:

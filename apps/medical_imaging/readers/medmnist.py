@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from apps.medical_imaging import readers
 from shared import errors, progress
+from shared.sources import unpacking
 
 _PARTS = {"train": "train", "val": "validation", "test": "test"}
 # What the numbers stand for, by the name of the file without its size; other sets keep the numbers.
@@ -109,6 +110,7 @@ def _arrays(path: pathlib.Path) -> dict[str, NDArray[Any]]:
     try:
         # NumPy leaves a broken file open when it is given the path.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            unpacking.check_zip(archive.zip, where=str(path))
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise errors.InputError(f"{path}: expected an npz file that can be read. Received: {error}") from None

@@ -168,11 +168,17 @@ def chunks(inputs: Iterable[readers.Source], *, chunk_rows: int) -> Iterator[tup
     Raises:
         errors.InputError: A table names a file that does not exist, or has a row that does not fit.
     """
+    for table, part in unread(inputs, chunk_rows=chunk_rows):
+        yield table, [pixels(entry) for entry in part]
+
+
+def unread(inputs: Iterable[readers.Source], *, chunk_rows: int) -> Iterator[tuple[pd.DataFrame, list[readers.Entry]]]:
+    """Yield what ``chunks`` does, with the images still to be read."""
     for source in inputs:
         found = iter(source.entries)
         while part := list(itertools.islice(found, chunk_rows)):
             table = pd.DataFrame([(files.printable(entry.file), entry.row) for entry in part], columns=["file", "row"])
-            yield table, [pixels(entry) for entry in part]
+            yield table, part
 
 
 def listed(path: str | pathlib.Path, options: readers.Options | None = None) -> readers.Source:

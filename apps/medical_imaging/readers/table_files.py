@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from apps.medical_imaging import readers
 from shared import errors, files
-from shared.sources import delimited
+from shared.sources import delimited, unpacking
 
 _HEAD_BYTES = 1 << 12
 # Where the names of columns are kept whose cells are no text or numbers, with what they are.
@@ -110,7 +110,9 @@ def _misfit(row: list[str], *, width: int, named: int) -> str:
 
 
 def _parquet(path: pathlib.Path) -> pd.DataFrame:
-    read = pyarrow.parquet.read_table(path)
+    with pyarrow.parquet.ParquetFile(path) as file:
+        unpacking.check_parquet(file, packed=path.stat().st_size, where=str(path))
+        read = file.read()
     names = [str(name) for name in read.column_names]
     _check_header(names, "")
     texts, strange = {}, {}

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypedDict
 
 from apps.medical_imaging import config, data, model, preprocessing, synthesis, train
 from apps.medical_imaging import run as loaded_run
 from apps.medical_imaging.synthesis import synthesiser as synthesiser_module
-from shared import cli, errors, files, splits
+from shared import cli, errors, files, splits, stored
 from shared.evaluation import calibration
 from shared.report import blocks, document
 from shared.training import datasets
@@ -22,6 +23,24 @@ from shared.training import gan as gan_training
 log = logging.getLogger("fieldnets")
 
 FOLDER = "synthesis"
+
+
+class _Memorisation(TypedDict):
+    """What is said of copies of training images."""
+
+    verdict: stored.Text
+    found: stored.Flag
+
+
+@stored.open_fields
+class _Facts(TypedDict):
+    """What ``facts.json`` holds that the report says."""
+
+    frechet_distance: stored.Number
+    frechet_distance_of_real_images: stored.Number
+    memorisation: _Memorisation
+
+
 # The gain is that of a small network, trained for each arm and seed; the app's own would take hours.
 CLASSIFIER_FILTERS, CLASSIFIER_EPOCHS, CLASSIFIER_SEEDS = (16, 32, 64), 8, (0, 1)
 
@@ -107,7 +126,7 @@ def section(
     with np.load(path) as content:
         synthetic = content["images"], content["labels"]
     settings = at_size(run.settings, synthetic[0].shape[1])
-    facts = files.read_json(run.folder.path / FOLDER / "facts.json")
+    facts = stored.read(_Facts, run.folder.path / FOLDER / "facts.json")
     found = synthesis.compare_training(
         part_of(own, split.rows("train"), settings),
         synthetic,

@@ -145,7 +145,7 @@ def find_duplicates(texts: Sequence[str], *, threshold: float = 0.8) -> Duplicat
         texts: Raw texts; HTML tags, case, punctuation and spacing do not count.
         threshold: Smallest Jaccard similarity of the sets of word pairs, in (0, 1].
 
-    >>> find(["A good film!", "a GOOD<br />film", "a bad film"]).near.tolist()
+    >>> find_duplicates(["A good film!", "a GOOD<br />film", "a bad film"]).near.tolist()
     [0, 0, 1]
     """
     if not 0 < threshold <= 1:

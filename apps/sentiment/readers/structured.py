@@ -1,5 +1,6 @@
 """Tables whose cells have types: JSON lines and Parquet, read row by row in bounded memory."""
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ import pyarrow.parquet
 
 from apps.sentiment import readers
 from shared import errors
-from shared.sources import delimited
+from shared.sources import delimited, unpacking
 
 _BATCH_ROWS = 4096
 _TEXT_TYPES = (
@@ -74,6 +75,7 @@ def parquet(name: str, opener: readers.Opener, options: readers.Options) -> read
     """Read parquet in small batches of the needed columns."""
     try:
         with opener() as stream, pyarrow.parquet.ParquetFile(stream) as file:
+            unpacking.check_parquet(file, packed=stream.seek(0, io.SEEK_END), where=name)
             schema = file.schema_arrow
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise errors.InputError(f"{name}: expected a readable parquet file. Received: {error}") from None

@@ -17,45 +17,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from shared import errors
+from shared import errors, machine
 from shared.training import cluster
 
 # Until the actors have come: a busy cluster may have to make room.
 PLACING_SECONDS = 300
 POLLING_SECONDS = 60
-
-
-@contextlib.contextmanager
-def connected(address: str, *, environment: Mapping[str, str]) -> Iterator[None]:
-    """Connect to a cluster, inside the block.
-
-    Args:
-        address: As ``ray.init`` takes it: ``local`` starts one on this machine, ``auto`` finds the one it is part of.
-        environment: Where ``PYTHONPATH`` says how actors find this code; empty where it is installed.
-
-    Raises:
-        errors.InputError: Ray is not installed, or there is no cluster at the address.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise errors.InputError(
-            "--ray-address: expected the extra `cluster` (pip install 'fieldnets[cluster]'). Received: no ray"
-        ) from error
-    variables = {name: environment[name] for name in ("PYTHONPATH",) if name in environment}
-    more: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-    try:
-        ray.init(
-            address=address, runtime_env={"env_vars": variables}, log_to_driver=False, logging_level="error", **more
-        )
-    except Exception as error:  # of many classes; a node that did not start is a plain Exception
-        ray.shutdown()
-        raise errors.InputError(f"--ray-address: expected a Ray cluster. Received: {address} ({error})") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 class Worker:
@@ -68,12 +35,12 @@ class Worker:
         self._shown = 0
 
     def place(self) -> tuple[str, int, int]:
-        """Return the machine's address, a port that was free a moment ago, and the machine's cores."""
+        """Return the machine's address, a port that was free a moment ago, and how many of its cores may be used."""
         import ray
 
         with socket.socket() as found:
             found.bind(("", 0))
-            return ray.util.get_node_ip_address(), found.getsockname()[1], os.cpu_count() or 1
+            return ray.util.get_node_ip_address(), found.getsockname()[1], machine.usable_cores()
 
     def start(self, command: Sequence[str], folder: str, told: Mapping[str, str]) -> None:
         """Run the command in ``folder``, by the Python of this machine.
@@ -218,9 +185,10 @@ def _told(actors: Sequence[Any]) -> list[dict[str, str]]:
     beside = Counter(address for address, _, _ in places)
     all_addresses = tuple(f"{address}:{port}" for address, port, _ in places)
     return [
-        cluster.environment(
-            cluster.Cluster(addresses=all_addresses, rank=rank), threads=max(1, cores // beside[address])
-        )
+        {
+            cluster.VARIABLE: cluster.Cluster(addresses=all_addresses, rank=rank).to_json(),
+            **machine.threads(beside[address], cores=cores),
+        }
         for rank, (address, _, cores) in enumerate(places)
     ]
 

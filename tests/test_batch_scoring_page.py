@@ -1,0 +1,42 @@
+"""The commands of docs/batch_scoring.md: all are understood, and those of the first block are run."""
+
+import pathlib
+import re
+import shlex
+from typing import Any
+
+import pytest
+
+from shared import parser
+from tests import helpers
+
+PAGE = (helpers.ROOT / "docs" / "batch_scoring.md").read_text("utf-8")
+BLOCKS = [block.strip().splitlines() for block in re.findall(r"^```\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)]
+
+
+@pytest.mark.parametrize("line", [line for block in BLOCKS for line in block])
+def test_every_command_of_the_page_is_understood(line: str) -> None:
+    name, *words = shlex.split(line)
+    commands: dict[str, Any] = dict.fromkeys(parser.Commands.__dataclass_fields__, dict)
+    built = parser.app_parser(
+        name,
+        description="",
+        config_class=helpers.config_of(name),
+        data_fields=("text_column",),
+        commands=parser.Commands(**commands),
+    )
+    assert built.parse_args(words).command is not None
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_the_shards_of_the_page_are_scored_and_merged(shared_runs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    command_line = helpers.CommandLine(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine").symlink_to(helpers.smoke_run("sentiment", shared_runs).path)
+    (tmp_path / "reviews.csv").write_text("text\n" + "not bad at all\nquite dull\n" * 3000)
+    for line in BLOCKS[0]:
+        command_line.run("apps.sentiment", *shlex.split(line)[1:])
+    whole = ("--run-dir", "runs/mine", "reviews.csv", "--output", "whole.csv")
+    command_line.run("apps.sentiment", "predict", *whole)
+    assert (tmp_path / "scores.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
