@@ -1,7 +1,7 @@
 """Start one training in several processes, and again where one of them dies; or helpers of a search.
 
 On this machine they are children of this process; on a Ray cluster each is the child of an actor
-(`shared.ray_actors`). What a death, bad input or the end means is the same.
+(`shared.ray_actors`). What a death, bad input or the end means is the same. Each ends with whoever started it.
 """
 
 import contextlib
@@ -67,7 +67,7 @@ def train(
         SystemExit: The training ends with that exit code; it has said why.
     """
     command = [*command, "--json"]
-    with _places(ray_address) as start:
+    with _places(ray_address, here=_together) as start:
         for attempt in range(restarts + 1):
             with start(command, workers) as processes:
                 rank, code = _wait(processes)
@@ -82,15 +82,21 @@ def train(
 
 
 @contextlib.contextmanager
-def _places(ray_address: str | None) -> Iterator[Any]:
-    """Yield a function that starts all processes: (command, workers) -> context of a list of `Process`."""
+def _places(ray_address: str | None, *, here: Any, alone: bool = False) -> Iterator[Any]:
+    """Yield a function that starts all processes: (command, count) -> context of a list of `Process`.
+
+    Args:
+        ray_address: The Ray cluster; None = this machine.
+        here: That function for this machine.
+        alone: Whether each works by itself, so that it need not be told of the others.
+    """
     if ray_address is None:
-        yield _here
+        yield here
         return
     from shared import ray_actors, ray_cluster
 
     with ray_cluster.connected(ray_address):
-        yield functools.partial(ray_actors.start, show=sys.stderr.write)
+        yield functools.partial(ray_actors.start, show=sys.stderr.write, told={HELPER: "1"}, alone=alone)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,8 +117,8 @@ class _Child:
 
 
 @contextlib.contextmanager
-def _here(command: Sequence[str], workers: int) -> Iterator[list[_Child]]:
-    """Start the processes on this machine, and end them with the block."""
+def _together(command: Sequence[str], workers: int) -> Iterator[list[_Child]]:
+    """Start the processes of a training on this machine, and end them with the block."""
     with tempfile.TemporaryDirectory(prefix="fieldnets-workers-") as folder:
         started = [_start(command, each, pathlib.Path(folder)) for each in _clusters(workers)]
         try:
@@ -122,7 +128,7 @@ def _here(command: Sequence[str], workers: int) -> Iterator[list[_Child]]:
 
 
 def is_helper() -> bool:
-    """Tell whether this process is one that ``helpers`` started."""
+    """Tell whether this process is one that this module started."""
     return HELPER in os.environ
 
 
@@ -137,32 +143,41 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def helpers(command: Sequence[str], *, count: int) -> None:
+def helpers(command: Sequence[str], *, count: int, ray_address: str | None = None) -> None:
     """Run a command in so many processes that share its work, until all have ended; a killed one stops no other.
 
+    Args:
+        command: The whole command line, of a process that calls ``is_helper``.
+        count: Processes.
+        ray_address: As of ``train``.
+
     Raises:
+        errors.InputError: Ray is not installed, or its cluster is not there or too small.
         SystemExit: One ended with that exit code, and has said why; the others are ended.
     """
-    environment = _environment(count, **{HELPER: "1"})
-    started = [
-        # They read from a pipe that nobody writes into, and that closes when this process ends.
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment)
-        for _ in range(count)
-    ]
-    try:
+    with _places(ray_address, here=_apart, alone=True) as start, start(command, count) as started:
         while None in (codes := [each.poll() for each in started]) and not any(
             code for code in codes if (code or 0) > 0
         ):
             time.sleep(POLL_SECONDS)
-    finally:
-        _end(started)
-        for each in started:
-            if each.stdin is not None:
-                each.stdin.close()
     for code in filter(None, codes):
         if code > 0:
             raise SystemExit(code)
         log.warning("a process was ended by %s", signal.Signals(-code).name)
+
+
+@contextlib.contextmanager
+def _apart(command: Sequence[str], count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Start processes that know nothing of each other on this machine, and end them with the block."""
+    environment = _environment(count)
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment)
+        for _ in range(count)
+    ]
+    try:
+        yield started
+    finally:
+        _end(started)
 
 
 def _clusters(workers: int) -> list[cluster.Cluster]:
@@ -181,7 +196,7 @@ def _start(command: Sequence[str], of: cluster.Cluster, folder: pathlib.Path) ->
     with written.open("wb") as output, written.with_suffix(".err").open("wb") as error:
         process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=sys.stderr if of.is_first else error,
             env=_environment(len(of.addresses), **{cluster.VARIABLE: of.to_json()}),
@@ -190,8 +205,11 @@ def _start(command: Sequence[str], of: cluster.Cluster, folder: pathlib.Path) ->
 
 
 def _environment(processes: int, **told: str) -> dict[str, str]:
-    """Return the environment of one of so many processes of this machine: each uses its share of the cores."""
-    return machine.python_environment(**machine.threads(processes), **told)
+    """Return the environment of one of so many processes of this machine: each uses its share of the cores.
+
+    It reads from a pipe that nobody writes into, and that closes when this process ends.
+    """
+    return machine.python_environment(**machine.threads(processes), **{HELPER: "1"}, **told)
 
 
 def _wait(started: Sequence[Process]) -> tuple[int, int]:
@@ -234,3 +252,5 @@ def _end(started: Sequence[subprocess.Popen[bytes]]) -> None:
             each.kill()
     for each in started:
         each.wait()
+        if each.stdin is not None:
+            each.stdin.close()

@@ -1,4 +1,4 @@
-"""The processes of one training on a Ray cluster: one actor each, spread over its machines, runs the command.
+"""The processes of one training, or of one search, on a Ray cluster: one actor each runs the command.
 
 Every machine has this installation and sees the folder that the command is given in: the run folder lies where the
 machine of the first process can write, and data where all can read.
@@ -56,7 +56,8 @@ class Worker:
         with self._path("out").open("wb") as output, self._path("err").open("wb") as error:
             self._process = subprocess.Popen(
                 [sys.executable, *command[1:]],
-                stdin=subprocess.DEVNULL,
+                # A pipe that closes when this actor ends, however that was.
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=error,
                 cwd=folder,
@@ -121,13 +122,22 @@ class Remote:
 
 
 @contextlib.contextmanager
-def start(command: Sequence[str], workers: int, *, show: Callable[[str], object]) -> Iterator[list[Remote]]:
+def start(
+    command: Sequence[str],
+    workers: int,
+    *,
+    show: Callable[[str], object],
+    told: Mapping[str, str],
+    alone: bool = False,
+) -> Iterator[list[Remote]]:
     """Start the processes in actors on different machines, as far as there are so many, and end them with the block.
 
     Args:
         command: The command line, run in this process's folder.
         workers: Processes.
         show: Where what the first process says on standard error goes.
+        told: More variables of each process's environment.
+        alone: Each works by itself: it is not told who the others are, and what it says is shown as well.
 
     Raises:
         errors.InputError: The cluster is too small, or a machine does not see this process's folder.
@@ -140,9 +150,9 @@ def start(command: Sequence[str], workers: int, *, show: Callable[[str], object]
     remote = ray.remote(num_cpus=resources["CPU"], num_gpus=resources.get("GPU", 0))(Worker)
     actors = [remote.options(scheduling_strategy=strategy).remote() for _ in range(workers)]
     try:
-        for actor, told in zip(actors, _told(actors), strict=True):
-            ray.get(actor.start.remote(list(command), os.getcwd(), told))
-        yield [Remote(actor=actor, show=None if rank else show) for rank, actor in enumerate(actors)]
+        for actor, each in zip(actors, _told(actors, alone=alone), strict=True):
+            ray.get(actor.start.remote(list(command), os.getcwd(), {**each, **told}))
+        yield [Remote(actor=actor, show=show if alone or rank == 0 else None) for rank, actor in enumerate(actors)]
     except ray.exceptions.RayTaskError as error:
         raise errors.InputError(str(error.cause)) from error
     finally:
@@ -177,19 +187,17 @@ def _placed(workers: int) -> Any:
     return group
 
 
-def _told(actors: Sequence[Any]) -> list[dict[str, str]]:
+def _told(actors: Sequence[Any], *, alone: bool) -> list[dict[str, str]]:
     """Return the environment of each process: who the others are, and its part of its machine's cores."""
     import ray
 
     places = ray.get([actor.place.remote() for actor in actors])
     beside = Counter(address for address, _, _ in places)
     all_addresses = tuple(f"{address}:{port}" for address, port, _ in places)
+    clusters = [cluster.Cluster(addresses=all_addresses, rank=rank) for rank in range(len(places))]
     return [
-        {
-            cluster.VARIABLE: cluster.Cluster(addresses=all_addresses, rank=rank).to_json(),
-            **machine.threads(beside[address], cores=cores),
-        }
-        for rank, (address, _, cores) in enumerate(places)
+        {**({} if alone else {cluster.VARIABLE: of.to_json()}), **machine.threads(beside[address], cores=cores)}
+        for of, (address, _, cores) in zip(clusters, places, strict=True)
     ]
 
 

@@ -83,9 +83,11 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
 
 def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     """Train into a run folder, or go on with an interrupted run."""
-    from shared import resuming
+    from shared import launch, resuming
     from shared.training import cluster
 
+    if launch.is_helper():
+        launch.end_with_parent()
     app.data().locate(options.settings)  # before --overwrite deletes anything
     here = cluster.from_environment()
     if here is None and (options.workers > 1 or options.ray_address):
@@ -262,7 +264,11 @@ def tune(app: steps.App, options: parser.TuneOptions) -> cli.Result:
     from shared.training import tuning
 
     training, step = app.train(), app.tune()
-    many = options.workers > 1 and not helper
+    many = (options.workers > 1 or options.ray_address is not None) and not helper
+
+    def start(count: int) -> None:
+        launch.helpers(_command(app, options.command_line), count=count, ray_address=options.ray_address)
+
     wanted = tuning.Search(
         settings=options.settings,
         train=lambda settings, folder: train_into(folder, training, settings),
@@ -272,7 +278,7 @@ def tune(app: steps.App, options: parser.TuneOptions) -> cli.Result:
         output=options.output_dir,
         workers=options.workers,
         prune=options.prune,
-        start=(lambda count: launch.helpers(_command(app, options.command_line), count=count)) if many else None,
+        start=start if many else None,
     )
     if helper:
         launch.end_with_parent()

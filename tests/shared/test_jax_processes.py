@@ -45,6 +45,7 @@ def alone(folder: pathlib.Path, kind: str, batch_size: str) -> dict[str, Any]:
     return dict(json.loads(finished.stdout))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "batch_size"), [EVEN, UNEVEN])
 def test_two_jax_processes_train_the_weights_of_one(kind: str, batch_size: str, tmp_path: pathlib.Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
@@ -59,6 +60,7 @@ def test_two_jax_processes_train_the_weights_of_one(kind: str, batch_size: str, 
         assert row["validation_loss"] == pytest.approx(expected["validation_loss"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_killed_jax_process_costs_at_most_an_epoch(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
@@ -72,6 +74,7 @@ def test_a_killed_jax_process_costs_at_most_an_epoch(tmp_path: pathlib.Path, cap
             assert resumed.tobytes() == expected.tobytes()
 
 
+@pytest.mark.slow
 def test_batch_normalization_over_filled_up_jax_batches_is_refused(
     tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,6 +83,7 @@ def test_batch_normalization_over_filled_up_jax_batches_is_refused(
     assert "expected batches that 2 devices share equally" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_weights_from_jax_processes_are_exported_from_tensorflow_with_parity(tmp_path: pathlib.Path) -> None:
     launch.train(command(tmp_path, *EVEN), workers=2)
     rows = np.random.default_rng(7).normal(size=(40, 6)).astype(np.float32)

@@ -1,6 +1,8 @@
-"""The processes of a training run in actors of a real Ray cluster, which ends with each test."""
+"""The processes of a training, or of a search, run in actors of a real Ray cluster, which ends with each test."""
 
+import collections
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -11,7 +13,9 @@ import numpy as np
 import pytest
 
 from shared import errors, launch
+from shared.training import tuning
 from tests import helpers
+from tests.shared import search_together
 
 # Ray leaves its own processes to the operating system.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -104,16 +108,35 @@ def test_bad_input_and_a_cluster_that_is_too_small_end_the_training_with_exit_co
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.usefixtures("ray")
-def test_two_actors_train_the_weights_of_one_process(tmp_path: pathlib.Path) -> None:
+def test_two_actors_train_the_weights_of_one_process_though_one_is_killed(tmp_path: pathlib.Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    train([sys.executable, str(WORKER), str(two), "1"])
+    result = train([sys.executable, str(WORKER), str(two), "1", "--kill-parent"])
+    assert (two / "killed").exists()
+    assert result["resumed_from"] >= 1, "the actor was killed at the end of the second epoch: one is done again at most"
     single = [sys.executable, str(WORKER), str(one), "-1"]
     finished = subprocess.run(single, env=helpers.ENVIRONMENT, capture_output=True, text=True, timeout=600)
     assert json.loads(finished.stdout)["resumed_from"] == 0
-    assert (two / "killed").exists(), "the second process was killed after an epoch"
     files = [np.load(path) for path in (two / "weights-0.npz", two / "weights-1.npz", one / "weights-0.npz")]
     for name in files[0].files:
         assert files[0][name].tobytes() == files[1][name].tobytes()
         np.testing.assert_allclose(files[0][name], files[2][name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray")
+def test_actors_work_on_one_search_that_a_process_of_this_machine_goes_on_with(
+    tmp_path: pathlib.Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "kill").touch()
+    tuning.search(search_together.wanted(tmp_path / "search", trials=5, workers=2, ray_address="local"))
+    log = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    assert collections.Counter(trial for trial, _ in log) == {
+        f"trial-00{number}": 1 + (number == 2) for number in range(5)
+    }, "the one whose process was killed was tried again, and no other"
+    assert len({process for _, process in log} - {str(os.getpid())}) >= 2
+    assert tuning.search(search_together.wanted(tmp_path / "search", trials=6, workers=1))["trials"] == 6
+    assert [line.split()[0] for line in (tmp_path / "log").read_text().splitlines()][6:] == ["trial-005"]

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from shared import launch
 from shared.training import cluster, runtime
 
 runtime.quiet_logs()
@@ -30,10 +31,12 @@ def main() -> None:
     """Train; the weights go into the folder, what the training said to standard output."""
     asked = parsed()
     folder: pathlib.Path = asked.folder
+    if launch.is_helper():
+        launch.end_with_parent()
     here = cluster.from_environment()
     rank = here.rank if here else 0
     if rank == 1 and asked.killed_after >= 0:
-        kill_after(asked.killed_after, folder / "killed")
+        kill_after(asked.killed_after, folder / "killed", victim=os.getppid() if asked.kill_parent else os.getpid())
     runtime.configure(seed=1)
     with runtime.strategy("auto").scope() if runtime.on_tensorflow() else contextlib.nullcontext():
         network = NETWORKS[asked.kind]()
@@ -51,6 +54,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("kind", nargs="?", choices=NETWORKS, default="normalized")
     # No two processes share 13 rows equally.
     parser.add_argument("batch_size", nargs="?", type=int, default=13)
+    parser.add_argument("--kill-parent", action="store_true", help="the actor whose child the process is, instead")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args()
@@ -106,15 +110,15 @@ def train(network: keras.Model, rows: datasets.Arrays, folder: pathlib.Path, *, 
     )
 
 
-def kill_after(epoch: int, once: pathlib.Path) -> None:
-    """Let this process end at once, a single time, when the epoch is complete."""
+def kill_after(epoch: int, once: pathlib.Path, *, victim: int) -> None:
+    """Let a process end at once, a single time, when the epoch is complete."""
     complete = callbacks.EpochEnd.on_epoch_end
 
     def die(self: callbacks.EpochEnd, number: int, logs: Mapping[str, float] | None = None) -> None:
         complete(self, number, logs)
         if number == epoch and not once.exists():
             once.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(victim, signal.SIGKILL)
 
     callbacks.EpochEnd.on_epoch_end = die  # type: ignore[method-assign,assignment]
 
