@@ -12,7 +12,8 @@ from shared import parser
 from tests import helpers
 
 PAGE = (helpers.ROOT / "docs" / "batch_scoring.md").read_text("utf-8")
-BLOCKS = [block.strip().splitlines() for block in re.findall(r"^```\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)]
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+BLOCKS = [block.strip().splitlines() for language, block in FENCED if not language]
 
 
 @pytest.mark.parametrize("line", [line for block in BLOCKS for line in block])

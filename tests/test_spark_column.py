@@ -67,7 +67,8 @@ export.write(
 def python(text: str, *arguments: object) -> None:
     finished = subprocess.run(
         [sys.executable, "-c", text, *map(str, arguments)],
-        env=helpers.ENVIRONMENT,
+        # Spark's workers are of another Python unless they are told.
+        env={**helpers.ENVIRONMENT, "PYSPARK_PYTHON": sys.executable},
         cwd=helpers.ROOT,
         capture_output=True,
         text=True,
