@@ -13,7 +13,7 @@ from tests import helpers
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
 # What the preset leaves out: a network that is not trained in shares.
-MORE = {"fraud_detection": ["--members", "dense,gan", "--dense-copies", "1"]}
+MORE = {"fraud_detection": ["--members", "dense", "gan", "--dense-copies", "1"]}
 
 
 @pytest.mark.parametrize("app", helpers.APPS)
