@@ -46,6 +46,17 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads(processes: int, *, cores: int | None = None) -> dict[str, str]:
+    """Return the variable that gives each of so many processes its share of the cores; one that is set stays.
+
+    Args:
+        processes: How many run at the same time.
+        cores: Of their machine; None: this one.
+    """
+    share = max(1, (usable_cores() if cores is None else cores) // processes)
+    return {"TF_NUM_INTRAOP_THREADS": os.environ.get("TF_NUM_INTRAOP_THREADS", str(share))}
+
+
 def memory_limit(path: pathlib.Path = CGROUP_LIMIT) -> int | None:
     """Return the container's memory limit in bytes, None where there is none."""
     text = path.read_text().strip() if path.is_file() else "max"

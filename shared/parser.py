@@ -34,6 +34,7 @@ class TrainOptions:
     resume: bool
     overwrite: bool
     workers: int
+    ray_address: str | None
     command_line: Sequence[str]
 
 
@@ -112,6 +113,7 @@ class TuneOptions:
     trials: int
     output_dir: pathlib.Path
     workers: int
+    ray_address: str | None
     prune: bool
     command_line: Sequence[str]
 
@@ -177,6 +179,11 @@ def app_parser(
         default=1,
         help="processes that train together (default: 1)",
     )
+    train.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="start them on this Ray cluster, or local; RUN_DIR and data lie on a path that its machines share",
+    )
 
     evaluate = verb("evaluate", commands.evaluate, "measure a run; write metrics.json and report.html", *source)
     cli.add_run_dir(evaluate, name)
@@ -213,6 +220,9 @@ def app_parser(
     tune.add_argument("--trials", type=cli.at_least(1), default=10, help="configurations to try")
     tune.add_argument("--output-dir", type=pathlib.Path, default=pathlib.Path("runs") / f"{name}-tune")
     tune.add_argument("--workers", type=cli.at_least(1), default=1, help="processes that try at once (default: 1)")
+    tune.add_argument(
+        "--ray-address", metavar="ADDRESS", help="of a Ray cluster that tries, or local; OUTPUT_DIR is shared"
+    )
     tune.add_argument("--prune", action="store_true", help="end trials that fall behind the median of the others")
     _add_preset(tune)
     more(verbs)

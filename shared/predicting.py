@@ -12,12 +12,10 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from shared import cli, errors, files, machine, parser, steps
+from shared import cli, errors, files, parser, steps
 
 # What the folder of a cluster's shards holds.
 _OURS = re.compile(r"\.lock|\.?part-\d{5}-of-\d{5}[-.\w]*")
-# Ray moves no rows of ours between processes: the least that it takes.
-_OBJECT_STORE_BYTES = 80 << 20
 _RETRIES = 3
 
 
@@ -119,18 +117,16 @@ def on_ray(app: steps.App, step: steps.Predict, options: parser.PredictOptions) 
     Raises:
         errors.InputError: Ray is not installed, or something else stands in the place of the shards.
     """
-    if machine.missing(["ray"]):
-        raise errors.InputError(
-            "--ray-address: expected the extra `cluster` (pip install 'fieldnets[cluster]'). Received: no ray"
-        )
-    from shared import resuming
+    from shared import ray_cluster, resuming
 
+    ray_cluster.require()
     folder = files.beside(options.output, ".shards")
     _refuse_foreign(folder)
     with resuming.locked(folder, what="`predict` into one output"):
         if not options.resume:
             resuming.clear(folder)
-        scored = _scored_on_ray(app.config.__module__.rpartition(".")[0], options, folder)
+        with ray_cluster.connected(str(options.ray_address)) as ray:
+            scored = _scored_on_ray(ray, app.config.__module__.rpartition(".")[0], options, folder)
         joined = merge(step, dataclasses.replace(options, input=[part.output for part in scored.asked], resume=False))
         shutil.rmtree(folder)
     notes = list(dict.fromkeys(note for each in scored.results for note in each.get("notes", ())))
@@ -144,24 +140,8 @@ class _Scored:
     results: Sequence[Mapping[str, Any]]
 
 
-def _scored_on_ray(module: str, options: parser.PredictOptions, folder: pathlib.Path) -> _Scored:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray: Any = importlib.import_module("ray")
+def _scored_on_ray(ray: Any, module: str, options: parser.PredictOptions, folder: pathlib.Path) -> _Scored:
     pools: Any = importlib.import_module("ray.util")
-    environment = {"PYTHONPATH": machine.python_environment().get("PYTHONPATH", "")}
-    local = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-    try:
-        ray.init(
-            address=options.ray_address,
-            log_to_driver=False,
-            runtime_env={"env_vars": environment},
-            **(local if options.ray_address == "local" else {}),
-        )
-    except Exception as error:
-        # Ray has no class of its own for a cluster that does not start or answer.
-        raise errors.InputError(
-            f"--ray-address {options.ray_address}: expected a cluster that starts or answers. Received: {error}"
-        ) from error
     try:
         processors = max(1, int(ray.cluster_resources().get("CPU", 1)))
         asked = _of_shards(options, folder, options.shards or processors)
@@ -171,8 +151,6 @@ def _scored_on_ray(module: str, options: parser.PredictOptions, folder: pathlib.
     except ray.exceptions.RayTaskError as error:
         # A refusal is ours wherever it was raised.
         raise (error.cause if isinstance(error.cause, errors.FieldnetsError) else error) from None
-    finally:
-        ray.shutdown()
 
 
 def _of_shards(options: parser.PredictOptions, folder: pathlib.Path, of: int) -> list[parser.PredictOptions]:

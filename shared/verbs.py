@@ -83,12 +83,14 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
 
 def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     """Train into a run folder, or go on with an interrupted run."""
-    from shared import resuming
+    from shared import launch, resuming
     from shared.training import cluster
 
+    if launch.is_helper():
+        launch.end_with_parent()
     app.data().locate(options.settings)  # before --overwrite deletes anything
     here = cluster.from_environment()
-    if here is None and options.workers > 1:
+    if here is None and (options.workers > 1 or options.ray_address):
         return _launch(app, options)
     quiet_tensorflow()
     step = app.train()
@@ -132,10 +134,13 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
 
 
 def _launch(app: steps.App, options: parser.TrainOptions) -> cli.Result:
-    """Train in several processes of this machine, each started with this command line."""
+    """Train in several processes of this machine or of a Ray cluster, each started with this command line."""
     from shared import launch
 
-    return launch.train(_command(app, options.command_line), workers=options.workers)
+    if options.workers == 1:
+        raise errors.InputError("--ray-address: expected --workers of at least 2. Received: 1")
+    command = _command(app, options.command_line)
+    return launch.train(command, workers=options.workers, ray_address=options.ray_address)
 
 
 def _command(app: steps.App, command_line: Sequence[str]) -> list[str]:
@@ -259,7 +264,11 @@ def tune(app: steps.App, options: parser.TuneOptions) -> cli.Result:
     from shared.training import tuning
 
     training, step = app.train(), app.tune()
-    many = options.workers > 1 and not helper
+    many = (options.workers > 1 or options.ray_address is not None) and not helper
+
+    def start(count: int) -> None:
+        launch.helpers(_command(app, options.command_line), count=count, ray_address=options.ray_address)
+
     wanted = tuning.Search(
         settings=options.settings,
         train=lambda settings, folder: train_into(folder, training, settings),
@@ -269,7 +278,7 @@ def tune(app: steps.App, options: parser.TuneOptions) -> cli.Result:
         output=options.output_dir,
         workers=options.workers,
         prune=options.prune,
-        start=(lambda count: launch.helpers(_command(app, options.command_line), count=count)) if many else None,
+        start=start if many else None,
     )
     if helper:
         launch.end_with_parent()

@@ -5,13 +5,15 @@ import re
 import shlex
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from shared import parser
 from tests import helpers
 
 PAGE = (helpers.ROOT / "docs" / "batch_scoring.md").read_text("utf-8")
-BLOCKS = [block.strip().splitlines() for block in re.findall(r"^```\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)]
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+BLOCKS = [block.strip().splitlines() for language, block in FENCED if not language]
 
 
 @pytest.mark.parametrize("line", [line for block in BLOCKS for line in block])
@@ -40,3 +42,26 @@ def test_the_shards_of_the_page_are_scored_and_merged(shared_runs: pathlib.Path,
     whole = ("--run-dir", "runs/mine", "reviews.csv", "--output", "whole.csv")
     command_line.run("apps.sentiment", "predict", *whole)
     assert (tmp_path / "scores.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_ray_cluster_writes_the_file_of_one_process(
+    suffix: str, shared_runs: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    pytest.importorskip("ray")
+    command_line, run = helpers.CommandLine(tmp_path), helpers.smoke_run("sentiment", shared_runs).path
+    texts = pd.DataFrame({"text": [f"not bad at all, take {each}" for each in range(300)]})
+    given = tmp_path / f"reviews{suffix}"
+    texts.to_parquet(given) if suffix == ".parquet" else texts.to_csv(given, index=False)
+    common = ("apps.sentiment", "predict", "--run-dir", run, given, "--chunk-rows", 32)
+    command_line.run(*common, "--output", f"whole{suffix}")
+    found = command_line.run(*common, "--output", f"ray{suffix}", "--ray-address", "local", "--shards", 3, "--json")
+    assert (found.json["rows"], found.json["shards"], found.json["resumed_rows"]) == (300, 3, 0)
+    if suffix == ".csv":
+        assert (tmp_path / "ray.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    else:
+        whole, ray = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("whole", "ray"))
+        pd.testing.assert_frame_equal(ray, whole, check_exact=True)
+    assert not (tmp_path / f"ray{suffix}.shards").exists()

@@ -20,7 +20,7 @@ from apps.fraud_detection.transactions import CLASS_NAMES
 from shared import files
 from shared.evaluation import classification
 from shared.models import building, gan
-from shared.training import datasets
+from shared.training import datasets, workers
 from shared.training import gan as gan_training
 
 UNITS = (128, 128)
@@ -41,18 +41,19 @@ def fit_classifier(name: str, job: jobs.Job) -> keras.Model:
     quantiles = Quantiles.learn(numbers, job.inputs.typical)
     rows = balanced_rows(labels, seed=job.settings.seed)
     places, kinds = quantiles.places(numbers[rows]), labels[rows].astype(np.int32)
-    generator = build_generator(numbers.shape[1], job.settings)
-    critic = build_critic(numbers.shape[1])
-    gan_training.fit(
-        generator,
-        critic,
-        datasets.Arrays(inputs={"sample": places}, labels=kinds),
-        settings=gan_training.GanSettings(
-            epochs=job.settings.gan_epochs, batch_size=256, critic_steps=3, seed=job.settings.seed
-        ),
-        distance=lambda samples, drawn: distance(places, kinds, samples, drawn),
-        outputs=job.outputs(name),
-    )
+    with workers.apart():
+        generator = build_generator(numbers.shape[1], job.settings)
+        critic = build_critic(numbers.shape[1])
+        gan_training.fit(
+            generator,
+            critic,
+            datasets.Arrays(inputs={"sample": places}, labels=kinds),
+            settings=gan_training.GanSettings(
+                epochs=job.settings.gan_epochs, batch_size=256, critic_steps=3, seed=job.settings.seed
+            ),
+            distance=lambda samples, drawn: distance(places, kinds, samples, drawn),
+            outputs=job.outputs(name),
+        )
     save(generator, quantiles, generator_folder(job.folder, job.prefix))
     slope, offset = jobs.fit_score(classifier(critic, quantiles, job, slope=1.0, offset=0.0), job)
     return classifier(critic, quantiles, job, slope=slope, offset=offset)

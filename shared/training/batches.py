@@ -56,7 +56,7 @@ def training(
             "augment: expected None where Keras runs on another backend than TensorFlow, because augmentation "
             f"runs in tf.data. Received: {source.augment} on {keras.backend.backend()}"
         )
-    return _Batches(source, plan=plan, epoch=first_epoch)
+    return _Batches(source, plan=plan, epoch=first_epoch, share=share)
 
 
 def evaluation(source: datasets.Arrays, *, batch_size: int, order: np.ndarray | None = None) -> Any:
@@ -75,11 +75,14 @@ def evaluation(source: datasets.Arrays, *, batch_size: int, order: np.ndarray | 
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of NumPy arrays; at the end of an epoch those of the next one take their place."""
 
-    def __init__(self, source: datasets.Arrays, *, plan: datasets.Plan, epoch: int = 0) -> None:
+    def __init__(
+        self, source: datasets.Arrays, *, plan: datasets.Plan, epoch: int = 0, share: datasets.Share | None = None
+    ) -> None:
         super().__init__()
         self._source = source
         self._plan = plan
         self._epoch = epoch
+        self._share = share
         self._rows = plan(epoch)
 
     def __len__(self) -> int:
@@ -87,14 +90,25 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return len(self._rows)
 
     def __getitem__(self, step: int) -> tuple[Any, ...]:
-        """Gather one batch."""
+        """Gather one batch, or this process's share of it."""
         first, last = self._rows.row_splits[step : step + 2]
-        rows = self._source.take(self._rows.values[first:last])
+        batch, counts = self._rows.values[first:last], None
+        rows = self._source.take(batch)
+        if self._share is not None:
+            taken, counts = self._share.equal_parts(len(batch))
+            rows = rows.take(taken)
         inputs = {
-            name: array.padded() if isinstance(array, datasets.Ragged) else array for name, array in rows.inputs.items()
+            # As wide as the whole batch: all processes must give arrays of one shape.
+            name: array.padded(self._longest(name, batch)) if isinstance(array, datasets.Ragged) else array
+            for name, array in rows.inputs.items()
         }
-        batch = datasets.as_keras_wants(inputs), rows.labels
-        return batch if rows.weights is None else (*batch, rows.weights)
+        given = datasets.as_keras_wants(inputs), rows.labels
+        weights = counts if rows.weights is None else rows.weights if counts is None else counts * rows.weights
+        return given if weights is None else (*given, weights)
+
+    def _longest(self, name: str, batch: np.ndarray) -> int:
+        rows = self._source.inputs[name]
+        return int(rows.lengths[batch].max(initial=0)) if isinstance(rows, datasets.Ragged) else 0
 
     def on_epoch_end(self) -> None:
         """Plan the next epoch."""

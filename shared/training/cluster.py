@@ -64,8 +64,24 @@ def from_environment() -> Cluster | None:
     return Cluster(addresses=addresses, rank=rank) if len(addresses) > 1 else None
 
 
+def join(of: Cluster) -> None:
+    """Wait for the other processes; before the backend has run anything.
+
+    Raises:
+        errors.InputError: Keras runs on a backend, or is of a version, that was not tried with several processes.
+    """
+    import keras
+
+    if keras.backend.backend() == "jax":
+        from shared.training import jax_processes
+
+        jax_processes.join(of.addresses, of.rank)
+    else:
+        strategy(of)
+
+
 def strategy(of: Cluster) -> Any:
-    """Return the strategy under which these processes train; it waits until all have come.
+    """Return the strategy under which these processes train on TensorFlow; it waits until all have come.
 
     Raises:
         errors.InputError: Keras is of a version whose trainer was not tried with it, or not on TensorFlow.
@@ -75,7 +91,8 @@ def strategy(of: Cluster) -> Any:
     if not (keras.__version__.startswith(f"{KERAS}.") and keras.backend.backend() == "tensorflow"):
         raise errors.InputError(
             f"--workers: expected Keras {KERAS} on TensorFlow, whose `fit` was tried with several processes "
-            f"(keras-team/keras issue 20585). Received: Keras {keras.__version__} on {keras.backend.backend()}"
+            f"(keras-team/keras issue 20585), or any on JAX. "
+            f"Received: Keras {keras.__version__} on {keras.backend.backend()}"
         )
     import tensorflow as tf
 

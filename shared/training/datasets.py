@@ -31,6 +31,22 @@ class Share:
     replicas: int
     of: int
 
+    def equal_parts(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return which of a batch's rows this process takes, as many as every other, and what they count.
+
+        Where the replicas cannot share equally the first row is repeated with the weight 0. The others' weights are
+        such that the mean over all replicas is that of the batch.
+
+        Returns:
+            (n,) int64 numbers in [0, rows), and (n,) float32.
+
+        >>> Share(first=1, replicas=1, of=2).equal_parts(3)
+        (array([1, 0]), array([1.3333334, 0.       ], dtype=float32))
+        """
+        each = -(-rows // self.of)
+        places = np.arange(each * self.of).reshape(each, self.of)[:, self.first : self.first + self.replicas].T.ravel()
+        return np.where(places < rows, places, 0), np.where(places < rows, each * self.of / rows, 0).astype(np.float32)
+
 
 # Rows are sorted by length inside windows of this many shuffled batches: enough for batches with little
 # padding (an LSTM on lengths of 5 to 100 trains in 1 / 2.2 of the time), few enough that a row meets ever new
@@ -69,13 +85,14 @@ class Ragged:
         """(rows,) int64 elements in each row."""
         return np.diff(self.row_splits)
 
-    def padded(self) -> np.ndarray:
-        """Return (rows, longest) with zeros behind the shorter rows.
+    def padded(self, width: int | None = None) -> np.ndarray:
+        """Return (rows, longest) with zeros behind the shorter rows, or (rows, ``width``).
 
         >>> Ragged.from_rows([np.array([1, 2]), np.array([3])]).padded().tolist()
         [[1, 2], [3, 0]]
         """
-        within = np.arange(self.lengths.max(initial=0)) < self.lengths[:, np.newaxis]
+        longest = self.lengths.max(initial=0) if width is None else width
+        within = np.arange(longest) < self.lengths[:, np.newaxis]
         filled = np.zeros(within.shape, self.values.dtype)
         filled[within] = self.values
         return filled

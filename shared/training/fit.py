@@ -150,6 +150,7 @@ def fit(
         errors.FieldnetsError: The loss or the monitor is not finite.
     """
     steps = datasets.steps(len(train), batch_size=settings.batch_size)
+    share = workers.share(model, np.diff(datasets.even_splits(len(train), settings.batch_size)))
     _compile(model, settings, loss=loss, steps=steps)
     identity = _identity(settings, train, validation, loss)
     state = workers.load_state(outputs.checkpoint, model=model, identity=identity)
@@ -181,7 +182,7 @@ def fit(
                 first_epoch=state.epoch,
                 epochs=settings.epochs,
                 bucket_by_length=settings.bucket_by_length,
-                share=workers.share(model),
+                share=share,
             )
             reports = callbacks.Reports(state.history, outputs.checkpoint)
             calls = [epoch_end, history, reports, *listeners]

@@ -80,7 +80,7 @@ def fit(
     finished training returns at once.
 
     Args:
-        generator: {noise, label} -> samples; see `gan.build_generator`.
+        generator: {noise, label} -> samples; see `gan.build_generator`. Built, like the critic, in `workers.apart()`.
         critic: {sample, label} -> (batch, 1); see `gan.build_critic`.
         train: One input of float32 samples (or made so by ``augment``), scaled as the generator draws; labels (n,) int.
         settings: How to train.

@@ -104,10 +104,10 @@ def configure(
 
     if on_tensorflow():
         _configure_tensorflow(deterministic=deterministic, memory_growth=memory_growth, threads=threads)
-        processes = cluster.from_environment()
-        if processes is not None:
-            # TensorFlow takes its peers only before it has run anything.
-            cluster.strategy(processes)
+    processes = cluster.from_environment()
+    if processes is not None:
+        # A backend takes its peers only before it has run anything.
+        cluster.join(processes)
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
 
@@ -160,6 +160,15 @@ def scope_of(model: Any) -> contextlib.AbstractContextManager[Any]:
         model.distribute_strategy.scope() if on_tensorflow() else contextlib.nullcontext()
     )
     return scope
+
+
+def in_scope() -> bool:
+    """Tell whether this is called in the scope of a strategy of several devices or processes."""
+    if not on_tensorflow():
+        return False
+    import tensorflow as tf
+
+    return bool(tf.distribute.has_strategy())
 
 
 def replicas_of(model: Any) -> int:

@@ -1,7 +1,7 @@
 """Search settings on validation data and write the best as a config file; the test part is not read.
 
-One process tries a trial after the other, or several processes of one machine work on one search: the trials lie in
-a journal, to which all append.
+One process tries a trial after the other, or several processes work on one search: the trials lie in a journal, to
+which all append. On several machines its file system is one that locks files for all of them.
 """
 
 import dataclasses

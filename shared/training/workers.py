@@ -1,8 +1,8 @@
 """Train one model in several processes: what each takes of a batch, and what they must agree on.
 
 Every process reads the same data and makes the same split; ``tf.distribute.MultiWorkerMirroredStrategy`` adds their
-gradients up, so that their weights stay equal. The first one alone keeps the run folder: the others work in a folder
-that goes with them, and take its checkpoint over the wire.
+gradients up, so that their weights stay equal (on JAX: `shared.training.jax_processes`). The first one alone keeps the
+run folder: the others work in a folder that goes with them, and take its checkpoint over the wire.
 """
 
 import contextlib
@@ -14,28 +14,57 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from shared import errors, files
-from shared.training import checkpoints, datasets, runtime
+from shared.training import checkpoints, cluster, datasets, jax_processes, runtime
 
 
-def share(model: keras.Model) -> datasets.Share | None:
-    """Return what this process takes of every batch; None = all, in a training of one process."""
+def share(model: keras.Model, sizes: npt.NDArray[np.int64]) -> datasets.Share | None:
+    """Return what this process takes of every batch; None = all, in a training of one process.
+
+    Args:
+        model: The model to train.
+        sizes: (steps,) rows of each batch.
+
+    Raises:
+        errors.InputError: The processes cannot share batches of these sizes.
+    """
     if not several(model):
         return None
+    if not runtime.on_tensorflow():
+        return jax_processes.share(model, sizes)
     extended = model.distribute_strategy.extended
-    replicas = model.distribute_strategy.num_replicas_in_sync
     here = len(extended.worker_devices)
-    return datasets.Share(first=extended._task_id * here, replicas=here, of=replicas)
+    return datasets.Share(
+        first=extended._task_id * here, replicas=here, of=model.distribute_strategy.num_replicas_in_sync
+    )
 
 
 def several(model: keras.Model) -> bool:
-    """Tell whether the model was built under a strategy of several processes."""
-    return runtime.on_tensorflow() and bool(getattr(model.distribute_strategy.extended, "_in_multi_worker_mode", _no)())
+    """Tell whether the model was built to be trained by several processes."""
+    if not runtime.on_tensorflow():
+        return jax_processes.joined() is not None
+    return bool(getattr(model.distribute_strategy.extended, "_in_multi_worker_mode", _no)())
 
 
 def _no() -> bool:
     return False
+
+
+@contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """Build and train in this process alone, inside the block, what is not trained in shares: a GAN.
+
+    All processes do the same. A strategy's scope belongs to a graph, and a new one has none.
+    """
+    if not runtime.in_scope():
+        yield
+        return
+    import tensorflow as tf
+
+    with tf.Graph().as_default(), tf.__internal__.eager_context.eager_mode():
+        yield
 
 
 @contextlib.contextmanager
@@ -45,7 +74,7 @@ def together(model: keras.Model) -> Iterator[None]:
     Keras 3 concatenates the metrics of the processes, which are scalars (beside keras-team/keras issue 20585, which
     `shared.training.fit.run_epochs` sees to for every strategy). Batch normalization uses the whole batch.
     """
-    if not several(model):
+    if not (several(model) and runtime.on_tensorflow()):
         yield
         return
     import tensorflow as tf
@@ -70,7 +99,7 @@ def _normalizes_alone(layer: keras.Layer) -> bool:
 
 def distributed(model: keras.Model, batches: Any) -> Any:
     """Return this process's batches as the strategy of several processes takes them."""
-    if not several(model):
+    if not (several(model) and runtime.on_tensorflow()):
         return batches
     return model.distribute_strategy.distribute_datasets_from_function(lambda _context: batches)
 
@@ -78,8 +107,9 @@ def distributed(model: keras.Model, batches: Any) -> Any:
 @contextlib.contextmanager
 def alone(model: keras.Model) -> Iterator[None]:
     """Let ``model.predict`` run in this process only, inside the block: every process predicts all rows."""
-    if not several(model):
-        yield
+    if not (several(model) and runtime.on_tensorflow()):
+        with jax_processes.whole_batches():
+            yield
         return
     import tensorflow as tf
 
@@ -101,27 +131,28 @@ def load_state(path: pathlib.Path, *, model: keras.Model, identity: Mapping[str,
             data and the settings of the first one.
     """
     checkpoints.remove_leftovers(path)
-    if several(model):
-        _agree(model, identity)
-        _take_checkpoint(model, path)
+    here = cluster.from_environment()
+    if here is not None:
+        _agree(here, identity)
+        _take_checkpoint(here, path)
     return checkpoints.load(path, model=model, identity=identity)
 
 
-def _agree(model: keras.Model, identity: Mapping[str, Any]) -> None:
+def _agree(here: cluster.Cluster, identity: Mapping[str, Any]) -> None:
     """Wait for the other processes, and refuse to train where they have other data or settings."""
     own = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
-    firsts = _from_first(model, own)
+    firsts = _from_first(here, own)
     if firsts != own:
         raise errors.InputError(
-            f"worker {model.distribute_strategy.extended._task_id}: expected the data and the settings of worker 0. "
+            f"worker {here.rank}: expected the data and the settings of worker 0. "
             f"Received: others ({own.hex()[:12]} against {firsts.hex()[:12]})"
         )
 
 
-def _take_checkpoint(model: keras.Model, path: pathlib.Path) -> None:
+def _take_checkpoint(here: cluster.Cluster, path: pathlib.Path) -> None:
     """Write the first process's checkpoint, or none, in the place of this one's."""
-    content = _from_first(model, path.read_bytes() if path.exists() else b"")
-    if model.distribute_strategy.extended._task_id == 0:
+    content = _from_first(here, path.read_bytes() if path.exists() else b"")
+    if here.is_first:
         return
     path.unlink(missing_ok=True)
     if content:
@@ -129,19 +160,22 @@ def _take_checkpoint(model: keras.Model, path: pathlib.Path) -> None:
             temporary.write_bytes(content)
 
 
-def _from_first(model: keras.Model, content: bytes) -> bytes:
-    """Return what the first process calls this with: the others add zeros to it."""
-    length = int(_sum_of_first(model, np.array([len(content)], np.int32))[0])
+def _from_first(here: cluster.Cluster, content: bytes) -> bytes:
+    """Return what the first process calls this with: its length, then the bytes, as whole numbers of 32 bits."""
+    length = int(_of_first(here, np.array([len(content)], np.int32))[0])
     padded = np.zeros(-(-length // 4) * 4, np.uint8)
-    if model.distribute_strategy.extended._task_id == 0:
+    if here.is_first:
         padded[:length] = np.frombuffer(content, np.uint8)
-    return bytes(_sum_of_first(model, padded.view(np.int32)).view(np.uint8)[:length]) if length else b""
+    return bytes(_of_first(here, padded.view(np.int32)).view(np.uint8)[:length]) if length else b""
 
 
-def _sum_of_first(model: keras.Model, values: np.ndarray) -> np.ndarray:
+def _of_first(here: cluster.Cluster, values: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Return what the first process calls this with: the others add zeros to it."""
+    if not runtime.on_tensorflow():
+        return jax_processes.of_first(values)
     import tensorflow as tf
 
-    together = model.distribute_strategy
+    together = cluster.strategy(here)
 
     def contribution() -> tf.Tensor:
         first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0

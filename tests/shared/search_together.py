@@ -36,7 +36,7 @@ def train(settings: Toy, folder: files.RunFolder) -> dict[str, Any]:
     return {"validation": {"auroc": -abs(settings.rate - 0.3)}}
 
 
-def wanted(folder: pathlib.Path, *, trials: int, workers: int) -> tuning.Search:
+def wanted(folder: pathlib.Path, *, trials: int, workers: int, ray_address: str | None = None) -> tuning.Search:
     command = [sys.executable, __file__, str(folder), str(trials), str(workers)]
     return tuning.Search(
         settings=Toy(seed=3),
@@ -46,7 +46,9 @@ def wanted(folder: pathlib.Path, *, trials: int, workers: int) -> tuning.Search:
         trials=trials,
         output=folder,
         workers=workers,
-        start=None if launch.is_helper() else lambda count: launch.helpers(command, count=count),
+        start=None
+        if launch.is_helper()
+        else lambda count: launch.helpers(command, count=count, ray_address=ray_address),
     )
 
 

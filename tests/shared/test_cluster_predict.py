@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -77,6 +78,32 @@ def test_a_refused_input_is_said_in_one_sentence_and_the_other_shards_are_kept(
     assert again.returncode == 0, again.stderr
     assert (folder / "out.csv").read_bytes() == (folder / "whole.csv").read_bytes()
     assert len((folder / "log").read_text().splitlines()) == 13
+
+
+@pytest.mark.slow
+def test_what_a_killed_command_had_scored_is_not_scored_again(
+    folder: pathlib.Path, environment: dict[str, str]
+) -> None:
+    pytest.importorskip("ray")
+    (folder / "slow").touch()
+    log, paths = folder / "log", os.pathsep.join([str(folder), environment.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "toy", "out.csv", "2"]
+    with subprocess.Popen(command, cwd=folder, env={**environment, "PYTHONPATH": paths}) as killed:
+        end = time.monotonic() + 200
+        while not log.exists() or len(log.read_text().splitlines()) < 4:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        killed.kill()
+    time.sleep(10)
+    (folder / "slow").unlink()
+    before = log.read_text().splitlines()
+    assert len(before) < 13, "the actors ended with the command"
+    again = on_ray(folder, environment, "out.csv", "2", "--resume")
+    assert again.returncode == 0, again.stderr
+    assert (folder / "out.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+    counts = collections.Counter(line.split()[0] for line in log.read_text().splitlines())
+    assert set(counts) == {str(start) for start in range(0, 50, 4)}
+    assert sum(counts.values()) <= 13 + 2, "what each of two actors was about at most"
 
 
 class FailedTaskError(Exception):

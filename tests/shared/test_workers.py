@@ -4,6 +4,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,11 @@ def test_what_the_first_process_prints_is_the_result(tmp_path: pathlib.Path) -> 
     assert launch.train(told, workers=3) == {"rank": 0}
 
 
+def test_what_is_printed_before_the_result_is_no_part_of_it(tmp_path: pathlib.Path) -> None:
+    told = script(tmp_path, "print('[Gloo] Rank 0 is connected {1}')\nprint(json.dumps({'rank': rank}, indent=2))")
+    assert launch.train(told, workers=2) == {"rank": 0}
+
+
 def test_bad_input_ends_the_training_at_once_with_exit_code_2(tmp_path: pathlib.Path) -> None:
     count = tmp_path / "starts"
     told = script(tmp_path, f"open({str(count)!r}, 'a').write(str(rank))\nsys.exit(2 if rank else time.sleep(60))")
@@ -114,6 +120,23 @@ def test_a_process_that_always_dies_ends_the_training(tmp_path: pathlib.Path) ->
         launch.train(told, workers=2, restarts=1)
     assert left.value.code == 1
     assert count.read_text().count("1") == 2
+
+
+def test_processes_end_with_a_launcher_that_is_killed(tmp_path: pathlib.Path) -> None:
+    beats = tmp_path / "beats"
+    beat = f"while True: open({str(beats)!r}, 'a').write(str(rank)); time.sleep(0.02)"
+    told = script(tmp_path, f"from shared import launch\nassert launch.is_helper()\nlaunch.end_with_parent()\n{beat}")
+    start = "import sys\nfrom shared import launch\nlaunch.train(sys.argv[1:], workers=2)"
+    with subprocess.Popen([sys.executable, "-c", start, *told], env=helpers.ENVIRONMENT) as launcher:
+        end = time.monotonic() + 60
+        while not (beats.exists() and {"0", "1"} <= set(beats.read_text())):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        launcher.kill()
+    time.sleep(1.0)
+    before = beats.read_text()
+    time.sleep(0.5)
+    assert beats.read_text() == before
 
 
 @pytest.mark.parametrize("rank", range(3))

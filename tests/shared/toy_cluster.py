@@ -1,6 +1,7 @@
 """An app that scores numbers, on a Ray cluster of this machine: ``toy_cluster.py OUTPUT SHARDS [--resume]``.
 
-The file ``kill`` ends the process that scores row 30; the file ``refuse`` makes that row a bad input.
+The file ``kill`` ends the process that scores row 30; the file ``refuse`` makes that row a bad input; the file ``slow``
+lets each chunk take a while.
 """
 
 import importlib
@@ -8,6 +9,7 @@ import os
 import pathlib
 import signal
 import sys
+import time
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -32,6 +34,8 @@ def score(chunk: pd.DataFrame) -> pd.DataFrame:
         if pathlib.Path("kill").exists():
             pathlib.Path("kill").unlink()
             os.kill(os.getpid(), signal.SIGKILL)
+    if pathlib.Path("slow").exists():
+        time.sleep(0.5)
     with pathlib.Path("log").open("a") as stream:
         stream.write(f"{chunk['row'].iloc[0]} {os.getpid()}\n")
     return chunk.assign(score=chunk["row"] / 7)
