@@ -101,6 +101,7 @@ def load_state(path: pathlib.Path, *, model: keras.Model, identity: Mapping[str,
             data and the settings of the first one.
     """
     checkpoints.remove_leftovers(path)
+    checkpoints.mend(path)
     if several(model):
         _agree(model, identity)
         _take_checkpoint(model, path)
