@@ -71,6 +71,39 @@ def listing(folder: pathlib.Path, *, follow_links: bool = False) -> Listing:
     return Listing(tuple(sorted(found)), notes)
 
 
+def outside(source: pathlib.Path, named: Iterable[pathlib.Path], *, allow_outside: bool = False) -> tuple[str, ...]:
+    """Refuse files that the labels of a source name outside of it; what is read could be anybody's.
+
+    A source is its folder; where one file of labels is named, or a folder ``annotations``, also the folder above, in
+    which images lie beside their labels.
+
+    Args:
+        source: The folder or file that ``--data`` names.
+        named: The files to read; links are the matter of ``listing``.
+        allow_outside: Whether to read what lies outside, too.
+
+    Returns:
+        A note on what lies outside, or nothing.
+
+    Raises:
+        errors.InputError: Something lies outside, and ``allow_outside`` is not set.
+    """
+    folder = pathlib.Path(os.path.abspath(source))
+    root = folder.parent if folder.name == "annotations" else folder if source.is_dir() else folder.parent.parent
+    absolute = (pathlib.Path(os.path.abspath(path)) for path in named)
+    found = sorted({path for path in absolute if root not in path.parents})
+    if not found:
+        return ()
+    shown = ", ".join(map(str, found[:_SHOWN]))
+    shown += f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    if not allow_outside:
+        raise errors.InputError(
+            f"{source}: expected images that lie inside the folder (--allow-outside reads the others, too). "
+            f"Received: {shown}"
+        )
+    return (f"images read from outside the folder: {shown}",)
+
+
 def unread(paths: Iterable[pathlib.PurePath]) -> str:
     """Return a note on files that are not read, by kind; "" for none.
 

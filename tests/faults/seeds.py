@@ -14,24 +14,7 @@ import pandas as pd
 import PIL.Image
 
 ROWS = 12
-WORDS = [
-    "good",
-    "bad",
-    "film",
-    "plot",
-    "actor",
-    "scene",
-    "music",
-    "slow",
-    "great",
-    "dull",
-    "long",
-    "short",
-    "bright",
-    "dark",
-    "loud",
-    "quiet",
-]
+WORDS = ["good", "bad", "film", "plot", "actor", "scene", "music", "slow", "great", "dull", "long", "short", "dark"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +42,8 @@ def reviews() -> pd.DataFrame:
 def payments() -> pd.DataFrame:
     """Return transactions, the last half of them of another day."""
     generator = np.random.default_rng(0)
-    rows = 4 * ROWS
-    times = pd.date_range("2024-01-01", periods=rows, freq="5h")
+    rows = 20 * ROWS
+    times = pd.date_range("2024-01-01", periods=rows, freq="3h")
     return pd.DataFrame(
         {
             "transaction_id": range(rows),

@@ -43,7 +43,8 @@ class Work(TypedDict, total=False):
         later_seconds: How long after that change.
         signal: Default SIGKILL.
         errno: In place of a signal: what that change and all after it fail with.
-        limit: A resource's name, such as ``RLIMIT_AS``, and its limit.
+        limit: A resource's name, such as ``RLIMIT_FSIZE``, and its limit.
+        beyond_mebibytes: How much more memory than this process has it may ask for.
         clock_seconds: What ``time.time`` jumps by at that change.
     """
 
@@ -58,6 +59,7 @@ class Work(TypedDict, total=False):
     signal: int
     errno: int
     limit: tuple[str, int]
+    beyond_mebibytes: int
     clock_seconds: float
 
 
@@ -126,6 +128,10 @@ def do(work: Work) -> int:
     if "limit" in work:
         name, most = work["limit"]
         resource.setrlimit(getattr(resource, name), (most, most))
+    if "beyond_mebibytes" in work:
+        with open("/proc/self/statm") as stream:
+            most = int(stream.read().split()[0]) * resource.getpagesize() + (work["beyond_mebibytes"] << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     sys.addaudithook(Harm(work, counter).hook)
     module, *arguments = work["words"]
     try:
