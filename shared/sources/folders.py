@@ -8,12 +8,14 @@ import contextlib
 import functools
 import gzip
 import io
+import lzma
 import os
 import pathlib
 import re
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, BinaryIO, NamedTuple, cast
 
@@ -231,7 +233,7 @@ def entries(path: pathlib.Path, *, follow_links: bool = False, name: str) -> Ite
             _refuse_links(path, [info.filename for info in infos if stat.S_ISLNK(info.external_attr >> 16)])
             _refuse_doubles(path, names)
             yield Opened([Entry(each, _unpacking(functools.partial(archive.open, each), each)) for each in names])
-        elif tarfile.is_tarfile(path):
+        elif _is_tar(path):
             tar = stack.enter_context(tarfile.open(path))
             # One after another: of a packed tar, the next is not looked for behind one that is too large.
             unpacking.check((member.size for member in tar), packed=path.stat().st_size, where=str(path))
@@ -263,11 +265,19 @@ def refuse_twice(folder: pathlib.Path, read: Iterable[Entry]) -> None:
 
 def is_archive(path: pathlib.Path) -> bool:
     """Tell whether a file is a zip or tar archive that is read as a folder."""
-    return _is_zip(path) or tarfile.is_tarfile(path)
+    return _is_zip(path) or _is_tar(path)
 
 
 def _is_zip(path: pathlib.Path) -> bool:
     return zipfile.is_zipfile(path) and not path.suffix.lower().startswith(".xls")
+
+
+def _is_tar(path: pathlib.Path) -> bool:
+    """Tell whether a tar begins there; one that is packed, and damaged at its beginning, is read as a packed file."""
+    try:
+        return tarfile.is_tarfile(path)
+    except (EOFError, zlib.error, lzma.LZMAError, OSError):
+        return False
 
 
 def _is_hidden(name: str) -> bool:

@@ -129,7 +129,8 @@ def chunks(path: pathlib.Path, rows: int, names: Sequence[str] | None = None) ->
         given = 0
         for table in _even(batches, rows):
             given += table.num_rows
-            yield table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
+            # Arrow reads what pandas wrote there even where it is to ignore it, and it may be damaged.
+            yield table.replace_schema_metadata(None).to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
     if given != proven:
         raise errors.InputError(f"{path}: expected {proven:,} rows, as many as records. Received: {given:,}")
 
