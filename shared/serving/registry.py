@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from shared import errors, files
 from shared.bundle import reading as bundle
+from shared.bundle import signing
 from shared.serving import batching, refusals, settings, versions
 
 log = logging.getLogger("fieldnets")
@@ -68,6 +69,7 @@ class Registry:
 
     def __init__(self, options: settings.Settings, on_served: OnServed = lambda _name, _number: lambda _served: None):
         self._options, self._on_served = options, on_served
+        self._key = None if options.require_signature is None else signing.public_key(options.require_signature)
         self.models: dict[str, Model] = {}
         self.open = False
         # Whether the server is about to stop: it answers, and tells balancers to ask others.
@@ -181,6 +183,8 @@ class Registry:
         before = model.tries.get(number, (0, 0.0))[0] if state == model.seen.get(number) else 0
         model.seen[number], model.tries[number] = state, (before + 1, time.monotonic())
         try:
+            if self._key is not None:
+                signing.verify(folder, self._key)
             version = versions.Version(bundle.load(folder), self._options, self._on_served(model.name, number))
         except Exception as error:
             model.refused[number] = str(error)

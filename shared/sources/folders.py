@@ -23,6 +23,8 @@ from shared import errors
 from shared.sources import delimited, unpacking
 
 _SHOWN = 3
+# Folders of labels that lie beside the folders of their images.
+_OF_LABELS = ("annotations", "labels")
 
 
 class Listing(NamedTuple):
@@ -76,8 +78,8 @@ def listing(folder: pathlib.Path, *, follow_links: bool = False) -> Listing:
 def outside(source: pathlib.Path, named: Iterable[pathlib.Path], *, allow_outside: bool = False) -> tuple[str, ...]:
     """Refuse files that the labels of a source name outside of it; what is read could be anybody's.
 
-    A source is its folder; where one file of labels is named, or a folder ``annotations``, also the folder above, in
-    which images lie beside their labels.
+    A source is its folder; where one file of labels is named, or a folder ``annotations`` or ``labels``, also the folder
+    above, in which images lie beside their labels.
 
     Args:
         source: The folder or file that ``--data`` names.
@@ -90,8 +92,7 @@ def outside(source: pathlib.Path, named: Iterable[pathlib.Path], *, allow_outsid
     Raises:
         errors.InputError: Something lies outside, and ``allow_outside`` is not set.
     """
-    folder = pathlib.Path(os.path.abspath(source))
-    root = folder.parent if folder.name == "annotations" else folder if source.is_dir() else folder.parent.parent
+    root = _root(source)
     absolute = (pathlib.Path(os.path.abspath(path)) for path in named)
     found = sorted({path for path in absolute if root not in path.parents})
     if not found:
@@ -104,6 +105,14 @@ def outside(source: pathlib.Path, named: Iterable[pathlib.Path], *, allow_outsid
             f"Received: {shown}"
         )
     return (f"images read from outside the folder: {shown}",)
+
+
+def _root(source: pathlib.Path) -> pathlib.Path:
+    path = pathlib.Path(os.path.abspath(source))
+    # BDD100K keeps labels/det_20/det_train.json beside images/.
+    above = (path, *path.parents)[: 1 if source.is_dir() else 3]
+    beside = next((each.parent for each in above if each.name in _OF_LABELS), None)
+    return beside or (path if source.is_dir() else path.parent.parent)
 
 
 def unread(paths: Iterable[pathlib.PurePath]) -> str:

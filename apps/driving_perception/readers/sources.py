@@ -45,7 +45,7 @@ def read(spec: str, *, options: entries.Options, data_format: str) -> entries.So
     path = locate(spec)
     files = source_files.SourceFiles(path, follow_links=options.follow_links)
     found = _read(files, options=options, data_format=data_format)
-    named = [entry.item for entry in found.entries if isinstance(entry.item, pathlib.Path)]
+    named = [entry.item for entry in found.entries if isinstance(entry.item, pathlib.Path) and not entry.problem]
     beyond = folders.outside(path, named, allow_outside=options.allow_outside)
     part = _part_of_path(path)
     return dataclasses.replace(
