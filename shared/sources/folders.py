@@ -78,8 +78,8 @@ def listing(folder: pathlib.Path, *, follow_links: bool = False) -> Listing:
 def outside(source: pathlib.Path, named: Iterable[pathlib.Path], *, allow_outside: bool = False) -> tuple[str, ...]:
     """Refuse files that the labels of a source name outside of it; what is read could be anybody's.
 
-    A source is its folder; where one file of labels is named, or a folder ``annotations`` or ``labels``, also the folder
-    above, in which images lie beside their labels.
+    A source is its folder; where one file of labels is named, or a folder ``annotations`` or ``labels``, also the
+    folder above, in which images lie beside their labels.
 
     Args:
         source: The folder or file that ``--data`` names.

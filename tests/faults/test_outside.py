@@ -27,10 +27,10 @@ def a_stranger(folder: pathlib.Path) -> pathlib.Path:
 
 def radiographs_naming(folder: pathlib.Path, name: str) -> pathlib.Path:
     source = seeds.radiographs_of_a_table(folder / "deep" / "set")
-    table = pd.read_csv(source / "labels.csv")
+    table = pd.read_csv(source)
     table.loc[3, "image"] = name
-    table.to_csv(source / "labels.csv", index=False)
-    return source / "labels.csv"
+    table.to_csv(source, index=False)
+    return source
 
 
 @pytest.mark.parametrize("name", ["../../../elsewhere/secret.png", "{stranger}", "x/../../../../elsewhere/secret"])
