@@ -51,6 +51,15 @@ def folder(path: pathlib.Path, *, listed: bool = True) -> Iterator[pathlib.Path]
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def replace(new: pathlib.Path, path: pathlib.Path) -> None:
+    """Give a folder the name of another, which goes: whoever looks sees the one or the other."""
+    if path.is_dir():
+        _exchange(new, path)
+        shutil.rmtree(new, ignore_errors=True)
+    else:
+        new.rename(path)
+
+
 def _keeps_its_name(path: pathlib.Path) -> bool:
     here = pathlib.Path(os.path.realpath(os.curdir))
     return path.is_dir() and (path == here or path in here.parents or path.is_mount() or not _is_writable(path.parent))

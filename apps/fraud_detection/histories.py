@@ -18,7 +18,7 @@ import pyarrow.parquet
 from apps.fraud_detection import config, data, features, inputs, partitions
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection.readers import checking, sources
-from shared import cli, errors, files, machine, progress, resuming
+from shared import cli, errors, files, machine, progress, published, resuming
 
 FILE = "histories.json"
 ROW_GROUP = 1 << 18
@@ -167,9 +167,8 @@ def write(
         work = Work.of(folder, partitioned)
         resumed = _finish(work, workers=workers, most_rows=most_rows)
         files.write_json(folder / "output" / FILE, {**partitioned, "inputs": plan["inputs"]})
-        if output.exists():
-            shutil.rmtree(output)
-        (folder / "output").rename(output)
+        published.replace(folder / "output", output)
+        resuming.clear(folder)
         shutil.rmtree(folder)
     return {
         "output": str(output),

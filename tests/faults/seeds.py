@@ -48,8 +48,8 @@ def payments() -> pd.DataFrame:
         {
             "transaction_id": range(rows),
             "time": times.astype(str),
-            "card": generator.integers(0, 9, rows),
-            "merchant": [f"m{each}" for each in generator.integers(0, 7, rows)],
+            "card": generator.integers(1_000, 1_060, rows),
+            "merchant": [f"m{each}" for each in generator.integers(0, 40, rows)],
             "amount": generator.gamma(2.0, 30.0, rows).round(2),
             "is_fraud": ([0] * 7 + [1]) * (rows // 8),
         }
