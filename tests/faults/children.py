@@ -59,8 +59,10 @@ class Zygote:
         self._process.stdin.write(json.dumps(work) + "\n")
         self._process.stdin.flush()
         told = json.loads(self._process.stdout.readline())
-        said = [pathlib.Path(f"{output}.{name}").read_text("utf-8", "replace") for name in ("stdout", "stderr")]
-        return Ended(int(told["code"]), *said, told["seconds"], int(told["changes"]))
+        printed, said = (
+            pathlib.Path(f"{output}.{name}").read_text("utf-8", "replace") for name in ("stdout", "stderr")
+        )
+        return Ended(int(told["code"]), printed, said, told["seconds"], int(told["changes"]))
 
     def close(self) -> None:
         """End it."""

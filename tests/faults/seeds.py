@@ -8,6 +8,7 @@ import pathlib
 import tarfile
 import zipfile
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -132,7 +133,7 @@ def radiographs_of_a_table(folder: pathlib.Path) -> pathlib.Path:
 def medmnist(folder: pathlib.Path) -> pathlib.Path:
     """Write the arrays of MedMNIST."""
     generator = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for part in ("train", "val", "test"):
         arrays[f"{part}_images"] = generator.integers(0, 255, (ROWS, 28, 28), dtype=np.uint8)
         arrays[f"{part}_labels"] = np.arange(ROWS)[:, None] % 2
@@ -150,7 +151,7 @@ def dicom(folder: pathlib.Path) -> pathlib.Path:
         found.file_meta = pydicom.dataset.FileMetaDataset()
         found.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
         found.SOPClassUID = found.file_meta.MediaStorageSOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
-        found.SOPInstanceUID = found.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number + 1}"
+        found.SOPInstanceUID = found.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.UID(f"1.2.3.{number + 1}")
         found.PatientID, found.Modality = f"p{number}", "DX"
         found.Rows, found.Columns, found.SamplesPerPixel = 40, 48, 1
         found.PhotometricInterpretation = "MONOCHROME2"

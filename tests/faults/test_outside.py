@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from apps.medical_imaging import readers
 from apps.medical_imaging.readers import sources as radiographs
 from shared import errors
 from shared.sources import folders
@@ -41,7 +42,7 @@ def test_a_table_of_radiographs_names_only_its_own(tmp_path: pathlib.Path, name:
     (table.parent / "x").mkdir()
 
     def read(**options: Any) -> Any:
-        settings = radiographs.readers.Options(**options)
+        settings = readers.Options(**options)
         return radiographs.read(str(table), options=settings, data_format="auto")
 
     with pytest.raises(errors.InputError, match=REFUSED + r".*secret\.png"):

@@ -98,7 +98,7 @@ def test_a_disk_that_fails_at_any_write_is_one_line_and_leaves_the_old(
 def _disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "none", folder]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "none", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("no file system can be mounted here")
     yield folder

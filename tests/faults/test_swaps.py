@@ -59,7 +59,7 @@ def test_a_refused_version_is_tried_again_a_few_times_at_intervals(
         return load(path)
 
     clock = [time.monotonic()]
-    monkeypatch.setattr(registry.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(bundle, "load", short_of_memory)
     started = clock[0]
     for _ in range(100):

@@ -83,7 +83,7 @@ class Harm:
 
     def _is_change(self, event: str, given: tuple[Any, ...]) -> bool:
         if event == "ctypes.dlsym":
-            return given[1] == "renameat2"
+            return bool(given[1] == "renameat2")
         if event == "open":
             flags = given[2] if isinstance(given[2], int) else 0
             return bool(flags & _WRITING) and self._is_ours(given[0])
@@ -111,7 +111,7 @@ class Harm:
             return
         struck = self._work.get("signal", signal.SIGKILL)
         if later := self._work.get("later_seconds"):
-            threading.Thread(target=lambda: (time.sleep(later), os.kill(os.getpid(), struck)), daemon=True).start()
+            threading.Timer(later, os.kill, (os.getpid(), struck)).start()
         else:
             os.kill(os.getpid(), struck)
 
