@@ -237,7 +237,10 @@ def entries(path: pathlib.Path, *, follow_links: bool = False, name: str) -> Ite
         elif _is_zip(path):
             archive = stack.enter_context(zipfile.ZipFile(path))
             unpacking.check_zip(archive, where=str(path))
-            infos = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
+            infos = [each for each in archive.infolist() if not each.filename.endswith("/")]
+            if not all(info.filename for info in infos):
+                raise errors.InputError(f"{path}: expected an archive whose files have names. Received: one without")
+            infos = [info for info in infos if not _is_hidden(info.filename)]
             names = [info.filename for info in infos]
             _refuse_links(path, [info.filename for info in infos if stat.S_ISLNK(info.external_attr >> 16)])
             _refuse_doubles(path, names)

@@ -86,7 +86,7 @@ def test_a_killed_write_leaves_the_old_or_the_new(
     # The first makes what the others replace.
     usual = plain.run([MODULE, str(folder), "0"], folder, function=function)
     before = "0"
-    for number, harm in enumerate(children.instants(1, usual, trials.count(8, 80)), start=1):
+    for number, harm in enumerate(children.instants(1, usual, trials.count(6, 100)), start=1):
         with tried.one(harm):
             ended = plain.run([MODULE, str(folder), str(number)], folder, function=function, **harm)
             assert ended.code in (0, -9), ended.stderr
@@ -105,7 +105,7 @@ def test_a_killed_prediction_goes_on_to_the_same_rows(
     usual = plain.run([MODULE, str(tmp_path), "7"], tmp_path, function="one_prediction")
     output = tmp_path / "scores.csv"
     expected = output.read_bytes()
-    for harm in children.instants(2, usual, trials.count(6, 80)):
+    for harm in children.instants(2, usual, trials.count(5, 100)):
         with tried.one(harm):
             output.unlink(missing_ok=True)
             plain.run([MODULE, str(tmp_path), "7"], tmp_path, function="one_prediction", **harm)
@@ -125,7 +125,7 @@ def test_a_killed_search_ends_in_the_same_settings(
     usual = search()
     assert usual.code == 0, usual.stderr
     best = (tmp_path / "search-5" / "best.json").read_bytes()
-    for number, harm in enumerate(children.instants(3, usual, trials.count(3, 40))):
+    for number, harm in enumerate(children.instants(3, usual, trials.count(1, 40))):
         with tried.one(harm):
             (tmp_path / "search-5").rename(tmp_path / f"before-{number}")
             search(**harm)
