@@ -163,3 +163,13 @@ def test_what_pandas_wrote_beside_the_columns_of_a_parquet_file_may_be_damaged(t
     table = pyarrow.table({"a": [1, 2]}).replace_schema_metadata({b"pandas": b"{no JSON"})
     pyarrow.parquet.write_table(table, path)
     assert tables.read(path)["a"].tolist() == [1, 2]
+
+
+def test_a_zip_whose_files_have_no_names_is_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "texts.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("good/1.txt", "good")
+        archive.writestr(zipfile.ZipInfo(""), "bad")
+    said = r"texts\.zip: expected an archive whose files have names"
+    with pytest.raises(errors.InputError, match=said), folders.entries(path, name="texts"):
+        pass
