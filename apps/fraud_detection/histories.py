@@ -214,7 +214,8 @@ def _refuse_output(output: pathlib.Path, *, overwrite: bool) -> None:
 
 def _refuse_foreign(folder: pathlib.Path) -> None:
     """Refuse to use, and later to delete, a folder of the name that is not ours."""
-    names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    held = folder.iterdir() if folder.is_dir() else ()
+    names = {each.name for each in held if not files.is_leftover(each.name)}
     if (folder.exists() and not folder.is_dir()) or (names - {resuming.LOCK} and _PLAN not in names):
         raise errors.InputError(
             f"{folder}: expected a place for unfinished work. Received: what `histories` did not write; move it, or "

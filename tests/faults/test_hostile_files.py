@@ -83,13 +83,14 @@ def packed(kind: str) -> bytes:
         with pyarrow.CompressedOutputStream(stream, "zstd") as written:
             written.write(text)
         return bytes(stream.getvalue())
-    return {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[kind](text)
+    packers: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+    return packers[kind](text)
 
 
 NOTHING = {"files": {name: "0" * 64 for name in ("model.keras", "decision.json")}}
 CODE = dataset.Code(names={"0": "negative"}, kinds=("digit",), note="n")
 KINDS = {
-    **{f"rule {type(rule).__name__} {rule.rule}": of_rule(rule) for rule in test_stored.RULES},
+    **{f"rule {type(rule).__name__} {number}": of_rule(rule) for number, rule in enumerate(test_stored.RULES)},
     **{f"config of {app}": of_config(app) for app in helpers.APPS},
     "certificate": Kind("split.json", of_json(helpers.a_certificate()), splits.read_certificate),
     "run manifest": Kind("manifest.json", of_json(NOTHING), of_manifest),
