@@ -148,11 +148,11 @@ def calls(app: str, folder: pathlib.Path) -> dict[str, Call]:
     samples, usual = helpers.samples_of(app), folder / (folder / "usual-name").read_text()
     module, picture = f"apps.{app}", "why.html" if app in ("sentiment", "fraud_detection") else "why.png"
     run: list[object] = ["--run-dir", "run"]
-    predicted: list[object] = [*run, usual, *samples.READ_FLAGS, "--output", "new.csv", "--overwrite"]
+    predicted: list[object] = [*run, usual, *samples.READ_FLAGS, "--output", "new.csv"]
     explained: list[object] = [*run, samples.explain_input(usual), "--output", picture]
     watched: list[object] = ["--model-dir", "bundles", "--data", usual, *samples.READ_FLAGS, "--output-dir", "drift"]
     found = {
-        "predict": Call(words=[module, "predict", *predicted], results=("new.csv",), again=("--resume",)),
+        "predict": Call(words=[module, "predict", *predicted], results=("new.csv",), again=("--resume",), empties=True),
         "evaluate": Call(words=[module, "evaluate", *run], results=("run/evaluation",)),
         "explain": Call(words=[module, "explain", *explained], results=(picture,)),
         "monitor": Call(words=[module, "monitor", *watched], results=("drift",), codes=(0, 3)),

@@ -66,20 +66,25 @@ class Trials:
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """Return the figures as a table, a row for each fault and test, and one for each fault's sum."""
+    """Return the figures as a table: a row for each fault and test, all its cases together, and each fault's sum."""
     newest = {(line["fault"], line["test"]): line for line in lines}
-    rows = ["| fault | what is tried | trials | failures | seconds | date |", "|---|---|---:|---:|---:|---|"]
+    rows = [
+        "| fault | what is tried | cases | trials | failures | seconds | date |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
     for fault in sorted({fault for fault, _ in newest}):
-        own = [line for (name, _), line in sorted(newest.items()) if name == fault]
-        for line in own:
-            words = line["test"].removeprefix("test_").replace("_", " ")
-            rows.append(
-                f"| {fault} | {words} | {line['trials']:,} | {line['failures']} | {line['seconds']:.0f} "
-                f"| {line['date']} |"
-            )
-        sums = [sum(line[name] for line in own) for name in ("trials", "failures", "seconds")]
-        rows.append(f"| **{fault}** | **all** | **{sums[0]:,}** | **{sums[1]}** | **{sums[2]:.0f}** | |")
+        own = [line for (name, _), line in newest.items() if name == fault]
+        for test in sorted({line["test"].partition("[")[0] for line in own}):
+            cases = [line for line in own if line["test"].partition("[")[0] == test]
+            rows.append(_row(fault, test.removeprefix("test_").replace("_", " "), cases))
+        rows.append(_row(f"**{fault}**", "**all**", own))
     return "\n".join(rows)
+
+
+def _row(fault: str, what: str, lines: list[dict[str, Any]]) -> str:
+    trials, failures, seconds = (sum(line[name] for line in lines) for name in ("trials", "failures", "seconds"))
+    newest = max(line["date"] for line in lines)
+    return f"| {fault} | {what} | {len(lines)} | {trials:,} | {failures} | {seconds:,.0f} | {newest} |"
 
 
 def main() -> None:
