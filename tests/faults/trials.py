@@ -50,7 +50,7 @@ class Trials:
 
     def end(self) -> None:
         """Keep the figures, and fail where a trial did."""
-        if _FIGURES:
+        if _FIGURES and self.number:
             line = {
                 "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
                 "fault": self.what,
