@@ -7,9 +7,10 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
 INSTALLED := $(VENV)/.installed
 APP ?=
 UPGRADE ?= --upgrade
+FAULTS ?= tests/faults
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install check lint types test-fast test-slow golden bench lock clean
+.PHONY: help demo test install check lint types test-fast test-slow faults golden bench lock sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +55,11 @@ test-fast: $(INSTALLED) ## the tests that take seconds
 test-slow: $(INSTALLED) ## the tests marked slow
 	@$(BIN)/pytest -m slow
 
+faults: $(INSTALLED) ## kills, full disks, hostile inputs and requests, whole; FAULTS="FILE -k NAME" runs a part
+	@mkdir -p runs
+	@FIELDNETS_FAULTS=whole FIELDNETS_FAULTS_FIGURES=$(CURDIR)/runs/faults.jsonl $(BIN)/pytest -q -n 0 -m fault $(FAULTS); \
+		code=$$?; $(BIN)/python -m tests.faults.trials runs/faults.jsonl; exit $$code
+
 golden: $(INSTALLED) ## rewrite the golden numbers in tests/golden; look at the diff
 	@$(BIN)/python -m tests.golden
 
@@ -63,6 +69,9 @@ bench: $(INSTALLED) ## benchmarks: ratios measured in one run
 lock: ## resolve requirements.lock anew (needs uv); UPGRADE= keeps every version that still fits
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate $(UPGRADE) \
 		--extra dev --extra dicom --extra engines --extra hub --extra pretrained --constraint .ci/constraints.txt --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+
+sbom: ## print a bill of materials of requirements.lock: CycloneDX in JSON
+	@$(PYTHON) deploy/sbom.py
 
 clean: ## remove what the targets made, runs included
 	@rm -rf $(VENV) $(VENV)-clients runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

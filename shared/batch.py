@@ -95,12 +95,12 @@ def predict(  # noqa: PLR0913
         _prepare(partial, plan, resume=resume)
         parts, counts, resumed_rows = _score(chunks, score, partial=partial, on_rows=on_rows, takes=share.takes)
         if sum(counts) == 0:
-            shutil.rmtree(partial)
+            _discard(partial)
             raise errors.InputError("expected at least one row to score. Received: none")
         if finish is not None:
             parts = _finish(parts, finish)
         _join(parts, output, seal=lambda file, schema: share.seal(file, schema, counts))
-        shutil.rmtree(partial)
+        _discard(partial)
     rows = sum(count for number, count in enumerate(counts, start=1) if share.takes(number))
     return Result(rows=rows, resumed_rows=resumed_rows)
 
@@ -188,9 +188,13 @@ def _is_plan(path: pathlib.Path, names: Sequence[str | None]) -> bool:
 def _prepare(partial: pathlib.Path, plan: Mapping[str, Any], *, resume: bool) -> None:
     """Keep the plan in the folder of finished chunks, or check that these are of this plan."""
     if not resume:
-        for each in (each for each in partial.iterdir() if each.name != resuming.LOCK):
-            each.unlink()
+        resuming.clear(partial)
     resuming.begin(partial / _PLAN, {"inputs": [], **plan, **resuming.version()}, what="call of `predict`")
+
+
+def _discard(partial: pathlib.Path) -> None:
+    resuming.clear(partial)
+    shutil.rmtree(partial)
 
 
 def _finish(parts: list[pathlib.Path], finish: Callable[[pd.DataFrame], pd.DataFrame]) -> list[pathlib.Path]:

@@ -33,8 +33,10 @@ log = logging.getLogger("fieldnets")
 # Errors of the system that are of what was asked for.
 _OF_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 _OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# TensorFlow, HDF5 and SQLite have errors of their own for a full disk.
+_OF_HARDWARE = (errno.EIO, errno.EREMOTEIO, errno.ESTALE)
+# TensorFlow, HDF5 and SQLite have errors of their own for a full disk, TensorFlow and threads for too little memory.
 _SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "database or disk is full")
+_SAID_OF_MEMORY = ("OOM when allocating", "can't start new thread", "Cannot allocate memory", "bad_alloc")
 
 
 class Parser(argparse.ArgumentParser):
@@ -159,6 +161,10 @@ def _said_of_system(error: Exception) -> str:
         return f"expected a path that can be used. Received: {error}"
     if (isinstance(error, OSError) and error.errno in _OF_DISKS) or any(said in str(error) for said in _SAID_OF_DISKS):
         return f"expected room to write. Received: {error}"
+    if isinstance(error, OSError) and error.errno in _OF_HARDWARE:
+        return f"expected a disk that works. Received: {error}"
+    if isinstance(error, MemoryError) or any(said in str(error) for said in _SAID_OF_MEMORY):
+        return f"expected more memory, or less to do at a time. Received: {str(error) or 'none that was free'}"
     if isinstance(error, UnicodeEncodeError) and any("\ud800" <= letter <= "\udfff" for letter in error.object):
         return f"expected names and texts in UTF-8. Received: {files.printable(error.object)}"
     return ""

@@ -1,10 +1,22 @@
 """The errors a user can meet. Each carries the exit code of DESIGN section 3."""
 
+# Of a message: what was received may be a whole file on one line.
+_LONGEST, _END = 2_000, 700
+
 
 class FieldnetsError(Exception):
-    """A state that this software could not go on from (exit code 1)."""
+    """A state that this software could not go on from (exit code 1).
+
+    >>> len(str(InputError("a.json: expected 3. Received: " + "x" * 70_000)))
+    2000
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *more: object) -> None:
+        if len(message) > _LONGEST:
+            message = f"{message[: _LONGEST - _END - 5]} ... {message[-_END:]}"
+        super().__init__(message, *more)
 
 
 class InputError(FieldnetsError, ValueError):

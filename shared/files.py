@@ -67,6 +67,15 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+def is_leftover(name: str) -> bool:
+    """Tell the name of what a killed ``atomic`` leaves.
+
+    >>> is_leftover(".plan-0123abcd.json"), is_leftover("plan.json")
+    (True, False)
+    """
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def _new_temporary(target: pathlib.Path, *, private: bool) -> pathlib.Path:
     """Create an empty file beside ``target``; one that is to get another mode can be read by nobody else meanwhile."""
     name = beside(target, f"-{os.urandom(4).hex()}{target.suffix}", stem=f".{target.stem}")

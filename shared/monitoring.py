@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from shared import errors, files
+from shared import errors, files, published
 from shared.bundle import reading as bundle
 from shared.evaluation import drift
 from shared.report import blocks, document
@@ -65,8 +65,9 @@ def monitor(
     result = {"n": n, "drift": bool(drifted), "drifted": drifted, "columns": rows}
     if output is not None:
         page = report(rows, name=loaded.name, names=names, things=f"{n:,} new {things}")
-        files.write_json(output / "drift.json", result)
-        files.write_text(output / "report.html", document.render(page))
+        with published.folder(output, listed=False) as into:
+            files.write_json(into / "drift.json", result)
+            files.write_text(into / "report.html", document.render(page))
     return result | {"exit_code": errors.GateError.exit_code if drifted else 0}
 
 

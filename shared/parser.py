@@ -94,6 +94,7 @@ class ExportOptions:
     output_dir: pathlib.Path
     format: Sequence[str]
     int8: bool
+    sign: pathlib.Path | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -208,6 +209,7 @@ def app_parser(
     cli.add_run_dir(export, name)
     export.add_argument("--output-dir", type=pathlib.Path, required=True, help="the model repository")
     _add_formats(export, formats)
+    export.add_argument("--sign", type=pathlib.Path, metavar="KEY", help="PEM file of the private key to sign with")
 
     serve = verb("serve", commands.serve, "serve a bundle over HTTP")
     settings.add_options(serve)

@@ -128,6 +128,7 @@ def on_ray(app: steps.App, step: steps.Predict, options: parser.PredictOptions) 
         with ray_cluster.connected(str(options.ray_address)) as ray:
             scored = _scored_on_ray(ray, app.config.__module__.rpartition(".")[0], options, folder)
         joined = merge(step, dataclasses.replace(options, input=[part.output for part in scored.asked], resume=False))
+        resuming.clear(folder)
         shutil.rmtree(folder)
     notes = list(dict.fromkeys(note for each in scored.results for note in each.get("notes", ())))
     resumed = sum(each["resumed_rows"] for each in scored.results)

@@ -16,27 +16,68 @@ _EXCHANGE, _HERE = 2, -100
 
 
 @contextlib.contextmanager
-def folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def folder(path: pathlib.Path, *, listed: bool = True) -> Iterator[pathlib.Path]:
     """Yield a hidden folder beside ``path`` whose content is there, when the block succeeds, by one rename.
 
     What else lies at ``path`` stays; what an earlier call wrote there, and this one does not, goes. A process that is
     killed leaves the hidden folder, and nothing of it at ``path``.
+
+    A folder that cannot change its name (the current one, where something is mounted, below one in which nothing may
+    be written) gets one whole file after the other.
+
+    Args:
+        path: The folder.
+        listed: Whether to keep a list of the files, for the next call to take them away; of no use where every call
+            writes files of the same names.
     """
     path = pathlib.Path(os.path.realpath(path))
-    scratch = files.beside(path, f"-{os.urandom(4).hex()}", stem=f".{path.name}")
+    inside = _keeps_its_name(path)
+    scratch = files.beside(path / path.name if inside else path, f"-{os.urandom(4).hex()}", stem=f".{path.name}")
     scratch.mkdir(parents=True)
     try:
         yield scratch
         new = _below(scratch)
         if new:
-            files.write_json(scratch / LIST, {"files": new})
-            if path.is_dir() and any(path.iterdir()):
+            if listed:
+                files.write_json(scratch / LIST, {"files": new})
+            if inside:
+                _one_by_one(scratch, path, new)
+            elif path.is_dir() and any(path.iterdir()):
                 _carry_over(path, scratch)
                 _exchange(scratch, path)
             else:
                 scratch.rename(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def replace(new: pathlib.Path, path: pathlib.Path) -> None:
+    """Give a folder the name of another, which goes: whoever looks sees the one or the other."""
+    if path.is_dir():
+        _exchange(new, path)
+        shutil.rmtree(new, ignore_errors=True)
+    else:
+        new.rename(path)
+
+
+def _keeps_its_name(path: pathlib.Path) -> bool:
+    here = pathlib.Path(os.path.realpath(os.curdir))
+    return path.is_dir() and (path == here or path in here.parents or path.is_mount() or not _is_writable(path.parent))
+
+
+def _is_writable(path: pathlib.Path) -> bool:
+    # The superuser may write everywhere but in a file system that nobody may write into.
+    return os.access(path, os.W_OK | os.X_OK)
+
+
+def _one_by_one(scratch: pathlib.Path, path: pathlib.Path, new: list[str]) -> None:
+    """Move the new files to their places, and only then take away what is not written any more."""
+    before = _listed(path)
+    for name in [*new, *([LIST] if (scratch / LIST).exists() else [])]:
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / name).replace(path / name)
+    for name in set(before) - set(new):
+        (path / name).unlink(missing_ok=True)
 
 
 def _below(path: pathlib.Path) -> list[str]:

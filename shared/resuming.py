@@ -154,8 +154,12 @@ def locked(folder: pathlib.Path, *, what: str, wait: bool = False) -> Iterator[N
 
 
 def clear(folder: pathlib.Path, *, but: Sequence[str] = ()) -> None:
-    """Delete what a folder that this process holds has in it, but for its lock and what is named."""
-    for each in [each for each in folder.iterdir() if each.name not in (LOCK, *but)]:
+    """Delete what a folder that this process holds has in it, but for its lock and what is named.
+
+    What says whose it is goes last: a kill leaves no folder that nobody may use.
+    """
+    named = [each for each in folder.iterdir() if each.name not in (LOCK, *but)]
+    for each in sorted(named, key=lambda path: path.suffix == ".json"):
         if each.is_dir() and not each.is_symlink():
             shutil.rmtree(each)
         else:

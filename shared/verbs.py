@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from shared import cli, errors, files, machine, parser, predicting, printing, published, steps
-from shared.bundle import formats
+from shared.bundle import formats, signing
 from shared.serving import settings
 
 log = logging.getLogger("fieldnets")
@@ -209,10 +209,11 @@ def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
     """Write a checked serving bundle."""
     files.RunFolder.open(options.run_dir)
     engines = formats.chosen(options.format, int8=options.int8)
-    quiet_tensorflow()
-    opened, step = app.run(), app.export()
-    run = opened.open_run(options.run_dir)
-    exported = step.export(run, *opened.own_data(run), options.output_dir, engines=engines)
+    with signing.signing(options.sign):
+        quiet_tensorflow()
+        opened, step = app.run(), app.export()
+        run = opened.open_run(options.run_dir)
+        exported = step.export(run, *opened.own_data(run), options.output_dir, engines=engines)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 
 

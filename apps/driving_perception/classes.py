@@ -186,7 +186,7 @@ def _pairs(path: pathlib.Path) -> list[tuple[str, object]]:
         text = path.read_text("utf-8-sig")
         is_json = path.suffix.lower() == ".json"
         content = json.loads(text, object_pairs_hook=_Pairs) if is_json else _table(text, path)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise errors.InputError(
             f"{path}: expected a mapping of class names as JSON or CSV. Received: {error}"
         ) from None

@@ -17,6 +17,7 @@ DATA_FIELDS = (
     "single_class",
     "skip_bad",
     "follow_links",
+    "allow_outside",
     "decimal",
     "split_file",
     "scene_sequences",
@@ -39,6 +40,7 @@ class Config(config.Config):
     single_class: str = config.setting("car", "what boxes are of in a table without a class column")
     skip_bad: bool = config.setting(False, "write bad boxes and images to a quarantine file and go on")
     follow_links: bool = config.setting(False, "follow links that lead out of a source's folder")
+    allow_outside: bool = config.setting(False, "read images that a source's labels name outside of its folder")
     decimal: str = config.setting(
         "auto", "mark before the fraction in numbers of text", choices=("auto", "point", "comma")
     )

@@ -56,6 +56,7 @@ def load(
         single_class=settings.single_class,
         labelled=labelled,
         follow_links=settings.follow_links,
+        allow_outside=settings.allow_outside,
         decimal=cast("cells.Decimal", settings.decimal),
     )
     read = sources.settle([sources.read(spec, options=options, data_format=data_format) for spec in specs])

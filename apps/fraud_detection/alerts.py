@@ -26,7 +26,7 @@ from apps.fraud_detection import (
 )
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.transactions import Transactions
-from shared import errors, files, printing
+from shared import errors, files, printing, published
 from shared.report import blocks, document
 
 WRITTEN = ("queue.csv", "queue.parquet", "queue.html")
@@ -169,12 +169,11 @@ def _source_columns(names: schema.Schema) -> dict[str, str]:
 
 
 def write(found: Queue, folder: pathlib.Path) -> None:
-    """Write ``queue.csv``, ``queue.parquet`` and ``queue.html``."""
-    with files.atomic(folder / "queue.csv") as temporary:
-        printing.inert_table(found.table).rename(columns=printing.inert).to_csv(temporary, index=False)
-    with files.atomic(folder / "queue.parquet") as temporary:
-        found.table.to_parquet(temporary, index=False)
-    files.write_text(folder / "queue.html", document.render(report(found)))
+    """Write ``queue.csv``, ``queue.parquet`` and ``queue.html``: all of them, or after a kill none."""
+    with published.folder(folder, listed=False) as into:
+        printing.inert_table(found.table).rename(columns=printing.inert).to_csv(into / "queue.csv", index=False)
+        found.table.to_parquet(into / "queue.parquet", index=False)
+        files.write_text(into / "queue.html", document.render(report(found)))
 
 
 def report(found: Queue) -> document.Report:

@@ -18,7 +18,7 @@ import pyarrow.parquet
 from apps.fraud_detection import config, data, features, inputs, partitions
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection.readers import checking, sources
-from shared import cli, errors, files, machine, progress, resuming
+from shared import cli, errors, files, machine, progress, published, resuming
 
 FILE = "histories.json"
 ROW_GROUP = 1 << 18
@@ -167,9 +167,8 @@ def write(
         work = Work.of(folder, partitioned)
         resumed = _finish(work, workers=workers, most_rows=most_rows)
         files.write_json(folder / "output" / FILE, {**partitioned, "inputs": plan["inputs"]})
-        if output.exists():
-            shutil.rmtree(output)
-        (folder / "output").rename(output)
+        published.replace(folder / "output", output)
+        resuming.clear(folder)
         shutil.rmtree(folder)
     return {
         "output": str(output),
@@ -215,7 +214,8 @@ def _refuse_output(output: pathlib.Path, *, overwrite: bool) -> None:
 
 def _refuse_foreign(folder: pathlib.Path) -> None:
     """Refuse to use, and later to delete, a folder of the name that is not ours."""
-    names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    held = folder.iterdir() if folder.is_dir() else ()
+    names = {each.name for each in held if not files.is_leftover(each.name)}
     if (folder.exists() and not folder.is_dir()) or (names - {resuming.LOCK} and _PLAN not in names):
         raise errors.InputError(
             f"{folder}: expected a place for unfinished work. Received: what `histories` did not write; move it, or "

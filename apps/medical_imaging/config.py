@@ -17,6 +17,7 @@ DATA_FIELDS = (
     "uncertain",
     "skip_bad",
     "follow_links",
+    "allow_outside",
     "decimal",
     "grey_bits",
     "split_file",
@@ -46,6 +47,7 @@ class Config(config.Config):
     )
     skip_bad: bool = config.setting(False, "write bad images to a quarantine file and go on")
     follow_links: bool = config.setting(False, "follow links that lead out of a source's folder")
+    allow_outside: bool = config.setting(False, "read images that a source's labels name outside of its folder")
     decimal: str = config.setting(
         "auto", "mark before the fraction in numbers of text", choices=("auto", "point", "comma")
     )

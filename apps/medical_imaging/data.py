@@ -100,6 +100,7 @@ def reading_options(settings: config.Config, *, labelled: bool) -> readers.Optio
             patients=settings.phantom_patients, confounder=settings.phantom_confounder, seed=settings.seed
         ),
         follow_links=settings.follow_links,
+        allow_outside=settings.allow_outside,
         decimal=cast("cells.Decimal", settings.decimal),
         # Parts that the user lists replace a column of official ones, which then need not be understood.
         parts=settings.split_file is None,

@@ -230,5 +230,5 @@ def _listed(path: pathlib.Path) -> list[str]:
             if "row" in (reader.fieldnames or []):
                 return []
             return [record.get("id") or "" for record in reader]
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, csv.Error):
         return []

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from shared import decision as decisions
 from shared import errors, files, machine
-from shared.bundle import engine_export
+from shared.bundle import engine_export, signing
 from shared.bundle import reading as bundle
 
 TOLERANCE = 1e-5
@@ -171,6 +171,7 @@ def write(  # noqa: PLR0913
         if core is not None:
             engine_export.write_all(folder, core, golden.inputs)
         bundle.write_manifest(folder, {"name": name, "version": version, "input_names": dict(input_names or {})})
+        signing.sign(folder)
         parity = _replay_in_clean_process(folder)
         _take_number(pathlib.Path(scratch) / str(version), model_folder / str(version))
     return Exported(path=model_folder / str(version), version=version, parity=parity)

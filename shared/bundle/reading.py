@@ -19,6 +19,8 @@ from shared import errors, files
 
 EXTRA = "assets.extra"
 MANIFEST = f"{EXTRA}/manifest.json"
+# Of the manifest; see ``signing``.
+SIGNATURE = f"{MANIFEST}.sig"
 # Begins the name of the folder that `export` fills.
 UNFINISHED = ".export-"
 # As TF Serving reads them; str.isdigit would take characters that int() does not.
@@ -169,7 +171,7 @@ def number(folder: pathlib.Path) -> int:
 
 
 def write_manifest(folder: pathlib.Path, about: Mapping[str, Any]) -> None:
-    """Write ``manifest.json``: what the bundle is, and the SHA-256 of every other file in it."""
+    """Write ``manifest.json``: what the bundle is, and the SHA-256 of every other file in it but its signature."""
     files.write_json(folder / MANIFEST, {**about, "files": _hashes(folder)})
 
 
@@ -217,7 +219,8 @@ def as_text(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _hashes(folder: pathlib.Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    apart = (folder / MANIFEST, folder / SIGNATURE)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path not in apart)
     return {path.relative_to(folder).as_posix(): files.sha256(path) for path in paths}
 
 

@@ -15,7 +15,7 @@ import jinja2
 import markupsafe
 import pandas as pd
 
-from shared import files
+from shared import files, published
 from shared.evaluation import intervals
 from shared.report import blocks, drawing, figures, formatting
 from shared.report import metrics as documents
@@ -68,13 +68,14 @@ class Evaluation:
     predictions: pd.DataFrame
 
     def write(self, output_dir: pathlib.Path, run: files.RunFolder) -> None:
-        """Write ``metrics.json``, ``report.html`` and ``predictions.parquet``, each atomically.
+        """Write ``metrics.json``, ``report.html`` and ``predictions.parquet``: all of them, or after a kill none.
 
         ``metrics.json`` names the weights and the decision rule of ``run`` by their hashes.
         """
-        write(dataclasses.replace(self.report, metrics={**self.metrics, "model": documents.model_of(run)}), output_dir)
-        with files.atomic(output_dir / "predictions.parquet") as temporary:
-            self.predictions.to_parquet(temporary, index=False)
+        report = dataclasses.replace(self.report, metrics={**self.metrics, "model": documents.model_of(run)})
+        with published.folder(output_dir, listed=False) as into:
+            write(report, into)
+            self.predictions.to_parquet(into / "predictions.parquet", index=False)
 
 
 def write(report: Report, output_dir: pathlib.Path) -> None:

@@ -1,7 +1,8 @@
 """The models that a server holds: found in folders, swapped when a new version appears, retired when unwanted.
 
 A folder is looked at as TF Serving looks at it: the newest versions are served, a new one replaces the oldest as soon
-as it is loaded, checked and warm. One that cannot be loaded is refused and said so; what was served goes on.
+as it is loaded, checked and warm. One that cannot be loaded is refused and said so; what was served goes on. It is
+tried again when its files change, and a few times more without, since what was lacking may have been memory.
 ``labels.json`` in a model's folder, ``{"stable": 2, "canary": 3}``, names versions, and keeps them served.
 """
 
@@ -10,16 +11,21 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from shared import errors, files
 from shared.bundle import reading as bundle
+from shared.bundle import signing
 from shared.serving import batching, refusals, settings, versions
 
 log = logging.getLogger("fieldnets")
 
 LABELS = "labels.json"
+# How often, and after how long each time, a refused version is tried again though its files are the same: as TF Serving
+# does by default (max_num_load_retries, load_retry_interval_micros).
+RETRIES, RETRY_SECONDS = 5, 60.0
 # Of each file of a folder: its name, size, and when it was written and changed, in nanoseconds.
 State: TypeAlias = frozenset[tuple[str, int, int, int]]
 OnServed = Callable[[str, int], Callable[[batching.Served], None]]
@@ -35,6 +41,7 @@ class Model:
         served: Version number -> version that answers.
         refused: Version number -> why it is not served.
         seen: Version number -> the state of its files before it was last tried.
+        tries: Version number -> how often these files were tried, and when they last were, in monotonic seconds.
         labels: Label -> version number.
     """
 
@@ -43,6 +50,7 @@ class Model:
     served: dict[int, versions.Version] = dataclasses.field(default_factory=dict)
     refused: dict[int, str] = dataclasses.field(default_factory=dict)
     seen: dict[int, State] = dataclasses.field(default_factory=dict)
+    tries: dict[int, tuple[int, float]] = dataclasses.field(default_factory=dict)
     labels: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
@@ -61,6 +69,7 @@ class Registry:
 
     def __init__(self, options: settings.Settings, on_served: OnServed = lambda _name, _number: lambda _served: None):
         self._options, self._on_served = options, on_served
+        self._key = None if options.require_signature is None else signing.public_key(options.require_signature)
         self.models: dict[str, Model] = {}
         self.open = False
         # Whether the server is about to stop: it answers, and tells balancers to ask others.
@@ -170,8 +179,12 @@ class Registry:
     def _load(self, model: Model, number: int) -> Exception | None:
         """Load one version; return why it is refused."""
         folder = _there(model).get(number, model.folder / str(number))
-        model.seen[number] = _state(folder)
+        state = _state(folder)
+        before = model.tries.get(number, (0, 0.0))[0] if state == model.seen.get(number) else 0
+        model.seen[number], model.tries[number] = state, (before + 1, time.monotonic())
         try:
+            if self._key is not None:
+                signing.verify(folder, self._key)
             version = versions.Version(bundle.load(folder), self._options, self._on_served(model.name, number))
         except Exception as error:
             model.refused[number] = str(error)
@@ -229,9 +242,16 @@ def _there(model: Model) -> dict[int, pathlib.Path]:
 
 
 def _changed(model: Model, number: int) -> bool:
-    """Return whether a version is new, or any of its files is another since it was refused: it may be being copied."""
+    """Return whether to try a version: it is new, is another since it was refused, or was refused some time ago.
+
+    A file that is another may be one that is being copied.
+    """
     folder = _there(model).get(number)
-    return number not in model.refused or (folder is not None and _state(folder) != model.seen.get(number))
+    if number not in model.refused or folder is None:
+        return number not in model.refused
+    count, last = model.tries.get(number, (0, 0.0))
+    again = count <= RETRIES and time.monotonic() - last >= RETRY_SECONDS
+    return again or _state(folder) != model.seen.get(number)
 
 
 def _state(folder: pathlib.Path) -> State:

@@ -39,6 +39,7 @@ class Settings:
         token: Who sends it as a bearer token may ask; None lets everyone.
         tls_cert: PEM file of the certificate chain; with ``tls_key`` the server speaks TLS only.
         tls_key: PEM file of its key.
+        require_signature: PEM file of the public key with which every bundle must be signed; None: none need be.
         max_body_bytes: Largest body.
         max_values: Most values of a body in JSON: nobody else is answered while they are parsed.
         max_answer_bytes: Largest answer, estimated before it is computed and before it is written.
@@ -72,6 +73,7 @@ class Settings:
     token: str | None = dataclasses.field(default=None, repr=False)
     tls_cert: pathlib.Path | None = None
     tls_key: pathlib.Path | None = None
+    require_signature: pathlib.Path | None = None
     max_body_bytes: int = 32 * _MIB
     max_values: int = 1_000_000
     max_answer_bytes: int = 64 * _MIB
@@ -130,6 +132,9 @@ def add_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--token-file", type=pathlib.Path, help=f"bearer token to ask for (or {TOKEN_VARIABLE})")
     serve.add_argument("--tls-cert", type=pathlib.Path, help="PEM file of the certificate chain")
     serve.add_argument("--tls-key", type=pathlib.Path, help="PEM file of its key")
+    serve.add_argument(
+        "--require-signature", type=pathlib.Path, metavar="KEY", help="serve only what the owner of this key has signed"
+    )
     whole = {
         "--max-body-mib": (default.max_body_bytes // _MIB, "largest body"),
         "--max-answer-mib": (default.max_answer_bytes // _MIB, "largest answer"),
@@ -179,6 +184,7 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
         token=_token(arguments.token_file, environment),
         tls_cert=_readable(arguments.tls_cert, "--tls-cert"),
         tls_key=_readable(arguments.tls_key, "--tls-key"),
+        require_signature=_readable(arguments.require_signature, "--require-signature"),
         max_body_bytes=arguments.max_body_mib * _MIB,
         max_answer_bytes=arguments.max_answer_mib * _MIB,
         max_values=arguments.max_values,

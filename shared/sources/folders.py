@@ -8,12 +8,14 @@ import contextlib
 import functools
 import gzip
 import io
+import lzma
 import os
 import pathlib
 import re
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, BinaryIO, NamedTuple, cast
 
@@ -21,6 +23,8 @@ from shared import errors
 from shared.sources import delimited, unpacking
 
 _SHOWN = 3
+# Folders of labels that lie beside the folders of their images.
+_OF_LABELS = ("annotations", "labels")
 
 
 class Listing(NamedTuple):
@@ -69,6 +73,46 @@ def listing(folder: pathlib.Path, *, follow_links: bool = False) -> Listing:
     }
     notes = tuple(f"links {what}: {_shown(paths, folder)}" for what, paths in said.items() if paths)
     return Listing(tuple(sorted(found)), notes)
+
+
+def outside(source: pathlib.Path, named: Iterable[pathlib.Path], *, allow_outside: bool = False) -> tuple[str, ...]:
+    """Refuse files that the labels of a source name outside of it; what is read could be anybody's.
+
+    A source is its folder; where one file of labels is named, or a folder ``annotations`` or ``labels``, also the
+    folder above, in which images lie beside their labels.
+
+    Args:
+        source: The folder or file that ``--data`` names.
+        named: The files to read; links are the matter of ``listing``.
+        allow_outside: Whether to read what lies outside, too.
+
+    Returns:
+        A note on what lies outside, or nothing.
+
+    Raises:
+        errors.InputError: Something lies outside, and ``allow_outside`` is not set.
+    """
+    root = _root(source)
+    absolute = (pathlib.Path(os.path.abspath(path)) for path in named)
+    found = sorted({path for path in absolute if root not in path.parents})
+    if not found:
+        return ()
+    shown = ", ".join(map(str, found[:_SHOWN]))
+    shown += f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    if not allow_outside:
+        raise errors.InputError(
+            f"{source}: expected images that lie inside the folder (--allow-outside reads the others, too). "
+            f"Received: {shown}"
+        )
+    return (f"images read from outside the folder: {shown}",)
+
+
+def _root(source: pathlib.Path) -> pathlib.Path:
+    path = pathlib.Path(os.path.abspath(source))
+    # BDD100K keeps labels/det_20/det_train.json beside images/.
+    above = (path, *path.parents)[: 1 if source.is_dir() else 3]
+    beside = next((each.parent for each in above if each.name in _OF_LABELS), None)
+    return beside or (path if source.is_dir() else path.parent.parent)
 
 
 def unread(paths: Iterable[pathlib.PurePath]) -> str:
@@ -193,12 +237,15 @@ def entries(path: pathlib.Path, *, follow_links: bool = False, name: str) -> Ite
         elif _is_zip(path):
             archive = stack.enter_context(zipfile.ZipFile(path))
             unpacking.check_zip(archive, where=str(path))
-            infos = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
+            infos = [each for each in archive.infolist() if not each.filename.endswith("/")]
+            if not all(info.filename for info in infos):
+                raise errors.InputError(f"{path}: expected an archive whose files have names. Received: one without")
+            infos = [info for info in infos if not _is_hidden(info.filename)]
             names = [info.filename for info in infos]
             _refuse_links(path, [info.filename for info in infos if stat.S_ISLNK(info.external_attr >> 16)])
             _refuse_doubles(path, names)
             yield Opened([Entry(each, _unpacking(functools.partial(archive.open, each), each)) for each in names])
-        elif tarfile.is_tarfile(path):
+        elif _is_tar(path):
             tar = stack.enter_context(tarfile.open(path))
             # One after another: of a packed tar, the next is not looked for behind one that is too large.
             unpacking.check((member.size for member in tar), packed=path.stat().st_size, where=str(path))
@@ -230,11 +277,19 @@ def refuse_twice(folder: pathlib.Path, read: Iterable[Entry]) -> None:
 
 def is_archive(path: pathlib.Path) -> bool:
     """Tell whether a file is a zip or tar archive that is read as a folder."""
-    return _is_zip(path) or tarfile.is_tarfile(path)
+    return _is_zip(path) or _is_tar(path)
 
 
 def _is_zip(path: pathlib.Path) -> bool:
     return zipfile.is_zipfile(path) and not path.suffix.lower().startswith(".xls")
+
+
+def _is_tar(path: pathlib.Path) -> bool:
+    """Tell whether a tar begins there; one that is packed, and damaged at its beginning, is read as a packed file."""
+    try:
+        return tarfile.is_tarfile(path)
+    except (EOFError, zlib.error, lzma.LZMAError, OSError):
+        return False
 
 
 def _is_hidden(name: str) -> bool:

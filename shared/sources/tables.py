@@ -13,6 +13,7 @@ import lzma
 import pathlib
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -32,7 +33,11 @@ SUFFIXES = (*CSV_SUFFIXES, *PARQUET_SUFFIXES)
 KINDS = ".csv, .tsv (also .gz, .bz2, .xz, .zst, .zip), .parquet, .pq"
 
 # What reading a broken file raises, by whatever way it is packed.
-_FAILURES = (OSError, EOFError, UnicodeError, lzma.LZMAError, zipfile.BadZipFile, pyarrow.ArrowException)
+_FAILURES = (
+    *(OSError, EOFError, UnicodeError, lzma.LZMAError, zlib.error),
+    # RuntimeError: of a zip file with a password, or packed in a way that Python does not know.
+    *(zipfile.BadZipFile, RuntimeError, pyarrow.ArrowException),
+)
 _HEAD_BYTES = 1 << 16
 _PICKLES = (".pkl", ".pickle", ".pkl.gz", ".joblib")
 _BLOCK_BYTES = 1 << 23
@@ -124,7 +129,8 @@ def chunks(path: pathlib.Path, rows: int, names: Sequence[str] | None = None) ->
         given = 0
         for table in _even(batches, rows):
             given += table.num_rows
-            yield table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
+            # Arrow reads what pandas wrote there even where it is to ignore it, and it may be damaged.
+            yield table.replace_schema_metadata(None).to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
     if given != proven:
         raise errors.InputError(f"{path}: expected {proven:,} rows, as many as records. Received: {given:,}")
 

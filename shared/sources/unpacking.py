@@ -5,10 +5,13 @@ more than 256 GiB. Text packs to a fifth, tables of repeated values to a fiftiet
 environment variable of ``LIMIT`` says how many GiB one file may become, whatever its size.
 """
 
+import gzip
 import io
+import lzma
 import os
 import zipfile
-from collections.abc import Iterable
+import zlib
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, cast
 
 import pyarrow.parquet
@@ -19,6 +22,8 @@ LIMIT = "FIELDNETS_UNPACK_GIB"
 FREE_BYTES = 1 << 28
 RATIO = 250
 MOST_BYTES = 256 << 30
+# What the libraries raise for a stream that is damaged; bz2 and zstd only an OSError.
+_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
 def allowed(packed: int) -> int:
@@ -78,7 +83,7 @@ def _refuse(total: int, *, packed: int, where: str) -> None:
 
 
 class Bounded(io.RawIOBase):
-    """A stream that is being unpacked, and ends with an error where it becomes too much."""
+    """A stream that is being unpacked, and ends with an error where it becomes too much or is damaged."""
 
     def __init__(self, stream: Any, *, packed: int, where: str) -> None:
         """Read from ``stream``; ``packed`` bytes lie behind it, of the file ``where``."""
@@ -95,7 +100,7 @@ class Bounded(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to another place."""
-        return int(self._stream.seek(offset, whence))
+        return int(self._of_whole(self._stream.seek, offset, whence))
 
     def tell(self) -> int:
         """Return the place."""
@@ -103,12 +108,20 @@ class Bounded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read some bytes."""
-        content = self._stream.read(len(buffer))
+        content = self._of_whole(self._stream.read, len(buffer))
         self._read = max(self._read + len(content), 0) if not self.seekable() else self._stream.tell()
         if self._read > self._limit:
             _refuse(self._read, packed=self._packed, where=self._where)
         buffer[: len(content)] = content
         return len(content)
+
+    def _of_whole(self, call: Callable[..., Any], *given: int) -> Any:
+        try:
+            return call(*given)
+        except _DAMAGED as error:
+            raise errors.InputError(
+                f"{self._where}: expected a packed file that is whole. Received: {error}"
+            ) from error
 
     def close(self) -> None:
         """Close both."""
@@ -118,5 +131,5 @@ class Bounded(io.RawIOBase):
 
 
 def bounded(stream: Any, *, packed: int, where: str) -> BinaryIO:
-    """Return a stream that is being unpacked as one that ends with ``errors.InputError`` where it becomes too much."""
+    """Return a stream that is being unpacked as one that ends with ``errors.InputError``: too much, or damaged."""
     return cast(BinaryIO, io.BufferedReader(Bounded(stream, packed=packed, where=where), 1 << 16))

@@ -79,7 +79,7 @@ def _lines(path: pathlib.Path) -> list[tuple[int, str, str]]:
             if key is None or "part" not in header:
                 raise errors.InputError(f"{path}: expected columns row (or id) and part. Received: {', '.join(header)}")
             return [(reader.line_num, record[key] or "", _part(record["part"])) for record in reader]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise errors.InputError(f"{path}: expected a readable csv in UTF-8. Received: {error}") from None
 
 

@@ -91,6 +91,48 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         _LOG.info("epoch %d of %d: %s", state.epoch, self._epochs, row)
 
 
+class Divergence(keras.callbacks.Callback):  # type: ignore[misc]
+    """End a training at the batch whose loss is no finite number: the checkpoint keeps the weights of before.
+
+    A batch is looked at when the next one is under way, so that no device waits for it.
+    """
+
+    def __init__(self, *, steps: int) -> None:
+        """Take the number of batches in an epoch."""
+        super().__init__()
+        self._steps = steps
+        self._epoch = 0
+        self._last: tuple[int, Mapping[str, Any]] = (0, {})
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        """Remember which epoch it is."""
+        self._epoch = epoch
+        self._last = (0, {})
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Look at the batch before."""
+        self._look()
+        self._last = (batch, logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        """Look at the last batch."""
+        self._look()
+
+    def _look(self) -> None:
+        batch, logs = self._last
+        broken = {name: number for name, value in logs.items() if not np.isfinite(number := _as_float(value))}
+        if broken:
+            raise errors.FieldnetsError(
+                f"epoch {self._epoch + 1}, batch {batch + 1} of {self._steps}: expected finite numbers. Received: "
+                f"{broken}. A lower learning rate or gradient clipping usually helps; the checkpoint keeps the "
+                "weights of the last complete epoch."
+            )
+
+
+def _as_float(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else float(keras.ops.convert_to_numpy(value))
+
+
 @contextlib.contextmanager
 def reporting(report: Report) -> Iterator[None]:
     """Let a search hear of every epoch of every network that is trained in the block, whoever trains it."""

@@ -1,12 +1,16 @@
 """One atomic file that holds all of a training's state after a complete epoch.
 
 A process may be killed at any moment, also while it writes this file: the old file stays until the new one is
-whole. Nothing else decides what happens next, because an epoch's order is a pure function of (seed, epoch).
+whole. Nothing else decides what happens next, because an epoch's order is a pure function of (seed, epoch). The file of
+the epoch before is kept, too: where a disk damages the newest, a training goes on from that one, to the same weights.
 """
 
 import dataclasses
 import json
+import logging
+import os
 import pathlib
+import shutil
 import struct
 import zipfile
 import zlib
@@ -18,6 +22,8 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from shared import errors, files, stored
+
+_LOG = logging.getLogger("fieldnets")
 
 # What NumPy, zipfile and JSON raise for a file that is damaged or another one.
 _BROKEN = (
@@ -55,7 +61,7 @@ class State:
 
 
 def save(path: pathlib.Path, *, model: keras.Model, state: State) -> None:
-    """Write the model's variables, the optimizer's and ``state`` into one ``.npz``, atomically."""
+    """Write the model's variables, the optimizer's and ``state`` into one ``.npz``, atomically; keep the one before."""
     described = {
         field.name: getattr(state, field.name) for field in dataclasses.fields(state) if field.name != "best_weights"
     }
@@ -67,6 +73,43 @@ def save(path: pathlib.Path, *, model: keras.Model, state: State) -> None:
     }
     with files.atomic(path) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)
+        _keep(path)
+
+
+def before(path: pathlib.Path) -> pathlib.Path:
+    """Return where the checkpoint of the epoch before is.
+
+    >>> before(pathlib.Path("checkpoint.npz")).name
+    'checkpoint-before.npz'
+    """
+    return path.with_name(f"{path.stem}-before{path.suffix}")
+
+
+def _keep(path: pathlib.Path) -> None:
+    """Give the checkpoint that is about to be replaced its second name."""
+    if not path.exists():
+        return
+    with files.atomic(before(path)) as temporary:
+        temporary.unlink()
+        try:
+            os.link(path, temporary)
+        except OSError:
+            shutil.copyfile(path, temporary)
+
+
+def mend(path: pathlib.Path) -> None:
+    """Put the checkpoint of the epoch before in the place of one that is damaged, if that one is whole."""
+    if not path.exists() or not before(path).exists():
+        return
+    try:
+        _read(path)
+    except errors.InputError as error:
+        try:
+            _read(before(path))
+        except errors.InputError:
+            return
+        _LOG.warning("%s; going on from the epoch before", error)
+        before(path).replace(path)
 
 
 def load(path: pathlib.Path, *, model: keras.Model, identity: Mapping[str, Any]) -> State:

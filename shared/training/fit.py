@@ -267,6 +267,9 @@ def run_epochs(
         epochs: In the whole training.
         steps: Batches in an epoch.
         listeners: Callbacks, called in this order.
+
+    Raises:
+        errors.FieldnetsError: The loss of a batch is not finite.
     """
     if runtime.on_tensorflow():
         # Under a strategy Keras would average the replicas' first batches, to learn shapes that are known
@@ -278,7 +281,7 @@ def run_epochs(
             initial_epoch=first_epoch,
             epochs=epochs,
             steps_per_epoch=steps,
-            callbacks=list(listeners),
+            callbacks=[callbacks.Divergence(steps=steps), *listeners],
             shuffle=False,
             verbose=0,
         )

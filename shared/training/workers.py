@@ -131,6 +131,7 @@ def load_state(path: pathlib.Path, *, model: keras.Model, identity: Mapping[str,
             data and the settings of the first one.
     """
     checkpoints.remove_leftovers(path)
+    checkpoints.mend(path)
     here = cluster.from_environment()
     if here is not None:
         _agree(here, identity)

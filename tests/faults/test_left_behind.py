@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared import cli, errors, files
+from apps.fraud_detection import histories
+from shared import cli, errors, files, resuming
 from shared.bundle import reading
 from shared.serving import registry
 from tests.shared import test_cli
@@ -109,3 +110,23 @@ def test_a_program_of_somebody_else_keeps_its_way_of_being_interrupted(name: str
     ended = run_python("raise KeyboardInterrupt", name=name)
     assert ended.returncode == -signal.SIGINT
     assert "Traceback" in ended.stderr
+
+
+def test_the_beginning_of_a_plan_that_a_kill_left_is_in_nobodys_way(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "made.partial"
+    folder.mkdir()
+    (folder / ".plan-0123abcd.json").write_text("{")
+    histories._refuse_foreign(folder)
+    (folder / "mine.txt").write_text("mine")
+    with pytest.raises(errors.InputError, match="expected a place for unfinished work"):
+        histories._refuse_foreign(folder)
+
+
+def test_what_says_whose_a_folder_is_goes_last(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone: list[str] = []
+    for name in ("00000001.parquet", "plan.json", "a.parquet", resuming.LOCK):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(pathlib.Path, "unlink", lambda path, **_: gone.append(path.name))
+    resuming.clear(tmp_path)
+    assert gone[-1] == "plan.json"
+    assert len(gone) == 3

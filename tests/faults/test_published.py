@@ -165,3 +165,39 @@ def test_a_list_that_cannot_be_read_takes_nothing_away(tmp_path: pathlib.Path) -
         write(tmp_path / "data", "new", "b")
         assert held(tmp_path / "data") == {"a": "old", "b": "new"}
         files.write_json(tmp_path / "data" / published.LIST, {"files": ["b"]})
+
+
+def test_the_current_folder_keeps_its_name_and_gets_one_file_after_the_other(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data"
+    write(folder, "old", "split.json", "a/1.png")
+    (folder / "mine.txt").write_text("mine")
+    here = folder.stat().st_ino
+    monkeypatch.chdir(folder)
+    write(pathlib.Path(), "new", "split.json", "b/1.png")
+    assert held(folder) == {"split.json": "new", "b/1.png": "new", "mine.txt": "mine"}
+    assert folder.stat().st_ino == pathlib.Path().stat().st_ino == here
+    assert [each.name for each in tmp_path.iterdir()] == ["data"]
+    assert not any(each.is_dir() and each.name.startswith(".") for each in folder.iterdir())
+
+
+def test_a_folder_on_which_a_disk_is_mounted_gets_its_files_too(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", folder], capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        write(folder, "old", "a", "b/1")
+        write(folder, "new", "a")
+        assert held(folder) == {"a": "new"}
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_where_files_have_the_same_names_in_every_call_there_is_no_list(tmp_path: pathlib.Path) -> None:
+    for content in ("old", "new"):
+        with published.folder(tmp_path / "evaluation", listed=False) as into:
+            (into / "metrics.json").write_text(content)
+    assert [each.name for each in (tmp_path / "evaluation").iterdir()] == ["metrics.json"]
+    assert held(tmp_path / "evaluation") == {"metrics.json": "new"}

@@ -129,3 +129,47 @@ def test_the_limit_is_a_whole_number_of_gibibytes(given: str, monkeypatch: pytes
     monkeypatch.setenv(unpacking.LIMIT, given)
     with pytest.raises(errors.InputError, match=unpacking.LIMIT):
         unpacking.allowed(10)
+
+
+@pytest.mark.parametrize("suffix", OPENERS)
+def test_a_packed_table_that_is_damaged_is_an_error_that_names_the_file(tmp_path: pathlib.Path, suffix: str) -> None:
+    path = tmp_path / f"table.csv{suffix}"
+    with OPENERS[suffix](path) as stream:
+        stream.write(b"a,b\n" + b"1,2\n" * 50_000)
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:20] + bytes(reversed(whole[20:])), whole[:-9]):
+        path.write_bytes(damaged)
+        with pytest.raises(errors.InputError, match=path.name):
+            tables.read(path)
+
+
+def test_a_packed_tar_that_is_cut_off_is_an_error_that_names_the_file(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "texts.tar.gz"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        about = tarfile.TarInfo("good/1.txt")
+        about.size = 4
+        tar.addfile(about, io.BytesIO(b"good"))
+    path.write_bytes(packed.getvalue()[:30])
+    with (
+        folders.entries(path, name="texts") as found,
+        pytest.raises(errors.InputError, match=r"texts\.tar\.gz: expected"),
+    ):
+        found.entries[0].opener().read()
+
+
+def test_what_pandas_wrote_beside_the_columns_of_a_parquet_file_may_be_damaged(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "table.parquet"
+    table = pyarrow.table({"a": [1, 2]}).replace_schema_metadata({b"pandas": b"{no JSON"})
+    pyarrow.parquet.write_table(table, path)
+    assert tables.read(path)["a"].tolist() == [1, 2]
+
+
+def test_a_zip_whose_files_have_no_names_is_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "texts.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("good/1.txt", "good")
+        archive.writestr(zipfile.ZipInfo(""), "bad")
+    said = r"texts\.zip: expected an archive whose files have names"
+    with pytest.raises(errors.InputError, match=said), folders.entries(path, name="texts"):
+        pass

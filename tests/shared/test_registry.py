@@ -9,11 +9,13 @@ import threading
 import weakref
 from typing import Any
 
+import psutil
 import pytest
 
 from shared import errors
 from shared.bundle import reading as bundle
 from shared.serving import registry, settings
+from tests.faults import trials
 from tests.shared import servers
 
 pytestmark = pytest.mark.tensorflow
@@ -215,3 +217,24 @@ def test_closing_frees_everything_and_refuses_what_comes(folder: pathlib.Path) -
     asyncio.run(models.close())
     with pytest.raises(errors.InputError, match="expected a server that is ready"):
         models.get("tiny")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("swap")
+def test_memory_is_flat_over_swaps_of_a_saved_model(folder: pathlib.Path, bundle_path: pathlib.Path) -> None:
+    """The first swaps cost what TensorFlow keeps once; what every swap left would grow on."""
+    swaps, process, memory = trials.count(40, 200), psutil.Process(), []
+    tried = trials.Trials("swap", "test_memory_is_flat_over_swaps_of_a_saved_model")
+    with servers.serving(folder) as client:
+        for number in range(2, swaps + 2):
+            with tried.one(number):
+                add(bundle_path, folder, number)
+                refresh(client)
+                assert served(client) == [number]
+                assert client.post(PREDICT, json={"instances": ["good"]}).status_code == 200
+                shutil.rmtree(folder / str(number - 1))
+            gc.collect()
+            memory.append(process.memory_info().rss >> 20)
+    tried.end()
+    print("MiB after each tenth of the swaps:", memory[:: max(swaps // 10, 1)])
+    assert memory[-1] - memory[swaps // 4] < 100, memory

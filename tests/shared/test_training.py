@@ -183,7 +183,8 @@ def test_a_checkpoint_that_fails_half_written_leaves_the_last_one(
     parts, result = fit("parts")
     assert result.resumed_from == 2
     assert same(whole, parts)
-    assert [path.name for path in (tmp_path / "parts/checkpoints").iterdir()] == ["checkpoint.npz"]
+    kept = {path.name for path in (tmp_path / "parts/checkpoints").iterdir()}
+    assert kept == {"checkpoint.npz", "checkpoint-before.npz"}
 
 
 def test_a_finished_training_returns_its_best_weights_without_another_step(fit: Fit) -> None:
@@ -372,16 +373,69 @@ def test_another_network_may_not_go_on_from_this_checkpoint(fit: Fit) -> None:
 
 
 def test_a_broken_checkpoint_is_named(fit: Fit, tmp_path: pathlib.Path) -> None:
-    fit()
+    fit(epochs=1)
     checkpoint = tmp_path / "run/checkpoints/checkpoint.npz"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(errors.InputError, match=r"checkpoint\.npz: expected a checkpoint"):
+        fit(epochs=1)
+
+
+@pytest.mark.parametrize("damage", [lambda held: held[:1000], lambda _: b"", lambda held: held[:-9] + b"\0" * 9])
+def test_where_the_newest_checkpoint_is_damaged_the_one_before_leads_to_the_same_bits(
+    fit: Fit, tmp_path: pathlib.Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, _ = fit("whole")
+    with pytest.raises(StoppedError):
+        fit("parts", monitor=interrupted(3))
+    checkpoint = tmp_path / "parts/checkpoints/checkpoint.npz"
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    parts, result = fit("parts")
+    assert result.resumed_from == 2
+    assert same(whole, parts)
+    assert "checkpoint.npz: expected a checkpoint" in caplog.text
+    assert "going on from the epoch before" in caplog.text
+
+
+def test_two_damaged_checkpoints_are_an_error_that_names_the_newest(fit: Fit, tmp_path: pathlib.Path) -> None:
+    fit()
+    for path in (tmp_path / "run/checkpoints").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(errors.InputError, match=r"checkpoint\.npz: expected a checkpoint; delete the file"):
         fit()
 
 
 def test_a_training_that_diverges_says_so(fit: Fit) -> None:
-    with pytest.raises(errors.FieldnetsError, match=r"Epoch \d: expected finite numbers.*'validation_loss'"):
+    with pytest.raises(errors.FieldnetsError, match=r"[Ee]poch \d.*: expected finite numbers"):
         squares(fit, train=column_labels(np.ones(70, np.float32)), learning_rate=1e20)
+
+
+class NoNumber(keras.losses.SparseCategoricalCrossentropy):  # type: ignore[misc]
+    """A loss that is no number at its ``at``-th call, validations included."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(from_logits=True, name="no_number")
+        self._at = at
+        self._calls = keras.Variable(0, dtype="int32", trainable=False, name="calls")
+
+    def call(self, labels: Any, logits: Any) -> Any:
+        self._calls.assign_add(1)
+        return keras.ops.where(self._calls == self._at, np.nan, super().call(labels, logits))
+
+
+def test_a_loss_that_is_no_number_names_its_batch_and_keeps_the_weights_of_before(
+    fit: Fit, tmp_path: pathlib.Path
+) -> None:
+    whole, _ = fit("whole", loss=NoNumber(0))
+    # Five batches and a validation in each epoch: the 15th call is of the third batch of the third epoch.
+    with pytest.raises(
+        errors.FieldnetsError, match=r"epoch 3, batch 3 of 5: expected finite numbers\. Received: .*nan"
+    ):
+        fit("parts", loss=NoNumber(15))
+    with np.load(tmp_path / "parts/checkpoints/checkpoint.npz") as held:
+        assert all(np.isfinite(held[name]).all() for name in held.files if name != "state")
+    parts, result = fit("parts", loss=NoNumber(0))
+    assert result.resumed_from == 2
+    assert same(whole, parts)
 
 
 @pytest.mark.parametrize(

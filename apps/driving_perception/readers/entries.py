@@ -149,6 +149,7 @@ class Options:
         single_class: Class of boxes in a table that has no class column.
         labelled: Whether labels are wanted; without, folders of images will do.
         follow_links: Whether to follow links that lead out of a source's folder.
+        allow_outside: Whether to read images that labels name outside of it.
         decimal: Mark before the fraction in numbers of text.
         scenes: Which scenes ``road-scenes`` means.
     """
@@ -156,6 +157,7 @@ class Options:
     single_class: str = "car"
     labelled: bool = True
     follow_links: bool = False
+    allow_outside: bool = False
     decimal: cells.Decimal = "auto"
     scenes: SceneSettings = dataclasses.field(default_factory=SceneSettings)
 

@@ -37,18 +37,21 @@ def read(spec: str, *, options: entries.Options, data_format: str) -> entries.So
 
     Raises:
         errors.InputError: It does not exist, is of no known format, or not of the one that was named; or a link leads
-            out of its folder and ``options.follow_links`` is not set.
+            out of its folder and ``options.follow_links`` is not set, or labels name images outside of it and
+            ``options.allow_outside`` is not.
     """
     if data_format not in FORMATS:
         raise errors.InputError(f"data_format: expected one of {', '.join(FORMATS)}. Received: {data_format!r}")
     path = locate(spec)
     files = source_files.SourceFiles(path, follow_links=options.follow_links)
     found = _read(files, options=options, data_format=data_format)
+    named = [entry.item for entry in found.entries if isinstance(entry.item, pathlib.Path) and not entry.problem]
+    beyond = folders.outside(path, named, allow_outside=options.allow_outside)
     part = _part_of_path(path)
     return dataclasses.replace(
         found,
         entries=[entry if entry.part or not part else entry._replace(part=part) for entry in found.entries],
-        notes=[*files.notes, *found.notes, *_left(files, found)],
+        notes=[*files.notes, *beyond, *found.notes, *_left(files, found)],
         synthetic=found.synthetic or is_rendered(path),
     )
 

@@ -100,6 +100,7 @@ class Options:
         labelled: Whether labels are needed.
         phantoms: Which phantoms are generated.
         follow_links: Whether to follow links that lead out of a source's folder.
+        allow_outside: Whether to read images that labels name outside of it.
         decimal: Which mark stands before the fraction of a number.
         parts: Whether a column of parts is to be understood; not where the user gives parts of his own.
     """
@@ -111,6 +112,7 @@ class Options:
     labelled: bool = True
     phantoms: PhantomSettings = PhantomSettings()
     follow_links: bool = False
+    allow_outside: bool = False
     decimal: values.Decimal = "auto"
     parts: bool = True
 

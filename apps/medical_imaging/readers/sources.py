@@ -15,6 +15,7 @@ from apps.medical_imaging import readers
 from apps.medical_imaging.readers import checking, chexpert, file_types, folders, images, medmnist, nih, tables
 from apps.medical_imaging.simulator import phantoms
 from shared import errors, files
+from shared.sources import folders as listings
 
 SIMULATED = "chest-phantoms"
 
@@ -78,13 +79,21 @@ def read(spec: str, *, options: readers.Options, data_format: str) -> readers.So
     """Read a source.
 
     Raises:
-        errors.InputError: It does not exist, is of no known format, or not of the one that was named.
+        errors.InputError: It does not exist, is of no known format, or not of the one that was named; or a table names
+            images outside of its folder and ``options.allow_outside`` is not set.
     """
     if data_format not in FORMATS:
         raise errors.InputError(f"data_format: expected one of {', '.join(FORMATS)}. Received: {data_format!r}")
     if spec == SIMULATED or data_format == SIMULATED:
         return simulate(options.phantoms)
     path = locate(spec)
+    found = _read(spec, path, options, data_format)
+    named = [entry.item for entry in found.entries if isinstance(entry.item, pathlib.Path)]
+    beyond = listings.outside(path, named, allow_outside=options.allow_outside)
+    return dataclasses.replace(found, notes=(*found.notes, *beyond))
+
+
+def _read(spec: str, path: pathlib.Path, options: readers.Options, data_format: str) -> readers.Source:
     kind = recognise(path) if data_format == "auto" else data_format
     if kind == "nih":
         return nih.read(path, options=options)

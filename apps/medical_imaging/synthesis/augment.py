@@ -103,7 +103,10 @@ def augment(  # noqa: PLR0913
         "memorisation": found.to_json(),
     }
     synthesiser_module.write_images(synthetic, drawn, class_names=names, folder=output, facts=facts)
-    np.savez_compressed(folder / "images.npz", images=synthetic, labels=drawn)
+    # In this order: images without facts, which a kill may leave, are not evaluated.
+    (folder / "facts.json").unlink(missing_ok=True)
+    with files.atomic(folder / "images.npz") as temporary:
+        np.savez_compressed(temporary, images=synthetic, labels=drawn)
     files.write_json(folder / "facts.json", facts)
     return {"images": str(output), **facts, "next": f"medical-imaging evaluate --run-dir {run.folder.path}"}
 
@@ -119,14 +122,14 @@ def section(
 
     The same small network is trained on real, on real and synthetic, and on synthetic images; all see the same rows.
     """
-    path = run.folder.path / FOLDER / "images.npz"
-    if not path.exists():
+    path, said = (run.folder.path / FOLDER / name for name in ("images.npz", "facts.json"))
+    if not (path.exists() and said.exists()):
         return ()
     log.info("what synthetic images bring: training a small network %d times", 3 * len(CLASSIFIER_SEEDS))
     with np.load(path) as content:
         synthetic = content["images"], content["labels"]
     settings = at_size(run.settings, synthetic[0].shape[1])
-    facts = stored.read(_Facts, run.folder.path / FOLDER / "facts.json")
+    facts = stored.read(_Facts, said)
     found = synthesis.compare_training(
         part_of(own, split.rows("train"), settings),
         synthetic,

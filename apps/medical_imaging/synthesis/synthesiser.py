@@ -15,7 +15,7 @@ import PIL.Image
 import PIL.PngImagePlugin
 
 from apps.medical_imaging.readers import folders
-from shared import errors, files
+from shared import errors, files, published
 from shared.evaluation import frechet
 from shared.models import gan
 from shared.training import datasets
@@ -127,9 +127,9 @@ def write_images(
     folder: pathlib.Path,
     facts: dict[str, Any],
 ) -> list[pathlib.Path]:
-    """Write ``folder/<class>/synthetic-00001.png`` and so on, and last `folders.SYNTHETIC`.
+    """Write ``folder/<class>/synthetic-00001.png`` and so on, and `folders.SYNTHETIC`, all at once.
 
-    Every file says in its own metadata that it is synthetic. A folder without the manifest was not finished.
+    Every file says in its own metadata that it is synthetic.
 
     Args:
         images: (n, side, side, channels) uint8, channels 1 or 3.
@@ -152,14 +152,14 @@ def write_images(
         raise errors.InputError(f"{folder}: expected a new or empty folder for synthetic images. Received: one in use")
     note = PIL.PngImagePlugin.PngInfo()
     note.add_text("Comment", NOTICE)
-    paths = []
-    for number, (image, label) in enumerate(zip(images, truth, strict=True), start=1):
-        paths.append(folder / class_names[label] / f"synthetic-{number:05d}.png")
-        with files.atomic(paths[-1]) as temporary:
-            PIL.Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(temporary, pnginfo=note)
+    names = [f"{class_names[label]}/synthetic-{number:05d}.png" for number, label in enumerate(truth, start=1)]
     counts = {name: int((truth == label).sum()) for label, name in enumerate(class_names)}
-    files.write_json(folder / folders.SYNTHETIC, {"notice": NOTICE, "counts": counts, **facts})
-    return paths
+    with published.folder(folder, listed=False) as into:
+        for image, name in zip(images, names, strict=True):
+            (into / name).parent.mkdir(exist_ok=True)
+            PIL.Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(into / name, pnginfo=note)
+        files.write_json(into / folders.SYNTHETIC, {"notice": NOTICE, "counts": counts, **facts})
+    return [folder / name for name in names]
 
 
 def _networks(image_shape: tuple[int, ...], *, classes: int) -> tuple[keras.Model, keras.Model]:
