@@ -114,12 +114,11 @@ def coco(rows: int) -> Callable[[pathlib.Path], object]:
     image = np.repeat(np.arange(rows), 7)
     corner, size = rng.uniform(0, 500, (objects, 2)), rng.uniform(8, 200, (objects, 2))
     label = rng.integers(0, len(CLASSES), objects)
-    truth = boxes.Boxes(
+    truth = boxes.Boxes.build(
         xyxy=np.concatenate([corner, corner + size], axis=1).astype(np.float32),
         image=image,
         label=label,
-        kind=np.full(objects, boxes.OBJECT),
-    )
+            )
     near = truth.xyxy + rng.normal(size=(objects, 4)) * np.tile(size, 2) * 0.08
     corner, size = rng.uniform(0, 500, (others, 2)), rng.uniform(8, 200, (others, 2))
     found = boxes.Detections(

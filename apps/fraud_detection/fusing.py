@@ -71,8 +71,9 @@ def _is_tower(network: keras.Model) -> bool:
     # Taking a column of names out of the others is an operation without a class that others may name.
     plain = all(isinstance(each, known) or type(each).__name__ == "GetItem" for each in network.layers)
     activations = {each.activation.__name__ for each in _of_kind(network, keras.layers.Activation)}
+    linear = all(each.activation is keras.activations.linear for each in _dense(network))
     usual = all(each.reset_after and each.return_sequences for each in _of_kind(network, keras.layers.GRU))
-    return plain and usual and activations <= {"relu"} and len(_dense(network)) > 1
+    return plain and linear and usual and activations <= {"relu"} and len(_dense(network)) > 1
 
 
 def _alike(towers: Sequence[keras.Model]) -> bool:
