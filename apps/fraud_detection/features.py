@@ -15,9 +15,10 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from shared import compiling
 
 MICROSECONDS = 1_000_000
 HOUR = 3_600 * MICROSECONDS
@@ -126,29 +127,7 @@ def stable_order(codes: Ints) -> Ints:
     return order[np.argsort((shifted >> 16).astype(np.uint16)[order], kind="stable")]
 
 
-def compiled(function: Any) -> Any:
-    """Compile ``function`` at its first call, and keep that for the next process where a folder can be written to."""
-    return _compiled(function)
-
-
-def vectorized(function: Any) -> Any:
-    """Compile as ``compiled``, so that sums may be taken in any order and nothing stops at a division by zero.
-
-    That is what lets a processor work on several numbers at a time.
-    """
-    return _compiled(function, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-
-
-def _compiled(function: Any, **options: Any) -> Any:
-    # Numba keeps the module's name in its file. Installed code has another name than a checkout's: a file for each.
-    function.__qualname__ = f"{function.__module__}.{function.__qualname__}"
-    try:
-        return numba.njit(cache=True, nogil=True, **options)(function)
-    except RuntimeError:
-        return numba.njit(nogil=True, **options)(function)
-
-
-@compiled
+@compiling.compiled
 def described(  # noqa: PLR0913, PLR0917
     starts: npt.NDArray[np.bool_],
     nobody: npt.NDArray[np.bool_],

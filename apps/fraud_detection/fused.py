@@ -18,8 +18,7 @@ import threadpoolctl
 from scipy import special
 from typing_extensions import TypedDict
 
-from apps.fraud_detection import features
-from shared import errors, machine, stored
+from shared import compiling, errors, machine, stored
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
@@ -174,7 +173,7 @@ def _as_lines(table: Floats, begins: npt.NDArray[np.int64]) -> Floats:
     return np.ascontiguousarray(padded.reshape(len(table), 2, -1, TILE).transpose(2, 0, 1, 3))
 
 
-@features.vectorized
+@compiling.vectorized
 def tanh(value: Any) -> Any:
     """Return the hyperbolic tangent within 3e-7: a quotient of polynomials, which a processor does eight at a time.
 
@@ -196,13 +195,13 @@ def tanh(value: Any) -> Any:
     return x * above / below
 
 
-@features.vectorized
+@compiling.vectorized
 def sigmoid(value: Any) -> Any:
     """Return the logistic function."""
     return np.float32(0.5) * tanh(np.float32(0.5) * value) + np.float32(0.5)
 
 
-@features.vectorized
+@compiling.vectorized
 def look_up(
     numbers: Floats, low: Floats, width: Floats, begins: npt.NDArray[np.int64], lines: Floats, found: Floats
 ) -> None:
@@ -266,7 +265,7 @@ def read_sequence(sequence: Floats, arrays: Arrays) -> Floats:
     return found
 
 
-@features.vectorized
+@compiling.vectorized
 def pass_gates(came: Floats, kept: Floats, bias: Floats, state: Floats, found: Floats) -> None:
     """Write the next states (n, units) into ``found``, from the products with input and state (n, 3 * units)."""
     rows, units = state.shape
@@ -279,7 +278,7 @@ def pass_gates(came: Floats, kept: Floats, bias: Floats, state: Floats, found: F
             found[row, unit] = stay * state[row, unit] + (np.float32(1) - stay) * fresh
 
 
-@features.vectorized
+@compiling.vectorized
 def attend(looked: Floats, bias: Floats, query: Floats, sequence: Floats, states: Floats, found: Floats) -> None:
     """Write the mean of the states (length, n, units) of real steps into ``found`` (n, units), by attention."""
     length, rows, units = states.shape

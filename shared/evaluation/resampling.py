@@ -30,7 +30,7 @@ BLOCK_CELLS = 2**17
 MOST_UNITS = 50_000
 # Rows times resamples: beyond, there are fewer resamples, but these at least. Their ends are off by some percent of an
 # interval that is a tenth as wide as that of a hundredth of the rows.
-MOST_CELLS, LEAST_RESAMPLES = 2 * 10**8, 200
+MOST_CELLS, LEAST_RESAMPLES = 10**8, 200
 
 
 def draws(n_units: int, *, resamples: int, block: int, seed: int) -> Iterator[arrays.Floats]:
@@ -83,7 +83,7 @@ def affordable(resamples: int, *, rows: int) -> int:
     """Return how many resamples are drawn of so many rows.
 
     >>> affordable(2_000, rows=100_000), affordable(2_000, rows=1_000_000), affordable(100, rows=10**9)
-    (2000, 200, 100)
+    (1000, 200, 100)
     """
     return min(resamples, max(MOST_CELLS // max(rows, 1), LEAST_RESAMPLES))
 
