@@ -118,7 +118,7 @@ def coco(rows: int) -> Callable[[pathlib.Path], object]:
         xyxy=np.concatenate([corner, corner + size], axis=1).astype(np.float32),
         image=image,
         label=label,
-            )
+    )
     near = truth.xyxy + rng.normal(size=(objects, 4)) * np.tile(size, 2) * 0.08
     corner, size = rng.uniform(0, 500, (others, 2)), rng.uniform(8, 200, (others, 2))
     found = boxes.Detections(

@@ -1,4 +1,4 @@
-"""What benchmarks measured: each writes its rows here, into ``results.json``, and ``docs/performance.md`` is made of it.
+"""What benchmarks measured: each writes its rows into ``results.json``, and ``docs/performance.md`` is made of them.
 
 ``python -m benchmarks.results`` writes the page anew.
 """
@@ -99,7 +99,8 @@ def describe_machine() -> str:
     memory = psutil.virtual_memory().total / 2**30
     versions = ", ".join(f"{name} {version}" for name, version in machine.installed(["numpy", "tensorflow"]).items())
     processor = found.group(1) if found else platform.machine()
-    return f"{machine.usable_cores()} cores of {processor}, {memory:.0f} GiB, Python {platform.python_version()}, {versions}"
+    cores = f"{machine.usable_cores()} cores of {processor}, {memory:.0f} GiB"
+    return f"{cores}, Python {platform.python_version()}, {versions}"
 
 
 def _command() -> str:
@@ -114,10 +115,10 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
     lines = [
         "# Performance",
         "",
-        "Written by `python -m benchmarks.results` from `benchmarks/results.json`, which `make bench` fills; do not edit. "
-        "Each value is the median of its repeats. Ratios are of one run, above 1 where fieldnets is faster. What was not "
-        "reached says so. The load is how many processes wanted the cores: above their number, times and rates are those of "
-        "a shared machine, and the seconds of processors say more.",
+        "Written by `python -m benchmarks.results` from `benchmarks/results.json`, which `make bench` fills; do not "
+        "edit. Each value is the median of its repeats. Ratios are of one run, above 1 where fieldnets is faster. What "
+        "was not reached says so. The load is how many processes wanted the cores: above their number, times and rates "
+        "are those of a shared machine, and the seconds of processors say more.",
     ]
     sections: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

@@ -1,7 +1,7 @@
 """COCO's average precision and recall, with weights on the images, so that resampling is a sum and not a new matching.
 
-Boxes are matched once, as pycocotools matches them. What it accumulates over images is accumulated here for any number of
-copies of each image (Lin et al. 2014, "Microsoft COCO"; https://cocodataset.org/#detection-eval).
+Boxes are matched once, as pycocotools matches them. What it accumulates over images is accumulated here for any number
+of copies of each image (Lin et al. 2014, "Microsoft COCO"; https://cocodataset.org/#detection-eval).
 """
 
 import dataclasses

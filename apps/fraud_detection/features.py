@@ -13,7 +13,7 @@ not. No TensorFlow here.
 import concurrent.futures
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -128,7 +128,7 @@ def stable_order(codes: Ints) -> Ints:
 
 
 @compiling.compiled
-def described(  # noqa: PLR0913, PLR0917
+def described(  # noqa: PLR0913
     starts: npt.NDArray[np.bool_],
     nobody: npt.NDArray[np.bool_],
     place: Ints,

@@ -9,6 +9,7 @@ No TensorFlow here.
 import base64
 import concurrent.futures
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
@@ -165,7 +166,7 @@ def _standardized(numbers: Floats, mean: Floats, deviation: Floats) -> Floats:
 def _as_lines(table: Floats, begins: npt.NDArray[np.int64]) -> Floats:
     """Return (tiles, bins, 2, ``TILE``): what the bins below one add up to, and what this one adds where it is full."""
     before = np.zeros(table.shape, np.float64)
-    for first, end in zip(begins[:-1], begins[1:], strict=True):
+    for first, end in itertools.pairwise(begins.tolist()):
         before[first + 1 : end] = np.cumsum(table[first : end - 1], axis=0, dtype=np.float64)
     both = np.stack([before.astype(np.float32), table], axis=1)
     padded = np.pad(both, ((0, 0), (0, 0), (0, -table.shape[1] % TILE)))

@@ -84,7 +84,7 @@ class WithEngine(bundle.Bundle):
 
 
 def load(path: pathlib.Path, wanted: str | None) -> WithEngine:
-    """Check a bundle's manifest and load it with an engine, None: TensorFlow; see ``bundle.load`` and ``open_engine``."""
+    """Check a bundle's manifest and load it with an engine (None: TensorFlow); see ``bundle.load``, ``open_engine``."""
     return with_engine(bundle.load(path), wanted or TENSORFLOW)
 
 

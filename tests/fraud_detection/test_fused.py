@@ -1,5 +1,7 @@
 """The compiled steps of the fused ensemble are what their plain definitions say."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -36,7 +38,7 @@ def encoded(given: np.ndarray) -> np.ndarray:
     """How far each number reaches into each bin, bin after bin."""
     columns = []
     for number, edges in zip(given.T, EDGES, strict=True):
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in itertools.pairwise(edges):
             reached = np.clip((number - low) / (high - low), 0, 1)
             columns.append(np.where(np.isnan(number), 0, reached))
     return np.stack(columns, axis=1)
@@ -61,7 +63,7 @@ def test_what_was_written_scores_as_before() -> None:
 def test_a_file_with_a_broken_array_is_named(change: dict[str, object]) -> None:
     content = ensemble().to_json()
     content["arrays"]["bias"] |= change
-    with pytest.raises(errors.InputError, match="fused.json"):
+    with pytest.raises(errors.InputError, match=r"fused\.json"):
         fused.Fused.from_json(content)
 
 
