@@ -23,6 +23,7 @@ import psutil
 import pyarrow
 import pyarrow.parquet
 
+from benchmarks import results
 from shared import machine
 
 # As the app's default world has: a card pays every other day for half a year; a terminal is used by many cards.
@@ -110,6 +111,13 @@ def growth(sizes: list[int], minutes: float, workers: int, memory: str, folder: 
         written = time.perf_counter() - started
         seconds, processor, gibibytes = run(path, output, workers=workers, memory=memory)
         done.append((10**exponent, seconds, processor))
+        results.record(
+            f"Fraud histories: 10^{exponent} transactions",
+            [seconds],
+            unit="s",
+            processor_seconds=processor,
+            note=f"{gibibytes:.2f} GiB of all processes at most, limit {memory}, {workers} workers",
+        )
         print(
             f"10^{exponent}: {seconds:,.1f} s ({processor:,.1f} s of cores), {10**exponent / seconds:,.0f} rows/s, "
             f"{gibibytes:.2f} GiB at most (limit {memory}, {workers} workers); generated in {written:,.1f} s",
@@ -119,6 +127,8 @@ def growth(sizes: list[int], minutes: float, workers: int, memory: str, folder: 
         path.unlink()
     # A process takes seconds to begin with: the slope of the larger sizes says how time grows. On a machine that others
     # use, too, the time of processors says more.
+    if len(done) < 2:
+        return
     rows, seconds, processors = np.log10(np.array(done)).T
     for first in range(len(done) - 1):
         slopes = [np.polyfit(rows[first:], each[first:], 1)[0] for each in (seconds, processors)]

@@ -74,7 +74,7 @@ class PredictOptions:
     settings: Any
     run_dir: pathlib.Path
     model_dir: pathlib.Path | None
-    engine: str
+    engine: str | None
     input: Sequence[pathlib.Path]
     output: pathlib.Path
     resume: bool
@@ -253,8 +253,10 @@ def _add_model_choice(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--run-dir", type=pathlib.Path, help="a run folder")
     choice.add_argument("--model-dir", type=pathlib.Path, help="a bundle, or the folder above it")
-    names = settings.NETWORKS
-    parser.add_argument("--engine", choices=names, default=names[0], help="with --model-dir: what runs the network")
+    help = (
+        "with --model-dir: what runs the network (default: the app's own fast way where a bundle has one, tensorflow)"
+    )
+    parser.add_argument("--engine", choices=settings.NETWORKS, help=help)
 
 
 def _add_shards(parser: argparse.ArgumentParser) -> None:
@@ -280,7 +282,7 @@ def _of_model(command: cli.Command) -> cli.Command:
             raise errors.InputError("one of the arguments --run-dir --model-dir is required, but with --merge")
         if arguments.shards and not arguments.ray_address:
             raise errors.InputError("--shards: expected --ray-address. Received: none")
-        if arguments.model_dir is None and arguments.engine != settings.NETWORKS[0]:
+        if arguments.model_dir is None and arguments.engine:
             raise errors.InputError(f"--engine {arguments.engine}: expected --model-dir. Received: --run-dir")
         return command(arguments)
 

@@ -10,6 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from shared import printing
+from shared.sources import tables as source_tables
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 _ROWS_READ = 4096
@@ -75,7 +76,7 @@ def read(path: pathlib.Path, schema: pyarrow.Schema) -> Iterator[pyarrow.Table]:
     """
     with path.open("rb") as stream:
         if path.suffix == ".parquet":
-            for batch_of_rows in pyarrow.parquet.ParquetFile(stream).iter_batches(_ROWS_READ):
+            for batch_of_rows in source_tables.parquet_file(stream).iter_batches(_ROWS_READ):
                 yield pyarrow.Table.from_batches([batch_of_rows]).replace_schema_metadata().cast(schema)
         elif path.suffix == ".jsonl":
             while lines := list(itertools.islice(stream, _ROWS_READ)):

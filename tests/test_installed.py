@@ -108,12 +108,13 @@ def test_a_module_is_one_under_the_one_name(tmp_path: pathlib.Path) -> None:
 def test_what_numba_kept_under_one_name_is_not_read_under_the_other(broken: pathlib.Path) -> None:
     program = (
         "import numpy as np\nfrom {}apps.fraud_detection import features\n"
-        "ones = np.ones(2, np.int64)\n"
-        "print(features.windows(ones < 2, ones, ones, ones, ones, 1)[1].tolist())"
+        "ones, found = np.ones(2, np.int64), np.empty((11, 2), np.float32)\n"
+        "features.described(ones < 2, ones < 1, np.arange(2), ones, ones, ones, ones, 1, found)\n"
+        "print(found[0].tolist())"
     )
     for prefix, folder in (("", helpers.ROOT), ("fieldnets.", broken), ("", helpers.ROOT)):
         path = {} if prefix else {"PYTHONPATH": str(helpers.ROOT)}
-        assert output([sys.executable, "-c", program.format(prefix)], folder, **path) == "[[1, 1], [1, 1]]\n"
+        assert output([sys.executable, "-c", program.format(prefix)], folder, **path) == "[1.0, 1.0]\n"
 
 
 @pytest.fixture(scope="module")

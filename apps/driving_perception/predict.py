@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import PIL.Image
-import pyarrow.parquet
 
 from apps.driving_perception import drawing, frames, lane, prediction_tables
 from apps.driving_perception import run as loaded_run
@@ -22,6 +21,7 @@ from apps.driving_perception.readers import image_files
 from apps.driving_perception.tracking import stream, tracker, video
 from shared import cli, errors, files, parser, predicting, printing, resuming, shards
 from shared.bundle import engines
+from shared.sources import tables
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
 CHUNK_ROWS = 16
@@ -149,7 +149,7 @@ def _more(
 def written_rows(output: pathlib.Path) -> Iterator[pd.DataFrame]:
     """Read the rows of an output file back, some hundred at a time."""
     if output.suffix == ".parquet":
-        with pyarrow.parquet.ParquetFile(output) as file:
+        with tables.parquet_file(output) as file:
             for batch_of_rows in file.iter_batches(_ROWS_READ):
                 yield batch_of_rows.to_pandas()
         return

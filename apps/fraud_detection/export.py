@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.fraud_detection import data, graph, model, preprocessing, reasons, tensor_names, wording
+from apps.fraud_detection import data, fused, fusing, graph, model, preprocessing, reasons, tensor_names, wording
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import formats
 from apps.fraud_detection.transactions import Transactions
-from shared import monitoring
+from shared import errors, monitoring
 from shared.bundle import engine_export, export
 from shared.bundle import formats as bundle_formats
 from shared.evaluation import classification, drift
@@ -23,6 +23,8 @@ NAME = "fraud_detection"
 GOLDEN_ROWS = 256
 # Rows whose outputs depend on the last bits tell nothing about parity.
 CLEARANCE = 1e-3
+# What a score may differ by where all networks are one function.
+FUSED_TOLERANCE = 5e-6
 # Rows that engines are compared on: the rarest class decides, so many.
 COMPARED_ROWS = 10_000
 
@@ -46,6 +48,9 @@ def export_run(
     scorer.model.raw_columns = reader
     raw = reference_rows(run, prepared)
     signatures = endpoints(scorer, reader)
+    one = fusing.fuse(scorer.model)
+    if one is not None:
+        check_fused(one, scorer, raw[1])
     compared = monitoring.in_batches(export.compiled(signatures["drift"]), raw[0], rows=model.BATCH_ROWS)
     return export.write(
         scorer.model,
@@ -59,10 +64,30 @@ def export_run(
             "drift_reference.json": drift.reference(compared),
             bundle_formats.DISPLAY_FILE: show(run).to_json(metrics.of_run(run.folder)),
             "model_card.md": model_card.render(build_card(run)),
+            **({fused.FILE: one.to_json()} if one is not None else {}),
         },
         input_names=tensor_names.originals(scorer.inputs),
         core=core(run, prepared, engines) if engines else None,
     )
+
+
+def check_fused(one: fused.Fused, scorer: model.Scorer, given: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Compare the networks as one function with the networks themselves, on what these read of validation rows.
+
+    Raises:
+        errors.GateError: A score differs by more than the last bits do, or a decision whose score is clear.
+    """
+    expected = scorer.scores(given)
+    found = one.scores(len(expected), lambda rows: {name: values[rows] for name, values in given.items()})
+    worst = float(np.max(np.abs(found - expected), initial=0.0))
+    threshold = scorer.decision_rule.threshold
+    clear = np.abs(expected - threshold) > FUSED_TOLERANCE
+    changed = int((((found >= threshold) != (expected >= threshold)) & clear).sum())
+    if not worst <= FUSED_TOLERANCE or changed:
+        raise errors.GateError(
+            f"{fused.FILE}: expected scores within {FUSED_TOLERANCE} of the networks'. Received: a difference of "
+            f"{worst:.3g}, and {changed} of {len(expected)} rows with another decision"
+        )
 
 
 def core(run: loaded_run.Run, prepared: data.Prepared, engines: Sequence[str]) -> engine_export.Core:

@@ -13,11 +13,12 @@ not. No TensorFlow here.
 import concurrent.futures
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from shared import compiling
 
 MICROSECONDS = 1_000_000
 HOUR = 3_600 * MICROSECONDS
@@ -108,40 +109,16 @@ _WHAT = (
 
 
 def _of_entity(codes: Ints, books: Books, delay: int, first: int) -> dict[str, Floats]:
-    order = _stable_order(codes)
+    order = stable_order(codes)
     code, time, amount, label = (each[order] for each in (codes, books.time, books.amount, books.label))
     starts = np.diff(code, prepend=code[:1] - 1) != 0
     lengths = np.array([days * DAY for days in WINDOW_DAYS])
-    since, paid, labelled, frauds = windows(starts, time, amount, label, lengths, delay)
-    wanted = np.flatnonzero(order >= first) if first else slice(None)
-    rows, unknown = order[wanted] - first, code[wanted] < 0
-    columns: dict[str, Floats] = {}
-
-    def put(name: str, values: npt.NDArray[Any], nobody: float = 0.0) -> None:
-        # At once in four bytes, and in the order of the books: of millions of rows no column is kept in eight.
-        found = values[wanted].astype(np.float32)
-        found[unknown] = nobody
-        columns[name] = np.empty_like(found)
-        columns[name][rows] = found
-
-    place = np.arange(len(time))
-    for window, days in enumerate(WINDOW_DAYS):
-        count = place - since[window] + 1
-        put(f"count_{days}d", count)
-        put(f"mean_amount_{days}d", paid[window] / (count * AMOUNT_SCALE))
-        put(f"risk_{days}d", _divided(frauds[window], labelled[window], 0.0))
-    put(f"judged_{days}d", labelled[-1])
-    # The last window is the longest, and what is usual is what stood in it before.
-    before = place - since[-1]
-    usual = _divided(paid[-1] - amount, before * AMOUNT_SCALE, 0.0)
-    put("usual_amount", usual)
-    put("amount_ratio", _divided(amount / AMOUNT_SCALE, usual, 1.0), 1.0)
-    put("maximum_ratio", _divided(amount, largest_before(since[-1], amount), 1.0), 1.0)
-    put("hours_since_last", np.where(before > 0, np.diff(time, prepend=time[:1]), USUAL_DAYS * DAY) / HOUR)
-    return columns
+    found = np.empty((len(_WHAT), len(books) - first), np.float32)
+    described(starts, code < 0, order - first, time, amount, label, lengths, delay, found)
+    return dict(zip(_WHAT, found, strict=True))
 
 
-def _stable_order(codes: Ints) -> Ints:
+def stable_order(codes: Ints) -> Ints:
     """Return the stable order of ``codes`` (n,); numpy sorts 16-bit numbers by radix, many times faster."""
     if not len(codes) or np.ptp(codes) >= 2**32:
         return np.argsort(codes, kind="stable")
@@ -150,49 +127,43 @@ def _stable_order(codes: Ints) -> Ints:
     return order[np.argsort((shifted >> 16).astype(np.uint16)[order], kind="stable")]
 
 
-def _divided(above: npt.NDArray[Any], below: npt.NDArray[Any], otherwise: float) -> npt.NDArray[np.float64]:
-    found: npt.NDArray[np.float64] = np.full(len(above), otherwise)
-    np.divide(above, below, out=found, where=below > 0)
-    return found
+@compiling.compiled
+def described(  # noqa: PLR0913
+    starts: npt.NDArray[np.bool_],
+    nobody: npt.NDArray[np.bool_],
+    place: Ints,
+    time: Ints,
+    amount: Ints,
+    label: Ints,
+    lengths: Ints,
+    delay: int,
+    found: Floats,
+) -> None:
+    """Write the features of one entity into ``found``; see ``compute``.
 
-
-def compiled(function: Any) -> Any:
-    """Compile ``function`` at its first call, and keep that for the next process where a folder can be written to."""
-    # Numba keeps the module's name in its file. Installed code has another name than a checkout's: a file for each.
-    function.__qualname__ = f"{__name__}.{function.__qualname__}"
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        return numba.njit(nogil=True)(function)
-
-
-@compiled
-def windows(
-    starts: npt.NDArray[np.bool_], time: Ints, amount: Ints, label: Ints, lengths: Ints, delay: int
-) -> tuple[Ints, Ints, Ints, Ints]:
-    """Count and sum the transactions in ``(t - length, t]`` and the labels in ``(t - delay - length, t - delay]``.
-
-    A transaction at ``t`` sees itself and those booked before it, and labels only on those booked before it.
+    One pass for each window, whose running sums are those of whole numbers, and nothing between them and the columns:
+    of millions of rows no sum is kept. What is largest before comes from a queue of falling amounts (Lemire 2006,
+    "Streaming maximum-minimum filter using no more than three comparisons per element").
 
     Args:
         starts: (n,) whether another entity begins here; rows are by entity, and within one as they were booked.
+        nobody: (n,) whether the entity is not known.
+        place: (n,) in which row of ``found`` to write; below 0: the row is history only.
         time: (n,) microseconds, not falling within an entity.
-        amount: (n,) integers.
+        amount: (n,) integers of at least 0.
         label: (n,) 1 fraud, 0 genuine, ``UNKNOWN`` not known.
-        lengths: (windows,) microseconds, above 0.
+        lengths: (windows,) microseconds, above 0, the longest last: what is usual is what stood in it before.
         delay: Microseconds until a label is known, at least 0.
-
-    Returns:
-        (windows, n) int64 each: the row of the first transaction, the sum of the amounts, labels, frauds among them.
+        found: (columns in the order of their names, rows) float32.
     """
-    shape = (len(lengths), len(time))
-    first, paid = np.empty(shape, np.int64), np.empty(shape, np.int64)
-    known_labels, frauds = np.empty(shape, np.int64), np.empty(shape, np.int64)
-    for window in range(len(lengths)):
-        oldest, forgotten, known, total, labels, found = 0, 0, 0, 0, 0, 0
+    count = len(lengths)
+    queue = np.empty(len(time), np.int64)
+    for window in range(count):
+        is_longest = window == count - 1
+        oldest, forgotten, known, total, labels, frauds, head, tail = 0, 0, 0, 0, 0, 0, 0, 0
         for i in range(len(time)):
             if starts[i]:
-                oldest, forgotten, known, total, labels, found = i, i, i, 0, 0, 0
+                oldest, forgotten, known, total, labels, frauds, head, tail = i, i, i, 0, 0, 0, 0, 0
             total += amount[i]
             since = time[i] - lengths[window]
             while time[oldest] <= since:
@@ -200,36 +171,35 @@ def windows(
                 oldest += 1
             while known < i and time[known] <= time[i] - delay:
                 labels += label[known] != UNKNOWN
-                found += label[known] == 1
+                frauds += label[known] == 1
                 known += 1
             while forgotten < known and time[forgotten] <= since - delay:
                 labels -= label[forgotten] != UNKNOWN
-                found -= label[forgotten] == 1
+                frauds -= label[forgotten] == 1
                 forgotten += 1
-            first[window, i], paid[window, i], known_labels[window, i], frauds[window, i] = oldest, total, labels, found
-    return first, paid, known_labels, frauds
-
-
-@compiled
-def largest_before(first: Ints, values: Ints) -> Ints:
-    """Return (n,) the largest of ``values[first[i]:i]``, 0 where there is none.
-
-    A queue of falling values (Lemire 2006, "Streaming maximum-minimum filter using no more than three comparisons per
-    element").
-
-    Args:
-        first: (n,) at most their own place each; not falling.
-        values: (n,) of at least 0.
-    """
-    found, queue = np.zeros(len(values), np.int64), np.empty(len(values), np.int64)
-    head, tail = 0, 0
-    for i in range(len(values)):
-        while head < tail and queue[head] < first[i]:
-            head += 1
-        if head < tail:
-            found[i] = values[queue[head]]
-        while head < tail and values[queue[tail - 1]] <= values[i]:
-            tail -= 1
-        queue[tail] = i
-        tail += 1
-    return found
+            largest = 0
+            if is_longest:
+                while head < tail and queue[head] < oldest:
+                    head += 1
+                largest = amount[queue[head]] if head < tail else 0
+                while head < tail and amount[queue[tail - 1]] <= amount[i]:
+                    tail -= 1
+                queue[tail] = i
+                tail += 1
+            row = place[i]
+            if row < 0:
+                continue
+            is_known = not nobody[i]
+            inside = i - oldest + 1
+            found[window, row] = inside if is_known else 0
+            found[count + window, row] = total / (inside * AMOUNT_SCALE) if is_known else 0
+            found[2 * count + window, row] = frauds / labels if is_known and labels > 0 else 0
+            if is_longest:
+                before = inside - 1
+                usual = (total - amount[i]) / (before * AMOUNT_SCALE) if before > 0 else 0.0
+                gap = time[i] - time[i - 1] if before > 0 else USUAL_DAYS * DAY
+                found[3 * count, row] = labels if is_known else 0
+                found[3 * count + 1, row] = gap / HOUR if is_known else 0
+                found[3 * count + 2, row] = usual if is_known else 0
+                found[3 * count + 3, row] = amount[i] / AMOUNT_SCALE / usual if is_known and usual > 0 else 1
+                found[3 * count + 4, row] = amount[i] / largest if is_known and largest > 0 else 1

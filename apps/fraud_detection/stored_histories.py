@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow
-import pyarrow.parquet
 
 from apps.fraud_detection import histories, inputs
 from apps.fraud_detection import schema as schemas
 from shared import errors, files
+from shared.sources import tables
 
 # What of a schema decides histories.
 _DECIDING = ("time", "time_unit", "time_format", "clock", "amount", "entities", "label_delay_days")
@@ -51,7 +51,7 @@ def _batches(paths: Sequence[pathlib.Path], names: list[str]) -> Iterator[pyarro
     for path in paths:
         # A stream, since Arrow takes no path that is not UTF-8.
         with path.open("rb") as stream:
-            yield from pyarrow.parquet.ParquetFile(stream).iter_batches(_READ_ROWS, columns=names)
+            yield from tables.parquet_file(stream).iter_batches(_READ_ROWS, columns=names)
 
 
 def open_folder(folder: pathlib.Path, found: inputs.Inputs, listed: Sequence[Mapping[str, Any]]) -> Stored:

@@ -74,12 +74,13 @@ class Transactions:
     @functools.cached_property
     def by_payer(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Rows by payer and time; for each row its place among them, and the place of its payer's first row."""
-        payers = self.payers
-        order = np.argsort(payers, kind="stable")
+        payers = self.payers if self.schema.payer is None else _distinguished(self.entities[self.schema.payer])
+        order = features.stable_order(payers)
+        rows = np.arange(len(order))
         place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
-        ranked = payers[order]
-        first = np.searchsorted(ranked, ranked, side="left")
+        place[order] = rows
+        begins = np.diff(payers[order], prepend=payers[order[:1]] - 1) != 0
+        first = np.maximum.accumulate(np.where(begins, rows, 0))
         return order, place, first[place]
 
     @functools.cached_property
@@ -95,7 +96,7 @@ class Transactions:
         return features.Books(
             time=self.time,
             amount=whole_amounts(self.amount),
-            entities={role: codes(values) for role, values in self.entities.items()},
+            entities={role: _distinguished(values) for role, values in self.entities.items()},
             label=self.labels,
         )
 
@@ -196,6 +197,11 @@ def codes(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     found, distinct = pd.factorize(values)
     nobody = np.flatnonzero(distinct == "")
     return np.where(np.isin(found, nobody), -1, found).astype(np.int64)
+
+
+def _distinguished(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return (n,) int64 that tell entities apart, below 0 where nobody is known; numbers as they are."""
+    return codes(values) if values.dtype == object else values.astype(np.int64, copy=False)
 
 
 def digest(hashes: npt.NDArray[np.uint64]) -> str:

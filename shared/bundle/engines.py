@@ -83,9 +83,9 @@ class WithEngine(bundle.Bundle):
         return super().run(inputs, signature=signature)
 
 
-def load(path: pathlib.Path, wanted: str) -> WithEngine:
-    """Check a bundle's manifest and load it with an engine; see ``bundle.load`` and ``open_engine``."""
-    return with_engine(bundle.load(path), wanted)
+def load(path: pathlib.Path, wanted: str | None) -> WithEngine:
+    """Check a bundle's manifest and load it with an engine (None: TensorFlow); see ``bundle.load``, ``open_engine``."""
+    return with_engine(bundle.load(path), wanted or TENSORFLOW)
 
 
 def with_engine(loaded: bundle.Bundle, wanted: str = AUTO) -> WithEngine:

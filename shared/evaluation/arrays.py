@@ -195,16 +195,34 @@ class Units:
         code: (n,) int64 in 0 .. count - 1.
         count: number of units.
         given: False when each row is its own unit because the caller named none.
+        pooled: Whether these are groups of units, dealt at random.
     """
 
     code: Ints
     count: int
     given: bool = True
+    pooled: bool = False
 
     @property
     def noun(self) -> str:
         """What is resampled, for ``Interval.method``."""
-        return "unit" if self.given else "row"
+        noun = "unit" if self.given else "row"
+        return f"{noun} in {self.count:,} groups" if self.pooled else noun
+
+    def in_groups(self, most: int) -> "Units":
+        """Return these units, or where there are more than ``most``, so many groups of them.
+
+        They are dealt with a fixed seed. Groups of independent units are independent, and their sums vary as those of
+        their units do: an interval from ``most`` groups is as wide, within one over the root of twice their number.
+
+        Example:
+            >>> units_of(None, rows=5).in_groups(2).noun
+            'row in 2 groups'
+        """
+        if self.count <= most:
+            return self
+        group = np.random.default_rng(0).permutation(self.count) % most
+        return Units(group[self.code], most, given=self.given, pooled=True)
 
 
 def units_of(units: npt.ArrayLike | None, *, rows: int) -> Units:

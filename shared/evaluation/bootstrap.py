@@ -119,13 +119,14 @@ def intervals_of(
     """
     arrays.fraction(confidence, "confidence")
     truth = arrays.labels(y_true)
-    grouping = arrays.units_of(units, rows=len(truth))
+    own = arrays.units_of(units, rows=len(truth))
+    grouping = own.in_groups(resampling.MOST_UNITS)
     prepared = {name: _statistic(case, truth, grouping) for name, case in cases.items()}
     found = resampling.Resampled.of(prepared, grouping, resamples=resamples, seed=seed)
     found = dataclasses.replace(
         found,
         bounds={name: case.metric.bounds for name, case in cases.items() if isinstance(case.metric, weighted.Metric)},
-        carriers=resampling.carriers_of(truth, grouping),
+        carriers=resampling.carriers_of(truth, own),
         differences=frozenset(name for name, case in cases.items() if case.reference is not None),
         undefined={name: _undefined(case, truth, found.values[name]) for name, case in cases.items()},
     )

@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation import arrays, intervals
+from shared.evaluation import arrays, intervals, weighted
 
 
 class RiskCoverage(TypedDict):
@@ -213,14 +213,35 @@ def risk_coverage(correct: npt.ArrayLike, confidence: npt.ArrayLike) -> RiskCove
     }
 
 
-def aurc(correct: arrays.Array, confidence: arrays.Array) -> float:
+@weighted.metric(reads="ranking", needs="at least one row")
+def aurc(rows: weighted.Rows) -> weighted.Statistic:
     """Return the area of `risk_coverage`, as `bootstrap.interval` takes it: ``correct`` (n,) in {0, 1}.
+
+    Of w equally confident rows with E errors, after N rows with C errors, the risks at N + 1 .. N + w add up to E +
+    (C - N E / w) (H(N + w) - H(N)), with H the harmonic numbers. Weights are whole: how often a row was drawn.
 
     Example:
         >>> aurc(np.array([1, 0]), np.array([0.9, 0.6]))
         0.25
     """
-    return risk_coverage(np.asarray(correct) == 1, confidence)["aurc"]
+    _, code = np.unique(-rows.y_score, return_inverse=True)
+    order = np.argsort(code, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(code[order]) > 0, True))
+    unit, wrong = rows.units.code[order], (rows.y_true[order] != 1).astype(np.float64)
+
+    def value(drawn: arrays.Floats) -> arrays.Floats:
+        times = drawn.take(unit, axis=1)
+        reached = np.cumsum(times, axis=1)[:, ends]
+        failed = np.cumsum(times * wrong, axis=1)[:, ends]
+        before, failed_before = (np.pad(each[:, :-1], ((0, 0), (1, 0))) for each in (reached, failed))
+        count, errors = reached - before, failed - failed_before
+        share = np.divide(errors, count, out=np.zeros_like(errors), where=count > 0)
+        harmonic = np.append(0.0, np.cumsum(1 / np.arange(1, int(reached[:, -1].max(initial=0)) + 1)))
+        passed = harmonic[reached.astype(np.int64)] - harmonic[before.astype(np.int64)]
+        total = (errors + (failed_before - before * share) * passed).sum(axis=1)
+        return np.asarray(total / reached[:, -1])
+
+    return value
 
 
 def _mean_risk(errors: arrays.Floats) -> float:

@@ -26,6 +26,11 @@ from shared.evaluation import intervals as shared_intervals
 # Cells (resamples x rows) in one block. 2**17 float64 are 1 MiB per temporary: it stays in the cache for
 # 100,000 rows, amortises the interpreter for 100, and bounds memory whatever the number of resamples.
 BLOCK_CELLS = 2**17
+# More units than this are resampled in groups.
+MOST_UNITS = 50_000
+# Rows times resamples: beyond, there are fewer resamples, but these at least. Their ends are off by some percent of an
+# interval that is a tenth as wide as that of a hundredth of the rows.
+MOST_CELLS, LEAST_RESAMPLES = 10**8, 200
 
 
 def draws(n_units: int, *, resamples: int, block: int, seed: int) -> Iterator[arrays.Floats]:
@@ -72,6 +77,15 @@ Kept = TypeVar("Kept")
 MAXIMUM_UNDEFINED = 0.1
 # Groups of the jackknife: every unit, or so many that it costs a tenth of the resamples.
 LEAST_GROUPS, SHARE_OF_GROUPS = 25, 10
+
+
+def affordable(resamples: int, *, rows: int) -> int:
+    """Return how many resamples are drawn of so many rows.
+
+    >>> affordable(2_000, rows=100_000), affordable(2_000, rows=1_000_000), affordable(100, rows=10**9)
+    (1000, 200, 100)
+    """
+    return min(resamples, max(MOST_CELLS // max(rows, 1), LEAST_RESAMPLES))
 
 
 def omissions(n_units: int, *, resamples: int, block: int) -> Iterator[arrays.Floats]:
@@ -126,6 +140,7 @@ class Resampled:
         Raises:
             ValueError: fewer than two units.
         """
+        resamples = affordable(arrays.whole(resamples, "resamples"), rows=len(units.code))
         biased = {name: each for name, each in prepared.items() if isinstance(each, weighted.Shrinkable)}
         shrunk = [each.at(factor) for each in biased.values() for factor in weighted.FACTORS[:-1]]
         samples = distribution([*prepared.values(), *shrunk], units, resamples=resamples, seed=seed)

@@ -121,7 +121,8 @@ def resampled(
     """Return the metrics on all rows and on resamples of their units; arguments as in `summarize`."""
     truth, score = checked(y_true, scores)
     decided = decided_one_hot(score, predicted)
-    grouping = arrays.units_of(units, rows=len(truth))
+    own = arrays.units_of(units, rows=len(truth))
+    grouping = own.in_groups(resampling.MOST_UNITS)
     prepared = {
         name: metric.statistic(truth, decided if metric.reads == "labels" else score, units=grouping)
         for name, metric in metrics.items()
@@ -130,7 +131,7 @@ def resampled(
     return dataclasses.replace(
         found,
         bounds={name: metric.bounds for name, metric in metrics.items()},
-        carriers=resampling.carriers_of(truth, grouping),
+        carriers=resampling.carriers_of(truth, own),
         undefined={name: metric.undefined(truth) for name, metric in metrics.items()},
     )
 

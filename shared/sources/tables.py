@@ -42,6 +42,8 @@ _HEAD_BYTES = 1 << 16
 _PICKLES = (".pkl", ".pickle", ".pkl.gz", ".joblib")
 _BLOCK_BYTES = 1 << 23
 _CHUNK_ROWS = 1 << 20
+# Of a column of a parquet file, at once.
+_BUFFER_BYTES = 1 << 20
 
 
 class Header(NamedTuple):
@@ -149,9 +151,17 @@ def _is_parquet(path: pathlib.Path) -> bool:
     return path.name.lower().endswith(PARQUET_SUFFIXES)
 
 
+def parquet_file(source: pathlib.Path | BinaryIO) -> Any:
+    """Open a parquet file to read it piece by piece, in memory that does not grow with it.
+
+    With ``pre_buffer``, Arrow's default, what was read stays in memory until the file is closed.
+    """
+    return pyarrow.parquet.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+
+
 def _parquet(path: pathlib.Path, rows: int, names: list[str]) -> Iterator[Any]:
     is_view = pyarrow.types.is_string_view
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with parquet_file(path) as file:
         unpacking.check_parquet(file, packed=path.stat().st_size, where=str(path))
         for batch in file.iter_batches(batch_size=rows, columns=names):
             # Of text in the other type pandas knows more.

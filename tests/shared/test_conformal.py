@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from shared.evaluation import bootstrap, conformal, intervals
+from shared.evaluation import arrays, bootstrap, conformal, intervals
 
 
 def example(n, *, classes=3, seed=0):
@@ -174,3 +174,13 @@ def test_quantiles_and_curves_are_plain_json():
         "curve": conformal.risk_coverage(scores.argmax(axis=1) == y_true, scores.max(axis=1)),
     }
     assert json.loads(json.dumps(content))["one"] == content["one"]
+
+
+@pytest.mark.parametrize("surety", [[0.9, 0.4, 0.9, 0.2, 0.2, 0.7], [0.5] * 6])
+def test_aurc_of_a_resample_is_that_of_its_rows(surety: list[float]) -> None:
+    correct, confidence = np.array([1, 0, 0, 1, 0, 1]), np.array(surety)
+    drawn = np.random.default_rng(0).integers(0, 4, (20, 6)).astype(float)
+    found = conformal.aurc.statistic(correct, confidence, units=arrays.units_of(None, rows=6))(drawn)
+    for times, value in zip(drawn.astype(int), found, strict=True):
+        expected = conformal.risk_coverage(np.repeat(correct == 1, times), np.repeat(confidence, times))
+        assert value == pytest.approx(expected["aurc"])

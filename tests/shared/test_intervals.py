@@ -263,3 +263,15 @@ def test_clustered_proportions_hold_the_true_share_as_often_as_they_say():
         return intervals.proportion(generator.random(400) < share[unit], units=unit)
 
     assert 0.93 <= coverage(interval_of, 0.2, repeats=1000) <= 0.975
+
+
+def test_an_interval_of_groups_of_units_is_that_of_the_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    y_true = rng.integers(0, 2, 20_000)
+    y_score = rng.normal(size=20_000) + y_true
+    one = bootstrap.interval(classification.auroc, y_true, y_score, resamples=400)
+    monkeypatch.setattr(resampling, "MOST_UNITS", 2_000)
+    pooled = bootstrap.interval(classification.auroc, y_true, y_score, resamples=400)
+    assert pooled.method.startswith("bootstrap by row in 2,000 groups")
+    assert pooled.value == one.value
+    assert pooled.high - pooled.low == pytest.approx(one.high - one.low, rel=0.15)

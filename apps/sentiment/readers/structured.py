@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from apps.sentiment import readers
 from shared import errors
-from shared.sources import delimited, unpacking
+from shared.sources import delimited, tables, unpacking
 
 _BATCH_ROWS = 4096
 _TEXT_TYPES = (
@@ -88,7 +88,7 @@ def parquet(name: str, opener: readers.Opener, options: readers.Options) -> read
     def generate() -> Iterator[readers.Row]:
         number = 0
         try:
-            with opener() as stream, pyarrow.parquet.ParquetFile(stream) as file:
+            with opener() as stream, tables.parquet_file(stream) as file:
                 for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
                     for cells in zip(*(_cells(batch.column(column)) for column in wanted), strict=True):
                         number += 1

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from shared import errors
@@ -66,3 +68,17 @@ def test_a_bad_cell_is_named_with_its_file_row_and_column() -> None:
     with pytest.raises(errors.InputError, match=r"a.csv: row 12, column 'amount': .* Received: 'x'") as found:
         numerals.numbers(pd.Series(["1", "x"]), place)
     assert str(found.value).endswith("(--decimal helps)")
+
+
+def test_memory_does_not_grow_with_a_parquet_file(tmp_path: pathlib.Path) -> None:
+    path, rows = tmp_path / "a.parquet", 50_000
+    table = pyarrow.table({name: np.random.default_rng(0).random(rows) for name in "abcd"})
+    with pyarrow.parquet.ParquetWriter(path, table.schema, compression="none", use_dictionary=False) as writer:
+        for _ in range(30):
+            writer.write_table(table)
+    before, highest, read = pyarrow.total_allocated_bytes(), 0, 0
+    for batch in tables.chunks(path, rows):
+        read += len(batch)
+        highest = max(highest, pyarrow.total_allocated_bytes() - before)
+    assert read == 30 * rows
+    assert highest < path.stat().st_size / 4
