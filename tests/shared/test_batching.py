@@ -249,7 +249,9 @@ def test_whoever_leaves_while_others_are_waited_for_does_not_end_the_batcher(mod
     batcher = batching.Batcher(model, batch_rows=8, queue_rows=20, wait_seconds=0.2)
     # Two rows were joined the last time: the next request waits for another.
     ask(batcher, 1.0, 2.0).result(FAR)
-    assert ask(batcher, 3.0).cancel()
+    left = ask(batcher, 3.0)
+    time.sleep(0.05)
+    assert left.cancel()
     time.sleep(0.3)
     assert ask(batcher, 4.0).result(FAR)["y"].tolist() == [8]
     assert batcher.close(FAR)
