@@ -1,17 +1,16 @@
 """Our server beside LitServe and BentoML: the same SavedModel, requests, load generator and machine, in one run.
 
-``python -m benchmarks.serving [--seconds S] [--soak-seconds S] [--engine NAME] [--environment FOLDER]``. The model is a
-smoke run of medical_imaging, asked for 16 JPEG files of 64 pixels by wrk (``apt-get install wrk``) over 16 connections
-and over one. The servers are asked in turns, so that a busy moment of the machine meets all.
+``python -m benchmarks.serving [--app NAME] [--seconds S] [--soak-seconds S] [--engine NAME] [--environment FOLDER]``.
+The model is a smoke run of an app, medical_imaging unless told otherwise, asked for 16 rows (JPEG files of 64 pixels,
+texts, transactions), one in a request, by wrk (``apt-get install wrk``) over 16 connections and over one. The servers
+are asked in turns, so that a busy moment of the machine meets all.
 LitServe and BentoML batch too, with one worker each, in an environment of their own, which is made where it is
 missing; where they cannot be had, ours is measured alone.
 """
 
 import argparse
-import base64
 import contextlib
 import dataclasses
-import io
 import json
 import os
 import pathlib
@@ -29,12 +28,11 @@ from typing import Any
 
 import numpy as np
 import psutil
-from PIL import Image
 
-from benchmarks import engines
+from benchmarks import engines, serving_requests
 
-NAME = "medical_imaging"
-IMAGES, SIDE, ROUNDS, CONNECTIONS = 16, 64, 5, (16, 1)
+APPS = {"medical_imaging": "JPEG of 64 pixels", "sentiment": "text", "fraud_detection": "transaction"}
+ROUNDS, CONNECTIONS = 5, (16, 1)
 WARM_UP_SECONDS, START_SECONDS = 5, 180
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RIVALS = ROOT / "benchmarks" / "rivals"
@@ -74,23 +72,26 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as running:
         folder = pathlib.Path(scratch)
-        loaded = bundle.load(export(folder, arguments.engine))
-        images = write_bodies(folder)
-        servers = [ours(loaded.path, arguments.engine), *theirs(loaded.path, arguments.environment)]
+        loaded = bundle.load(export(arguments.app, folder, arguments.engine))
+        rows = serving_requests.inputs(loaded)
+        serving_requests.write(rows, folder)
+        servers = [ours(loaded, arguments.engine), *theirs(loaded.path, arguments.environment)]
         processes = []
         for server in servers:
             processes.append(running.enter_context(started(server, folder)))
-            check_answer(server, folder, loaded.run({"image_bytes": images[:1]}))
+            check_answer(server, folder, loaded.run(first(rows)))
             for connections in CONNECTIONS:
                 ask(server.url, folder, connections, WARM_UP_SECONDS)
             rest(server, processes[-1])
-        measure(dict(zip(servers, processes, strict=True)), loaded, images, folder, arguments.seconds)
+        print(f"{arguments.app}, {APPS[arguments.app]}: {os.cpu_count()} cores; medians of {ROUNDS} rounds")
+        measure(dict(zip(servers, processes, strict=True)), loaded, rows, folder, arguments.seconds)
         if arguments.soak_seconds:
             soak(servers[0], processes[0], folder, arguments.soak_seconds)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--app", choices=list(APPS), default="medical_imaging", help="whose bundle is served")
     parser.add_argument("--seconds", type=int, default=4, help="of each of the measurements")
     parser.add_argument("--soak-seconds", type=int, default=60, help="of the watch on our server's memory; 0: none")
     parser.add_argument("--engine", default="tensorflow", help="ours; the rivals run the SavedModel by TensorFlow")
@@ -100,14 +101,18 @@ def parse() -> argparse.Namespace:
 
 
 def measure(
-    servers: dict[Server, psutil.Process], loaded: Any, images: np.ndarray, folder: pathlib.Path, seconds: int
+    servers: dict[Server, psutil.Process],
+    loaded: Any,
+    rows: serving_requests.Arrays,
+    folder: pathlib.Path,
+    seconds: int,
 ) -> None:
     """Ask all in turns, ours first, and print the table."""
     found: dict[tuple[str, int], list[Found]] = {(server.name, size): [] for server in servers for size in CONNECTIONS}
     single, joined = [], []
     for _ in range(ROUNDS):
-        single.append(direct(loaded, images[:1]))
-        joined.append(direct(loaded, images))
+        single.append(direct(loaded, first(rows)))
+        joined.append(direct(loaded, rows))
         for server, process in servers.items():
             wake(server, process)
             for size in CONNECTIONS:
@@ -115,13 +120,13 @@ def measure(
                 found[server.name, size].append(ask(server.url, folder, size, seconds))
             rest(server, process)
     own = next(iter(servers)).name
-    print(f"JPEG of {SIDE} pixels, {os.cpu_count()} cores; medians of {ROUNDS} rounds of {seconds} s")
     print(f"{'server':10s}{'connections':>12s}{'requests/s':>12s}{'p50 ms':>9s}{'p99 ms':>9s}{'failed':>8s}")
-    for (name, size), rows in found.items():
-        print(f"{name:10s}{size:12d}{row(rows)}  ours: {versus(found[own, size], rows) if name != own else '1'}")
+    for (name, size), each in found.items():
+        print(f"{name:10s}{size:12d}{row(each)}  ours: {versus(found[own, size], each) if name != own else '1'}")
     ratios = [each.p50 / bare for each, bare in zip(found[own, 1], single, strict=True)]
-    print(f"one image: direct call p50 {median(single):.1f} ms; ours over HTTP {median(ratios):.2f} times as long")
-    print(f"{IMAGES} images in one direct call: {1000 * IMAGES / median(joined):.0f} images/s, what joining can reach")
+    print(f"one row: direct call p50 {median(single):.1f} ms; ours over HTTP {median(ratios):.2f} times as long")
+    count = serving_requests.ROWS
+    print(f"{count} rows in one direct call: {1000 * count / median(joined):.0f} rows/s, what joining can reach")
 
 
 def row(rows: list[Found]) -> str:
@@ -136,47 +141,34 @@ def versus(own: list[Found], rows: list[Found]) -> str:
     return f"{rate:.2f} times the rate, {p99:.2f} times the p99"
 
 
-def export(folder: pathlib.Path, engine: str) -> pathlib.Path:
+def export(app: str, folder: pathlib.Path, engine: str) -> pathlib.Path:
     """Train and export a smoke run, with the engine that is asked for; return its bundle."""
     run = ("--run-dir", str(folder / "run"))
     formats = () if engine == "tensorflow" else ("--format", engine)
-    engines.command_line(NAME, "train", "--preset", "smoke", *run)
+    engines.command_line(app, "train", "--preset", "smoke", *run)
     bundles = ("--output-dir", str(folder / "bundles"))
-    return pathlib.Path(engines.command_line(NAME, "export", *run, *bundles, *formats)["bundle"])
+    return pathlib.Path(engines.command_line(app, "export", *run, *bundles, *formats)["bundle"])
 
 
-def write_bodies(folder: pathlib.Path) -> np.ndarray:
-    """Write one request for each of a few images; return the images."""
-    generator = np.random.default_rng(0)
-    images = [jpeg(generator) for _ in range(IMAGES)]
-    for number, image in enumerate(images):
-        row = {"image_bytes": {"b64": base64.b64encode(image).decode()}}
-        (folder / f"{number}.json").write_text(json.dumps({"instances": [row]}))
-    return np.array(images, object)
+def first(rows: serving_requests.Arrays) -> serving_requests.Arrays:
+    return {name: values[:1] for name, values in rows.items()}
 
 
-def jpeg(generator: np.random.Generator) -> bytes:
-    """Return a smooth grey picture: noise would make decoding slower than real images do."""
-    coarse = Image.fromarray(generator.integers(0, 256, (SIDE // 8, SIDE // 8), np.uint8))
-    buffer = io.BytesIO()
-    coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
-
-
-def direct(loaded: Any, images: np.ndarray) -> float:
+def direct(loaded: Any, rows: serving_requests.Arrays) -> float:
     """Return the median milliseconds of the signature itself."""
     times = []
     for _ in range(60):
         begun = time.perf_counter()
-        loaded.run({"image_bytes": images})
+        loaded.run(rows)
         times.append(1000 * (time.perf_counter() - begun))
     return median(times[10:])
 
 
-def ours(bundle: pathlib.Path, engine: str) -> Server:
+def ours(bundle: Any, engine: str) -> Server:
     port = free_port()
-    command = [sys.executable, "-m", f"apps.{NAME}", "serve", "--model-dir", str(bundle), "--port", port, "--quiet"]
-    url = f"http://127.0.0.1:{port}/v1/models/{NAME}:predict"
+    app = [sys.executable, "-m", f"apps.{bundle.name}", "serve", "--quiet"]
+    command = [*app, "--model-dir", str(bundle.path), "--port", port]
+    url = f"http://127.0.0.1:{port}/v1/models/{bundle.name}:predict"
     return Server("fieldnets", [*command, "--engine", engine], url, ROOT)
 
 
@@ -270,21 +262,23 @@ def post(url: str, body: bytes) -> Any:
 
 
 def check_answer(server: Server, folder: pathlib.Path, expected: dict[str, np.ndarray]) -> None:
-    """Hold the server to what the bundle itself says of the first image."""
+    """Hold the server to what the bundle itself says of the first row."""
     answer = post(server.url, (folder / "0.json").read_bytes())
-    (row,) = answer["predictions"] if isinstance(answer, dict) else answer
-    if set(row) != set(expected) or not all(is_same(row[name], values[0]) for name, values in expected.items()):
-        raise SystemExit(f"{server.name}: expected the answer {expected}. Received: {row}")
-
-
-def is_same(received: Any, expected: Any) -> bool:
-    if isinstance(expected, str):
-        return bool(received == expected)
-    return bool(np.allclose(received, expected, atol=1e-5))
+    if not serving_requests.is_answer(answer, expected):
+        raise SystemExit(f"{server.name}: expected the answer {expected}. Received: {answer}")
 
 
 def wrk(url: str, folder: pathlib.Path, connections: int, seconds: int) -> list[str]:
-    script = ["--timeout", "30s", "-s", str(RIVALS / "post_images.lua"), url, "--", str(folder), str(IMAGES)]
+    script = [
+        "--timeout",
+        "30s",
+        "-s",
+        str(RIVALS / "post_rows.lua"),
+        url,
+        "--",
+        str(folder),
+        str(serving_requests.ROWS),
+    ]
     return ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", *script]
 
 

@@ -3,10 +3,10 @@
 ``SAVED_MODEL=FOLDER bentoml serve bentoml_server:Classifier --port PORT``
 """
 
-import base64
 import os
 
 import bentoml
+import rows
 import tensorflow as tf
 
 BATCH_ROWS, LATENCY_MS = 32, 1000
@@ -23,11 +23,4 @@ class Classifier:
 
     @bentoml.api(route="/predict", batchable=True, max_batch_size=BATCH_ROWS, max_latency_ms=LATENCY_MS)
     def predict(self, instances: list[dict]) -> list[dict]:
-        images = [base64.b64decode(row["image_bytes"]["b64"]) for row in instances]
-        outputs = {name: tensor.numpy() for name, tensor in self.run(image_bytes=tf.constant(images)).items()}
-        rows = zip(*(values.tolist() for values in outputs.values()), strict=True)
-        return [dict(zip(outputs, map(_plain, row), strict=True)) for row in rows]
-
-
-def _plain(value: object) -> object:
-    return value.decode() if isinstance(value, bytes) else value
+        return rows.joined(rows.answer(self.run, [rows.values(row) for row in instances]))

@@ -123,6 +123,8 @@ class Batcher:
         self._waiting: collections.deque[_Request] = collections.deque()
         self._rows = 0
         self._last_rows = 1
+        # How many rows must wait for the thread to go on, where it sleeps.
+        self._wanted = 1
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
@@ -164,7 +166,9 @@ class Batcher:
             request = _Request(signature, inputs, rows, deadline, time.monotonic(), alone, future, cuts)
             self._waiting.append(request)
             self._rows += rows
-            self._changed.notify()
+            # Waking the thread for each request would take the interpreter from whoever reads the next one.
+            if self._rows >= self._wanted:
+                self._changed.notify()
         future.add_done_callback(lambda _done: self._drop(request) if request.left else None)
         return future
 
@@ -208,11 +212,8 @@ class Batcher:
     def _take(self) -> list[_Piece]:
         """Wait for requests and return some that can be joined; none when closed and empty."""
         with self._changed:
-            while not self._waiting and not self._closed:
-                self._changed.wait()
-            if not self._waiting:
+            if not self._is_asked():
                 return []
-            self._wait_for_others()
             # Who got the last answers is about to ask again.
             most = min((self._rows + self._last_rows + 1) // 2, self._batch_rows)
             batch = [self._next()]
@@ -231,9 +232,22 @@ class Batcher:
         request.taken = next(cut for cut in request.cuts if cut > start)
         return _Piece(request=request, start=start, stop=request.taken)
 
+    def _is_asked(self) -> bool:
+        """Wait for requests, and a little for others; return whether there are some: not when closed and empty."""
+        while True:
+            self._wanted = 1
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            if self._waiting:
+                self._wait_for_others()
+            # All who waited may have left meanwhile.
+            if self._waiting or self._closed:
+                return bool(self._waiting)
+
     def _wait_for_others(self) -> None:
-        wanted, until = min(self._last_rows, self._batch_rows), self._waiting[0].came + self._wait_seconds
-        while self._rows < wanted and not self._closed:
+        until = self._waiting[0].came + self._wait_seconds
+        self._wanted = min(self._last_rows, self._batch_rows)
+        while self._rows < self._wanted and not self._closed:
             left = until - time.monotonic()
             if left <= 0 or not self._changed.wait(left):
                 return

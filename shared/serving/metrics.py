@@ -1,5 +1,6 @@
 """What operators see of a server: Prometheus metrics, and one line of JSON per request. Nothing that was sent."""
 
+import functools
 import logging
 import sys
 import time
@@ -62,6 +63,10 @@ class Metrics:
         )
         prometheus_client.ProcessCollector(registry=self.registry)
         self._known: dict[tuple[str, str], set[str]] = {}
+        # Finding a child by its labels takes longer than counting.
+        self._children = functools.cache(self._requested)
+        self._scores_of = functools.cache(self.scores.labels)
+        self._decisions_of = functools.cache(self.decisions.labels)
 
     def served(self, name: str, number: int) -> Callable[[batching.Served], None]:
         """Return what is told of each batch of a version."""
@@ -79,13 +84,14 @@ class Metrics:
 
     def requested(self, route: str, status: int, seconds: float, version: tuple[str, str]) -> None:
         """Count a request; ``version``: the name and number of who was asked, empty where nobody was."""
-        self.requests.labels(route, str(status), *version).inc()
-        self.seconds.labels(route, *version).observe(seconds)
+        counted, timed = self._children(route, status, version)
+        counted.inc()
+        timed.observe(seconds)
 
     def answered(self, version: tuple[str, str], outputs: Mapping[str, npt.NDArray[Any]]) -> None:
         """Count the decisions and scores of an answer of a version, by its name and number."""
         if (scores := outputs.get("scores", outputs.get("score"))) is not None:
-            histogram = self.scores.labels(*version)
+            histogram = self._scores_of(*version)
             for row in scores.tolist():
                 histogram.observe(max(row) if isinstance(row, list) else row)
         if "decision" in outputs:
@@ -93,7 +99,10 @@ class Metrics:
             for decision in outputs["decision"].tolist():
                 if len(known) < _MOST_DECISIONS:
                     known.add(decision)
-                self.decisions.labels(*version, decision if decision in known else "other").inc()
+                self._decisions_of(*version, decision if decision in known else "other").inc()
+
+    def _requested(self, route: str, status: int, version: tuple[str, str]) -> tuple[Any, Any]:
+        return self.requests.labels(route, str(status), *version), self.seconds.labels(route, *version)
 
     def watch(self, models: registries.Registry) -> None:
         """Add what is read from the models when somebody looks: versions, queues and drift."""

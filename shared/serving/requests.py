@@ -3,7 +3,6 @@
 import asyncio
 import concurrent.futures
 import functools
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -23,8 +22,6 @@ _Result = TypeVar("_Result")
 _SMALL_BYTES = 1 << 14
 # Where larger ones are: few, so that those of one client do not take the processor from all others.
 _READERS = concurrent.futures.ThreadPoolExecutor(2, "reader")
-# A number in JSON at its longest, with its comma.
-_NUMBER_BYTES = 24
 
 
 class _PlainConvertor(convertors.StringConvertor):
@@ -97,9 +94,7 @@ class Service:
         Raises:
             refusals.Refusal: It cannot be answered, or not in time.
         """
-        specs = version.specs(signature)[1]
-        named = specs if wanted is None else {name: specs[name] for name in wanted}
-        self._check_size(len(next(iter(arrays.values()))) * sum(map(_row_bytes, named.values())))
+        self._check_size(len(next(iter(arrays.values()))) * version.answer_bytes(signature, wanted))
         deadline = came + self.options.deadline_seconds
         try:
             outputs = await version.answer(arrays, signature=signature, deadline=deadline)
@@ -204,16 +199,10 @@ def plain(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def _row_bytes(spec: Any) -> int:
-    """Return how many bytes of JSON a row of an output has about, as far as its shape is known."""
-    values: int = math.prod(size or 1 for size in spec.shape[1:])
-    return values * (1 if spec.dtype.name == "string" else _NUMBER_BYTES)
-
-
 def _array_bytes(values: npt.NDArray[Any]) -> int:
     """Return how many bytes of JSON an output has about."""
     if values.dtype != object:
-        return int(values.size) * _NUMBER_BYTES
+        return int(values.size) * versions.NUMBER_BYTES
     return sum(map(len, values.ravel().tolist()))
 
 

@@ -100,6 +100,7 @@ def serve(options: settings.Settings) -> None:
     counters = metrics.Metrics()
     models = registry.Registry(options, counters.served)
     models.load()
+    versions.spare_collector()
     if options.token is None and not origins.is_loopback(options.host):
         log.warning("%s is open to everyone who reaches it: --token-file asks for a token", options.host)
         if options.allowed_hosts is None:

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import gc
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,12 @@ from shared.bundle import reading as bundle
 from shared.serving import batching, refusals, settings
 
 DEFAULT = "serving_default"
+# A number in JSON at its longest, with its comma.
+NUMBER_BYTES = 24
 _ROWS_WARMED = (1, 4, 16)
+# Objects with references that are made before the collector looks for cycles among them; a request makes some dozens,
+# and leaves none in a cycle.
+_COLLECT_AFTER = 20_000
 
 
 def renamed(given: Any, names: Mapping[str, str]) -> Any:
@@ -68,6 +74,8 @@ class Version:
         self._plain = {DEFAULT, found.engine.signature}
         bundle.replay(loaded)
         self._warm_up({name: bundle.decode(values) for name, values in golden.items()})
+        outputs = {name: given for name, (_, given) in self.signatures.items()}
+        self._answer_bytes = {name: sum(map(_row_bytes, given.values())) for name, given in outputs.items()}
         # What takes long, such as explanations, has a thread of its own: plain answers do not wait for it.
         self._quick, self._slow = (
             batching.Batcher(
@@ -108,6 +116,18 @@ class Version:
             )
         return self.signatures[signature]
 
+    def answer_bytes(self, signature: str, wanted: Iterable[str] | None = None) -> int:
+        """Return how many bytes of JSON a row of an answer has about, as far as its shape is known.
+
+        Args:
+            signature: Which signature.
+            wanted: The outputs that the answer has; None: all.
+        """
+        if wanted is None:
+            return self._answer_bytes[signature]
+        given = self.signatures[signature][1]
+        return sum(_row_bytes(given[name]) for name in wanted)
+
     async def answer(
         self, inputs: Mapping[str, npt.NDArray[Any]], *, signature: str, deadline: float
     ) -> dict[str, npt.NDArray[Any]]:
@@ -141,7 +161,7 @@ class Version:
         ]
         self.watch.close()
         self.bundle = bundle.Bundle(path=self.bundle.path, name=self.name, version=self.number, loaded=None)
-        gc.collect()
+        _free()
         return all(finished)
 
     def _run(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -165,6 +185,27 @@ class Version:
                 if set(specs) == set(inputs) and (rows == 1 or signature in self._plain):
                     with contextlib.suppress(refusals.Refusal):
                         self._run(signature, some)
+
+
+def spare_collector() -> None:
+    """Keep what is loaded out of the rounds of Python's collector, and let it look less often; see ``_free``."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
+
+
+def _free() -> None:
+    """Free what nobody refers to, also of what the collector passes over; it goes on passing over the rest."""
+    frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()
+    gc.collect()
+    if frozen:
+        gc.freeze()
+
+
+def _row_bytes(spec: Any) -> int:
+    values: int = math.prod(size or 1 for size in spec.shape[1:])
+    return values * (1 if spec.dtype.name == "string" else NUMBER_BYTES)
 
 
 def _has_free_size(specs: Mapping[str, Any]) -> bool:

@@ -243,3 +243,24 @@ def test_whatever_comes_each_gets_what_it_asked_for(requests: list[tuple[int, st
             assert outputs["y"].tolist() == (2 * rows).tolist()
             assert set(outputs["signature"]) == {signature}
     batcher.close()
+
+
+def test_whoever_leaves_while_others_are_waited_for_does_not_end_the_batcher(model: Model) -> None:
+    batcher = batching.Batcher(model, batch_rows=8, queue_rows=20, wait_seconds=0.2)
+    # Two rows were joined the last time: the next request waits for another.
+    ask(batcher, 1.0, 2.0).result(FAR)
+    left = ask(batcher, 3.0)
+    time.sleep(0.05)
+    assert left.cancel()
+    time.sleep(0.3)
+    assert ask(batcher, 4.0).result(FAR)["y"].tolist() == [8]
+    assert batcher.close(FAR)
+
+
+def test_the_row_that_is_waited_for_ends_the_wait(model: Model) -> None:
+    batcher = batching.Batcher(model, batch_rows=8, queue_rows=20, wait_seconds=FAR)
+    ask(batcher, 1.0, 2.0).result(FAR)
+    futures = [ask(batcher, value) for value in (3.0, 4.0)]
+    assert [future.result(FAR / 4)["y"].tolist() for future in futures[:1]] == [[6]]
+    assert batcher.close(FAR)
+    assert futures[1].result(0)["y"].tolist() == [8]

@@ -1,4 +1,4 @@
--- wrk posts the bodies of a folder in turn: wrk -s post_images.lua URL -- FOLDER COUNT
+-- wrk posts the bodies of a folder in turn: wrk -s post_rows.lua URL -- FOLDER COUNT
 -- At the end: one line of JSON; latencies in microseconds.
 local bodies = {}
 local turn = 0
