@@ -106,7 +106,8 @@ def describe_machine() -> str:
 def _command() -> str:
     """Return how the running benchmark was started."""
     main = sys.modules["__main__"]
-    name = main.__spec__.name if getattr(main, "__spec__", None) else sys.argv[0]
+    found = getattr(main, "__spec__", None)
+    name = sys.argv[0] if found is None else found.name
     return " ".join(["python -m", name, *sys.argv[1:]])
 
 

@@ -261,7 +261,7 @@ def read_sequence(sequence: Floats, arrays: Arrays) -> Floats:
         came = sequence[:, step] @ arrays["gru_kernel"]
         pass_gates(came, states[step] @ arrays["gru_recurrent"], arrays["gru_bias"], states[step], states[step + 1])
     looked = states[1:] @ arrays["attention_kernel"]
-    found = np.empty_like(states[0])
+    found: Floats = np.empty_like(states[0])
     attend(looked, arrays["attention_bias"], arrays["attention_query"], sequence, states[1:], found)
     return found
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from apps.fraud_detection import features, inputs
 from apps.fraud_detection.transactions import Transactions
+from shared import compiling
 
 DELAY = 7.0
 
@@ -128,7 +129,7 @@ def test_where_nothing_can_be_kept_it_is_compiled_anew(monkeypatch: pytest.Monke
     def plain() -> None: ...
 
     monkeypatch.setattr(numba, "njit", njit)
-    assert features.compiled(plain) is plain
+    assert compiling.compiled(plain) is plain
     assert asked == [{"cache": True, "nogil": True}, {"nogil": True}]
 
 

@@ -16,7 +16,7 @@ def ensemble() -> fused.Fused:
     """Three columns in six bins; one tower of 130 units and one more layer."""
     rng = np.random.default_rng(0)
     counts = [len(column) - 1 for column in EDGES]
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "low": np.concatenate([column[:-1] for column in EDGES]).astype(np.float32),
         "width": np.concatenate([np.diff(column) for column in EDGES]).astype(np.float32),
         "begins": np.cumsum([0, *counts], dtype=np.int64),
@@ -69,7 +69,7 @@ def test_a_file_with_a_broken_array_is_named(change: dict[str, object]) -> None:
 
 def test_a_sequence_is_read_step_by_step_and_padding_not_at_all() -> None:
     rng, units = np.random.default_rng(2), 8
-    shapes = {"gru_kernel": (3, 24), "gru_recurrent": (8, 24), "gru_bias": (2, 24)}
+    shapes: dict[str, tuple[int, ...]] = {"gru_kernel": (3, 24), "gru_recurrent": (8, 24), "gru_bias": (2, 24)}
     shapes |= {"attention_kernel": (8, 8), "attention_bias": (8,), "attention_query": (8,)}
     arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     sequence = rng.normal(size=(6, 5, 3)).astype(np.float32)
