@@ -161,7 +161,7 @@ class Version:
         ]
         self.watch.close()
         self.bundle = bundle.Bundle(path=self.bundle.path, name=self.name, version=self.number, loaded=None)
-        _free()
+        free_memory()
         return all(finished)
 
     def _run(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -188,13 +188,13 @@ class Version:
 
 
 def spare_collector() -> None:
-    """Keep what is loaded out of the rounds of Python's collector, and let it look less often; see ``_free``."""
+    """Keep what is loaded out of the rounds of Python's collector, and let it look less often; see ``free_memory``."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
 
 
-def _free() -> None:
+def free_memory() -> None:
     """Free what nobody refers to, also of what the collector passes over; it goes on passing over the rest."""
     frozen = gc.get_freeze_count() > 0
     gc.unfreeze()
