@@ -26,6 +26,11 @@ _CHANGES = frozenset(
     ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "ctypes.dlsym")
 )
 _WRITING = os.O_WRONLY | os.O_RDWR
+# What children would else import one after the other.
+_IMPORTED = (
+    *("tests.faults.writers", "tests.faults.hostile_inputs", "shared.training.search_figures", "shared.verbs"),
+    *("apps.sentiment.data", "apps.fraud_detection.data", "apps.fraud_detection.histories"),
+)
 _REMOVING = frozenset(("os.remove", "os.rmdir"))
 
 
@@ -186,7 +191,8 @@ def _waited(child: int, work: Work) -> int:
 def main() -> None:
     if "tensorflow" in sys.argv[1:]:
         importlib.import_module("tests.preloaded")
-    importlib.import_module("tests.faults.writers")
+    for name in _IMPORTED:
+        importlib.import_module(name)
     for line in sys.stdin:
         print(json.dumps(in_copy(json.loads(line))), flush=True)
 
