@@ -20,7 +20,6 @@ from benchmarks import fraud_histories, fraud_throughput, results
 
 FIGURE = results.PAGE.parent / "pictures" / "growth.svg"
 VERBS = ("data", "histories", "predict", "train", "evaluate")
-MOST_SLOPE = 1.05
 
 
 def words(verb: str, path: pathlib.Path, given: argparse.Namespace) -> list[str]:
@@ -60,7 +59,6 @@ def grow(verb: str, given: argparse.Namespace, folder: pathlib.Path) -> None:
             f"Growth: {verb}, slope of log time on log rows",
             [float(np.polyfit(exponents, np.log10(spent_by_size), 1)[0])],
             unit="",
-            goal=results.Goal(value=MOST_SLOPE, most=True),
             note="of the seconds of processors of the two largest sizes, what a process begins with included",
         )
 

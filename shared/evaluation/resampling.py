@@ -30,7 +30,7 @@ BLOCK_CELLS = 2**17
 MOST_UNITS = 50_000
 # Rows times resamples: beyond, there are fewer resamples, but these at least. Their ends are off by some percent of an
 # interval that is a tenth as wide as that of a hundredth of the rows.
-MOST_CELLS, LEAST_RESAMPLES = 10**8, 200
+MOST_CELLS, LEAST_RESAMPLES = 2 * 10**8, 200
 
 
 def draws(n_units: int, *, resamples: int, block: int, seed: int) -> Iterator[arrays.Floats]:
@@ -83,7 +83,7 @@ def affordable(resamples: int, *, rows: int) -> int:
     """Return how many resamples are drawn of so many rows.
 
     >>> affordable(2_000, rows=100_000), affordable(2_000, rows=1_000_000), affordable(100, rows=10**9)
-    (1000, 200, 100)
+    (2000, 200, 100)
     """
     return min(resamples, max(MOST_CELLS // max(rows, 1), LEAST_RESAMPLES))
 
@@ -140,7 +140,8 @@ class Resampled:
         Raises:
             ValueError: fewer than two units.
         """
-        resamples = affordable(arrays.whole(resamples, "resamples"), rows=len(units.code))
+        wanted = arrays.whole(resamples, "resamples")
+        resamples = affordable(wanted, rows=len(units.code))
         biased = {name: each for name, each in prepared.items() if isinstance(each, weighted.Shrinkable)}
         shrunk = [each.at(factor) for each in biased.values() for factor in weighted.FACTORS[:-1]]
         samples = distribution([*prepared.values(), *shrunk], units, resamples=resamples, seed=seed)
@@ -155,7 +156,7 @@ class Resampled:
             samples=own,
             left_out=dict(zip(prepared, left_out, strict=True)),
             shrunk={name: np.vstack([each, own[name]]) for name, each in zip(biased, as_if, strict=True)},
-            unit=units.noun,
+            unit=units.noun if resamples == wanted else f"{units.noun}, {resamples:,} resamples",
         )
 
     def minus(self, other: "Resampled") -> "Resampled":

@@ -275,3 +275,11 @@ def test_an_interval_of_groups_of_units_is_that_of_the_units(monkeypatch: pytest
     assert pooled.method.startswith("bootstrap by row in 2,000 groups")
     assert pooled.value == one.value
     assert pooled.high - pooled.low == pytest.approx(one.high - one.low, rel=0.15)
+
+
+def test_fewer_resamples_than_asked_are_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    y_true = np.arange(100) % 2
+    y_score = np.random.default_rng(0).normal(size=100) + y_true
+    monkeypatch.setattr(resampling, "MOST_CELLS", 25_000)
+    assert "250 resamples" in bootstrap.interval(classification.auroc, y_true, y_score, resamples=400).method
+    assert "resamples" not in bootstrap.interval(classification.auroc, y_true, y_score, resamples=250).method
