@@ -63,12 +63,13 @@ faults: $(INSTALLED) ## kills, full disks, hostile inputs and requests, whole; F
 golden: $(INSTALLED) ## rewrite the golden numbers in tests/golden; look at the diff
 	@$(BIN)/python -m tests.golden
 
-bench: $(INSTALLED) ## benchmarks: ratios measured in one run
+bench: $(INSTALLED) ## benchmarks: ratios measured in one run; writes docs/performance.md
 	@for file in benchmarks/*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
+	@$(BIN)/python -m benchmarks.results
 
 lock: ## resolve requirements.lock anew (needs uv); UPGRADE= keeps every version that still fits
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate $(UPGRADE) \
-		--extra dev --extra dicom --extra engines --extra hub --extra pretrained --constraint .ci/constraints.txt --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+		--extra dev --extra dicom --extra engines --extra hub --extra pretrained --extra signing --constraint .ci/constraints.txt --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
 sbom: ## print a bill of materials of requirements.lock: CycloneDX in JSON
 	@$(PYTHON) deploy/sbom.py

@@ -111,5 +111,5 @@ def test_reviews_on_spark_get_what_predict_gives_them(shared_runs: pathlib.Path,
     assert found["labels"].tolist() == expected["label"].tolist()
     assert found["decision"].tolist() == expected["decision"].tolist()
     scores = pd.DataFrame(found["scores"].tolist())
-    for place, name in enumerate(name for name in expected if name.startswith("score_")):
+    for place, name in enumerate(name for name in map(str, expected) if name.startswith("score_")):
         assert scores[place].to_numpy() == pytest.approx(expected[name].to_numpy(), abs=1e-6)
