@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from shared import cli, errors, files, machine, parser, predicting, printing, published, steps
-from shared.bundle import formats, signing
+from shared.bundle import formats
 from shared.serving import settings
 
 log = logging.getLogger("fieldnets")
@@ -207,6 +207,8 @@ def predict(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
 
 def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
     """Write a checked serving bundle."""
+    from shared.bundle import signing
+
     files.RunFolder.open(options.run_dir)
     engines = formats.chosen(options.format, int8=options.int8)
     with signing.signing(options.sign):

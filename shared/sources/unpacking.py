@@ -120,7 +120,7 @@ class Bounded(io.RawIOBase):
             return call(*given)
         except _DAMAGED as error:
             raise errors.InputError(
-                f"{self._where}: expected a packed file that is whole. Received: {error}"
+                f"{self._where}: expected a packed file that can be read to its end. Received: {error}"
             ) from error
 
     def close(self) -> None:

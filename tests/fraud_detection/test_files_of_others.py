@@ -10,6 +10,7 @@ import logging
 import lzma
 import os
 import pathlib
+import re
 import uuid
 import zipfile
 from collections.abc import Callable
@@ -495,7 +496,8 @@ def test_packed_tables_are_read_and_broken_ones_refused(tmp_path: pathlib.Path, 
     same_rows(load(tmp_path / f"b.csv{suffix}"), load(tmp_path / "a.csv"))
     whole = (tmp_path / f"b.csv{suffix}").read_bytes()
     (tmp_path / f"c.csv{suffix}").write_bytes(whole[: len(whole) // 2])
-    assert "expected a csv file that can be read to its end" in refusal(tmp_path / f"c.csv{suffix}")
+    said = refusal(tmp_path / f"c.csv{suffix}")
+    assert re.search("expected a (csv|packed) file that can be read to its end", said)
 
 
 def test_a_zip_of_several_files_is_refused_by_their_names(tmp_path: pathlib.Path) -> None:
