@@ -36,8 +36,13 @@ def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) 
     return "\npytestmark = pytest.mark.tensorflow\n" in collection_path.read_text("utf-8") or None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes minutes, so that no worker ends with it alone."""
+    """Mark what is slow of some apps, and begin with what takes minutes, so that no worker ends with it alone."""
+    for item in items:
+        marker = item.get_closest_marker("slow_but_of")
+        if marker is not None and isinstance(item, pytest.Function) and item.callspec.params["app"] not in marker.args:
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: MINUTES.index(item.path.name) if item.path.name in MINUTES else len(MINUTES))
 
 

@@ -288,6 +288,7 @@ def test_the_run_and_its_bundle_predict_alike(
             assert one.where(one.notna(), "").tolist() == other.where(other.notna(), "").tolist()
 
 
+@pytest.mark.slow_but_of("fraud_detection")
 def test_two_shards_and_their_merge_are_the_output_of_one_call(
     module: str,
     run: files.RunFolder,
@@ -325,7 +326,9 @@ def test_monitor_is_quiet_about_the_same_source_and_exits_3_on_another(
     assert "Traceback" not in drifted.stderr
 
 
-@pytest.mark.parametrize("verb", ["data", "evaluate"])
+@pytest.mark.parametrize(
+    "verb", ["data", pytest.param("evaluate", marks=pytest.mark.slow_but_of("driving_perception"))]
+)
 def test_skip_bad_lists_what_it_sets_aside(
     verb: str,
     module: str,
@@ -344,6 +347,7 @@ def test_skip_bad_lists_what_it_sets_aside(
     assert len(pd.read_csv(said["quarantine"])) == 1
 
 
+@pytest.mark.slow_but_of("medical_imaging")
 def test_tune_writes_a_config_file_that_train_accepts(
     module: str, app: str, folder: pathlib.Path, command_line: helpers.CommandLine
 ) -> None:

@@ -62,7 +62,9 @@ def middle_of(network: object, tmp_path: pathlib.Path, content: bytes) -> float:
     return float((scores[4] + scores[5]) / 2)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF"])
+@pytest.mark.parametrize(
+    "kind", ["JPEG", "PNG", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("GIF", "TIFF"))]
+)
 def test_what_is_told_is_what_predict_gives_for_the_same_file(
     network: object, tmp_path: pathlib.Path, kind: str
 ) -> None:

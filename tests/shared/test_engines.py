@@ -403,6 +403,7 @@ def test_medical_imaging_exports_engines_that_answer_as_predict_does(
     assert "--engine onnx: expected --model-dir. Received: --run-dir" in refused.stderr
 
 
+@pytest.mark.slow
 def test_driving_perception_exports_engines_that_find_what_the_saved_model_finds(
     command_line: helpers.CommandLine, shared_runs: pathlib.Path
 ) -> None:

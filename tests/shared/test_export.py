@@ -229,7 +229,14 @@ def test_the_replay_command_exits_3_on_a_changed_bundle(copy: pathlib.Path, envi
     assert "Traceback" not in finished.stderr
 
 
-@pytest.mark.parametrize("name", ["m[1]", "a?b*c", "x\\y {z}", '100%d #1 it\'s "q"', "שלום", "x" * 250])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "m[1]?",
+        '100%d #1 it\'s "q"',
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("a?b*c", "x\\y {z}", "שלום", "x" * 250)),
+    ],
+)
 def test_a_bundle_can_be_written_to_a_folder_of_any_name_and_read_from_it(
     tmp_path: pathlib.Path, tiny: Any, name: str
 ) -> None:
