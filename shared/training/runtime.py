@@ -24,7 +24,6 @@ from shared.training import cluster
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("none", "mirrored", "auto")
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "scipy")
-_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
 def quiet_logs() -> None:
@@ -129,13 +128,11 @@ def limit_threads(threads: int) -> None:
     """Let one TensorFlow operation use so many cores, and so many operations run at a time; for inference.
 
     A thread that finds nothing to do looks for work before it sleeps: more of them than cores take processor time from
-    whoever has some. oneDNN is switched on where the processor alone would not make TensorFlow take it (x86 without
-    AVX-512): 16 images of 64 pixels take the networks here half of the time. ``TF_ENABLE_ONEDNN_OPTS=0`` keeps it off.
+    whoever has some.
 
     Raises:
         errors.FieldnetsError: TensorFlow has run already with another number.
     """
-    os.environ.setdefault(_ONEDNN, "1")
     quiet_logs()
     import tensorflow as tf
 
