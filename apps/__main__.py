@@ -1,6 +1,7 @@
 """``fieldnets``: what spans the apps. ``demo`` runs all of them on embedded data; ``doctor`` looks at this machine."""
 
 import argparse
+import importlib
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--output-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"), help="default: runs/demo"
     )
     cli.add_verb(verbs, "doctor", examine, help="report versions, devices, memory, determinism and what is missing")
+    lesson = cli.add_verb(verbs, "explain-training", explain_training, help="one page on how a network learns, by hand")
+    lesson.add_argument("--app", choices=tuple(APPS), required=True, help="whose question is asked")
+    lesson.add_argument("--output", type=pathlib.Path, help="default: explain-training-APP.html")
     return cli.run(parser, argv)
 
 
@@ -48,6 +52,15 @@ def demo(arguments: argparse.Namespace) -> cli.Result:
         for name in arguments.app or APPS
     ]
     return {"table": rows, **{f"report of {row['app']}": row["report"] for row in rows}}
+
+
+def explain_training(arguments: argparse.Namespace) -> cli.Result:
+    """Train a network small enough for one page, and write the page."""
+    from apps import explain_training as page
+
+    lesson = importlib.import_module(f"{APPS[arguments.app]}.lesson")
+    output = arguments.output or pathlib.Path(f"explain-training-{arguments.app}.html")
+    return page.write(lesson.problem(arguments.seed), output, seed=arguments.seed)
 
 
 def examine(arguments: argparse.Namespace) -> cli.Result:
