@@ -215,6 +215,24 @@ def test_a_golden_output_that_is_not_a_number_never_passes(bundle_path: pathlib.
         bundle.replay(Planted())  # type: ignore[arg-type]
 
 
+def test_last_digits_may_differ_on_another_machine_and_what_is_more_may_not(bundle_path: pathlib.Path) -> None:
+    from shared.bundle import reading as bundle
+
+    loaded = bundle.load(bundle_path)
+
+    def planted(difference: float) -> Any:
+        class Planted:
+            run = staticmethod(lambda inputs: {**(found := loaded.run(inputs)), "scores": found["scores"] + difference})
+            extra = staticmethod(loaded.extra)
+
+        return Planted()
+
+    assert bundle.replay(planted(3e-5), tolerance=bundle.TOLERANCE_ELSEWHERE)["scores"] == pytest.approx(3e-5, abs=1e-5)
+    for difference, tolerance in ((3e-5, None), (3e-4, bundle.TOLERANCE_ELSEWHERE)):
+        with pytest.raises(errors.GateError, match="scores"):
+            bundle.replay(planted(difference), tolerance=tolerance)
+
+
 def test_the_replay_command_exits_3_on_a_changed_bundle(copy: pathlib.Path, environment: dict[str, str]) -> None:
     (copy / "assets" / "notes.txt").write_text("hello")
     finished = subprocess.run(
