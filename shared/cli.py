@@ -177,7 +177,7 @@ _READ = ("input", "data", "labels", "config", "split_file", "class_file", "schem
 # What verbs write into an output folder, among what else lies there.
 _WRITTEN = frozenset(
     ("metrics.json", "report.html", "predictions.parquet", "split.json", "split.csv", "quarantine.csv", "drift.json")
-)
+).union(("data.html", "label_errors.json"))
 
 
 def _refuse_output_over_input(arguments: argparse.Namespace) -> None:

@@ -64,6 +64,8 @@ class Data:
         table: ``(dataset, split) -> DataFrame`` of the rows and their parts.
         write: ``(dataset, table, options)``: writes the normalised data set to ``options.write``,
             which appears when it is whole; may return notes.
+        inspect: ``(dataset, split, seed=) -> inspection.Inspected``: what plain models see of the labelled rows; None
+            where there are none.
         not_in_csv: Columns of the table that ``split.csv`` leaves out: the data themselves.
         more: ``(dataset, folder, options, into) -> result``: what else the app checks of the folder, writes and says,
             before anything else is written. What is written ``into`` appears in the folder with the rest.
@@ -75,6 +77,7 @@ class Data:
     describe: Step
     table: Step
     write: Step
+    inspect: Step
     not_in_csv: Sequence[str] = ()
     more: Step = lambda _dataset, _folder, _options, _into: {}
 

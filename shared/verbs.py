@@ -50,6 +50,8 @@ def main(app: steps.App, argv: Sequence[str] | None = None) -> int:
 
 def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
     """Check a source, split it, and write certificate, parts and, if asked, the normalised data set."""
+    from shared.report import data_page
+
     named = options.output_dir or options.write
     folder = named or pathlib.Path("runs") / f"{app.name}-data"
     # Without a name it is a look at the data, not a result to keep: the next look replaces it.
@@ -65,6 +67,9 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
         table = step.table(dataset, split)
         shown = printing.inert_table(table.drop(columns=list(step.not_in_csv)))
         files.write_text(into / "split.csv", shown.to_csv(index=False))
+        page = _understood(app.name, step, dataset, split, certificate, seed=options.settings.seed)
+        files.write_text(into / data_page.FILE, data_page.render(page))
+        files.write_json(into / data_page.ERRORS_FILE, data_page.errors_json(page.errors))
         lost: Iterable[str] = ()
         if options.write:
             apart = options.write != folder
@@ -74,11 +79,33 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
         "source": step.describe(dataset),
         "columns": dict(dataset.columns),
         "notes": list(dict.fromkeys([*dataset.notes, *certificate["checks"].get("notes", ()), *lost])),
+        "look at": data_page.findings(page.columns, page.errors),
         **more,
+        "page": str(folder / data_page.FILE),
         "certificate": str(folder / "split.json"),
         "split": certificate,
         **set_aside(dataset.quarantined, aside),
     }
+
+
+def _understood(
+    name: str, step: steps.Data, dataset: Any, split: Any, certificate: dict[str, Any], *, seed: int
+) -> Any:
+    """Look at the data with plain models, for `data.html`."""
+    from shared.evaluation import inspection
+    from shared.report import data_page
+
+    inspected = step.inspect(dataset, split, seed=seed)
+    return data_page.Understood(
+        title=f"{name}: the data",
+        source=step.describe(dataset),
+        roles=dict(dataset.columns),
+        notes=list(dict.fromkeys([*dataset.notes, *certificate["checks"].get("notes", ())])),
+        certificate=certificate,
+        inspected=inspected,
+        columns=inspection.columns(inspected, seed=seed) if inspected else (),
+        errors=inspection.label_errors(inspected, seed=seed) if inspected else (),
+    )
 
 
 def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:

@@ -15,9 +15,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def data() -> steps.Data:
     """Return the steps of ``data``."""
-    from apps.driving_perception import data
+    from apps.driving_perception import data, inspect_data
 
     return steps.Data(
+        inspect=inspect_data.inspected,
         locate=data.locate,
         load=data.load,
         split=data.split,

@@ -18,9 +18,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def data() -> steps.Data:
     """Return the steps of ``data``; no row is ever set aside."""
-    from apps.fraud_detection import data, folds
+    from apps.fraud_detection import data, folds, inspect_data
 
     return steps.Data(
+        inspect=inspect_data.inspected,
         locate=data.locate,
         load=lambda settings, **_quarantine: data.load(settings),
         split=folds.split,

@@ -17,9 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def data() -> steps.Data:
     """Return the steps of ``data``; the decoder of the network decides what a bad image is, here as in training."""
-    from apps.medical_imaging import data
+    from apps.medical_imaging import data, inspect_data
 
     return steps.Data(
+        inspect=inspect_data.inspected,
         locate=data.locate,
         load=functools.partial(data.load, decodes=_decodes, decode=True),
         split=data.split,

@@ -14,9 +14,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def data() -> steps.Data:
     """Return the steps of ``data``."""
-    from apps.sentiment import data, dataset
+    from apps.sentiment import data, dataset, inspect_data
 
     return steps.Data(
+        inspect=inspect_data.inspected,
         locate=data.locate,
         load=data.load,
         split=data.split,

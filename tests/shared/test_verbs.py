@@ -53,7 +53,9 @@ def app(log: list[Any] | None = None) -> steps.App:
         return types.SimpleNamespace(dataset=load(settings, quarantine=quarantine), name=name)
 
     def split_rows(_dataset: Any, _settings: Toy) -> tuple[str, dict[str, Any]]:
-        return "split", {"checks": {"notes": ["said of the data", "of the split"]}, "counts": {"train": 2}}
+        checks = {"notes": ["said of the data", "of the split"]}
+        facts = {"unit": "row", "method": "as it stands", "rows": 2, "overlap": {}}
+        return "split", {**facts, "checks": checks, "counts": {"train": {"rows": 2}}}
 
     def train(dataset: Any, split: str, settings: Toy, folder: files.RunFolder) -> dict[str, Any]:
         assert (dataset.quarantined, split) == (1, "split")
@@ -71,6 +73,7 @@ def app(log: list[Any] | None = None) -> steps.App:
             split=split_rows,
             describe=lambda _dataset: "three rows",
             table=lambda _dataset, _split: pd.DataFrame({"id": [1, 3], "text": ["secret", "words"]}),
+            inspect=lambda _dataset, _split, **_seed: None,
             not_in_csv=("text",),
             write=lambda _dataset, table, options: [f"{len(table)} rows {options.write.is_dir()}"],
         ),
