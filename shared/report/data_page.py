@@ -68,10 +68,10 @@ def render(understood: Understood) -> str:
     )
 
 
-def errors_json(errors: Sequence[inspection.LabelError]) -> list[dict[str, Any]]:
-    """Return the rows whose labels are probably wrong, the surest first."""
+def errors_json(errors: Sequence[inspection.LabelError]) -> dict[str, Any]:
+    """Return the rows whose labels are probably wrong, the surest first, as ``{"rows": [...]}``."""
     names = [field.name for field in dataclasses.fields(inspection.LabelError) if field.name != "row"]
-    return [{name: getattr(error, name) for name in names} for error in errors]
+    return {"rows": [{name: getattr(error, name) for name in names} for error in errors]}
 
 
 def _source(understood: Understood) -> document.Section:

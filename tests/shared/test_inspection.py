@@ -115,5 +115,5 @@ def test_the_page_names_what_to_look_at_and_shows_the_rows() -> None:
     )
     for text in ("leak alone predicts yes", "constant: one value", f"text of {errors[0].row}", "a note", "&lt;b&gt;"):
         assert text in page, text
-    written = data_page.errors_json(errors)
+    written = data_page.errors_json(errors)["rows"]
     assert [row["name"] for row in written] == [error.name for error in errors]
