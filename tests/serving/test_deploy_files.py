@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -107,7 +108,7 @@ def test_every_file_that_the_document_links_to_exists() -> None:
 
 
 def test_the_paths_that_a_command_mounts_exist() -> None:
-    for path in re.findall(r"\$PWD/(deploy/[\w./-]+)|-f (deploy/[\w./-]+)", DOCUMENT):
+    for path in re.findall(r"\$PWD/(deploy/[\w./-]+)|-[fk] (deploy/[\w./-]+)", DOCUMENT):
         assert (helpers.ROOT / "".join(path)).exists(), path
 
 
@@ -212,3 +213,24 @@ def test_tensorflow_servings_model_file_is_one_of_its_own_messages() -> None:
     assert model.base_path == f"/bundles/{model.name}"
     assert model.model_version_policy.latest.num_versions == 2
     assert dict(model.version_labels) == {"stable": 1}
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_an_overlay_makes_a_second_server_whose_pods_no_other_service_selects() -> None:
+    built = {
+        place: subprocess.run(
+            ["kubectl", "kustomize", str(DEPLOY / place)], capture_output=True, text=True, check=True
+        ).stdout
+        for place in ("kubernetes", "overlays/fraud")
+    }
+    base, overlay = (list(yaml.safe_load_all(text)) for text in built.values())
+    assert {each["kind"] for each in base} == {each["kind"] for each in overlay}
+    for one, other in zip(*(sorted(each, key=lambda part: str(part["kind"])) for each in (base, overlay)), strict=True):
+        assert other["metadata"]["name"] == f"{one['metadata']['name']}-fraud"
+    (service,) = (each for each in overlay if each["kind"] == "Service")
+    (deployment,) = (each for each in overlay if each["kind"] == "Deployment")
+    (scaler,) = (each for each in overlay if each["kind"] == "HorizontalPodAutoscaler")
+    assert service["spec"]["selector"] == {"app": "fieldnets-fraud"}
+    assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["command"] == ["fraud-detection"]
