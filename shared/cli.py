@@ -80,12 +80,27 @@ def resolve_config(config_class: type[config.Config], arguments: argparse.Namesp
     """
     begun_with = arguments.run_dir / "config.json" if getattr(arguments, "resume", False) else None
     if begun_with is None or not begun_with.exists():
-        return config.from_flags(config_class, arguments, base=_starting_point(config_class, arguments))
-    begun = config.load(config_class, begun_with)
+        return config.absolute(
+            config.from_flags(config_class, arguments, base=_starting_point(config_class, arguments))
+        )
     renamed = arguments.preset is not None or arguments.config is not None
-    base = _starting_point(config_class, arguments) if renamed else begun
-    wanted = config.from_flags(config_class, arguments, base=base)
-    changed = [name for name, value in vars(wanted).items() if value != getattr(begun, name)]
+    base = _starting_point(config_class, arguments) if renamed else config.load(config_class, begun_with)
+    return resumed(config.from_flags(config_class, arguments, base=base), arguments.run_dir)
+
+
+def resumed(wanted: config.Config, run_dir: pathlib.Path) -> Any:
+    """Return the settings that the run in a folder began with; those that are wanted where it has not begun.
+
+    Raises:
+        errors.InputError: They are others than are wanted.
+    """
+    begun_with = run_dir / "config.json"
+    if not begun_with.exists():
+        return config.absolute(wanted)
+    begun = config.load(type(wanted), begun_with)
+    # A run of before paths were kept absolute, in the folder where it was begun.
+    before = vars(config.absolute(begun))
+    changed = [name for name, value in vars(config.absolute(wanted)).items() if value != before[name]]
     if changed:
         raise errors.InputError(
             f"{begun_with}: --resume expects the settings that the run began with. Received: another "
@@ -146,7 +161,7 @@ def _carry_out(program: str, arguments: argparse.Namespace) -> tuple[int, str]:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130, ""
     except Exception as error:
-        if said := _said_of_system(error):
+        if said := said_of_system(error):
             print(f"{program}: {said}", file=sys.stderr)
             return errors.InputError.exit_code, ""
         traceback.print_exc()
@@ -154,7 +169,7 @@ def _carry_out(program: str, arguments: argparse.Namespace) -> tuple[int, str]:
         return 1, ""
 
 
-def _said_of_system(error: Exception) -> str:
+def said_of_system(error: Exception) -> str:
     """Return what to say of an error that is of a path, a disk or a name that was given; "" where it is of the code."""
     paths = PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
     if isinstance(error, paths) or (isinstance(error, OSError) and error.errno in _OF_PATHS):

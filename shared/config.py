@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import difflib
 import math
+import os
 import pathlib
 import sys
 import types
@@ -26,6 +27,8 @@ from shared import errors, files
 PRESET = "hub:"
 # Below 2^32, which NumPy's generators take, with room for the seeds of a run's other networks.
 LARGEST_SEED = 4_000_000_000
+# How fields that hold a path are called.
+_PATHS = ("_file", "_dir")
 
 
 def setting(
@@ -113,6 +116,27 @@ class Config:
             return (base or cls.default()).replace(values)
         except errors.InputError as error:
             raise errors.InputError(f"{where}: {error}") from None
+
+
+def absolute(settings: Config) -> Any:
+    """Return settings whose paths do not depend on the current folder; names of built-in sources stay.
+
+    Paths are the sources that exist, and what fields are called ``..._file``, ``..._dir`` or ``schema``.
+    """
+    names = {name for field in dataclasses.fields(settings) for name in field.metadata["choices"]}
+    names |= set(getattr(type(settings).default(), "data", ()))
+    changes: dict[str, Any] = {}
+    for name, value in vars(settings).items():
+        if name == "data" and isinstance(value, tuple):
+            changes[name] = tuple(each if each in names else _absolute(each) for each in value)
+        elif isinstance(value, str) and (name.endswith(_PATHS) or name == "schema"):
+            changes[name] = _absolute(value)
+    return settings.replace(changes)
+
+
+def _absolute(path: str) -> str:
+    """Return an absolute path to what exists; what does not is the name of a source, or refused where it is read."""
+    return os.path.abspath(path) if os.path.exists(path) else path
 
 
 def load(cls: type[Config], path: pathlib.Path, *, base: Config | None = None) -> Any:

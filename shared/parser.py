@@ -69,6 +69,7 @@ class PredictOptions:
         merge: ``input`` are the outputs of all shards, and are joined; there is no model.
         ray_address: Of the Ray cluster that scores the shards, ``local`` for one of this machine; None: this process.
         shards: How many it scores; None: as many as it has processors.
+        opened: Returns the loaded run, or the bundle with its engine, of a caller who keeps it; None: it is opened.
     """
 
     settings: Any
@@ -84,17 +85,23 @@ class PredictOptions:
     merge: bool = False
     ray_address: str | None = None
     shards: int | None = None
+    opened: Callable[[], Any] | None = None
+
+    def model(self, open_model: Callable[[], Any]) -> Any:
+        """Return the model that the caller keeps in memory, or else open it."""
+        return open_model() if self.opened is None else self.opened()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What ``export`` is asked for."""
+    """What ``export`` is asked for; ``data`` is where the run's own have moved to, None where they have not."""
 
     run_dir: pathlib.Path
     output_dir: pathlib.Path
     format: Sequence[str]
     int8: bool
     sign: pathlib.Path | None
+    data: Sequence[str] | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -209,6 +216,7 @@ def app_parser(
     cli.add_run_dir(export, name)
     export.add_argument("--output-dir", type=pathlib.Path, required=True, help="the model repository")
     _add_formats(export, formats)
+    export.add_argument("--data", nargs="+", action="extend", help="the run's own data, where they have moved")
     export.add_argument("--sign", type=pathlib.Path, metavar="KEY", help="PEM file of the private key to sign with")
 
     serve = verb("serve", commands.serve, "serve a bundle over HTTP")

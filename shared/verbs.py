@@ -157,8 +157,9 @@ def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
     run = opened.open_run(options.run_dir)
     output = options.output_dir or run.folder.evaluation
     aside = output / "quarantine.csv"
+    run, moved = _with_own_data(app, run, options.data)
     own = opened.own_data(run, quarantine=aside if options.data is None else None)
-    if options.data is None:
+    if options.data is None or moved:
         part = opened.own_part(run, *own, options.split or "test")
     else:
         part = opened.other_part(run, *own, options.settings, options.split or "all", quarantine=aside)
@@ -215,6 +216,7 @@ def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
         quiet_tensorflow()
         opened, step = app.run(), app.export()
         run = opened.open_run(options.run_dir)
+        run, _ = _with_own_data(app, run, options.data)
         exported = step.export(run, *opened.own_data(run), options.output_dir, engines=engines)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 
@@ -288,6 +290,26 @@ def tune(app: steps.App, options: parser.TuneOptions) -> cli.Result:
         tuning.work(wanted)
         return {}
     return tuning.search(wanted)
+
+
+def _with_own_data(app: steps.App, run: Any, data: Sequence[str] | None) -> tuple[Any, bool]:
+    """Return the run with the place of its data, and whether they have moved to ``data``; what is there is checked.
+
+    Raises:
+        errors.InputError: The run's own data are not where they were, and not at ``data``.
+    """
+    locate = app.data().locate
+    try:
+        locate(run.settings)
+    except errors.InputError as error:
+        if data is None:
+            raise errors.InputError(
+                f"{run.folder.path}: expected the run's own data where they were trained on, "
+                f"{', '.join(run.settings.data)}. Received: nothing there; if they have moved, --data names their new "
+                f"place, and they are compared with what the run recorded ({error})"
+            ) from None
+        return dataclasses.replace(run, settings=run.settings.replace({"data": tuple(data)})), True
+    return run, False
 
 
 def set_aside(rows: int, path: pathlib.Path) -> dict[str, Any]:

@@ -273,6 +273,7 @@ APP = steps.App(
     tune=tune,
     more=add_verbs,
     page_suffixes=(".html", ".htm"),
+    takes="rows",
 )
 
 if __name__ == "__main__":

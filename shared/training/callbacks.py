@@ -4,7 +4,6 @@ import contextlib
 import contextvars
 import logging
 import pathlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,13 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
-import rich.console
 import rich.progress
 from tensorboard.compat.proto import event_pb2
 from tensorboard.plugins.scalar import summary_v2
 from tensorboard.summary.writer import event_file_writer
 
-from shared import errors, files
+from shared import errors, files, progress
 from shared.training import checkpoints, runtime
 
 Validate = Callable[[], dict[str, float]]
@@ -245,7 +243,7 @@ class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
             rich.progress.BarColumn(),
             rich.progress.TaskProgressColumn(),
             rich.progress.TimeRemainingColumn(),
-            console=rich.console.Console(file=sys.stderr),
+            console=progress.console(),
             transient=True,
         )
         self._task = self._bar.add_task(self._description(), total=epochs * steps, completed=state.epoch * steps)
@@ -281,7 +279,7 @@ class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
 @contextlib.contextmanager
 def progress_bar(state: checkpoints.State, *, epochs: int, steps: int, wanted: bool) -> Iterator[list[ProgressBar]]:
     """Yield the progress bar in a list, which is empty where nobody looks."""
-    if not (wanted and sys.stderr.isatty()):
+    if not (wanted and progress.is_shown()):
         yield []
         return
     with ProgressBar(state, epochs=epochs, steps=steps) as bar:
