@@ -166,7 +166,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Config], names: Sequenc
             continue
         options["type"] = _parser_of(declared)
         options["metavar"] = "|".join(map(_plain, field.metadata["choices"])) or _type_name(declared).upper()
-        if _is_sequence(declared):
+        if is_sequence(declared):
             options.update(nargs="+", action="extend")
         group.add_argument(flag, **options)
 
@@ -208,13 +208,18 @@ def _plain(choice: Any) -> str:
     return "none" if choice is None else str(choice)
 
 
-def _is_sequence(declared: Any) -> bool:
+def is_sequence(declared: Any) -> bool:
+    """Tell whether a field's type takes several values.
+
+    >>> is_sequence(tuple[int, ...]), is_sequence(int | None)
+    (True, False)
+    """
     return typing.get_origin(declared) is tuple
 
 
 def _element(declared: Any) -> Any:
     """Return the type of one value: ``int`` for ``tuple[int, ...]`` and for ``int | None``."""
-    if _is_sequence(declared):
+    if is_sequence(declared):
         return typing.get_args(declared)[0]
     return declared
 
@@ -249,7 +254,7 @@ def _type_name(declared: Any) -> str:
 
 
 def _from_json_value(value: Any, declared: Any) -> Any:
-    if _is_sequence(declared) and isinstance(value, list):
+    if is_sequence(declared) and isinstance(value, list):
         return tuple(value)
     if isinstance(value, int) and not isinstance(value, bool) and declared is float:
         # No float is that large: the check of the field says so.
@@ -258,7 +263,7 @@ def _from_json_value(value: Any, declared: Any) -> Any:
 
 
 def _check(field: dataclasses.Field[Any], value: Any, declared: Any) -> None:
-    if _is_sequence(declared):
+    if is_sequence(declared):
         check(isinstance(value, tuple), field.name, "a list", value)
         for element in value:
             _check_one(field, element, _element(declared))

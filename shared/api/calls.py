@@ -56,7 +56,7 @@ def settings_of(
 
     Args:
         config_class: The app's.
-        given: Settings by name; lists and paths are taken, too.
+        given: Settings by name; lists and paths are taken, too, and one value where a setting takes several.
         preset: ``smoke``, ``quick`` or ``default``; None: the last.
         config_file: Settings in JSON or YAML.
 
@@ -70,7 +70,12 @@ def settings_of(
     base = presets[name]()
     if config_file is not None:
         base = config.load(config_class, pathlib.Path(config_file), base=base)
-    return config_class.from_json(plain(given), base=base, where="settings")
+    several = [each for each, declared in config.field_types(config_class).items() if config.is_sequence(declared)]
+    as_lists = {
+        each: [value] if each in several and not isinstance(value, list | tuple) else value
+        for each, value in given.items()
+    }
+    return config_class.from_json(plain(as_lists), base=base, where="settings")
 
 
 def plain(given: Mapping[str, Any]) -> dict[str, Any]:
