@@ -1,12 +1,15 @@
 """The Python API with its libraries: the command line's results, a process left as it was, and docs/python_api.md."""
 
 import inspect
+import io
 import json
+import os
 import pathlib
 import re
 import subprocess
 import sys
 import textwrap
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -51,12 +54,13 @@ def asked_of(run_dir: str) -> Any:
     import random
     import signal
 
-    import fieldnets
     import keras
     import numpy as np
     import pandas as pd
     import tensorflow as tf
     from tensorflow.python.framework import config
+
+    import fieldnets
 
     def state() -> list[Any]:
         drawn = [
@@ -117,8 +121,9 @@ def test_a_run_of_the_command_line_is_opened_and_predicts_what_the_command_line_
 
 
 def trained(app: str) -> Any:
-    import fieldnets
     import keras
+
+    import fieldnets
 
     keras.utils.set_random_seed(99)
     # A process that has built something before trains the same weights.
@@ -128,6 +133,17 @@ def trained(app: str) -> Any:
     return {name: [float(each), each.low, each.high] for name, each in report.metrics.items()}
 
 
+def weights(path: pathlib.Path) -> dict[str, bytes]:
+    """Return the bytes of every array of a saved model; the archive around them holds the time of day."""
+    h5py = pytest.importorskip("h5py")
+    found: dict[str, bytes] = {}
+    with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as stored:
+        stored.visititems(
+            lambda name, each: found.update({name: each[()].tobytes()}) if isinstance(each, h5py.Dataset) else None
+        )
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("app", helpers.APPS)
 def test_a_run_is_the_command_lines_bit_for_bit(app: str, shared_runs: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -135,6 +151,9 @@ def test_a_run_is_the_command_lines_bit_for_bit(app: str, shared_runs: pathlib.P
     found = told(trained, tmp_path, app)
     for name in ("decision.json", "split.json", "history.csv", "config.json"):
         assert (tmp_path / "mine" / name).read_bytes() == (run.path / name).read_bytes(), name
+    expected = weights(run.path / "model.keras")
+    assert expected
+    assert weights(tmp_path / "mine" / "model.keras") == expected
     helpers.CommandLine(tmp_path).run(
         f"apps.{app}", "evaluate", "--run-dir", run.path, "--output-dir", tmp_path / "out"
     )
@@ -182,10 +201,11 @@ def test_every_snippet_of_the_page_is_run(tmp_path: pathlib.Path) -> None:
 def estimated(app: str) -> Any:
     import pickle
 
-    import fieldnets
     import numpy as np
     import pandas as pd
     from sklearn import base, model_selection, pipeline, preprocessing
+
+    import fieldnets
 
     if app == "sentiment":
         texts = [f"{words} {number}" for number in range(60) for words in ("a lovely warm film", "a dull silly mess")]
