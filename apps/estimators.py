@@ -62,7 +62,7 @@ class _Classifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore[mis
 
     def _words(self, classes: npt.NDArray[Any]) -> list[str]:
         """Return what the app is told in place of each class: numbers mean something to it."""
-        return [f"class_{number}" for number in range(len(classes))]
+        return [f"class {number}" for number in range(len(classes))]
 
     def _settings(self) -> dict[str, Any]:
         """Return what reads the table."""

@@ -15,6 +15,7 @@ import difflib
 import math
 import os
 import pathlib
+import re
 import sys
 import types
 import typing
@@ -27,6 +28,10 @@ from shared import errors, files
 PRESET = "hub:"
 # Below 2^32, which NumPy's generators take, with room for the seeds of a run's other networks.
 LARGEST_SEED = 4_000_000_000
+# Of a config file: where its schema is, which is no setting.
+SCHEMA = "$schema"
+_YAML = (".yaml", ".yml")
+_EXPONENT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
 # How fields that hold a path are called.
 _PATHS = ("_file", "_dir")
 
@@ -140,8 +145,32 @@ def _absolute(path: str) -> str:
 
 
 def load(cls: type[Config], path: pathlib.Path, *, base: Config | None = None) -> Any:
-    """Read a config file written by hand, by ``train`` or by ``tune``."""
-    return cls.from_json(files.read_json(path), base=base, where=str(path))
+    """Read a config file written by hand, by ``init``, ``train`` or ``tune``: JSON, or YAML where its name ends so.
+
+    Raises:
+        errors.InputError: It cannot be read, a name is unknown or a value is not allowed.
+    """
+    content = _read_yaml(path) if path.suffix.lower() in _YAML else files.read_json(path)
+    named = {name: value for name, value in content.items() if name != SCHEMA}
+    return cls.from_json(named, base=base, where=str(path))
+
+
+def _read_yaml(path: pathlib.Path) -> Mapping[str, Any]:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.2's numbers: in 1.1 ``1e-3`` is a text."""
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789."))
+    try:
+        content = yaml.load(path.read_text("utf-8-sig"), Loader)
+    except OSError as error:
+        raise errors.InputError(f"{path}: expected a YAML file. Received: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise errors.InputError(f"{path}: expected valid YAML. Received: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise errors.InputError(f"{path}: expected names and values. Received: {type(content).__name__}")
+    return content
 
 
 def field_types(cls: type[Config]) -> dict[str, Any]:
@@ -150,12 +179,28 @@ def field_types(cls: type[Config]) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type[Config], names: Sequence[str]) -> None:
-    """Add one flag for each field named; a flag that is not given leaves no attribute in the namespace."""
-    group = parser.add_argument_group("configuration (defaults come from the preset)")
+def add_flags(
+    parser: argparse.ArgumentParser, cls: type[Config], names: Sequence[str], *, of_source: Sequence[str] = ()
+) -> None:
+    """Add one flag for each field named; a flag that is not given leaves no attribute in the namespace.
+
+    Args:
+        parser: Where to.
+        cls: The config class.
+        names: Its fields to add.
+        of_source: Those of them that say how to read a source.
+    """
+    titles = (
+        "reading the source",
+        "networks and training (defaults come from the preset)",
+        "repeatability and devices",
+    )
+    groups = [parser.add_argument_group(title) for title in titles]
+    own = {field.name for field in dataclasses.fields(Config)}
     for field in dataclasses.fields(cls):
         if field.name not in names:
             continue
+        group = groups[0 if field.name in of_source else 2 if field.name in own else 1]
         declared = field_types(cls)[field.name]
         unit = f" [{field.metadata['unit']}]" if field.metadata["unit"] else ""
         options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS}
@@ -217,14 +262,14 @@ def is_sequence(declared: Any) -> bool:
     return typing.get_origin(declared) is tuple
 
 
-def _element(declared: Any) -> Any:
-    """Return the type of one value: ``int`` for ``tuple[int, ...]`` and for ``int | None``."""
+def element_type(declared: Any) -> Any:
+    """Return the type of one value, such as ``int`` for ``tuple[int, ...]``."""
     if is_sequence(declared):
         return typing.get_args(declared)[0]
     return declared
 
 
-def _members(declared: Any) -> tuple[Any, ...]:
+def member_types(declared: Any) -> tuple[Any, ...]:
     """Return the alternatives of a union, or the type itself."""
     if isinstance(declared, types.UnionType) or typing.get_origin(declared) is typing.Union:
         return typing.get_args(declared)
@@ -232,7 +277,7 @@ def _members(declared: Any) -> tuple[Any, ...]:
 
 
 def _parser_of(declared: Any) -> Callable[[str], Any]:
-    alternatives = _members(_element(declared))
+    alternatives = member_types(element_type(declared))
 
     def parse(text: str) -> Any:
         if type(None) in alternatives and text.lower() == "none":
@@ -249,7 +294,7 @@ def _parser_of(declared: Any) -> Callable[[str], Any]:
 
 
 def _type_name(declared: Any) -> str:
-    names = [member.__name__ for member in _members(_element(declared)) if member is not type(None)]
+    names = [member.__name__ for member in member_types(element_type(declared)) if member is not type(None)]
     return "|".join(names)
 
 
@@ -266,14 +311,14 @@ def _check(field: dataclasses.Field[Any], value: Any, declared: Any) -> None:
     if is_sequence(declared):
         check(isinstance(value, tuple), field.name, "a list", value)
         for element in value:
-            _check_one(field, element, _element(declared))
+            _check_one(field, element, element_type(declared))
     else:
         _check_one(field, value, declared)
 
 
 def _check_one(field: dataclasses.Field[Any], value: Any, declared: Any) -> None:
     name, limits = field.name, field.metadata
-    check(_is_instance(value, _members(declared)), name, _type_name(declared), value)
+    check(_is_instance(value, member_types(declared)), name, _type_name(declared), value)
     choices, minimum, maximum = limits["choices"], limits["minimum"], limits["maximum"]
     check(not choices or value in choices, name, f"one of {', '.join(map(_plain, choices))}", value)
     if isinstance(value, int | float) and not isinstance(value, bool):

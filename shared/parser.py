@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared import cli, config, errors
+from shared import cli, config, errors, usage
 from shared.serving import settings
 
 SPLITS = ("train", "validation", "test", "all")
@@ -141,7 +141,7 @@ class Commands:
     tune: cli.Command
 
 
-def app_parser(
+def app_parser(  # noqa: PLR0913
     name: str,
     *,
     description: str,
@@ -150,7 +150,8 @@ def app_parser(
     commands: Commands,
     formats: Sequence[str] = ("saved-model",),
     more: Callable[[cli.Verbs], None] = lambda _verbs: None,
-) -> argparse.ArgumentParser:
+    takes: str = "images",
+) -> usage.Parser:
     """Build an app's parser.
 
     Args:
@@ -161,13 +162,16 @@ def app_parser(
         commands: The app's functions.
         formats: What ``export`` can write, the usual one first; where there are more, also in 8 bits.
         more: Adds the verbs and options that only this app has.
+        takes: What an input of a model is, for the examples.
     """
-    parser = cli.Parser(prog=name, description=description, allow_abbrev=False)
+    parser = usage.Parser(prog=name, description=description, allow_abbrev=False)
     cli.add_version(parser)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     def verb(verb_name: str, command: cli.Command, help: str, *fields: str) -> argparse.ArgumentParser:
-        return cli.add_verb(verbs, verb_name, command, help=help, config_class=config_class, fields=fields)
+        return cli.add_verb(
+            verbs, verb_name, command, help=help, config_class=config_class, fields=fields, of_source=data_fields
+        )
 
     source = tuple(data_fields)
     everything = tuple(config.field_types(config_class))
@@ -176,6 +180,7 @@ def app_parser(
     data.add_argument("--output-dir", type=pathlib.Path, help="where split.json and split.csv go")
     data.add_argument("--write", type=pathlib.Path, metavar="DIR", help="also write the normalised data set")
     data.add_argument("--overwrite", action="store_true", help="replace what stands in those folders")
+    _add_preset(data)
 
     train = verb("train", commands.train, "train on a source; write a run folder", *everything)
     cli.add_run_dir(train, name)
@@ -235,6 +240,8 @@ def app_parser(
     )
     tune.add_argument("--prune", action="store_true", help="end trials that fall behind the median of the others")
     _add_preset(tune)
+    for verb_name, each in parser.verbs().items():
+        each.examples = usage.examples(verb_name, name, takes)
     more(verbs)
     return parser
 
@@ -247,7 +254,9 @@ def _add_resume_or_overwrite(parser: argparse.ArgumentParser, what: str) -> None
 
 def _add_preset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=cli.PRESETS, help=f"starting point (default: {cli.DEFAULT_PRESET})")
-    parser.add_argument("--config", type=pathlib.Path, metavar="FILE", help="JSON settings on top of the preset")
+    parser.add_argument(
+        "--config", type=pathlib.Path, metavar="FILE", help="settings on top of the preset, in YAML or JSON"
+    )
 
 
 def _add_formats(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:

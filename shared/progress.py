@@ -5,6 +5,7 @@ import contextvars
 import logging
 import pathlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -41,6 +42,27 @@ def console() -> rich.console.Console:
     """Return where bars are drawn: standard error, or the notebook's cell."""
     asked = rich.console.Console()
     return asked if asked.is_jupyter else rich.console.Console(file=sys.stderr)
+
+
+@contextlib.contextmanager
+def heartbeat(what: str) -> Iterator[None]:
+    """Say in the log every `LINE_SECONDS` that a work without rows to count goes on; nothing where bars are drawn."""
+    ended = threading.Event()
+    began = time.monotonic()
+
+    def beat() -> None:
+        while not ended.wait(LINE_SECONDS):
+            log.info("%s: at work for %.0f s", what, time.monotonic() - began)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    if not is_shown():
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if thread.ident is not None:
+            thread.join()
 
 
 class Lines:

@@ -50,7 +50,7 @@ class App:
     takes: Literal["texts", "rows", "images"] = "images"
 
     def source_settings(self, arguments: argparse.Namespace) -> Any:
-        """Return the default config changed by the flags that say how to read a source, and by the seed."""
+        """Return what `cli.source_settings` makes of the flags."""
         return cli.source_settings(self.config, self.data_fields, arguments)
 
 

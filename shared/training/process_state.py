@@ -29,6 +29,9 @@ def kept() -> Iterator[None]:
     python, legacy = random.getstate(), np.random.get_state()
     level = logging.getLogger("tensorflow").level
     back = _of_libraries()
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "0":
+        # As `runtime.quiet_logs` does where nobody has imported TensorFlow before.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         yield
     finally:
