@@ -14,7 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 from shared import config, errors, files, printing
 
@@ -39,14 +39,6 @@ _SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "database or
 _SAID_OF_MEMORY = ("OOM when allocating", "can't start new thread", "Cannot allocate memory", "bad_alloc")
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong, not after a page of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the message and leave."""
-        self.exit(errors.InputError.exit_code, f"{self.prog}: {message} (`{self.prog} --help` shows the usage)\n")
-
-
 def add_verb(
     verbs: Verbs,
     name: str,
@@ -55,12 +47,13 @@ def add_verb(
     help: str,
     config_class: type[config.Config] | None = None,
     fields: Sequence[str] = (),
+    of_source: Sequence[str] = (),
 ) -> argparse.ArgumentParser:
-    """Add one verb with the options that every verb has."""
+    """Add one verb with the options that every verb has; ``of_source`` are the fields that say how to read."""
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=help, description=help, allow_abbrev=False)
     parser.set_defaults(command=command)
     if config_class is not None and fields:
-        config.add_flags(parser, config_class, fields)
+        config.add_flags(parser, config_class, fields, of_source=of_source)
     if "seed" not in fields:
         parser.add_argument(
             "--seed", type=at_least(0, config.LARGEST_SEED), default=0, help="seed of every random choice"
@@ -80,12 +73,27 @@ def resolve_config(config_class: type[config.Config], arguments: argparse.Namesp
     """
     begun_with = arguments.run_dir / "config.json" if getattr(arguments, "resume", False) else None
     if begun_with is None or not begun_with.exists():
-        return config.from_flags(config_class, arguments, base=_starting_point(config_class, arguments))
-    begun = config.load(config_class, begun_with)
+        return config.absolute(
+            config.from_flags(config_class, arguments, base=_starting_point(config_class, arguments))
+        )
     renamed = arguments.preset is not None or arguments.config is not None
-    base = _starting_point(config_class, arguments) if renamed else begun
-    wanted = config.from_flags(config_class, arguments, base=base)
-    changed = [name for name, value in vars(wanted).items() if value != getattr(begun, name)]
+    base = _starting_point(config_class, arguments) if renamed else config.load(config_class, begun_with)
+    return resumed(config.from_flags(config_class, arguments, base=base), arguments.run_dir)
+
+
+def resumed(wanted: config.Config, run_dir: pathlib.Path) -> Any:
+    """Return the settings that the run in a folder began with; those that are wanted where it has not begun.
+
+    Raises:
+        errors.InputError: They are others than are wanted.
+    """
+    begun_with = run_dir / "config.json"
+    if not begun_with.exists():
+        return config.absolute(wanted)
+    begun = config.load(type(wanted), begun_with)
+    # A run of before paths were kept absolute, in the folder where it was begun.
+    before = vars(config.absolute(begun))
+    changed = [name for name, value in vars(config.absolute(wanted)).items() if value != before[name]]
     if changed:
         raise errors.InputError(
             f"{begun_with}: --resume expects the settings that the run began with. Received: another "
@@ -95,10 +103,14 @@ def resolve_config(config_class: type[config.Config], arguments: argparse.Namesp
 
 
 def source_settings(config_class: type[config.Config], fields: Sequence[str], arguments: argparse.Namespace) -> Any:
-    """Return the default config changed by the flags that say how to read a source, and by the seed."""
+    """Return the preset and config file, changed by the flags that say how to read a source, and by the seed.
+
+    Verbs without ``--preset`` and ``--config`` begin with the default.
+    """
     given = {name: getattr(arguments, name) for name in fields if hasattr(arguments, name)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    return config_class.default().replace({**values, "seed": arguments.seed})
+    base = _starting_point(config_class, arguments) if hasattr(arguments, "preset") else config_class.default()
+    return base.replace({**values, "seed": arguments.seed})
 
 
 def refuse_existing(path: pathlib.Path, *, overwrite: bool) -> None:
@@ -146,7 +158,7 @@ def _carry_out(program: str, arguments: argparse.Namespace) -> tuple[int, str]:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130, ""
     except Exception as error:
-        if said := _said_of_system(error):
+        if said := said_of_system(error):
             print(f"{program}: {said}", file=sys.stderr)
             return errors.InputError.exit_code, ""
         traceback.print_exc()
@@ -154,7 +166,7 @@ def _carry_out(program: str, arguments: argparse.Namespace) -> tuple[int, str]:
         return 1, ""
 
 
-def _said_of_system(error: Exception) -> str:
+def said_of_system(error: Exception) -> str:
     """Return what to say of an error that is of a path, a disk or a name that was given; "" where it is of the code."""
     paths = PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
     if isinstance(error, paths) or (isinstance(error, OSError) and error.errno in _OF_PATHS):
@@ -188,7 +200,7 @@ def _refuse_output_over_input(arguments: argparse.Namespace) -> None:
     """
     inputs = [path for name in _READ for path in _paths(getattr(arguments, name, None))]
     replaced = [path for name in _REPLACED for path in _paths(getattr(arguments, name, None))]
-    if getattr(arguments, "overwrite", False) and getattr(arguments, "preset", ...) is not ...:
+    if getattr(arguments, "overwrite", False) and hasattr(arguments, "preset") and hasattr(arguments, "run_dir"):
         replaced.append(arguments.run_dir)
     for folder in (path for name in _ADDED_TO for path in _paths(getattr(arguments, name, None))):
         replaced += [folder / name for name in _WRITTEN if (folder / name).is_file()]

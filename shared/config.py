@@ -13,7 +13,9 @@ import argparse
 import dataclasses
 import difflib
 import math
+import os
 import pathlib
+import re
 import sys
 import types
 import typing
@@ -26,6 +28,12 @@ from shared import errors, files
 PRESET = "hub:"
 # Below 2^32, which NumPy's generators take, with room for the seeds of a run's other networks.
 LARGEST_SEED = 4_000_000_000
+# Of a config file: where its schema is, which is no setting.
+SCHEMA = "$schema"
+_YAML = (".yaml", ".yml")
+_EXPONENT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
+# How fields that hold a path are called.
+_PATHS = ("_file", "_dir")
 
 
 def setting(
@@ -115,9 +123,54 @@ class Config:
             raise errors.InputError(f"{where}: {error}") from None
 
 
+def absolute(settings: Config) -> Any:
+    """Return settings whose paths do not depend on the current folder; names of built-in sources stay.
+
+    Paths are the sources that exist, and what fields are called ``..._file``, ``..._dir`` or ``schema``.
+    """
+    names = {name for field in dataclasses.fields(settings) for name in field.metadata["choices"]}
+    names |= set(getattr(type(settings).default(), "data", ()))
+    changes: dict[str, Any] = {}
+    for name, value in vars(settings).items():
+        if name == "data" and isinstance(value, tuple):
+            changes[name] = tuple(each if each in names else _absolute(each) for each in value)
+        elif isinstance(value, str) and (name.endswith(_PATHS) or name == "schema"):
+            changes[name] = _absolute(value)
+    return settings.replace(changes)
+
+
+def _absolute(path: str) -> str:
+    """Return an absolute path to what exists; what does not is the name of a source, or refused where it is read."""
+    return os.path.abspath(path) if os.path.exists(path) else path
+
+
 def load(cls: type[Config], path: pathlib.Path, *, base: Config | None = None) -> Any:
-    """Read a config file written by hand, by ``train`` or by ``tune``."""
-    return cls.from_json(files.read_json(path), base=base, where=str(path))
+    """Read a config file written by hand, by ``init``, ``train`` or ``tune``: JSON, or YAML where its name ends so.
+
+    Raises:
+        errors.InputError: It cannot be read, a name is unknown or a value is not allowed.
+    """
+    content = _read_yaml(path) if path.suffix.lower() in _YAML else files.read_json(path)
+    named = {name: value for name, value in content.items() if name != SCHEMA}
+    return cls.from_json(named, base=base, where=str(path))
+
+
+def _read_yaml(path: pathlib.Path) -> Mapping[str, Any]:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.2's numbers: in 1.1 ``1e-3`` is a text."""
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789."))
+    try:
+        content = yaml.load(path.read_text("utf-8-sig"), Loader)
+    except OSError as error:
+        raise errors.InputError(f"{path}: expected a YAML file. Received: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise errors.InputError(f"{path}: expected valid YAML. Received: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise errors.InputError(f"{path}: expected names and values. Received: {type(content).__name__}")
+    return content
 
 
 def field_types(cls: type[Config]) -> dict[str, Any]:
@@ -126,12 +179,28 @@ def field_types(cls: type[Config]) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type[Config], names: Sequence[str]) -> None:
-    """Add one flag for each field named; a flag that is not given leaves no attribute in the namespace."""
-    group = parser.add_argument_group("configuration (defaults come from the preset)")
+def add_flags(
+    parser: argparse.ArgumentParser, cls: type[Config], names: Sequence[str], *, of_source: Sequence[str] = ()
+) -> None:
+    """Add one flag for each field named; a flag that is not given leaves no attribute in the namespace.
+
+    Args:
+        parser: Where to.
+        cls: The config class.
+        names: Its fields to add.
+        of_source: Those of them that say how to read a source.
+    """
+    titles = (
+        "reading the source",
+        "networks and training (defaults come from the preset)",
+        "repeatability and devices",
+    )
+    groups = [parser.add_argument_group(title) for title in titles]
+    own = {field.name for field in dataclasses.fields(Config)}
     for field in dataclasses.fields(cls):
         if field.name not in names:
             continue
+        group = groups[0 if field.name in of_source else 2 if field.name in own else 1]
         declared = field_types(cls)[field.name]
         unit = f" [{field.metadata['unit']}]" if field.metadata["unit"] else ""
         options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS}
@@ -142,7 +211,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Config], names: Sequenc
             continue
         options["type"] = _parser_of(declared)
         options["metavar"] = "|".join(map(_plain, field.metadata["choices"])) or _type_name(declared).upper()
-        if _is_sequence(declared):
+        if is_sequence(declared):
             options.update(nargs="+", action="extend")
         group.add_argument(flag, **options)
 
@@ -184,18 +253,23 @@ def _plain(choice: Any) -> str:
     return "none" if choice is None else str(choice)
 
 
-def _is_sequence(declared: Any) -> bool:
+def is_sequence(declared: Any) -> bool:
+    """Tell whether a field's type takes several values.
+
+    >>> is_sequence(tuple[int, ...]), is_sequence(int | None)
+    (True, False)
+    """
     return typing.get_origin(declared) is tuple
 
 
-def _element(declared: Any) -> Any:
-    """Return the type of one value: ``int`` for ``tuple[int, ...]`` and for ``int | None``."""
-    if _is_sequence(declared):
+def element_type(declared: Any) -> Any:
+    """Return the type of one value, such as ``int`` for ``tuple[int, ...]``."""
+    if is_sequence(declared):
         return typing.get_args(declared)[0]
     return declared
 
 
-def _members(declared: Any) -> tuple[Any, ...]:
+def member_types(declared: Any) -> tuple[Any, ...]:
     """Return the alternatives of a union, or the type itself."""
     if isinstance(declared, types.UnionType) or typing.get_origin(declared) is typing.Union:
         return typing.get_args(declared)
@@ -203,7 +277,7 @@ def _members(declared: Any) -> tuple[Any, ...]:
 
 
 def _parser_of(declared: Any) -> Callable[[str], Any]:
-    alternatives = _members(_element(declared))
+    alternatives = member_types(element_type(declared))
 
     def parse(text: str) -> Any:
         if type(None) in alternatives and text.lower() == "none":
@@ -220,12 +294,12 @@ def _parser_of(declared: Any) -> Callable[[str], Any]:
 
 
 def _type_name(declared: Any) -> str:
-    names = [member.__name__ for member in _members(_element(declared)) if member is not type(None)]
+    names = [member.__name__ for member in member_types(element_type(declared)) if member is not type(None)]
     return "|".join(names)
 
 
 def _from_json_value(value: Any, declared: Any) -> Any:
-    if _is_sequence(declared) and isinstance(value, list):
+    if is_sequence(declared) and isinstance(value, list):
         return tuple(value)
     if isinstance(value, int) and not isinstance(value, bool) and declared is float:
         # No float is that large: the check of the field says so.
@@ -234,17 +308,17 @@ def _from_json_value(value: Any, declared: Any) -> Any:
 
 
 def _check(field: dataclasses.Field[Any], value: Any, declared: Any) -> None:
-    if _is_sequence(declared):
+    if is_sequence(declared):
         check(isinstance(value, tuple), field.name, "a list", value)
         for element in value:
-            _check_one(field, element, _element(declared))
+            _check_one(field, element, element_type(declared))
     else:
         _check_one(field, value, declared)
 
 
 def _check_one(field: dataclasses.Field[Any], value: Any, declared: Any) -> None:
     name, limits = field.name, field.metadata
-    check(_is_instance(value, _members(declared)), name, _type_name(declared), value)
+    check(_is_instance(value, member_types(declared)), name, _type_name(declared), value)
     choices, minimum, maximum = limits["choices"], limits["minimum"], limits["maximum"]
     check(not choices or value in choices, name, f"one of {', '.join(map(_plain, choices))}", value)
     if isinstance(value, int | float) and not isinstance(value, bool):

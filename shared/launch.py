@@ -36,6 +36,16 @@ HELPER = "FIELDNETS_HELPER"
 log = logging.getLogger("fieldnets")
 
 
+class EndedError(SystemExit):
+    """A process that this one started has ended with a code, and has said why; uncaught, this one ends with it."""
+
+    code: int
+
+    def __str__(self) -> str:
+        """Say so."""
+        return f"a process of this call ended with exit code {self.code}"
+
+
 class Process(Protocol):
     """One process of a training, wherever it runs."""
 
@@ -64,7 +74,7 @@ def train(
 
     Raises:
         errors.InputError: Ray is not installed, or its cluster is not there or too small.
-        SystemExit: The training ends with that exit code; it has said why.
+        EndedError: The training ends with that exit code; it has said why.
     """
     command = [*command, "--json"]
     with _places(ray_address, here=_together) as start:
@@ -75,7 +85,7 @@ def train(
                     return _result(processes[0].output())
                 _say(rank, code, processes[rank].said())
             if code in (INPUT, -signal.SIGINT, 128 + signal.SIGINT) or attempt == restarts:
-                raise SystemExit(code if code > 0 else 1)
+                raise EndedError(code if code > 0 else 1)
             log.warning("all workers begin again from the last complete epoch (%d of %d)", attempt + 1, restarts)
             command = [*(each for each in command if each != "--overwrite"), "--resume"]
     raise AssertionError("the last attempt returns or raises")
@@ -153,7 +163,7 @@ def helpers(command: Sequence[str], *, count: int, ray_address: str | None = Non
 
     Raises:
         errors.InputError: Ray is not installed, or its cluster is not there or too small.
-        SystemExit: One ended with that exit code, and has said why; the others are ended.
+        EndedError: One ended with that exit code, and has said why; the others are ended.
     """
     with _places(ray_address, here=_apart, alone=True) as start, start(command, count) as started:
         while None in (codes := [each.poll() for each in started]) and not any(
@@ -162,7 +172,7 @@ def helpers(command: Sequence[str], *, count: int, ray_address: str | None = Non
             time.sleep(POLL_SECONDS)
     for code in filter(None, codes):
         if code > 0:
-            raise SystemExit(code)
+            raise EndedError(code)
         log.warning("a process was ended by %s", signal.Signals(-code).name)
 
 

@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared import cli, config, errors
+from shared import cli, config, errors, usage
 from shared.serving import settings
 
 SPLITS = ("train", "validation", "test", "all")
@@ -69,6 +69,7 @@ class PredictOptions:
         merge: ``input`` are the outputs of all shards, and are joined; there is no model.
         ray_address: Of the Ray cluster that scores the shards, ``local`` for one of this machine; None: this process.
         shards: How many it scores; None: as many as it has processors.
+        opened: Returns the loaded run, or the bundle with its engine, of a caller who keeps it; None: it is opened.
     """
 
     settings: Any
@@ -84,17 +85,23 @@ class PredictOptions:
     merge: bool = False
     ray_address: str | None = None
     shards: int | None = None
+    opened: Callable[[], Any] | None = None
+
+    def model(self, open_model: Callable[[], Any]) -> Any:
+        """Return the model that the caller keeps in memory, or else open it."""
+        return open_model() if self.opened is None else self.opened()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What ``export`` is asked for."""
+    """What ``export`` is asked for; ``data`` is where the run's own have moved to, None where they have not."""
 
     run_dir: pathlib.Path
     output_dir: pathlib.Path
     format: Sequence[str]
     int8: bool
     sign: pathlib.Path | None
+    data: Sequence[str] | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,7 +141,7 @@ class Commands:
     tune: cli.Command
 
 
-def app_parser(
+def app_parser(  # noqa: PLR0913
     name: str,
     *,
     description: str,
@@ -143,7 +150,8 @@ def app_parser(
     commands: Commands,
     formats: Sequence[str] = ("saved-model",),
     more: Callable[[cli.Verbs], None] = lambda _verbs: None,
-) -> argparse.ArgumentParser:
+    takes: str = "images",
+) -> usage.Parser:
     """Build an app's parser.
 
     Args:
@@ -154,13 +162,16 @@ def app_parser(
         commands: The app's functions.
         formats: What ``export`` can write, the usual one first; where there are more, also in 8 bits.
         more: Adds the verbs and options that only this app has.
+        takes: What an input of a model is, for the examples.
     """
-    parser = cli.Parser(prog=name, description=description, allow_abbrev=False)
+    parser = usage.Parser(prog=name, description=description, allow_abbrev=False)
     cli.add_version(parser)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     def verb(verb_name: str, command: cli.Command, help: str, *fields: str) -> argparse.ArgumentParser:
-        return cli.add_verb(verbs, verb_name, command, help=help, config_class=config_class, fields=fields)
+        return cli.add_verb(
+            verbs, verb_name, command, help=help, config_class=config_class, fields=fields, of_source=data_fields
+        )
 
     source = tuple(data_fields)
     everything = tuple(config.field_types(config_class))
@@ -169,6 +180,7 @@ def app_parser(
     data.add_argument("--output-dir", type=pathlib.Path, help="where split.json and split.csv go")
     data.add_argument("--write", type=pathlib.Path, metavar="DIR", help="also write the normalised data set")
     data.add_argument("--overwrite", action="store_true", help="replace what stands in those folders")
+    _add_preset(data)
 
     train = verb("train", commands.train, "train on a source; write a run folder", *everything)
     cli.add_run_dir(train, name)
@@ -209,6 +221,7 @@ def app_parser(
     cli.add_run_dir(export, name)
     export.add_argument("--output-dir", type=pathlib.Path, required=True, help="the model repository")
     _add_formats(export, formats)
+    export.add_argument("--data", nargs="+", action="extend", help="the run's own data, where they have moved")
     export.add_argument("--sign", type=pathlib.Path, metavar="KEY", help="PEM file of the private key to sign with")
 
     serve = verb("serve", commands.serve, "serve a bundle over HTTP")
@@ -227,6 +240,8 @@ def app_parser(
     )
     tune.add_argument("--prune", action="store_true", help="end trials that fall behind the median of the others")
     _add_preset(tune)
+    for verb_name, each in parser.verbs().items():
+        each.examples = usage.examples(verb_name, name, takes)
     more(verbs)
     return parser
 
@@ -239,7 +254,9 @@ def _add_resume_or_overwrite(parser: argparse.ArgumentParser, what: str) -> None
 
 def _add_preset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=cli.PRESETS, help=f"starting point (default: {cli.DEFAULT_PRESET})")
-    parser.add_argument("--config", type=pathlib.Path, metavar="FILE", help="JSON settings on top of the preset")
+    parser.add_argument(
+        "--config", type=pathlib.Path, metavar="FILE", help="settings on top of the preset, in YAML or JSON"
+    )
 
 
 def _add_formats(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO, cast
 
 _LINE_CHARACTERS = 100
+# Columns of a table that are narrower than this, on average, are not read but spelled.
+_CELL_CHARACTERS = 9
 _STREAMS = ("stdin", "stdout", "stderr")
 # How a formula begins in a spreadsheet, with full-width signs too, and our own quotation marks before it. What is
 # written as a number or a telephone number calculates nothing.
@@ -106,6 +108,9 @@ def text_of(result: Mapping[str, Any], *, as_json: bool) -> str:
         # Where the encoding lacks a character, JSON has an escape for it.
         escaped = str(sys.stdout.encoding).lower().replace("-", "") != "utf8"
         return json.dumps(result, indent=2, ensure_ascii=escaped, allow_nan=False) + "\n"
+    if set(result) == {"text"}:
+        # What is to be read by a program, such as a script.
+        return str(result["text"])
     import rich.console
 
     # Where nobody looks (a file, a log) lines may be long; in a terminal, long cells are folded, never cut off.
@@ -124,7 +129,11 @@ def text_of(result: Mapping[str, Any], *, as_json: bool) -> str:
 def _show(console: Any, key: str, value: Any, indent: str = "") -> None:
     rows = _rows(value)
     if rows:
-        console.print(_table(rows, title=None if key == "table" else key))
+        table = _table(rows, title=None if key == "table" else key)
+        if console.measure(table).minimum > console.width or len(rows[0]) * _CELL_CHARACTERS > console.width:
+            _show_as_lines(console, key, rows, indent)
+        else:
+            console.print(table)
     elif isinstance(value, Mapping) and any(_is_nested(entry) for entry in value.values()):
         _print_line(console, f"{indent}{key}:")
         for name, entry in value.items():
@@ -139,6 +148,16 @@ def _show(console: Any, key: str, value: Any, indent: str = "") -> None:
             _print_line(console, f"{indent}  - {_readable(entry)}")
     else:
         _print_line(console, f"{indent}{key}: {_readable(value)}")
+
+
+def _show_as_lines(console: Any, key: str, rows: Sequence[Mapping[str, Any]], indent: str) -> None:
+    """Show a table that is wider than the terminal: each row behind its name, folded between words."""
+    if key != "table":
+        _print_line(console, f"{indent}{key}:")
+    for row in rows:
+        (_, name), *rest = row.items()
+        told = ", ".join(f"{column} {_readable(value)}" for column, value in rest if value is not None)
+        console.print(f"{indent}  {_readable(name)}: {told}", markup=False, highlight=False)
 
 
 def _print_line(console: Any, line: str) -> None:

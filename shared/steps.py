@@ -7,7 +7,7 @@ verb imports what the verb needs and returns its steps, so that ``--help`` impor
 import argparse
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from shared import cli, config, parser
 
@@ -28,6 +28,7 @@ class App:
         more: Adds verbs and options that only this app has.
         page_suffixes: How the name of what ``explain`` writes may end; empty for any.
         refuse: Raises where flags say what a finished run has decided.
+        takes: What one input of a model is, for the Python API.
     """
 
     name: str
@@ -46,9 +47,10 @@ class App:
     more: Callable[[cli.Verbs], None] = lambda _verbs: None
     page_suffixes: Collection[str] = ()
     refuse: Callable[[Any], None] = lambda _settings: None
+    takes: Literal["texts", "rows", "images"] = "images"
 
     def source_settings(self, arguments: argparse.Namespace) -> Any:
-        """Return the default config changed by the flags that say how to read a source, and by the seed."""
+        """Return what `cli.source_settings` makes of the flags."""
         return cli.source_settings(self.config, self.data_fields, arguments)
 
 

@@ -6,15 +6,14 @@ Nothing heavy is imported here, so that ``--help`` answers at once.
 import argparse
 import contextlib
 import dataclasses
-import json
 import logging
 import pathlib
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, machine, parser, predicting, printing, published, steps
+from shared import cli, errors, files, machine, parser, predicting, printing, progress, published, steps, usage
 from shared.bundle import formats
 from shared.serving import settings
 
@@ -24,6 +23,13 @@ Options = TypeVar("Options")
 
 def main(app: steps.App, argv: Sequence[str] | None = None) -> int:
     """Run an app's command line and return its exit code."""
+    built = build_parser(app)
+    built.set_defaults(command_line=sys.argv[1:] if argv is None else list(argv))
+    return cli.run(built, argv)
+
+
+def build_parser(app: steps.App) -> usage.Parser:
+    """Return the parser of an app's command line."""
     commands = parser.Commands(
         data=lambda given: describe_data(app, _typed(parser.DataOptions, given, app.source_settings(given))),
         train=lambda given: train(app, _typed(parser.TrainOptions, given, cli.resolve_config(app.config, given))),
@@ -35,7 +41,7 @@ def main(app: steps.App, argv: Sequence[str] | None = None) -> int:
         monitor=lambda given: monitor(app, _typed(parser.MonitorOptions, given, app.source_settings(given))),
         tune=lambda given: tune(app, _typed(parser.TuneOptions, given, cli.resolve_config(app.config, given))),
     )
-    built = parser.app_parser(
+    return parser.app_parser(
         app.name,
         description=app.description,
         config_class=app.config,
@@ -43,9 +49,8 @@ def main(app: steps.App, argv: Sequence[str] | None = None) -> int:
         commands=commands,
         formats=("saved-model", *formats.FILES),
         more=app.more,
+        takes=app.takes,
     )
-    built.set_defaults(command_line=sys.argv[1:] if argv is None else list(argv))
-    return cli.run(built, argv)
 
 
 def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
@@ -152,12 +157,29 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
     files.write_json(folder.split, certificate)
     for note in dict.fromkeys([*dataset.notes, *certificate["checks"].get("notes", ())]):
         log.info("note: %s", note)
-    log.info("split: %s", json.dumps(certificate["counts"]))
+    log.info("split: %s", said_of_split(certificate["counts"]))
     with runtime.strategy(settings.strategy).scope():
         files.write_json(folder.environment, runtime.describe(seed=settings.seed))
         result: cli.Result = step.train(dataset, split, settings, folder)
     folder.write_manifest()
     return result
+
+
+def said_of_split(counts: Mapping[str, Any]) -> str:
+    """Return the counts of a certificate in a line.
+
+    >>> said_of_split({"train": {"rows": 1200, "units": 300, "classes": {"normal": 700, "opacity": 500}}})
+    'train 1,200 of 300 units (normal 700, opacity 500)'
+    """
+    return "; ".join(f"{part} {_said_of_part(held)}" for part, held in counts.items())
+
+
+def _said_of_part(held: Any) -> str:
+    if not isinstance(held, Mapping):
+        return f"{held:,}"
+    classes = ", ".join(f"{name} {count:,}" for name, count in held.get("classes", {}).items())
+    units = f" of {held['units']:,} units" if "units" in held else ""
+    return f"{held.get('rows', 0):,}{units}{f' ({classes})' if classes else ''}"
 
 
 def _launch(app: steps.App, options: parser.TrainOptions) -> cli.Result:
@@ -184,12 +206,14 @@ def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
     run = opened.open_run(options.run_dir)
     output = options.output_dir or run.folder.evaluation
     aside = output / "quarantine.csv"
+    run, moved = _with_own_data(app, run, options.data)
     own = opened.own_data(run, quarantine=aside if options.data is None else None)
-    if options.data is None:
+    if options.data is None or moved:
         part = opened.own_part(run, *own, options.split or "test")
     else:
         part = opened.other_part(run, *own, options.settings, options.split or "all", quarantine=aside)
-    evaluation = step.evaluate(run, *own, part, seed=options.seed, output=output)
+    with progress.heartbeat("evaluate"):
+        evaluation = step.evaluate(run, *own, part, seed=options.seed, output=output)
     return {
         "metrics": evaluation.metrics["metrics"],
         **{f"baseline {name}": values for name, values in evaluation.metrics["baselines"].items()},
@@ -242,7 +266,9 @@ def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
         quiet_tensorflow()
         opened, step = app.run(), app.export()
         run = opened.open_run(options.run_dir)
-        exported = step.export(run, *opened.own_data(run), options.output_dir, engines=engines)
+        run, _ = _with_own_data(app, run, options.data)
+        with progress.heartbeat("export"):
+            exported = step.export(run, *opened.own_data(run), options.output_dir, engines=engines)
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 
 
@@ -315,6 +341,26 @@ def tune(app: steps.App, options: parser.TuneOptions) -> cli.Result:
         tuning.work(wanted)
         return {}
     return tuning.search(wanted)
+
+
+def _with_own_data(app: steps.App, run: Any, data: Sequence[str] | None) -> tuple[Any, bool]:
+    """Return the run with the place of its data, and whether they have moved to ``data``; what is there is checked.
+
+    Raises:
+        errors.InputError: The run's own data are not where they were, and not at ``data``.
+    """
+    locate = app.data().locate
+    try:
+        locate(run.settings)
+    except errors.InputError as error:
+        if data is None:
+            raise errors.InputError(
+                f"{run.folder.path}: expected the run's own data where they were trained on, "
+                f"{', '.join(run.settings.data)}. Received: nothing there; if they have moved, --data names their new "
+                f"place, and they are compared with what the run recorded ({error})"
+            ) from None
+        return dataclasses.replace(run, settings=run.settings.replace({"data": tuple(data)})), True
+    return run, False
 
 
 def set_aside(rows: int, path: pathlib.Path) -> dict[str, Any]:

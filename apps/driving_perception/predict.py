@@ -262,7 +262,7 @@ def _is_turned(item: stream.Item) -> bool:
 def _open(options: Options) -> tuple[Answer, tuple[str, ...], lane.Region, dict[str, str]]:
     """Return how to answer pictures, the classes, the own way, and what identifies the model to a resumed call."""
     if options.model_dir is not None:
-        loaded = engines.load(options.model_dir, options.engine)
+        loaded = options.model(lambda: engines.load(options.model_dir, options.engine))
         said = loaded.extra("decision.json")
 
         def ask(items: Sequence[stream.Item]) -> dict[str, npt.NDArray[Any]]:
@@ -272,6 +272,6 @@ def _open(options: Options) -> tuple[Answer, tuple[str, ...], lane.Region, dict[
 
         names = tuple(said["class_names"])
         return ask, names, lane.Region(**said["region"]), {"model": loaded.digest, "engine": loaded.engine.name}
-    run = loaded_run.open_run(options.run_dir)
+    run = options.model(lambda: loaded_run.open_run(options.run_dir))
     region = lane.Region.of(run.settings)
     return run.predict, run.rule.class_names, region, {"model": resuming.run_digest(run.folder.path)}

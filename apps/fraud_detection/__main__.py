@@ -215,12 +215,29 @@ def refuse_over_inputs(settings: config.Config, outputs: Sequence[pathlib.Path])
         files.refuse_output_over_input(output, inputs)
 
 
+EXAMPLES = {
+    "simulate": ("--output payments.parquet", "--customers 1000 --days 200 --output payments.parquet"),
+    "histories": (
+        "--data payments.parquet --output histories",
+        "--data payments.parquet --output histories --workers 4 --memory 8GiB",
+    ),
+    "alerts": ("--day 2018-08-10 --budget 50", "--data newer.csv --rank-by expected_loss"),
+    "feedback": ("--labels verdicts.csv", "--run-dir runs/mine --labels verdicts.parquet"),
+    "update": ("--run-dir runs/fraud-detection", "--run-dir runs/mine --data newer.csv"),
+}
+
+
 def add_verbs(given: cli.Verbs) -> None:
     """Add the verbs of a fraud desk, and what only this app's ``predict`` has."""
 
     def reading(name: str, command: cli.Command, help: str) -> argparse.ArgumentParser:
         return cli.add_verb(given, name, command, help=help, config_class=config.Config, fields=config.DATA_FIELDS)
 
+    explained = next(each for each in given.choices["explain"]._actions if each.dest == "input")
+    explained.help = (
+        "FILE for its last transaction, FILE:ID for one of its rows (the row's number, from 1, where it has no id), or "
+        "the ID of one of the run's own"
+    )
     predicting = given.choices["predict"]
     predicting.add_argument(
         "--history", type=pathlib.Path, action="append", help="earlier transactions, labelled if possible; not scored"
@@ -256,6 +273,8 @@ def add_verbs(given: cli.Verbs) -> None:
 
     again = reading("update", update, "learn from new labels; keep the better model")
     cli.add_run_dir(again, APP.name)
+    for name, examples in EXAMPLES.items():
+        given.choices[name].examples = tuple(f"{APP.name} {name} {each}" for each in examples)
 
 
 APP = steps.App(
@@ -274,6 +293,7 @@ APP = steps.App(
     tune=tune,
     more=add_verbs,
     page_suffixes=(".html", ".htm"),
+    takes="rows",
 )
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ def _open(options: Options) -> tuple[Predict, inputs.Inputs, dict[str, str]]:
 
         if options.engine is None and (opened := _fused(options.model_dir)) is not None:
             return opened
-        loaded = engines.load(options.model_dir, options.engine)
+        loaded = options.model(lambda: engines.load(options.model_dir, options.engine))
         found = inputs.Inputs.from_json(loaded.extra("inputs.json"))
 
         def predict_rows(block: Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
@@ -179,7 +179,7 @@ def _open(options: Options) -> tuple[Predict, inputs.Inputs, dict[str, str]]:
         return predict_rows, found, {"model": loaded.digest, "engine": loaded.engine.name}
     from apps.fraud_detection import run as loaded_run
 
-    run = loaded_run.open_run(options.run_dir)
+    run = options.model(lambda: loaded_run.open_run(options.run_dir))
     return with_scorer(run.newest), run.inputs, {"model": resuming.run_digest(run.folder.path)}
 
 

@@ -171,7 +171,7 @@ def fit_network(name: str, job: jobs.Job) -> keras.Model:
         settings=jobs.fit_settings(name, job.settings, rows=len(examples)),
         loss=losses.by_name(typing.cast(losses.LossName, job.settings.loss), classes=model.CLASSES),
         monitor=calibration.calibrated_log_likelihood,
-        outputs=job.outputs(name),
+        outputs=dataclasses.replace(job.outputs(name), is_log_loss=True),
     )
     log.info(
         "%s%s: calibrated log-loss %.5f in epoch %d, %.0f s",

@@ -199,7 +199,9 @@ def _further(
         settings=dataclasses.replace(settings, learning_rate=settings.learning_rate * STEP_SHARE),
         loss=losses.by_name(typing.cast(losses.LossName, run.settings.loss), classes=model.CLASSES),
         monitor=calibration.calibrated_log_likelihood,
-        outputs=fitting.Outputs(checkpoints=folder, history=folder / "history.csv", logs=folder / "logs"),
+        outputs=fitting.Outputs(
+            checkpoints=folder, history=folder / "history.csv", logs=folder / "logs", is_log_loss=True
+        ),
     )
     return train.uncompiled(network)
 

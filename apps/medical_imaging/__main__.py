@@ -119,6 +119,10 @@ def add_augment(given: cli.Verbs) -> None:
     parser.add_argument("--images", type=cli.at_least(2), help="how many (default: as many as the training part)")
     parser.add_argument("--image-size", type=cli.at_least(16), default=64, help="side in pixels (default: 64)")
     parser.add_argument("--epochs", type=cli.at_least(1), default=20, help="passes over the training part")
+    given.choices["augment"].examples = (
+        f"{APP.name} augment --output-dir synthetic",
+        f"{APP.name} augment --run-dir runs/mine --output-dir synthetic --images 500 --image-size 96",
+    )
 
 
 def refuse_grey_bits(settings: config.Config) -> None:

@@ -123,11 +123,11 @@ def grey_bits(loaded: bundle.Bundle) -> int:
 def _open(options: parser.PredictOptions) -> tuple[Answer, tuple[str, ...], dict[str, str], int]:
     """Return how to answer images, the classes, what identifies the model to a resumed call, and the bits it reads."""
     if options.model_dir is not None:
-        loaded = engines.load(options.model_dir, options.engine)
+        loaded = options.model(lambda: engines.load(options.model_dir, options.engine))
         names = tuple(loaded.extra("decision.json")["class_names"])
         identity = {"model": loaded.digest, "engine": loaded.engine.name}
         return lambda items: ask(loaded, items), names, identity, grey_bits(loaded)
     from apps.medical_imaging import run as loaded_run
 
-    run = loaded_run.open_run(options.run_dir)
+    run = options.model(lambda: loaded_run.open_run(options.run_dir))
     return run.predictions, run.rule.class_names, {"model": resuming.run_digest(run.folder.path)}, run.grey_bits

@@ -121,7 +121,7 @@ def fit_network(
             ),
             loss=model.build_loss(settings, task=task, labels=train_part.labels),
             monitor=monitor(task),
-            outputs=shared_phases.outputs(folder, name),
+            outputs=shared_phases.outputs(folder, name, is_log_loss=True),
         )
         log.info(
             "%s: calibrated log-loss %.4f in epoch %d, %.0f s",

@@ -101,6 +101,7 @@ APP = steps.App(
     monitor=monitor,
     tune=tune,
     page_suffixes=(".html", ".htm"),
+    takes="texts",
 )
 
 if __name__ == "__main__":

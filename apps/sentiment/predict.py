@@ -103,7 +103,7 @@ def _open(options: parser.PredictOptions) -> tuple[Score, tuple[str, ...], dict[
     if options.model_dir is not None:
         from shared.bundle import engines
 
-        loaded = engines.load(options.model_dir, options.engine)
+        loaded = options.model(lambda: engines.load(options.model_dir, options.engine))
         names = tuple(loaded.extra("decision.json")["class_names"])
         identity = {"model": loaded.digest, "engine": loaded.engine.name}
         from apps.sentiment import corpus
@@ -111,5 +111,5 @@ def _open(options: parser.PredictOptions) -> tuple[Score, tuple[str, ...], dict[
         return corpus.in_batches(lambda texts: loaded.run({"text": texts})), names, identity
     from apps.sentiment import run as loaded_run
 
-    run = loaded_run.open_run(options.run_dir)
+    run = options.model(lambda: loaded_run.open_run(options.run_dir))
     return run.predictions, run.decision.class_names, {"model": resuming.run_digest(run.folder.path)}

@@ -163,6 +163,7 @@ def fit_network(name: str, job: Job) -> keras.Model:
             checkpoints=folder.checkpoints / name,
             history=folder.checkpoints / name / "history.csv",
             logs=folder.logs / name,
+            is_log_loss=True,
         ),
     )
     log.info(

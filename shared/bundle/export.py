@@ -7,6 +7,7 @@ its version number. A bundle that answers differently never appears.
 import dataclasses
 import errno
 import json
+import logging
 import pathlib
 import subprocess
 import tempfile
@@ -29,6 +30,8 @@ CLASSIFY = "classify"
 _CLASSIFY_METHOD = "tensorflow/serving/classify"
 # An example holds bytes, int64 and float32 only; what is of another type travels as the nearest of them.
 _TRAVELS = {tf.string: tf.string, tf.float32: tf.float32, tf.float64: tf.float32}
+
+log = logging.getLogger("fieldnets")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -163,15 +166,18 @@ def write(  # noqa: PLR0913
         files.plainly_named(pathlib.Path(scratch)) as plain,
     ):
         folder = plain / str(version)
+        log.info("writing the SavedModel of %s, version %d", name, version)
         _save(model, endpoints, folder)
         for filename, content in extras.items():
             _write_extra(folder / bundle.EXTRA / filename, content)
         files.write_json(folder / bundle.EXTRA / "golden.json", _golden_json(golden))
         _write_warm_up(folder / bundle.EXTRA / "tf_serving_warmup_requests", golden, name)
         if core is not None:
+            log.info("writing and comparing %s", ", ".join(core.names))
             engine_export.write_all(folder, core, golden.inputs)
         bundle.write_manifest(folder, {"name": name, "version": version, "input_names": dict(input_names or {})})
         signing.sign(folder)
+        log.info("replaying the golden inputs in a clean process")
         parity = _replay_in_clean_process(folder)
         _take_number(pathlib.Path(scratch) / str(version), model_folder / str(version))
     return Exported(path=model_folder / str(version), version=version, parity=parity)

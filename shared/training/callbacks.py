@@ -4,7 +4,6 @@ import contextlib
 import contextvars
 import logging
 import pathlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,19 +11,21 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
-import rich.console
 import rich.progress
+import rich.table
 from tensorboard.compat.proto import event_pb2
 from tensorboard.plugins.scalar import summary_v2
 from tensorboard.summary.writer import event_file_writer
 
-from shared import errors, files
+from shared import errors, files, progress
 from shared.training import checkpoints, runtime
 
 Validate = Callable[[], dict[str, float]]
 # (checkpoint, epoch, value of the monitor): told of each epoch; may raise, to end the training.
 Report = Callable[[pathlib.Path, int, float], None]
 _REPORT: contextvars.ContextVar[Report | None] = contextvars.ContextVar("report", default=None)
+# Width of the bar: at 80 columns the time left and the metric stand beside it.
+_BAR_CHARACTERS = 12
 _LOG = logging.getLogger(__name__)
 
 
@@ -234,18 +235,20 @@ class History(keras.callbacks.Callback):  # type: ignore[misc]
 class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
     """Draw the position in the whole training, with the time left, on standard error."""
 
-    def __init__(self, state: checkpoints.State, *, epochs: int, steps: int) -> None:
-        """Begin where ``state`` stands."""
+    def __init__(self, state: checkpoints.State, *, epochs: int, steps: int, is_loss: bool = False) -> None:
+        """Begin where ``state`` stands; ``is_loss``: what is raised is minus a log-loss, which is what is shown."""
         super().__init__()
         self._state = state
+        self._is_loss = is_loss
         self._epochs = epochs
         self._steps = steps
         self._bar = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(),
             rich.progress.TaskProgressColumn(),
             rich.progress.TimeRemainingColumn(),
-            console=rich.console.Console(file=sys.stderr),
+            rich.progress.BarColumn(bar_width=_BAR_CHARACTERS),
+            # Last, so that a narrow terminal cuts the end of the text and not the time left.
+            rich.progress.TextColumn("{task.description}", table_column=rich.table.Column(no_wrap=True)),
+            console=progress.console(),
             transient=True,
         )
         self._task = self._bar.add_task(self._description(), total=epochs * steps, completed=state.epoch * steps)
@@ -272,19 +275,23 @@ class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
         if not self._state.history:
             return position
         last = self._state.history[-1]
+        name, sign = ("log-loss", -1) if self._is_loss else ("validation", 1)
+        reached, best = sign * last["validation_metric"], sign * self._state.best_value
         return (
-            f"{position}  loss {last['loss']:.4f}  validation {last['validation_metric']:.4f} "
-            f"(best {self._state.best_value:.4f} in epoch {self._state.best_epoch})"
+            f"{position}  {name} {reached:.4f} (best {best:.4f} in epoch {self._state.best_epoch})  "
+            f"training loss {last['loss']:.4f}"
         )
 
 
 @contextlib.contextmanager
-def progress_bar(state: checkpoints.State, *, epochs: int, steps: int, wanted: bool) -> Iterator[list[ProgressBar]]:
+def progress_bar(
+    state: checkpoints.State, *, epochs: int, steps: int, wanted: bool, is_loss: bool = False
+) -> Iterator[list[ProgressBar]]:
     """Yield the progress bar in a list, which is empty where nobody looks."""
-    if not (wanted and sys.stderr.isatty()):
+    if not (wanted and progress.is_shown()):
         yield []
         return
-    with ProgressBar(state, epochs=epochs, steps=steps) as bar:
+    with ProgressBar(state, epochs=epochs, steps=steps, is_loss=is_loss) as bar:
         yield [bar]
 
 

@@ -89,12 +89,14 @@ class Outputs:
         history: CSV file, one row for each epoch.
         logs: Folder of TensorBoard events.
         progress: Whether to draw a progress bar where standard error is a terminal.
+        is_log_loss: Whether the monitor is minus a log-loss: the bar shows the log-loss, as the log does.
     """
 
     checkpoints: pathlib.Path
     history: pathlib.Path
     logs: pathlib.Path
     progress: bool = True
+    is_log_loss: bool = False
 
     @property
     def checkpoint(self) -> pathlib.Path:
@@ -172,7 +174,13 @@ def fit(
         checkpoint=outputs.checkpoint,
     )
     history = callbacks.History(state.history, table=outputs.history, logs=outputs.logs)
-    bar = callbacks.progress_bar(state, epochs=settings.epochs, steps=steps, wanted=outputs.progress)
+    bar = callbacks.progress_bar(
+        state,
+        epochs=settings.epochs,
+        steps=steps,
+        wanted=outputs.progress,
+        is_loss=outputs.is_log_loss,
+    )
     with history, bar as listeners:
         if not state.finished:
             batches = batching.training(

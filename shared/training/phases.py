@@ -88,10 +88,15 @@ def fit_settings(
     )
 
 
-def outputs(folder: files.RunFolder, name: str) -> fitting.Outputs:
-    """Return where one part leaves its traces."""
+def outputs(folder: files.RunFolder, name: str, *, is_log_loss: bool = False) -> fitting.Outputs:
+    """Return where one part leaves its traces, and how its progress is shown."""
     checkpoints = folder.checkpoints / name
-    return fitting.Outputs(checkpoints=checkpoints, history=checkpoints / "history.csv", logs=folder.logs / name)
+    return fitting.Outputs(
+        checkpoints=checkpoints,
+        history=checkpoints / "history.csv",
+        logs=folder.logs / name,
+        is_log_loss=is_log_loss,
+    )
 
 
 def write_history(folder: files.RunFolder, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

@@ -1,6 +1,8 @@
 """What a verb returns is printed so that a person can read it."""
 
+import io
 import json
+import sys
 
 import pytest
 
@@ -49,3 +51,20 @@ def test_mappings_that_are_alike_are_a_table_with_their_names_first(capsys: pyte
     lines = shown(capsys, split={"unit": "film", "counts": {"train": part, "test": part}})
     assert lines[:2] == ["split:", "  unit: film"]
     assert cells(lines) == [["train", "3", "1", "2"], ["test", "3", "1", "2"]]
+
+
+def test_a_table_that_a_terminal_cannot_hold_is_told_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        encoding = "utf-8"
+
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [{"name": f"column {each}", **{f"statistic_{number}": number for number in range(12)}} for each in range(2)]
+    lines = [line.rstrip() for line in printing.text_of({"columns": rows}, as_json=False).splitlines()]
+    assert lines[:2] == ["columns:", "  column 0: statistic_0 0, statistic_1 1, statistic_2 2, statistic_3 3,"]
+    assert max(map(len, lines)) <= 80
+    narrow = printing.text_of({"columns": [{"name": "a", "rows": 1}]}, as_json=False)
+    assert "┃ name ┃ rows ┃" in narrow

@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import threading
 
 import pandas as pd
 import pytest
@@ -37,3 +38,19 @@ def test_a_guess_that_was_too_low_grows(tmp_path: pathlib.Path, monkeypatch: pyt
         assert (made.tasks[0].completed, made.tasks[0].total) == (1, 2)
         advance(4)
         assert (made.tasks[0].completed, made.tasks[0].total) == (5, 5)
+
+
+def test_work_that_goes_on_where_nobody_looks_is_told_of_at_intervals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.01)
+    told = threading.Event()
+    monkeypatch.setattr(progress.log, "info", lambda *_said: told.set())
+    with progress.wanted(True), progress.heartbeat("export"):
+        assert not told.wait(0.1), "a bar is drawn: no line beside it"
+    with progress.wanted(False), progress.heartbeat("export"):
+        assert told.wait(10)
+    count = threading.active_count()
+    with pytest.raises(KeyError), progress.wanted(False), progress.heartbeat("export"):
+        raise KeyError
+    assert threading.active_count() == count, "the thread ends with the work, also with one that fails"

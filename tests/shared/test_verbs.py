@@ -23,6 +23,17 @@ class Toy(config.Config):
     default = smoke = quick = classmethod(lambda cls: cls())
 
 
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    folder: files.RunFolder
+    settings: Toy
+
+
+def open_run(path: pathlib.Path) -> Opened:
+    folder = files.RunFolder.open(path)
+    return Opened(folder, config.load(Toy, folder.config))
+
+
 def load(settings: Toy, *, quarantine: pathlib.Path | None = None) -> Any:
     """Return a dataset; its bad row is listed where ``quarantine`` says."""
     if settings.data == ("missing",):
@@ -78,8 +89,11 @@ def app(log: list[Any] | None = None) -> steps.App:
             write=lambda _dataset, table, options: [f"{len(table)} rows {options.write.is_dir()}"],
         ),
         run=lambda: steps.Run(
-            open_run=files.RunFolder.open,
-            own_data=lambda _run, quarantine=None: (load(Toy(skip_bad=True), quarantine=quarantine), "split"),
+            open_run=open_run,
+            own_data=lambda run, quarantine=None: (
+                load(run.settings.replace({"skip_bad": True}), quarantine=quarantine),
+                "split",
+            ),
             own_part=lambda _run, dataset, _split, name: types.SimpleNamespace(dataset=dataset, name=name),
             other_part=part_of,
         ),
@@ -223,3 +237,25 @@ def test_a_run_that_is_trained_again_has_no_manifest_until_that_is_done(told: An
     manifest.write_text("{")
     assert "quarantine.csv" not in told("train", "--skip-bad", "--run-dir", "new", "--resume")
     assert set(files.read_json(manifest)["files"]) == {"config.json", "environment.json", "split.json"}
+
+
+def test_evaluate_of_a_run_whose_data_have_moved_names_the_flag_and_takes_their_new_place(
+    told: Any, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "run" / "config.json").write_text('{"data": ["missing"]}')
+    said = told("evaluate", "--run-dir", "run", code=2)
+    assert "missing" in said
+    assert "--data names their new place" in said
+    # Whole, it would be the part "all" of other data.
+    assert told("evaluate", "--run-dir", "run", "--data", "elsewhere")["metrics"]["part"] == "test"
+
+
+def test_a_run_keeps_the_absolute_path_of_its_data(told: Any, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "rows.csv").write_text("x")
+    for data, kept in (
+        ("rows.csv", str(tmp_path / "rows.csv")),
+        ("built-in", "built-in"),
+        ("a-public-set", "a-public-set"),
+    ):
+        told("train", "--run-dir", "new", "--skip-bad", "--data", data, "--overwrite")
+        assert files.read_json(tmp_path / "new" / "config.json")["data"] == [kept]
