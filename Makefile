@@ -19,7 +19,7 @@ demo: $(INSTALLED) ## train, evaluate, export and serve on embedded data; APP=na
 	@$(BIN)/fieldnets demo $(if $(APP),--app $(APP))
 
 test: $(INSTALLED) ## the whole test suite but the tests marked slow
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" --durations 15
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow" --durations 15
 
 install: $(INSTALLED) ## make .venv from requirements.lock
 

@@ -33,6 +33,9 @@ def graph(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[
     falling, ``classes`` (batch, most) int32 and ``count`` (batch,) int32; rows from ``count`` on are 0. Scores go
     down to ``LEAST_SCORE``.
     """
+    shape = tf.TensorSpec([1, None, None, preprocessing.CHANNELS], tf.float32)
+    # Traced once for all signatures of a bundle: the network has some hundred layers.
+    network = tf.function(lambda picture: model(picture, training=False), input_signature=[shape])
 
     def detect(canvases: Any, geometry: Any, valid: Any) -> Mapping[str, Any]:
         padded, sides = preprocessing.roomy(canvases, geometry)
@@ -40,7 +43,7 @@ def graph(model: keras.Model, settings: config.Config) -> Callable[..., Mapping[
         def places(row: Any) -> Any:
             height, width = sides[row, 2], sides[row, 3]
             picture = tf.cast(padded[row, :height, :width], tf.float32)
-            return model(picture[tf.newaxis], training=False)
+            return network(picture[tf.newaxis])
 
         return in_pixels(places, sides, geometry, valid, settings)
 

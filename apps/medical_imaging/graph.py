@@ -42,10 +42,10 @@ def predictions(model: keras.Model, rule: decision.Rule) -> Any:
 def _multi_label(model: keras.Model, rule: decision.MultiLabelDecision) -> Any:
     temperatures, cuts = np.array(rule.temperatures, np.float32), np.array(rule.thresholds, np.float32)
     limits = (1.0 - np.array(rule.quantiles)).astype(np.float32)
-    names = tf.constant([name + decision.SEPARATOR for name in rule.class_names])
+    names, network = tf.constant([name + decision.SEPARATOR for name in rule.class_names]), export.traced(model)
 
     def classify(inputs: Any) -> Mapping[str, Any]:
-        scores = tf.sigmoid(tf.cast(model(inputs, training=False), tf.float32) / temperatures)
+        scores = tf.sigmoid(tf.cast(network(inputs), tf.float32) / temperatures)
         joined = tf.strings.reduce_join(tf.where(scores >= cuts, names, ""), axis=1)
         labels = tf.strings.regex_replace(joined, r"\|$", "")
         labels = tf.where(labels == "", decision.NO_FINDING, labels)
