@@ -10,7 +10,7 @@ UPGRADE ?= --upgrade
 FAULTS ?= tests/faults
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install check lint types test-fast test-slow faults golden bench lock sbom clean
+.PHONY: help demo test install check lint types test-fast test-slow faults golden bench docs lock sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,9 +67,13 @@ bench: $(INSTALLED) ## benchmarks: ratios measured in one run; writes docs/perfo
 	@for file in benchmarks/*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
 	@$(BIN)/python -m benchmarks.results
 
+docs: $(INSTALLED) ## the documentation as a site, in build/site; offline
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "build/site/index.html"
+
 lock: ## resolve requirements.lock anew (needs uv); UPGRADE= keeps every version that still fits
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate $(UPGRADE) \
-		--extra dev --extra dicom --extra engines --extra hub --extra pretrained --extra signing --constraint .ci/constraints.txt --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+		--extra dev --extra dicom --extra docs --extra engines --extra hub --extra pretrained --extra signing --constraint .ci/constraints.txt --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
 sbom: ## print a bill of materials of requirements.lock: CycloneDX in JSON
 	@$(PYTHON) deploy/sbom.py

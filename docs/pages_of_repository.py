@@ -7,7 +7,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = ("*.md", "apps/*/README.md", "data/**/README.md", "docs/**/*.md")
-LINKED = ("docs/**/*.jpg", "docs/**/*.png", "docs/**/*.svg", "deploy/**/*.*")
+LINKED = ("docs/notebooks/*.ipynb", "docs/**/*.jpg", "docs/**/*.png", "docs/**/*.svg", "deploy/**/*.*")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
