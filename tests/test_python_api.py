@@ -231,16 +231,16 @@ def estimated(app: str) -> Any:
         return [found["test_score"].tolist()]
     from PIL import Image
 
-    pixels, paths, labels = np.random.default_rng(0), [], []
+    pixels, paths, kinds = np.random.default_rng(0), [], []
     for number in range(80):
         label = ("dark", "light")[number % 2]
         image = pixels.integers(0, 120, (48, 48)) + 120 * (number % 2)
         paths.append(f"{number}.png")
         Image.fromarray(image.astype(np.uint8)).save(paths[-1])
-        labels.append(label)
+        kinds.append(label)
     patients = [f"p{number // 2}" for number in range(80)]
-    made = fieldnets.MedicalImageClassifier(preset="smoke").fit(paths, labels, groups=patients)
-    return [made.predict(pd.Series(paths)).tolist() == labels, made.classes_.tolist()]
+    made = fieldnets.MedicalImageClassifier(preset="smoke").fit(paths, kinds, groups=patients)
+    return [made.predict(pd.Series(paths)).tolist() == kinds, made.classes_.tolist()]
 
 
 @pytest.mark.slow
