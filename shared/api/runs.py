@@ -69,6 +69,7 @@ def _command_line(settings: config.Config, how: Training, folder: pathlib.Path, 
     """Return what starts each process of a training in several."""
     files.write_json(scratch / "config.json", settings.to_json())
     more = [f"--{name}" for name in ("resume", "overwrite") if getattr(how, name)]
+    more += [] if how.progress else ["--quiet"]
     return ["train", "--run-dir", str(folder), "--config", str(scratch / "config.json"), *more]
 
 

@@ -19,7 +19,7 @@ import pytest
 from apps import __main__ as command
 from apps import api, estimators
 from apps.sentiment import config
-from shared import errors, files, launch, progress
+from shared import cli, errors, files, launch, progress, verbs
 from shared.api import calls, models, results, runs, tables
 from shared.training import process_state
 from tests import helpers
@@ -191,6 +191,16 @@ def test_a_run_that_is_there_is_refused_before_its_table_is_replaced(tmp_path: p
     assert not (tmp_path / "run.data").exists()
     with pytest.raises(errors.InputError, match="one of them at most"):
         api.train("sentiment", resume=True, overwrite=True)
+
+
+def test_processes_that_train_together_are_told_the_same_settings(tmp_path: pathlib.Path) -> None:
+    app = api.find("sentiment")
+    settings = app.config.smoke().replace({"epochs": 2, "members": ("cnn",), "text_column": "review"})
+    how = runs.Training(workers=2, resume=True)
+    words = runs._command_line(settings, how, tmp_path / "run", tmp_path)
+    told = verbs.build_parser(app).parse_args(words)
+    assert cli.resolve_config(app.config, told) == settings
+    assert (told.run_dir, told.resume, told.overwrite, told.quiet) == (tmp_path / "run", True, False, True)
 
 
 def test_no_run_and_no_bundle_is_an_error_that_says_what_was_expected(tmp_path: pathlib.Path) -> None:
