@@ -212,6 +212,19 @@ def test_no_run_and_no_bundle_is_an_error_that_says_what_was_expected(tmp_path: 
         models.app_of("faces", ("sentiment",))
 
 
+@pytest.mark.parametrize("name", api.NAMES)
+def test_a_run_is_known_by_its_settings(name: str, tmp_path: pathlib.Path) -> None:
+    for file, content in (("decision.json", {}), ("model.keras", {}), ("config.json", api.settings_of(name))):
+        files.write_json(tmp_path / file, content)
+    assert api.open_run(tmp_path).app == name
+    # An earlier version had other settings, too.
+    files.write_json(tmp_path / "config.json", {**api.settings_of(name), "gone": 1})
+    assert (api.open_run(tmp_path).app, api.open_run(tmp_path).settings["gone"]) == (name, 1)
+    files.write_json(tmp_path / "config.json", {"data": ["x"], "temperature": 1, "beams": 3})
+    with pytest.raises(errors.InputError, match="expected the settings of medical-imaging"):
+        api.open_run(tmp_path)
+
+
 def test_options_of_a_call_that_nobody_knows_are_refused() -> None:
     with pytest.raises(errors.InputError, match="Did you mean 'text_column'"):
         runs.predict(api.find("sentiment"), ["a"], {"text_colum": "review"}, run_dir=pathlib.Path("run"))
