@@ -78,13 +78,13 @@ def open_run(run_dir: str | os.PathLike[str]) -> runs.Run:
         errors.InputError: It is no finished run.
     """
     folder = files.RunFolder.open(pathlib.Path(run_dir))
-    content = files.read_json(folder.config)
-    # The settings of an app are those of no other.
-    for name in NAMES:
-        found = find(name)
-        if set(content) <= set(configs.field_types(found.config)):
-            return runs.Run(found, folder.path)
-    raise errors.InputError(f"{folder.config}: expected the settings of {', '.join(NAMES)}. Received: another's")
+    named = set(files.read_json(folder.config))
+    # The settings of an app are those of no other; a run of an earlier version may lack some, or have others.
+    known = {name: len(named & set(configs.field_types(find(name).config))) for name in NAMES}
+    best = max(known, key=lambda name: known[name])
+    if 2 * known[best] <= len(named):
+        raise errors.InputError(f"{folder.config}: expected the settings of {', '.join(NAMES)}. Received: another's")
+    return runs.Run(find(best), folder.path)
 
 
 def load(bundle: str | os.PathLike[str], *, engine: str | None = None) -> models.Model:

@@ -142,7 +142,7 @@ class _Classifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore[mis
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpack the files of the run into a folder of its own."""
         packed = state.pop("files", None)
-        vars(self).update(state)
+        self.__dict__.update(state)
         if packed is not None:
             self._scratch = tempfile.TemporaryDirectory(prefix="fieldnets-", ignore_cleanup_errors=True)
             folder = pathlib.Path(self._scratch.name) / "run"

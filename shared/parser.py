@@ -7,11 +7,12 @@ import argparse
 import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from shared import cli, config, errors, usage
 from shared.serving import settings
 
+Model = TypeVar("Model")
 SPLITS = ("train", "validation", "test", "all")
 
 
@@ -87,9 +88,10 @@ class PredictOptions:
     shards: int | None = None
     opened: Callable[[], Any] | None = None
 
-    def model(self, open_model: Callable[[], Any]) -> Any:
+    def model(self, open_model: Callable[[], Model]) -> Model:
         """Return the model that the caller keeps in memory, or else open it."""
-        return open_model() if self.opened is None else self.opened()
+        opened: Model = open_model() if self.opened is None else self.opened()
+        return opened
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, machine, parser, predicting, printing, progress, published, steps, usage
+from shared import cli, errors, files, machine, parser, predicting, printing, published, steps, usage
 from shared.bundle import formats
 from shared.serving import settings
 
@@ -199,6 +199,8 @@ def _command(app: steps.App, command_line: Sequence[str]) -> list[str]:
 
 def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
     """Evaluate a run on its own held-out part, or on other data."""
+    from shared import progress
+
     app.refuse(options.settings)
     files.RunFolder.open(options.run_dir)
     quiet_tensorflow()
@@ -258,6 +260,7 @@ def predict(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
 
 def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
     """Write a checked serving bundle."""
+    from shared import progress
     from shared.bundle import signing
 
     files.RunFolder.open(options.run_dir)

@@ -1,6 +1,8 @@
 """Help, hints, config files to begin with, and completion, of every command: what a newcomer meets first."""
 
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,10 @@ from apps import api
 from shared import completion, config, config_files, errors, usage, verbs
 from tests import helpers
 
+PAGE = (helpers.ROOT / "docs" / "command_line.md").read_text("utf-8")
+LINES = [
+    line for block in re.findall(r"^```\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL) for line in block.splitlines()
+]
 PROGRAMS = (*api.NAMES, "fieldnets")
 
 
@@ -190,3 +196,11 @@ def test_help_and_completion_import_nothing_heavy() -> None:
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_command_of_the_page_is_understood(line: str) -> None:
+    program, *words = shlex.split(
+        line.removeprefix("source <(").partition(")")[0].partition(" > ")[0].partition(" | ")[0]
+    )
+    assert parser_of(program).parse_args(words).command is not None

@@ -121,15 +121,27 @@ def test_a_run_of_the_command_line_is_opened_and_predicts_what_the_command_line_
 
 
 def trained(app: str) -> Any:
+    import random
+
     import keras
+    import numpy as np
+    from tensorflow.python.framework import config
 
     import fieldnets
 
+    def state() -> list[Any]:
+        drawn = [random.getstate(), np.random.get_state()[1].tolist(), keras.config.dtype_policy().name]
+        return [*drawn, config.is_op_determinism_enabled(), dict(os.environ), os.getcwd()]
+
     keras.utils.set_random_seed(99)
+    keras.config.set_dtype_policy("mixed_bfloat16")
     # A process that has built something before trains the same weights.
     keras.Sequential([keras.layers.Dense(3)]).build((None, 2))
+    before = state()
     run = fieldnets.train(app, preset="smoke", run_dir="mine")
     report = run.evaluate()
+    assert state() == before
+    assert keras.layers.Dense(1).name == "dense_1"
     return {name: [float(each), each.low, each.high] for name, each in report.metrics.items()}
 
 
@@ -231,16 +243,16 @@ def estimated(app: str) -> Any:
         return [found["test_score"].tolist()]
     from PIL import Image
 
-    pixels, paths, labels = np.random.default_rng(0), [], []
+    pixels, paths, kinds = np.random.default_rng(0), [], []
     for number in range(80):
         label = ("dark", "light")[number % 2]
         image = pixels.integers(0, 120, (48, 48)) + 120 * (number % 2)
         paths.append(f"{number}.png")
         Image.fromarray(image.astype(np.uint8)).save(paths[-1])
-        labels.append(label)
+        kinds.append(label)
     patients = [f"p{number // 2}" for number in range(80)]
-    made = fieldnets.MedicalImageClassifier(preset="smoke").fit(paths, labels, groups=patients)
-    return [made.predict(pd.Series(paths)).tolist() == labels, made.classes_.tolist()]
+    made = fieldnets.MedicalImageClassifier(preset="smoke").fit(paths, kinds, groups=patients)
+    return [made.predict(pd.Series(paths)).tolist() == kinds, made.classes_.tolist()]
 
 
 @pytest.mark.slow

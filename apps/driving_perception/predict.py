@@ -262,7 +262,7 @@ def _is_turned(item: stream.Item) -> bool:
 def _open(options: Options) -> tuple[Answer, tuple[str, ...], lane.Region, dict[str, str]]:
     """Return how to answer pictures, the classes, the own way, and what identifies the model to a resumed call."""
     if options.model_dir is not None:
-        loaded = options.model(lambda: engines.load(options.model_dir, options.engine))
+        loaded = options.model(functools.partial(engines.load, options.model_dir, options.engine))
         said = loaded.extra("decision.json")
 
         def ask(items: Sequence[stream.Item]) -> dict[str, npt.NDArray[Any]]:

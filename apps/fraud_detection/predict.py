@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -167,7 +168,7 @@ def _open(options: Options) -> tuple[Predict, inputs.Inputs, dict[str, str]]:
 
         if options.engine is None and (opened := _fused(options.model_dir)) is not None:
             return opened
-        loaded = options.model(lambda: engines.load(options.model_dir, options.engine))
+        loaded = options.model(functools.partial(engines.load, options.model_dir, options.engine))
         found = inputs.Inputs.from_json(loaded.extra("inputs.json"))
 
         def predict_rows(block: Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:

@@ -1,6 +1,7 @@
 """Score image files, folders, tables and DICOM in bounded memory: write scores, label and decision."""
 
 import dataclasses
+import functools
 import logging
 import pathlib
 from collections.abc import Callable, Sequence
@@ -123,7 +124,7 @@ def grey_bits(loaded: bundle.Bundle) -> int:
 def _open(options: parser.PredictOptions) -> tuple[Answer, tuple[str, ...], dict[str, str], int]:
     """Return how to answer images, the classes, what identifies the model to a resumed call, and the bits it reads."""
     if options.model_dir is not None:
-        loaded = options.model(lambda: engines.load(options.model_dir, options.engine))
+        loaded = options.model(functools.partial(engines.load, options.model_dir, options.engine))
         names = tuple(loaded.extra("decision.json")["class_names"])
         identity = {"model": loaded.digest, "engine": loaded.engine.name}
         return lambda items: ask(loaded, items), names, identity, grey_bits(loaded)

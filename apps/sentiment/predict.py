@@ -1,5 +1,6 @@
 """Score files of any length: stream texts in, write scores, label and decision out."""
 
+import functools
 import logging
 import pathlib
 import shutil
@@ -103,7 +104,7 @@ def _open(options: parser.PredictOptions) -> tuple[Score, tuple[str, ...], dict[
     if options.model_dir is not None:
         from shared.bundle import engines
 
-        loaded = options.model(lambda: engines.load(options.model_dir, options.engine))
+        loaded = options.model(functools.partial(engines.load, options.model_dir, options.engine))
         names = tuple(loaded.extra("decision.json")["class_names"])
         identity = {"model": loaded.digest, "engine": loaded.engine.name}
         from apps.sentiment import corpus

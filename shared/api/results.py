@@ -50,9 +50,9 @@ class Metric(float):
 
     __str__ = __repr__
 
-    def __getnewargs__(self) -> tuple[dict[str, Any]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Return what a copy is made of."""
-        return ({"value": float(self), **vars(self)},)
+        return Metric, ({"value": float(self), **vars(self)},)
 
 
 class Page:

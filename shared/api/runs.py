@@ -69,6 +69,7 @@ def _command_line(settings: config.Config, how: Training, folder: pathlib.Path, 
     """Return what starts each process of a training in several."""
     files.write_json(scratch / "config.json", settings.to_json())
     more = [f"--{name}" for name in ("resume", "overwrite") if getattr(how, name)]
+    more += [] if how.progress else ["--quiet"]
     return ["train", "--run-dir", str(folder), "--config", str(scratch / "config.json"), *more]
 
 
@@ -269,7 +270,13 @@ def predict(app: steps.App, data: Any, options: Mapping[str, Any], **model: Any)
         text_column = getattr(settings, "text_column", None)
         given = tables.as_files(data, app.takes, scratch / "given", text_column=text_column)
         more = {name: _as_option(options[name], scratch / name) for name in own if name in options}
-        usual = {"run_dir": None, "model_dir": None, "engine": None, "resume": False, "overwrite": False}
+        usual: dict[str, Any] = {
+            "run_dir": None,
+            "model_dir": None,
+            "engine": None,
+            "resume": False,
+            "overwrite": False,
+        }
         usual |= {"input": list(given.paths), "output": scratch / "predictions.parquet", "chunk_rows": 4096}
         made = step.options(**{"settings": settings, **usual, **more, **model})
         step.predict(made)

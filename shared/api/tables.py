@@ -136,7 +136,7 @@ def probabilities(table: pd.DataFrame) -> tuple[tuple[str, ...], Any]:
     Raises:
         errors.InputError: The app's predictions are none of classes, such as boxes.
     """
-    names = tuple(name.removeprefix("score_") for name in table if str(name).startswith("score_"))
+    names = tuple(str(name).removeprefix("score_") for name in table if str(name).startswith("score_"))
     if names:
         return names, table[[f"score_{name}" for name in names]].to_numpy(np.float64)
     if "score" in table and table["score"].dtype.kind == "f":

@@ -8,6 +8,7 @@ import pathlib
 import pickle
 import subprocess
 import sys
+import webbrowser
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import pytest
 from apps import __main__ as command
 from apps import api, estimators
 from apps.sentiment import config
-from shared import errors, files, launch, progress
+from shared import cli, errors, files, launch, progress, verbs
 from shared.api import calls, models, results, runs, tables
 from shared.training import process_state
 from tests import helpers
@@ -87,7 +88,7 @@ def test_a_report_is_metrics_json_and_its_page_in_a_frame(tmp_path: pathlib.Path
     assert report.metrics["accuracy"] == 0.5
     assert report.baselines["prior"]["accuracy"].high == 0.75
     assert (report["slices"], len(report), dict(report) == content) == ([1], 3, True)
-    assert report.to_frame().loc[("prior", "accuracy")].tolist() == [0.5, 0.25, 0.75]
+    assert report.to_frame().to_numpy().tolist() == [[0.5, 0.25, 0.75]] * 2
     shown = report._repr_html_()
     assert 'srcdoc="&lt;p title=&quot;a&quot;&gt;5 &lt; 6 &amp; &quot;x&quot;&lt;/p&gt;"' in shown
     # A page of a report may run its own scripts, and reach nothing of the notebook.
@@ -99,7 +100,7 @@ def test_a_report_is_metrics_json_and_its_page_in_a_frame(tmp_path: pathlib.Path
 
 def test_outside_of_a_notebook_a_page_is_opened_in_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(results.webbrowser, "open", opened.append)
+    monkeypatch.setattr(webbrowser, "open", opened.append)
     monkeypatch.setattr(results, "_in_notebook", lambda: False)
     results.Page(b"<p>why</p>", ".html").show()
     path = pathlib.Path(opened[0].removeprefix("file://"))
@@ -142,7 +143,7 @@ def test_predictions_come_back_under_the_index_of_what_was_given(tmp_path: pathl
     given = tables.Given(paths=(tmp_path / "t",), index=pd.Index([10, 20, 30]))
     found = tables.predictions(output, given)
     assert found["label"].tolist()[0::2] == ["a", "c"]
-    assert pd.isna(found.loc[20, "label"])
+    assert found["label"].isna().tolist() == [False, True, False]
     assert list(found.columns) == ["label"]
     files_given = tables.Given(paths=(tmp_path / "t",))
     assert list(tables.predictions(output, files_given).columns) == ["file", "row", "label"]
@@ -192,6 +193,16 @@ def test_a_run_that_is_there_is_refused_before_its_table_is_replaced(tmp_path: p
         api.train("sentiment", resume=True, overwrite=True)
 
 
+def test_processes_that_train_together_are_told_the_same_settings(tmp_path: pathlib.Path) -> None:
+    app = api.find("sentiment")
+    settings = app.config.smoke().replace({"epochs": 2, "members": ("cnn",), "text_column": "review"})
+    how = runs.Training(workers=2, resume=True)
+    words = runs._command_line(settings, how, tmp_path / "run", tmp_path)
+    told = verbs.build_parser(app).parse_args(words)
+    assert cli.resolve_config(app.config, told) == settings
+    assert (told.run_dir, told.resume, told.overwrite, told.quiet) == (tmp_path / "run", True, False, True)
+
+
 def test_no_run_and_no_bundle_is_an_error_that_says_what_was_expected(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.InputError, match="train --run-dir"):
         api.open_run(tmp_path)
@@ -199,6 +210,19 @@ def test_no_run_and_no_bundle_is_an_error_that_says_what_was_expected(tmp_path: 
         api.load(tmp_path)
     with pytest.raises(errors.InputError, match="expected a bundle of sentiment"):
         models.app_of("faces", ("sentiment",))
+
+
+@pytest.mark.parametrize("name", api.NAMES)
+def test_a_run_is_known_by_its_settings(name: str, tmp_path: pathlib.Path) -> None:
+    for file, content in (("decision.json", {}), ("model.keras", {}), ("config.json", api.settings_of(name))):
+        files.write_json(tmp_path / file, content)
+    assert api.open_run(tmp_path).app == name
+    # An earlier version had other settings, too.
+    files.write_json(tmp_path / "config.json", {**api.settings_of(name), "gone": 1})
+    assert (api.open_run(tmp_path).app, api.open_run(tmp_path).settings["gone"]) == (name, 1)
+    files.write_json(tmp_path / "config.json", {"data": ["x"], "temperature": 1, "beams": 3})
+    with pytest.raises(errors.InputError, match="expected the settings of medical-imaging"):
+        api.open_run(tmp_path)
 
 
 def test_options_of_a_call_that_nobody_knows_are_refused() -> None:

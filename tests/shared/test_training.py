@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -71,12 +72,13 @@ def scripted(values: list[float]) -> fitting.Monitor:
     return lambda labels, logits: next(left)  # noqa: ARG005
 
 
-def outputs(folder: pathlib.Path, *, progress: bool = False) -> fitting.Outputs:
+def outputs(folder: pathlib.Path, *, progress: bool = False, is_log_loss: bool = False) -> fitting.Outputs:
     return fitting.Outputs(
         checkpoints=folder / "checkpoints",
         history=folder / "history.csv",
         logs=folder / "logs",
         progress=progress,
+        is_log_loss=is_log_loss,
     )
 
 
@@ -92,6 +94,7 @@ def fit(tmp_path: pathlib.Path) -> Fit:
         model: keras.Model | None = None,
         loss: keras.losses.Loss | None = None,
         progress: bool = False,
+        is_log_loss: bool = False,
         **settings: Any,
     ) -> tuple[keras.Model, fitting.FitResult]:
         model = model or network()
@@ -102,7 +105,7 @@ def fit(tmp_path: pathlib.Path) -> Fit:
             settings=fitting.FitSettings(**{"epochs": 5, "batch_size": 16, "patience": 0, **settings}),
             loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             monitor=monitor,
-            outputs=outputs(tmp_path / folder, progress=progress),
+            outputs=outputs(tmp_path / folder, progress=progress, is_log_loss=is_log_loss),
         )
         return model, result
 
@@ -353,6 +356,24 @@ def test_a_terminal_sees_a_progress_bar_and_a_pipe_nothing(
     fit("terminal", progress=True, monitor=scripted([0.5, 0.25, 0.75, 0.75, 0.75]))
     for words in ("epoch 1/5", "epoch 5/5", "best 0.7500 in epoch 3", "100%"):
         assert words in terminal.getvalue()
+
+
+def test_at_80_columns_the_time_left_is_seen_and_a_log_loss_has_the_sign_that_the_log_gives_it(
+    fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    fit(progress=True, is_log_loss=True, monitor=scripted([-0.5, -0.25, -0.75, -0.75, -0.75]))
+    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
+    assert "log-loss 0.7500 (best 0.2500 in epoch 2)" in drawn
+    assert "-0." not in drawn
+    lines = [line for line in re.split(r"[\r\n]+", drawn) if "epoch" in line]
+    assert lines
+    for line in lines:
+        assert re.match(r" *\d+% (-:--:--|\d+:\d\d:\d\d) ", line), line
+        assert len(line) <= 80
 
 
 @pytest.mark.parametrize(
