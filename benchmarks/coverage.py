@@ -44,6 +44,7 @@ class Population:
         overconfidence: Factor on the logits; 1 is calibrated.
         decimals: To which probabilities are rounded: ties.
         cluster: Largest number of rows of a unit, which share half of their variance; 1: independent rows.
+        second: Distance between the classes for the second model; None: as for the first.
         metrics: What is computed.
     """
 
@@ -54,6 +55,7 @@ class Population:
     overconfidence: float = 1.0
     decimals: int | None = None
     cluster: int = 1
+    second: float | None = None
     metrics: Mapping[str, weighted.Metric] = dataclasses.field(default_factory=lambda: METRICS)
 
     def labels(self, random: Random) -> tuple[Ints, Ints]:
@@ -76,12 +78,13 @@ class Population:
         noise = math.sqrt(shared) * random.normal(size=units.max() + 1)[units]
         noise += math.sqrt(1 - shared) * random.normal(size=len(units))
         other = 0.8 * noise + 0.6 * random.normal(size=len(units))
-        return labels, self._probability(noise, labels), self._probability(other, labels), units
+        return labels, self._probability(noise, labels), self._probability(other, labels, self.second), units
 
-    def _probability(self, noise: Floats, labels: Ints) -> Floats:
+    def _probability(self, noise: Floats, labels: Ints, distance: float | None = None) -> Floats:
+        distance = self.distance if distance is None else distance
         share = self.counts if isinstance(self.counts, float) else self.counts[0] / sum(self.counts)
-        values = noise + self.distance * labels
-        logit = special.logit(share) + self.distance * values - self.distance**2 / 2
+        values = noise + distance * labels
+        logit = special.logit(share) + distance * values - distance**2 / 2
         found = np.asarray(special.expit(self.overconfidence * logit))
         return found if self.decimals is None else np.clip(np.round(found, self.decimals), 0.05, 0.95)
 
@@ -101,6 +104,8 @@ POPULATIONS = (
     Population(name="40 rows, near 1", counts=0.5, rows=40, distance=3.0),
     Population(name="40 units of 1 to 9 rows", counts=0.3, rows=40, distance=1.5, cluster=9),
     Population(name="20 units of 1 to 9 rows", counts=0.5, rows=20, distance=1.5, cluster=9),
+    Population(name="40 units, 10 % positive", counts=0.1, rows=40, distance=1.5, cluster=9),
+    Population(name="60 rows, second model worse", counts=0.3, rows=60, distance=1.8, second=0.8),
 )
 
 
