@@ -12,8 +12,8 @@ import numpy as np
 
 from shared.evaluation import arrays, intervals, weighted
 
-# With at least so many hits of every class resamples do: the rule of five of 2 x 2 tables.
-ENOUGH: Final = 5
+# With so many hits of every class resamples do (docs/intervals.md).
+ENOUGH: Final = 10
 METHOD: Final = "Wilson of each class, combined"
 
 
