@@ -79,7 +79,6 @@ class Binned:
     def _overdispersion(self) -> float:
         """Return how many times the variance of independent outcomes that of the units' sums is, 1 at least."""
         cells = self.units.code * (int(self.bin.max()) + 1) + self.bin
-        _, cell = np.unique(cells, return_inverse=True)
-        sums = np.bincount(cell, weights=(self.outcome - self.probability) * self.weight)
+        sums = np.bincount(cells, weights=(self.outcome - self.probability) * self.weight)
         expected = float((self.weight**2 * self.probability * (1 - self.probability)).sum())
         return max(1.0, float((sums**2).sum()) / expected) if expected > 0 else 1.0
