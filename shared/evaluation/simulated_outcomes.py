@@ -54,7 +54,7 @@ class Binned:
                 scale = np.sqrt(1 + excess * (1.0 if shared else factor))
                 shift, noise = self._shifted(inside, factor), self._noise(inside, factor, number, generator)
                 found[row] += np.abs(shift + scale * noise)
-        return found / self.weight.sum()
+        return np.asarray(found / self.weight.sum())
 
     def _members(self) -> list[arrays.Ints]:
         """Return the rows of each bin that has any."""
@@ -72,7 +72,7 @@ class Binned:
         gap = ((self.outcome[inside] - probability) * weight).sum() / max(weight.sum(), 1e-300)
         true = np.clip(probability + factor * gap * len(inside) / (len(inside) + 1), 0.0, 1.0)
         if len(inside) > MOST_EXACT:
-            return generator.normal(size=number) * np.sqrt((weight**2 * true * (1 - true)).sum())
+            return np.asarray(generator.normal(size=number) * np.sqrt((weight**2 * true * (1 - true)).sum()))
         happened = generator.random((number, len(inside))) < true
         return np.asarray((happened * weight).sum(axis=1) - (true * weight).sum())
 
