@@ -1,107 +1,27 @@
 """How often intervals hold the true value: simulated data sets of known truth, few units, rare classes, clusters.
 
-``python -m benchmarks.coverage`` prints the table of docs/intervals.md: beside the suite's intervals, plain percentiles
-of the same resamples (the calibration error's reflected), which is what the suite had before. 95 % is claimed; of 1,000
-data sets chance alone moves a share by 0.014 to either side.
+``python -m benchmarks.coverage`` prints the table of docs/intervals.md, and with ``--page`` writes it: beside the
+suite's intervals, plain percentiles of the same resamples (the calibration error's reflected), which is what the suite
+had before. 95 % is claimed; of 1,000 data sets chance alone moves a share by 0.014 to either side. Each kind is kept in
+``coverage.json`` when it is done: a run that was ended goes on with the next.
 """
 
 import argparse
+import collections
+import contextlib
 import dataclasses
 import functools
-import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from scipy import special
+from scipy import stats
 
-from apps.driving_perception import coco_metrics
-from apps.fraud_detection import metrics as fraud
-from shared.evaluation import arrays, classification, ends, intervals, resampling, summaries, weighted
+from benchmarks import coverage_data, coverage_page
+from shared.evaluation import arrays, ends, intervals, resampling, summaries, weighted
 
-Floats: TypeAlias = npt.NDArray[np.float64]
-Ints: TypeAlias = npt.NDArray[np.int64]
-Random: TypeAlias = np.random.Generator
-
-SHARES = {name: getattr(classification, name) for name in ("sensitivity", "specificity", "precision")}
-METRICS: Mapping[str, weighted.Metric] = {**summaries.METRICS, **SHARES}
-RANKING = {"auroc": classification.auroc}
-COMPARED = ("accuracy", "auroc", "average_precision", "brier", "ece")
 # Data sets that are joined for the true values, or averaged where a number depends on how many units there are.
-TRUTH_SETS = 2000
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Population:
-    """Where labels and scores come from: scores are normal, ``distance`` apart, and turned to probabilities.
-
-    Attributes:
-        name: How the table calls it.
-        counts: Rows of class 1 and 0; a share in place of counts draws labels at random.
-        rows: Number of rows where labels are drawn, or of units where rows share them.
-        distance: Between the classes, in standard deviations.
-        overconfidence: Factor on the logits; 1 is calibrated.
-        decimals: To which probabilities are rounded: ties.
-        cluster: Largest number of rows of a unit, which share half of their variance; 1: independent rows.
-        metrics: What is computed.
-    """
-
-    name: str
-    counts: tuple[int, int] | float
-    rows: int = 0
-    distance: float
-    overconfidence: float = 1.0
-    decimals: int | None = None
-    cluster: int = 1
-    metrics: Mapping[str, weighted.Metric] = dataclasses.field(default_factory=lambda: METRICS)
-
-    def labels(self, random: Random) -> tuple[Ints, Ints]:
-        """Return labels (n,) and units (n,): both classes occur in two units at least."""
-        if not isinstance(self.counts, float):
-            return np.repeat([1, 0], self.counts), np.arange(sum(self.counts))
-        while True:
-            units = np.repeat(np.arange(self.rows), random.integers(1, self.cluster + 1, self.rows))
-            own = random.random(self.rows) < self.counts
-            # Three rows of ten differ from their unit.
-            alone = (random.random(len(units)) < 0.3) | (self.cluster == 1)
-            labels = np.where(alone, random.random(len(units)) < self.counts, own[units]).astype(np.int64)
-            if min(len(np.unique(units[labels == label])) for label in (0, 1)) > 1:
-                return labels, units
-
-    def draw(self, random: Random) -> tuple[Ints, Floats, Floats, Ints]:
-        """Return labels, the probabilities of two models, and units, each (n,)."""
-        labels, units = self.labels(random)
-        shared = 0.5 if self.cluster > 1 else 0.0
-        noise = math.sqrt(shared) * random.normal(size=units.max() + 1)[units]
-        noise += math.sqrt(1 - shared) * random.normal(size=len(units))
-        other = 0.8 * noise + 0.6 * random.normal(size=len(units))
-        return labels, self._probability(noise, labels), self._probability(other, labels), units
-
-    def _probability(self, noise: Floats, labels: Ints) -> Floats:
-        share = self.counts if isinstance(self.counts, float) else self.counts[0] / sum(self.counts)
-        values = noise + self.distance * labels
-        logit = special.logit(share) + self.distance * values - self.distance**2 / 2
-        found = np.asarray(special.expit(self.overconfidence * logit))
-        return found if self.decimals is None else np.clip(np.round(found, self.decimals), 0.05, 0.95)
-
-
-POPULATIONS = (
-    Population(name="15 + 180 rows", counts=(15, 180), distance=1.5, metrics=RANKING),
-    Population(name="15 + 180 rows, AUROC near 1", counts=(15, 180), distance=2.5, metrics=RANKING),
-    Population(name="20 + 20 rows, AUROC near 1", counts=(20, 20), distance=3.0, metrics=RANKING),
-    Population(name="60 + 130 rows", counts=(60, 130), distance=1.5, metrics=RANKING),
-    Population(name="10 + 90 rows", counts=(10, 90), distance=1.5, metrics=RANKING),
-    Population(name="50 + 50 rows", counts=(50, 50), distance=1.5, metrics=RANKING),
-    Population(name="195 rows, 8 % positive", counts=0.077, rows=195, distance=2.0),
-    Population(name="100 rows, 10 % positive", counts=0.1, rows=100, distance=1.5),
-    Population(name="190 rows, overconfident", counts=0.3, rows=190, distance=1.5, overconfidence=1.6),
-    Population(name="100 rows, ties", counts=0.5, rows=100, distance=1.5, decimals=1),
-    Population(name="32 rows, accuracy 0.9", counts=0.5, rows=32, distance=2.563),
-    Population(name="40 rows, near 1", counts=0.5, rows=40, distance=3.0),
-    Population(name="40 units of 1 to 9 rows", counts=0.3, rows=40, distance=1.5, cluster=9),
-    Population(name="20 units of 1 to 9 rows", counts=0.5, rows=20, distance=1.5, cluster=9),
-)
+TRUTH_SETS, MANY_ROWS = 2000, 10_000
 
 
 @dataclasses.dataclass(eq=False)
@@ -109,10 +29,12 @@ class Tally:
     """How often one number's intervals held its true value."""
 
     truth: float
+    exact: float | None = None
     held: list[bool] = dataclasses.field(default_factory=list)
     before: list[bool] = dataclasses.field(default_factory=list)
     widths: list[float] = dataclasses.field(default_factory=list)
     refused: int = 0
+    methods: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
     def add(self, found: intervals.Interval | None, percentiles: tuple[float, float]) -> None:
         """Count one data set."""
@@ -123,6 +45,21 @@ class Tally:
         self.held.append(found.low - room <= self.truth <= found.high + room)
         self.before.append(percentiles[0] - room <= self.truth <= percentiles[1] + room)
         self.widths.append(found.high - found.low)
+        self.methods[found.method.partition(" (")[0]] += 1
+
+    def row(self, number: str) -> coverage_page.Row:
+        """Return the row of the table."""
+        return {
+            "number": number,
+            "truth": self.truth,
+            "sets": len(self.held),
+            "percentiles": float(np.mean(self.before)),
+            "suite": float(np.mean(self.held)),
+            "width": float(np.mean(self.widths)),
+            "exact": self.exact,
+            "refused": self.refused,
+            "method": self.methods.most_common(1)[0][0],
+        }
 
 
 def percentiles(resampled: resampling.Resampled, name: str) -> tuple[float, float]:
@@ -134,21 +71,24 @@ def percentiles(resampled: resampling.Resampled, name: str) -> tuple[float, floa
     return (min(value, max(0.0, 2 * value - high)), max(value, 2 * value - low)) if reflected else (low, high)
 
 
-def classifier(population: Population, *, sets: int, resamples: int) -> dict[str, Tally]:
+def classifier(population: coverage_data.Population, *, sets: int, resamples: int) -> dict[str, Tally]:
     """Return the tallies of one model's metrics, and of its differences to another model."""
     random = np.random.default_rng(1)
     labels, first, second, _ = (np.concatenate(each) for each in zip(*_many(population, random), strict=True))
     truth = {name: metric(labels, first) for name, metric in population.metrics.items()}
     tallies = {name: Tally(value) for name, value in truth.items()}
-    compared = {name: metric for name, metric in population.metrics.items() if name in COMPARED}
+    if "accuracy" in tallies and population.cluster == 1:
+        tallies["accuracy"].exact = exact_coverage(truth["accuracy"], population.rows)
+    compared = {name: metric for name, metric in population.metrics.items() if name in coverage_data.COMPARED}
     for name, metric in compared.items():
         tallies[f"{name}, difference"] = Tally(truth[name] - metric(labels, second))
     for seed in range(sets):
         y_true, scores, other, units = population.draw(np.random.default_rng([seed, 2]))
         common: dict[str, Any] = {"units": units, "resamples": resamples, "seed": seed}
-        model = summaries.resampled(y_true, scores, metrics=population.metrics, **common)
+        with limited(population.limits):
+            model = summaries.resampled(y_true, scores, metrics=population.metrics, **common)
+            paired = model.minus(summaries.resampled(y_true, other, metrics=compared, **common))
         found = summaries.with_closed_forms(model.intervals(), y_true, scores, predicted=None, units=units)
-        paired = model.minus(summaries.resampled(y_true, other, metrics=compared, **common))
         differences = paired.intervals()
         for name in truth:
             tallies[name].add(found.get(name), percentiles(model, name))
@@ -157,12 +97,35 @@ def classifier(population: Population, *, sets: int, resamples: int) -> dict[str
     return tallies
 
 
-def _many(population: Population, random: Random) -> Iterator[tuple[Any, ...]]:
-    return (population.draw(random) for _ in range(TRUTH_SETS))
+def _many(population: coverage_data.Population, random: coverage_data.Random) -> Iterator[tuple[Any, ...]]:
+    sets = TRUTH_SETS if population.rows < MANY_ROWS else 50
+    return (population.draw(random) for _ in range(sets))
+
+
+@contextlib.contextmanager
+def limited(limits: tuple[int, int] | None) -> Iterator[None]:
+    """Resample in groups, and fewer times, as the suite does with more units and rows than are simulated here."""
+    usual = resampling.MOST_UNITS, resampling.MOST_CELLS
+    resampling.MOST_UNITS, resampling.MOST_CELLS = limits or usual
+    try:
+        yield
+    finally:
+        resampling.MOST_UNITS, resampling.MOST_CELLS = usual
+
+
+def exact_coverage(share: float, rows: int) -> float:
+    """Return how often Wilson's interval of a share of so many independent rows holds it: no chance is left in it.
+
+    >>> round(exact_coverage(0.5, 10), 4)  # 2 to 8 hits of 10
+    0.9785
+    """
+    hits = np.arange(rows + 1)
+    held = [one.low <= share <= one.high for one in (intervals.wilson(each, rows) for each in hits.tolist())]
+    return float(stats.binom.pmf(hits, rows, share)[held].sum())
 
 
 def tallied(
-    name: str, draw: Callable[[Random], tuple[weighted.Statistic, int]], *, sets: int, resamples: int
+    name: str, draw: Callable[[coverage_data.Random], tuple[weighted.Statistic, int]], *, sets: int, resamples: int
 ) -> dict[str, Tally]:
     """Return the tally of one statistic of units; its true value is its mean over data sets of that size."""
     random = np.random.default_rng(3)
@@ -180,85 +143,35 @@ def tallied(
     return {name: tally}
 
 
-def detections(random: Random, *, count: int) -> tuple[weighted.Statistic, int]:
-    """Return the mean over three classes of average precision, as a statistic over images."""
-    parts = [_detections_of_class(random, count) for _ in range(3)]
-
-    def value(drawn: arrays.Floats) -> arrays.Floats:
-        return np.array([np.nanmean([coco_metrics.average_precision(part, each) for part in parts]) for each in drawn])
-
-    return value, count
-
-
-def _detections_of_class(random: Random, images: int) -> coco_metrics.Matches:
-    """Return objects, more in some images than in others, most of them found, and false alarms with lower scores."""
-    ease = random.normal(size=images)
-    objects = random.poisson(1.5 * np.exp(0.4 * random.normal(size=images)))
-    image = np.repeat(np.arange(images), objects)
-    hit = random.random(len(image)) < special.expit(1.2 + ease[image])
-    wrong = np.repeat(np.arange(images), random.poisson(0.7, images))
-    score = np.concatenate([1.2 + 0.5 * ease[image[hit]], np.zeros(len(wrong))])
-    score = score + random.normal(size=len(score))
-    quality = np.concatenate([random.beta(4, 2, int(hit.sum())), np.full(len(wrong), -1.0)])
-    order = np.argsort(-score, kind="stable")
-    right = (0.5 + 0.5 * quality[order] >= coco_metrics.OVERLAPS[:, np.newaxis]) & (quality[order] >= 0)
-    everywhere = np.concatenate([image[hit], wrong])[order]
-    return coco_metrics.Matches(
-        image=everywhere, rank=np.zeros_like(everywhere), score=score[order], right=right, wrong=~right, objects=objects
-    )
-
-
-def cards(random: Random, *, count: int) -> tuple[weighted.Statistic, int]:
-    """Return card precision at a tenth of the cards, over five days, as a statistic over cards."""
-    days, per_day = 5, 2
-    payers = np.repeat(np.arange(count), days * per_day)
-    day = np.tile(np.repeat(np.arange(days), per_day), count)
-    stolen = np.repeat(random.random(count) < 0.15, days * per_day)
-    fraudulent = (stolen & (random.random(len(payers)) < 0.4)).astype(np.int64)
-    part = fraud.Scored(
-        labels=fraudulent,
-        scores=random.normal(size=len(payers)) + 2 * fraudulent,
-        days=day,
-        amounts=np.ones(len(payers)),
-        weights=np.ones(len(payers)),
-        units=arrays.Units(payers, count),
-        alerted=np.zeros(len(payers), bool),
-    )
-    return fraud.card_precision(part, cards=count // 10), count
-
-
-def table(*, sets: int, resamples: int, only: str = "") -> Iterator[str]:
-    """Yield the rows of the table as Markdown, of the data sets whose name has ``only`` in it."""
-    yield "| data sets | number | true value | percentiles | suite | mean width | no interval |"
-    yield "|---|---|---:|---:|---:|---:|---:|"
-    for population in POPULATIONS:
-        if only in population.name:
-            yield from _rows(population.name, classifier(population, sets=sets, resamples=resamples))
-    for units, number, draw in (
-        *((count, "map", detections) for count in (25, 80)),
-        *((count, "card precision", cards) for count in (60, 300)),
-    ):
-        name = f"{units} {'images' if draw is detections else 'cards'}"
-        if only in name:
-            drawn = functools.partial(draw, count=units)
-            yield from _rows(name, tallied(number, drawn, sets=sets, resamples=resamples))
-
-
-def _rows(name: str, tallies: Mapping[str, Tally]) -> Iterator[str]:
-    for number, tally in tallies.items():
-        shares = " | ".join(f"{np.mean(held):.3f}" for held in (tally.before, tally.held))
-        yield f"| {name} | {number} | {tally.truth:.3f} | {shares} | {np.mean(tally.widths):.3f} | {tally.refused} |"
+def kinds(*, sets: int, resamples: int) -> dict[str, Callable[[], dict[str, Tally]]]:
+    """Return what simulates each kind of data sets, by its name."""
+    found: dict[str, Callable[[], dict[str, Tally]]] = {}
+    for each in coverage_data.POPULATIONS:
+        found[each.name] = functools.partial(classifier, each, sets=min(sets, each.most_sets), resamples=resamples)
+    for count in (25, 80):
+        draw = functools.partial(coverage_data.detections, count=count)
+        found[f"{count} images"] = functools.partial(tallied, "map", draw, sets=min(sets, 200), resamples=resamples)
+    for count in (60, 300):
+        draw = functools.partial(coverage_data.cards, count=count)
+        found[f"{count} cards"] = functools.partial(tallied, "card precision", draw, sets=sets, resamples=resamples)
+    return found
 
 
 def main() -> None:
-    """Print the table."""
+    """Simulate what is not in the file of results yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sets", type=int, default=400, help="data sets of each kind")
-    parser.add_argument("--resamples", type=int, default=500, help="of each bootstrap")
-    parser.add_argument("--only", default="", help="data sets whose name has this in it")
+    parser.add_argument("--sets", type=int, default=1000, help="data sets of each kind, fewer of slow ones")
+    parser.add_argument("--resamples", type=int, default=300, help="of each bootstrap")
+    parser.add_argument("--only", default="", help="kinds whose name has this in it")
+    parser.add_argument("--anew", action="store_true", help="also what the file of results has")
+    parser.add_argument("--page", action="store_true", help="write the table of docs/intervals.md")
     chosen = parser.parse_args()
-    for row in table(sets=chosen.sets, resamples=chosen.resamples, only=chosen.only):
-        print(row, flush=True)
+    for name, simulate in kinds(sets=chosen.sets, resamples=chosen.resamples).items():
+        if chosen.only in name and (chosen.anew or not coverage_page.has(name)):
+            coverage_page.keep(name, [tally.row(number) for number, tally in simulate().items()])
+    if chosen.page:
+        coverage_page.write()
+    print("\n".join(coverage_page.table(only=chosen.only)))
 
 
 if __name__ == "__main__":

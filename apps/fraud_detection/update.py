@@ -244,9 +244,9 @@ def promote(run: loaded_run.Run, challenger: pathlib.Path) -> None:
     champions = run.folder.path / loaded_run.CHAMPIONS
     number = 1 + max((int(each.name) for each in model.numbered(champions)), default=0)
     model.save(run.newest, champions / str(number))
+    if run.folder.evaluation.is_dir():
+        # Before the weights: no figure of a model stands beside those of another, also after a kill between the two.
+        run.folder.evaluation.replace(champions / str(number) / run.folder.evaluation.name)
     names = ("model.keras", inputs.FILE, "decision.json", loaded_run.LEARNED, RESULT)
     run.folder.replace_files({name: challenger / name for name in names})
-    if run.folder.evaluation.is_dir():
-        # No figure of a model stands beside the weights of another.
-        run.folder.evaluation.replace(champions / str(number) / run.folder.evaluation.name)
     log.info("the champion before is kept in %s", champions / str(number))

@@ -4,18 +4,21 @@ Plain percentiles of a bootstrap are too narrow where few units carry a number: 
 AUROC held the true value in 80 to 91 of 100 data sets, with values near 1 in 75 (docs/intervals.md has the table). Four
 things are at fault, and each is mended here.
 
-Variance. The bootstrap's is too small by about (n - 1) / n; the larger of it and the jackknife's is taken, which errs
-upwards (Efron & Stein 1981, Ann. Stat. 9).
+Variance. The bootstrap's is too small by about (n - 1) / n. Of independent rows the jackknife's is taken, which errs
+upwards (Efron & Stein 1981, Ann. Stat. 9); where rows share units, the larger of both. The jackknife
+of a number with corners, such as a threshold or a sum of absolute values, is far off: then the bootstrap's is taken.
 
 Degrees of freedom. A variance that rests on a few units is itself uncertain: Student's t with Satterthwaite's number,
 2 n / (kurtosis - 1) of the units' influences (Satterthwaite 1946, Biometrics 2; that variance of a variance: Cramer
-1946, section 27.4), which is n where all units matter alike and about twice the number of rare units where few do.
+1946, section 27.4), which is n where all units matter alike and about twice the number of rare units where few do. Of
+independent rows n - 1 is enough: their t has lighter tails the heavier those of the rows are (Efron 1969, JASA 64).
 
 Shape. Of a metric in [0, 1] the interval is Wilson's at the effective size v (1 - v) / variance: the standard error
 is that of each candidate value and not of the estimate, so the ends stay within the range, the interval leans inwards
 near 0 and 1, and it has a width there (Wilson 1927, JASA 22; effective sizes: Kish 1965, Korn & Graubard 1998, Survey
 Methodology 24). A mean of losses is skewed, and near 0; its t is corrected for that by Hall's cubic transformation
-(Hall 1992, JRSS-B 54). Differences are near symmetric: plain Student's t.
+(Hall 1992, JRSS-B 54). Differences near 0 are symmetric, as either
+model may be the better one: plain Student's t. One far from 0 is skewed as its metric is, and gets the wider ends.
 
 Bias. A binned calibration error lies above its true value and a resample by more; see `inverted`.
 
@@ -61,6 +64,10 @@ UNBOUNDED: Final = Range(-math.inf, math.inf)
 ROUNDING = 1e-12
 # The degrees of freedom never fall below: a t of fewer has tails that no data of ours have.
 LEAST_FREEDOM = 1.5
+# A jackknife that is so many times the bootstrap, or as much smaller, is that of a number with corners.
+CORNERS = 1.2
+# A difference of less than so many standard errors is near 0.
+NEAR = 2.0
 
 WILSON = "Wilson at the effective size"
 SKEWED = "t corrected for skewness"
@@ -80,6 +87,8 @@ class Spread:
         bounds: the range of the number.
         carriers: units of the rarest class, or of what else carries the number.
         difference: whether it is a paired difference of two numbers in ``bounds``.
+        alone: whether every unit is one row, independent of the others.
+        units: how many units there are; more than g where groups were left out. 0: g of them.
     """
 
     value: float
@@ -88,6 +97,8 @@ class Spread:
     bounds: Range = UNIT
     carriers: int
     difference: bool = False
+    alone: bool = False
+    units: int = 0
 
     @property
     def influence(self) -> arrays.Floats:
@@ -96,11 +107,29 @@ class Spread:
 
     @property
     def error(self) -> float:
-        """The standard error: the larger one of bootstrap and jackknife."""
-        count = len(self.left_out)
-        jackknife = math.sqrt((count - 1) / count * float((self.influence**2).sum())) if count else 0.0
-        found = max(float(self.samples.std(ddof=1)) if len(self.samples) > 1 else 0.0, jackknife)
+        """The standard error, of the bootstrap or the jackknife: see above."""
+        bootstrap, jackknife = self._bootstrap, self._jackknife
+        smooth = bootstrap <= CORNERS * jackknife and jackknife <= CORNERS * bootstrap
+        if self._is_near or (self.alone and not self.difference):
+            found = jackknife if smooth else bootstrap
+        else:
+            found = bootstrap if self.difference and jackknife > CORNERS * bootstrap else max(bootstrap, jackknife)
         return found if found > ROUNDING * max(1.0, abs(self.value)) else 0.0
+
+    @property
+    def _bootstrap(self) -> float:
+        units = max(2, self.units or len(self.left_out))
+        return float(self.samples.std(ddof=1)) * math.sqrt(units / (units - 1)) if len(self.samples) > 1 else 0.0
+
+    @property
+    def _jackknife(self) -> float:
+        count = len(self.left_out)
+        return math.sqrt((count - 1) / count * float((self.influence**2).sum())) if count else 0.0
+
+    @property
+    def _is_near(self) -> bool:
+        """Whether it is a difference that may as well be 0."""
+        return self.difference and abs(self.value) < NEAR * self._jackknife
 
     @property
     def skewness(self) -> float:
@@ -109,11 +138,12 @@ class Spread:
         return float((self.influence**3).sum()) / squares**1.5 if squares > 0 else 0.0
 
     def student(self, confidence: float) -> float:
-        """Return Student's t with Satterthwaite's degrees of freedom."""
+        """Return Student's t with Satterthwaite's degrees of freedom, or one less than there are independent rows."""
         groups, squares = len(self.left_out), float((self.influence**2).sum())
         most = max(LEAST_FREEDOM, groups - 1.0)
         excess = float((self.influence**4).sum()) / squares**2 - 1 / groups if squares > 0 else 0.0
-        freedom = most if excess <= 0 else min(most, max(LEAST_FREEDOM, 2 / excess))
+        symmetric = self.alone and (self._is_near or not self.difference)
+        freedom = most if excess <= 0 or symmetric else min(most, max(LEAST_FREEDOM, 2 / excess))
         return float(special.stdtrit(freedom, 0.5 + confidence / 2))
 
 
@@ -158,15 +188,16 @@ def range_of(values: arrays.Floats) -> Range:
 
 
 def inverted(value: float, shrunk: arrays.Floats, factors: arrays.Floats, *, confidence: float) -> tuple[float, float]:
-    """Return the ends of a number that is biased upwards from 0, by inverting a bootstrap test.
+    """Return the ends of a number that is biased upwards from 0, by inverting a test.
 
-    A true value of c v is in the interval unless the estimate v lies in a tail of what it would be then: the resamples
-    are valued as if the observed gaps were c times as large, the noise about them as it is (Carpenter 1999, JRSS-B 61;
-    Garthwaite & Buckland 1992, Appl. Stat. 41). Where v is no larger than noise alone gives, the low end is 0.
+    A true value of c v is in the interval unless the estimate v lies in a tail of what it would be then: of values that
+    are simulated as if the observed gaps were c times as large (Carpenter 1999, JRSS-B 61; Garthwaite & Buckland 1992,
+    Appl. Stat. 41). Nothing is below 0, so that a true value of 0 has its whole tail above (Feldman & Cousins 1998,
+    Phys. Rev. D 57). Where v is no larger than noise alone gives, the low end is 0.
 
     Args:
         value: v, 0 or more.
-        shrunk: (f, b) resampled values, each row as if the truth were ``factors[f]`` times the estimate.
+        shrunk: (f, b) simulated values, each row as if the truth were ``factors[f]`` times the estimate.
         factors: (f,) rising, from 0 to 1 or more.
         confidence: in (0, 1).
 
@@ -176,8 +207,10 @@ def inverted(value: float, shrunk: arrays.Floats, factors: arrays.Floats, *, con
         [0.58, 0.62]
     """
     tail = (1 - confidence) / 2
-    # Monotone but for the chance of finitely many resamples.
-    below, above = (np.maximum.accumulate(np.quantile(shrunk, at, axis=1)) for at in (tail, 1 - tail))
+    low_tails, high_tails = (np.quantile(shrunk, at, axis=1) for at in (tail, 1 - tail))
+    high_tails[0] = np.quantile(shrunk[0], confidence)
+    # Monotone but for the chance of finitely many values.
+    below, above = (np.maximum.accumulate(each) for each in (low_tails, high_tails))
     low = _crossing(above, factors, value)
     high = _crossing(below, factors, value)
     return max(0.0, low * value), high * value

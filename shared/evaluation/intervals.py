@@ -102,11 +102,11 @@ def wilson(successes: float, total: float, confidence: float = 0.95) -> Interval
 def proportion(successes: npt.ArrayLike, *, units: npt.ArrayLike | None = None, confidence: float = 0.95) -> Interval:
     """Return Wilson's interval of the share of True, at the effective number of rows when rows share units.
 
-    The effective number is n / deff, with deff >= 1 the ratio-estimator variance over units divided by that
-    of independent rows (Kish 1965; Korn & Graubard 1998). When all rows agree deff cannot be estimated and
-    the number of units is used, the cautious end. An estimated variance takes Student's t with as many degrees
-    of freedom as there are units, less one, in place of the normal quantile (Korn & Graubard 1998, Survey
-    Methodology 24).
+    The effective number is n / deff, with deff >= 1 the variance over units, by a jackknife as the ratio of sums is
+    biased with few of them, divided by that of independent rows (Kish 1965; Korn & Graubard 1998). When all rows agree
+    deff cannot be estimated and the number of units is used, the cautious end. An estimated variance takes Student's t
+    in place of the normal quantile (Korn & Graubard 1998, Survey Methodology 24), with as many degrees of freedom as
+    there would be units of equal size, less one (Carter, Schnepel & Steigerwald 2017, Rev. Econ. Stat. 99).
 
     Args:
         successes: (n,) bool.
@@ -130,7 +130,8 @@ def proportion(successes: npt.ArrayLike, *, units: npt.ArrayLike | None = None, 
         return wilson(int(hits.sum()), len(hits), confidence)
     share, effective = float(hits.mean()), _effective_rows(hits.astype(np.float64), grouping)
     estimated = 0 < share < 1 and grouping.count > 1
-    reach = student(grouping.count - 1, confidence) if estimated else standard_errors(confidence)
+    alike = len(hits) ** 2 / float((np.bincount(grouping.code) ** 2.0).sum())
+    reach = student(max(1.0, alike - 1), confidence) if estimated else standard_errors(confidence)
     low, high = ends.score_ends(share, effective, reach)
     low, high = low if share > 0 else 0.0, high if share < 1 else 1.0
     return Interval(share, low, high, confidence, "Wilson, effective size by unit")
@@ -157,7 +158,8 @@ def _effective_rows(hits: arrays.Floats, units: arrays.Units) -> float:
     if share in (0, 1) or units.count == 1:
         return float(units.count)
     residual = np.bincount(units.code, weights=hits - share, minlength=units.count)
-    between = units.count / (units.count - 1) * (residual**2).sum()
+    change = residual / (1 - np.bincount(units.code, minlength=units.count) / rows)
+    between = (units.count - 1) / units.count * ((change - change.mean()) ** 2).sum()
     alone = rows * share * (1 - share)
     return float(rows) if between <= alone else float(max(1.0, rows * alone / between))
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from shared.evaluation import arrays, intervals, resampling, weighted
+from shared.evaluation import arrays, intervals, resampling, simulated_outcomes, weighted
 
 # A probability of exactly 0 or 1 has no logit; float32 sigmoids reach both.
 EPSILON = 1e-7
@@ -23,8 +23,8 @@ def ece_metric(*, bins: int = 15, strategy: Strategy = "uniform") -> weighted.Me
     frequency.
 
     The binned estimate is biased upwards on few rows (Kumar et al. 2019), and a resample adds that bias once
-    more, so its interval is found by inverting a test (`ends.inverted`) and not from percentiles, which miss a small
-    true error always.
+    more, so its interval is found by inverting a test (`ends.inverted`) on simulated outcomes (`simulated_outcomes`)
+    and not from percentiles, which miss a small true error always.
 
     Args:
         bins: number of bins.
@@ -41,36 +41,22 @@ def ece_metric(*, bins: int = 15, strategy: Strategy = "uniform") -> weighted.Me
         confidence, correct = confidence_and_correctness(rows.y_score, rows.y_true)
         code = bin_of(confidence, bin_edges(confidence, bins=bins, strategy=strategy))
         gap = weighted.one_hot(code, classes=bins) * (correct - confidence)[:, np.newaxis]
-        sums = _once(rows.totals(np.column_stack([gap, np.ones_like(confidence)])))
-        observed = sums(np.ones((1, rows.units.count)))
+        sums = rows.totals(np.column_stack([gap, np.ones_like(confidence)]))
 
-        def at(factor: float) -> weighted.Statistic:
-            def value(drawn: arrays.Floats) -> arrays.Floats:
-                found = sums(drawn)
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    gaps = found[:, :-1] - (1 - factor) * observed[:, :-1] * (found[:, -1:] / observed[:, -1:])
-                    return np.asarray(np.abs(gaps).sum(axis=1) / found[:, -1])
+        def value(drawn: arrays.Floats) -> arrays.Floats:
+            found = sums(drawn)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return np.asarray(np.abs(found[:, :-1]).sum(axis=1) / found[:, -1])
 
-            return value
-
-        return weighted.Shrinkable(at)
+        binned = simulated_outcomes.Binned(
+            probability=confidence, outcome=correct, bin=code, weight=rows.weight, units=rows.units
+        )
+        return weighted.Shrinkable(value, binned.calibration_errors)
 
     return ece
 
 
 ece = ece_metric()
-
-
-def _once(sums: weighted.Statistic) -> weighted.Statistic:
-    """Keep the sums of the last draws: each factor reads the same ones."""
-    kept: list[arrays.Floats] = []
-
-    def value(drawn: arrays.Floats) -> arrays.Floats:
-        if not kept or kept[0] is not drawn:
-            kept[:] = [drawn, sums(drawn)]
-        return kept[1]
-
-    return value
 
 
 def reliability(

@@ -113,10 +113,12 @@ class Resampled:
         values: metric -> its value on all rows; NaN where undefined.
         samples: metric -> (resamples,) its values on the resamples; NaN where undefined.
         left_out: metric -> (groups,) its values without one unit or group of units each; NaN where undefined.
-        shrunk: biased metric -> (factors, resamples) its values as if the truth were smaller (`weighted.FACTORS`).
+        shrunk: biased metric -> (factors, resamples) simulated as if the truth were smaller (`weighted.FACTORS`).
         bounds: metric -> its range; one that is not named is taken to be in [0, 1] if all its values are.
         carriers: units of the rarest class, where it is known: what a perfect value rests on.
         unit: what was resampled, for ``Interval.method``.
+        units: how many units were resampled; 0: as many as were left out.
+        alone: whether every row is its own unit.
         undefined: metric -> why it has no value, where the caller can say more than that.
         differences: metrics that are paired differences.
     """
@@ -128,6 +130,8 @@ class Resampled:
     bounds: Mapping[str, ends.Range] = dataclasses.field(default_factory=dict)
     carriers: int | None = None
     unit: str = "unit"
+    units: int = 0
+    alone: bool = False
     undefined: Mapping[str, str] = dataclasses.field(default_factory=dict)
     differences: frozenset[str] = frozenset()
 
@@ -143,19 +147,17 @@ class Resampled:
         wanted = arrays.whole(resamples, "resamples")
         resamples = affordable(wanted, rows=len(units.code))
         biased = {name: each for name, each in prepared.items() if isinstance(each, weighted.Shrinkable)}
-        shrunk = [each.at(factor) for each in biased.values() for factor in weighted.FACTORS[:-1]]
-        samples = distribution([*prepared.values(), *shrunk], units, resamples=resamples, seed=seed)
+        samples = distribution(list(prepared.values()), units, resamples=resamples, seed=seed)
         everything = np.ones((1, units.count))
         block = max(1, BLOCK_CELLS // len(units.code))
         without = omissions(units.count, resamples=resamples, block=block)
         left_out = np.concatenate([_stacked(prepared.values(), drawn) for drawn in without], axis=1)
-        as_if = samples[len(prepared) :].reshape(len(biased), len(weighted.FACTORS) - 1, resamples)
-        own = dict(zip(prepared, samples, strict=False))
         return cls(
             values={name: float(statistic(everything)[0]) for name, statistic in prepared.items()},
-            samples=own,
+            samples=dict(zip(prepared, samples, strict=True)),
             left_out=dict(zip(prepared, left_out, strict=True)),
-            shrunk={name: np.vstack([each, own[name]]) for name, each in zip(biased, as_if, strict=True)},
+            shrunk={name: each.simulated(resamples, seed) for name, each in biased.items()},
+            units=units.count,
             unit=units.noun if resamples == wanted else f"{units.noun}, {resamples:,} resamples",
         )
 
@@ -227,6 +229,8 @@ class Resampled:
             bounds=self.bounds.get(name, assumed),
             carriers=len(self.left_out[name]) if self.carriers is None else self.carriers,
             difference=paired,
+            alone=self.alone,
+            units=self.units,
         )
 
     def _problem(self, name: str) -> str:

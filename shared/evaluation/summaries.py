@@ -13,6 +13,7 @@ from shared.evaluation import (
     arrays,
     bootstrap,
     classification,
+    few_hits,
     intervals,
     miscalibration,
     resampling,
@@ -84,13 +85,14 @@ def with_closed_forms(
     units: npt.ArrayLike | None,
     confidence: float = 0.95,
 ) -> intervals.Intervals:
-    """Give shares Wilson's interval and a binary AUROC DeLong's score interval; arguments as in `summarize`.
+    """Give shares Wilson's interval, a binary AUROC DeLong's, and what few hits decide that of `few_hits`.
 
-    What they know of the form of the variance, resamples of few units can only guess at.
+    What they know of the form of the variance, resamples of few units can only guess at. Arguments as in `summarize`.
     """
     truth, score = checked(y_true, scores)
-    decided = decided_one_hot(score, predicted).argmax(axis=1)
-    right, identity = decided == truth, arrays.units_of(units, rows=len(truth)).code
+    one_hot, grouping = decided_one_hot(score, predicted), arrays.units_of(units, rows=len(truth))
+    decided, identity = one_hot.argmax(axis=1), grouping.code
+    right = decided == truth
     shares = {
         "accuracy": np.ones_like(right),
         "sensitivity": truth == 1,
@@ -102,6 +104,9 @@ def with_closed_forms(
         if name in found and share is not None:
             single = units is not None and share.method == "Wilson"  # every row is a unit
             found[name] = dataclasses.replace(share, method="Wilson by unit") if single else share
+    for name in {"balanced_accuracy", "f1_macro", "mcc"} & set(found):
+        few = few_hits.interval(METRICS[name], truth, one_hot, units=grouping, confidence=confidence)
+        found[name] = found[name] if few is None else few
     if "auroc" in found and (score.ndim == 1 or score.shape[1] == 2):
         with contextlib.suppress(ValueError):  # one unit only has rows of a class
             found["auroc"] = intervals.delong(truth, score, units=units, confidence=confidence)
@@ -132,6 +137,7 @@ def resampled(
         found,
         bounds={name: metric.bounds for name, metric in metrics.items()},
         carriers=resampling.carriers_of(truth, own),
+        alone=own.count == len(truth),
         undefined={name: metric.undefined(truth) for name, metric in metrics.items()},
     )
 

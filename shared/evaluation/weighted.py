@@ -21,21 +21,21 @@ Statistic: TypeAlias = Callable[[arrays.Floats], arrays.Floats]
 Reads: TypeAlias = Literal["labels", "ranking", "probabilities"]
 
 
-# How much smaller than the estimate the truth is taken to be, in `ends.inverted`; 1 is the bootstrap itself.
+# How much smaller than the estimate the truth is taken to be, in `ends.inverted`.
 FACTORS: Final = np.array([0.0, 0.35, 0.7, 1.0])
 
 
 class Shrinkable:
-    """A statistic that is biased upwards from 0, and can be valued as if the truth were a part of what it is.
+    """A statistic that is biased upwards from 0, and can be simulated as if the truth were a part of what it is.
 
     Attributes:
-        at: factor in ``FACTORS`` -> the statistic as if the true value were that many times the estimate.
+        simulated: (number, seed) -> (factors, number) values as if the true value were ``FACTORS`` times the estimate.
     """
 
-    def __init__(self, at: Callable[[float], Statistic]) -> None:
-        """Take the family of statistics; the factor 1 is the statistic itself."""
-        self.at = at
-        self._itself = at(1.0)
+    def __init__(self, itself: Statistic, simulated: Callable[[int, int], arrays.Floats]) -> None:
+        """Take the statistic and its simulation."""
+        self.simulated = simulated
+        self._itself = itself
 
     def __call__(self, drawn: arrays.Floats) -> arrays.Floats:
         """Return the values of draws of the units."""
@@ -49,10 +49,19 @@ def mean_of(statistics: Sequence[Statistic]) -> Statistic:
         >>> mean_of([lambda drawn: drawn[:, 0], lambda drawn: drawn[:, 1]])(np.array([[1.0, 3.0]]))
         array([2.])
     """
+
+    def mean(drawn: arrays.Floats) -> arrays.Floats:
+        return np.asarray(np.mean([each(drawn) for each in statistics], axis=0))
+
     family = [each for each in statistics if isinstance(each, Shrinkable)]
-    if family and len(family) == len(statistics):
-        return Shrinkable(lambda factor: mean_of([each.at(factor) for each in family]))
-    return lambda drawn: np.asarray(np.mean([each(drawn) for each in statistics], axis=0))
+    if not family or len(family) < len(statistics):
+        return mean
+
+    def simulated(number: int, seed: int) -> arrays.Floats:
+        # Each has rows of its own, and so chance of its own.
+        return np.asarray(np.mean([each.simulated(number, seed + i) for i, each in enumerate(family)], axis=0))
+
+    return Shrinkable(mean, simulated)
 
 
 class Matches(NamedTuple):

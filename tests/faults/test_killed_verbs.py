@@ -167,6 +167,7 @@ def calls(app: str, folder: pathlib.Path) -> dict[str, Call]:
     return found
 
 
+SMALL_WORLD = ["--customers", "500", "--terminals", "1000", "--days", "100"]
 # How often each is killed in the whole form: what takes long, not so often.
 KILLS = {"predict": 12, "evaluate": 6, "explain": 6, "monitor": 6, "alerts": 12, "augment": 4}
 
@@ -238,3 +239,42 @@ def test_a_killed_training_goes_on_to_the_same_weights(
         assert weights(folder.model) == weights(expected.model)
         assert files.read_json(folder.decision) == files.read_json(expected.decision)
         files.RunFolder.open(folder.path)
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_killed_update_leaves_the_champion_or_the_challenger_and_figures_of_no_other(
+    tmp_path: pathlib.Path, shared_runs: pathlib.Path, heavy: children.Zygote, tried: trials.Trials
+) -> None:
+    champion = helpers.smoke_run("fraud_detection", shared_runs)
+    newer = tmp_path / "newer.parquet"
+    # Simulated with another seed: labels that the run has not seen.
+    words: list[object] = ["apps.fraud_detection", "update", "--run-dir", "run", "--data", newer]
+    made = ["apps.fraud_detection", "simulate", "--seed", "9", "--output", newer, *SMALL_WORLD]
+    assert heavy.run(made, tmp_path, environment=helpers.ENVIRONMENT).code == 0
+
+    def update(**harm: Any) -> children.Ended:
+        return heavy.run(words, tmp_path, environment=helpers.ENVIRONMENT, **harm)
+
+    def anew() -> files.RunFolder:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        shutil.copytree(champion.path, tmp_path / "run")
+        (tmp_path / "run" / "evaluation").mkdir(exist_ok=True)
+        (tmp_path / "run" / "evaluation" / "metrics.json").write_text("{}")
+        return files.RunFolder(tmp_path / "run")
+
+    folder = anew()
+    usual = update()
+    assert usual.code in (0, 3), usual.stderr
+    ends = [weights(champion.model), weights(folder.model)]
+    for harm in children.instants(8, usual, trials.count(1, 12)):
+        with tried.one(harm):
+            folder = anew()
+            ended = update(**harm)
+            assert ended.code in (-9, usual.code), ended.stderr
+            files.RunFolder.open(folder.path)  # its manifest is checked, and what was begun is ended
+            found = weights(folder.model)
+            assert found in ends
+            assert found == ends[0] or not folder.evaluation.exists()
+            again = update()
+            assert again.code in (0, 3), again.stderr

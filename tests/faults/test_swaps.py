@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import os
 import pathlib
 import random
@@ -200,6 +201,33 @@ def test_malformed_requests_on_sockets_are_refused_and_others_are_answered(
         assert server.thread.is_alive()
     tried.failures += [f"an honest request: status {status}" for status in clients.statuses if status != 200]
     assert clients.statuses
+
+
+@pytest.mark.fault("soak")
+def test_a_server_that_is_asked_for_ten_minutes_answers_all_the_time_and_its_memory_is_flat(
+    repository: pathlib.Path, tried: trials.Trials
+) -> None:
+    chance, process, memory = random.Random(13), psutil.Process(), []
+    seconds = trials.count(2, 600)
+    with servers.listening(repository / "words", deadline_seconds=1.0) as (server, port), Clients(port, 2) as clients:
+        ends = time.monotonic() + seconds
+        for number in itertools.count():
+            if time.monotonic() > ends:
+                break
+            sent = raw(chance)
+            with tried.one(f"{number}: {sent[:300]!r}"):
+                status = answered(port, sent)
+                assert status is None or status in DECLARED
+            if time.monotonic() > ends - seconds + len(memory) * seconds / 20:
+                gc.collect()
+                memory.append(process.memory_info().rss)
+            time.sleep(0.01)
+        assert server.thread.is_alive()
+    tried.number += len(clients.statuses)
+    tried.failures += [f"an honest request: status {status}" for status in clients.statuses if status != 200]
+    with tried.one("memory"):
+        assert max(memory[len(memory) // 5 :]) - memory[len(memory) // 5] < 16 << 20, [each >> 20 for each in memory]
+    print("MiB:", [each >> 20 for each in memory])
 
 
 def answered(port: int, sent: bytes) -> int | None:

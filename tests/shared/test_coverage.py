@@ -9,13 +9,25 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import coverage
-from shared.evaluation import arrays, bootstrap, classification, ends, intervals, miscalibration, resampling, summaries
+from benchmarks import coverage, coverage_data, coverage_page
+from shared.evaluation import (
+    arrays,
+    bootstrap,
+    classification,
+    ends,
+    few_hits,
+    intervals,
+    miscalibration,
+    resampling,
+    simulated_outcomes,
+    summaries,
+    weighted,
+)
 
 SETS = 150
 # Three standard errors of a share of 0.95 in so many data sets below it.
 LEAST = 0.95 - 3 * math.sqrt(0.95 * 0.05 / SETS)
-POPULATIONS = {population.name: population for population in coverage.POPULATIONS}
+POPULATIONS = {population.name: population for population in coverage_data.POPULATIONS}
 SOME = ("accuracy", "f1_macro", "average_precision", "ece", "sensitivity")
 
 
@@ -26,7 +38,7 @@ def tallies(name, *, metrics):
 
 @pytest.mark.parametrize("name", ["15 + 180 rows, AUROC near 1", "20 + 20 rows, AUROC near 1"])
 def test_auroc_is_held_with_few_positives_and_near_1_where_percentiles_lose_it(name):
-    found = tallies(name, metrics=coverage.RANKING)["auroc"]
+    found = tallies(name, metrics=coverage_data.RANKING)["auroc"]
     assert np.mean(found.held) >= LEAST
     # The planted method: plain percentiles of the same resamples would not pass.
     assert np.mean(found.before) < LEAST - 0.03
@@ -35,7 +47,7 @@ def test_auroc_is_held_with_few_positives_and_near_1_where_percentiles_lose_it(n
 
 @pytest.mark.parametrize("name", ["32 rows, accuracy 0.9", "20 units of 1 to 9 rows"])
 def test_other_metrics_and_differences_are_held_with_few_rows_or_units(name):
-    found = tallies(name, metrics={metric: coverage.METRICS[metric] for metric in SOME})
+    found = tallies(name, metrics={metric: coverage_data.METRICS[metric] for metric in SOME})
     for number, tally in found.items():
         assert np.mean(tally.held) >= LEAST, number
         assert min(tally.widths) > 0, number
@@ -43,8 +55,102 @@ def test_other_metrics_and_differences_are_held_with_few_rows_or_units(name):
     assert np.mean(found["average_precision"].before) < LEAST
 
 
+def test_metrics_of_a_class_with_hardly_a_hit_are_held():
+    names = ("balanced_accuracy", "f1_macro", "mcc", "brier", "ece")
+    found = tallies("100 rows, 10 % positive", metrics={name: coverage_data.METRICS[name] for name in names})
+    for number, tally in found.items():
+        assert np.mean(tally.held) >= LEAST, number
+    # In most data sets some class has fewer hits than ten: resamples alone would not hold them.
+    assert found["f1_macro"].methods[few_hits.METHOD] > SETS / 3
+
+
+def test_shares_of_twenty_units_of_unequal_size_are_held():
+    names = ("accuracy", "sensitivity", "specificity", "precision")
+    found = tallies("20 units of 1 to 9 rows", metrics={name: coverage_data.METRICS[name] for name in names})
+    assert np.mean([held for tally in found.values() for held in tally.held]) >= 0.93
+
+
+def test_groups_of_units_and_fewer_resamples_hold_as_often():
+    # The same in smaller: 120 units in 40 groups.
+    metrics = {name: coverage_data.METRICS[name] for name in ("brier", "ece")}
+    like = POPULATIONS["300 units in 100 groups, 200 resamples"]
+    population = dataclasses.replace(like, rows=120, limits=(40, 0), metrics=metrics)
+    for number, tally in coverage.classifier(population, sets=100, resamples=210).items():
+        assert np.mean(tally.held) >= LEAST, number
+        assert "in 40 groups, 200 resamples" in next(iter(tally.methods)), number
+    assert resampling.MOST_UNITS == 50_000
+
+
+def test_differences_of_models_that_are_alike_are_not_held_always():
+    found = tallies("100 rows, ties", metrics={name: coverage_data.METRICS[name] for name in ("brier", "ece")})
+    for number in ("brier, difference", "ece, difference"):
+        assert LEAST <= np.mean(found[number].held) < 0.99, number
+
+
+def test_a_metric_of_few_hits_moves_as_wilsons_interval_of_the_class():
+    truth, units = np.array([0] * 90 + [1] * 10), arrays.units_of(None, rows=100)
+    none = weighted.one_hot(np.zeros(100, int), classes=2)
+    found = few_hits.interval(classification.balanced_accuracy, truth, none, units=units, confidence=0.95)
+    # The mean of two recalls: 0 of 10 and 90 of 90, each half of the change, squares added where both go one way.
+    up, down = intervals.wilson(0, 10).high / 2, (1 - intervals.wilson(90, 90).low) / 2
+    assert (found.low, found.high) == pytest.approx((0.5 - down, 0.5 + up))
+    right = weighted.one_hot(truth, classes=2)
+    assert few_hits.interval(classification.mcc, truth, right, units=units, confidence=0.95) is None
+
+
+def test_simulated_calibration_errors_are_those_of_outcomes_that_come_true_as_often_as_said():
+    random = np.random.default_rng(5)
+    probability, bins = random.random(400), np.repeat([0, 1, 2], [390, 9, 1])
+    one = np.ones(400)
+    rows = simulated_outcomes.Binned(
+        probability=probability,
+        outcome=(random.random(400) < probability).astype(float),
+        bin=bins,
+        weight=one,
+        units=arrays.units_of(None, rows=400),
+    )
+    found = rows.calibration_errors(4000, 1)
+    drawn = (random.random((4000, 400)) < probability) - probability
+    direct = sum(np.abs(drawn[:, bins == b].sum(axis=1)) for b in range(3)) / 400
+    assert found.shape == (len(weighted.FACTORS), 4000)
+    assert np.quantile(found[0], [0.5, 0.95]) == pytest.approx(np.quantile(direct, [0.5, 0.95]), rel=0.05)
+    # Ten copies of a row by one unit: their sum varies as ten times one row, and not as the root of ten times.
+    copies = dataclasses.replace(rows, units=arrays.Units(np.repeat(np.arange(40), 10), 40))
+    again = dataclasses.replace(
+        copies, probability=np.full(400, 0.5), outcome=np.repeat(random.integers(0, 2, 40), 10).astype(float)
+    )
+    assert again.calibration_errors(2000, 1)[0].mean() == pytest.approx(
+        math.sqrt(10)
+        * dataclasses.replace(again, units=arrays.units_of(None, rows=400)).calibration_errors(2000, 1)[0].mean(),
+        rel=0.1,
+    )
+
+
+def test_the_page_shows_the_results_and_marks_what_is_outside_of_the_goal(tmp_path, monkeypatch):
+    monkeypatch.setattr(coverage_page, "FILE", tmp_path / "coverage.json")
+    monkeypatch.setattr(coverage_page, "PAGE", tmp_path / "page.md")
+    coverage_page.PAGE.write_text(f"before\n{coverage_page.BEGIN}\nold\n{coverage_page.END}\nafter\n")
+    tally = coverage.Tally(0.5, exact=0.96)
+    for held in (True, True, False):
+        tally.add(intervals.Interval(0.5, 0.4 if held else 0.6, 0.7), (0.4, 0.6))
+    assert not coverage_page.has("few")
+    coverage_page.keep("few", [tally.row("accuracy")])
+    coverage_page.write()
+    written = coverage_page.PAGE.read_text()
+    assert "| few | accuracy | 0.500 | 3 | 1.000 | **0.667** (0.960) |" in written
+    assert written.startswith("before\n")
+    assert written.endswith("after\n")
+    assert "\nold\n" not in written
+
+
+def test_the_page_of_intervals_has_the_newest_results():
+    assert "\n".join(coverage_page.table()) in coverage_page.PAGE.read_text(encoding="utf-8")
+
+
 def test_card_precision_of_few_cards_is_held():
-    found = coverage.tallied("card", lambda random: coverage.cards(random, count=60), sets=SETS, resamples=100)["card"]
+    found = coverage.tallied("card", lambda random: coverage_data.cards(random, count=60), sets=SETS, resamples=100)[
+        "card"
+    ]
     assert np.mean(found.held) >= LEAST
 
 
