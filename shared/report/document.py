@@ -1,10 +1,13 @@
 """The report: one self-contained HTML page that opens offline, and ``metrics.json`` beside it.
 
-The page's Content-Security-Policy lets it load and run nothing, whatever a text or a class name holds. The first thing
-that every report shows is the model beside its baselines, as a table and as forest plots.
+The page's Content-Security-Policy lets it load nothing and run one script, known by its hash, whatever a text or a
+class name holds. The first thing that every report shows is the model beside its baselines, as a table and as forest
+plots.
 """
 
+import base64
 import dataclasses
+import hashlib
 import importlib.resources
 import itertools
 import pathlib
@@ -17,7 +20,7 @@ import pandas as pd
 
 from shared import files, published
 from shared.evaluation import intervals
-from shared.report import blocks, drawing, figures, formatting
+from shared.report import blocks, drawing, figures, formatting, statuses
 from shared.report import metrics as documents
 
 
@@ -37,7 +40,9 @@ class Report:
     Attributes:
         title: What was evaluated, such as "Sentiment of film reviews".
         subtitle: The model and its task in a line.
-        answer: The main result in a few sentences, the first thing read.
+        answer: The main result in a few sentences, read first. Paragraphs, separated by blank lines, are drawn
+            as a list.
+        status: Whether the model is better than its baseline, in one line over the answer; None: nothing is compared.
         headline: A few tiles.
         metrics: What ``metrics.metrics_document`` returned; None for a page that explains one input.
         sections: The body, in reading order.
@@ -48,6 +53,7 @@ class Report:
     answer: str
     sections: Sequence[Section]
     subtitle: str = ""
+    status: statuses.Status | None = None
     headline: Sequence[blocks.Tile] = ()
     metrics: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -94,7 +100,11 @@ def write(report: Report, output_dir: pathlib.Path) -> None:
 def render(report: Report) -> str:
     """Return the page as HTML; equal reports give equal bytes."""
     template = _environment().get_template("report.html.j2")
+    script = _template("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return template.render(
+        script=markupsafe.Markup(script),
+        script_hash=f"sha256-{digest}",
         report=report,
         sections=[*_opening(report), *report.sections, *_closing(report)],
         isolate=_isolator(),
