@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.sentiment import baselines, checklist, evaluate
 from shared.evaluation import intervals
-from shared.report import blocks, document, formatting, sections, statuses
+from shared.report import blocks, document, figures, formatting, sections, statuses
 from shared.report.sections import classifier
 
 # A capability that fails less often than this is not worth a word in the opening.
@@ -40,6 +40,7 @@ def evaluation(results: evaluate.Results) -> document.Evaluation:
             labels=baselines.LABELS,
             sections=[
                 _slices(results),
+                *_ranking(results),
                 classifier.classes(found, names, words),
                 classifier.abstention(found, results.evaluator, results.baseline, words),
                 checklist.section(results.behaviour),
@@ -167,6 +168,30 @@ def _slice_cells(row: Mapping[str, Any], name: str) -> tuple[blocks.Cell, ...]:
         return ("too few", None, None)
     groups = (row["metrics"], row["baselines"][name], row["differences"][name])
     return tuple(group.get("accuracy") for group in groups)
+
+
+def _ranking(results: evaluate.Results) -> list[document.Section]:
+    """Show the whole trade of two classes, without any threshold; nothing for more classes, or where one is missing."""
+    evaluator = results.evaluator
+    if len(evaluator.class_names) != 2 or len(set(evaluator.labels.tolist())) != 2:
+        return []
+    scores = {
+        "Model": evaluator.scores[:, 1],
+        _label(results): evaluator.baselines[results.baseline][:, 1],
+    }
+    drawn = [
+        blocks.Figure(svg=draw(evaluator.labels, scores), caption=caption, alt=f"{name} of the model and its baseline")
+        for name, draw, caption in (
+            ("Receiver operating characteristic", figures.roc, "Each point of a line is a threshold."),
+            (
+                "Precision against recall",
+                figures.precision_recall,
+                "The dotted line is chance, the share of positives.",
+            ),
+        )
+    ]
+    lead = f"Every threshold of the score of “{evaluator.class_names[1]}”, beside {_label(results)}."
+    return [document.Section("How well it ranks", lead, [blocks.Row(drawn)])]
 
 
 def _errors(results: evaluate.Results) -> document.Section:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib import axes
+from matplotlib import axes, ticker
 
 from shared.evaluation import intervals
 from shared.report import drawing, formatting
@@ -58,7 +58,7 @@ def lines(x: Sequence[float], curves: Mapping[str, Curve], *, look: Look) -> str
     if look.y_limits is not None:
         plot.set_ylim(*look.y_limits)
     if look.whole:
-        plot.set_xticks(list(x))
+        plot.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
     plot.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=5, columnspacing=1.2, handlelength=1.6)
     return canvas.svg()
 

@@ -18,7 +18,7 @@ import jinja2
 import markupsafe
 import pandas as pd
 
-from shared import files, published
+from shared import files, published, usage
 from shared.evaluation import intervals
 from shared.report import blocks, drawing, figures, formatting, statuses
 from shared.report import metrics as documents
@@ -42,6 +42,7 @@ class Report:
         subtitle: The model and its task in a line.
         answer: The main result in a few sentences, read first. Paragraphs, separated by blank lines, are drawn
             as a list.
+        smoke: Whether the model was trained with the preset ``smoke``, which the page says first.
         status: Whether the model is better than its baseline, in one line over the answer; None: nothing is compared.
         headline: A few tiles.
         metrics: What ``metrics.metrics_document`` returned; None for a page that explains one input.
@@ -54,6 +55,7 @@ class Report:
     sections: Sequence[Section]
     subtitle: str = ""
     status: statuses.Status | None = None
+    smoke: bool = False
     headline: Sequence[blocks.Tile] = ()
     metrics: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -78,10 +80,20 @@ class Evaluation:
 
         ``metrics.json`` names the weights and the decision rule of ``run`` by their hashes.
         """
-        report = dataclasses.replace(self.report, metrics={**self.metrics, "model": documents.model_of(run)})
+        report = dataclasses.replace(
+            self.report,
+            metrics={**self.metrics, "model": documents.model_of(run), "usage": used(run)},
+            smoke=usage.is_smoke(run),
+        )
         with published.folder(output_dir, listed=False) as into:
             write(report, into)
             self.predictions.to_parquet(into / "predictions.parquet", index=False)
+
+
+def used(run: files.RunFolder) -> dict[str, Any]:
+    """Return what training and evaluation used, for ``metrics.json``."""
+    trained = usage.of_training(run)
+    return {**({"training": dict(trained)} if trained else {}), "evaluation": usage.PROCESS.used()}
 
 
 def write(report: Report, output_dir: pathlib.Path) -> None:
@@ -108,6 +120,7 @@ def render(report: Report) -> str:
         report=report,
         sections=[*_opening(report), *report.sections, *_closing(report)],
         isolate=_isolator(),
+        smoke_sentence=usage.SMOKE_SENTENCE,
     )
 
 
@@ -124,10 +137,36 @@ def _opening(report: Report) -> list[Section]:
 
 def _closing(report: Report) -> list[Section]:
     """The section that every evaluation ends with: what a reader must know beside the numbers."""
-    if report.metrics is None or not report.metrics["notes"]:
+    if report.metrics is None:
         return []
     notes = [blocks.Text(note, tone="caution") for note in report.metrics["notes"]]
-    return [Section("Notes", "What a reader must know to read these numbers correctly.", notes)]
+    found = [Section("Notes", "What a reader must know to read these numbers correctly.", notes)] if notes else []
+    return [*found, *_cost(report.metrics.get("usage", {}))]
+
+
+def _cost(found: Mapping[str, Mapping[str, float]]) -> list[Section]:
+    """Say what training and evaluation used; of a run of before that was kept, only the latter is known."""
+    if not found:
+        return []
+    table = blocks.Table(
+        columns=("Work", "Seconds", "Processor hours", "Peak memory, GiB"),
+        rows=[
+            (
+                name.capitalize(),
+                float(each["seconds"]),
+                each["processor_seconds"] / 3600,
+                each["peak_memory_bytes"] / 2**30,
+            )
+            for name, each in found.items()
+        ],
+        caption="One process; processor hours are of all its cores together, and are what a cloud bills.",
+        align="lrrr",
+        digits=(0, 1, 4, 2),
+    )
+    lead = "Seconds, peak memory and processor time." + (
+        "" if "training" in found else " What training used is not known: train anew to have it measured."
+    )
+    return [Section("What it cost", lead, [table])]
 
 
 def _isolator() -> Callable[[blocks.Figure], markupsafe.Markup]:

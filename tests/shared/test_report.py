@@ -338,3 +338,23 @@ def test_figures_that_do_not_say_which_weights_they_are_of_are_not_shown(tmp_pat
     (run.evaluation / "metrics.json").write_text("{")
     with pytest.raises(errors.InputError, match=r"metrics\.json: expected valid JSON"):
         metrics.of_run(run)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_table_sorts_by_value_filters_and_keeps_its_first_column_and_is_whole_without_script(open_page, tmp_path):
+    names = [f"row {number}" for number in range(12)]
+    values = [0.5, -0.2, None, 10.0, 2.0, 3.0, 1.5, 7.0, 8.0, 9.0, 0.1, 0.0]
+    table = blocks.Table(columns=("Name", "Value"), rows=list(zip(names, values, strict=True)), caption="Rows.")
+    path = tmp_path / "report.html"
+    path.write_text(
+        document.render(report(metrics=None, sections=[document.Section("Rows", "", [table])])), encoding="utf-8"
+    )
+    page = open_page(path.as_uri())
+    page.get_by_role("button", name="Value").click()
+    first = [row.split("\t")[0] for row in page.locator("tbody tr").all_inner_texts()]
+    assert first[0] == "row 3"
+    assert first[-2:] == ["row 1", "row 2"], "what has no number stays last"
+    page.get_by_label("Filter rows").fill("row 1")
+    assert page.locator("tbody tr:visible").count() == 3
+    assert page.locator("tbody th").first.evaluate("cell => getComputedStyle(cell).position") == "sticky"
