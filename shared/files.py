@@ -21,7 +21,9 @@ _LONGEST_NAME, _LONGEST_SUFFIX = 255, 32
 _PATTERN = frozenset("*?[]{}\\")
 # What the manifest of a run lists, and folders of a run that other verbs fill or that decide nothing.
 _LISTED_SUFFIXES = frozenset((".json", ".keras", ".npz", ".npy"))
-_ADDED_LATER = frozenset(("evaluation", "checkpoints", "logs", "alerts", "challenger", "champions", "synthesis"))
+_ADDED_LATER = frozenset(
+    ("evaluation", "checkpoints", "logs", "usage.json", "alerts", "challenger", "champions", "synthesis")
+)
 # Holds files that a run is about to get, until each is in its place.
 _FOLLOWING = ".following"
 # Of ``resuming.locked``.

@@ -145,7 +145,7 @@ def sections_of_classes(results: evaluate.Results) -> list[document.Section]:
     )
     return [
         *classes,
-        *([report_binary.ranking(results, binary)] if binary and binary.delong else []),
+        *([report_binary.ranking(results)] if binary and binary.delong else []),
         *([report_binary.points(results, binary), report_binary.stability(binary)] if binary else []),
         report_failures.subgroups(results, name),
         classifier.calibration(found.calibration, lead, beside=[report_binary.slope(binary)] if binary else []),

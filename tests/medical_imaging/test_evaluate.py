@@ -421,3 +421,10 @@ def test_folds_have_the_mean_and_spread_of_a_plain_computation() -> None:
     assert row["half_width"] == pytest.approx(4.3027 * row["deviation"] * np.sqrt(1 / 3 + 1 / 2), rel=1e-4)
     with pytest.raises(ValueError, match="at least two"):
         report.summarize_folds([{"auroc": 0.9}])
+
+
+def test_one_number_has_one_interval_wherever_it_stands(binary: document.Evaluation) -> None:
+    content = binary.metrics
+    decided = content["operating_points"][0]
+    for name in ("accuracy", "sensitivity", "specificity"):
+        assert decided[name] == content["metrics"][name]
