@@ -97,6 +97,17 @@ class Config:
         """The best this machine can do in tens of minutes."""
         raise NotImplementedError
 
+    def is_smoke(self) -> bool:
+        """Return whether these settings lie nearer to the preset ``smoke`` than to any other: not for use.
+
+        Distance is the number of settings that differ, of those in which the presets differ from one another.
+        """
+        presets = {name: vars(make()) for name, make in self.presets().items()}
+        first = presets["smoke"]
+        telling = [name for name in first if any(each[name] != first[name] for each in presets.values())]
+        far = {name: sum(vars(self)[each] != values[each] for each in telling) for name, values in presets.items()}
+        return bool(telling) and all(far["smoke"] < far[name] for name in far if name != "smoke")
+
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """Return a copy with some fields changed, checked again."""
         return dataclasses.replace(self, **dict(changes))

@@ -21,7 +21,9 @@ _LONGEST_NAME, _LONGEST_SUFFIX = 255, 32
 _PATTERN = frozenset("*?[]{}\\")
 # What the manifest of a run lists, and folders of a run that other verbs fill or that decide nothing.
 _LISTED_SUFFIXES = frozenset((".json", ".keras", ".npz", ".npy"))
-_ADDED_LATER = frozenset(("evaluation", "checkpoints", "logs", "alerts", "challenger", "champions", "synthesis"))
+_ADDED_LATER = frozenset(
+    ("evaluation", "checkpoints", "logs", "usage.json", "alerts", "challenger", "champions", "synthesis")
+)
 # Holds files that a run is about to get, until each is in its place.
 _FOLLOWING = ".following"
 # Of ``resuming.locked``.
@@ -29,7 +31,7 @@ _LOCK = ".lock"
 # What a killed ``atomic`` leaves, and what there is in the folder of a run.
 _TEMPORARY = re.compile(r"\.[\w.]+-[0-9a-f]{8}(\.\w+)?")
 _OF_RUNS = re.compile(
-    rf"{_TEMPORARY.pattern}|(config|split|environment|decision|manifest|labels|inputs|preprocessing|cross_validation)"
+    rf"{_TEMPORARY.pattern}|(config|split|environment|decision|manifest|usage|labels|inputs|preprocessing|cross_validation)"
     r"\.json|model\.keras|history\.csv|quarantine\.csv|checkpoints|logs|evaluation|folds|networks|\.following\S*"
 )
 
@@ -407,6 +409,11 @@ class RunFolder:
     def environment(self) -> pathlib.Path:
         """Versions, devices, seed, git commit."""
         return self.path / "environment.json"
+
+    @property
+    def usage(self) -> pathlib.Path:
+        """Seconds, processor seconds and peak memory of the training."""
+        return self.path / "usage.json"
 
     @property
     def history(self) -> pathlib.Path:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from shared import cli, errors, files, machine, parser, predicting, printing, published, steps, usage
+from shared import cli, errors, files, machine, parser, predicting, printing, published, resources, steps, usage
 from shared.bundle import formats
 from shared.serving import settings
 
@@ -147,6 +147,9 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
     """
     from shared.training import runtime
 
+    start = resources.Start()
+    smoke = settings.is_smoke()
+    said = {"smoke": True} if smoke else {}
     # Until the training is over again, the files are in no manifest.
     folder.manifest.unlink(missing_ok=True)
     files.write_json(folder.config, settings.to_json())
@@ -159,10 +162,13 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
         log.info("note: %s", note)
     log.info("split: %s", said_of_split(certificate["counts"]))
     with runtime.strategy(settings.strategy).scope():
-        files.write_json(folder.environment, runtime.describe(seed=settings.seed))
+        files.write_json(folder.environment, runtime.describe(seed=settings.seed) | said)
         result: cli.Result = step.train(dataset, split, settings, folder)
+    files.write_json(folder.usage, start.used())
     folder.write_manifest()
-    return result
+    if smoke:
+        log.warning("%s. %s", resources.SMOKE, resources.SMOKE_SENTENCE)
+    return {**result, "use": resources.SMOKE} if smoke else result
 
 
 def said_of_split(counts: Mapping[str, Any]) -> str:
@@ -254,8 +260,21 @@ def predict(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
         return predicting.merge(step, options)
     if options.ray_address is not None:
         return predicting.on_ray(app, step, options)
+    smoke = _is_smoke(options)
+    if smoke:
+        log.warning("%s. %s", resources.SMOKE, resources.SMOKE_SENTENCE)
     result: cli.Result = step.predict(options)
-    return result
+    return {**result, "use": resources.SMOKE} if smoke else result
+
+
+def _is_smoke(options: parser.PredictOptions) -> bool:
+    """Return whether the run or the bundle that predicts is not for use."""
+    from shared.bundle import reading
+
+    if options.model_dir is None:
+        return resources.is_smoke(files.RunFolder(options.run_dir))
+    manifest = reading.find(options.model_dir) / reading.EXTRA / "manifest.json"
+    return manifest.exists() and files.read_json(manifest).get("smoke") is True
 
 
 def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:

@@ -18,7 +18,7 @@ from apps.driving_perception import (
     prediction_tables,
 )
 from shared.evaluation import intervals
-from shared.report import blocks, curves, document, sections
+from shared.report import blocks, curves, document, formatting, sections, statuses
 
 LIMITS = (
     "It is not a safety component: it was not developed, tested or approved as one, and nobody's way may depend on it.",
@@ -41,6 +41,7 @@ def evaluation(results: evaluate.Results) -> document.Evaluation:
             subtitle=f"Run {results.predictions.run} on {data.source}, {simulated}part {data.split}: "
             f"{', '.join(names)}",
             answer=_opening(results),
+            status=_status(results),
             headline=_tiles(results),
             metrics=content,
             labels=baselines.LABELS,
@@ -59,16 +60,31 @@ def evaluation(results: evaluate.Results) -> document.Evaluation:
     )
 
 
-def _opening(results: evaluate.Results) -> str:
-    values = results.model.values
-    groups = [row for row in results.slices if row["by"] in ("distance", "box height") and row["n"] >= 10]
-    hardest = min(groups, key=lambda row: row["recall"].value, default=None)
-    hard = f" It finds least of {hardest['by']} {hardest['group']}: {hardest['recall'].value:.0%}." if hardest else ""
-    return (
-        f"From score {results.predictions.rule.threshold:.2f} on it finds {values['recall']:.0%} of the obstacles "
-        f"and misses {1 - values['recall']:.0%}, with {values['false_positives_per_image']:.2f} false alarms per "
-        f"image.{hard}"
+def _status(results: evaluate.Results) -> statuses.Status:
+    """Return whether the model is better than the baseline that looks at no picture."""
+    name, rival = next(iter(results.baselines.items()))
+    difference = results.model.resampled.minus(rival.resampled).intervals(evaluate.COMPARED).get("map_50")
+    return statuses.against(
+        evaluate.shown(results.model),
+        evaluate.shown(rival),
+        difference,
+        metric="map_50",
+        label=baselines.LABELS.get(name, name),
     )
+
+
+def _opening(results: evaluate.Results) -> str:
+    """Return the report's first sentences."""
+    values = results.model.values
+    said = [
+        f"From score {results.predictions.rule.threshold:.2f} on it finds {values['recall']:.0%} of the obstacles and "
+        f"misses {1 - values['recall']:.0%}, with {values['false_positives_per_image']:.2f} false alarms per image."
+    ]
+    groups = [row for row in results.slices if row["by"] in ("distance", "box height") and row["n"] >= 10]
+    if groups:
+        hardest = min(groups, key=lambda row: float(row["recall"].value))
+        said.append(f"It finds least of {hardest['by']} {hardest['group']}: {formatting.percent(hardest['recall'])}.")
+    return "\n\n".join([*said, evaluate.NOT_A_SAFETY_COMPONENT])
 
 
 def _tiles(results: evaluate.Results) -> list[blocks.Tile]:

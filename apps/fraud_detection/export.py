@@ -13,7 +13,7 @@ from apps.fraud_detection import data, fused, fusing, graph, model, preprocessin
 from apps.fraud_detection import run as loaded_run
 from apps.fraud_detection.readers import formats
 from apps.fraud_detection.transactions import Transactions
-from shared import errors, monitoring
+from shared import errors, monitoring, resources
 from shared.bundle import engine_export, export
 from shared.bundle import formats as bundle_formats
 from shared.evaluation import classification, drift
@@ -58,6 +58,7 @@ def export_run(
         golden(scorer, raw, seed=run.settings.seed),
         repository=repository,
         name=NAME,
+        smoke=resources.is_smoke(run.folder),
         extras={
             "decision.json": {**scorer.decision_rule.to_json(), "reasons": list(reasons.names(scorer.inputs))},
             "inputs.json": scorer.inputs.to_json(),

@@ -11,8 +11,7 @@ import numpy as np
 from apps.fraud_detection import baselines, metrics
 from apps.fraud_detection import report_sections as own
 from apps.fraud_detection import results as outcome
-from shared.report import blocks, document, formatting, sections
-from shared.report.sections import classifier
+from shared.report import blocks, document, formatting, sections, statuses
 
 MOST_CURVES = 6
 
@@ -27,7 +26,8 @@ def evaluation(results: outcome.Results) -> document.Evaluation:
             title="Card fraud",
             subtitle=f"Run {results.predictions.run} on {data.source}, part {data.split}: {len(rows):,} transactions, "
             f"{int(rows.labels.sum()):,} frauds",
-            answer=" ".join(filter(None, _summary(results))),
+            answer="\n\n".join(filter(None, _summary(results))),
+            status=_status(results),
             headline=_tiles(results),
             metrics=content,
             labels=baselines.LABELS,
@@ -49,13 +49,13 @@ def evaluation(results: outcome.Results) -> document.Evaluation:
 
 
 def _summary(results: outcome.Results) -> list[str]:
-    """Return what matters first, in sentences; or why the rows cannot show it."""
+    """Return what matters first, in sentences; where the rows can show it."""
     if not results.limits:
-        return [_caught(results), _ranked(results), _comparison(results), _money(results)]
+        return [_caught(results), _ranked(results), _money(results)]
     ranked = (
         results.rows.has_payer and "average_precision" in results.metrics and np.ptp(results.predictions.scores) > 0
     )
-    return [results.limits, *([_caught(results), _ranked(results)] if ranked else []), _money(results)]
+    return [*([_caught(results), _ranked(results)] if ranked else []), _money(results)]
 
 
 def _caught(results: outcome.Results) -> str:
@@ -83,15 +83,18 @@ def _ranked(results: outcome.Results) -> str:
     return f"Average precision is {formatting.with_bounds(found)}, where chance has {results.prevalence:.4f}."
 
 
-def _comparison(results: outcome.Results) -> str:
-    """Return whether the model is better than the baseline to beat."""
-    name, label = results.baseline, baselines.label(results.baseline)
-    difference = results.differences[name].get("average_precision")
-    if difference is None:
-        return f"Whether that is better than {label} cannot be told here."
-    rival = formatting.number(results.baselines[name]["average_precision"].value)
-    bounds = formatting.with_bounds(difference, signed=True)
-    return f"{classifier.better_than(label, difference)}: that one has {rival}, a difference of {bounds}."
+def _status(results: outcome.Results) -> statuses.Status:
+    """Return whether the model is better than the baseline to beat, by average precision."""
+    if results.limits:
+        return statuses.Status(statuses.UNKNOWN, results.limits)
+    name = results.baseline
+    return statuses.against(
+        results.metrics,
+        results.baselines[name],
+        results.differences[name].get("average_precision"),
+        metric="average_precision",
+        label=baselines.label(name),
+    )
 
 
 def _money(results: outcome.Results) -> str:

@@ -46,7 +46,7 @@ def _days(results: outcome.Results) -> blocks.Figure:
         svg=curves.lines(
             days,
             {"frauds": frauds, "caught in the budget": caught},
-            look=curves.Look(x_label="Day evaluated", y_label="Transactions"),
+            look=curves.Look(x_label="Day evaluated", y_label="Transactions", whole=True),
         ),
         caption="Frauds of each day, and how many of them the budget catches.",
         alt="Frauds and caught frauds by day",

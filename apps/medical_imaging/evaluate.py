@@ -100,8 +100,9 @@ def evaluate(
         predictions=predictions,
         evaluator=evaluator,
         common=_with_counts(common, evaluator, slices),
-        binary=evaluate_binary.evaluate(
-            evaluator, predictions.rule, predictions.operating_points, predictions.validation
+        binary=evaluate_binary.with_intervals_of(
+            evaluate_binary.evaluate(evaluator, predictions.rule, predictions.operating_points, predictions.validation),
+            common.metrics,
         )
         if evaluator.binary
         else None,

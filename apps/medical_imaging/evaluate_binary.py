@@ -4,7 +4,7 @@ The last class is the positive one. No TensorFlow here.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ DECISION_THRESHOLDS = (0.01, 0.02, *np.round(np.arange(0.05, 1.0, 0.05), 2).toli
 SHIFTS_LOGITS = tuple(np.linspace(-3.0, 3.0, 25).tolist())
 RULES = ("equal_margin", "max_balanced_accuracy", "max_accuracy", "argmax")
 THRESHOLD_RESAMPLES = 400
+# What both the metrics of the run and the row of a threshold hold.
+POINT_METRICS = ("accuracy", "sensitivity", "specificity", "precision")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,25 @@ def evaluate(
         ),
         slope=_slope(evaluator),
     )
+
+
+def with_intervals_of(found: Results, metrics: Mapping[str, intervals.Interval]) -> Results:
+    """Let the decision's point carry the intervals of the metrics: one number has one interval on the page.
+
+    The other thresholds are no metric of the run; their rates keep Wilson's interval at the effective size.
+
+    Args:
+        found: The evaluation of two classes; its first point is the decision's.
+        metrics: Those of the whole evaluation, at the same threshold.
+    """
+    first = {**found.points[0], **{name: metrics[name] for name in POINT_METRICS if name in metrics}}
+    first["at_prevalence"] = at_prevalences(first["sensitivity"], first["specificity"])
+    rules = [dict(row) for row in found.stability.get("rules", [])]
+    for row in rules:
+        if row["rule"] == found.stability["rule"] and row["threshold"] == first["threshold"]:
+            row |= {name: first[name] for name in POINT_METRICS if name in row}
+    steady = {**found.stability, **({"rules": rules} if rules else {})}
+    return dataclasses.replace(found, points=[first, *found.points[1:]], stability=steady)
 
 
 def decision_threshold(decision: decisions.Decision) -> thresholds.Threshold:

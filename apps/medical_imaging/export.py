@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from apps.medical_imaging import config, data, decision, graph, monitor, preprocessing
 from apps.medical_imaging import run as loaded_run
-from shared import splits
+from shared import resources, splits
 from shared.bundle import engine_export, export, formats
 from shared.evaluation import drift
 from shared.report import metrics, model_card
@@ -53,6 +53,7 @@ def export_run(
         golden(run, items),
         repository=repository,
         name=NAME,
+        smoke=resources.is_smoke(run.folder),
         extras={
             "decision.json": run.rule.to_json(),
             "drift_reference.json": drift.reference(

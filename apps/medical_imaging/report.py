@@ -19,6 +19,7 @@ from apps.medical_imaging import (
     evaluate_multi_label,
     evaluation_inputs,
     report_contents,
+    report_failures,
 )
 from shared import stored
 from shared.report import blocks, document, formatting, sections
@@ -67,11 +68,14 @@ def evaluation(
         content, table = evaluate_multi_label.metrics_document(results), evaluate_multi_label.predictions_table(results)
         checked = _checked_of_findings(results)
         answer, tiles = report_contents.opening_of_findings(results), report_contents.tiles_of_findings(results)
+        line = report_failures.status_of(results.differences, results.baselines, results.metrics)
         chapters = report_contents.sections_of_findings(results)
     else:
         content, table = evaluate.metrics_document(results), evaluate.predictions_table(results)
         checked = _checked_of_classes(results)
         answer, tiles = report_contents.opening_of_classes(results), report_contents.tiles_of_classes(results)
+        common = results.common
+        line = report_failures.status_of(common.differences, common.baselines, common.metrics, reason=common.degenerate)
         chapters = report_contents.sections_of_classes(results)
     items = _checklist(results.data, results.predictions, checked)
     content = {**content, "checklist": items}
@@ -85,6 +89,7 @@ def evaluation(
             subtitle=f"Run {predictions.run} on {data.source}{simulated}, part {data.split}: "
             f"{', '.join(predictions.class_names)}",
             answer=answer,
+            status=line,
             headline=tiles,
             metrics=content,
             labels=baselines.LABELS,

@@ -16,7 +16,7 @@ MOST_CURVES = 3
 LOWEST_BENEFIT = -0.08
 
 
-def ranking(results: evaluate.Results, binary: evaluate_binary.Results) -> document.Section:
+def ranking(results: evaluate.Results) -> document.Section:
     """Show the whole trade between found and falsely called."""
     evaluator, metrics = results.evaluator, results.common.metrics
     others = [name for name in evaluator.baselines if name != baselines.MAJORITY][: MOST_CURVES - 1]
@@ -39,8 +39,7 @@ def ranking(results: evaluate.Results, binary: evaluate_binary.Results) -> docum
     table = blocks.facts(
         "How sure these numbers are",
         {
-            "AUROC, bootstrap by patient": metrics.get("auroc"),
-            "AUROC, DeLong by patient": binary.delong,
+            "AUROC": metrics.get("auroc"),
             "Average precision": metrics.get("average_precision"),
             "Share of positives here, chance level of average precision": float(evaluator.labels.mean()),
         },
@@ -78,7 +77,7 @@ def point_table(
     return blocks.Table(
         columns=(title, "Score from", "Sensitivity", "Specificity", "PPV", "NPV", "Accuracy"),
         rows=[(label(row), row["threshold"], *(row[name] for name in names)) for row in rows],
-        caption="What each frozen threshold does here, with Wilson intervals at the effective number of patients.",
+        caption="What each frozen threshold does here, with its interval by patient.",
         align="lrrrrrr",
         emphasis=(0,) if title == "Threshold" else (),
     )

@@ -25,17 +25,15 @@ PROBABILITIES = ("brier", "ece", "log_loss")
 
 def opening_of_classes(results: evaluate.Results) -> str:
     """Return the report's first sentences, with one label per image."""
-    found = results.common
     parts = [
         "These images are SIMULATED: the numbers say nothing about patients." if results.data.synthetic else "",
         _ranking(results),
         _at_threshold(results),
-        found.degenerate or report_failures.comparison(found.differences, found.baselines, found.metrics),
         _shortcut(results.shortcuts),
         _weakest(results),
         evaluate.NOT_A_DEVICE,
     ]
-    return " ".join(part for part in parts if part)
+    return "\n\n".join(part for part in parts if part)
 
 
 def _ranking(results: evaluate.Results) -> str:
@@ -147,7 +145,7 @@ def sections_of_classes(results: evaluate.Results) -> list[document.Section]:
     )
     return [
         *classes,
-        *([report_binary.ranking(results, binary)] if binary and binary.delong else []),
+        *([report_binary.ranking(results)] if binary and binary.delong else []),
         *([report_binary.points(results, binary), report_binary.stability(binary)] if binary else []),
         report_failures.subgroups(results, name),
         classifier.calibration(found.calibration, lead, beside=[report_binary.slope(binary)] if binary else []),
@@ -176,8 +174,7 @@ def opening_of_findings(results: evaluate_multi_label.Results) -> str:
             f"It is best on {best['finding']} ({_area(best):.3f}) and worst on {worst['finding']} ({_area(worst):.3f})."
         )
     sentences += evaluate_multi_label.degenerate(results.evaluator)
-    compared = report_failures.comparison(results.differences, results.baselines, macro)
-    return " ".join([*sentences, *([compared] if compared else []), evaluate.NOT_A_DEVICE])
+    return "\n\n".join([*sentences, evaluate.NOT_A_DEVICE])
 
 
 def _area(row: Mapping[str, Any]) -> float:

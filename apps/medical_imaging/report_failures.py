@@ -11,31 +11,35 @@ import pandas as pd
 
 from apps.medical_imaging import baselines, evaluate, evaluation_inputs
 from shared.evaluation import arrays, evaluators, intervals
-from shared.report import blocks, curves, document, formatting
+from shared.report import blocks, curves, document, formatting, statuses
 from shared.report.sections import classifier as sections
 
 MOST_ERRORS = 8
 
 
-def comparison(
+def status_of(
     differences: Mapping[str, Mapping[str, intervals.Interval]],
     groups: Mapping[str, Mapping[str, intervals.Interval]],
     metrics: Mapping[str, intervals.Interval],
-) -> str:
-    """Compare the model with the baseline to beat by AUROC; return nothing where AUROC does not exist.
+    *,
+    reason: str = "",
+) -> statuses.Status:
+    """Compare the model with the baseline to beat by AUROC.
 
     Of images of one class, another metric would say no more than how often that class is predicted.
+
+    Args:
+        differences: Model minus baseline, by baseline and metric.
+        groups: The baselines' metrics.
+        metrics: The model's.
+        reason: Why these images cannot show it; "" where they can.
     """
-    name, headline = baselines.reference(groups), "auroc"
-    if headline not in metrics:
-        return ""
-    difference = differences[name].get(headline)
-    if difference is None:
-        return f"Whether that is better than {baselines.label(name)} cannot be seen on these images."
-    gained = formatting.with_bounds(difference, signed=True)
-    value = formatting.value(groups[name][headline])
-    words = sections.better_than(baselines.label(name), difference)
-    return f"{words} ({formatting.metric_name(headline)} {value}; difference {gained})."
+    if reason:
+        return statuses.Status(statuses.UNKNOWN, reason)
+    name = baselines.reference(groups)
+    return statuses.against(
+        metrics, groups[name], differences[name].get("auroc"), metric="auroc", label=baselines.label(name)
+    )
 
 
 def subgroups(results: evaluate.Results, baseline: str) -> document.Section:

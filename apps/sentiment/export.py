@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from apps.sentiment import attribution, dataset, model, monitor
 from apps.sentiment import run as loaded_run
-from shared import splits
+from shared import resources, splits
 from shared.bundle import engine_export, export, formats
 from shared.evaluation import drift
 from shared.report import metrics, model_card
@@ -81,6 +81,7 @@ def export_run(
         golden(run, texts),
         repository=repository,
         name=NAME,
+        smoke=resources.is_smoke(run.folder),
         extras={
             "decision.json": run.decision.to_json(),
             "drift_reference.json": drift.reference(monitor.drift_columns(export.compiled(signatures["drift"]), texts)),

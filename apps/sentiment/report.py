@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.sentiment import baselines, checklist, evaluate
 from shared.evaluation import intervals
-from shared.report import blocks, document, formatting, sections
+from shared.report import blocks, document, figures, formatting, sections, statuses
 from shared.report.sections import classifier
 
 # A capability that fails less often than this is not worth a word in the opening.
@@ -34,11 +34,13 @@ def evaluation(results: evaluate.Results) -> document.Evaluation:
             title="Sentiment of texts",
             subtitle=f"Run {results.predictions.run} on {data.source}, part {data.split}: {', '.join(names)}",
             answer=opening(results),
+            status=_status(results),
             headline=_tiles(results),
             metrics=content,
             labels=baselines.LABELS,
             sections=[
                 _slices(results),
+                *_ranking(results),
                 classifier.classes(found, names, words),
                 classifier.abstention(found, results.evaluator, results.baseline, words),
                 checklist.section(results.behaviour),
@@ -68,10 +70,9 @@ def opening(results: evaluate.Results) -> str:
     """Return the report's first sentences."""
     found = results.common
     correct = formatting.percent(found.metrics["accuracy"])
-    return " ".join(
+    return "\n\n".join(
         [
             f"The model is correct on {correct} of {len(results.rows):,} texts.",
-            _comparison(results),
             *_by_source(results),
             _weakest(results),
             classifier.abstaining(found.abstention),
@@ -79,16 +80,18 @@ def opening(results: evaluate.Results) -> str:
     )
 
 
-def _comparison(results: evaluate.Results) -> str:
+def _status(results: evaluate.Results) -> statuses.Status:
+    """Return whether the model is better than the baseline to beat, by accuracy."""
     found, name = results.common, results.baseline
     if found.degenerate:
-        return found.degenerate
-    difference = found.differences[name].get("accuracy")
-    if difference is None:
-        return f"Whether that is better than {_label(results)} cannot be told from so few texts."
-    value = formatting.percent(found.baselines[name]["accuracy"])
-    words = classifier.better_than(_label(results), difference)
-    return f"{words}: that one gets {value}, a difference of {points(difference)}."
+        return statuses.Status(statuses.UNKNOWN, found.degenerate)
+    return statuses.against(
+        found.metrics,
+        found.baselines[name],
+        found.differences[name].get("accuracy"),
+        metric="accuracy",
+        label=_label(results),
+    )
 
 
 def _by_source(results: evaluate.Results) -> list[str]:
@@ -134,7 +137,9 @@ def _tiles(results: evaluate.Results) -> list[blocks.Tile]:
         tiles.append(blocks.Tile("Accuracy when sure", abstention["selective_accuracy"], note))
     if results.behaviour.rows:
         worst = max(results.behaviour.rows, key=lambda row: row.failure_rate.value)
-        tiles.append(blocks.Tile("Worst behaviour", worst.failure_rate, f"failures in “{worst.capability}”"))
+        tiles.append(
+            blocks.Tile("Most failures", worst.failure_rate, f"wrong in “{worst.capability}”; lower is better")
+        )
     return tiles
 
 
@@ -163,6 +168,30 @@ def _slice_cells(row: Mapping[str, Any], name: str) -> tuple[blocks.Cell, ...]:
         return ("too few", None, None)
     groups = (row["metrics"], row["baselines"][name], row["differences"][name])
     return tuple(group.get("accuracy") for group in groups)
+
+
+def _ranking(results: evaluate.Results) -> list[document.Section]:
+    """Show the whole trade of two classes, without any threshold; nothing for more classes, or where one is missing."""
+    evaluator = results.evaluator
+    if len(evaluator.class_names) != 2 or len(set(evaluator.labels.tolist())) != 2:
+        return []
+    scores = {
+        "Model": evaluator.scores[:, 1],
+        _label(results): evaluator.baselines[results.baseline][:, 1],
+    }
+    drawn = [
+        blocks.Figure(svg=draw(evaluator.labels, scores), caption=caption, alt=f"{name} of the model and its baseline")
+        for name, draw, caption in (
+            ("Receiver operating characteristic", figures.roc, "Each point of a line is a threshold."),
+            (
+                "Precision against recall",
+                figures.precision_recall,
+                "The dotted line is chance, the share of positives.",
+            ),
+        )
+    ]
+    lead = f"Every threshold of the score of “{evaluator.class_names[1]}”, beside {_label(results)}."
+    return [document.Section("How well it ranks", lead, [blocks.Row(drawn)])]
 
 
 def _errors(results: evaluate.Results) -> document.Section:

@@ -149,6 +149,7 @@ def write(  # noqa: PLR0913
     extras: Mapping[str, str | Mapping[str, Any]],
     input_names: Mapping[str, str] | None = None,
     core: engine_export.Core | None = None,
+    smoke: bool = False,
 ) -> Exported:
     """Write ``<repository>/<name>/<next version>`` after proving that it answers as ``golden`` says.
 
@@ -161,6 +162,7 @@ def write(  # noqa: PLR0913
         extras: Files for ``assets.extra``: text as it is, mappings as JSON.
         input_names: Input -> what the source calls it, where no tensor can have that name; kept in the manifest.
         core: What lies between the endpoints ``preprocess`` and ``answer``, and the engines to write of it.
+        smoke: Whether the model is not for use, which the manifest then says.
 
     Raises:
         errors.GateError: The reloaded bundle or an engine answers differently; nothing is left behind.
@@ -184,7 +186,8 @@ def write(  # noqa: PLR0913
         if core is not None:
             log.info("writing and comparing %s", ", ".join(core.names))
             engine_export.write_all(folder, core, golden.inputs)
-        bundle.write_manifest(folder, {"name": name, "version": version, "input_names": dict(input_names or {})})
+        about = {"name": name, "version": version, "input_names": dict(input_names or {}), "smoke": smoke}
+        bundle.write_manifest(folder, about)
         signing.sign(folder)
         log.info("replaying the golden inputs in a clean process")
         parity = _replay_in_clean_process(folder)

@@ -215,7 +215,9 @@ def _fit(
         if np.abs(step).max() < 1e-10:
             break
     else:
-        raise ValueError(f"expected Newton steps that converge. Received: {beta} after {ITERATIONS} steps")
+        raise ValueError(
+            "expected classes that overlap enough in score to fit a slope. Received: classes nearly separated"
+        )
     residual = (truth - special.expit(design @ beta + offset))[:, np.newaxis]
     by_unit = np.zeros((units.count, design.shape[1]))
     np.add.at(by_unit, units.code, design * residual)

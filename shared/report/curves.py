@@ -4,7 +4,8 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from matplotlib import axes
+import numpy as np
+from matplotlib import axes, ticker
 
 from shared.evaluation import intervals
 from shared.report import drawing, formatting
@@ -49,23 +50,32 @@ def lines(x: Sequence[float], curves: Mapping[str, Curve], *, look: Look) -> str
         mark = plot.axvline(place, color=drawing.INK, linewidth=1, linestyle="--", label=label)
         canvas.tooltip(mark, [f"{label}: {formatting.number(place)}"])
     for number, (label, curve) in enumerate(curves.items()):
-        _curve(plot, [(at, point) for at, point in zip(x, curve, strict=True) if point is not None], label, number)
+        _curve(
+            canvas, plot, [(at, point) for at, point in zip(x, curve, strict=True) if point is not None], label, number
+        )
     plot.set_xlabel(look.x_label)
     plot.set_ylabel(look.y_label)
     if look.y_limits is not None:
         plot.set_ylim(*look.y_limits)
     if look.whole:
-        plot.set_xticks(list(x))
+        plot.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
     plot.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=5, columnspacing=1.2, handlelength=1.6)
     return canvas.svg()
 
 
 def _curve(
-    plot: axes.Axes, points: Sequence[tuple[float, intervals.Interval | float]], label: str, number: int
+    canvas: drawing.Canvas,
+    plot: axes.Axes,
+    points: Sequence[tuple[float, intervals.Interval | float]],
+    label: str,
+    number: int,
 ) -> None:
     colour, dash = drawing.look(number)
     up = [point.value if isinstance(point, intervals.Interval) else float(point) for _, point in points]
     plot.plot([at for at, _ in points], up, color=colour, linestyle=dash, label=drawing.shortened(label))
+    drawing.show_values(
+        canvas, plot, np.asarray([at for at, _ in points], np.float64), np.asarray(up, np.float64), label=label
+    )
     banded = [(at, point) for at, point in points if isinstance(point, intervals.Interval)]
     ends = [point.low for _, point in banded], [point.high for _, point in banded]
     plot.fill_between([at for at, _ in banded], *ends, color=colour, alpha=0.13, linewidth=0)

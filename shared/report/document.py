@@ -1,10 +1,13 @@
 """The report: one self-contained HTML page that opens offline, and ``metrics.json`` beside it.
 
-The page's Content-Security-Policy lets it load and run nothing, whatever a text or a class name holds. The first thing
-that every report shows is the model beside its baselines, as a table and as forest plots.
+The page's Content-Security-Policy lets it load nothing and run one script, known by its hash, whatever a text or a
+class name holds. The first thing that every report shows is the model beside its baselines, as a table and as forest
+plots.
 """
 
+import base64
 import dataclasses
+import hashlib
 import importlib.resources
 import itertools
 import pathlib
@@ -15,9 +18,9 @@ import jinja2
 import markupsafe
 import pandas as pd
 
-from shared import files, published
+from shared import files, published, resources
 from shared.evaluation import intervals
-from shared.report import blocks, drawing, figures, formatting
+from shared.report import blocks, drawing, figures, formatting, statuses
 from shared.report import metrics as documents
 
 
@@ -37,7 +40,10 @@ class Report:
     Attributes:
         title: What was evaluated, such as "Sentiment of film reviews".
         subtitle: The model and its task in a line.
-        answer: The main result in a few sentences, the first thing read.
+        answer: The main result in a few sentences, read first. Paragraphs, separated by blank lines, are drawn
+            as a list.
+        smoke: Whether the model was trained with the preset ``smoke``, which the page says first.
+        status: Whether the model is better than its baseline, in one line over the answer; None: nothing is compared.
         headline: A few tiles.
         metrics: What ``metrics.metrics_document`` returned; None for a page that explains one input.
         sections: The body, in reading order.
@@ -48,6 +54,8 @@ class Report:
     answer: str
     sections: Sequence[Section]
     subtitle: str = ""
+    status: statuses.Status | None = None
+    smoke: bool = False
     headline: Sequence[blocks.Tile] = ()
     metrics: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -72,10 +80,20 @@ class Evaluation:
 
         ``metrics.json`` names the weights and the decision rule of ``run`` by their hashes.
         """
-        report = dataclasses.replace(self.report, metrics={**self.metrics, "model": documents.model_of(run)})
+        report = dataclasses.replace(
+            self.report,
+            metrics={**self.metrics, "model": documents.model_of(run), "usage": used(run)},
+            smoke=resources.is_smoke(run),
+        )
         with published.folder(output_dir, listed=False) as into:
             write(report, into)
             self.predictions.to_parquet(into / "predictions.parquet", index=False)
+
+
+def used(run: files.RunFolder) -> dict[str, Any]:
+    """Return what training and evaluation used, for ``metrics.json``."""
+    trained = resources.of_training(run)
+    return {**({"training": dict(trained)} if trained else {}), "evaluation": resources.PROCESS.used()}
 
 
 def write(report: Report, output_dir: pathlib.Path) -> None:
@@ -94,10 +112,15 @@ def write(report: Report, output_dir: pathlib.Path) -> None:
 def render(report: Report) -> str:
     """Return the page as HTML; equal reports give equal bytes."""
     template = _environment().get_template("report.html.j2")
+    script = _template("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return template.render(
+        script=markupsafe.Markup(script),
+        script_hash=f"sha256-{digest}",
         report=report,
         sections=[*_opening(report), *report.sections, *_closing(report)],
         isolate=_isolator(),
+        smoke_sentence=resources.SMOKE_SENTENCE,
     )
 
 
@@ -114,10 +137,36 @@ def _opening(report: Report) -> list[Section]:
 
 def _closing(report: Report) -> list[Section]:
     """The section that every evaluation ends with: what a reader must know beside the numbers."""
-    if report.metrics is None or not report.metrics["notes"]:
+    if report.metrics is None:
         return []
     notes = [blocks.Text(note, tone="caution") for note in report.metrics["notes"]]
-    return [Section("Notes", "What a reader must know to read these numbers correctly.", notes)]
+    found = [Section("Notes", "What a reader must know to read these numbers correctly.", notes)] if notes else []
+    return [*found, *_cost(report.metrics.get("usage", {}))]
+
+
+def _cost(found: Mapping[str, Mapping[str, float]]) -> list[Section]:
+    """Say what training and evaluation used; of a run of before that was kept, only the latter is known."""
+    if not found:
+        return []
+    table = blocks.Table(
+        columns=("Work", "Seconds", "Processor hours", "Peak memory, GiB"),
+        rows=[
+            (
+                name.capitalize(),
+                float(each["seconds"]),
+                each["processor_seconds"] / 3600,
+                each["peak_memory_bytes"] / 2**30,
+            )
+            for name, each in found.items()
+        ],
+        caption="One process; processor hours are of all its cores together, and are what a cloud bills.",
+        align="lrrr",
+        digits=(0, 1, 4, 2),
+    )
+    lead = "Seconds, peak memory and processor time." + (
+        "" if "training" in found else " What training used is not known: train anew to have it measured."
+    )
+    return [Section("What it cost", lead, [table])]
 
 
 def _isolator() -> Callable[[blocks.Figure], markupsafe.Markup]:

@@ -63,6 +63,8 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": MUTED,
     "ytick.major.size": 0,
 }
+# Points of a curve that show their values: each is some 100 bytes of the page.
+_HOVERED = 24
 _DASHES = ("-", "--", ":", "-.")
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -159,11 +161,22 @@ class Canvas:
         return _serialised(root)
 
 
+def show_values(canvas: Canvas, plot: axes.Axes, x: Curve, y: Curve, *, label: str) -> None:
+    """Let some points of a curve, evenly along its way, show their values on hover; the points cannot be seen."""
+    across, up = thinned(x, y, points=_HOVERED)
+    held = np.isfinite(across) & np.isfinite(up)
+    points = plot.scatter(across[held], up[held], s=90, color=MUTED, alpha=0, zorder=4)
+    pairs = zip(across[held].tolist(), up[held].tolist(), strict=True)
+    canvas.tooltip(points, [f"{label}: {right:.3g}, {value:.3g}" for right, value in pairs])
+
+
 def isolate(svg: str, *, prefix: str, label: str) -> str:
     """Return ``svg`` with a label for screen readers and ids that are its own on the page."""
     root = ElementTree.fromstring(svg)
     root.set("role", "img")
     root.set("aria-label", label)
+    # What the page's style keeps it readable by: a figure that is scaled down too far cannot be read.
+    root.set("style", f"--width: {float(root.get('width', '410')):g}px; {root.get('style', '')}")
     for element in root.iter():
         if "id" in element.attrib:
             element.set("id", prefix + element.attrib["id"])

@@ -106,7 +106,7 @@ def risk_coverage(curves: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]], *, 
     canvas = drawing.Canvas()
     plot = canvas.axes()
     for number, (label, (coverage, risk)) in enumerate(curves.items()):
-        _curve(plot, coverage, risk, label=label, number=number)
+        _curve(canvas, plot, coverage, risk, label=label, number=number)
     if chosen is not None:
         line = plot.axvline(chosen, color=drawing.MUTED, linewidth=1, linestyle="--", label="Abstention rule")
         canvas.tooltip(line, [f"The abstention rule predicts {100 * chosen:.1f} % of the examples"])
@@ -126,7 +126,7 @@ def roc(y_true: npt.ArrayLike, scores: Mapping[str, npt.ArrayLike]) -> str:
     plot.plot([0, 1], [0, 1], color=drawing.MUTED, linewidth=1, linestyle=":")
     for number, (label, score) in enumerate(scores.items()):
         false_positive_rate, true_positive_rate, _ = sklearn_metrics.roc_curve(y_true, score)
-        _curve(plot, false_positive_rate, true_positive_rate, label=label, number=number)
+        _curve(canvas, plot, false_positive_rate, true_positive_rate, label=label, number=number)
     plot.set_xlabel("False positive rate (1 - specificity)")
     plot.set_ylabel("True positive rate (sensitivity)")
     _unit_square(plot)
@@ -144,7 +144,7 @@ def precision_recall(y_true: npt.ArrayLike, scores: Mapping[str, npt.ArrayLike])
     canvas.tooltip(chance, [f"Chance: the prevalence, {prevalence:.3f}"])
     for number, (label, score) in enumerate(scores.items()):
         precision, recall, _ = sklearn_metrics.precision_recall_curve(y_true, score)
-        _curve(plot, recall, precision, label=label, number=number)
+        _curve(canvas, plot, recall, precision, label=label, number=number)
     plot.set_xlabel("Recall (sensitivity)")
     plot.set_ylabel("Precision")
     _unit_square(plot)
@@ -214,6 +214,9 @@ def training_history(
         for number, (label, values) in enumerate(columns.items()):
             colour, dash = drawing.look(number)
             plot.plot(epochs, values, color=colour, linestyle=dash, marker=".", label=label)
+            drawing.show_values(
+                canvas, plot, np.asarray(epochs, np.float64), np.asarray(values, np.float64), label=label
+            )
         if best_epoch is not None:
             kept = "Kept epoch" if plot is plots[0] else None
             plot.axvline(best_epoch, color=drawing.MUTED, linewidth=1, linestyle=":", label=kept)
@@ -224,10 +227,13 @@ def training_history(
     return canvas.svg()
 
 
-def _curve(plot: axes.Axes, x: npt.ArrayLike, y: npt.ArrayLike, *, label: str, number: int) -> None:
+def _curve(
+    canvas: drawing.Canvas, plot: axes.Axes, x: npt.ArrayLike, y: npt.ArrayLike, *, label: str, number: int
+) -> None:
     across, up = drawing.thinned(np.asarray(x, float), np.asarray(y, float))
     colour, dash = drawing.look(number)
     plot.plot(across, up, color=colour, linestyle=dash, label=drawing.shortened(label))
+    drawing.show_values(canvas, plot, across, up, label=label)
 
 
 def _rows(plot: axes.Axes, labels: Sequence[str], *, axis_label: str) -> None:

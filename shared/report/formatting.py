@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,12 @@ METRIC_NAMES = {
     "brier": "Brier score",
     "ece": "ECE",
     "f1_macro": "Macro F1",
+    "ap": "AP",
+    "aurc": "AURC",
+    "ar": "AR",
+    "d_ece": "D-ECE",
+    "false_positives_per_image": "False alarms per image",
+    "log_average_miss_rate": "Log-average miss rate",
     "log_loss": "Log loss",
     "map": "mAP",
     "map_50": "mAP@50",
@@ -25,6 +32,9 @@ METRIC_NAMES = {
     "n": "n",
     "n_units": "Units",
 }
+# Metrics of COCO by size of the object, by number of detections or by class.
+_FAMILIES = {"map": "mAP", "ap": "AP", "ar": "AR"}
+_ABBREVIATIONS = re.compile(r"\b(fpr|tpr|auroc|ece|ap|psi)\b", re.IGNORECASE)
 LOWER_IS_BETTER = frozenset({"brier", "ece", "log_loss", "log_average_miss_rate", "failure_rate"})
 
 
@@ -32,9 +42,18 @@ def metric_name(name: str) -> str:
     """Return the name a reader knows for a metric's snake_case name.
 
     >>> metric_name("auroc"), metric_name("recall_at_fpr_0.01")
-    ('AUROC', 'Recall at fpr 0.01')
+    ('AUROC', 'Recall at FPR 0.01')
+    >>> metric_name("map_small"), metric_name("ar_100"), metric_name("ap_50_car")
+    ('mAP, small', 'AR@100', 'AP@50, car')
     """
-    return METRIC_NAMES.get(name) or name.replace("_", " ").capitalize()
+    if name in METRIC_NAMES:
+        return METRIC_NAMES[name]
+    family, _, rest = name.partition("_")
+    if family in _FAMILIES and rest:
+        number, _, group = rest.partition("_") if rest[0].isdigit() else ("", "", rest)
+        at = f"@{number}" if number else ""
+        return _FAMILIES[family] + at + (f", {group.replace('_', ' ')}" if group else "")
+    return _ABBREVIATIONS.sub(lambda found: found.group().upper(), name.replace("_", " ").capitalize())
 
 
 def number(content: object, *, digits: int = 3, signed: bool = False) -> str:

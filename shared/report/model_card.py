@@ -10,7 +10,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from shared import files, splits, stored
+from shared import files, resources, splits, stored
 from shared.evaluation import intervals
 from shared.report import formatting, metrics
 
@@ -64,6 +64,7 @@ class _Environment(TypedDict):
     devices: list[dict[str, stored.Text]]
     seed: stored.Count
     git_commit: NotRequired[stored.Text | None]
+    smoke: NotRequired[bool]
 
 
 def of_run(said: ModelCard, folder: files.RunFolder, data: Sequence[str]) -> ModelCard:
@@ -76,8 +77,10 @@ def of_run(said: ModelCard, folder: files.RunFolder, data: Sequence[str]) -> Mod
     """
     split, environment = splits.read_certificate(folder.split), stored.read(_Environment, folder.environment)
     commit = environment.get("git_commit") or "unknown"
+    smoke = environment.get("smoke", False)
     return dataclasses.replace(
         said,
+        summary=f"SMOKE: NOT FOR USE. {resources.SMOKE_SENTENCE} {said.summary}" if smoke else said.summary,
         details={**said.details, "licence": "Apache-2.0", "git commit": commit},
         training_data={"source": ", ".join(data), "split unit": split["unit"], "rows": split["rows"]},
         split={"method": split["method"], "parts": split["fractions"], "overlap": split["overlap"]},

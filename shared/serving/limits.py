@@ -19,7 +19,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # What a load balancer asks: answered without a token, and however many others ask.
 _PROBE = re.compile(r"/health|/v2/health/(live|ready)")
 # A page without data.
-_PAGE = re.compile(r"/|/favicon\.ico|/page/[^/]+")
+_PAGE = re.compile(r"/|/docs|/favicon\.ico|/page/[^/]+")
 # Bodies that may be in memory at a time, in largest bodies.
 _BODIES = 8
 

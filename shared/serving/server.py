@@ -52,7 +52,8 @@ def create(models: registry.Registry, options: settings.Settings, counters: metr
     """Build the server's application.
 
     Routes: TF Serving's REST below ``/v1``, the Open Inference Protocol below ``/v2``, Vertex AI's where
-    ``options`` name them, ``/health``, ``/metrics``, ``/openapi.json``, and the page at ``/``.
+    ``options`` name them, ``/health``, ``/metrics``, ``/openapi.json``, a page of these operations at ``/docs``, and
+    the page at ``/``.
 
     Args:
         models: Loaded models.
@@ -245,6 +246,10 @@ def _page_routes(service: requests.Service) -> fastapi.APIRouter:
     async def index() -> fastapi.Response:
         return fastapi.Response(pages["index.html"], media_type="text/html")
 
+    @router.get("/docs")
+    async def operations() -> fastapi.Response:
+        return fastapi.Response(pages["docs.html"], media_type="text/html")
+
     @router.get("/favicon.ico")
     async def icon() -> fastapi.Response:
         return fastapi.Response(status_code=204)
@@ -289,5 +294,6 @@ def _about(version: versions.Version, model: registries.Model) -> dict[str, Any]
         "decision": version.decision,
         "display": version.bundle.extra("display.json") if display.exists() else {},
         "example": version.example,
+        "smoke": version.bundle.extra("manifest.json").get("smoke", False),
         "drift": version.watch.works,
     }

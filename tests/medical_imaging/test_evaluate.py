@@ -24,7 +24,7 @@ from apps.medical_imaging import (
 )
 from shared import errors
 from shared.evaluation import intervals
-from shared.report import document, sections
+from shared.report import document, sections, statuses
 from tests.medical_imaging import planted
 
 
@@ -170,17 +170,20 @@ def test_stability_shows_the_thresholds_interval_and_what_other_rules_would_have
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "words"),
+    ("low", "high", "state"),
     [
-        (0.01, 0.03, "It is better than Logistic"),
-        (-0.01, 0.03, "NOT shown to be better"),
-        (-0.03, -0.01, "WORSE than"),
+        (0.01, 0.03, statuses.BETTER),
+        (-0.01, 0.03, statuses.NOT_SHOWN),
+        (-0.03, 0.01, statuses.USE_BASELINE),
+        (-0.03, -0.01, statuses.WORSE),
     ],
 )
-def test_the_opening_says_plainly_how_the_model_compares(low: float, high: float, words: str) -> None:
+def test_the_first_line_says_plainly_how_the_model_compares(low: float, high: float, state: str) -> None:
     area = {"auroc": intervals.Interval(0.9, 0.8, 0.95)}
     difference = {"pixel_logistic": {"auroc": intervals.Interval((low + high) / 2, low, high)}}
-    assert words in report_failures.comparison(difference, {"pixel_logistic": area}, area)
+    found = report_failures.status_of(difference, {"pixel_logistic": area}, area)
+    assert found.state == state
+    assert "Logistic regression on pixels" in found.sentence
 
 
 def test_simulated_images_are_called_simulated_everywhere(rows: evaluation_inputs.Rows) -> None:
@@ -269,8 +272,8 @@ def test_one_class_only_gives_a_report_with_notes_and_no_failure(
     assert any("auroc" in note for note in found.metrics["notes"])
     assert any("images were evaluated" in note for note in found.metrics["notes"])
     # Accuracy on one class says how often that class is predicted: no recommendation may come of it.
-    assert "better than" not in found.report.answer
-    assert "WORSE" not in found.report.answer
+    assert found.report.status is not None
+    assert found.report.status.state == statuses.UNKNOWN
 
 
 def test_one_score_for_all_images_gives_a_report_that_says_so(
@@ -395,8 +398,8 @@ def test_findings_of_one_state_get_one_sentence_and_no_comparison(state: float, 
     sentence = "Not both present and absent among these images, so without ranking or comparison: "
     assert found.report.answer.count(sentence + "effusion, cardiomegaly, nodule.") == 1
     assert sum(sentence in note for note in found.metrics["notes"]) == 1
-    assert "better than" not in found.report.answer
-    assert "WORSE" not in found.report.answer
+    assert found.report.status is not None
+    assert found.report.status.state == statuses.UNKNOWN
 
 
 def test_a_finding_with_one_score_for_every_image_separates_nothing_and_is_named() -> None:
@@ -418,3 +421,10 @@ def test_folds_have_the_mean_and_spread_of_a_plain_computation() -> None:
     assert row["half_width"] == pytest.approx(4.3027 * row["deviation"] * np.sqrt(1 / 3 + 1 / 2), rel=1e-4)
     with pytest.raises(ValueError, match="at least two"):
         report.summarize_folds([{"auroc": 0.9}])
+
+
+def test_one_number_has_one_interval_wherever_it_stands(binary: document.Evaluation) -> None:
+    content = binary.metrics
+    decided = content["operating_points"][0]
+    for name in ("accuracy", "sensitivity", "specificity"):
+        assert decided[name] == content["metrics"][name]

@@ -42,6 +42,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.removeprefix("/prefix/")
         if path == "":
             self._file("index.html")
+        elif path == "docs":
+            self._file("docs.html")
         elif path.startswith("page/"):
             self._file(path.removeprefix("page/"))
         elif self._may_ask():
@@ -68,7 +70,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Keep the tests' output to themselves."""
 
     def _data(self, path: str) -> None:
-        if path == "ui/models":
+        if path == "openapi.json":
+            self._json(200, recorded.OPENAPI)
+        elif path == "ui/models":
             self._json(200, {"models": recorded.MODELS})
         elif path.endswith("/card"):
             self._send(200, recorded.CARD.encode(), "text/html; charset=utf-8", {})

@@ -175,3 +175,23 @@ def _of_road(image: np.ndarray | None) -> dict[str, Any]:
     scores[:2], classes[:2] = (0.934, 0.51), (0, 1)
     return {"boxes": boxes.tolist(), "scores": scores.tolist(), "classes": classes.tolist(), "count": 2,
             "decision": "obstacle_ahead"}  # fmt: skip
+
+
+OPENAPI: dict[str, Any] = {
+    "info": {"title": "fieldnets", "version": "1"},
+    "paths": {
+        "/health": {
+            "get": {"summary": "Health", "tags": ["operations"], "responses": {"200": {"description": "ready"}}}
+        },
+        "/v1/models/{name}:predict": {
+            "post": {
+                "summary": "Predict",
+                "description": "Answer rows.",
+                "tags": ["TF Serving"],
+                "parameters": [{"name": "name", "in": "path", "schema": {"type": "string", "enum": ["sentiment"]}}],
+                "requestBody": {"required": True},
+                "responses": {"200": {"description": "predictions"}, "429": {"description": "too much to do"}},
+            }
+        },
+    },
+}

@@ -45,7 +45,7 @@ def test_an_abstention_is_explained_in_one_sentence(open_page, server, tmp_path)
     assert page.locator(".decision").inner_text() == "No decision"
     said = page.locator(".answer .sentence").inner_text()
     assert "accepted miss rate of 5\u00a0%" in said
-    assert said.endswith("Most probable: normal.")
+    assert said.endswith("the threshold 0.512.")
 
 
 def test_several_files_are_answered_one_after_another_and_a_bad_one_stops_none(open_page, server, tmp_path):
@@ -68,6 +68,54 @@ def test_a_dropped_file_is_asked_like_a_chosen_one(open_page, server):
     )
     page.get_by_role("heading", name="dropped.png").wait_for()
     page.get_by_text("This is not an image that can be read.").wait_for()
+
+
+def test_a_score_below_the_threshold_is_called_so_and_not_most_probable(open_page, server, tmp_path):
+    """Planted: the threshold 0.512 lies above a half, so that the class of the higher score is not the answer."""
+    page = open_page(server.address, model="chest")
+    give(page, picture(tmp_path, image=np.full((40, 40), 150, np.uint8)))
+    said = page.locator(".answer .sentence").inner_text()
+    assert "below the threshold 0.512" in said or "at or above the threshold 0.512" in said
+    assert "Most probable" not in said
+
+
+def test_a_result_goes_when_the_next_question_is_refused(open_page, server):
+    page = open_page(server.address, model="sentiment")
+    page.get_by_label("Text, or several texts, one on each line").fill("Fine.")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.locator(".decision").wait_for()
+    page.get_by_label("Text, or several texts, one on each line").fill(" ")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    assert page.locator(".alert").first.is_visible() or page.get_by_text("Write a text first.").is_visible()
+    assert page.locator(".decision").count() == 0
+
+
+def test_ask_with_a_csv_open_and_no_text_asks_for_the_file(open_page, server, tmp_path):
+    page = open_page(server.address, model="sentiment")
+    give(page, written(tmp_path / "a.csv", "text\nFine.\nBad.\n"))
+    page.get_by_role("button", name="Ask for the file").wait_for()
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("heading", name="Result").wait_for()
+    assert not page.get_by_text("Write a text first.").is_visible()
+
+
+def test_a_dicom_file_is_said_to_be_one(open_page, server, tmp_path):
+    page = open_page(server.address, model="chest")
+    give(page, written(tmp_path / "a.dcm", b"\0" * 128 + b"DICM" + b"\0" * 40))
+    assert "This is DICOM" in page.get_by_role("alert").last.inner_text()
+
+
+def test_the_operations_are_shown_with_curl_and_can_be_tried(open_page, server):
+    page = open_page(server.address)
+    page.goto(server.address + "docs")
+    page.get_by_text("/v1/models/{name}:predict").click()
+    operation = page.locator(".operation[open]")
+    assert "curl -X POST" in operation.locator("pre").first.inner_text()
+    assert "/v1/models/sentiment:predict" in operation.locator("pre").first.inner_text()
+    operation.locator("textarea").fill('{"instances": [{"text": "Fine."}]}')
+    operation.get_by_role("button", name="Try it").click()
+    page.locator("pre[aria-label=Answer]:not([hidden])").wait_for()
+    assert page.locator("pre[aria-label=Answer]:not([hidden])").inner_text().startswith("200")
 
 
 def test_findings_have_a_threshold_each(open_page, server, tmp_path):

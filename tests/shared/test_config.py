@@ -1,5 +1,6 @@
 import argparse
 import dataclasses
+import importlib
 import json
 import pathlib
 import string
@@ -205,3 +206,12 @@ def test_a_config_file_is_read_strictly_but_for_a_byte_order_mark(
         return
     with pytest.raises(errors.InputError, match=said):
         config.load(Settings, tmp_path / "settings.json")
+
+
+@pytest.mark.parametrize("app", ["medical_imaging", "fraud_detection", "driving_perception", "sentiment"])
+def test_smoke_settings_are_told_from_the_others_whatever_the_data(app: str) -> None:
+    settings = importlib.import_module(f"apps.{app}.config").Config
+    assert settings.smoke().is_smoke()
+    assert settings.smoke().replace({"seed": 7, "data": ("elsewhere",)}).is_smoke()
+    assert not settings.quick().is_smoke()
+    assert not settings.default().is_smoke()

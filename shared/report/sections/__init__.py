@@ -166,6 +166,14 @@ def _history(table: pd.DataFrame, caption: str, metric: str) -> list[blocks.Bloc
         best = epochs[int(table["validation_metric"].to_numpy().argmax())]
     if not panels:
         return []
+    if len(epochs) == 1:
+        # One point is no curve: axes around it would look empty.
+        values = {
+            f"{title}, {label}": float(column[0])
+            for title, columns in panels.items()
+            for label, column in columns.items()
+        }
+        return [blocks.facts(f"{caption} One epoch.", values)]
     svg = figures.training_history(epochs, panels, best_epoch=best)
     return [blocks.Figure(svg=svg, caption=caption, alt=f"Loss and {metric.lower()} by epoch")]
 

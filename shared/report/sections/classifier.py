@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.evaluation import arrays, classifier, conformal, evaluators, intervals
+from shared.evaluation import arrays, classifier, conformal, evaluators
 from shared.report import blocks, document, figures, formatting
 
 
@@ -24,19 +24,6 @@ class Words(NamedTuple):
     def rows(self) -> str:
         """Several rows."""
         return f"{self.row}s"
-
-
-def better_than(label: str, difference: intervals.Interval) -> str:
-    """Say whether the model is better than a baseline, from the paired difference of a metric.
-
-    >>> better_than("XGBoost", intervals.Interval(0.02, -0.01, 0.05))
-    'It is NOT shown to be better than XGBoost'
-    """
-    return {
-        "better": f"It is better than {label}",
-        "worse": f"It is WORSE than {label}, which should be used instead",
-        "no clear difference": f"It is NOT shown to be better than {label}",
-    }[formatting.direction(difference)]
 
 
 def abstaining(content: Mapping[str, Any]) -> str:

@@ -48,15 +48,19 @@ export function base64(blob) {
 
 const isObject = (row) => typeof row === "object" && row !== null && !Array.isArray(row);
 
-async function ask(path, options = {}) {
+/** Send a request with the token of this tab; return the reply, whatever its status. */
+export async function request(path, options = {}) {
   const token = sessionStorage.getItem(TOKEN);
   const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
-  let reply;
   try {
-    reply = await fetch(path, { ...options, headers });
+    return await fetch(path, { ...options, headers });
   } catch {
     throw new Fault(unreachable(options.body));
   }
+}
+
+async function ask(path, options = {}) {
+  const reply = await request(path, options);
   if (!reply.ok) throw await faultOf(reply);
   return reply;
 }

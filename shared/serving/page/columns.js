@@ -19,6 +19,9 @@ export function columnsWidget(model) {
 
   async function guarded(work) {
     alertWith(box, "");
+    // What is shown belongs to the last question.
+    place.replaceChildren();
+    results.hidden = true;
     try {
       await work();
     } catch (fault) {

@@ -7,6 +7,9 @@ import { pictureOf } from "./picture.js";
 import { NOT_AN_IMAGE, answer, spoken } from "./result.js";
 import { clip, clipLimits } from "./video.js";
 
+const DICOM =
+  "This is DICOM: a served model takes JPEG or PNG. The command `predict` reads DICOM files as they are, with their window.";
+
 /** Return the widget of a model that takes image files. */
 export function imageWidget(model) {
   const box = alertBox();
@@ -97,10 +100,15 @@ async function treat(model, { file, body }) {
   }
 }
 
+/** Tell DICOM by the four letters behind its 128 bytes of preamble. */
+async function isDicom(file) {
+  return (await file.slice(128, 132).text()) === "DICM";
+}
+
 async function still(model, file, body) {
   const instance = { [inputOf(model)]: { b64: await base64(file) } };
   const [row] = await predict(model, [instance]);
-  if (row.decision === "invalid") throw new Fault(NOT_AN_IMAGE);
+  if (row.decision === "invalid") throw new Fault((await isDicom(file)) ? DICOM : NOT_AN_IMAGE);
   const picture = pictureOf(model, row, file, `Your picture ${file.name}`, instance);
   body.replaceChildren(el("div", { class: "split" }, picture, el("div", { class: "answer" }, answer(model, row))));
   announce(`${file.name}: ${spoken(model, row)}`);

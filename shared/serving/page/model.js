@@ -21,6 +21,7 @@ export function describe(about, version) {
     headline: display.headline ?? null,
     notFor: display.not_for ?? "",
     synthetic: display.synthetic ?? false,
+    smoke: about.smoke ?? false,
     explains: about.signatures.includes("explain"),
   };
 }

@@ -10,6 +10,14 @@ export function intro(model) {
   return [
     el("h1", {}, model.title),
     el("p", { class: "muted" }, `${model.name} · ${engine}`),
+    model.smoke
+      ? el(
+          "p",
+          { class: "notice" },
+          el("strong", {}, "Smoke: not for use. "),
+          "This model was trained for seconds on a handful of rows, to test the program: its answers mean nothing.",
+        )
+      : null,
     model.synthetic
       ? el(
           "p",

@@ -30,9 +30,19 @@ export function spoken(model, row) {
 
 function abstention(model, row) {
   const rate = model.missRate === null ? "" : ` at the accepted miss rate of ${number(100 * model.missRate)}\u00a0%`;
-  const likely =
-    typeof row.labels === "string" ? ` Most probable: ${row.labels.split("|").map(words).join(", ")}.` : "";
+  const likely = typeof row.labels === "string" ? ` ${leaning(model, row)}` : "";
   return `The scores do not point to exactly one answer${rate}, so the model leaves this one to a person.${likely}`;
+}
+
+/** Say which answer is nearest: with a threshold, that need not be the class of the highest score. */
+function leaning(model, row) {
+  const last = Array.isArray(row.scores) ? row.scores.length - 1 : -1;
+  const threshold = last === 1 ? thresholdOf(model, last) : null;
+  if (threshold === null || threshold === undefined) {
+    return `Most probable: ${row.labels.split("|").map(words).join(", ")}.`;
+  }
+  const side = row.scores[last] < threshold ? "below" : "at or above";
+  return `${title(model.classNames[last])} scores ${number(row.scores[last])}, ${side} the threshold ${number(threshold)}.`;
 }
 
 function scoreBars(model, row) {

@@ -26,6 +26,12 @@ export function textWidget(model) {
     linesLabel.textContent = `Each of the ${count} lines is a text of its own`;
   });
 
+  /** What is shown belongs to the last question: it goes before the next is asked, or refused. */
+  function clear() {
+    place.replaceChildren();
+    results.hidden = true;
+  }
+
   function ask(texts) {
     alertWith(box, "");
     results.hidden = false;
@@ -35,6 +41,12 @@ export function textWidget(model) {
   async function submit(event) {
     event.preventDefault();
     if (!area.value.trim()) {
+      const file = upload.querySelector("form");
+      if (file) {
+        file.requestSubmit();
+        return;
+      }
+      clear();
       alertWith(box, "Write a text first.");
       area.focus();
       return;
@@ -42,7 +54,10 @@ export function textWidget(model) {
     await ask(!choice.hidden && lines.checked ? linesOf(area.value) : [area.value]);
   }
 
-  const open = ([file]) => guarded(box, async () => openFile(model, file, upload, ask));
+  const open = ([file]) => {
+    clear();
+    return guarded(box, async () => openFile(model, file, upload, ask));
+  };
   const form = el(
     "form",
     { novalidate: true, on: { submit } },
