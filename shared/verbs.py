@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from shared import cli, errors, files, machine, parser, predicting, printing, published, steps
 from shared.bundle import formats
+from shared.report import requirements
 from shared.serving import settings
 
 log = logging.getLogger("fieldnets")
@@ -163,12 +164,26 @@ def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
     else:
         part = opened.other_part(run, *own, options.settings, options.split or "all", quarantine=aside)
     evaluation = step.evaluate(run, *own, part, seed=options.seed, output=output)
+    checks = requirements.check(options.require, evaluation.metrics)
     return {
         "metrics": evaluation.metrics["metrics"],
         **{f"baseline {name}": values for name, values in evaluation.metrics["baselines"].items()},
         "report": str(output / "report.html"),
         **set_aside(part.dataset.quarantined, aside),
+        **_checked(checks),
     }
+
+
+def _checked(checks: Sequence[requirements.Check]) -> dict[str, Any]:
+    """Return what ``evaluate`` says of the requirements, and the exit code of a gate that failed."""
+    if not checks:
+        return {}
+    for each in checks:
+        if not each.met:
+            log.error("%s", each)
+    failed = not all(each.met for each in checks)
+    code = errors.GateError.exit_code if failed else 0
+    return {"requirements": [each.to_json() for each in checks], "exit_code": code}
 
 
 def explain(app: steps.App, arguments: argparse.Namespace) -> cli.Result:
