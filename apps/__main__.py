@@ -1,6 +1,10 @@
-"""``fieldnets``: what spans the apps. ``demo`` runs all of them on embedded data; ``doctor`` looks at this machine."""
+"""``fieldnets``: what spans the apps.
+
+``demo`` runs all of them on embedded data; ``doctor`` looks at this machine; ``runs`` lists runs.
+"""
 
 import argparse
+import importlib
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -29,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--output-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"), help="default: runs/demo"
     )
     cli.add_verb(verbs, "doctor", examine, help="report versions, devices, memory, determinism and what is missing")
+    list_runs = cli.add_verb(verbs, "runs", show_runs, help="list the runs below a folder; write one page of them")
+    list_runs.add_argument("folder", metavar="DIR", nargs="?", type=pathlib.Path, default=pathlib.Path("runs"))
+    list_runs.add_argument("--output", type=pathlib.Path, help="the page (default: DIR/index.html)")
     return cli.run(parser, argv)
 
 
@@ -48,6 +55,31 @@ def demo(arguments: argparse.Namespace) -> cli.Result:
         for name in arguments.app or APPS
     ]
     return {"table": rows, **{f"report of {row['app']}": row["report"] for row in rows}}
+
+
+def show_runs(arguments: argparse.Namespace) -> cli.Result:
+    """List the runs below a folder, and write the page of them."""
+    from shared.runs import folders, index
+
+    folder: pathlib.Path = arguments.folder
+    found = [
+        folders.read(path, configs=_configs(), name=str(path.relative_to(folder)) if path != folder else path.name)
+        for path in folders.find(folder)
+    ]
+    if not found:
+        return {"runs": "none", "next": f"sentiment train --preset quick --run-dir {folder / 'sentiment'}"}
+    page = arguments.output or folder / "index.html"
+    index.write(found, page, searched=folder)
+    shown = (
+        {"runs": [run.to_json() for run in found]} if arguments.json else {"table": [index.row(run) for run in found]}
+    )
+    return {**shown, "page": str(page)}
+
+
+def _configs() -> dict[str, Any]:
+    """Return the config class of every app, by the name that its ``metrics.json`` has."""
+    modules = {module.rpartition(".")[2]: importlib.import_module(f"{module}.config") for module in APPS.values()}
+    return {name: module.Config for name, module in modules.items()}
 
 
 def examine(arguments: argparse.Namespace) -> cli.Result:

@@ -437,3 +437,8 @@ class RunFolder:
     def logs(self) -> pathlib.Path:
         """TensorBoard events."""
         return self.path / "logs"
+
+    @property
+    def training(self) -> pathlib.Path:
+        """When the training began and how long it took: beside the events, as no figure comes from it."""
+        return self.logs / "training.json"

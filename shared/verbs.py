@@ -6,11 +6,13 @@ Nothing heavy is imported here, so that ``--help`` answers at once.
 import argparse
 import contextlib
 import dataclasses
+import datetime
 import json
 import logging
 import pathlib
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -116,6 +118,7 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
     """
     from shared.training import runtime
 
+    began, started = datetime.datetime.now(datetime.UTC), time.monotonic()
     # Until the training is over again, the files are in no manifest.
     folder.manifest.unlink(missing_ok=True)
     files.write_json(folder.config, settings.to_json())
@@ -131,6 +134,8 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
         files.write_json(folder.environment, runtime.describe(seed=settings.seed))
         result: cli.Result = step.train(dataset, split, settings, folder)
     folder.write_manifest()
+    took = round(time.monotonic() - started, 3)
+    files.write_json(folder.training, {"began": began.isoformat(timespec="seconds"), "seconds": took})
     return result
 
 

@@ -132,7 +132,7 @@ def _isolator() -> Callable[[blocks.Figure], markupsafe.Markup]:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template),
+        loader=jinja2.FunctionLoader(template),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -150,7 +150,8 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _template(name: str) -> str:
+def template(name: str) -> str:
+    """Return the text of a template of the reports."""
     return (importlib.resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
 
 
