@@ -1,6 +1,7 @@
 """``fieldnets``: what spans the apps.
 
-``demo`` runs all of them on embedded data; ``doctor`` looks at this machine; ``runs`` lists runs.
+``demo`` runs all of them on embedded data; ``doctor`` looks at this machine; ``runs`` lists runs, and ``compare``
+compares some of them.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from shared import cli, errors
+from shared import cli, errors, files
 
 # As this code is found: apps.sentiment in a checkout, fieldnets.apps.sentiment where it is installed.
 APPS = {
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     list_runs = cli.add_verb(verbs, "runs", show_runs, help="list the runs below a folder; write one page of them")
     list_runs.add_argument("folder", metavar="DIR", nargs="?", type=pathlib.Path, default=pathlib.Path("runs"))
     list_runs.add_argument("--output", type=pathlib.Path, help="the page (default: DIR/index.html)")
+    compared = cli.add_verb(verbs, "compare", compare_runs, help="compare runs of one app on the same test rows")
+    compared.add_argument("runs", metavar="RUN", nargs="+", type=pathlib.Path, help="the first is the reference")
+    compared.add_argument("--output-dir", type=pathlib.Path, default=pathlib.Path("runs/comparison"))
     return cli.run(parser, argv)
 
 
@@ -74,6 +78,59 @@ def show_runs(arguments: argparse.Namespace) -> cli.Result:
         {"runs": [run.to_json() for run in found]} if arguments.json else {"table": [index.row(run) for run in found]}
     )
     return {**shown, "page": str(page)}
+
+
+def compare_runs(arguments: argparse.Namespace) -> cli.Result:
+    """Compare runs on the rows that all of them predicted; write a page and a JSON document."""
+    from shared.runs import comparing, page
+
+    if len(arguments.runs) < 2:
+        raise errors.InputError(f"compare: expected at least two runs. Received: {arguments.runs[0]}")
+    app = importlib.import_module(f"{_app_of(arguments.runs)}.comparing").COMPARISON
+    names = _names(arguments.runs)
+    runs = [comparing.open_tested(path, name=name, app=app) for path, name in zip(arguments.runs, names, strict=True)]
+    found = page.compare(runs, app)
+    page.write(found, arguments.output_dir)
+    content = page.to_json(found)
+    return {
+        "answer": page.answer(found),
+        "common test rows": f"{content['test']['rows']} of {content['test']['units']} units",
+        **{f"{name} minus {names[0]}": values for name, values in content["differences"].items()},
+        "settings that differ": list(content["settings"]),
+        "notes": content["notes"],
+        "page": str(arguments.output_dir / "comparison.html"),
+    }
+
+
+def _app_of(paths: Sequence[pathlib.Path]) -> str:
+    """Return the module of the app whose runs these are.
+
+    Raises:
+        errors.InputError: One is no run, or was not evaluated; or they are of several apps.
+    """
+    modules = {module.rpartition(".")[2]: module for module in APPS.values()}
+    found = {}
+    for path in paths:
+        document = files.RunFolder.open(path).evaluation / "metrics.json"
+        if not document.is_file():
+            raise errors.InputError(
+                f"{path}: expected an evaluated run; `evaluate --run-dir {path}` makes one. Received: no evaluation"
+            )
+        found[str(path)] = str(files.read_json(document).get("app"))
+    if len(set(found.values())) > 1 or not set(found.values()) <= set(modules):
+        told = ", ".join(f"{app} ({path})" for path, app in found.items())
+        raise errors.InputError(f"compare: expected runs of one app. Received: {told}")
+    return modules[next(iter(found.values()))]
+
+
+def _names(paths: Sequence[pathlib.Path]) -> list[str]:
+    """Return a name of each run: the ends of their paths, as long as is needed to tell them apart."""
+    parts = [path.resolve().parts for path in paths]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(each[-length:]) for each in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise errors.InputError(f"compare: expected runs that differ. Received: {paths[0]} twice")
 
 
 def _configs() -> dict[str, Any]:
