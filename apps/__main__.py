@@ -1,4 +1,8 @@
-"""``fieldnets``: what spans the apps. ``demo`` runs all of them on embedded data; ``doctor`` looks at this machine."""
+"""``fieldnets``: what spans the apps.
+
+``demo`` runs all of them on embedded data; ``doctor`` looks at this machine; ``runs`` lists runs, and ``compare``
+compares some of them.
+"""
 
 import argparse
 import importlib
@@ -7,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from shared import cli, config, errors, steps, usage
+from shared import cli, config, errors, files, steps, usage
 
 # As this code is found: apps.sentiment in a checkout, fieldnets.apps.sentiment where it is installed.
 APPS = {
@@ -20,6 +24,8 @@ SHELLS = ("bash", "zsh", "fish")
 EXAMPLES = {
     "demo": ("--app sentiment", "--preset smoke --output-dir /tmp/demo"),
     "doctor": ("", "--json"),
+    "runs": ("", "runs/demo --json"),
+    "compare": ("runs/first runs/second", "runs/first runs/second --output-dir runs/comparison"),
     "explain-training": ("--app sentiment", "--app fraud-detection --output step.html"),
     "init": ("sentiment", "fraud-detection --preset default --output fraud.json"),
     "completion": ("bash > ~/.local/share/bash-completion/completions/fieldnets", "fish | source"),
@@ -47,6 +53,12 @@ def build_parser() -> usage.Parser:
     lesson = cli.add_verb(verbs, "explain-training", explain_training, help="one page on how a network learns, by hand")
     lesson.add_argument("--app", choices=tuple(APPS), required=True, help="whose question is asked")
     lesson.add_argument("--output", type=pathlib.Path, help="default: explain-training-APP.html")
+    list_runs = cli.add_verb(verbs, "runs", show_runs, help="list the runs below a folder; write one page of them")
+    list_runs.add_argument("folder", metavar="DIR", nargs="?", type=pathlib.Path, default=pathlib.Path("runs"))
+    list_runs.add_argument("--output", type=pathlib.Path, help="the page (default: DIR/index.html)")
+    compared = cli.add_verb(verbs, "compare", compare_runs, help="compare runs of one app on the same test rows")
+    compared.add_argument("runs", metavar="RUN", nargs="+", type=pathlib.Path, help="the first is the reference")
+    compared.add_argument("--output-dir", type=pathlib.Path, default=pathlib.Path("runs/comparison"))
     complete = cli.add_verb(verbs, "completion", completion_of, help="print the completion script of a shell")
     complete.add_argument("shell", choices=SHELLS, help="source <(fieldnets completion bash); fish: | source")
     for verb, examples in EXAMPLES.items():
@@ -66,7 +78,7 @@ def _add_init(verbs: cli.Verbs) -> None:
 
 def init(arguments: argparse.Namespace) -> cli.Result:
     """Write every setting of an app's preset, with comments, and the schema of such files."""
-    from shared import config_files, files
+    from shared import config_files
 
     app = _app(arguments.app)
     settings = app.config.presets()[arguments.preset]()
@@ -125,6 +137,84 @@ def explain_training(arguments: argparse.Namespace) -> cli.Result:
     lesson = importlib.import_module(f"{APPS[arguments.app]}.lesson")
     output = arguments.output or pathlib.Path(f"explain-training-{arguments.app}.html")
     return page.write(lesson.problem(arguments.seed), output, seed=arguments.seed)
+
+
+def show_runs(arguments: argparse.Namespace) -> cli.Result:
+    """List the runs below a folder, and write the page of them."""
+    from shared.runs import folders, index
+
+    folder: pathlib.Path = arguments.folder
+    found = [
+        folders.read(path, configs=_configs(), name=str(path.relative_to(folder)) if path != folder else path.name)
+        for path in folders.find(folder)
+    ]
+    if not found:
+        return {"runs": "none", "next": f"sentiment train --preset quick --run-dir {folder / 'sentiment'}"}
+    page = arguments.output or folder / "index.html"
+    index.write(found, page, searched=folder)
+    shown = (
+        {"runs": [run.to_json() for run in found]} if arguments.json else {"table": [index.row(run) for run in found]}
+    )
+    return {**shown, "page": str(page)}
+
+
+def compare_runs(arguments: argparse.Namespace) -> cli.Result:
+    """Compare runs on the rows that all of them predicted; write a page and a JSON document."""
+    from shared.runs import comparing, page
+
+    if len(arguments.runs) < 2:
+        raise errors.InputError(f"compare: expected at least two runs. Received: {arguments.runs[0]}")
+    app = importlib.import_module(f"{_app_of(arguments.runs)}.comparing").COMPARISON
+    names = _names(arguments.runs)
+    runs = [comparing.open_tested(path, name=name, app=app) for path, name in zip(arguments.runs, names, strict=True)]
+    found = page.compare(runs, app)
+    page.write(found, arguments.output_dir)
+    content = page.to_json(found)
+    return {
+        "answer": page.answer(found),
+        "common test rows": f"{content['test']['rows']} of {content['test']['units']} units",
+        **{f"{name} minus {names[0]}": values for name, values in content["differences"].items()},
+        "settings that differ": list(content["settings"]),
+        "notes": content["notes"],
+        "page": str(arguments.output_dir / "comparison.html"),
+    }
+
+
+def _app_of(paths: Sequence[pathlib.Path]) -> str:
+    """Return the module of the app whose runs these are.
+
+    Raises:
+        errors.InputError: One is no run, or was not evaluated; or they are of several apps.
+    """
+    modules = {module.rpartition(".")[2]: module for module in APPS.values()}
+    found = {}
+    for path in paths:
+        document = files.RunFolder.open(path).evaluation / "metrics.json"
+        if not document.is_file():
+            raise errors.InputError(
+                f"{path}: expected an evaluated run; `evaluate --run-dir {path}` makes one. Received: no evaluation"
+            )
+        found[str(path)] = str(files.read_json(document).get("app"))
+    if len(set(found.values())) > 1 or not set(found.values()) <= set(modules):
+        told = ", ".join(f"{app} ({path})" for path, app in found.items())
+        raise errors.InputError(f"compare: expected runs of one app. Received: {told}")
+    return modules[next(iter(found.values()))]
+
+
+def _names(paths: Sequence[pathlib.Path]) -> list[str]:
+    """Return a name of each run: the ends of their paths, as long as is needed to tell them apart."""
+    parts = [path.resolve().parts for path in paths]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(each[-length:]) for each in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise errors.InputError(f"compare: expected runs that differ. Received: {paths[0]} twice")
+
+
+def _configs() -> dict[str, Any]:
+    """Return the config class of every app, by the name that its ``metrics.json`` has."""
+    modules = {module.rpartition(".")[2]: importlib.import_module(f"{module}.config") for module in APPS.values()}
+    return {name: module.Config for name, module in modules.items()}
 
 
 def examine(arguments: argparse.Namespace) -> cli.Result:

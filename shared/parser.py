@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from shared import cli, config, errors, usage
+from shared.report import requirements
 from shared.serving import settings
 
 Model = TypeVar("Model")
@@ -49,6 +50,7 @@ class EvaluateOptions:
     split: str | None
     output_dir: pathlib.Path | None
     seed: int
+    require: Sequence[requirements.Requirement] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -204,6 +206,14 @@ def app_parser(  # noqa: PLR0913
     cli.add_run_dir(evaluate, name)
     evaluate.add_argument("--split", choices=SPLITS, help="part to measure (default: test; all for other data)")
     evaluate.add_argument("--output-dir", type=pathlib.Path, help="default: RUN_DIR/evaluation")
+    evaluate.add_argument(
+        "--require",
+        type=requirements.parse,
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="such as accuracy>=0.9 or auroc.low>0.8, of metrics.json; repeatable; exit code 3 where one is not met",
+    )
 
     explain = verb("explain", commands.explain, "show why the model answers as it does")
     cli.add_run_dir(explain, name)

@@ -6,6 +6,7 @@ Nothing heavy is imported here, so that ``--help`` answers at once.
 import argparse
 import contextlib
 import dataclasses
+import datetime
 import logging
 import pathlib
 import sys
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from shared import cli, errors, files, machine, parser, predicting, printing, published, resources, steps, usage
 from shared.bundle import formats
+from shared.report import requirements
 from shared.serving import settings
 
 log = logging.getLogger("fieldnets")
@@ -147,7 +149,7 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
     """
     from shared.training import runtime
 
-    start = resources.Start()
+    began, start = datetime.datetime.now(datetime.UTC), resources.Start()
     smoke = settings.is_smoke()
     said = {"smoke": True} if smoke else {}
     # Until the training is over again, the files are in no manifest.
@@ -164,7 +166,7 @@ def train_into(folder: files.RunFolder, step: steps.Train, settings: Any) -> cli
     with runtime.strategy(settings.strategy).scope():
         files.write_json(folder.environment, runtime.describe(seed=settings.seed) | said)
         result: cli.Result = step.train(dataset, split, settings, folder)
-    files.write_json(folder.usage, start.used())
+    files.write_json(folder.usage, {"began": began.isoformat(timespec="seconds"), **start.used()})
     folder.write_manifest()
     if smoke:
         log.warning("%s. %s", resources.SMOKE, resources.SMOKE_SENTENCE)
@@ -222,12 +224,26 @@ def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
         part = opened.other_part(run, *own, options.settings, options.split or "all", quarantine=aside)
     with progress.heartbeat("evaluate"):
         evaluation = step.evaluate(run, *own, part, seed=options.seed, output=output)
+    checks = requirements.check(options.require, evaluation.metrics)
     return {
         "metrics": evaluation.metrics["metrics"],
         **{f"baseline {name}": values for name, values in evaluation.metrics["baselines"].items()},
         "report": str(output / "report.html"),
         **set_aside(part.dataset.quarantined, aside),
+        **_checked(checks),
     }
+
+
+def _checked(checks: Sequence[requirements.Check]) -> dict[str, Any]:
+    """Return what ``evaluate`` says of the requirements, and the exit code of a gate that failed."""
+    if not checks:
+        return {}
+    for each in checks:
+        if not each.met:
+            log.error("%s", each)
+    failed = not all(each.met for each in checks)
+    code = errors.GateError.exit_code if failed else 0
+    return {"requirements": [each.to_json() for each in checks], "exit_code": code}
 
 
 def explain(app: steps.App, arguments: argparse.Namespace) -> cli.Result:

@@ -6,13 +6,12 @@ of copies of each image (Lin et al. 2014, "Microsoft COCO"; https://cocodataset.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import frames
 from shared import compiling
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -24,6 +23,25 @@ MOST_DETECTIONS = (1, 10, 100)
 AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 SIZES = tuple(AREAS)
 _TINY = np.spacing(1)
+
+
+class Labelled(Protocol):
+    """What metrics read of ``frames.Frames``: any labelled images have it."""
+
+    @property
+    def boxes(self) -> box.Boxes:
+        """The labelled boxes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What they are called."""
+
+    @property
+    def known_classes(self) -> npt.NDArray[np.bool_]:
+        """(n, k) which classes each image's source labels."""
+
+    def __len__(self) -> int:
+        """Count the images."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -93,7 +111,7 @@ def match(
     return Matched(class_names=class_names, images=images, by_size=by_size)
 
 
-def match_frames(collection: frames.Frames, found: box.Detections) -> Matched:
+def match_frames(collection: Labelled, found: box.Detections) -> Matched:
     """Match detections with the boxes of a collection; see ``match``."""
     return match(
         collection.boxes,

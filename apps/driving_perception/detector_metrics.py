@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import coco_metrics, decision, frames
+from apps.driving_perception import coco_metrics, decision
 from shared.evaluation import arrays, ends, intervals, resampling
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -52,7 +52,7 @@ class Detector:
 
 
 def evaluate(
-    part: frames.Frames,
+    part: coco_metrics.Labelled,
     units: npt.NDArray[np.int64],
     found: box.Detections,
     threshold: float,
@@ -92,7 +92,7 @@ def _columns(rows: Sequence[Mapping[str, float]], names: Iterable[str]) -> dict[
 
 
 def _counter(
-    part: frames.Frames, found: box.Detections, matched: coco_metrics.Matched, threshold: float
+    part: coco_metrics.Labelled, found: box.Detections, matched: coco_metrics.Matched, threshold: float
 ) -> Callable[[Floats], dict[str, float]]:
     """Return the function from weights (n,) on the images to all metrics."""
     levels = {

@@ -10,11 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import evaluate, lane, matching
+from apps.driving_perception import coco_metrics, evaluate, lane, matching
 from shared import files
 
 CORNERS_DIGITS, SCORE_DIGITS = 1, 4
 PICTURE = ("file", "frame", "seconds", "clip")
+# What an evaluation keeps of each labelled box, and of each that was found: what `compare` reads.
+LABELLED = ("xyxy", "label", "kind", "occlusion", "truncation")
+FOUND = ("xyxy", "label", "score")
 BOX = ("class", "score", "left", "top", "right", "bottom", "track", "seconds_to_collision")
 
 
@@ -61,7 +64,9 @@ def of_evaluation(results: evaluate.Results) -> pd.DataFrame:
     """Return one row per image of an evaluation.
 
     Columns: image, unit, sequence, objects, answered, right, missed, false_alarms, decision, and ``boxes``, JSON of
-    class, score and corners in pixels from the threshold on.
+    class, score and corners in pixels from the threshold on; then a list per cell of all labelled boxes (``labelled_``
+    and the names of ``LABELLED``), of all found ones however low their score (``found_``, ``FOUND``), and of
+    ``known_classes``.
     """
     part, predicted, pairs = results.rows.frames, results.predicted, results.pairs
     missed = pairs.wanted & (pairs.found_by == matching.NONE)
@@ -83,7 +88,21 @@ def of_evaluation(results: evaluate.Results) -> pd.DataFrame:
     every = range(len(part))
     table["decision"] = [_decision(predicted, image, part.images.sizes[image], results.region) for image in every]
     table["boxes"] = [_boxes_of(predicted, image, part.class_names) for image in every]
-    return table
+    return table.assign(**cells(part, results.predictions.found))
+
+
+def cells(part: coco_metrics.Labelled, found: box.Detections) -> dict[str, Any]:
+    """Return for each image its labelled boxes and all that were found, however low their score: a list per cell."""
+    return {
+        **_cells("labelled", part.boxes, LABELLED, images=len(part)),
+        **_cells("found", found, FOUND, images=len(part)),
+        "known_classes": list(part.known_classes),
+    }
+
+
+def _cells(prefix: str, boxes: box.Boxes | box.Detections, names: Sequence[str], *, images: int) -> dict[str, Any]:
+    edges = np.searchsorted(boxes.image, np.arange(1, images))
+    return {f"{prefix}_{name}": [each.ravel() for each in np.split(getattr(boxes, name), edges)] for name in names}
 
 
 def _decision(found: box.Detections, image: int, size: Any, region: lane.Region) -> str:

@@ -111,10 +111,10 @@ def write(report: Report, output_dir: pathlib.Path) -> None:
 
 def render(report: Report) -> str:
     """Return the page as HTML; equal reports give equal bytes."""
-    template = _environment().get_template("report.html.j2")
-    script = _template("report.js")
+    page = _environment().get_template("report.html.j2")
+    script = template("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return template.render(
+    return page.render(
         script=markupsafe.Markup(script),
         script_hash=f"sha256-{digest}",
         report=report,
@@ -181,7 +181,7 @@ def _isolator() -> Callable[[blocks.Figure], markupsafe.Markup]:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template),
+        loader=jinja2.FunctionLoader(template),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -199,7 +199,8 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _template(name: str) -> str:
+def template(name: str) -> str:
+    """Return the text of a template of the reports."""
     return (importlib.resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
 
 
