@@ -171,3 +171,11 @@ def do_each(
             raise errors.FieldnetsError(
                 "a worker was ended from outside, perhaps for want of memory; --resume goes on"
             ) from None
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process held at a time."""
+    import resource
+
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else 1024 * largest
