@@ -34,7 +34,7 @@ class Planned:
         rows: Of the training and the validation part.
         parameters: Of the network.
         trained_parameters: Those that are not frozen.
-        flops: Floating-point operations of one row, forward; see `forward_flops`.
+        flops: Floating-point operations of one row, forward; see `forward_flops`. None: it depends on its size.
         epochs: At most.
         steps: In an epoch.
         batch_rows: At most.
@@ -49,7 +49,7 @@ class Planned:
     rows: tuple[int, int]
     parameters: int
     trained_parameters: int
-    flops: int
+    flops: int | None
     epochs: int
     steps: int
     batch_rows: int
@@ -63,6 +63,9 @@ class Planned:
         """What all epochs would take, compiling included."""
         return self.compile_seconds + self.epochs * (self.steps * self.step_seconds + self.validation_seconds)
 
+    def _all_flops(self, flops: int) -> int:
+        return TRAINING_PASSES * flops * self.rows[0] * self.epochs
+
     def to_json(self) -> dict[str, Any]:
         """Return a row of what ``train --dry-run`` prints."""
         shapes = {name: "x".join("?" if side is None else str(side) for side in shape) or "1" for name, shape in
@@ -74,8 +77,8 @@ class Planned:
             "validation rows": self.rows[1],
             "parameters": self.parameters,
             "trained": self.trained_parameters,
-            "MFLOP a row": round(self.flops / 1e6, 3),
-            "TFLOP in all": round(TRAINING_PASSES * self.flops * self.rows[0] * self.epochs / 1e12, 4),
+            "MFLOP a row": None if self.flops is None else round(self.flops / 1e6, 3),
+            "TFLOP in all": None if self.flops is None else round(self._all_flops(self.flops) / 1e12, 4),
             "epochs": self.epochs,
             "steps an epoch": self.steps,
             "ms a step": round(1000 * self.step_seconds, 1),
@@ -108,6 +111,11 @@ def few(train: datasets.Arrays, batch_size: datasets.BatchSize) -> datasets.Arra
 def wanted_epochs(epochs: int) -> int:
     """Return 1 in a dry run, and ``epochs`` otherwise."""
     return epochs if _MEASURED.get() is None else 1
+
+
+def steps_at_once(steps: int) -> int:
+    """Return 1 in a dry run, whose steps are timed one by one, and ``steps`` otherwise."""
+    return steps if _MEASURED.get() is None else 1
 
 
 class Timer(keras.callbacks.Callback):  # type: ignore[misc]
@@ -150,7 +158,7 @@ def planned(
     if found is None:
         return []
     lengths = train.lengths
-    width = 1 if lengths is None else max(1, math.ceil(float(np.mean(lengths))))
+    width = None if lengths is None else max(1, math.ceil(float(np.mean(lengths))))
     new = Planned(
         name=name,
         inputs={key: (None,) if isinstance(rows, datasets.Ragged) else rows.shape[1:] for key, rows in
@@ -167,7 +175,7 @@ def planned(
     return [Timer(new)]
 
 
-def forward_flops(model: keras.Model, *, width: int = 1) -> int:
+def forward_flops(model: keras.Model, *, width: int | None = None) -> int | None:
     """Return the floating-point operations of one row: two for each weight of a kernel and each place it is applied at.
 
     That is a multiplication and an addition, as in He et al. 2016 (https://arxiv.org/abs/1512.03385), whose "FLOPs" are
@@ -176,16 +184,19 @@ def forward_flops(model: keras.Model, *, width: int = 1) -> int:
 
     Args:
         model: A network.
-        width: What stands for a side that differs from row to row.
+        width: What stands for a side that differs from row to row; None: nothing does, and there is no number where a
+            layer has such a side.
 
     >>> dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     >>> forward_flops(dense)
     24
     """
-    return sum(_layer_flops(layer, width) for layer in model._flatten_layers(include_self=False))
+    each = [_layer_flops(layer, width) for layer in model._flatten_layers(include_self=False)]
+    known = [flops for flops in each if flops is not None]
+    return sum(known) if len(known) == len(each) else None
 
 
-def _layer_flops(layer: keras.Layer, width: int) -> int:
+def _layer_flops(layer: keras.Layer, width: int | None) -> int | None:
     # A GRU has two rows of biases.
     kernels = [each for each in layer.weights if len(each.shape) >= 2 and each.name != "bias"]
     # The layers within a model, unlike those within a layer, are counted by themselves.
@@ -198,5 +209,8 @@ def _layer_flops(layer: keras.Layer, width: int) -> int:
         if keras.backend.is_int_dtype(read.dtype):
             continue
         sides = read.shape[1:2] if recurrent else made.shape[1:-1]
-        total += math.prod(width if side is None else side for side in sides)
+        known = [width if side is None else side for side in sides]
+        if None in known:
+            return None
+        total += math.prod(side for side in known if side is not None)
     return int(2 * total * sum(math.prod(each.shape) for each in kernels))

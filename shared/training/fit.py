@@ -158,7 +158,11 @@ def fit(
         batch_size=settings.batch_size,
     )
     train = estimates.few(train, settings.batch_size)
-    settings = dataclasses.replace(settings, epochs=estimates.wanted_epochs(settings.epochs))
+    settings = dataclasses.replace(
+        settings,
+        epochs=estimates.wanted_epochs(settings.epochs),
+        steps_per_execution=estimates.steps_at_once(settings.steps_per_execution),
+    )
     steps = datasets.steps(len(train), batch_size=settings.batch_size)
     share = workers.share(model, np.diff(datasets.even_splits(len(train), settings.batch_size)))
     _compile(model, settings, loss=loss, steps=steps)
