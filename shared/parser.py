@@ -14,6 +14,7 @@ from shared.report import requirements
 from shared.serving import settings
 
 Model = TypeVar("Model")
+TRACKERS = ("mlflow",)
 SPLITS = ("train", "validation", "test", "all")
 
 
@@ -38,6 +39,8 @@ class TrainOptions:
     workers: int
     ray_address: str | None
     command_line: Sequence[str]
+    dry_run: bool = False
+    track: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ class EvaluateOptions:
     output_dir: pathlib.Path | None
     seed: int
     require: Sequence[requirements.Requirement] = ()
+    track: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -190,6 +194,12 @@ def app_parser(  # noqa: PLR0913
     cli.add_run_dir(train, name)
     _add_preset(train)
     _add_resume_or_overwrite(train, "run")
+    _add_track(train)
+    train.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what it would take (shapes, parameters, FLOP, time, memory, disk) and write nothing",
+    )
     train.add_argument(
         "--workers",
         type=cli.at_least(1),
@@ -206,6 +216,7 @@ def app_parser(  # noqa: PLR0913
     cli.add_run_dir(evaluate, name)
     evaluate.add_argument("--split", choices=SPLITS, help="part to measure (default: test; all for other data)")
     evaluate.add_argument("--output-dir", type=pathlib.Path, help="default: RUN_DIR/evaluation")
+    _add_track(evaluate)
     evaluate.add_argument(
         "--require",
         type=requirements.parse,
@@ -262,6 +273,11 @@ def _add_resume_or_overwrite(parser: argparse.ArgumentParser, what: str) -> None
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--resume", action="store_true", help=f"go on with an interrupted {what}")
     choice.add_argument("--overwrite", action="store_true", help=f"replace an existing {what}")
+
+
+def _add_track(parser: argparse.ArgumentParser) -> None:
+    help = "also log to MLflow (MLFLOW_TRACKING_URI, or mlflow.db beside the run folder)"
+    parser.add_argument("--track", choices=TRACKERS, help=help)
 
 
 def _add_preset(parser: argparse.ArgumentParser) -> None:

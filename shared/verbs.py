@@ -123,6 +123,9 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     if launch.is_helper():
         launch.end_with_parent()
     app.data().locate(options.settings)  # before --overwrite deletes anything
+    if options.dry_run:
+        return dry_run(app, options)
+    _check_track(options.track)
     here = cluster.from_environment()
     if here is None and (options.workers > 1 or options.ray_address):
         return _launch(app, options)
@@ -136,6 +139,8 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
         folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
         with folder.taken_back_unless_begun():
             result = train_into(folder, step, options.settings)
+            if options.track:
+                result = {**result, **_tracking().training(folder, app=app.name, package=_package(app))}
         # A finished run holds no hidden file; nobody waits for this lock: who comes while it is held is refused.
         (folder.path / resuming.LOCK).unlink(missing_ok=True)
     return result
@@ -190,6 +195,45 @@ def _said_of_part(held: Any) -> str:
     return f"{held.get('rows', 0):,}{units}{f' ({classes})' if classes else ''}"
 
 
+def dry_run(app: steps.App, options: parser.TrainOptions) -> cli.Result:
+    """Say what a training would take, from a few steps of it in a folder that goes again; nothing else is written.
+
+    Raises:
+        errors.InputError: It is asked for in several processes.
+    """
+    if options.workers > 1 or options.ray_address:
+        raise errors.InputError("--dry-run: expected one process. Received: --workers or --ray-address")
+    quiet_tensorflow()
+    from shared.training import estimates
+
+    start = resources.Start()
+    with tempfile.TemporaryDirectory(prefix="fieldnets-dry-run-") as path, estimates.measuring() as planned:
+        folder = files.RunFolder(pathlib.Path(path))
+        train_into(folder, app.train(), options.settings)
+        parts = files.read_json(folder.split)["counts"]
+        disk = sum(each.stat().st_size for each in folder.path.rglob("*") if each.is_file())
+        # From the second epoch on the checkpoint of the one before is kept, too.
+        disk += sum(each.stat().st_size for each in folder.path.rglob("checkpoint.npz"))
+    others = start.used()["seconds"] - sum(each.measured_seconds for each in planned)
+    return {
+        "parts": parts,
+        "networks": [each.to_json() for each in planned],
+        "training seconds, at most": round(sum(each.seconds for each in planned), 1),
+        "seconds of all else": round(others, 1),
+        "peak memory, MiB": round(resources.peak_memory_bytes() / (1 << 20)),
+        "disk, MiB": round(disk / (1 << 20), 1),
+        "notes": list(_OF_DRY_RUNS),
+    }
+
+
+_OF_DRY_RUNS = (
+    "Time: from a few steps of each network on this machine, times all epochs; a training that stops early takes less.",
+    "All else: reading, splitting, decoding, building and calibrating, measured as a whole.",
+    "FLOP: two for each weight of a kernel and place where it is applied; a training step is three forward passes.",
+    "Memory: the most that this process held. Disk: the run folder, checkpoints included.",
+)
+
+
 def _launch(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     """Train in several processes of this machine or of a Ray cluster, each started with this command line."""
     from shared import launch
@@ -202,7 +246,12 @@ def _launch(app: steps.App, options: parser.TrainOptions) -> cli.Result:
 
 def _command(app: steps.App, command_line: Sequence[str]) -> list[str]:
     """Return what starts a process of its own with a command line of this app."""
-    return [*machine.python_command(app.config.__module__.rpartition(".")[0]), *command_line]
+    return [*machine.python_command(_package(app)), *command_line]
+
+
+def _package(app: steps.App) -> str:
+    """Return the package of an app as this code is found: apps.sentiment, or fieldnets.apps.sentiment."""
+    return app.config.__module__.rpartition(".")[0]
 
 
 def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
@@ -210,6 +259,7 @@ def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
     from shared import progress
 
     app.refuse(options.settings)
+    _check_track(options.track)
     files.RunFolder.open(options.run_dir)
     quiet_tensorflow()
     opened, step = app.run(), app.evaluate()
@@ -224,14 +274,28 @@ def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
         part = opened.other_part(run, *own, options.settings, options.split or "all", quarantine=aside)
     with progress.heartbeat("evaluate"):
         evaluation = step.evaluate(run, *own, part, seed=options.seed, output=output)
+    tracked = _tracking().evaluation(run.folder, output, app=app.name) if options.track else {}
     checks = requirements.check(options.require, evaluation.metrics)
     return {
         "metrics": evaluation.metrics["metrics"],
         **{f"baseline {name}": values for name, values in evaluation.metrics["baselines"].items()},
         "report": str(output / "report.html"),
         **set_aside(part.dataset.quarantined, aside),
+        **tracked,
         **_checked(checks),
     }
+
+
+def _check_track(tracker: str | None) -> None:
+    """Raise ``errors.InputError`` where a run could not be tracked, before it is trained or evaluated."""
+    if tracker is not None:
+        _tracking().check()
+
+
+def _tracking() -> Any:
+    from shared.runs import tracking
+
+    return tracking
 
 
 def _checked(checks: Sequence[requirements.Check]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def _rows(table: pd.DataFrame, clusters: comparing.Ints) -> metrics.Rows:
         days=days.astype(np.int64),
         day_names=dict(enumerate(names)),
         amounts=table["amount"].to_numpy(np.float64),
-        labels=(table["label"] == "fraud").to_numpy(np.int64),
+        labels=np.asarray(table["label"] == "fraud", np.int64),
         payers=clusters,
         has_payer=1 < count < len(clusters),
         weights=table["weight"].to_numpy(np.float64),

@@ -1,5 +1,7 @@
 """How runs of this app are compared: what names an image in ``predictions.parquet``, and which metrics."""
 
+from typing import Any
+
 import numpy as np
 
 from apps.medical_imaging import evaluate, evaluate_multi_label
@@ -36,7 +38,7 @@ def _findings(first: comparing.Tested, second: comparing.Tested, clusters: compa
 
     labels = columns(first, "label")
     own, other = ((columns(each, "score"), columns(each, "present")) for each in (first, second))
-    options = {"units": clusters, "metrics": evaluate_multi_label.METRICS, "resamples": first.resamples}
+    options: dict[str, Any] = {"units": clusters, "metrics": evaluate_multi_label.METRICS, "resamples": first.resamples}
     return comparing.Compared(
         first=multilabel.summarize(labels, own[0], present=own[1], **options).macro,
         second=multilabel.summarize(labels, other[0], present=other[1], **options).macro,

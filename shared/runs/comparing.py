@@ -133,7 +133,7 @@ def open_tested(path: pathlib.Path, *, name: str, app: App) -> Tested:
             "Received: one of other weights"
         )
     predicted = pd.read_parquet(table)
-    truth = app.truth(list(predicted))
+    truth = app.truth([str(name) for name in predicted])
     return Tested(
         run=run, name=name, document=content, table=predicted, keys=app.keys, truth=truth, cluster=app.cluster
     )
@@ -259,7 +259,7 @@ def classifiers(metrics: Mapping[str, weighted.Metric], *, positive_only: bool) 
 
 def class_names(run: Tested) -> list[str]:
     """Return the classes, in the order of their scores."""
-    return [name.removeprefix("score_") for name in run.table if name.startswith("score_")]
+    return [name.removeprefix("score_") for name in map(str, run.table) if name.startswith("score_")]
 
 
 def _rows(run: Tested, names: list[str], clusters: Ints, *, positive_only: bool) -> dict[str, Any]:

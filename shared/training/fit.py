@@ -15,7 +15,7 @@ import numpy as np
 
 from shared import errors
 from shared.training import batches as batching
-from shared.training import callbacks, datasets, optimizers, runtime, workers
+from shared.training import callbacks, datasets, estimates, optimizers, runtime, workers
 
 Monitor = Callable[[np.ndarray, np.ndarray], float]
 
@@ -151,6 +151,20 @@ def fit(
         errors.InputError: The checkpoint is broken or belongs to another training.
         errors.FieldnetsError: The loss or the monitor is not finite.
     """
+    timers = estimates.planned(
+        model,
+        train,
+        name=outputs.checkpoints.name,
+        validation_rows=len(validation),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+    )
+    train = estimates.few(train, settings.batch_size)
+    settings = dataclasses.replace(
+        settings,
+        epochs=estimates.wanted_epochs(settings.epochs),
+        steps_per_execution=estimates.steps_at_once(settings.steps_per_execution),
+    )
     steps = datasets.steps(len(train), batch_size=settings.batch_size)
     share = workers.share(model, np.diff(datasets.even_splits(len(train), settings.batch_size)))
     _compile(model, settings, loss=loss, steps=steps)
@@ -193,7 +207,7 @@ def fit(
                 share=share,
             )
             reports = callbacks.Reports(state.history, outputs.checkpoint)
-            calls = [epoch_end, history, reports, *listeners]
+            calls = [*timers, epoch_end, history, reports, *listeners]
             run_epochs(model, batches, first_epoch=state.epoch, epochs=settings.epochs, steps=steps, listeners=calls)
     model.set_weights(state.best_weights)
     return FitResult(

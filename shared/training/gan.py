@@ -14,7 +14,7 @@ import tensorflow as tf
 from shared import errors, files
 from shared.models import wasserstein
 from shared.training import batches as batching
-from shared.training import callbacks, datasets, workers
+from shared.training import callbacks, datasets, estimates, workers
 from shared.training import fit as fitting
 
 # (samples (n, ...) float32, labels (n,)) -> a distance from real samples, at least 0; the smaller the better.
@@ -99,6 +99,16 @@ def fit(
     """
     if len(train) < settings.critic_steps:
         raise errors.InputError(f"GAN: expected at least {settings.critic_steps} training rows. Received: {len(train)}")
+    timers = estimates.planned(
+        generator,
+        train,
+        name=outputs.checkpoints.name,
+        validation_rows=len(train),
+        epochs=settings.epochs,
+        batch_size=settings.rows_per_step,
+    )
+    train = estimates.few(train, settings.rows_per_step)
+    settings = dataclasses.replace(settings, epochs=estimates.wanted_epochs(settings.epochs))
     model = _compiled(generator, critic, settings)
     state = workers.load_state(outputs.checkpoint, model=model, identity=_identity(settings, train))
     resumed_from = state.epoch
@@ -124,7 +134,7 @@ def fit(
                 first_epoch=state.epoch,
                 epochs=settings.epochs,
             )
-            calls = [pictures, epoch_end, history, *listeners]
+            calls = [*timers, pictures, epoch_end, history, *listeners]
             fitting.run_epochs(
                 model, batches, first_epoch=state.epoch, epochs=settings.epochs, steps=steps, listeners=calls
             )
