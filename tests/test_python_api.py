@@ -130,7 +130,11 @@ def trained(app: str) -> Any:
     import fieldnets
 
     def state() -> list[Any]:
-        drawn = [random.getstate(), np.random.get_state()[1].tolist(), keras.config.dtype_policy().name]
+        drawn = [
+            random.getstate(),
+            np.random.get_state(legacy=False)["state"]["key"].tolist(),
+            keras.config.dtype_policy().name,
+        ]
         return [*drawn, config.is_op_determinism_enabled(), dict(os.environ), os.getcwd()]
 
     keras.utils.set_random_seed(99)

@@ -25,7 +25,7 @@ Validate = Callable[[], dict[str, float]]
 Report = Callable[[pathlib.Path, int, float], None]
 _REPORT: contextvars.ContextVar[Report | None] = contextvars.ContextVar("report", default=None)
 # Width of the bar: at 80 columns the time left and the metric stand beside it.
-_BAR_CHARACTERS = 12
+_BAR_CHARACTERS = 8
 _LOG = logging.getLogger(__name__)
 
 
@@ -277,10 +277,7 @@ class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
         last = self._state.history[-1]
         name, sign = ("log-loss", -1) if self._is_loss else ("validation", 1)
         reached, best = sign * last["validation_metric"], sign * self._state.best_value
-        return (
-            f"{position}  {name} {reached:.4f} (best {best:.4f} in epoch {self._state.best_epoch})  "
-            f"training loss {last['loss']:.4f}"
-        )
+        return f"{position}  {name} {reached:.4f} (best {best:.4f} in epoch {self._state.best_epoch})"
 
 
 @contextlib.contextmanager
