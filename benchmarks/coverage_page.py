@@ -35,6 +35,8 @@ def table(*, only: str = "") -> Iterator[str]:
 def summary() -> str:
     """Return in a sentence how many numbers are held as often as is said."""
     shares = [round(row["suite"], 3) for rows in _results().values() for row in rows]
+    if not shares:
+        return "No results yet."
     below, above = (sum(each) for each in ([s < LEAST for s in shares], [s > MOST for s in shares]))
     return (
         f"{len(shares) - below - above} of {len(shares)} numbers are held in {LEAST} to {MOST} of their data sets, "

@@ -209,6 +209,12 @@ class Units:
         noun = "unit" if self.given else "row"
         return f"{noun} in {self.count:,} groups" if self.pooled else noun
 
+    @property
+    def equal(self) -> bool:
+        """Whether all units have the same number of rows, such as one each."""
+        sizes = np.bincount(self.code, minlength=self.count)
+        return bool((sizes == sizes[0]).all())
+
     def in_groups(self, most: int) -> "Units":
         """Return these units, or where there are more than ``most``, so many groups of them.
 

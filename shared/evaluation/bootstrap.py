@@ -127,7 +127,7 @@ def intervals_of(
         found,
         bounds={name: case.metric.bounds for name, case in cases.items() if isinstance(case.metric, weighted.Metric)},
         carriers=resampling.carriers_of(truth, own),
-        alone=own.count == len(truth),
+        equal=own.equal,
         differences=frozenset(name for name, case in cases.items() if case.reference is not None),
         undefined={name: _undefined(case, truth, found.values[name]) for name, case in cases.items()},
     )

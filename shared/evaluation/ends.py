@@ -4,21 +4,21 @@ Plain percentiles of a bootstrap are too narrow where few units carry a number: 
 AUROC held the true value in 80 to 91 of 100 data sets, with values near 1 in 75 (docs/intervals.md has the table). Four
 things are at fault, and each is mended here.
 
-Variance. The bootstrap's is too small by about (n - 1) / n. Of independent rows the jackknife's is taken, which errs
-upwards (Efron & Stein 1981, Ann. Stat. 9); where rows share units, the larger of both. The jackknife
+Variance. The bootstrap's is too small by about (n - 1) / n. Of independent rows, and of units of equal size, the
+jackknife's is taken, which errs upwards (Efron & Stein 1981, Ann. Stat. 9); of others the larger of both. The jackknife
 of a number with corners, such as a threshold or a sum of absolute values, is far off: then the bootstrap's is taken.
 
 Degrees of freedom. A variance that rests on a few units is itself uncertain: Student's t with Satterthwaite's number,
 2 n / (kurtosis - 1) of the units' influences (Satterthwaite 1946, Biometrics 2; that variance of a variance: Cramer
 1946, section 27.4), which is n where all units matter alike and about twice the number of rare units where few do. Of
-independent rows n - 1 is enough: their t has lighter tails the heavier those of the rows are (Efron 1969, JASA 64).
+units of equal size n - 1 is enough: their t has lighter tails the heavier those of the rows are (Efron 1969, JASA 64).
 
 Shape. Of a metric in [0, 1] the interval is Wilson's at the effective size v (1 - v) / variance: the standard error
 is that of each candidate value and not of the estimate, so the ends stay within the range, the interval leans inwards
 near 0 and 1, and it has a width there (Wilson 1927, JASA 22; effective sizes: Kish 1965, Korn & Graubard 1998, Survey
 Methodology 24). A mean of losses is skewed, and near 0; its t is corrected for that by Hall's cubic transformation
-(Hall 1992, JRSS-B 54). Differences near 0 are symmetric, as either
-model may be the better one: plain Student's t. One far from 0 is skewed as its metric is, and gets the wider ends.
+(Hall 1992, JRSS-B 54). Differences near 0 are symmetric, as either model may be the better one: plain Student's t. One
+far from 0 is skewed as its metric is, and gets the wider ends.
 
 Bias. A binned calibration error lies above its true value and a resample by more; see `inverted`.
 
@@ -87,7 +87,7 @@ class Spread:
         bounds: the range of the number.
         carriers: units of the rarest class, or of what else carries the number.
         difference: whether it is a paired difference of two numbers in ``bounds``.
-        alone: whether every unit is one row, independent of the others.
+        equal: whether all units have the same number of rows, such as one each.
         units: how many units there are; more than g where groups were left out. 0: g of them.
     """
 
@@ -97,7 +97,7 @@ class Spread:
     bounds: Range = UNIT
     carriers: int
     difference: bool = False
-    alone: bool = False
+    equal: bool = False
     units: int = 0
 
     @property
@@ -110,7 +110,7 @@ class Spread:
         """The standard error, of the bootstrap or the jackknife: see above."""
         bootstrap, jackknife = self._bootstrap, self._jackknife
         smooth = bootstrap <= CORNERS * jackknife and jackknife <= CORNERS * bootstrap
-        if self._is_near or (self.alone and not self.difference):
+        if self._is_near or (self.equal and not self.difference):
             found = jackknife if smooth else bootstrap
         else:
             found = bootstrap if self.difference and jackknife > CORNERS * bootstrap else max(bootstrap, jackknife)
@@ -138,11 +138,11 @@ class Spread:
         return float((self.influence**3).sum()) / squares**1.5 if squares > 0 else 0.0
 
     def student(self, confidence: float) -> float:
-        """Return Student's t with Satterthwaite's degrees of freedom, or one less than there are independent rows."""
+        """Return Student's t with Satterthwaite's degrees of freedom, or n - 1 of units of equal size."""
         groups, squares = len(self.left_out), float((self.influence**2).sum())
         most = max(LEAST_FREEDOM, groups - 1.0)
         excess = float((self.influence**4).sum()) / squares**2 - 1 / groups if squares > 0 else 0.0
-        symmetric = self.alone and (self._is_near or not self.difference)
+        symmetric = self.equal and (self._is_near or not self.difference)
         freedom = most if excess <= 0 or symmetric else min(most, max(LEAST_FREEDOM, 2 / excess))
         return float(special.stdtrit(freedom, 0.5 + confidence / 2))
 

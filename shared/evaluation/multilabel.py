@@ -140,7 +140,7 @@ def _resampled(
         every,
         bounds={f"{name} {finding}": metric.bounds for name, metric in metrics.items() for finding in findings},
         undefined={name: f"expected {metric.needs}" for name, metric in metrics.items()},
-        alone=grouping.count == len(rows.truth),
+        equal=grouping.equal,
     )
     return [
         dataclasses.replace(

@@ -118,7 +118,7 @@ class Resampled:
         carriers: units of the rarest class, where it is known: what a perfect value rests on.
         unit: what was resampled, for ``Interval.method``.
         units: how many units were resampled; 0: as many as were left out.
-        alone: whether every row is its own unit.
+        equal: whether all units have the same number of rows, such as one each.
         undefined: metric -> why it has no value, where the caller can say more than that.
         differences: metrics that are paired differences.
     """
@@ -131,7 +131,7 @@ class Resampled:
     carriers: int | None = None
     unit: str = "unit"
     units: int = 0
-    alone: bool = False
+    equal: bool = False
     undefined: Mapping[str, str] = dataclasses.field(default_factory=dict)
     differences: frozenset[str] = frozenset()
 
@@ -229,7 +229,7 @@ class Resampled:
             bounds=self.bounds.get(name, assumed),
             carriers=len(self.left_out[name]) if self.carriers is None else self.carriers,
             difference=paired,
-            alone=self.alone,
+            equal=self.equal,
             units=self.units,
         )
 

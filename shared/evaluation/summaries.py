@@ -137,7 +137,7 @@ def resampled(
         found,
         bounds={name: metric.bounds for name, metric in metrics.items()},
         carriers=resampling.carriers_of(truth, own),
-        alone=own.count == len(truth),
+        equal=own.equal,
         undefined={name: metric.undefined(truth) for name, metric in metrics.items()},
     )
 

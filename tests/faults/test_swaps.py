@@ -207,7 +207,8 @@ def test_malformed_requests_on_sockets_are_refused_and_others_are_answered(
 def test_a_server_that_is_asked_for_ten_minutes_answers_all_the_time_and_its_memory_is_flat(
     repository: pathlib.Path, tried: trials.Trials
 ) -> None:
-    chance, process, memory = random.Random(13), psutil.Process(), []
+    chance, process = random.Random(13), psutil.Process()
+    memory: list[int] = []
     seconds = trials.count(2, 600)
     with servers.listening(repository / "words", deadline_seconds=1.0) as (server, port), Clients(port, 2) as clients:
         ends = time.monotonic() + seconds

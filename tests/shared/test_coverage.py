@@ -91,6 +91,7 @@ def test_a_metric_of_few_hits_moves_as_wilsons_interval_of_the_class():
     truth, units = np.array([0] * 90 + [1] * 10), arrays.units_of(None, rows=100)
     none = weighted.one_hot(np.zeros(100, int), classes=2)
     found = few_hits.interval(classification.balanced_accuracy, truth, none, units=units, confidence=0.95)
+    assert found is not None
     # The mean of two recalls: 0 of 10 and 90 of 90, each half of the change, squares added where both go one way.
     up, down = intervals.wilson(0, 10).high / 2, (1 - intervals.wilson(90, 90).low) / 2
     assert (found.low, found.high) == pytest.approx((0.5 - down, 0.5 + up))
