@@ -164,7 +164,8 @@ def _precision_recall(model: detector_metrics.Detector, names: Sequence[str]) ->
 def _misses(results: evaluate.Results) -> document.Section:
     """Show misses against false alarms per image, and the operating points."""
     rates = np.logspace(-2, 1, _POINTS)
-    every = {"model": results.model, **results.baselines}
+    every = {"Model": results.model}
+    every |= {baselines.LABELS.get(name, name): each for name, each in results.baselines.items()}
     lines: dict[str, list[intervals.Interval | float | None]] = {}
     for name, each in every.items():
         swept = decision.sweep(each.matched)

@@ -16,7 +16,7 @@ import pytest
 import starlette.testclient
 
 from shared import errors
-from shared.serving import refusals, settings, tensors
+from shared.serving import limits, refusals, settings, tensors
 from tests.shared import servers
 
 pytestmark = pytest.mark.tensorflow
