@@ -37,10 +37,6 @@ def peak_memory_bytes() -> int:
     return found if sys.platform == "darwin" else found * 1024
 
 
-# Since the import: what reads and trains imports this first, and a verb is one process.
-PROCESS = Start()
-
-
 def of_training(run: files.RunFolder) -> Mapping[str, Any]:
     """Return what training used; nothing for a run of before that was kept."""
     return files.read_json(run.usage) if run.usage.exists() else {}

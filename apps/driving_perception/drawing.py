@@ -173,7 +173,7 @@ def _miss(results: evaluate.Results, row: int) -> blocks.Picture:
     facts: dict[str, blocks.Cell] = {"image": str(rows.frames.images.names[image]), "class": names[boxes.label[row]]}
     facts["height, px"] = round(float(boxes.xyxy[row, 3] - boxes.xyxy[row, 1]))
     if np.isfinite(distance):
-        facts["distance, m"] = round(distance, 1)
+        facts["distance, m"] = f"{distance:.1f}"
     if boxes.occlusion[row] >= 0:
         facts["occlusion"] = box.OCCLUSIONS[boxes.occlusion[row]]
     facts["best score there"] = round(float(found.score[near[0]]), 3) if len(near) else "nothing"

@@ -16,6 +16,7 @@ from apps.driving_perception import (
     evaluate,
     matching,
     prediction_tables,
+    report_standard,
 )
 from shared.evaluation import intervals
 from shared.report import blocks, curves, document, formatting, sections, statuses
@@ -116,7 +117,12 @@ def _by_class(results: evaluate.Results) -> document.Section:
         ],
         caption="Average precision of each class. Without an interval: too few units hold the class.",
     )
-    body = [table, _precision_recall(model, names), *_by_source(results.sources, names)]
+    body = [
+        table,
+        _precision_recall(model, names),
+        report_standard.confusion_figure(results),
+        *_by_source(results.sources, names),
+    ]
     return document.Section("Classes", "What is found of each class, and how well the boxes fit.", body)
 
 
@@ -158,7 +164,8 @@ def _precision_recall(model: detector_metrics.Detector, names: Sequence[str]) ->
 def _misses(results: evaluate.Results) -> document.Section:
     """Show misses against false alarms per image, and the operating points."""
     rates = np.logspace(-2, 1, _POINTS)
-    every = {"model": results.model, **results.baselines}
+    every = {"Model": results.model}
+    every |= {baselines.LABELS.get(name, name): each for name, each in results.baselines.items()}
     lines: dict[str, list[intervals.Interval | float | None]] = {}
     for name, each in every.items():
         swept = decision.sweep(each.matched)
@@ -182,7 +189,9 @@ def _misses(results: evaluate.Results) -> document.Section:
         caption="The threshold in use was frozen on validation; the others show what moving it would bring here.",
         emphasis=[0],
     )
-    return document.Section("Misses and false alarms", "What the threshold trades.", [figure, table])
+    return document.Section(
+        "Misses and false alarms", "What the threshold trades.", [figure, report_standard.by_score(results), table]
+    )
 
 
 def _conditions(slices: Sequence[Mapping[str, Any]], collision: Mapping[str, int]) -> document.Section:
@@ -225,6 +234,7 @@ def _confidence(rows: Sequence[Mapping[str, float]]) -> document.Section:
     """Show whether scores say how often boxes are correct."""
     body: list[blocks.Block] = [blocks.facts("Calibration", {"D-ECE": round(matching.calibration_error(rows), 4)})]
     if rows:
+        body.append(report_standard.reliability(rows))
         body.append(
             blocks.Table(
                 columns=("Mean score", "Share correct", "Boxes"),

@@ -11,7 +11,8 @@ import hashlib
 import importlib.resources
 import itertools
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -76,24 +77,43 @@ class Evaluation:
     predictions: pd.DataFrame
 
     def write(self, output_dir: pathlib.Path, run: files.RunFolder) -> None:
-        """Write ``metrics.json``, ``report.html`` and ``predictions.parquet``: all of them, or after a kill none.
+        """Write ``metrics.json``, ``report.html``, ``predictions.parquet`` and ``plots``: all, or after a kill none.
 
         ``metrics.json`` names the weights and the decision rule of ``run`` by their hashes.
         """
         report = dataclasses.replace(
             self.report,
-            metrics={**self.metrics, "model": documents.model_of(run), "usage": used(run)},
+            metrics={**self.metrics, "model": documents.model_of(run), "usage": dict(resources.of_training(run))},
             smoke=resources.is_smoke(run),
         )
         with published.folder(output_dir, listed=False) as into:
             write(report, into)
+            drawn = _write_plots(report, into / PLOTS)
             self.predictions.to_parquet(into / "predictions.parquet", index=False)
+        for each in (output_dir / PLOTS).glob("[0-9][0-9]_*.svg"):
+            # Of an evaluation before, of other data.
+            if each.name not in drawn:
+                each.unlink()
 
 
-def used(run: files.RunFolder) -> dict[str, Any]:
-    """Return what training and evaluation used, for ``metrics.json``."""
-    trained = resources.of_training(run)
-    return {**({"training": dict(trained)} if trained else {}), "evaluation": resources.PROCESS.used()}
+def _write_plots(report: Report, folder: pathlib.Path) -> set[str]:
+    """Write every figure of the page as an SVG file, numbered as the figures of the page are; return the names."""
+    names = set()
+    drawn = [figure for section in [*_opening(report), *report.sections] for figure in _figures(section.blocks)]
+    for number, figure in enumerate(drawn, start=1):
+        words = re.sub(r"[^a-z0-9]+", "_", figure.alt.partition(":")[0].lower()).strip("_")
+        names.add(name := f"{number:02d}_{words[:60]}.svg")
+        files.write_text(folder / name, figure.svg)
+    return names
+
+
+def _figures(found: Sequence[blocks.Block]) -> Iterator[blocks.Figure]:
+    """Yield the figures in reading order."""
+    for block in found:
+        if isinstance(block, blocks.Figure):
+            yield block
+        elif isinstance(block, blocks.Row | blocks.Details):
+            yield from _figures(block.blocks)
 
 
 def write(report: Report, output_dir: pathlib.Path) -> None:
@@ -141,32 +161,25 @@ def _closing(report: Report) -> list[Section]:
         return []
     notes = [blocks.Text(note, tone="caution") for note in report.metrics["notes"]]
     found = [Section("Notes", "What a reader must know to read these numbers correctly.", notes)] if notes else []
-    return [*found, *_cost(report.metrics.get("usage", {}))]
+    return [*found, *_cost(report.metrics)]
 
 
-def _cost(found: Mapping[str, Mapping[str, float]]) -> list[Section]:
-    """Say what training and evaluation used; of a run of before that was kept, only the latter is known."""
-    if not found:
+def _cost(document: Mapping[str, Any]) -> list[Section]:
+    """Say what training used; of a run of before that was kept it is not known."""
+    if "usage" not in document:
         return []
-    table = blocks.Table(
-        columns=("Work", "Seconds", "Processor hours", "Peak memory, GiB"),
-        rows=[
-            (
-                name.capitalize(),
-                float(each["seconds"]),
-                each["processor_seconds"] / 3600,
-                each["peak_memory_bytes"] / 2**30,
-            )
-            for name, each in found.items()
-        ],
-        caption="One process; processor hours are of all its cores together, and are what a cloud bills.",
-        align="lrrr",
-        digits=(0, 1, 4, 2),
-    )
-    lead = "Seconds, peak memory and processor time." + (
-        "" if "training" in found else " What training used is not known: train anew to have it measured."
-    )
-    return [Section("What it cost", lead, [table])]
+    found = document["usage"]
+    if not found:
+        return [Section("What it cost", "Not known: the run is of before that was kept. Train anew to have it.", [])]
+    content: dict[str, blocks.Cell] = {
+        "Seconds": round(found["seconds"], 1),
+        "Processor hours, all cores together": round(found["processor_seconds"] / 3600, 4),
+        "Peak memory, GiB": round(found["peak_memory_bytes"] / 2**30, 2),
+    }
+    lead = "What training used, in its process; processor hours are what a cloud bills."
+    return [
+        Section("What it cost", lead, [blocks.facts("Seconds, processor time and peak memory of training", content)])
+    ]
 
 
 def _isolator() -> Callable[[blocks.Figure], markupsafe.Markup]:
@@ -221,6 +234,8 @@ def _cell(content: blocks.Cell, digits: int = 3, signed: bool = False) -> markup
 
 
 MODEL = "Model"
+# Of the figures as files, in the folder of an evaluation.
+PLOTS = "plots"
 
 Groups = Mapping[str, Mapping[str, Any]]  # label -> metric -> an interval as plain JSON
 

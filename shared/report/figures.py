@@ -180,7 +180,10 @@ def confusion(matrix: npt.ArrayLike, class_names: Sequence[str]) -> str:
     """Draw counts (C, C): true class by row, predicted by column, shaded by the share of the true class."""
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    canvas = drawing.Canvas(height_pixels=110 + 64 * len(class_names))
+    # Percentages and names of neighbouring columns must not meet.
+    many = len(class_names) > 5
+    width = 130 + 66 * len(class_names) if many else 410
+    canvas = drawing.Canvas(width_pixels=width, height_pixels=(150 if many else 110) + 64 * len(class_names))
     plot = canvas.axes()
     for (row, column), count in np.ndenumerate(counts):
         share = shares[row, column]
@@ -192,7 +195,7 @@ def confusion(matrix: npt.ArrayLike, class_names: Sequence[str]) -> str:
         plot.text(column, row - 0.12, f"{count:,}", ha="center", va="center", fontsize=15)
         plot.text(column, row + 0.2, percent, ha="center", va="center")
     names = [drawing.shortened(name, characters=18) for name in class_names]
-    plot.set_xticks(range(len(names)), names)
+    plot.set_xticks(range(len(names)), names, rotation=30 if many else 0, ha="right" if many else "center")
     plot.set_yticks(range(len(names)), names)
     plot.set_xlim(-0.5, len(class_names) - 0.5)
     plot.set_ylim(len(class_names) - 0.5, -0.5)

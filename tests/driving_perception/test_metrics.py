@@ -1,10 +1,11 @@
+import types
 from typing import Any
 
 import numpy as np
 import pytest
 
 from apps.driving_perception import boxes as box
-from apps.driving_perception import coco_metrics, decision, detector_metrics, lane, matching
+from apps.driving_perception import coco_metrics, decision, detector_metrics, lane, matching, report_standard
 from shared import errors
 from tests.driving_perception import roads
 
@@ -229,3 +230,13 @@ def test_an_approach_is_flagged_by_how_its_box_grows() -> None:
     assert (
         lane.count_approaches(still, found((0, SQUARE, 0, 0.9), (1, SQUARE, 0, 0.9)), threshold=0.5)["approaching"] == 0
     )
+
+
+def test_the_confusion_of_classes_holds_what_is_taken_missed_and_made_up() -> None:
+    """Counted by hand: a car found, a person taken for a car, a car missed, a person where nothing is."""
+    elsewhere = [100.0, 100, 140, 150]
+    boxes = truth((0, SQUARE, 0), (1, SQUARE, 1), (2, SQUARE, 0))
+    guesses = found((0, SQUARE, 0, 0.9), (1, moved(2), 0, 0.8), (2, elsewhere, 1, 0.7))
+    collection: Any = types.SimpleNamespace(boxes=boxes, class_names=NAMES, known_classes=np.ones((3, 2), bool))
+    counts = report_standard.confusion(collection, guesses)
+    assert counts.tolist() == [[1, 0, 1], [1, 0, 0], [0, 1, 0]]

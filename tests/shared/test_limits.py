@@ -16,7 +16,7 @@ import pytest
 import starlette.testclient
 
 from shared import errors
-from shared.serving import refusals, settings, tensors
+from shared.serving import limits, refusals, settings, tensors
 from tests.shared import servers
 
 pytestmark = pytest.mark.tensorflow
@@ -207,3 +207,9 @@ def test_vertex_routes_answer_where_they_are_asked_for(bundle_path: pathlib.Path
         reply = client.post("/invocations", json=body, headers={"Authorization": "Bearer t"})
         plain = ask(client, "good", token="t")
     assert reply.json() == plain.json()
+
+
+def test_the_page_of_operations_needs_no_token_and_what_it_shows_does() -> None:
+    assert limits.is_open("/docs")
+    assert not limits.is_open("/openapi.json")
+    assert not limits.is_open("/docs/x")

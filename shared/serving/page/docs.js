@@ -9,9 +9,9 @@ const LONGEST = 4000;
 const filled = (path, inputs) =>
   path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(inputs.get(name)?.value ?? ""));
 
-/** Return a body to begin with: the example row of the newest model, in the words of the operation. */
-function bodyOf(path, models) {
-  const [model] = models;
+/** Return a body to begin with: the example row of the model chosen, in the words of the operation. */
+function bodyOf(path, models, name) {
+  const model = models.find((each) => each.name === name) ?? models[0];
   if (!model?.example) return "{}";
   if (path.endsWith(":predict")) return JSON.stringify({ instances: [model.example] }, null, 1);
   if (path.endsWith(":classify")) return JSON.stringify({ examples: [model.example] }, null, 1);
@@ -42,7 +42,7 @@ function parameterFields(parameters, models) {
 
 function operation(path, method, about, models) {
   const { inputs, nodes } = parameterFields(about.parameters ?? [], models);
-  const takes = about.requestBody ? el("textarea", { rows: "6", spellcheck: "false" }, bodyOf(path, models)) : null;
+  const takes = about.requestBody ? el("textarea", { rows: "6", spellcheck: "false" }, bodyOf(path, models, inputs.get("name")?.value)) : null;
   const example = el("pre", {});
   const shown = el("pre", { hidden: true, tabindex: "0", "aria-label": "Answer" });
   const box = alertBox();
@@ -63,6 +63,10 @@ function operation(path, method, about, models) {
       alertWith(box, fault.message);
     }
   };
+  inputs.get("name")?.addEventListener("change", () => {
+    if (takes) takes.value = bodyOf(path, models, inputs.get("name").value);
+    renew();
+  });
   const form = el(
     "form",
     { novalidate: true, on: { submit, input: renew } },
