@@ -10,6 +10,7 @@ import importlib.metadata
 import logging
 import math
 import pathlib
+import re
 import signal
 import sys
 import traceback
@@ -251,6 +252,26 @@ def at_least(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def seconds(text: str) -> float:
+    """Parse a time above 0.
+
+    >>> seconds("90"), seconds("10m"), seconds("1h30m"), seconds("1.5h")
+    (90.0, 600.0, 5400.0, 5400.0)
+    """
+    found = _DURATION.fullmatch(text.strip().lower())
+    total = (
+        sum(float(part) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True) if part)
+        if found
+        else 0
+    )
+    if not total > 0:
+        raise argparse.ArgumentTypeError(f"expected a time such as 600s, 10m or 1h30m. Received: {text!r}")
+    return float(total)
 
 
 def shard(text: str) -> tuple[int, int]:

@@ -22,7 +22,17 @@ _PATTERN = frozenset("*?[]{}\\")
 # What the manifest of a run lists, and folders of a run that other verbs fill or that decide nothing.
 _LISTED_SUFFIXES = frozenset((".json", ".keras", ".npz", ".npy"))
 _ADDED_LATER = frozenset(
-    ("evaluation", "checkpoints", "logs", "usage.json", "alerts", "challenger", "champions", "synthesis")
+    (
+        "evaluation",
+        "checkpoints",
+        "logs",
+        "usage.json",
+        "time_limit.json",
+        "alerts",
+        "challenger",
+        "champions",
+        "synthesis",
+    )
 )
 # Holds files that a run is about to get, until each is in its place.
 _FOLLOWING = ".following"
@@ -31,7 +41,7 @@ _LOCK = ".lock"
 # What a killed ``atomic`` leaves, and what there is in the folder of a run.
 _TEMPORARY = re.compile(r"\.[\w.]+-[0-9a-f]{8}(\.\w+)?")
 _OF_RUNS = re.compile(
-    rf"{_TEMPORARY.pattern}|(config|split|environment|decision|manifest|usage|labels|inputs|preprocessing|cross_validation)"
+    rf"{_TEMPORARY.pattern}|(config|split|environment|decision|manifest|usage|time_limit|labels|inputs|preprocessing|cross_validation)"
     r"\.json|model\.keras|history\.csv|quarantine\.csv|checkpoints|logs|evaluation|folds|networks|\.following\S*"
 )
 
@@ -429,6 +439,11 @@ class RunFolder:
     def model(self) -> pathlib.Path:
         """The trained Keras model."""
         return self.path / "model.keras"
+
+    @property
+    def time_limit(self) -> pathlib.Path:
+        """The epochs that each network gets of a time, where one was given."""
+        return self.path / "time_limit.json"
 
     @property
     def decision(self) -> pathlib.Path:

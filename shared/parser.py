@@ -40,6 +40,7 @@ class TrainOptions:
     ray_address: str | None
     command_line: Sequence[str]
     dry_run: bool = False
+    time_limit: float | None = None
     track: str | None = None
 
 
@@ -199,6 +200,12 @@ def app_parser(  # noqa: PLR0913
         "--dry-run",
         action="store_true",
         help="say what it would take (shapes, parameters, FLOP, time, memory, disk) and write nothing",
+    )
+    train.add_argument(
+        "--time-limit",
+        type=cli.seconds,
+        metavar="TIME",
+        help="end in this time, such as 10m or 1h30m: networks get fewer epochs where they must",
     )
     train.add_argument(
         "--workers",

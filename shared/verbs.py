@@ -11,7 +11,7 @@ import logging
 import pathlib
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from shared import cli, errors, files, machine, parser, predicting, printing, published, resources, steps, usage
@@ -125,11 +125,15 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     app.data().locate(options.settings)  # before --overwrite deletes anything
     if options.dry_run:
         return dry_run(app, options)
+    if options.time_limit is not None:
+        _require_one_process(options, "--time-limit")
     _check_track(options.track)
     here = cluster.from_environment()
     if here is None and (options.workers > 1 or options.ray_address):
         return _launch(app, options)
     quiet_tensorflow()
+    from shared.training import budgets
+
     step = app.train()
     if here is not None and not here.is_first:
         with tempfile.TemporaryDirectory(prefix=f"fieldnets-worker-{here.rank}-") as path:
@@ -138,7 +142,12 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     with resuming.locked(options.run_dir, what="`train` into one run folder"):
         folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
         with folder.taken_back_unless_begun():
-            result = train_into(folder, step, options.settings)
+            plan = _plan(app, options, folder)
+            with budgets.kept_to(plan):
+                result = train_into(folder, step, options.settings)
+            if plan is not None:
+                files.write_json(folder.usage, {**files.read_json(folder.usage), **_of_plan(plan)})
+                result = {**result, "time limit": plan.cut or "all epochs fit"}
             if options.track:
                 result = {**result, **_tracking().training(folder, app=app.name, package=_package(app))}
         # A finished run holds no hidden file; nobody waits for this lock: who comes while it is held is refused.
@@ -201,20 +210,13 @@ def dry_run(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     Raises:
         errors.InputError: It is asked for in several processes.
     """
-    if options.workers > 1 or options.ray_address:
-        raise errors.InputError("--dry-run: expected one process. Received: --workers or --ray-address")
+    _require_one_process(options, "--dry-run")
     quiet_tensorflow()
-    from shared.training import estimates
-
-    start = resources.Start()
-    with tempfile.TemporaryDirectory(prefix="fieldnets-dry-run-") as path, estimates.measuring() as planned:
-        folder = files.RunFolder(pathlib.Path(path))
-        train_into(folder, app.train(), options.settings)
+    with _tried(app, options.settings) as (folder, planned, others):
         parts = files.read_json(folder.split)["counts"]
         disk = sum(each.stat().st_size for each in folder.path.rglob("*") if each.is_file())
         # From the second epoch on the checkpoint of the one before is kept, too.
         disk += sum(each.stat().st_size for each in folder.path.rglob("checkpoint.npz"))
-    others = start.used()["seconds"] - sum(each.measured_seconds for each in planned)
     return {
         "parts": parts,
         "networks": [each.to_json() for each in planned],
@@ -224,6 +226,63 @@ def dry_run(app: steps.App, options: parser.TrainOptions) -> cli.Result:
         "disk, MiB": round(disk / (1 << 20), 1),
         "notes": list(_OF_DRY_RUNS),
     }
+
+
+@contextlib.contextmanager
+def _tried(app: steps.App, settings: Any) -> Iterator[tuple[files.RunFolder, list[Any], float]]:
+    """Train for a few steps into a folder that goes again; yield it, the trainings, and the seconds of all else."""
+    from shared.training import estimates
+
+    start = resources.Start()
+    with tempfile.TemporaryDirectory(prefix="fieldnets-dry-run-") as path:
+        folder = files.RunFolder(pathlib.Path(path))
+        log.info("measuring a few steps of each network")
+        with estimates.measuring() as planned, _silent():
+            train_into(folder, app.train(), settings)
+        yield folder, planned, start.used()["seconds"] - sum(each.measured_seconds for each in planned)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Let a training that is only tried say nothing of its results."""
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _of_plan(plan: Any) -> dict[str, Any]:
+    return {"time_limit_seconds": plan.limit_seconds, "cut": plan.cut}
+
+
+def _require_one_process(options: parser.TrainOptions, flag: str) -> None:
+    if options.workers > 1 or options.ray_address:
+        raise errors.InputError(f"{flag}: expected one process. Received: --workers or --ray-address")
+
+
+def _plan(app: steps.App, options: parser.TrainOptions, folder: files.RunFolder) -> Any:
+    """Return the plan of a time limit: that of the run where there is one, else a new one, which is kept; or None."""
+    from shared.training import budgets
+
+    if folder.time_limit.exists():
+        kept = budgets.Plan.from_json(files.read_json(folder.time_limit), where=str(folder.time_limit))
+        if options.time_limit not in (None, kept.limit_seconds):
+            log.info("note: the run keeps its time limit of %.0f s: its weights hang on it", kept.limit_seconds)
+        return kept
+    if options.time_limit is None or folder.split.exists():
+        return None
+    with _tried(app, options.settings) as (_, planned, others):
+        pass
+    found = budgets.plan(
+        planned,
+        limit_seconds=options.time_limit,
+        other_seconds=others,
+        passed_seconds=resources.PROCESS.used()["seconds"],
+    )
+    files.write_json(folder.time_limit, found.to_json())
+    return found
 
 
 _OF_DRY_RUNS = (

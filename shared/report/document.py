@@ -176,6 +176,9 @@ def _cost(document: Mapping[str, Any]) -> list[Section]:
         "Processor hours, all cores together": round(found["processor_seconds"] / 3600, 4),
         "Peak memory, GiB": round(found["peak_memory_bytes"] / 2**30, 2),
     }
+    if "time_limit_seconds" in found:
+        content["Time limit, seconds"] = found["time_limit_seconds"]
+        content["Cut for it"] = ", ".join(f"{name} {given}" for name, given in found["cut"].items()) or "nothing"
     lead = "What training used, in its process; processor hours are what a cloud bills."
     return [
         Section("What it cost", lead, [blocks.facts("Seconds, processor time and peak memory of training", content)])

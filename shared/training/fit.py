@@ -15,7 +15,7 @@ import numpy as np
 
 from shared import errors
 from shared.training import batches as batching
-from shared.training import callbacks, datasets, estimates, optimizers, runtime, workers
+from shared.training import budgets, callbacks, datasets, estimates, optimizers, runtime, workers
 
 Monitor = Callable[[np.ndarray, np.ndarray], float]
 
@@ -162,7 +162,7 @@ def fit(
     train = estimates.few(train, settings.batch_size)
     settings = dataclasses.replace(
         settings,
-        epochs=estimates.wanted_epochs(settings.epochs),
+        epochs=budgets.epochs(settings.epochs, name=outputs.checkpoints.name),
         steps_per_execution=estimates.steps_at_once(settings.steps_per_execution),
     )
     steps = datasets.steps(len(train), batch_size=settings.batch_size)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from shared import errors, files
 from shared.models import wasserstein
 from shared.training import batches as batching
-from shared.training import callbacks, datasets, estimates, workers
+from shared.training import budgets, callbacks, datasets, estimates, workers
 from shared.training import fit as fitting
 
 # (samples (n, ...) float32, labels (n,)) -> a distance from real samples, at least 0; the smaller the better.
@@ -108,7 +108,7 @@ def fit(
         batch_size=settings.rows_per_step,
     )
     train = estimates.few(train, settings.rows_per_step)
-    settings = dataclasses.replace(settings, epochs=estimates.wanted_epochs(settings.epochs))
+    settings = dataclasses.replace(settings, epochs=budgets.epochs(settings.epochs, name=outputs.checkpoints.name))
     model = _compiled(generator, critic, settings)
     state = workers.load_state(outputs.checkpoint, model=model, identity=_identity(settings, train))
     resumed_from = state.epoch
