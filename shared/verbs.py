@@ -117,6 +117,7 @@ def _understood(
 
 def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     """Train into a run folder, or go on with an interrupted run."""
+    start = resources.Start()
     from shared import launch, resuming
     from shared.training import cluster
 
@@ -142,7 +143,7 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
     with resuming.locked(options.run_dir, what="`train` into one run folder"):
         folder = files.RunFolder.create(options.run_dir, resume=options.resume, overwrite=options.overwrite)
         with folder.taken_back_unless_begun():
-            plan = _plan(app, options, folder)
+            plan = _plan(app, options, folder, start)
             with budgets.kept_to(plan):
                 result = train_into(folder, step, options.settings)
             if plan is not None:
@@ -262,7 +263,7 @@ def _require_one_process(options: parser.TrainOptions, flag: str) -> None:
         raise errors.InputError(f"{flag}: expected one process. Received: --workers or --ray-address")
 
 
-def _plan(app: steps.App, options: parser.TrainOptions, folder: files.RunFolder) -> Any:
+def _plan(app: steps.App, options: parser.TrainOptions, folder: files.RunFolder, start: resources.Start) -> Any:
     """Return the plan of a time limit: that of the run where there is one, else a new one, which is kept; or None."""
     from shared.training import budgets
 
@@ -279,7 +280,7 @@ def _plan(app: steps.App, options: parser.TrainOptions, folder: files.RunFolder)
         planned,
         limit_seconds=options.time_limit,
         other_seconds=others,
-        passed_seconds=resources.PROCESS.used()["seconds"],
+        passed_seconds=start.used()["seconds"],
     )
     files.write_json(folder.time_limit, found.to_json())
     return found
