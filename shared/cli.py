@@ -37,7 +37,11 @@ _OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OF_HARDWARE = (errno.EIO, errno.EREMOTEIO, errno.ESTALE)
 # TensorFlow, HDF5 and SQLite have errors of their own for a full disk, TensorFlow and threads for too little memory.
 _SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "database or disk is full")
-_SAID_OF_MEMORY = ("OOM when allocating", "can't start new thread", "Cannot allocate memory", "bad_alloc")
+_SAID_OF_MEMORY = (
+    *("OOM when allocating", "can't start new thread", "Cannot allocate memory", "bad_alloc"),
+    # Of a library that is loaded where no memory is left for it.
+    "failed to map segment from shared object",
+)
 
 
 def add_verb(

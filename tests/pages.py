@@ -329,7 +329,8 @@ def our_commands(block: Block) -> list[list[str]]:
                         words = words[1:]
                     program = words[0].removeprefix(".venv/bin/") if words else ""
                     if program in programs and "..." not in words:
-                        found.append([program, *words[1:]])
+                        end = next((at for at, word in enumerate(words) if word in (">", ">>", "<")), len(words))
+                        found.append([program, *words[1:end]])
     return found
 
 

@@ -14,7 +14,7 @@ from shared.evaluation import arrays, intervals, weighted
 
 # With so many hits of every class resamples do (docs/intervals.md).
 ENOUGH: Final = 10
-METHOD: Final = "Wilson of each class, combined"
+METHOD: Final = "Wilson of each class by unit, combined"
 
 
 def interval(

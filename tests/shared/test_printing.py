@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 
 import pytest
@@ -67,4 +68,4 @@ def test_a_table_that_a_terminal_cannot_hold_is_told_row_by_row(monkeypatch: pyt
     assert lines[:2] == ["columns:", "  column 0: statistic_0 0, statistic_1 1, statistic_2 2, statistic_3 3,"]
     assert max(map(len, lines)) <= 80
     narrow = printing.text_of({"columns": [{"name": "a", "rows": 1}]}, as_json=False)
-    assert "┃ name ┃ rows ┃" in narrow
+    assert "┃ name ┃ rows ┃" in re.sub(r"\x1b\[[0-9;]*m", "", narrow)
