@@ -193,7 +193,8 @@ def inverted(value: float, shrunk: arrays.Floats, factors: arrays.Floats, *, con
     A true value of c v is in the interval unless the estimate v lies in a tail of what it would be then: of values that
     are simulated as if the observed gaps were c times as large (Carpenter 1999, JRSS-B 61; Garthwaite & Buckland 1992,
     Appl. Stat. 41). Nothing is below 0, so that a true value of 0 has its whole tail above (Feldman & Cousins 1998,
-    Phys. Rev. D 57). Where v is no larger than noise alone gives, the low end is 0.
+    Phys. Rev. D 57). Where v is no larger than noise alone gives, the low end is 0; where it is smaller, no true value
+    would be likely to give it, and the high end is that of noise alone.
 
     Args:
         value: v, 0 or more.
@@ -205,12 +206,16 @@ def inverted(value: float, shrunk: arrays.Floats, factors: arrays.Floats, *, con
         >>> shrunk = np.array([[0.0, 0.1], [0.5, 0.6], [1.0, 1.1]])
         >>> [round(end, 2) for end in inverted(0.8, shrunk, np.array([0.0, 0.5, 1.0]), confidence=0.5)]
         [0.58, 0.62]
+        >>> [round(float(end), 2) for end in inverted(0.01, shrunk + 0.2, np.array([0.0, 0.5, 1.0]), confidence=0.5)]
+        [0.0, 0.25]
     """
     tail = (1 - confidence) / 2
     low_tails, high_tails = (np.quantile(shrunk, at, axis=1) for at in (tail, 1 - tail))
     high_tails[0] = np.quantile(shrunk[0], confidence)
     # Monotone but for the chance of finitely many values.
     below, above = (np.maximum.accumulate(each) for each in (low_tails, high_tails))
+    if value <= low_tails[0]:
+        return 0.0, float(high_tails[0])
     low = _crossing(above, factors, value)
     high = _crossing(below, factors, value)
     return max(0.0, low * value), high * value
