@@ -83,9 +83,9 @@ def describe_data(app: steps.App, options: parser.DataOptions) -> cli.Result:
             target = stack.enter_context(published.folder(options.write)) if apart else into
             lost = step.write(dataset, table, dataclasses.replace(options, write=target)) or ()
     return {
-        "source": step.describe(dataset),
-        "columns": dict(dataset.columns),
-        "notes": list(dict.fromkeys([*dataset.notes, *certificate["checks"].get("notes", ()), *lost])),
+        "source": page.source,
+        "columns": page.roles,
+        "notes": list(dict.fromkeys([*page.notes, *lost])),
         "look at": data_page.findings(page.columns, page.errors),
         **more,
         "page": str(folder / data_page.FILE),

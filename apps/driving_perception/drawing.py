@@ -1,6 +1,5 @@
 """Pictures with boxes drawn into them, and those of the report: worst misses, surest false alarms, some images."""
 
-import base64
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -252,4 +251,4 @@ def picture_source(image: Picture, longest: int) -> str:
     size = [max(round(side * factor), 1) for side in image.shape[1::-1]]
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
     _, encoded = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
-    return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
+    return blocks.data_address(encoded.tobytes(), kind="jpeg")

@@ -1,7 +1,5 @@
 """What plain models see of labelled boxes before training: shape, place, conditions, and 8 x 8 pixels."""
 
-import base64
-
 import cv2
 import numpy as np
 import pandas as pd
@@ -11,6 +9,7 @@ from apps.driving_perception import boxes as box
 from apps.driving_perception import frames
 from shared import splits
 from shared.evaluation import inspection
+from shared.report import blocks
 
 # More boxes take the `data` verb minutes and say little more.
 MOST_ROWS, MOST_IMAGES, PIXELS, SHOWN_PIXELS = 3_000, 400, 8, 160
@@ -90,4 +89,4 @@ def _as_url(crop: NDArray[np.uint8]) -> str:
     size = max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale))
     shown = cv2.cvtColor(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(".png", shown)[1]
-    return f"data:image/png;base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
+    return blocks.data_address(encoded.tobytes(), kind="png")

@@ -1,6 +1,5 @@
 """The verb ``evaluate``: which images, what the model and the baselines predict, results and report written."""
 
-import base64
 import logging
 import pathlib
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from apps.medical_imaging.synthesis import augment
 from shared import splits
 from shared.evaluation import thresholds
 from shared.models import pretrained
-from shared.report import document, sections
+from shared.report import blocks, document, sections
 from shared.splits import parts
 
 log = logging.getLogger("fieldnets")
@@ -90,8 +89,7 @@ def _rows(run: loaded_run.Run, part: Part, squares: Pixels) -> evaluation_inputs
     """Return the rows' labels, patients and attributes, with their pictures for the gallery."""
 
     def thumbnail(row: int) -> str:
-        encoded = base64.b64encode(preprocessing.encode(squares[row] / np.float32(255))).decode()
-        return f"data:image/png;base64,{encoded}"
+        return blocks.data_address(preprocessing.encode(squares[row] / np.float32(255)), kind="png")
 
     images, rows = part.dataset, part.rows
     return evaluation_inputs.Rows(

@@ -4,7 +4,6 @@ A map is shown with whether it changes with the weights. A score is said to come
 that place is covered.
 """
 
-import base64
 import dataclasses
 import io
 import math
@@ -257,7 +256,7 @@ def _check_in_words(one: heat_maps.HeatMap) -> str:
 def _data_address(image: PIL.Image.Image) -> str:
     stream = io.BytesIO()
     image.save(stream, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return blocks.data_address(stream.getvalue(), kind="png")
 
 
 def overlay(square: heat_maps.Squares, heat: heat_maps.Floats | None = None) -> PIL.Image.Image:

@@ -1,6 +1,5 @@
 """What plain models see of labelled images before training: size, brightness, attributes, and 16 x 16 pixels."""
 
-import base64
 import io
 
 import numpy as np
@@ -11,9 +10,10 @@ from numpy.typing import NDArray
 from apps.medical_imaging import baselines, dataset
 from shared import splits
 from shared.evaluation import inspection
+from shared.report import blocks
 
 # More images take the `data` verb minutes and say little more.
-MOST_ROWS, SHOWN_PIXELS = 1_000, 192
+MOST_ROWS, SIDE, SHOWN_PIXELS = 1_000, 64, 192
 
 
 def inspected(radiographs: dataset.Radiographs, split: splits.Split, *, seed: int) -> inspection.Inspected | None:
@@ -24,24 +24,27 @@ def inspected(radiographs: dataset.Radiographs, split: splits.Split, *, seed: in
         return None
     rows = inspection.drawn(labelled, split.unit[labelled], most=MOST_ROWS, seed=seed)
     pictures = [_grey(radiographs.images.read(int(row))) for row in rows]
-    small = np.stack([baselines.thumbnails(_resized(each, 64)[np.newaxis])[0] for each in pictures])
+    squares = np.stack([np.asarray(each.resize((SIDE, SIDE), PIL.Image.Resampling.BOX)) for each in pictures])
     return inspection.Inspected(
         names=[str(radiographs.images.names[row]) for row in rows],
         labels=radiographs.labels[rows].astype(np.float64),
         class_names=radiographs.class_names,
         exclusive=radiographs.task == "single_label",
         units=split.unit[rows],
-        columns=_columns(radiographs, rows, pictures),
-        matrix=small.reshape(len(rows), -1) / 255.0,
+        columns=_columns(radiographs, rows, pictures, squares),
+        matrix=baselines.thumbnails(squares).reshape(len(rows), -1) / 255.0,
         show=lambda row: _as_url(pictures[row]),
         left_out=f"Of {len(labelled):,} labelled images {len(rows):,} were drawn." if len(rows) < len(labelled) else "",
     )
 
 
 def _columns(
-    radiographs: dataset.Radiographs, rows: NDArray[np.int64], pictures: list[PIL.Image.Image]
+    radiographs: dataset.Radiographs,
+    rows: NDArray[np.int64],
+    pictures: list[PIL.Image.Image],
+    squares: NDArray[np.uint8],
 ) -> pd.DataFrame:
-    values = [np.asarray(_resized(picture, 64), np.float64) for picture in pictures]
+    values = squares.astype(np.float64)
     facts = {
         "width in pixels": [picture.width for picture in pictures],
         "height in pixels": [picture.height for picture in pictures],
@@ -63,7 +66,7 @@ def _edge(values: NDArray[np.float64]) -> float:
 
 
 def _grey(item: bytes | NDArray[np.float32]) -> PIL.Image.Image:
-    """Return an image as 8 bits of grey, no larger than a reader needs but with its own size in ``info``."""
+    """Return an image as 8 bits of grey, in its own size."""
     if isinstance(item, bytes):
         image = PIL.Image.open(io.BytesIO(item))
         if image.mode.startswith("I"):
@@ -73,13 +76,9 @@ def _grey(item: bytes | NDArray[np.float32]) -> PIL.Image.Image:
     return PIL.Image.fromarray((values * 255).clip(0, 255).astype(np.uint8))
 
 
-def _resized(image: PIL.Image.Image, side: int) -> NDArray[np.uint8]:
-    return np.asarray(image.resize((side, side), PIL.Image.Resampling.BOX))
-
-
 def _as_url(image: PIL.Image.Image) -> str:
     shown = image.copy()
     shown.thumbnail((SHOWN_PIXELS, SHOWN_PIXELS))
     stream = io.BytesIO()
     shown.save(stream, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+    return blocks.data_address(stream.getvalue(), kind="png")

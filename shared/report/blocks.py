@@ -3,6 +3,7 @@
 Every text is escaped when drawn. Only ``Html`` and the SVG of a ``Figure`` go to the page as they are.
 """
 
+import base64
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
@@ -176,6 +177,15 @@ class Details:
 
 
 Block = Text | Table | Figure | Html | Quote | Highlight | Pictures | Row | Details
+
+
+def data_address(content: bytes, *, kind: str) -> str:
+    """Return an image file as the address of a `Picture`; ``kind`` is ``png`` or ``jpeg``.
+
+    >>> data_address(b"abc", kind="png")
+    'data:image/png;base64,YWJj'
+    """
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def facts(caption: str, content: Mapping[str, Cell]) -> Table:

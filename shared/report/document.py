@@ -7,6 +7,7 @@ plots.
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import importlib.resources
 import itertools
@@ -61,6 +62,11 @@ class Report:
     metrics: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    @functools.cached_property
+    def whole(self) -> Sequence[Section]:
+        """All sections: what every evaluation begins with, the body, and what every evaluation ends with."""
+        return [*_opening(self), *self.sections, *_closing(self)]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
@@ -99,7 +105,7 @@ class Evaluation:
 def _write_plots(report: Report, folder: pathlib.Path) -> set[str]:
     """Write every figure of the page as an SVG file, numbered as the figures of the page are; return the names."""
     names = set()
-    drawn = [figure for section in [*_opening(report), *report.sections] for figure in _figures(section.blocks)]
+    drawn = [figure for section in report.whole for figure in _figures(section.blocks)]
     for number, figure in enumerate(drawn, start=1):
         words = re.sub(r"[^a-z0-9]+", "_", figure.alt.partition(":")[0].lower()).strip("_")
         names.add(name := f"{number:02d}_{words[:60]}.svg")
@@ -138,7 +144,7 @@ def render(report: Report) -> str:
         script=markupsafe.Markup(script),
         script_hash=f"sha256-{digest}",
         report=report,
-        sections=[*_opening(report), *report.sections, *_closing(report)],
+        sections=report.whole,
         isolate=_isolator(),
         smoke_sentence=resources.SMOKE_SENTENCE,
     )

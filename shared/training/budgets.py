@@ -11,8 +11,10 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
+
 from shared import errors
-from shared.training import estimates
+from shared.training import datasets, estimates
 
 # Steps under load, and calibration on longer-trained networks, take more than was measured.
 MARGIN = 1.2
@@ -123,7 +125,23 @@ def kept_to(wanted: Plan | None) -> Iterator[None]:
         _LEFT.reset(token)
 
 
-def epochs(asked: int, *, name: str) -> int:
+def begin(
+    model: keras.Model,
+    train: datasets.Arrays,
+    *,
+    name: str,
+    validation_rows: int,
+    epochs: int,
+    batch_size: datasets.BatchSize,
+) -> tuple[list[estimates.Timer], datasets.Arrays, int]:
+    """Return what times a training that begins, its rows and its epochs: fewer in a dry run, fewer epochs by a plan."""
+    timers = estimates.planned(
+        model, train, name=name, validation_rows=validation_rows, epochs=epochs, batch_size=batch_size
+    )
+    return timers, estimates.few(train, batch_size), allowed(epochs, name=name)
+
+
+def allowed(asked: int, *, name: str) -> int:
     """Return the epochs that the next training has: those of the plan, 1 in a dry run, else ``asked``.
 
     Raises:

@@ -151,7 +151,7 @@ def fit(
         errors.InputError: The checkpoint is broken or belongs to another training.
         errors.FieldnetsError: The loss or the monitor is not finite.
     """
-    timers = estimates.planned(
+    timers, train, epochs = budgets.begin(
         model,
         train,
         name=outputs.checkpoints.name,
@@ -159,10 +159,9 @@ def fit(
         epochs=settings.epochs,
         batch_size=settings.batch_size,
     )
-    train = estimates.few(train, settings.batch_size)
     settings = dataclasses.replace(
         settings,
-        epochs=budgets.epochs(settings.epochs, name=outputs.checkpoints.name),
+        epochs=epochs,
         steps_per_execution=estimates.steps_at_once(settings.steps_per_execution),
     )
     steps = datasets.steps(len(train), batch_size=settings.batch_size)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from shared import errors, files
 from shared.models import wasserstein
 from shared.training import batches as batching
-from shared.training import budgets, callbacks, datasets, estimates, workers
+from shared.training import budgets, callbacks, datasets, workers
 from shared.training import fit as fitting
 
 # (samples (n, ...) float32, labels (n,)) -> a distance from real samples, at least 0; the smaller the better.
@@ -99,7 +99,7 @@ def fit(
     """
     if len(train) < settings.critic_steps:
         raise errors.InputError(f"GAN: expected at least {settings.critic_steps} training rows. Received: {len(train)}")
-    timers = estimates.planned(
+    timers, train, epochs = budgets.begin(
         generator,
         train,
         name=outputs.checkpoints.name,
@@ -107,8 +107,7 @@ def fit(
         epochs=settings.epochs,
         batch_size=settings.rows_per_step,
     )
-    train = estimates.few(train, settings.rows_per_step)
-    settings = dataclasses.replace(settings, epochs=budgets.epochs(settings.epochs, name=outputs.checkpoints.name))
+    settings = dataclasses.replace(settings, epochs=epochs)
     model = _compiled(generator, critic, settings)
     state = workers.load_state(outputs.checkpoint, model=model, identity=_identity(settings, train))
     resumed_from = state.epoch
