@@ -36,13 +36,16 @@ class Hosts:
 
     def __init__(self, options: settings.Settings) -> None:
         self._names = options.allowed_hosts or ()
+        self._dotless = options.allowed_hosts is None
         self._every = "*" in self._names or (options.allowed_hosts is None and not is_loopback(options.host))
         self.allow = functools.lru_cache(_KNOWN_HOSTS)(self._allow)
 
     def _allow(self, host: bytes) -> bool:
-        """Return whether a Host field is allowed: an address, which no other site can have as a name, or a name."""
+        """Return whether a Host field is allowed: what no site of the Internet can have as a name, or one of ours."""
         name = _name(host)
-        return self._every or not name or _is_address(name) or name == "localhost" or self._is_named(name)
+        if not name or name == "localhost" or _is_address(name):
+            return True
+        return self._every or (self._dotless and "." not in name) or self._is_named(name)
 
     def _is_named(self, name: str) -> bool:
         return any(name == each or (each[:1] == "." and name.endswith(each)) for each in self._names)

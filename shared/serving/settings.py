@@ -31,8 +31,8 @@ class Settings:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         allowed_hosts: Names that requests may be addressed to (their field Host), beside addresses and ``localhost``;
-            ``*`` allows all, a leading dot all names below. None: no others where ``host`` is a loopback address, and
-            all where it is another.
+            ``*`` allows all, a leading dot all names below. None: those without a dot where ``host`` is a loopback
+            address, and all where it is another.
         engine: What runs the network, one of ``ENGINES``.
         threads: Cores that one operation of TensorFlow may use; 0: half of them, so that a batch is computed while the
             next one is read, but at least one.
@@ -122,8 +122,8 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         "--allowed-hosts",
         action="append",
         metavar="NAME,...",
-        help="names that requests may be addressed to, .NAME for all below, * for all (default: localhost, or, where "
-        "--host is no loopback address, all)",
+        help="names that requests may be addressed to, .NAME for all below, * for all (default: names without a dot, "
+        "or, where --host is no loopback address, all)",
     )
     serve.add_argument("--engine", choices=ENGINES, default="auto", help="auto: the fastest that the bundle holds")
     serve.add_argument(

@@ -36,8 +36,17 @@ def client(repository: pathlib.Path) -> Iterator[Client]:
         yield found
 
 
-LOCAL = ("127.0.0.1:8501", "localhost", "LOCALHOST:1", "[::1]:8501", "localhost.", "192.168.1.7:8501", "")
-OTHER = ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8501", "notlocalhost", "evil.example.")
+LOCAL = (
+    "127.0.0.1:8501",
+    "localhost",
+    "LOCALHOST:1",
+    "[::1]:8501",
+    "localhost.",
+    "192.168.1.7:8501",
+    "sentiment:8501",
+    "",
+)
+OTHER = ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8501", "not.localhost", "evil.example.")
 
 
 @pytest.mark.parametrize("host", [*LOCAL, *OTHER])
@@ -59,7 +68,7 @@ def test_a_name_that_another_site_may_have_is_refused_by_default(
         ({"allowed_hosts": ("*",)}, ("any.example",), ()),
         ({"host": "0.0.0.0", "allowed_hosts": ("a.example",)}, ("a.example:80", "10.0.0.1"), ("b.a.example",)),
         ({"allowed_hosts": (".a.example", "b")}, ("x.a.example", "B:8501"), ("a.example", "xa.example", "c")),
-        ({"host": "::1"}, ("localhost",), ("a.example",)),
+        ({"host": "::1"}, ("localhost", "a"), ("a.example",)),
     ],
 )
 def test_names_are_allowed_by_an_option_and_all_where_the_server_is_for_others(
