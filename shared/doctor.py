@@ -168,13 +168,13 @@ def check_disk(free: int) -> Finding:
 def check_onednn(setting: str | None, architecture: str, flags: Collection[str]) -> Finding:
     """Say whether TensorFlow's fast CPU kernels are on.
 
-    Unless told otherwise TensorFlow takes them on x86 where the processor multiplies 8 or 16 bits by itself.
+    TensorFlow by itself takes them on x86 where the processor multiplies 8 or 16 bits; `runtime.quiet_logs` everywhere.
     """
     if setting == "0":
         remedy = "unset TF_ENABLE_ONEDNN_OPTS: convolutions on a CPU take up to twice as long without"
         return Finding(name="oneDNN", state="note", detail="switched off by TF_ENABLE_ONEDNN_OPTS=0", remedy=remedy)
     if setting is None and architecture == "x86_64" and not _ONEDNN_FLAGS & set(flags):
-        detail = "on in serve alone: TensorFlow leaves it off on a processor without AVX-512 VNNI"
+        detail = "on: TensorFlow by itself leaves it off on a processor without AVX-512 VNNI"
         return Finding(name="oneDNN", state="ok", detail=detail)
     return Finding(name="oneDNN", state="ok", detail=f"on ({architecture})")
 

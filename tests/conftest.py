@@ -9,12 +9,15 @@ from typing import Any
 import hypothesis
 import pytest
 
+from shared.training import runtime
 from tests import helpers
 
 # Files whose tests take minutes.
 MINUTES = ("test_app_run.py", "test_engines.py", "test_sources_run.py", "test_installed.py", "test_server_hostile.py")
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# As `runtime.quiet_logs` sets them: a test may import TensorFlow first.
+for name, value in runtime.DEFAULTS.items():
+    os.environ.setdefault(name, value)
 
 # Derandomised: a property that holds today holds tomorrow. No deadline: this machine may be busy.
 hypothesis.settings.register_profile(

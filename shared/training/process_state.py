@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 # What `runtime.quiet_logs` and a video reader set for the libraries that they import.
-VARIABLES = ("TF_CPP_MIN_LOG_LEVEL", "OPENCV_FFMPEG_LOGLEVEL")
+VARIABLES = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "OPENCV_FFMPEG_LOGLEVEL")
 # Of Keras: the seed, the generator that layers without one share, and the counts that layers are numbered by.
 _OF_KERAS = ("global_random_seed", "global_seed_generator", "object_name_uids", "dtype_policy")
 

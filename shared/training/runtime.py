@@ -23,17 +23,24 @@ from shared.training import cluster
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("none", "mirrored", "auto")
+# What TensorFlow reads once, when it is imported.
+DEFAULTS = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "scipy")
 
 
 def quiet_logs() -> None:
-    """Import TensorFlow (some 5 seconds) without its start-up messages.
+    """Import TensorFlow (some 5 seconds) without its start-up messages, and with its fast kernels for a CPU.
 
     The log level hides most of them. Two come before the level is read ("Could not find cuda drivers"), so
     standard error is held back during the import, and shown when that fails. ``TF_CPP_MIN_LOG_LEVEL=0`` in
     the environment shows everything.
+
+    oneDNN is switched on where TensorFlow would leave it off (x86 without AVX-512 VNNI): a training step of
+    EfficientNet takes 0.6 of the processor time there. ``TF_ENABLE_ONEDNN_OPTS=0`` keeps it off. A TensorFlow that was
+    imported before is not changed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
     if "tensorflow" in sys.modules or importlib.util.find_spec("tensorflow") is None:
         return
     wanted = os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
@@ -128,13 +135,11 @@ def limit_threads(threads: int) -> None:
     """Let one TensorFlow operation use so many cores, and so many operations run at a time; for inference.
 
     A thread that finds nothing to do looks for work before it sleeps: more of them than cores take processor time from
-    whoever has some. oneDNN is switched on where TensorFlow would leave it off (x86 without AVX-512 VNNI): 16 images of
-    64 pixels take the networks here half of the time. ``TF_ENABLE_ONEDNN_OPTS=0`` keeps it off.
+    whoever has some.
 
     Raises:
         errors.FieldnetsError: TensorFlow has run already with another number.
     """
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     quiet_logs()
     import tensorflow as tf
 
@@ -234,6 +239,7 @@ def describe(*, seed: int | None = None) -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "threads": tf.config.threading.get_intra_op_parallelism_threads() or None,
         "precision": keras.config.dtype_policy().name,
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
         "strategy": type(distribution).__name__,
         "replicas": distribution.num_replicas_in_sync,
         "seed": seed,

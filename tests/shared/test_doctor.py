@@ -43,7 +43,7 @@ LOCKED = {"numpy": {"2.4.6", "2.5.5"}, "keras": {"3.15.1"}}
         (doctor.check_disk(100 * GIB), "ok", "100.0 GiB free", ""),
         (doctor.check_disk(GIB), "note", "1.0 GiB free", "5 GiB"),
         (doctor.check_onednn(None, "x86_64", {"avx2", "avx512_vnni"}), "ok", "on (x86_64)", ""),
-        (doctor.check_onednn(None, "x86_64", {"avx2"}), "ok", "in serve alone", ""),
+        (doctor.check_onednn(None, "x86_64", {"avx2"}), "ok", "by itself leaves it off", ""),
         (doctor.check_onednn("1", "x86_64", {"avx2"}), "ok", "on (x86_64)", ""),
         (doctor.check_onednn("0", "x86_64", {"avx2"}), "note", "switched off", "unset TF_ENABLE_ONEDNN_OPTS"),
         (doctor.check_devices([], []), "ok", "no GPU", ""),
