@@ -56,6 +56,8 @@ class EvaluateOptions:
     seed: int
     require: Sequence[requirements.Requirement] = ()
     track: str | None = None
+    predictions: Sequence[pathlib.Path] = ()
+    write_rows: pathlib.Path | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -231,6 +233,18 @@ def app_parser(  # noqa: PLR0913
         default=[],
         metavar="CONDITION",
         help="such as accuracy>=0.9 or auroc.low>0.8, of metrics.json; repeatable; exit code 3 where one is not met",
+    )
+
+    evaluate.add_argument(
+        "--predictions",
+        type=pathlib.Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="judge another model by its scores (csv, parquet, jsonl) of validation and the part; repeatable",
+    )
+    evaluate.add_argument(
+        "--write-rows", type=pathlib.Path, metavar="FILE", help="write the rows that it must score, and end"
     )
 
     explain = verb("explain", commands.explain, "show why the model answers as it does")

@@ -126,15 +126,28 @@ class Run:
     own_part: Step = own_part
 
 
+def read_predictions(path: Any, rows: Any) -> Any:
+    """Read probabilities of classes."""
+    from shared import given_predictions
+
+    return given_predictions.read(path, rows)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """Steps of ``evaluate``.
 
     Attributes:
         evaluate: ``(run, *own, part, seed=, output=)``: writes the evaluation and returns it.
+        rows: ``(run, *own, part) -> given_predictions.Rows``: what another model must score to be judged on a part.
+        given: ``(run, *own, part, predictions, seed=, output=)``: as ``evaluate``, of another model's predictions.
+        read: ``(path, rows) -> predictions``: reads them, by default as `given_predictions.read`.
     """
 
     evaluate: Step
+    rows: Step
+    given: Step
+    read: Step = read_predictions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

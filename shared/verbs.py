@@ -327,11 +327,18 @@ def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
     output = options.output_dir or run.folder.evaluation
     aside = output / "quarantine.csv"
     run, moved = _with_own_data(app, run, options.data)
+    of_run, others = options.data is None or moved, options.write_rows is not None or bool(options.predictions)
+    if others and not of_run:
+        raise errors.InputError(
+            "--predictions, --write-rows: expected the run's own data. Received: --data with others"
+        )
     own = opened.own_data(run, quarantine=aside if options.data is None else None)
-    if options.data is None or moved:
+    if of_run:
         part = opened.own_part(run, *own, options.split or "test")
     else:
         part = opened.other_part(run, *own, options.settings, options.split or "all", quarantine=aside)
+    if others:
+        return _other_models(app, options, run, own, part)
     with progress.heartbeat("evaluate"):
         evaluation = step.evaluate(run, *own, part, seed=options.seed, output=output)
     tracked = _tracking().evaluation(run.folder, output, app=app.name) if options.track else {}
@@ -344,6 +351,35 @@ def evaluate(app: steps.App, options: parser.EvaluateOptions) -> cli.Result:
         **tracked,
         **_checked(checks),
     }
+
+
+def _other_models(app: steps.App, options: parser.EvaluateOptions, run: Any, own: Any, part: Any) -> cli.Result:
+    """Write the rows that another model must score, or judge the predictions of one or more."""
+    from shared import progress
+    from shared.evaluation import other_models
+
+    step = app.evaluate()
+    rows = step.rows(run, *own, part)
+    if options.write_rows is not None:
+        return {"rows": rows.write(options.write_rows), "output": str(options.write_rows)}
+    found = [step.read(path, rows) for path in options.predictions]
+    names = [each.name for each in found]
+    if len(set(names)) < len(names):
+        raise errors.InputError(f"--predictions: expected files of different names. Received: {', '.join(names)}")
+    result: dict[str, Any] = {}
+    checks: list[requirements.Check] = []
+    for each in found:
+        folder = f"evaluation_{each.name}"
+        output = options.output_dir / folder if options.output_dir else run.folder.path / folder
+        with progress.heartbeat("evaluate"):
+            evaluation = step.given(run, *own, part, each, seed=options.seed, output=output)
+        checks += requirements.check(options.require, evaluation.metrics)
+        result |= {
+            each.name: evaluation.metrics["metrics"],
+            f"{each.name} minus the run's model": evaluation.metrics["differences"][other_models.OWN_MODEL],
+            f"report {each.name}": str(output / "report.html"),
+        }
+    return {**result, **_checked(checks)}
 
 
 def _check_track(tracker: str | None) -> None:

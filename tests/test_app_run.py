@@ -171,6 +171,39 @@ def test_there_is_one_prediction_for_each_row_measured(evaluation: pathlib.Path)
     assert len(table) == files.read_json(evaluation / "metrics.json")["data"]["n"]
 
 
+@pytest.mark.slow_but_of("sentiment")
+def test_another_models_predictions_are_judged_beside_the_run_itself(
+    module: str,
+    app: str,
+    run: files.RunFolder,
+    evaluation: pathlib.Path,
+    folder: pathlib.Path,
+    command_line: helpers.CommandLine,
+) -> None:
+    rows = folder / "rows.csv"
+    command_line.run(module, "evaluate", "--run-dir", run.path, "--write-rows", rows, "--json")
+    listed = pd.read_csv(rows)
+    random = np.random.default_rng(0)
+    if app == "driving_perception":
+        path = folder / "by_chance.json"
+        boxes = {"category_id": 1, "bbox": [100, 100, 50, 50]}
+        found = [{"image_id": int(number), "score": random.random(), **boxes} for number in listed["image_id"]]
+        path.write_text(json.dumps(found))
+    else:
+        path = folder / "by_chance.csv"
+        listed.assign(score=random.random(len(listed))).to_csv(path, index=False)
+    command_line.run(
+        module, "evaluate", "--run-dir", run.path, "--predictions", path, "--output-dir", folder / "others", "--json"
+    )
+    judged = files.read_json(folder / "others" / "evaluation_by_chance" / "metrics.json")
+    own = files.read_json(evaluation / "metrics.json")
+    assert judged["run"] == f"by_chance beside run {run.path.name}"
+    assert judged["baselines"].pop("run_model") == own["metrics"]
+    assert judged["baselines"] == own["baselines"]
+    assert judged["differences"]["run_model"]
+    assert "model" not in judged
+
+
 def test_explain_writes_its_file(
     module: str,
     run: files.RunFolder,

@@ -46,9 +46,14 @@ def train() -> steps.Train:
 
 def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``."""
-    from apps.driving_perception import evaluate_run
+    from apps.driving_perception import coco_results, evaluate_run
 
-    return steps.Evaluate(evaluate=evaluate_run.evaluate_run)
+    return steps.Evaluate(
+        evaluate=evaluate_run.evaluate_run,
+        rows=evaluate_run.rows_to_score,
+        given=evaluate_run.evaluate_given,
+        read=coco_results.read,
+    )
 
 
 def explain() -> steps.Explain:

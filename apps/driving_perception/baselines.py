@@ -9,9 +9,10 @@ from sklearn import cluster
 
 from apps.driving_perception import boxes as box
 from apps.driving_perception import frames
+from shared.evaluation import other_models
 
 LOCATION_PRIOR = "location_prior"
-LABELS = {LOCATION_PRIOR: "usual places and sizes"}
+LABELS = {LOCATION_PRIOR: "usual places and sizes", **other_models.LABELS}
 PLACES = 60
 # Two usual places of one class that overlap more are one.
 SAME = 0.5

@@ -1,5 +1,6 @@
 """The verb ``evaluate``: which images, what the model and the baseline find in them, results and report written."""
 
+import dataclasses
 import logging
 import pathlib
 import time
@@ -9,9 +10,21 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from apps.driving_perception import baselines, evaluate, frames, lane, partition, report
+from apps.driving_perception import (
+    baselines,
+    coco_metrics,
+    data,
+    decision,
+    evaluate,
+    frames,
+    lane,
+    partition,
+    report,
+)
+from apps.driving_perception import boxes as box
 from apps.driving_perception import run as loaded_run
-from shared import splits
+from shared import given_predictions, splits
+from shared.evaluation import other_models
 from shared.report import document, sections
 
 log = logging.getLogger("fieldnets")
@@ -40,18 +53,9 @@ def evaluate_run(
     log.info("predicting boxes in %d images (%s)", len(part.rows), part.name)
     found = run.detect(part.dataset, part.rows)
     log.info("fitting the baseline on the run's own training part")
-    fitted = baselines.fit(own, split.rows("train"), seed=run.settings.seed)
     results = evaluate.evaluate(
         evaluate.Rows(frames=part.dataset.take(part.rows), units=part.units[part.rows]),
-        sections.Data(
-            source=part.dataset.name,
-            split=part.name,
-            unit=part.certificate.get("unit", partition.UNIT_NAME),
-            sha256=part.dataset.sha256,
-            synthetic=part.dataset.synthetic,
-            certificate=part.certificate,
-            notes=tuple(dict.fromkeys((*part.dataset.notes, *part.certificate.get("checks", {}).get("notes", ())))),
-        ),
+        _data(part),
         evaluate.Predictions(
             run=run.folder.path.name,
             rule=run.rule,
@@ -61,12 +65,88 @@ def evaluate_run(
             speed=_speed(run, part),
         ),
         region=lane.Region.of(run.settings),
-        baselines={name: each.predict(part.dataset, part.rows) for name, each in fitted.items()},
+        baselines=_baselines(run, own, split, part),
         resamples=run.settings.resamples,
         seed=seed,
     )
     evaluation = report.evaluation(results)
     evaluation.write(output, run.folder)
+    return evaluation
+
+
+def _data(part: loaded_run.Part) -> sections.Data:
+    images, certificate = part.dataset, part.certificate
+    return sections.Data(
+        source=images.name,
+        split=part.name,
+        unit=certificate.get("unit", partition.UNIT_NAME),
+        sha256=images.sha256,
+        synthetic=images.synthetic,
+        certificate=certificate,
+        notes=tuple(dict.fromkeys((*images.notes, *certificate.get("checks", {}).get("notes", ())))),
+    )
+
+
+def _baselines(
+    run: loaded_run.Run, own: frames.Frames, split: splits.Split, part: loaded_run.Part
+) -> dict[str, box.Detections]:
+    fitted = baselines.fit(own, split.rows("train"), seed=run.settings.seed)
+    return {name: each.predict(part.dataset, part.rows) for name, each in fitted.items()}
+
+
+def rows_to_score(
+    run: loaded_run.Run, own: frames.Frames, split: splits.Split, part: loaded_run.Part
+) -> given_predictions.Rows:
+    """Return the images in which another detector must look, named as `data` names them and numbered from 1."""
+    del run
+    table = data.frame(own, split)[["id", "width", "height"]]
+    return given_predictions.Rows(
+        table=table.assign(image_id=np.arange(1, len(table) + 1)),
+        identity=("image_id",),
+        parts={"validation": split.rows("validation"), part.name: part.rows},
+        class_names=own.class_names,
+    )
+
+
+def evaluate_given(
+    run: loaded_run.Run,
+    own: frames.Frames,
+    split: splits.Split,
+    part: loaded_run.Part,
+    given: other_models.Predictions,
+    *,
+    seed: int,
+    output: pathlib.Path,
+) -> document.Evaluation:
+    """Evaluate another detector's boxes beside the run's; arguments as of `evaluate_run`."""
+    held_out = own.take(split.rows("validation"))
+    rule = decision.fit(
+        coco_metrics.match_frames(held_out, given.scores["validation"]),
+        rule=run.settings.threshold_rule,
+        fppi_budget=run.settings.fppi_budget,
+        fitted_on={"split": "validation", "n": len(held_out), "data_sha256": own.sha256},
+    )
+    found = _data(part)
+    results = evaluate.evaluate(
+        evaluate.Rows(frames=part.dataset.take(part.rows), units=part.units[part.rows]),
+        dataclasses.replace(found, notes=(*found.notes, *given.notes)),
+        evaluate.Predictions(
+            run=given.beside(run.folder.path.name),
+            rule=rule,
+            found=given.scores[part.name],
+            details={"Predictions": f"read from a file: {given.name}"},
+            history=pd.DataFrame(),
+        ),
+        region=lane.Region.of(run.settings),
+        baselines={
+            other_models.OWN_MODEL: run.detect(part.dataset, part.rows),
+            **_baselines(run, own, split, part),
+        },
+        resamples=run.settings.resamples,
+        seed=seed,
+    )
+    evaluation = report.evaluation(results)
+    evaluation.write(output, None)
     return evaluation
 
 

@@ -76,7 +76,9 @@ def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``."""
     from apps.fraud_detection import evaluate_run
 
-    return steps.Evaluate(evaluate=evaluate_run.evaluate_run)
+    return steps.Evaluate(
+        evaluate=evaluate_run.evaluate_run, rows=evaluate_run.rows_to_score, given=evaluate_run.evaluate_given
+    )
 
 
 def explain() -> steps.Explain:

@@ -15,6 +15,7 @@ import xgboost
 from sklearn import ensemble, impute, linear_model, neighbors, pipeline, preprocessing
 
 from apps.fraud_detection import inputs
+from shared.evaluation import other_models
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -28,9 +29,10 @@ LABELS = {
     TREES: "XGBoost",
     FOREST: "Isolation forest",
     RULE: "Rule on amount and frequency",
+    **other_models.LABELS,
 }
 # Those whose scores are probabilities.
-PROBABILISTIC = (LOGISTIC, TREES)
+PROBABILISTIC = (LOGISTIC, TREES, other_models.OWN_MODEL)
 # Numbers of trees, of which the one with the smallest validation loss is taken.
 MOST_TREES, PATIENCE = 400, 30
 # Rare names would make thousands of columns.
@@ -42,13 +44,13 @@ RATIO = 10
 
 
 def reference(names: Iterable[str]) -> str:
-    """Return the baseline to beat: boosted trees, or the first there is.
+    """Return the baseline to beat: the run's own model, boosted trees, or the first there is.
 
     >>> reference({"logistic": 0, "xgboost": 1})
     'xgboost'
     """
     found = list(names)
-    return TREES if TREES in found else found[0]
+    return next((name for name in (other_models.OWN_MODEL, TREES) if name in found), found[0])
 
 
 def label(name: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from apps.fraud_detection import config
-from apps.fraud_detection.transactions import CLASS_NAMES
+from apps.fraud_detection import config, features
+from apps.fraud_detection.transactions import CLASS_NAMES, Transactions, digest
 from shared import decision_rule as rules
 from shared import errors, stored
 from shared.evaluation import thresholds
@@ -94,6 +94,28 @@ class Validation:
     weights: Floats
     days: float
     sha256: str
+
+
+def freeze(
+    transactions: Transactions, rows: npt.NDArray[np.int64], scores: Floats, settings: config.Config
+) -> DecisionRule:
+    """Choose the threshold on validation rows, which have these scores (n,)."""
+    validation = Validation(
+        scores=scores,
+        labels=transactions.labels[rows],
+        amounts=transactions.amount[rows],
+        weights=transactions.weights[rows],
+        days=covered_days(transactions.time[rows]),
+        sha256=digest(transactions.content_hashes()[rows]),
+    )
+    return fit(validation, settings)
+
+
+def covered_days(instants: npt.NDArray[np.int64]) -> float:
+    """Return how many days (n,) rising instants in microseconds cover: whole days, or a part of a single one."""
+    day = features.DAY
+    whole = int(instants[-1] // day - instants[0] // day) + 1
+    return float(whole) if whole > 2 else max(float(instants[-1] - instants[0]) / day, 1 / 24)
 
 
 def fit(rows: Validation, settings: config.Config) -> DecisionRule:

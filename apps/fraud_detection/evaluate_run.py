@@ -22,9 +22,12 @@ from apps.fraud_detection import (
     report,
     synthesis,
 )
+from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection import results as outcome
 from apps.fraud_detection import run as loaded_run
-from shared.evaluation import drift
+from apps.fraud_detection.transactions import CLASS_NAMES, Transactions
+from shared import given_predictions
+from shared.evaluation import drift, other_models
 from shared.report import document, sections
 
 log = logging.getLogger("fieldnets")
@@ -58,18 +61,9 @@ def evaluate_run(
         output: Folder for the three files.
     """
     scores = [_score(run, own, fold, seed=seed) for fold in part.folds]
-    first = part.folds[0].transactions
     results = evaluate.evaluate(
         _rows(run, own, part),
-        sections.Data(
-            source=first.name,
-            split=part.name,
-            unit="card" if first.schema.payer is not None else "transaction",
-            sha256=first.sha256,
-            protocol=part.protocol,
-            certificate=part.certificate,
-            notes=first.notes,
-        ),
+        _data(part),
         _predictions(run, part, scores),
         baseline_scores=_joined([each.baselines for each in scores]),
         resamples=run.settings.resamples,
@@ -77,6 +71,72 @@ def evaluate_run(
     )
     evaluation = report.evaluation(results)
     evaluation.write(output, run.folder)
+    return evaluation
+
+
+def _data(part: loaded_run.Part) -> sections.Data:
+    first = part.dataset
+    return sections.Data(
+        source=first.name,
+        split=part.name,
+        unit="card" if first.schema.payer is not None else "transaction",
+        sha256=first.sha256,
+        protocol=part.protocol,
+        certificate=part.certificate,
+        notes=first.notes,
+    )
+
+
+def rows_to_score(run: loaded_run.Run, own: data.Prepared, part: loaded_run.Part) -> given_predictions.Rows:
+    """Return the transactions of the newest fold that another model must score, named by their ids."""
+    del run
+    transactions = own.transactions
+    return given_predictions.Rows(
+        table=data.table(transactions).drop(columns=_told(transactions), errors="ignore").assign(id=transactions.ids),
+        identity=("id",),
+        parts={"validation": own.folds[-1].validation, part.name: part.folds[-1].rows},
+        class_names=CLASS_NAMES,
+    )
+
+
+def _told(transactions: Transactions) -> list[str]:
+    """Return the columns that say, or nearly say, which transactions are frauds."""
+    schema = transactions.schema
+    return [name for name in (schema.label, schema.group, schema.scenario) if name is not None]
+
+
+def evaluate_given(
+    run: loaded_run.Run,
+    own: data.Prepared,
+    part: loaded_run.Part,
+    given: other_models.Predictions,
+    *,
+    seed: int,
+    output: pathlib.Path,
+) -> document.Evaluation:
+    """Evaluate another model's predictions for the newest fold beside the run's; arguments as of `evaluate_run`."""
+    part = dataclasses.replace(part, folds=part.folds[-1:])
+    newest, scores = part.folds[0], given.scores[part.name][:, 1]
+    validation = given.scores["validation"][:, 1]
+    rule = decision_rule.freeze(own.transactions, own.folds[-1].validation, validation, run.settings)
+    ours = _score(run, own, newest, seed=seed)
+    rows = _rows(run, own, part)
+    results = evaluate.evaluate(
+        dataclasses.replace(rows, reference_scores=validation),
+        dataclasses.replace(_data(part), notes=(*part.dataset.notes, *given.notes)),
+        outcome.Predictions(
+            run=given.beside(run.folder.path.name),
+            scores=scores,
+            thresholds=np.full(len(scores), rule.threshold),
+            rule=rule.rule,
+            costs=rule.costs(part.dataset.schema.currency),
+        ),
+        baseline_scores={other_models.OWN_MODEL: ours.scores, **ours.baselines},
+        resamples=run.settings.resamples,
+        seed=seed,
+    )
+    evaluation = report.evaluation(results)
+    evaluation.write(output, None)
     return evaluation
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.fraud_detection import config, features, inputs, jobs, label_free, model, synthesis
+from apps.fraud_detection import config, inputs, jobs, label_free, model, synthesis
 from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection.folds import Fold
-from apps.fraud_detection.transactions import Transactions, digest
+from apps.fraud_detection.transactions import Transactions
 from shared import files
 from shared.evaluation import calibration, classification
 from shared.models import averaging, losses
@@ -90,15 +90,8 @@ def calibrate(
     whole = model.calibrated(averaged, slope=slope, offset=offset)
     with workers.alone(whole):
         calibrated = model.predict(whole, arrays)
-    validation = decision_rule.Validation(
-        scores=model.probabilities(calibrated),
-        labels=labels,
-        amounts=transactions.amount[rows],
-        weights=weights,
-        days=covered_days(transactions.time[rows]),
-        sha256=digest(transactions.content_hashes()[rows]),
-    )
-    return model.Scorer(model=whole, inputs=found, decision_rule=decision_rule.fit(validation, settings))
+    rule = decision_rule.freeze(transactions, rows, model.probabilities(calibrated), settings)
+    return model.Scorer(model=whole, inputs=found, decision_rule=rule)
 
 
 def fit_ensemble_weights(
@@ -143,13 +136,6 @@ def even_weights(kinds: Sequence[str]) -> dict[str, float]:
         return dict.fromkeys(kinds, 1 / len(kinds))
     each = {True: ANOMALY_SHARE / detectors, False: (1 - ANOMALY_SHARE) / (len(kinds) - detectors)}
     return {kind: each[kind in label_free.DETECTORS] for kind in kinds}
-
-
-def covered_days(instants: npt.NDArray[np.int64]) -> float:
-    """Return how many days (n,) rising instants in microseconds cover: whole days, or a part of a single one."""
-    day = features.DAY
-    whole = int(instants[-1] // day - instants[0] // day) + 1
-    return float(whole) if whole > 2 else max(float(instants[-1] - instants[0]) / day, 1 / 24)
 
 
 def fit_network(name: str, job: jobs.Job) -> keras.Model:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import linear_model, preprocessing
 
-from shared.evaluation import calibration
+from shared.evaluation import calibration, other_models
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Labels: TypeAlias = npt.NDArray[np.floating[Any]]
@@ -23,6 +23,7 @@ LABELS = {
     FEATURES: "Logistic regression on features",
     PIXELS: "Logistic regression on pixels",
     MAJORITY: "Class shares of training",
+    **other_models.LABELS,
 }
 STRONGEST_FIRST = (FEATURES, PIXELS, MAJORITY)
 REQUIREMENTS = {
@@ -39,12 +40,13 @@ MOST_ROWS = {PIXELS: 20_000, FEATURES: 10_000}
 
 
 def reference(groups: Mapping[str, object]) -> str:
-    """Return the baseline to beat: the linear one on features, then on pixels, else the first.
+    """Return the baseline to beat: the run's own model, the linear one on features, then on pixels, else the first.
 
     >>> reference({"majority": {}, "pixel_logistic": {}})
     'pixel_logistic'
     """
-    return next((name for name in STRONGEST_FIRST if name in groups), next(iter(groups)))
+    names = (other_models.OWN_MODEL, *STRONGEST_FIRST)
+    return next((name for name in names if name in groups), next(iter(groups)))
 
 
 def label(name: str) -> str:

@@ -1,5 +1,6 @@
 """The verb ``evaluate``: which images, what the model and the baselines predict, results and report written."""
 
+import dataclasses
 import logging
 import pathlib
 from collections.abc import Callable
@@ -23,8 +24,8 @@ from apps.medical_imaging import (
 from apps.medical_imaging import decision as rules
 from apps.medical_imaging import run as loaded_run
 from apps.medical_imaging.synthesis import augment
-from shared import splits
-from shared.evaluation import thresholds
+from shared import given_predictions, splits
+from shared.evaluation import other_models, thresholds
 from shared.models import pretrained
 from shared.report import blocks, document, sections
 from shared.splits import parts
@@ -82,6 +83,71 @@ def evaluate_run(
     extra = [*report.cross_validation(run.folder.path / "cross_validation.json"), *synthetic]
     evaluation = report.evaluation(results, extra_sections=extra)
     evaluation.write(output, run.folder)
+    return evaluation
+
+
+def rows_to_score(
+    run: loaded_run.Run, own: data.Radiographs, split: splits.Split, part: Part
+) -> given_predictions.Rows:
+    """Return the images that another model must score, named as `data` names them."""
+    return given_predictions.Rows(
+        table=data.frame(own, split)[["id"]],
+        identity=("id",),
+        parts={"validation": split.rows("validation"), part.name: part.rows},
+        class_names=run.rule.class_names,
+        exclusive=run.task == "single_label",
+    )
+
+
+def evaluate_given(
+    run: loaded_run.Run,
+    own: data.Radiographs,
+    split: splits.Split,
+    part: Part,
+    given: other_models.Predictions,
+    *,
+    seed: int,
+    output: pathlib.Path,
+) -> document.Evaluation:
+    """Evaluate another model's predictions beside the run's; arguments as of `evaluate_run`."""
+    held_out, exclusive = split.rows("validation"), run.task == "single_label"
+    validation = evaluation_inputs.Validation(
+        labels=own.labels[held_out],
+        logits=given.logits("validation", exclusive=exclusive),
+        patients=own.patients[held_out],
+    )
+    rule = rules.fit(
+        validation.logits,
+        validation.labels,
+        task=run.task,
+        class_names=run.rule.class_names,
+        rule=run.settings.threshold_rule,
+        alpha=run.settings.alpha,
+        fitted_on={"split": "validation", "n": len(held_out), "data_sha256": own.sha256},
+    )
+    squares = preprocessing.load_rows(part.dataset, part.rows, run.settings)
+    found = _data(part, run)
+    compute = evaluate_multi_label.evaluate if run.task == "multi_label" else evaluate.evaluate
+    results = compute(
+        _rows(run, part, squares),
+        dataclasses.replace(found, notes=(*found.notes, *given.notes)),
+        evaluation_inputs.Predictions(
+            run=given.beside(run.folder.path.name),
+            class_names=rule.class_names,
+            logits=given.logits(part.name, exclusive=exclusive),
+            decision=rule,
+            operating_points=_operating_points(rule, validation),
+            validation=validation,
+        ),
+        baseline_scores={
+            other_models.OWN_MODEL: run.rule.scores(run.logits(squares)),
+            **baseline_scores(run, own, split, squares),
+        },
+        resamples=run.settings.resamples,
+        seed=seed,
+    )
+    evaluation = report.evaluation(results)
+    evaluation.write(output, None)
     return evaluation
 
 

@@ -46,7 +46,9 @@ def evaluate() -> steps.Evaluate:
     """Return the steps of ``evaluate``."""
     from apps.sentiment import evaluate_run
 
-    return steps.Evaluate(evaluate=evaluate_run.evaluate_part)
+    return steps.Evaluate(
+        evaluate=evaluate_run.evaluate_part, rows=evaluate_run.rows_to_score, given=evaluate_run.evaluate_given
+    )
 
 
 def explain() -> steps.Explain:

@@ -14,14 +14,19 @@ from sklearn import feature_extraction, linear_model
 from vaderSentiment import vaderSentiment
 
 from apps.sentiment import lexicon
-from shared.evaluation import calibration
+from shared.evaluation import calibration, other_models
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Predict: TypeAlias = Callable[[Sequence[str]], Floats]
 
 LINEAR, LEXICON, MAJORITY = "tfidf_logistic", "vader", "majority"
-LABELS = {LINEAR: "TF-IDF + logistic regression", LEXICON: "VADER lexicon", MAJORITY: "Majority class"}
+LABELS = {
+    LINEAR: "TF-IDF + logistic regression",
+    LEXICON: "VADER lexicon",
+    MAJORITY: "Majority class",
+    **other_models.LABELS,
+}
 
 REQUIREMENTS = {
     LINEAR: "It needs training texts with words, and of two classes.",

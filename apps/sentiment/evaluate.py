@@ -16,7 +16,7 @@ import pandas as pd
 from apps.sentiment import baselines, checklist
 from shared import decision as decisions
 from shared import errors
-from shared.evaluation import classifier, evaluators, intervals, summaries, weighted
+from shared.evaluation import classifier, evaluators, intervals, other_models, summaries, weighted
 from shared.report import metrics, sections
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -105,8 +105,10 @@ class Results:
 
     @property
     def baseline(self) -> str:
-        """The baseline to beat: the linear one, or the most accurate where there is none."""
+        """The baseline to beat: the run's model, the linear one, or the most accurate where there is neither."""
         groups = self.common.baselines
+        if other_models.OWN_MODEL in groups:
+            return other_models.OWN_MODEL
         if baselines.LINEAR in groups:
             return baselines.LINEAR
         return max(groups, key=lambda name: groups[name]["accuracy"].value)
@@ -240,9 +242,9 @@ def _notes(results: Results) -> list[str]:
     notes = [*results.data.notes, *results.common.notes]
     if len(results.rows) < FEW_ROWS:
         notes.append(f"Only {len(results.rows)} texts were evaluated: most differences cannot show on so few.")
-    for name, label in baselines.LABELS.items():
+    for name, needs in baselines.REQUIREMENTS.items():
         if name not in results.common.baselines:
-            notes.append(f"Baseline left out: {label}. {baselines.REQUIREMENTS[name]}")
+            notes.append(f"Baseline left out: {baselines.LABELS[name]}. {needs}")
     return [*notes, "These numbers hold for texts of the same subject, language and kind of writer as these."]
 
 

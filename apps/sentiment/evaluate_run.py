@@ -1,5 +1,6 @@
 """What the model and the baselines predict for a part of the data, and its evaluation written."""
 
+import dataclasses
 import logging
 import pathlib
 
@@ -9,7 +10,8 @@ import pandas as pd
 from apps.sentiment import baselines, checklist, corpus, dataset, evaluate, report
 from apps.sentiment import run as loaded_run
 from shared import decision as decisions
-from shared import splits
+from shared import given_predictions, splits
+from shared.evaluation import other_models
 from shared.report import document, sections
 from shared.splits import parts
 
@@ -36,8 +38,6 @@ def evaluate_part(
     logits = run.logits(texts)
     run.decision.scores(logits)  # refuses a broken model before the baselines are fitted
     log.info("fitting the baselines on the run's own training part")
-    fitted = fit_baselines(own, split, run.decision, seed=run.settings.seed)
-    log.info("predicting with the baselines, and running the behavioural tests")
     results = evaluate.evaluate(
         _rows(run, part),
         _data(part, split.unit_name),
@@ -48,7 +48,7 @@ def evaluate_part(
             members=run.network_scores(texts) if len(run.settings.networks) > 1 else {},
             history=pd.read_csv(run.folder.history),
         ),
-        baseline_scores={name: predict(texts.tolist()) for name, predict in fitted.items()},
+        baseline_scores=_baseline_scores(run, own, split, texts),
         behaviour_report=checklist.run(
             lambda strings: run.scores(np.array(strings, object)), run.decision.class_names, seed=seed
         ),
@@ -58,6 +58,59 @@ def evaluate_part(
     evaluation = report.evaluation(results)
     evaluation.write(output, run.folder)
     return evaluation
+
+
+def rows_to_score(run: loaded_run.Run, own: dataset.Reviews, split: splits.Split, part: Part) -> given_predictions.Rows:
+    """Return the texts that another model must score, named by file and row."""
+    return given_predictions.Rows(
+        table=dataset.frame(own, split)[["file", "row", "text"]],
+        identity=("file", "row"),
+        parts={"validation": split.rows("validation"), part.name: part.rows},
+        class_names=run.decision.class_names,
+    )
+
+
+def evaluate_given(
+    run: loaded_run.Run,
+    own: dataset.Reviews,
+    split: splits.Split,
+    part: Part,
+    given: other_models.Predictions,
+    *,
+    seed: int,
+    output: pathlib.Path,
+) -> document.Evaluation:
+    """Evaluate another model's predictions beside the run's; arguments as of `evaluate_part`."""
+    texts, validation = part.dataset.texts[part.rows], split.rows("validation")
+    rule = decisions.fit(
+        given.logits("validation"),
+        own.labels[validation],
+        class_names=run.decision.class_names,
+        alpha=run.settings.alpha,
+        fitted_on={"split": "validation", "n": len(validation), "data_sha256": own.sha256},
+    )
+    results = evaluate.evaluate(
+        _rows(run, part),
+        dataclasses.replace(_data(part, split.unit_name), notes=(*part.dataset.notes, *given.notes)),
+        evaluate.Predictions(run=given.beside(run.folder.path.name), logits=given.logits(part.name), decision=rule),
+        baseline_scores={
+            other_models.OWN_MODEL: run.scores(texts),
+            **_baseline_scores(run, own, split, texts),
+        },
+        behaviour_report=checklist.BehaviourReport(notes=(other_models.NO_MODEL,)),
+        resamples=run.settings.resamples,
+        seed=seed,
+    )
+    evaluation = report.evaluation(results)
+    evaluation.write(output, None)
+    return evaluation
+
+
+def _baseline_scores(
+    run: loaded_run.Run, own: dataset.Reviews, split: splits.Split, texts: evaluate.Objects
+) -> dict[str, evaluate.Floats]:
+    fitted = fit_baselines(own, split, run.decision, seed=run.settings.seed)
+    return {name: predict(texts.tolist()) for name, predict in fitted.items()}
 
 
 def _rows(run: loaded_run.Run, part: Part) -> evaluate.Rows:

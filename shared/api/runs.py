@@ -141,6 +141,59 @@ class Run:
             verbs.evaluate(self._app, options)
         return results.Report(options.output_dir or files.RunFolder(self.path).evaluation)
 
+    def rows_to_score(self, *, split: str | None = None) -> pd.DataFrame:
+        """Return the rows that another model must score to be judged by `evaluate_predictions`, without their labels.
+
+        Args:
+            split: The part, beside the validation part; None: test.
+
+        Returns:
+            One row per input: the columns that name it, what of it a table can hold, and ``part``.
+        """
+        with calls.call(shown=False), tempfile.TemporaryDirectory(prefix="fieldnets-") as scratch:
+            path = pathlib.Path(scratch) / "rows.parquet"
+            verbs.evaluate(self._app, self._evaluation(split, seed=0, write_rows=path))
+            return pd.read_parquet(path)
+
+    def evaluate_predictions(
+        self,
+        predictions: pd.DataFrame | str | pathlib.Path,
+        *,
+        name: str = "other",
+        split: str | None = None,
+        output_dir: str | pathlib.Path | None = None,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> results.Report:
+        """Judge another model by its scores as the run's own model is judged, with paired differences to it.
+
+        Args:
+            predictions: The rows of `rows_to_score` with a column of probabilities per class; or a file of them.
+            name: What reports call the model; of a file its own name.
+            split: The part to judge on; None: test.
+            output_dir: Where the folder ``evaluation_<name>`` goes; None: the run folder.
+            seed: Of the resampling.
+            progress: Draw progress bars.
+
+        Raises:
+            errors.InputError: A row is missing or unknown, or a score is no probability.
+        """
+        with calls.call(shown=progress), tempfile.TemporaryDirectory(prefix="fieldnets-") as scratch:
+            if isinstance(predictions, pd.DataFrame):
+                path = pathlib.Path(scratch) / f"{name}.parquet"
+                predictions.to_parquet(path, index=False)
+            else:
+                path = pathlib.Path(predictions)
+            target = None if output_dir is None else pathlib.Path(output_dir)
+            verbs.evaluate(self._app, self._evaluation(split, seed=seed, output_dir=target, predictions=(path,)))
+        return results.Report((target or self.path) / f"evaluation_{path.stem}")
+
+    def _evaluation(self, split: str | None, *, seed: int, **more: Any) -> parser.EvaluateOptions:
+        """Return the options of an evaluation on the run's own data."""
+        known: dict[str, Any] = {"data": None, "output_dir": None, **more}
+        settings = self._source_settings({}, seed=seed)
+        return parser.EvaluateOptions(settings=settings, run_dir=self.path, split=split, seed=seed, **known)
+
     def report(self) -> results.Report:
         """Return the evaluation that `evaluate` wrote before.
 

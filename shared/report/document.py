@@ -82,16 +82,16 @@ class Evaluation:
     report: Report
     predictions: pd.DataFrame
 
-    def write(self, output_dir: pathlib.Path, run: files.RunFolder) -> None:
+    def write(self, output_dir: pathlib.Path, run: files.RunFolder | None) -> None:
         """Write ``metrics.json``, ``report.html``, ``predictions.parquet`` and ``plots``: all, or after a kill none.
 
-        ``metrics.json`` names the weights and the decision rule of ``run`` by their hashes.
+        ``metrics.json`` names the weights and the decision rule of ``run`` by their hashes; None: the predictions are
+        of a model that is no run of ours.
         """
-        report = dataclasses.replace(
-            self.report,
-            metrics={**self.metrics, "model": documents.model_of(run), "usage": dict(resources.of_training(run))},
-            smoke=resources.is_smoke(run),
-        )
+        report = self.report
+        if run is not None:
+            own = {"model": documents.model_of(run), "usage": dict(resources.of_training(run))}
+            report = dataclasses.replace(report, metrics={**self.metrics, **own}, smoke=resources.is_smoke(run))
         with published.folder(output_dir, listed=False) as into:
             write(report, into)
             drawn = _write_plots(report, into / PLOTS)

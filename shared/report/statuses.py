@@ -79,6 +79,6 @@ def against(
 _IN_WORDS = {
     BETTER: "the model beats {label}",
     NOT_SHOWN: "the model has the higher value than {label}, by no more than chance may give",
-    USE_BASELINE: "{label} costs less and does as well here",
+    USE_BASELINE: "{label} does as well here",
     WORSE: "{label} is clearly better than the model",
 }

@@ -98,7 +98,9 @@ def app(log: list[Any] | None = None) -> steps.App:
             other_part=part_of,
         ),
         train=lambda: steps.Train(load=load, describe=lambda _dataset: "three rows", split=split_rows, train=train),
-        evaluate=lambda: steps.Evaluate(evaluate=evaluation),
+        evaluate=lambda: steps.Evaluate(
+            evaluate=evaluation, rows=lambda *_: pytest.fail("not asked"), given=lambda *_: pytest.fail("not asked")
+        ),
         explain=lambda: pytest.fail("not asked"),
         predict=lambda: pytest.fail("not asked"),
         export=lambda: pytest.fail("not asked"),
