@@ -49,7 +49,7 @@ def predict(options: parser.PredictOptions) -> cli.Result:
     result = predicting.score_in_chunks(
         options,
         # Images are read when they are scored: those of other shards, and those that are scored already, are not.
-        (with_items(*chunk) for chunk in sources.unread(listed, chunk_rows=rows)),
+        (with_items(*chunk) for chunk in sources.unread(listed, chunk_rows=rows, keep=options.keep_columns)),
         lambda chunk: score(with_items(chunk, [sources.pixels(each) for each in chunk["image"]]), answer, class_names),
         what="images scored",
         plan={"inputs": resuming.inputs(_files(options.input, listed)), **how, "chunk_rows": rows, **identity},
