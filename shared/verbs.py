@@ -147,7 +147,6 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
             with budgets.kept_to(plan):
                 result = train_into(folder, step, options.settings)
             if plan is not None:
-                files.write_json(folder.usage, {**files.read_json(folder.usage), **_of_plan(plan)})
                 result = {**result, "time limit": plan.cut or "all epochs fit"}
             if options.track:
                 result = {**result, **_tracking().training(folder, app=app.name, package=_package(app))}
@@ -252,10 +251,6 @@ def _silent() -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
-
-
-def _of_plan(plan: Any) -> dict[str, Any]:
-    return {"time_limit_seconds": plan.limit_seconds, "cut": plan.cut}
 
 
 def _require_one_process(options: parser.TrainOptions, flag: str) -> None:
