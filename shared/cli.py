@@ -327,7 +327,10 @@ def some_of(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
         names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
         for name in names:
             if name not in choices:
-                raise argparse.ArgumentTypeError(f"invalid choice: {name!r} (expected some of {', '.join(choices)})")
+                hint = errors.meant(name, choices)
+                raise argparse.ArgumentTypeError(
+                    f"invalid choice: {name!r} (expected some of {', '.join(choices)}){hint and f'.{hint}'}"
+                )
         return names
 
     return parse

@@ -11,7 +11,6 @@ and gets from here the command-line flag ``--epochs``, its help, its checks and 
 
 import argparse
 import dataclasses
-import difflib
 import math
 import os
 import pathlib
@@ -254,8 +253,7 @@ def check(condition: bool, name: str, expected: str, received: Any) -> None:
 
 
 def _unknown_field(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(known)}."
+    hint = errors.meant(name, known) or f" Known: {', '.join(known)}."
     return f"expected a known setting. Received: {name!r}.{hint}"
 
 
@@ -331,7 +329,12 @@ def _check_one(field: dataclasses.Field[Any], value: Any, declared: Any) -> None
     name, limits = field.name, field.metadata
     check(_is_instance(value, member_types(declared)), name, _type_name(declared), value)
     choices, minimum, maximum = limits["choices"], limits["minimum"], limits["maximum"]
-    check(not choices or value in choices, name, f"one of {', '.join(map(_plain, choices))}", value)
+    if choices and value not in choices:
+        known = list(map(_plain, choices))
+        meant = errors.meant(str(value), known)
+        raise errors.InputError(
+            f"{name}: expected one of {', '.join(known)}. Received: {value!r}{meant and f'.{meant}'}"
+        )
     if isinstance(value, int | float) and not isinstance(value, bool):
         check(isinstance(value, int) or math.isfinite(value), name, "a finite number", value)
         check(minimum is None or value >= minimum, name, f"at least {minimum}", value)

@@ -1,7 +1,20 @@
 """The errors a user can meet. Each carries the exit code of DESIGN section 3."""
 
+import difflib
+from collections.abc import Sequence
+
 # Of a message: what was received may be a whole file on one line.
 _LONGEST, _END = 2_000, 700
+
+
+def meant(word: str, known: Sequence[str]) -> str:
+    """Return what ends a message about a word that is not known: the one that was probably meant, or nothing.
+
+    >>> meant("encodr", ["ngram", "encoder"]), meant("?", ["ngram"])
+    (" Did you mean 'encoder'?", '')
+    """
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 class FieldnetsError(Exception):

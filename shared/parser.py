@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from shared import cli, config, errors, usage
 from shared.report import requirements
 from shared.serving import settings
+from shared.sources import kept
 
 Model = TypeVar("Model")
 TRACKERS = ("mlflow",)
@@ -80,6 +81,7 @@ class PredictOptions:
         ray_address: Of the Ray cluster that scores the shards, ``local`` for one of this machine; None: this process.
         shards: How many it scores; None: as many as it has processors.
         opened: Returns the loaded run, or the bundle with its engine, of a caller who keeps it; None: it is opened.
+        keep_columns: Columns of input tables that stand in the output, too; see ``shared.sources.kept``.
     """
 
     settings: Any
@@ -96,6 +98,7 @@ class PredictOptions:
     ray_address: str | None = None
     shards: int | None = None
     opened: Callable[[], Any] | None = None
+    keep_columns: Sequence[str] = ()
 
     def model(self, open_model: Callable[[], Model]) -> Model:
         """Return the model that the caller keeps in memory, or else open it."""
@@ -259,6 +262,13 @@ def app_parser(  # noqa: PLR0913
     predict.add_argument("--output", type=pathlib.Path, required=True, help=".csv, .jsonl or .parquet")
     _add_resume_or_overwrite(predict, "output")
     predict.add_argument("--chunk-rows", type=cli.at_least(1), default=4096, help="rows held in memory at a time")
+    predict.add_argument(
+        "--keep-columns",
+        type=kept.parse,
+        default=(),
+        metavar="NAMES",
+        help="columns of the input tables that the output has, too: a,b or all",
+    )
     _add_shards(predict)
 
     export = verb("export", commands.export, "write a serving bundle, checked against the run")

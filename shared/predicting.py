@@ -61,7 +61,10 @@ def score_in_chunks(
         told: Returns what the merge of the shards needs; called when all is scored.
     """
     from shared import batch, progress, shards
+    from shared.sources import kept
 
+    if options.keep_columns:
+        plan, score = {**plan, "keep_columns": list(options.keep_columns)}, kept.carried(score)
     shard: dict[str, Any] = {}
     if options.shard:
         which = shards.Shard(*options.shard)

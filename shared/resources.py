@@ -38,8 +38,12 @@ def peak_memory_bytes() -> int:
 
 
 def of_training(run: files.RunFolder) -> Mapping[str, Any]:
-    """Return what training used; nothing for a run of before that was kept."""
-    return files.read_json(run.usage) if run.usage.exists() else {}
+    """Return what training used, and what its time limit cut; nothing for a run of before that was kept."""
+    if not run.usage.exists():
+        return {}
+    plan = files.read_json(run.time_limit) if run.time_limit.exists() else {}
+    limited = {"time_limit_seconds": plan["limit_seconds"], "cut": plan["cut"]} if "cut" in plan else {}
+    return {**limited, **files.read_json(run.usage)}
 
 
 def is_smoke(run: files.RunFolder) -> bool:

@@ -29,6 +29,7 @@ class App:
         page_suffixes: How the name of what ``explain`` writes may end; empty for any.
         refuse: Raises where flags say what a finished run has decided.
         takes: What one input of a model is, for the Python API.
+        reader: Imports and returns what reads, for a served page, files that a bundle does not; None: nothing does.
     """
 
     name: str
@@ -48,6 +49,7 @@ class App:
     page_suffixes: Collection[str] = ()
     refuse: Callable[[Any], None] = lambda _settings: None
     takes: Literal["texts", "rows", "images"] = "images"
+    reader: Callable[[], Any] = lambda: None
 
     def source_settings(self, arguments: argparse.Namespace) -> Any:
         """Return what `cli.source_settings` makes of the flags."""

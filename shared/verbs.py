@@ -39,7 +39,7 @@ def build_parser(app: steps.App) -> usage.Parser:
         explain=lambda given: explain(app, given),
         predict=lambda given: predict(app, given),
         export=lambda given: export(app, _typed(parser.ExportOptions, given)),
-        serve=lambda given: serve(settings.from_arguments(given), quiet=given.quiet),
+        serve=lambda given: serve(app, settings.from_arguments(given), quiet=given.quiet),
         monitor=lambda given: monitor(app, _typed(parser.MonitorOptions, given, app.source_settings(given))),
         tune=lambda given: tune(app, _typed(parser.TuneOptions, given, cli.resolve_config(app.config, given))),
     )
@@ -147,7 +147,6 @@ def train(app: steps.App, options: parser.TrainOptions) -> cli.Result:
             with budgets.kept_to(plan):
                 result = train_into(folder, step, options.settings)
             if plan is not None:
-                files.write_json(folder.usage, {**files.read_json(folder.usage), **_of_plan(plan)})
                 result = {**result, "time limit": plan.cut or "all epochs fit"}
             if options.track:
                 result = {**result, **_tracking().training(folder, app=app.name, package=_package(app))}
@@ -252,10 +251,6 @@ def _silent() -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
-
-
-def _of_plan(plan: Any) -> dict[str, Any]:
-    return {"time_limit_seconds": plan.limit_seconds, "cut": plan.cut}
 
 
 def _require_one_process(options: parser.TrainOptions, flag: str) -> None:
@@ -470,7 +465,7 @@ def export(app: steps.App, options: parser.ExportOptions) -> cli.Result:
     return {"bundle": str(exported.path), "version": exported.version, "parity": dict(exported.parity)}
 
 
-def serve(options: settings.Settings, *, quiet: bool) -> cli.Result:
+def serve(app: steps.App, options: settings.Settings, *, quiet: bool) -> cli.Result:
     """Serve bundles until interrupted; they say themselves what they take. Each request is logged, unless ``quiet``."""
     from shared.serving import registry
     from shared.training import runtime
@@ -482,7 +477,7 @@ def serve(options: settings.Settings, *, quiet: bool) -> cli.Result:
     metrics.show_log(quiet=quiet)
     # uvicorn finishes what it accepted, and then raises the signal that stopped it.
     with contextlib.suppress(KeyboardInterrupt):
-        server.serve(options)
+        server.serve(options, reader=app.reader())
     return {"served": ", ".join(map(str, options.model_dirs))}
 
 

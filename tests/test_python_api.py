@@ -34,6 +34,14 @@ def told(function: Callable[..., Any], folder: pathlib.Path, *given: object) -> 
     source = textwrap.dedent(inspect.getsource(function))
     call = f"{function.__name__}(*{[str(each) for each in given]!r})"
     program = f"import json, os, pathlib, sys\nfrom typing import Any\n{source}\nprint('\\n' + json.dumps({call}))"
+    printed = _printed_by(program, folder)
+    lines = printed.splitlines()
+    # Nothing is printed but what this program prints itself.
+    assert lines[:-1] == [""], printed
+    return json.loads(lines[-1])
+
+
+def _printed_by(program: str, folder: pathlib.Path) -> str:
     finished = subprocess.run(
         [sys.executable, "-c", program],
         cwd=folder,
@@ -43,10 +51,7 @@ def told(function: Callable[..., Any], folder: pathlib.Path, *given: object) -> 
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
-    lines = finished.stdout.splitlines()
-    # Nothing is printed but what this program prints itself.
-    assert lines[:-1] == [""], finished.stdout
-    return json.loads(lines[-1])
+    return finished.stdout
 
 
 def asked_of(run_dir: str) -> Any:
@@ -201,16 +206,7 @@ def test_every_snippet_of_the_page_is_run(tmp_path: pathlib.Path) -> None:
     assert len(BLOCKS) >= 6
     program = "\n".join([f"import pandas\n{REVIEWS}", *BLOCKS]).replace('"quick"', '"smoke"')
     program = program.replace("report.show()", "assert report._repr_html_()")
-    finished = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env=helpers.ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert "Did you mean 'epochs'" in finished.stdout
+    assert "Did you mean 'epochs'" in _printed_by(program, tmp_path)
     assert (tmp_path / "why.html").exists()
 
 

@@ -21,7 +21,7 @@ from apps.driving_perception.readers import image_files
 from apps.driving_perception.tracking import stream, tracker, video
 from shared import cli, errors, files, parser, predicting, printing, resuming, shards
 from shared.bundle import engines
-from shared.sources import tables
+from shared.sources import kept, tables
 
 Answer: TypeAlias = Callable[[Sequence[stream.Item]], dict[str, npt.NDArray[Any]]]
 CHUNK_ROWS = 16
@@ -49,8 +49,11 @@ def predict(options: Options) -> cli.Result:
     """Look at every picture of the inputs, with a run or with a bundle.
 
     Raises:
-        errors.InputError: An input cannot be read, the output exists, or a shard is to write more than its output.
+        errors.InputError: An input cannot be read, the output exists, a shard is to write more than its output, or
+            columns are to be kept, which pictures do not have.
     """
+    if options.keep_columns:
+        kept.in_all({}, where=str(options.input[0]))
     if options.shard:
         _refuse_beside(options, ("annotated", "coco", "boxes"), "--shard")
     found = stream.find(

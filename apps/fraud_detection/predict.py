@@ -16,6 +16,7 @@ from apps.fraud_detection import decision as decision_rule
 from apps.fraud_detection.readers import sources
 from apps.fraud_detection.transactions import Transactions, concatenate
 from shared import cli, files, parser, predicting, resuming
+from shared.sources import kept
 
 READ_ROWS = 100_000
 # A block is as long as the history before it, which is sorted again with each: memory against time.
@@ -75,8 +76,10 @@ def predict(options: Options) -> cli.Result:
     predict_rows, found, identity = _open(options)
     notes: list[str] = []
 
+    keep = sources.kept_columns(given, options.keep_columns, reading)
+
     def read(paths: list[str]) -> Iterator[Transactions]:
-        return sources.iterate(paths, found.schema, chunk_rows=READ_ROWS, reading=reading, tell=notes.append)
+        return sources.iterate(paths, found.schema, chunk_rows=READ_ROWS, reading=reading, tell=notes.append, keep=keep)
 
     how = {"chunk_rows": options.chunk_rows, "reading": dataclasses.asdict(reading)}
     hashes = {"inputs": resuming.inputs(listed[0]), "history": resuming.inputs(listed[1])}
@@ -145,9 +148,12 @@ def _placed(parts: Iterable[Transactions], places: list[pd.DataFrame]) -> Iterat
     before: collections.Counter[str] = collections.Counter()
     for part in parts:
         rows = np.arange(1, len(part) + 1) + before[part.name]
-        places.append(pd.DataFrame({"file": files.printable(part.name), "row": rows}))
+        place = pd.DataFrame({"file": files.printable(part.name), "row": rows})
+        # The column of ids stands in every output.
+        names = [name for name in part.kept if name != part.schema.id or name in ("file", "row")]
+        places.append(kept.beside(place, names, [part.kept[name].tolist() for name in names]))
         before[part.name] += len(part)
-        yield dataclasses.replace(part, groups=None, scenarios=None)
+        yield dataclasses.replace(part, groups=None, scenarios=None, kept={})
 
 
 def _table(

@@ -33,6 +33,7 @@ class Transactions:
         weights: (n,) float64, transactions of the population that the row stands for.
         groups: (n,) object of str; None where the schema names no group.
         scenarios: (n,) object of str; None where the schema names none.
+        kept: Column -> (n,) cells that are handed on as they are.
         name: Of the source.
         sha256: Of the content.
         notes: What a reader of the report should know about the data.
@@ -52,6 +53,7 @@ class Transactions:
     weights: npt.NDArray[np.float64]
     groups: npt.NDArray[np.object_] | None = None
     scenarios: npt.NDArray[np.object_] | None = None
+    kept: Mapping[str, npt.NDArray[Any]] = dataclasses.field(default_factory=dict)
     name: str = ""
     sha256: str = ""
     notes: tuple[str, ...] = ()

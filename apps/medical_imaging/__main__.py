@@ -87,6 +87,14 @@ def monitor() -> steps.Monitor:
     return steps.Monitor(load=monitor.load, describe=data.describe, monitor=monitor.monitor)
 
 
+def reader() -> object:
+    """Return what reads DICOM for a served page."""
+    from apps.medical_imaging import predict
+    from shared.serving import foreign
+
+    return foreign.Reader(kind="dicom", read=predict.dicom_image)
+
+
 def tune() -> steps.Tune:
     """Return the steps of ``tune``."""
     return steps.Tune(metric="auroc", suggest=config.suggest)
@@ -158,6 +166,7 @@ APP = steps.App(
     export=export,
     monitor=monitor,
     tune=tune,
+    reader=reader,
     more=add_augment,
     refuse=refuse_grey_bits,
 )

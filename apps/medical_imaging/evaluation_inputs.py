@@ -41,6 +41,8 @@ class Rows:
         attributes: n rows; any of sex ("F", "M"), age (years), view, site, subtype, device_mark (bool) and
             others, missing as NaN or None. Text and bool columns of few values and numbers become subgroups.
         thumbnail: From a row to its picture as ``data:image/png;base64,...``, None where it has none.
+        with_heat: From rows to their pictures beside the map of what raises the score of the predicted class; None:
+            no map is shown, since none is made or it fails its check.
         task: Whether an image has one label, or any number of findings.
     """
 
@@ -50,6 +52,7 @@ class Rows:
     lines: Ints
     attributes: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     thumbnail: Callable[[int], str | None] | None = None
+    with_heat: Callable[[Sequence[int]], list[str]] | None = None
     task: Literal["single_label", "multi_label"] = "single_label"
 
     def __len__(self) -> int:
@@ -113,6 +116,7 @@ class ExplanationCheck:
             with the true map, in [-1, 1]; near 0 is what a map that reads the weights gives.
         pointing: Share of maps whose maximum lies inside a marked finding; None without marks.
         chance: The share that a random point would reach, the mean area of the marks.
+        passed: Whether the map depends on what the network learned.
     """
 
     method: str
@@ -120,6 +124,7 @@ class ExplanationCheck:
     randomised: Mapping[str, float]
     pointing: intervals.Interval | None = None
     chance: float | None = None
+    passed: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

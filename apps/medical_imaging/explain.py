@@ -259,6 +259,14 @@ def _data_address(image: PIL.Image.Image) -> str:
     return blocks.data_address(stream.getvalue(), kind="png")
 
 
+def beside(square: heat_maps.Squares, heat: heat_maps.Floats, *, side: int) -> PIL.Image.Image:
+    """Return the image as the network reads it, and to the right of it the same under the heat, each ``side`` wide."""
+    canvas = PIL.Image.new("RGB", (2 * side, side))
+    canvas.paste(overlay(square).resize((side, side)), (0, 0))
+    canvas.paste(overlay(square, heat).resize((side, side)), (side, 0))
+    return canvas
+
+
 def overlay(square: heat_maps.Squares, heat: heat_maps.Floats | None = None) -> PIL.Image.Image:
     """Return the image as the network reads it, enlarged, with the heat over it where it is more than nothing.
 

@@ -1,5 +1,6 @@
 """From a run to a serving bundle: an image file in; scores, label and decision out; and the model card inside."""
 
+import itertools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -165,11 +166,14 @@ def show(run: loaded_run.Run) -> formats.Display:
 
 
 def golden(run: loaded_run.Run, items: list[Any]) -> export.Golden:
-    """Return raw image files, awkward and real ones, with what ``predict`` gives for them."""
+    """Return raw image files, awkward and then real ones, with what ``predict`` gives for them.
+
+    A served page shows the last one as its example.
+    """
     real = as_files(items).tolist()
     awkward = awkward_files(real[0])
     chosen = np.empty(GOLDEN_ROWS, object)
-    chosen[:] = [(awkward + real)[row % (len(awkward) + len(real))] for row in range(GOLDEN_ROWS)]
+    chosen[:] = [*awkward, *itertools.islice(itertools.cycle(real), GOLDEN_ROWS - len(awkward))]
     return export.Golden(inputs={"image_bytes": chosen}, outputs=run.predictions(chosen.tolist()))
 
 

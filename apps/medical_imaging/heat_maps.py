@@ -228,6 +228,7 @@ def checks(
         method=activation_method(run.settings).name,
         images=len(rows),
         randomised=stages(check),
+        passed=check.passed,
     )
     if not marked.any():
         return [found]
@@ -247,6 +248,12 @@ def by_grad_cam(run: loaded_run.Run, square: Squares, targets: Ints, *, seed: in
     maps = _grad_cam(run, square[np.newaxis], targets)
     check = _randomise(run, square[np.newaxis], maps, seed=seed)
     return HeatMap(method=activation_method(run.settings).name, heat=_mean_over_networks(run, maps)[0], check=check)
+
+
+def predicted_class(run: loaded_run.Run, squares: Squares) -> Floats:
+    """Return (n, size, size) in [0, 1]: what raises the score of the predicted class, by ``activation_method``."""
+    targets = targets_of(run, run.rule.scores(run.logits(squares)))
+    return _mean_over_networks(run, _grad_cam(run, squares, targets))
 
 
 def by_gradients(run: loaded_run.Run, square: Squares, targets: Ints, *, seed: int) -> HeatMap:

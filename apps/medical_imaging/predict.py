@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import io
 import logging
 import pathlib
 from collections.abc import Callable, Sequence
@@ -10,18 +11,21 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import PIL.Image
 
 from apps.medical_imaging import data, preprocessing, readers
-from apps.medical_imaging.readers import images, sources
+from apps.medical_imaging.readers import dicom, images, sources
 from shared import cli, files, parser, predicting, resuming
 from shared.bundle import engines
 from shared.bundle import reading as bundle
+from shared.serving import foreign
 
 log = logging.getLogger("fieldnets")
 
 Item: TypeAlias = bytes | npt.NDArray[np.float32]
 Answer: TypeAlias = Callable[[Sequence[Item]], dict[str, npt.NDArray[Any]]]
 CHUNK_ROWS = 64
+_PREVIEW_PIXELS = 768
 
 
 def predict(options: parser.PredictOptions) -> cli.Result:
@@ -49,7 +53,7 @@ def predict(options: parser.PredictOptions) -> cli.Result:
     result = predicting.score_in_chunks(
         options,
         # Images are read when they are scored: those of other shards, and those that are scored already, are not.
-        (with_items(*chunk) for chunk in sources.unread(listed, chunk_rows=rows)),
+        (with_items(*chunk) for chunk in sources.unread(listed, chunk_rows=rows, keep=options.keep_columns)),
         lambda chunk: score(with_items(chunk, [sources.pixels(each) for each in chunk["image"]]), answer, class_names),
         what="images scored",
         plan={"inputs": resuming.inputs(_files(options.input, listed)), **how, "chunk_rows": rows, **identity},
@@ -112,6 +116,21 @@ def ask(loaded: bundle.Bundle, items: Sequence[Item]) -> dict[str, npt.NDArray[A
         said = loaded.run({"image_bytes": column})
         answers |= {row: {name: values[i : i + 1] for name, values in said.items()} for i, row in enumerate(rows)}
     return {name: np.concatenate([answers[row][name] for row in range(len(items))]) for name in answers[0]}
+
+
+def dicom_image(loaded: bundle.Bundle, content: bytes, most_pixels: int) -> foreign.Image:
+    """Read a DICOM file for a bundle's page: a PNG of the grey values that the bundle decodes, and one to look at.
+
+    Raises:
+        errors.InputError: It is no DICOM file that can be decoded, or has too many pixels.
+    """
+    dicom.refuse_large(content, most_pixels)
+    values = dicom.decode(content)
+    seen = PIL.Image.open(io.BytesIO(preprocessing.encode(values)))
+    seen.thumbnail((_PREVIEW_PIXELS, _PREVIEW_PIXELS))
+    stream = io.BytesIO()
+    seen.save(stream, "PNG")
+    return foreign.Image(file=preprocessing.encode(values, bits=grey_bits(loaded)), preview=stream.getvalue())
 
 
 def grey_bits(loaded: bundle.Bundle) -> int:

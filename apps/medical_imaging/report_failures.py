@@ -221,6 +221,8 @@ def errors(results: evaluate.Results) -> document.Section:
     wrong = {caption: sections.surest_errors(evaluator, label=label) for label, caption in kinds.items()}
     shown = [_gallery(results, rows, caption) for caption, rows in wrong.items() if rows.size]
     lead = "Wrong predictions, the surest first. Some may be labels that a radiologist would dispute."
+    if results.rows.thumbnail and results.predictions.explained and results.rows.with_heat is None:
+        lead += " No maps beside them: they fail the check of the weights above."
     return document.Section("Its most confident errors", lead if shown else "It made no errors.", shown)
 
 
@@ -228,7 +230,11 @@ def _gallery(results: evaluate.Results, wrong: arrays.Ints, caption: str) -> blo
     """Show pictures, or a table where there are none."""
     rows, chosen = results.rows, wrong[:MOST_ERRORS].tolist()
     counted = f"{caption} {len(chosen)} of {len(wrong)}." if len(wrong) > len(chosen) else caption
-    sources = [rows.thumbnail(row) if rows.thumbnail else None for row in chosen]
+    sources: Sequence[str | None] = [rows.thumbnail(row) if rows.thumbnail else None for row in chosen]
+    if rows.with_heat is not None and None not in sources:
+        # At most MOST_ERRORS of each kind: a tenth of what the check of the maps costs.
+        sources = rows.with_heat(chosen)
+        counted += " Beside each, what raises its score, from violet (some) to yellow (most)."
     facts = [_facts(results, row) for row in chosen]
     if None in sources:
         columns = ("Image", "Patient", "Is", "Predicted", "Score of the prediction")
@@ -241,6 +247,7 @@ def _gallery(results: evaluate.Results, wrong: arrays.Ints, caption: str) -> blo
             for row, source, each in zip(chosen, sources, facts, strict=True)
             if source is not None
         ],
+        wide=rows.with_heat is not None,
     )
 
 

@@ -38,7 +38,13 @@ def predict(options: parser.PredictOptions) -> cli.Result:
         set_aside = aside.add if settings.skip_bad else None
         result = predicting.score_in_chunks(
             options,
-            checking.iterate_texts(list(map(str, options.input)), **how, set_aside=set_aside, note=notes.append),
+            checking.iterate_texts(
+                list(map(str, options.input)),
+                **how,
+                set_aside=set_aside,
+                note=notes.append,
+                keep=options.keep_columns,
+            ),
             lambda chunk: score(chunk, model, class_names),
             what="texts scored",
             plan={"inputs": inputs, "skip_bad": settings.skip_bad, **how, **identity},

@@ -4,7 +4,6 @@ One call at a time: Keras and TensorFlow keep seeds and precision for a whole pr
 """
 
 import contextlib
-import difflib
 import pathlib
 import threading
 from collections.abc import Iterator, Mapping
@@ -101,6 +100,5 @@ def refuse_unknown(given: Mapping[str, Any], known: list[str], what: str) -> Non
     """
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
+            hint = errors.meant(name, known).strip() or f"Known: {', '.join(known)}."
             raise errors.InputError(f"{what}: expected a known option. Received: {name!r}. {hint}")

@@ -138,7 +138,7 @@ def write(report: Report, output_dir: pathlib.Path) -> None:
 def render(report: Report) -> str:
     """Return the page as HTML; equal reports give equal bytes."""
     page = _environment().get_template("report.html.j2")
-    script = template("report.js")
+    script = template("sorting.js") + template("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return page.render(
         script=markupsafe.Markup(script),

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import os
 import pathlib
-import re
 import urllib.parse
 from collections.abc import Sequence
 from typing import Any
@@ -84,7 +83,7 @@ def render(runs: Sequence[folders.Run], folder: pathlib.Path, *, searched: pathl
         loader=jinja2.FunctionLoader(document.template), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    script = re.sub(r"\s+", " ", document.template("runs.js")).strip()
+    script = document.template("sorting.js") + document.template("runs.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = environment.get_template("runs.html.j2")
     lines = [{"cells": row(run), "order": _order(run), "report": _link(run.report, folder)} for run in runs]

@@ -26,6 +26,7 @@ from shared.serving import (
     bodies,
     connection,
     contents,
+    foreign,
     limits,
     metrics,
     open_inference,
@@ -48,7 +49,13 @@ _PAGE_FILES = importlib.resources.files(__package__) / "page"
 _MARKDOWN = markdown_it.MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def create(models: registry.Registry, options: settings.Settings, counters: metrics.Metrics) -> ASGIApp:
+def create(
+    models: registry.Registry,
+    options: settings.Settings,
+    counters: metrics.Metrics,
+    *,
+    reader: foreign.Reader | None = None,
+) -> ASGIApp:
     """Build the server's application.
 
     Routes: TF Serving's REST below ``/v1``, the Open Inference Protocol below ``/v2``, Vertex AI's where
@@ -59,6 +66,7 @@ def create(models: registry.Registry, options: settings.Settings, counters: metr
         models: Loaded models.
         options: The server's settings.
         counters: Where requests are counted.
+        reader: Reads for the page what a bundle's graph does not; None: nothing does.
 
     Raises:
         errors.InputError: A predict route of Vertex AI is asked for, but there are several models.
@@ -82,7 +90,7 @@ def create(models: registry.Registry, options: settings.Settings, counters: metr
     for router in (*protocols, _operations(service)):
         app.include_router(router)
     _add_vertex(app, service)
-    app.include_router(_page_routes(service))
+    app.include_router(_page_routes(service, reader))
     app.add_exception_handler(refusals.Refusal, _refused)
     app.add_exception_handler(starlette.exceptions.HTTPException, _missed)
     counters.watch(models)
@@ -92,8 +100,12 @@ def create(models: registry.Registry, options: settings.Settings, counters: metr
     )
 
 
-def serve(options: settings.Settings) -> None:
+def serve(options: settings.Settings, *, reader: foreign.Reader | None = None) -> None:
     """Load all models, then serve until SIGINT or SIGTERM; what was accepted is answered before the end.
+
+    Args:
+        options: The server's settings.
+        reader: As ``create`` has it.
 
     Raises:
         errors.FieldnetsError: A model has no version that can be served.
@@ -107,7 +119,7 @@ def serve(options: settings.Settings) -> None:
         if options.allowed_hosts is None:
             log.warning("requests to any name are answered: --allowed-hosts says which are meant")
     _allow_files(options.max_connections)
-    Server(create(models, options, counters), options, models).run()
+    Server(create(models, options, counters, reader=reader), options, models).run()
 
 
 class Server(uvicorn.Server):
@@ -237,7 +249,7 @@ def _missed(request: fastapi.Request, error: Exception) -> fastapi.Response:
     return response
 
 
-def _page_routes(service: requests.Service) -> fastapi.APIRouter:
+def _page_routes(service: requests.Service, reader: foreign.Reader | None) -> fastapi.APIRouter:
     """Return ``/``, ``/page/FILE`` and what the page asks below ``/ui``."""
     router = fastapi.APIRouter(include_in_schema=False)
     pages = {entry.name: entry.read_bytes() for entry in _PAGE_FILES.iterdir() if entry.is_file()}
@@ -264,7 +276,7 @@ def _page_routes(service: requests.Service) -> fastapi.APIRouter:
     @router.get("/ui/models")
     async def models() -> fastapi.Response:
         known = service.models.models.values()
-        found = [_about(service.models.get(model.name), model) for model in known if model.served]
+        found = [_about(service.models.get(model.name), model, reader) for model in known if model.served]
         return requests.respond({"models": found, "fieldnets": importlib.metadata.version("fieldnets")})
 
     @router.get("/ui/models/{name:plain}/card")
@@ -276,10 +288,18 @@ def _page_routes(service: requests.Service) -> fastapi.APIRouter:
     async def drift(request: fastapi.Request) -> fastapi.Response:
         return requests.respond(service.version(request).watch.summary())
 
+    @router.post("/ui/models/{name:plain}/read")
+    async def read(request: fastapi.Request) -> fastapi.Response:
+        if reader is None:
+            raise refusals.NotFoundError("expected a server that reads files of another kind. Received: none are known")
+        loaded, most = service.version(request).bundle, service.options.max_pixels
+        content = await contents.content(request, lambda: "a file", raw=True)
+        return requests.respond(await requests.aside(foreign.converted, content, reader, loaded, most))
+
     return router
 
 
-def _about(version: versions.Version, model: registries.Model) -> dict[str, Any]:
+def _about(version: versions.Version, model: registries.Model, reader: foreign.Reader | None) -> dict[str, Any]:
     """Return what a page needs to know of a model."""
     inputs, outputs = version.specs(versions.DEFAULT)
     display = version.bundle.path / bundle.EXTRA / "display.json"
@@ -294,6 +314,7 @@ def _about(version: versions.Version, model: registries.Model) -> dict[str, Any]
         "decision": version.decision,
         "display": version.bundle.extra("display.json") if display.exists() else {},
         "example": version.example,
+        "reads": [] if reader is None else [reader.kind],
         "smoke": version.bundle.extra("manifest.json").get("smoke", False),
         "drift": version.watch.works,
     }

@@ -45,8 +45,8 @@ class Plan:
         return {name: f"{given} of {asked} epochs" for name, asked, given in rows if given < asked}
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able mapping."""
-        return dataclasses.asdict(self)
+        """Return a JSON-able mapping; ``cut`` is there for who reads it without this class."""
+        return {**dataclasses.asdict(self), "cut": self.cut}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], *, where: str) -> "Plan":

@@ -153,3 +153,44 @@ def test_a_chunk_is_scored_with_the_block_it_was_yielded_with_or_not_at_all(book
         table = pd.concat([stream.score(chunk) for number, chunk in chunks if number % 3 == 1])
     assert 0 < len(table) < len(booked)
     assert table["score"].tolist() == booked.amount[table["row"].to_numpy() - 1].tolist()
+
+
+@pytest.mark.tensorflow
+def test_columns_that_are_kept_stand_beside_the_transaction_they_came_with(
+    booked: Transactions, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of history need not have them; the id, which stands in every output, is there once."""
+    found = inputs.learn(booked, np.arange(len(booked)), sequence_length=0)
+    table = data.table(booked).reset_index(drop=True)
+    table.iloc[:200].to_csv(tmp_path / "old.csv", index=False)
+    later = table.iloc[200:450].assign(branch=[f"{place:03d}" for place in range(250)])
+    later.iloc[:100].to_csv(tmp_path / "jan.csv", index=False)
+    later.iloc[100:].to_parquet(tmp_path / "feb.parquet", index=False)
+
+    def amounts(block: predict.Block, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        return {"score": block.transactions.amount[rows], "decision": np.full(len(rows), "genuine", object)}
+
+    monkeypatch.setattr(predict, "SMALLEST_BLOCK", 60)
+    monkeypatch.setattr(predict, "READ_ROWS", 70)
+    monkeypatch.setattr(predict, "_open", lambda _options: (amounts, found, {"model": "toy"}))
+    identity = str(booked.schema.id)
+    options = predict.Options(
+        settings=config.Config.default(),
+        run_dir=tmp_path,
+        model_dir=None,
+        engine=None,
+        input=[tmp_path / "jan.csv", tmp_path / "feb.parquet"],
+        history=[tmp_path / "old.csv"],
+        output=tmp_path / "out.parquet",
+        resume=False,
+        overwrite=False,
+        chunk_rows=64,
+        keep_columns=(identity, "branch"),
+    )
+    assert predict.predict(options)["rows"] == 250
+    scored = pd.read_parquet(options.output)
+    assert list(scored) == ["file", "row", identity, "score", "decision", "branch"]
+    assert scored["branch"].tolist() == later["branch"].tolist()
+    assert scored[identity].tolist() == later[identity].tolist()
+    with pytest.raises(errors.InputError, match=r"--keep-columns: .*jan.csv: expected one column 'brunch'"):
+        predict.predict(dataclasses.replace(options, overwrite=True, keep_columns=("brunch",)))

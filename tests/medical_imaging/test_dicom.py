@@ -16,7 +16,8 @@ import pydicom.uid
 import pytest
 from pydicom.pixels.decoders import base
 
-from apps.medical_imaging.readers import dicom
+from apps.medical_imaging import predict
+from apps.medical_imaging.readers import dicom, images
 from shared import errors
 
 RAMP = np.arange(12, dtype=np.uint16).reshape(3, 4) * 100
@@ -359,3 +360,30 @@ def test_views_are_pa_ap_or_lateral(stated: str, view: str | None) -> None:
 def test_a_broken_header_is_refused() -> None:
     with pytest.raises(errors.InputError, match="expected a DICOM file"):
         dicom.describe(b"text")
+
+
+@pytest.mark.tensorflow
+def test_a_page_gets_what_predict_reads_and_a_picture_to_look_at(tmp_path: pathlib.Path) -> None:
+    """A bundle without a number of bits decodes all 16 of a PNG file: it must get the values of ``decode``."""
+
+    class Loaded:
+        path = tmp_path
+
+    source = written(np.tile(RAMP, (300, 250)), WindowCenter=500, WindowWidth=1000)
+    values = dicom.decode(source)
+    found = predict.dicom_image(Loaded(), source, values.size)  # type: ignore[arg-type]
+    stored = images.decode_deep(found.file)
+    assert stored is not None
+    np.testing.assert_allclose(images.scale_deep(stored, bits=16), values, atol=1 / 65_535)
+    with PIL.Image.open(io.BytesIO(found.preview)) as preview:
+        assert (preview.mode, max(preview.size)) == ("L", 768)
+    with pytest.raises(errors.InputError, match=r"at most 899,999 pixels. Received: 900,000"):
+        predict.dicom_image(Loaded(), source, values.size - 1)  # type: ignore[arg-type]
+
+
+def test_a_file_that_must_be_inflated_before_its_header_is_read_is_refused() -> None:
+    dataset = header(RAMP)
+    dataset.PixelData = RAMP.tobytes()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    with pytest.raises(errors.InputError, match="not deflated"):
+        dicom.refuse_large(content(dataset), 10**6)

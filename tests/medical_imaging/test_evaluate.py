@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from apps.medical_imaging import (
 )
 from shared import errors
 from shared.evaluation import intervals
-from shared.report import document, sections, statuses
+from shared.report import blocks, document, sections, statuses
 from tests.medical_imaging import planted
 
 
@@ -243,6 +243,33 @@ def test_the_gallery_shows_the_surest_errors_of_each_kind_first(binary: document
     assert alarms.caption.startswith("False alarms")
     shown = [picture.facts["Image"] for picture in alarms.pictures]
     assert shown == wrong.sort_values("score_pneumonia", ascending=False).image.tolist()[: len(shown)]
+
+
+def test_the_gallery_shows_maps_of_the_very_errors_and_of_no_more_than_its_limit(
+    rows: evaluation_inputs.Rows,
+) -> None:
+    asked: list[list[int]] = []
+
+    def with_heat(chosen: Sequence[int]) -> list[str]:
+        asked.append(list(chosen))
+        return [f"data:image/jpeg;base64,{row:04d}" for row in chosen]
+
+    found = evaluated(dataclasses.replace(rows, with_heat=with_heat), planted.binary_run(rows, full=False))
+    section = next(section for section in found.report.sections if section.title.startswith("Its most confident"))
+    assert len(asked) == len(section.blocks)
+    for block, chosen in zip(section.blocks, asked, strict=True):
+        assert isinstance(block, blocks.Pictures)
+        assert block.wide
+        assert len(chosen) <= report_failures.MOST_ERRORS
+        assert [picture.source[-4:] for picture in block.pictures] == [f"{row:04d}" for row in chosen]
+        assert [picture.facts["Image"] for picture in block.pictures] == [rows.names[row] for row in chosen]
+
+
+def test_maps_that_fail_their_check_are_not_shown_and_the_page_says_why(rows: evaluation_inputs.Rows) -> None:
+    failed = evaluation_inputs.ExplanationCheck(method="m", images=4, randomised={"all weights": 0.9}, passed=False)
+    run = dataclasses.replace(planted.binary_run(rows, full=False), explained=[failed])
+    section = next(each for each in evaluated(rows, run).report.sections if each.title.startswith("Its most"))
+    assert "No maps beside them" in section.lead
 
 
 def test_without_pictures_the_gallery_is_a_table(rows: evaluation_inputs.Rows) -> None:

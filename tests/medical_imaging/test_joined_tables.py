@@ -1,5 +1,6 @@
 """Tables of known formats with columns that users joined to them: patients and official parts are kept."""
 
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -132,3 +133,28 @@ def test_images_of_other_shards_are_not_read(tmp_path, monkeypatch):
     assert predict.predict(options)["rows"] == 1
     assert read == ["c.png"]
     assert pd.read_csv(tmp_path / "part.csv")["file"].map(os.path.basename).tolist() == ["c.png"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_columns_that_are_kept_stand_beside_the_image_of_their_row(tmp_path, monkeypatch, suffix):
+    pictures.place(tmp_path, ["a.png", "b.png", "c.png"])
+    path = tmp_path / f"list{suffix}"
+    table = pd.DataFrame({"image": ["c.png", "a.png", "b.png"], "study": ["007", "", "9"], "score_x": [1, 2, 3]})
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+
+    def answer(items):
+        named = np.full(len(items), "x")
+        return {"labels": named, "decision": named, "scores": np.ones((len(items), 1))}
+
+    monkeypatch.setattr(predict, "_open", lambda _arguments: (answer, ("x",), {}, 8))
+    kept = {"keep_columns": ("study", "image")}
+    options = helpers.predict_options([path], tmp_path / "out.csv", config.Config(), **kept)
+    assert predict.predict(options)["rows"] == 3
+    found = pd.read_csv(options.output, dtype=str, keep_default_na=False)
+    assert found["image"].tolist() == ["c.png", "a.png", "b.png"]
+    assert found["study"].tolist() == ["007", "", "9"]
+    clash = dataclasses.replace(options, overwrite=True, keep_columns=("all",))
+    with pytest.raises(errors.InputError, match="Received: 'score_x'; leave it out"):
+        predict.predict(clash)
+    with pytest.raises(errors.InputError, match=r"a.png: expected a table"):
+        predict.predict(dataclasses.replace(clash, input=[tmp_path / "a.png"]))

@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import types
 from typing import Any
 
 import cv2
@@ -12,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from apps.medical_imaging import __main__ as app
-from apps.medical_imaging import preprocessing
+from apps.medical_imaging import export, preprocessing
 from apps.medical_imaging.readers import images
 from tests.medical_imaging import loading, pictures
 
@@ -146,3 +147,14 @@ def test_every_verb_reads_12_bits_alike_and_lists_what_it_sets_aside(tmp_path, c
         assert app.main([verb, *flags]) in (0, 3)
         assert "bad.png" in (folder / "quarantine.csv").read_text()
         assert "quarantined_rows: 1\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [1, 13, 40])
+def test_the_last_golden_input_which_a_page_shows_as_its_example_is_a_real_image(count: int) -> None:
+    """Planted: 13 real images, with which the last of 32 was once an awkward one, of noise."""
+    real = [pictures.encoded(seed) for seed in range(count)]
+    run = types.SimpleNamespace(predictions=lambda items: {"scores": np.zeros((len(items), 2))})
+    found = export.golden(run, list(real)).inputs["image_bytes"]  # type: ignore[arg-type]
+    assert len(found) == export.GOLDEN_ROWS
+    assert found[-1] in real
+    assert list(found[:10]) == export.awkward_files(real[0])

@@ -19,20 +19,20 @@ HOSTS = ("a", "x", "inner", "testserver")
 
 
 @contextlib.contextmanager
-def serving(*model_dirs: pathlib.Path, **options: Any) -> Iterator[starlette.testclient.TestClient]:
+def serving(*model_dirs: pathlib.Path, reader: Any = None, **options: Any) -> Iterator[starlette.testclient.TestClient]:
     """Serve bundles; a fault inside is an answer with status 500."""
     chosen = settings.Settings(model_dirs=model_dirs, **{"poll_seconds": 0.0, "allowed_hosts": HOSTS, **options})
     counters = metrics.Metrics()
     models = registry.Registry(chosen, counters.served)
     models.load()
-    app = server.create(models, chosen, counters)
+    app = server.create(models, chosen, counters, reader=reader)
     with starlette.testclient.TestClient(app, raise_server_exceptions=False) as client:
         client.models = models  # type: ignore[attr-defined]
         yield client
 
 
 @contextlib.contextmanager
-def listening(*model_dirs: pathlib.Path, **options: Any) -> Iterator[tuple[Any, int]]:
+def listening(*model_dirs: pathlib.Path, reader: Any = None, **options: Any) -> Iterator[tuple[Any, int]]:
     """Serve bundles on a socket in a thread; give the uvicorn server and its port."""
     chosen = settings.Settings(
         model_dirs=model_dirs, **{"poll_seconds": 0.0, "port": 0, "allowed_hosts": HOSTS, **options}
@@ -40,7 +40,7 @@ def listening(*model_dirs: pathlib.Path, **options: Any) -> Iterator[tuple[Any, 
     counters = metrics.Metrics()
     models = registry.Registry(chosen, counters.served)
     models.load()
-    with running(server.create(models, chosen, counters), chosen, models) as found:
+    with running(server.create(models, chosen, counters, reader=reader), chosen, models) as found:
         yield found
 
 

@@ -71,6 +71,18 @@ def test_with_time_enough_nothing_is_cut_and_with_half_of_it_all_get_about_half(
     assert half.cut == {"a": "9 of 20 epochs", "b": "4 of 10 epochs"}
 
 
+def test_what_a_training_used_names_its_time_limit_and_what_was_cut(tmp_path: pathlib.Path) -> None:
+    from shared import files, resources
+    from shared.training import budgets
+
+    run = files.RunFolder.create(tmp_path / "run")
+    files.write_json(run.usage, {"seconds": 9.5})
+    assert resources.of_training(run) == {"seconds": 9.5}
+    plan = budgets.Plan(limit_seconds=10, expected_seconds=9, networks=("a",), asked=(5,), epochs=(2,))
+    files.write_json(run.time_limit, plan.to_json())
+    assert resources.of_training(run) == {"time_limit_seconds": 10, "cut": {"a": "2 of 5 epochs"}, "seconds": 9.5}
+
+
 def test_trainings_have_the_epochs_of_the_plan_in_their_order_and_no_others(tmp_path: pathlib.Path) -> None:
     from shared.models import dense, losses
     from shared.training import budgets, datasets, fit

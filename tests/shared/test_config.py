@@ -4,6 +4,7 @@ import importlib
 import json
 import pathlib
 import string
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -125,6 +126,12 @@ def test_an_unknown_setting_in_a_file_is_answered_with_the_nearest_known_one(tmp
     path.write_text('{"epoch": 3}')
     with pytest.raises(errors.InputError, match=r"settings.json: .*'epoch'\. Did you mean 'epochs'\?"):
         config.load(Settings, path)
+
+
+@pytest.mark.parametrize("make", [lambda: parse("--cell", "lsmt"), lambda: Settings.from_json({"cell": "lsmt"})])
+def test_a_wrong_choice_is_answered_with_the_nearest_one(make: Callable[[], Settings]) -> None:
+    with pytest.raises(errors.InputError, match=r"one of gru, lstm. Received: 'lsmt'\. Did you mean 'lstm'\?"):
+        make()
 
 
 def test_an_unknown_setting_that_resembles_none_is_answered_with_all_names() -> None:

@@ -9,17 +9,28 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from shared import errors
+from shared.serving import foreign
 from tests.shared import servers
 
 pytestmark = [pytest.mark.browser, pytest.mark.tensorflow]
 MODELS = ("boxes", "columns", "picture", "tiny")
 
 
+def opened(_bundle: Any, content: bytes, most_pixels: int) -> foreign.Image:
+    """Take what stands behind the preamble for the file itself."""
+    assert most_pixels
+    if len(content) < 200:
+        raise errors.InputError("expected DICOM with pixel data. Received: SR without any")
+    return foreign.Image(file=content[132:], preview=content[132:])
+
+
 @pytest.fixture(scope="module")
 def address(
     bundle_path: pathlib.Path, columns_path: pathlib.Path, picture_path: pathlib.Path, boxes_path: pathlib.Path
 ) -> Iterator[str]:
-    with servers.listening(boxes_path, columns_path, picture_path, bundle_path) as (_, port):
+    reader = foreign.Reader(kind="dicom", read=opened)
+    with servers.listening(boxes_path, columns_path, picture_path, bundle_path, reader=reader) as (_, port):
         yield f"http://127.0.0.1:{port}/"
 
 
@@ -55,6 +66,21 @@ def test_an_image_gets_its_decision_with_threshold_and_heat_map(page: Any, tmp_p
     first.get_by_role("button", name="Show where the model looked").click()
     first.get_by_label("Heat map opacity").wait_for()
     assert "bright" in first.inner_text()
+
+
+def test_a_dicom_file_is_read_by_the_server_shown_and_answered_or_refused_with_the_reason(
+    page: Any, tmp_path: pathlib.Path
+) -> None:
+    choose(page, "picture")
+    content = image(tmp_path / "a.png", 250).read_bytes()
+    (tmp_path / "a.dcm").write_bytes(b"\0" * 128 + b"DICM" + content)
+    (tmp_path / "b.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    give(page, tmp_path / "a.dcm", tmp_path / "b.dcm")
+    page.get_by_role("alert").filter(has_text="b.dcm: ").wait_for()
+    assert "SR without any" in page.get_by_role("alert").last.inner_text()
+    assert page.locator(".decision").inner_text() == "Bright"
+    assert page.get_by_alt_text("Your picture a.dcm").evaluate("image => image.naturalWidth") == 64
+    assert "as the model reads it" in page.locator(".item").nth(0).inner_text()
 
 
 def test_a_file_that_is_no_image_is_said_in_one_sentence(page: Any, tmp_path: pathlib.Path) -> None:

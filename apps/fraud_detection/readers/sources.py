@@ -14,7 +14,7 @@ from apps.fraud_detection import download, simulator, transactions
 from apps.fraud_detection import schema as schemas
 from apps.fraud_detection.readers import checking, formats, inference, joining, parts, schema_choice
 from shared import errors
-from shared.sources import columns
+from shared.sources import columns, kept
 
 log = logging.getLogger("fieldnets")
 FORMATS = ("auto", formats.SIMULATOR, *formats.KNOWN, formats.TABLE)
@@ -104,6 +104,7 @@ def iterate(
     chunk_rows: int = parts.CHUNK_ROWS,
     reading: Reading = _AS_IT_COMES,
     tell: Callable[[str], None] | None = None,
+    keep: Sequence[str] = (),
 ) -> Iterator[transactions.Transactions]:
     """Yield the transactions of files in pieces: bounded memory for any number of rows.
 
@@ -116,6 +117,7 @@ def iterate(
         chunk_rows: Rows of a piece.
         reading: How the user wants tables to be read.
         tell: Takes notes on what is read, and which files are not; None: they are logged.
+        keep: Columns that are handed on, as ``kept_columns`` returns them; missing where a file has none.
 
     Raises:
         errors.InputError: A source is not there, a row cannot be used, or it is older than the one before it.
@@ -131,13 +133,25 @@ def iterate(
     if reading.decimal != "auto":
         fitting = schema_choice.with_decimals(fitting, every, reading, schema_choice.number_columns(fitting))
     before: checking.Piece | None = None
-    for piece in _pieces(every, fitting, chunk_rows):
+    for piece in _pieces(every, fitting, chunk_rows, keep=keep):
         before = joining.following(piece, before)
         yield dataclasses.replace(before.rows, name=piece.file)
     for note in (note for part in every for note in part.notes.values()):
         tell(note)
     if before is None:
         raise errors.InputError(f"{', '.join(paths)}: expected at least one transaction. Received: no rows")
+
+
+def kept_columns(paths: Sequence[str], asked: Sequence[str], reading: Reading = _AS_IT_COMES) -> tuple[str, ...]:
+    """Return the columns that are handed on of every file, by name; see ``shared.sources.kept``.
+
+    Raises:
+        errors.InputError: A file lacks one, or for all of them has others than the first.
+    """
+    if not asked:
+        return ()
+    every = [part for each in _found(paths, reading).values() for part in each.parts]
+    return kept.in_all({part.file: kept.chosen(asked, part.columns, where=part.file) for part in every}, where=paths[0])
 
 
 def stream(
@@ -283,17 +297,27 @@ def _joined(found: dict[str, parts.Found], schema: schemas.Schema) -> transactio
 
 
 def _pieces(
-    every: Sequence[parts.Part], schema: schemas.Schema, chunk_rows: int, numbered: int = 0
+    every: Sequence[parts.Part],
+    schema: schemas.Schema,
+    chunk_rows: int,
+    numbered: int = 0,
+    *,
+    keep: Sequence[str] = (),
 ) -> Iterator[checking.Piece]:
     """Yield the checked rows of parts; of each part only the columns that the schema names are read."""
     for part in every:
         before = 0
         wanted = [column for column in schema.columns if formats.has(column, part.names)]
-        for frame in part.read(formats.sources(wanted, part.names), chunk_rows):
+        own = (name for name in keep if name in part.columns)
+        read = dict.fromkeys((*formats.sources(wanted, part.names), *own))
+        for frame in part.read(list(read), chunk_rows):
             if not len(frame):
                 continue
             plain = checking.adapt(frame, wanted, data_format=part.data_format, file=part.file, before=before)
-            yield checking.piece(
+            found = checking.piece(
                 plain, schema, file=part.file, before=before, numbered=numbered, own_names=part.aliases
             )
+            cells = frame.reindex(columns=list(keep)).to_dict("series")
+            held = {str(name): column.to_numpy(object) for name, column in cells.items()}
+            yield dataclasses.replace(found, rows=dataclasses.replace(found.rows, kept=held)) if keep else found
             before, numbered = before + len(frame), numbered + len(frame)

@@ -28,6 +28,8 @@ Floats = npt.NDArray[np.floating[Any]]
 
 _PREAMBLE_BYTES = 132
 _DAYS_PER_YEAR = 365.25
+# A transfer syntax that unpacks all of a file before its header can be read.
+_DEFLATED = pydicom.uid.DeflatedExplicitVRLittleEndian.encode()
 _AGE = re.compile(r"(\d{1,3})([DWMY])")
 _DESCRIPTIVE = (
     "PatientID",
@@ -63,6 +65,21 @@ def decode(source: pathlib.Path | bytes) -> npt.NDArray[np.float32]:
         if pixels.ndim == 2:
             return np.asarray(_grey(pixels, dataset)[:, :, np.newaxis], np.float32)
         return np.asarray(pixels / _largest(dataset), np.float32).clip(0, 1)
+
+
+def refuse_large(content: bytes, most_pixels: int) -> None:
+    """Refuse, by its header alone, a file of strangers that could become larger than it says.
+
+    Raises:
+        errors.InputError: It is no DICOM file, has more pixels, or is deflated as a whole.
+    """
+    if _DEFLATED in content:
+        raise errors.InputError("expected DICOM that is not deflated as a whole. Received: a deflated file")
+    with _clear_errors(content):
+        header = _open(content, only=("Rows", "Columns"))
+        pixels = int(header.get("Rows") or 0) * int(header.get("Columns") or 0)
+        if pixels > most_pixels:
+            raise errors.InputError(f"expected an image of at most {most_pixels:,} pixels. Received: {pixels:,}")
 
 
 def describe(source: pathlib.Path | bytes) -> dict[str, str | float | None]:

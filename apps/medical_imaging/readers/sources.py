@@ -12,10 +12,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from apps.medical_imaging import readers
-from apps.medical_imaging.readers import checking, chexpert, file_types, folders, images, medmnist, nih, tables
+from apps.medical_imaging.readers import (
+    checking,
+    chexpert,
+    file_types,
+    folders,
+    images,
+    medmnist,
+    nih,
+    table_files,
+    tables,
+)
 from apps.medical_imaging.simulator import phantoms
 from shared import errors, files
 from shared.sources import folders as listings
+from shared.sources import kept
 
 SIMULATED = "chest-phantoms"
 
@@ -181,13 +192,38 @@ def chunks(inputs: Iterable[readers.Source], *, chunk_rows: int) -> Iterator[tup
         yield table, [pixels(entry) for entry in part]
 
 
-def unread(inputs: Iterable[readers.Source], *, chunk_rows: int) -> Iterator[tuple[pd.DataFrame, list[readers.Entry]]]:
-    """Yield what ``chunks`` does, with the images still to be read."""
+def unread(
+    inputs: Iterable[readers.Source], *, chunk_rows: int, keep: Sequence[str] = ()
+) -> Iterator[tuple[pd.DataFrame, list[readers.Entry]]]:
+    """Yield what ``chunks`` does, with the images still to be read, and the cells of tables that are kept."""
+    inputs = list(inputs)
+    names, tables = _kept(inputs, keep) if keep else ((), {})
     for source in inputs:
         found = iter(source.entries)
         while part := list(itertools.islice(found, chunk_rows)):
             table = pd.DataFrame([(files.printable(entry.file), entry.row) for entry in part], columns=["file", "row"])
-            yield table, part
+            held = [[tables[entry.file].at[entry.row, name] for entry in part] for name in names]
+            yield kept.beside(table, names, held), part
+
+
+def _kept(inputs: Sequence[readers.Source], keep: Sequence[str]) -> tuple[tuple[str, ...], dict[str, pd.DataFrame]]:
+    """Return the columns that are kept, and the cells of each table by its rows.
+
+    Raises:
+        errors.InputError: An image is not listed by a table, or tables have other columns.
+    """
+    tables: dict[str, pd.DataFrame] = {}
+    names: dict[str, tuple[str, ...]] = {}
+    for entry in itertools.chain.from_iterable(source.entries for source in inputs):
+        if entry.file in tables:
+            continue
+        path = pathlib.Path(entry.file)
+        if path.suffix.lower() not in file_types.TABLES or not path.is_file():
+            kept.in_all({}, where=entry.file)
+        table, _ = table_files.read(path)
+        names[entry.file] = kept.chosen(keep, [str(name) for name in table.columns], where=entry.file)
+        tables[entry.file] = table[list(names[entry.file])]
+    return kept.in_all(names, where="the inputs"), tables
 
 
 def listed(path: str | pathlib.Path, options: readers.Options | None = None) -> readers.Source:

@@ -8,10 +8,10 @@ import io
 import pathlib
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shared import errors
-from shared.sources import delimited
+from shared.sources import delimited, kept
 
 
 def plain_name(column: str) -> str:
@@ -65,7 +65,7 @@ class NoLabelColumn(errors.InputError):
 class Row(NamedTuple):
     """One row of a file: ``number``, from 1, is the line it begins on, or its place in parquet.
 
-    ``part`` is what a column of official parts says, as it stands there.
+    ``part`` is what a column of official parts says, as it stands there; ``kept`` the cells of ``Columns.kept``.
     """
 
     number: int
@@ -74,6 +74,7 @@ class Row(NamedTuple):
     source: str = ""
     problem: str = ""
     part: str = ""
+    kept: tuple[Any, ...] = ()
 
 
 class Item(NamedTuple):
@@ -87,12 +88,13 @@ class Item(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the user said about columns and links, and whether labels are wanted."""
+    """What the user said about columns and links, whether labels are wanted, and which columns are kept."""
 
     text_column: str | None = None
     label_column: str | None = None
     labelled: bool = True
     follow_links: bool = False
+    keep: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,7 @@ class Columns:
         source: Where a text comes from.
         part: The official part.
         roles: What each column of the table is, in words.
+        kept: Columns that are handed on as they are.
     """
 
     text: str
@@ -112,6 +115,7 @@ class Columns:
     source: str | None
     part: str | None
     roles: Mapping[str, str]
+    kept: tuple[str, ...] = ()
 
 
 class Table(NamedTuple):
@@ -147,7 +151,8 @@ def choose_columns(name: str, header: Sequence[str], options: Options) -> Column
         source = _only_one(header, {SOURCE_COLUMN}, others=(text, label))
     used = {text: "text", label: "label", source: "source, for slices", part: "official part"}
     roles = {column: used.get(column) or _unread(column, text, label) for column in header}
-    return Columns(text=text, label=label, source=source, part=part, roles=roles)
+    keep = kept.chosen(options.keep, header, where=name)
+    return Columns(text=text, label=label, source=source, part=part, roles=roles, kept=keep)
 
 
 def _only_one(header: Sequence[str], names: Container[str], *, others: Sequence[str]) -> str | None:

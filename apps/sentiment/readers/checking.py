@@ -6,13 +6,14 @@ import itertools
 import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from apps.sentiment import readers
 from apps.sentiment.readers import sources
 from shared import errors, files
-from shared.sources import cells, quarantine
+from shared.sources import cells, kept, quarantine
 
 _SHOWN = 5
 
@@ -181,7 +182,7 @@ def _fingerprint(items: Sequence[readers.Item]) -> str:
     return hashlib.sha256(b"\n".join(rows)).hexdigest()
 
 
-def iterate_texts(
+def iterate_texts(  # noqa: PLR0913
     paths: Sequence[str],
     *,
     text_column: str | None = None,
@@ -190,6 +191,7 @@ def iterate_texts(
     data_format: str = "auto",
     set_aside: Callable[[quarantine.BadRow], None] | None = None,
     note: Callable[[str], None] = lambda _note: None,
+    keep: Sequence[str] = (),
 ) -> Iterator[pd.DataFrame]:
     """Stream texts of any length of file in bounded memory, for ``predict``.
 
@@ -201,34 +203,51 @@ def iterate_texts(
         data_format: One of ``formats.FORMATS``.
         set_aside: Takes the rows that cannot be read; without it the first one is an error.
         note: Takes notes on how files are read, and which are not.
+        keep: Columns of tables that are handed on; see ``shared.sources.kept``.
 
     Yields:
         Frames of at most ``chunk_rows`` rows with columns file (str, its path as given, or below the folder or archive
-        that was given), row (int64, from 1) and text (str).
+        that was given), row (int64, from 1), text (str) and the columns that are kept.
         Empty texts are kept, so that every readable row gets a prediction.
 
     Raises:
-        errors.InputError: A row cannot be read; its file and number are named. Or two paths are the same.
+        errors.InputError: A row cannot be read; its file and number are named. Or two paths are the same, or a column
+            that is kept is not in each table.
     """
-    options = readers.Options(text_column=text_column, labelled=False, follow_links=follow_links)
+    options = readers.Options(text_column=text_column, labelled=False, follow_links=follow_links, keep=keep)
     sources.distinct_names(paths)  # refuses a file that would be read twice
+    tables = _kept_of_tables(paths, options, data_format) if keep else {}
+    names = next(iter(tables.values()), ())
     for path in paths:
         with sources.opened(path, options=options, data_format=data_format, name=path, prefixed=True) as source:
             for each in source.notes:
                 note(each)
             texts = _streamed(source.items, set_aside)
             while rows := list(itertools.islice(texts, chunk_rows)):
-                yield pd.DataFrame(rows, columns=["file", "row", "text"])
+                chunk = pd.DataFrame([row[:3] for row in rows], columns=["file", "row", "text"])
+                held = [dict(zip(tables[row[0]], row[3], strict=True)) for row in rows] if names else []
+                yield kept.beside(chunk, names, [[each[name] for each in held] for name in names])
+
+
+def _kept_of_tables(paths: Sequence[str], options: readers.Options, data_format: str) -> dict[str, tuple[str, ...]]:
+    """Return the columns that are kept of each table, before any of them is read."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path in paths:
+        with sources.opened(path, options=options, data_format=data_format, name=path, prefixed=True) as source:
+            own = {files.printable(file): each.kept for file, each in source.columns.items()}
+        kept.in_all(found | own if own else {}, where=path)
+        found |= own
+    return found
 
 
 def _streamed(
     items: Iterator[readers.Item], set_aside: Callable[[quarantine.BadRow], None] | None
-) -> Iterator[tuple[str, int, str]]:
+) -> Iterator[tuple[str, int, str, tuple[Any, ...]]]:
     for item in items:
         text = item.row.text or ""
         fault = item.row.problem or encoding_problem(text)
         if not fault:
-            yield files.printable(item.file), item.row.number, text
+            yield files.printable(item.file), item.row.number, text, item.row.kept
         elif set_aside is not None:
             set_aside(bad_row(item, fault))
         else:

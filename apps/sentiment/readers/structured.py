@@ -83,7 +83,8 @@ def parquet(name: str, opener: readers.Opener, options: readers.Options) -> read
     _check_type(name, schema, columns.text, _TEXT_TYPES, "text")
     if columns.label is not None:
         _check_type(name, schema, columns.label, _LABEL_TYPES, "label")
-    wanted = [name for name in (columns.text, columns.label, columns.source, columns.part) if name is not None]
+    read = (columns.text, columns.label, columns.source, columns.part, *columns.kept)
+    wanted = list(dict.fromkeys(name for name in read if name is not None))
 
     def generate() -> Iterator[readers.Row]:
         number = 0
@@ -159,7 +160,8 @@ def _row(number: int, item: Mapping[str, Any], columns: readers.Columns) -> read
     )
     if isinstance(label, list | dict):
         return readers.Row(number, text, None, problem=f"column {columns.label!r} holds no label: {str(label)[:40]!r}")
-    return readers.Row(number, text, _plain(label), _plain(source) or "", "", _plain(part) or "")
+    keep = tuple(item.get(column) for column in columns.kept)
+    return readers.Row(number, text, _plain(label), _plain(source) or "", "", _plain(part) or "", keep)
 
 
 def _plain(value: object) -> str | None:

@@ -157,6 +157,7 @@ def _rows(
         None if column is None else header.index(column)
         for column in (columns.text, columns.label, columns.source, columns.part)
     )
+    keep = [header.index(name) for name in columns.kept]
     width = len(header)
     for number, (line, _, fields, problem) in enumerate(found):
         if number < skipped:
@@ -173,6 +174,7 @@ def _rows(
             "" if source is None else fields[source],
             "",
             "" if part is None else fields[part],
+            tuple(fields[index] for index in keep),
         )
 
 

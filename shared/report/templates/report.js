@@ -1,40 +1,4 @@
-// Tables that sort and filter, and values shown at once on hover or tap. The page is complete without it.
-"use strict";
-
-const number = (text) => {
-  const plain = text.trim().replaceAll("\u2212", "-").replace(/[,%+\s]/g, "");
-  return plain === "" || Number.isNaN(Number(plain)) ? null : Number(plain);
-};
-
-// Only the value counts, not the interval behind it.
-const shown = (row, column) => (row.cells[column].firstChild?.textContent ?? "").trim();
-
-const compare = (one, other, sign) => {
-  const [left, right] = [number(one), number(other)];
-  if (left !== null && right !== null) return sign * (left - right);
-  if (left === null && right === null) return sign * one.localeCompare(other);
-  return left === null ? 1 : -1; // what has no number stays last, whichever way
-};
-
-const sortable = (table) => {
-  const body = table.tBodies[0];
-  const original = [...body.rows];
-  for (const head of table.tHead.rows[0].cells) {
-    if (!head.textContent.trim()) continue;
-    const button = document.createElement("button");
-    button.append(...head.childNodes);
-    head.append(button);
-    button.addEventListener("click", () => {
-      const state = { descending: "ascending", ascending: "none" }[head.ariaSort] ?? "descending";
-      for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
-      if (state !== "none") head.ariaSort = state;
-      const sign = state === "ascending" ? 1 : -1;
-      const order = [...original];
-      if (state !== "none") order.sort((a, b) => compare(shown(a, head.cellIndex), shown(b, head.cellIndex), sign));
-      body.append(...order);
-    });
-  }
-};
+// Behind sorting.js: tables that filter, and values shown at once on hover or tap. The page is complete without it.
 
 const filtered = (figure, table) => {
   const field = document.createElement("input");

@@ -27,6 +27,18 @@ export async function predict(model, instances, signature = null) {
   return predictions.map((row) => (isObject(row) ? row : { [Object.keys(model.outputs)[0]]: row }));
 }
 
+/** Let the server read a file that a browser and the model cannot; return it for both. */
+export async function readForeign(model, file) {
+  const path = `ui/models/${encodeURIComponent(model.name)}/read`;
+  const headers = { "Content-Type": "application/octet-stream" };
+  const read = await (await ask(path, { method: "POST", headers, body: file })).json();
+  return { content: read.file, shown: blobOf(read.preview) };
+}
+
+function blobOf(encoded) {
+  return new Blob([Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0))], { type: "image/png" });
+}
+
 /** Answer many instances in several requests; `onRows` gets the answers so far, and stops with false. */
 export async function predictAll(model, instances, onRows) {
   const rows = [];
@@ -67,7 +79,7 @@ async function ask(path, options = {}) {
 
 /** A server that refuses a large body may close the connection before the browser reads why. */
 function unreachable(body) {
-  const size = body?.length ?? 0;
+  const size = body?.length ?? body?.size ?? 0;
   if (size < LARGE_BYTES) return "The server cannot be reached. Check the connection, then try again.";
   return `The server cannot be reached, or it does not accept ${Math.round(size / 1e6)} MB at once.`;
 }

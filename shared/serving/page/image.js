@@ -1,6 +1,6 @@
 // Pictures and short clips: a place to drop them, one answer after another.
 
-import { Fault, base64, predict } from "./api.js";
+import { Fault, base64, predict, readForeign } from "./api.js";
 import { alertBox, alertWith, announce, bytes, el, fileButton } from "./dom.js";
 import { inputOf } from "./model.js";
 import { pictureOf } from "./picture.js";
@@ -8,7 +8,7 @@ import { NOT_AN_IMAGE, answer, spoken } from "./result.js";
 import { clip, clipLimits } from "./video.js";
 
 const DICOM =
-  "This is DICOM: a served model takes JPEG or PNG. The command `predict` reads DICOM files as they are, with their window.";
+  "This is DICOM: this model takes JPEG or PNG. The command `predict` reads DICOM files as they are, with their window.";
 
 /** Return the widget of a model that takes image files. */
 export function imageWidget(model) {
@@ -50,10 +50,10 @@ function dropZone(model, take) {
     el(
       "div",
       { class: "row" },
-      fileButton("Choose files", "image/*,video/*", take, { multiple: true }),
+      fileButton("Choose files", accepted(model), take, { multiple: true }),
       exampleButton(model, take),
     ),
-    el("p", { class: "hint" }, `Nothing is stored. JPEG or PNG; ${clipLimits}`),
+    el("p", { class: "hint" }, `Nothing is stored. ${readable(model)}; ${clipLimits}`),
   );
   const over = (isOver) => (event) => {
     event.preventDefault();
@@ -67,6 +67,10 @@ function dropZone(model, take) {
   });
   return zone;
 }
+
+const readsDicom = (model) => model.reads.includes("dicom");
+const accepted = (model) => `image/*,video/*${readsDicom(model) ? ",.dcm,.dicom,application/dicom" : ""}`;
+const readable = (model) => (readsDicom(model) ? "JPEG, PNG or DICOM" : "JPEG or PNG");
 
 function exampleButton(model, take) {
   const encoded = model.example?.[inputOf(model)]?.b64;
@@ -106,10 +110,14 @@ async function isDicom(file) {
 }
 
 async function still(model, file, body) {
-  const instance = { [inputOf(model)]: { b64: await base64(file) } };
+  const dicom = await isDicom(file);
+  if (dicom && !readsDicom(model)) throw new Fault(DICOM);
+  const { content, shown } = dicom ? await readForeign(model, file) : { content: await base64(file), shown: file };
+  const instance = { [inputOf(model)]: { b64: content } };
   const [row] = await predict(model, [instance]);
-  if (row.decision === "invalid") throw new Fault((await isDicom(file)) ? DICOM : NOT_AN_IMAGE);
-  const picture = pictureOf(model, row, file, `Your picture ${file.name}`, instance);
+  if (row.decision === "invalid") throw new Fault(NOT_AN_IMAGE);
+  const picture = pictureOf(model, row, shown, `Your picture ${file.name}`, instance);
+  if (dicom) picture.append(el("figcaption", { class: "hint" }, "The DICOM file as the model reads it, with its window."));
   body.replaceChildren(el("div", { class: "split" }, picture, el("div", { class: "answer" }, answer(model, row))));
   announce(`${file.name}: ${spoken(model, row)}`);
 }

@@ -22,6 +22,7 @@ export function describe(about, version) {
     notFor: display.not_for ?? "",
     synthetic: display.synthetic ?? false,
     smoke: about.smoke ?? false,
+    reads: about.reads ?? [],
     explains: about.signatures.includes("explain"),
   };
 }
