@@ -71,7 +71,9 @@ def percentiles(resampled: resampling.Resampled, name: str) -> tuple[float, floa
     return (min(value, max(0.0, 2 * value - high)), max(value, 2 * value - low)) if reflected else (low, high)
 
 
-def classifier(population: coverage_data.Population, *, sets: int, resamples: int) -> dict[str, Tally]:
+def classifier(
+    population: coverage_data.Population, *, sets: int, resamples: int, first_seed: int = 0
+) -> dict[str, Tally]:
     """Return the tallies of one model's metrics, and of its differences to another model."""
     random = np.random.default_rng(1)
     labels, first, second, _ = (np.concatenate(each) for each in zip(*_many(population, random), strict=True))
@@ -82,7 +84,7 @@ def classifier(population: coverage_data.Population, *, sets: int, resamples: in
     compared = {name: metric for name, metric in population.metrics.items() if name in coverage_data.COMPARED}
     for name, metric in compared.items():
         tallies[f"{name}, difference"] = Tally(truth[name] - metric(labels, second))
-    for seed in range(sets):
+    for seed in range(first_seed, first_seed + sets):
         y_true, scores, other, units = population.draw(np.random.default_rng([seed, 2]))
         common: dict[str, Any] = {"units": units, "resamples": resamples, "seed": seed}
         with limited(population.limits):
@@ -125,7 +127,12 @@ def exact_coverage(share: float, rows: int) -> float:
 
 
 def tallied(
-    name: str, draw: Callable[[coverage_data.Random], tuple[weighted.Statistic, int]], *, sets: int, resamples: int
+    name: str,
+    draw: Callable[[coverage_data.Random], tuple[weighted.Statistic, int]],
+    *,
+    sets: int,
+    resamples: int,
+    first_seed: int = 0,
 ) -> dict[str, Tally]:
     """Return the tally of one statistic of units; its true value is its mean over data sets of that size."""
     random = np.random.default_rng(3)
@@ -134,7 +141,7 @@ def tallied(
         statistic, units = draw(random)
         values.append(float(statistic(np.ones((1, units)))[0]))
     tally = Tally(float(np.mean(values)))
-    for seed in range(sets):
+    for seed in range(first_seed, first_seed + sets):
         statistic, units = draw(np.random.default_rng([seed, 4]))
         grouping = arrays.Units(np.arange(units), units)
         found = resampling.Resampled.of({name: statistic}, grouping, resamples=resamples, seed=seed)
@@ -143,17 +150,18 @@ def tallied(
     return {name: tally}
 
 
-def kinds(*, sets: int, resamples: int) -> dict[str, Callable[[], dict[str, Tally]]]:
+def kinds(*, sets: int, resamples: int, first_seed: int = 0) -> dict[str, Callable[[], dict[str, Tally]]]:
     """Return what simulates each kind of data sets, by its name."""
     found: dict[str, Callable[[], dict[str, Tally]]] = {}
+    common: dict[str, Any] = {"resamples": resamples, "first_seed": first_seed}
     for each in coverage_data.POPULATIONS:
-        found[each.name] = functools.partial(classifier, each, sets=min(sets, each.most_sets), resamples=resamples)
+        found[each.name] = functools.partial(classifier, each, sets=min(sets, each.most_sets), **common)
     for count in (25, 80):
         draw = functools.partial(coverage_data.detections, count=count)
-        found[f"{count} images"] = functools.partial(tallied, "map", draw, sets=min(sets, 200), resamples=resamples)
+        found[f"{count} images"] = functools.partial(tallied, "map", draw, sets=min(sets, 200), **common)
     for count in (60, 300):
         draw = functools.partial(coverage_data.cards, count=count)
-        found[f"{count} cards"] = functools.partial(tallied, "card precision", draw, sets=sets, resamples=resamples)
+        found[f"{count} cards"] = functools.partial(tallied, "card precision", draw, sets=sets, **common)
     return found
 
 
@@ -162,11 +170,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", type=int, default=1000, help="data sets of each kind, fewer of slow ones")
     parser.add_argument("--resamples", type=int, default=300, help="of each bootstrap")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the data sets: those of another run are others")
     parser.add_argument("--only", default="", help="kinds whose name has this in it")
     parser.add_argument("--anew", action="store_true", help="also what the file of results has")
     parser.add_argument("--page", action="store_true", help="write the table of docs/intervals.md")
     chosen = parser.parse_args()
-    for name, simulate in kinds(sets=chosen.sets, resamples=chosen.resamples).items():
+    wanted = kinds(sets=chosen.sets, resamples=chosen.resamples, first_seed=chosen.first_seed)
+    for name, simulate in wanted.items():
         if chosen.only in name and (chosen.anew or not coverage_page.has(name)):
             coverage_page.keep(name, [tally.row(number) for number, tally in simulate().items()])
     if chosen.page:

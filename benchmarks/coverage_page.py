@@ -12,6 +12,8 @@ FILE: Final = pathlib.Path(__file__).with_name("coverage.json")
 PAGE: Final = pathlib.Path(__file__).parents[1] / "docs" / "intervals.md"
 BEGIN, END = "<!-- written by python -m benchmarks.coverage --page -->", "<!-- until here -->"
 LEAST, MOST = 0.93, 0.97
+# Of fewer data sets chance decides: they are shown and not counted.
+FEWEST_SETS = 100
 
 
 def has(name: str) -> bool:
@@ -34,13 +36,15 @@ def table(*, only: str = "") -> Iterator[str]:
 
 def summary() -> str:
     """Return in a sentence how many numbers are held as often as is said."""
-    shares = [round(row["suite"], 3) for rows in _results().values() for row in rows]
+    every = [row for rows in _results().values() for row in rows]
+    shares = [round(row["suite"], 3) for row in every if row["sets"] >= FEWEST_SETS]
     if not shares:
-        return "No results yet."
+        return f"No number has {FEWEST_SETS} data sets yet."
     below, above = (sum(each) for each in ([s < LEAST for s in shares], [s > MOST for s in shares]))
     return (
         f"{len(shares) - below - above} of {len(shares)} numbers are held in {LEAST} to {MOST} of their data sets, "
         f"{below} in fewer ({min(shares):.3f} at least), {above} in more; those are bold. "
+        f"{len(every) - len(shares)} numbers of fewer than {FEWEST_SETS} data sets are not counted. "
         "In brackets: the exact coverage of Wilson's interval there."
     )
 

@@ -139,12 +139,9 @@ class Spread:
 
     def student(self, confidence: float) -> float:
         """Return Student's t with Satterthwaite's degrees of freedom, or n - 1 of units of equal size."""
-        groups, squares = len(self.left_out), float((self.influence**2).sum())
-        most = max(LEAST_FREEDOM, groups - 1.0)
-        excess = float((self.influence**4).sum()) / squares**2 - 1 / groups if squares > 0 else 0.0
         symmetric = self.equal and (self._is_near or not self.difference)
-        freedom = most if excess <= 0 or symmetric else min(most, max(LEAST_FREEDOM, 2 / excess))
-        return float(special.stdtrit(freedom, 0.5 + confidence / 2))
+        found = max(LEAST_FREEDOM, len(self.left_out) - 1.0) if symmetric else freedom(self.influence)
+        return float(special.stdtrit(found, 0.5 + confidence / 2))
 
 
 def found(spread: Spread, *, confidence: float) -> tuple[float, float, str]:
@@ -175,6 +172,24 @@ def found(spread: Spread, *, confidence: float) -> tuple[float, float, str]:
         return (*_wilson(spread, confidence), WILSON)
     down, up = _skewed(spread, confidence)
     return max(low, down), min(high, up), SKEWED
+
+
+def freedom(influence: arrays.Floats) -> float:
+    """Return Satterthwaite's degrees of freedom, at most n - 1, of a variance that n units' influences show.
+
+    Args:
+        influence: (n,) what each unit adds to the number, centred.
+
+    Example:
+        >>> freedom(np.array([1.0, -1.0, 1.0, -1.0])), round(freedom(np.array([9.0, -3.0, -3.0, -3.0])), 2)
+        (3.0, 3.0)
+        >>> round(freedom(np.repeat([39.0, -1.0], [1, 39])), 2)  # one unit alone
+        2.16
+    """
+    count, squares = len(influence), float((influence**2).sum())
+    most = max(LEAST_FREEDOM, count - 1.0)
+    excess = float((influence**4).sum()) / squares**2 - 1 / count if squares > 0 else 0.0
+    return most if excess <= 0 else min(most, max(LEAST_FREEDOM, 2 / excess))
 
 
 def range_of(values: arrays.Floats) -> Range:

@@ -105,8 +105,8 @@ def proportion(successes: npt.ArrayLike, *, units: npt.ArrayLike | None = None, 
     The effective number is n / deff, with deff >= 1 the variance over units, by a jackknife as the ratio of sums is
     biased with few of them, divided by that of independent rows (Kish 1965; Korn & Graubard 1998). When all rows agree
     deff cannot be estimated and the number of units is used, the cautious end. An estimated variance takes Student's t
-    in place of the normal quantile (Korn & Graubard 1998, Survey Methodology 24), with as many degrees of freedom as
-    there would be units of equal size, less one (Carter, Schnepel & Steigerwald 2017, Rev. Econ. Stat. 99).
+    in place of the normal quantile (Korn & Graubard 1998, Survey Methodology 24), with Satterthwaite's degrees of
+    freedom (`ends.freedom`): few where the rows that differ are in few units, or some units hold most of the rows.
 
     Args:
         successes: (n,) bool.
@@ -128,10 +128,10 @@ def proportion(successes: npt.ArrayLike, *, units: npt.ArrayLike | None = None, 
     grouping = arrays.units_of(units, rows=len(hits))
     if grouping.count == len(hits):
         return wilson(int(hits.sum()), len(hits), confidence)
-    share, effective = float(hits.mean()), _effective_rows(hits.astype(np.float64), grouping)
+    share, influence = float(hits.mean()), _influences(hits.astype(np.float64), grouping)
+    effective = _effective_rows(share, len(hits), influence)
     estimated = 0 < share < 1 and grouping.count > 1
-    alike = len(hits) ** 2 / float((np.bincount(grouping.code) ** 2.0).sum())
-    reach = student(max(1.0, alike - 1), confidence) if estimated else standard_errors(confidence)
+    reach = student(ends.freedom(influence), confidence) if estimated else standard_errors(confidence)
     low, high = ends.score_ends(share, effective, reach)
     low, high = low if share > 0 else 0.0, high if share < 1 else 1.0
     return Interval(share, low, high, confidence, "Wilson, effective size by unit")
@@ -152,14 +152,21 @@ def proportion_among(
     return proportion(hits[among], units=units[among], confidence=confidence)
 
 
-def _effective_rows(hits: arrays.Floats, units: arrays.Units) -> float:
-    """Return n / deff, between 1 and n."""
-    share, rows = hits.mean(), len(hits)
-    if share in (0, 1) or units.count == 1:
-        return float(units.count)
-    residual = np.bincount(units.code, weights=hits - share, minlength=units.count)
-    change = residual / (1 - np.bincount(units.code, minlength=units.count) / rows)
-    between = (units.count - 1) / units.count * ((change - change.mean()) ** 2).sum()
+def _influences(hits: arrays.Floats, units: arrays.Units) -> arrays.Floats:
+    """Return what leaving out each unit changes of the number of hits, centred; zeros where all rows agree."""
+    if units.count == 1:
+        return np.zeros(1)
+    residual = np.bincount(units.code, weights=hits - hits.mean(), minlength=units.count)
+    change = residual / (1 - np.bincount(units.code, minlength=units.count) / len(hits))
+    return np.asarray(change - change.mean())
+
+
+def _effective_rows(share: float, rows: int, influence: arrays.Floats) -> float:
+    """Return n / deff, between 1 and n; the number of units where all rows agree."""
+    units = len(influence)
+    if share in (0, 1) or units == 1:
+        return float(units)
+    between = (units - 1) / units * float((influence**2).sum())
     alone = rows * share * (1 - share)
     return float(rows) if between <= alone else float(max(1.0, rows * alone / between))
 

@@ -17,6 +17,8 @@ from shared.serving import refusals
 
 MOST_HEAD_BYTES = 1 << 16
 HEAD_SECONDS = 20.0
+# Of the cancellation of a request whose client left; the server's end cancels without it.
+CLIENT_LEFT = "the client left"
 # RFC 9110, 7.2: an address in brackets or a registered name, and a port.
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:[0-9]*)?")
 _FRAMING = (b"content-length", b"transfer-encoding")
@@ -35,6 +37,8 @@ class Protocol(httptools_impl.HttpToolsProtocol):
     _idle_since: float | None = None
     _timer: asyncio.TimerHandle | None = None
     _task: "asyncio.Task[None] | None" = None
+    # What the task answers; ``cycle`` is the request that was read last.
+    _answered: Any = None
     _most_connections: int | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -51,7 +55,9 @@ class Protocol(httptools_impl.HttpToolsProtocol):
         """Stop working for a client that left."""
         self._stop_timer()
         if self._task is not None:
-            self._task.cancel()
+            # uvicorn tells the request that was read last, which waits behind this one where several came together.
+            self._answered.disconnected = True
+            self._task.cancel(CLIENT_LEFT)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -155,7 +161,7 @@ class Protocol(httptools_impl.HttpToolsProtocol):
         return False
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self._task = self.loop.create_task(cycle.run_asgi(app))
+        self._answered, self._task = cycle, self.loop.create_task(cycle.run_asgi(app))
         self.tasks.add(self._task)
         self._task.add_done_callback(self.tasks.discard)
 

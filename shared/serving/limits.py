@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.serving import contents, metrics, origins, refusals, requests, settings
+from shared.serving import connection, contents, metrics, origins, refusals, requests, settings
 
 log = logging.getLogger("fieldnets")
 
@@ -64,8 +64,11 @@ class Guard:
             await self._in_time(call)
         except refusals.Refusal as refusal:
             await call.refuse(refusal)
-        except asyncio.CancelledError:
-            log.debug("request %s: the client left", call.identity)
+        except asyncio.CancelledError as cancelled:
+            if cancelled.args == (connection.CLIENT_LEFT,):
+                log.debug("request %s: the client left", call.identity)
+            else:
+                await call.refuse(refusals.UnavailableError("expected a server that goes on. Received: its end"))
         except Exception:
             log.exception("request %s: a fault of the server", call.identity)
             await call.refuse(_Fault(f"a fault of the server; its log says more under {call.identity}"))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from shared.serving import connection, contents, metrics, refusals
+from shared.serving import connection, contents, limits, metrics, refusals, settings
 from tests.shared import servers
 
 INNER = b"GET /v2/health/live HTTP/1.1\r\nHost: inner\r\nX-Request-Id: from-the-body\r\n\r\n"
@@ -208,6 +208,41 @@ def test_the_work_of_a_client_that_left_is_cancelled_and_logged_as_499() -> None
             time.sleep(0.02)
         assert counters.registry.get_sample_value("fieldnets_requests_total", labels) == 1
     assert app.left == 1
+
+
+@pytest.mark.parametrize("behind", [b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n", b"GARBAGE\r\n\r\n", b""])
+def test_a_client_that_leaves_before_its_answer_is_no_fault_of_the_server(
+    behind: bytes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = Slow()
+    with servers.echoing(app) as (_, port), monkeypatch.context() as patch:
+        patch.setattr(logging.getLogger("uvicorn.error"), "propagate", True)
+        patch.setattr(logging.getLogger("uvicorn"), "propagate", True)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n" + behind)
+            time.sleep(0.2)
+        until = time.monotonic() + 10
+        while time.monotonic() < until and not app.left:
+            time.sleep(0.02)
+        talk(port, b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert app.left == 1
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_request_that_the_end_of_the_server_cuts_off_is_told_so() -> None:
+    options = settings.Settings(model_dirs=(), port=0, allowed_hosts=servers.HOSTS, shutdown_seconds=2.0)
+    counters = metrics.Metrics()
+    app = limits.Guard(Slow(), options=options, counters=counters)
+    with servers.running(app, options) as (server, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(0.2)
+            server.should_exit = True
+            ((status, body, head),) = answers(client.recv(65536))
+        labels = {"route": "other", "status": "503", "model": "", "version": ""}
+        assert counters.registry.get_sample_value("fieldnets_requests_total", labels) == 1
+    assert (status, list(body)) == (503, ["error"])
+    assert "retry-after: 1" in head
 
 
 def test_too_many_requests_are_refused_with_a_time_to_wait_but_probes_are_answered() -> None:

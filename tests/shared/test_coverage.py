@@ -139,6 +139,12 @@ def test_the_page_shows_the_results_and_marks_what_is_outside_of_the_goal(tmp_pa
     coverage_page.write()
     written = coverage_page.PAGE.read_text()
     assert "| few | accuracy | 0.500 | 3 | 1.000 | **0.667** (0.960) |" in written
+    # Three data sets say nothing: they are shown, and not counted.
+    assert "No number has 100 data sets yet." in written
+    many = [{**tally.row(name), "sets": 100, "suite": suite} for name, suite in (("auroc", 0.95), ("brier", 0.9))]
+    coverage_page.keep("many", many)
+    assert coverage_page.summary().startswith("1 of 2 numbers are held in 0.93 to 0.97 of their data sets, 1 in fewer")
+    assert "1 numbers of fewer than 100 data sets are not counted" in coverage_page.summary()
     assert written.startswith("before\n")
     assert written.endswith("after\n")
     assert "\nold\n" not in written

@@ -283,3 +283,16 @@ def test_fewer_resamples_than_asked_are_stated(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(resampling, "MOST_CELLS", 25_000)
     assert "250 resamples" in bootstrap.interval(classification.auroc, y_true, y_score, resamples=400).method
     assert "resamples" not in bootstrap.interval(classification.auroc, y_true, y_score, resamples=250).method
+
+
+def test_a_share_of_few_unequal_units_has_the_degrees_of_freedom_that_leaving_each_out_shows():
+    units = np.repeat(np.arange(8), [9, 1, 2, 3, 7, 4, 1, 5])
+    hits = np.isin(np.arange(32), (0, 1, 2, 3, 4, 5, 15, 27))
+    found = intervals.proportion(~hits, units=units)
+    change = np.array([32 * (found.value - (~hits)[units != unit].mean()) for unit in range(8)])
+    change -= change.mean()
+    freedom = 2 / ((change**4).sum() / (change**2).sum() ** 2 - 1 / 8)
+    size = 32 * 32 * found.value * (1 - found.value) / (7 / 8 * (change**2).sum())
+    # Wilson's ends are those from which the share is just so many of their own standard errors away.
+    for end in (found.low, found.high):
+        assert abs(found.value - end) / np.sqrt(end * (1 - end) / size) == pytest.approx(stats.t.ppf(0.975, freedom))
