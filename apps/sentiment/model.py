@@ -16,9 +16,9 @@ from apps.sentiment import config, lexicon
 from shared.models import averaging, building, cnn, dense, rnn, sequences
 
 # What each network reads: a feature of ``preprocessing.TextFeatures``.
-READS = {"ngram": "ngrams", "cnn": "tokens", "lstm": "tokens"}
+READS = {"ngram": "ngrams", "cnn": "tokens", "lstm": "tokens", "encoder": "pieces"}
 # The name of the input that takes a feature.
-INPUTS = {"ngrams": "ids", "tokens": "tokens"}
+INPUTS = {"ngrams": "ids", "tokens": "tokens", "pieces": "pieces"}
 
 
 # Below this many training texts recurrent networks of different seeds disagree enough to be worth averaging.

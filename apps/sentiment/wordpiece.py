@@ -47,8 +47,8 @@ def words_of(texts: Any) -> tf.RaggedTensor:
     return tf.strings.split(texts)
 
 
-class WordPieces:
-    """The known pieces, and how words become them.
+class WordPieces(tf.Module):  # type: ignore[misc]
+    """The known pieces, and how words become them. A module, so that a saved model carries its tables.
 
     Args:
         vocabulary: The pieces by their ids: ``[PAD]`` first, ``##`` before those that continue a word.
@@ -58,6 +58,7 @@ class WordPieces:
     """
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
+        super().__init__(name="word_pieces")
         _check(vocabulary)
         self.unknown, self.start, self.end = (
             vocabulary.index(piece) for piece in (UNKNOWN_PIECE, START_PIECE, END_PIECE)

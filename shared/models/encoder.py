@@ -27,6 +27,7 @@ class Sizes:
         heads: Of the attention; they share the width.
         hidden_units: Of the feed-forward layers.
         epsilon: Of the normalizations.
+        approximate_gelu: Whether the feed-forward layers' GELU is the one by the hyperbolic tangent.
     """
 
     vocabulary_size: int = 30_522
@@ -36,6 +37,7 @@ class Sizes:
     heads: int = 12
     hidden_units: int = 1536
     epsilon: float = 1e-12
+    approximate_gelu: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -78,6 +80,7 @@ def build_encoder(sizes: Sizes, *, classes: int, dropout_rate: float = 0.1) -> k
             hidden_units=sizes.hidden_units,
             epsilon=sizes.epsilon,
             dropout_rate=dropout_rate,
+            approximate_gelu=sizes.approximate_gelu,
             name=block_name(number),
         )(x, mask)
     x = sequences.MeanOverTime(name="average")(x, mask)
@@ -169,13 +172,14 @@ class AddPositions(keras.layers.Layer):  # type: ignore[misc]
 class TransformerBlock(keras.layers.Layer):  # type: ignore[misc]
     """Self-attention and a feed-forward layer, each with dropout, a residual sum and a normalization."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         *,
         heads: int,
         hidden_units: int,
         epsilon: float = 1e-12,
         dropout_rate: float = 0.1,
+        approximate_gelu: bool = False,
         name: str | None = None,
         dtype: Any = None,
         trainable: bool = True,
@@ -185,6 +189,7 @@ class TransformerBlock(keras.layers.Layer):  # type: ignore[misc]
         self.hidden_units = hidden_units
         self.epsilon = epsilon
         self.dropout_rate = dropout_rate
+        self.approximate_gelu = approximate_gelu
 
     def build(self, x_shape: Any, steps_shape: Any = None) -> None:  # noqa: ARG002 (Keras goes by the names)
         """Create the products and the normalizations."""
@@ -213,7 +218,7 @@ class TransformerBlock(keras.layers.Layer):  # type: ignore[misc]
         """Map (batch, length, width) and its bool mask (batch, length) to the same shape."""
         attended = self.dropout(self.attention(self._attend(x, steps)), training=training)
         x = self.attention_normalization(x + attended)
-        hidden = self.contraction(ops.gelu(self.expansion(x), approximate=False))
+        hidden = self.contraction(ops.gelu(self.expansion(x), approximate=self.approximate_gelu))
         return self.output_normalization(x + self.dropout(hidden, training=training))
 
     def _attend(self, x: Any, steps: Any) -> Any:
@@ -233,5 +238,5 @@ class TransformerBlock(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the layer."""
-        own = ("heads", "hidden_units", "epsilon", "dropout_rate")
+        own = ("heads", "hidden_units", "epsilon", "dropout_rate", "approximate_gelu")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}

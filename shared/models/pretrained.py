@@ -5,7 +5,6 @@ Those of KerasHub, a name that is fetched, an address, or a folder, need the ext
 
 import contextlib
 import dataclasses
-import importlib.util
 import sys
 from typing import Any
 
@@ -107,7 +106,7 @@ def load_preset(backbone: str, *, weights: bool, **options: Any) -> tuple[keras.
     Raises:
         errors.InputError: KerasHub or the preset is not to be had.
     """
-    hub, preset = require_kerashub(), backbone.removeprefix(config.PRESET)
+    hub, preset = packages.require_kerashub(), backbone.removeprefix(config.PRESET)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # KerasHub tells there what it fetches.
             network = hub.models.Backbone.from_preset(preset, load_weights=weights, **options)
@@ -122,22 +121,3 @@ def load_preset(backbone: str, *, weights: bool, **options: Any) -> tuple[keras.
         for value, default in ((converter.scale, 1.0), (converter.offset, 0.0))
     )
     return network, keras.layers.Rescaling(scale, offset=offset, name="scaled")
-
-
-def require_kerashub(option: str = "--backbone") -> Any:
-    """Import KerasHub, which makes its layers known to Keras, as opening a network with one of its backbones needs.
-
-    Args:
-        option: What the user named a preset with.
-
-    Raises:
-        errors.InputError: It is not installed.
-    """
-    if importlib.util.find_spec("keras_hub") is None:
-        raise errors.InputError(
-            f"{option} hub:...: expected KerasHub, which `pip install fieldnets[hub]` installs. "
-            "Received: it is not installed"
-        )
-    import keras_hub
-
-    return keras_hub
