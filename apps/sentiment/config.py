@@ -52,6 +52,12 @@ class Config(config.Config):
     lexicon: bool = config.setting(True, "read the VADER lexicon's ratings of single words (English)")
     embedding_size: int = config.setting(128, "numbers per token, four of them the lexicon's", minimum=1)
     pretrain_embeddings: bool = config.setting(True, "learn word vectors from the training texts first")
+    teacher: bool = config.setting(
+        False, "train the encoder first and let the other networks learn its scores; it is not served"
+    )
+    teacher_share: float = config.setting(
+        0.5, "share of the teacher's scores in what the networks learn; the labels are the rest", minimum=0, maximum=1
+    )
     encoder_vectors: bool = config.setting(
         False, "start the word vectors from the pretrained encoder's instead; it is not served for that"
     )
@@ -126,6 +132,8 @@ class Config(config.Config):
         config.check(valid, "batch_size", "at least 1, or all", size)
         config.check(self.embedding_size > 4 or not self.lexicon, "embedding_size", "more than 4", self.embedding_size)
         config.check(len(self.members) > 0, "members", "at least one network", self.members)
+        taught = not (self.teacher and "encoder" in self.networks)
+        config.check(taught, "teacher", "networks without the encoder, which is the teacher", self.networks)
         rest = self.validation_fraction + self.test_fraction
         config.check(rest < 0.9, "validation_fraction + test_fraction", "less than 0.9", rest)
 

@@ -31,7 +31,8 @@ def read(settings: config.Config) -> encoder_weights.Pretrained | None:
         errors.InputError: It is not to be had, or is smaller than the settings ask for.
     """
     kinds = {model.kind(name) for name in settings.networks}
-    if "encoder" not in kinds and not (settings.encoder_vectors and kinds & {"cnn", "lstm"}):
+    vectors = settings.encoder_vectors and kinds & {"cnn", "lstm"}
+    if "encoder" not in kinds and not settings.teacher and not vectors:
         return None
     if shared_config.is_preset(settings.encoder):
         from shared.models import encoder_presets
@@ -60,13 +61,6 @@ def origin(folder: files.RunFolder) -> str | None:
     return str(files.read_json(path)["origin"]) if path.exists() else None
 
 
-def build(found: encoder_weights.Pretrained, settings: config.Config, *, classes: int) -> keras.Model:
-    """Build the encoder with its pretrained weights and a classifier that starts from nothing."""
-    network = encoder.build_encoder(found.sizes, classes=classes, dropout_rate=settings.encoder_dropout_rate)
-    encoder_weights.load(network, found)
-    return network
-
-
 def layer_rates(found: encoder_weights.Pretrained, settings: config.Config) -> dict[str, float]:
     """Return what the learning rate is multiplied by in each block, the last before the classifier's own."""
     blocks, decay = found.sizes.blocks, settings.encoder_rate_decay
@@ -85,7 +79,7 @@ def fine_tune(
     """Train the blocks of ``network`` that are not frozen, in place, on the activations of those that are.
 
     Args:
-        network: From ``build``.
+        network: From ``model.build_pretrained``.
         train: Input ``pieces``, ragged.
         validation: The same.
         frozen_blocks: First blocks that stay as they are.

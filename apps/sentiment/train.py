@@ -46,6 +46,7 @@ class Job:
         classes: Number of classes.
         vectors: Word vectors that the token networks start from; None where no network reads words.
         encoder: What the encoder starts from; None where no network is one.
+        targets: (n, classes) what the other networks learn of the training part; None: the labels.
         settings: The run's configuration.
         folder: The run's folder.
     """
@@ -54,6 +55,7 @@ class Job:
     classes: int
     vectors: npt.NDArray[np.float32] | None
     encoder: encoder_weights.Pretrained | None
+    targets: npt.NDArray[np.float32] | None
     settings: config.Config
     folder: files.RunFolder
 
@@ -115,9 +117,12 @@ def train(
         classes=len(reviews.class_names),
         vectors=first_vectors(features, parts["train"].features["tokens"], settings, found) if reads_words else None,
         encoder=found,
+        targets=None,
         settings=settings,
         folder=folder,
     )
+    if settings.teacher:
+        job = dataclasses.replace(job, targets=teach(job, {name: reviews.texts[split.rows(name)] for name in parts}))
     networks = {name: fit_network(name, job) for name in settings.networks}
     trained = model.assemble(features, networks, fit_ensemble(networks, parts["validation"]))
 
@@ -190,7 +195,7 @@ def fit_network(name: str, job: Job) -> keras.Model:
     keras.utils.set_random_seed(seed(name, settings))
     train_part, validation_part = job.parts["train"].arrays(name), job.parts["validation"].arrays(name)
     if job.encoder is not None and model.kind(name) == "encoder":
-        network = encoding.build(job.encoder, settings, classes=job.classes)
+        network = model.build_pretrained(job.encoder, settings, classes=job.classes)
         encoding.fine_tune(
             network,
             train_part,
@@ -204,11 +209,59 @@ def fit_network(name: str, job: Job) -> keras.Model:
         hide = functools.partial(hide_words, rate=settings.word_dropout_rate)
         train_part = dataclasses.replace(train_part, augment=hide)
     network = model.build(name, settings, classes=job.classes, train=rows_of(train_part), vectors=job.vectors)
+    if job.targets is not None:
+        train_part = dataclasses.replace(train_part, labels=job.targets)
     learn(name, job, network, train_part, validation_part)
     # A copy is not compiled: the optimizer, larger than the network, must not go into the saved model.
     trained = keras.Model.from_config({**network.get_config(), "name": name})
     trained.set_weights(network.get_weights())
     return trained
+
+
+def teach(job: Job, texts: Mapping[str, npt.NDArray[np.object_]]) -> npt.NDArray[np.float32]:
+    """Train the encoder, and return what the other networks learn: its calibrated scores and the labels, mixed.
+
+    Knowledge distillation (Hinton et al. 2015, https://arxiv.org/abs/1503.02531) at the teacher's own temperature.
+
+    Args:
+        job: What the networks have in common.
+        texts: (n,) str of the parts ``train`` and ``validation``.
+
+    Returns:
+        (training texts, classes) float32; each row sums to 1.
+
+    Raises:
+        ValueError: The job has no encoder.
+    """
+    if job.encoder is None:
+        raise ValueError("Expected a job with an encoder, which teaches. Received: none")
+    settings, found = job.settings, job.encoder
+    features = build_features(texts["train"], settings, found)
+    rows = {
+        name: Part(features=corpus.vectorize(features, texts[name]), labels=part.labels).arrays("encoder")
+        for name, part in job.parts.items()
+    }
+    logits: dict[str, np.ndarray] = {}
+
+    def learn_and_tell(upper: keras.Model, train_part: datasets.Arrays, validation_part: datasets.Arrays) -> None:
+        learn("encoder", job, upper, train_part, validation_part)
+        logits.update(
+            {"train": fitting.predict(upper, train_part), "validation": fitting.predict(upper, validation_part)}
+        )
+
+    keras.utils.set_random_seed(seed("encoder", settings))
+    encoding.fine_tune(
+        model.build_pretrained(found, settings, classes=job.classes),
+        rows["train"],
+        rows["validation"],
+        frozen_blocks=settings.encoder_frozen_blocks,
+        folder=job.folder.checkpoints / "encoder",
+        learn=learn_and_tell,
+    )
+    temperature = calibration.fit_temperature(logits["validation"], job.parts["validation"].labels)
+    scores = calibration.apply_temperature(logits["train"], temperature)
+    hard = np.eye(job.classes)[job.parts["train"].labels]
+    return (settings.teacher_share * scores + (1 - settings.teacher_share) * hard).astype(np.float32)
 
 
 def learn(

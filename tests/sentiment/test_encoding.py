@@ -2,6 +2,8 @@
 
 import pathlib
 import random
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -9,13 +11,13 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from apps.sentiment import __main__, attribution, config, corpus, data, encoding, preprocessing, train
+from apps.sentiment import __main__, attribution, config, corpus, data, encoding, model, preprocessing, train
 from apps.sentiment import run as loaded_run
 from shared import errors, files
 from shared.explain import gradients
 from shared.models import encoder, encoder_weights
 from shared.training import callbacks, datasets
-from tests import encoders
+from tests import encoders, helpers
 
 pytestmark = pytest.mark.tensorflow
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -24,8 +26,8 @@ FLAGS = ("--preset", "smoke", "--members", "encoder", "ngram", "--encoder-frozen
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A folder with texts, a pretrained encoder, and a run that started from it."""
+def texts(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder with texts and a pretrained encoder."""
     folder = tmp_path_factory.mktemp("encoding")
     encoders.write_folder(folder / "pretrained", encoders.random_weights(vocabulary=VOCABULARY, positions=64))
     generator = random.Random(0)
@@ -34,8 +36,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         words = generator.choices(["film", "plot", "cast", "story", "wasn't", "slow", "long"], k=4)
         rows.append((f"{' '.join(words)} {number} {'good' if number % 2 else 'bad'}", number % 2))
     pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / "texts.csv", index=False)
-    assert __main__.main(command(folder, "run")) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def folder(texts: pathlib.Path) -> pathlib.Path:
+    """The same folder with a run that started from the encoder."""
+    assert __main__.main(command(texts, "run")) == 0
+    return texts
 
 
 def command(folder: pathlib.Path, name: str, *flags: str) -> list[str]:
@@ -83,19 +91,55 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
 
 def train_encoder(folder: pathlib.Path) -> None:
     """Train the run's encoder alone, in this process and without the command line, which would catch an interrupt."""
+    train_as(folder, "stopped", model="encoder")
+
+
+def train_as(folder: pathlib.Path, name: str, **changes: object) -> config.Config:
+    """Train a run, or go on with it, and return its settings."""
     settings = config.Config.smoke().replace(
         {
             "data": (str(folder / "texts.csv"),),
-            "model": "encoder",
             "encoder": str(folder / "pretrained"),
             "encoder_length": 32,
             "encoder_frozen_blocks": 1,
             "epochs": 2,
+            **changes,
         }
     )
     reviews = data.load(settings)
-    (folder / "stopped").mkdir(exist_ok=True)
-    train.train(reviews, data.split(reviews, settings)[0], settings, files.RunFolder(folder / "stopped"))
+    (folder / name).mkdir(exist_ok=True)
+    train.train(reviews, data.split(reviews, settings)[0], settings, files.RunFolder(folder / name))
+    return settings
+
+
+def test_a_student_learns_the_teachers_scores_and_is_served_without_it(
+    texts: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The targets are half the labels and half the scores of a teacher that was trained on the same labels."""
+    learnt: list[np.ndarray] = []
+    whole = train.learn
+
+    def learn(
+        name: str, job: train.Job, network: keras.Model, rows: datasets.Arrays, held_out: datasets.Arrays
+    ) -> None:
+        whole(name, job, network, rows, held_out)
+        learnt.append(rows.labels)
+
+    monkeypatch.setattr(train, "learn", learn)
+    train_as(texts, "student", model="ngram", teacher=True, teacher_share=0.5)
+    labels, targets = learnt
+    assert targets.shape == (len(labels), 2)
+    assert targets.sum(axis=1) == pytest.approx(1)
+    of_label = targets[np.arange(len(labels)), labels]
+    assert 0.5 < of_label.min() <= of_label.max() < 1
+    student = loaded_run.open_run(texts / "student")
+    assert not student.features.pieces
+    assert [layer.name for layer in student.model.layers if isinstance(layer, keras.Model)] == ["ngram"]
+
+
+def test_the_teacher_is_no_member_of_the_ensemble() -> None:
+    with pytest.raises(errors.InputError, match=r"teacher: expected networks without the encoder"):
+        config.Config.smoke().replace({"members": ("encoder", "ngram"), "teacher": True})
 
 
 def test_every_token_gets_the_integrated_gradients_of_its_pieces(run: loaded_run.Run) -> None:
@@ -192,7 +236,7 @@ def test_a_preset_of_kerashub_in_a_folder_computes_what_its_backbone_does(kind: 
     )
     found = encoding.read(settings)
     assert found is not None
-    network = encoding.build(found, settings, classes=2)
+    network = model.build_pretrained(found, settings, classes=2)
     pieces = np.array([[2, 9, 40, 3, 0, 0], [2, 5, 6, 7, 8, 3]], np.int32)
     given = {"token_ids": pieces, "padding_mask": (pieces > 0).astype(np.int32)}
     outputs = source({**given, "segment_ids": 0 * pieces} if kind == "Bert" else given, training=False)
@@ -218,3 +262,17 @@ def test_a_preset_that_is_none_or_of_another_kind_is_refused(tmp_path: pathlib.P
     settings = settings.replace({"encoder": f"hub:{tmp_path / 'cased'}"})
     with pytest.raises(errors.InputError, match=r"reads lower-cased word pieces.*Received: BertBackbone"):
         encoding.read(settings)
+
+
+def test_what_opens_a_run_has_the_encoders_layers_registered(folder: pathlib.Path) -> None:
+    """In a process of its own: here other modules have registered them."""
+    code = "import pathlib, sys; from apps.sentiment import run\n"
+    code += "print(run.open_run(pathlib.Path(sys.argv[1])).settings.members)"
+    finished = subprocess.run(
+        [sys.executable, "-c", code, str(folder / "run")],
+        env=helpers.ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.stdout.strip() == "('encoder', 'ngram')", finished.stderr
