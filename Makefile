@@ -73,7 +73,7 @@ docs: $(INSTALLED) ## the documentation as a site, in build/site; offline
 
 lock: ## resolve requirements.lock anew (needs uv); UPGRADE= keeps every version that still fits
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate $(UPGRADE) \
-		--extra dev --extra dicom --extra docs --extra engines --extra hub --extra pretrained --extra signing --constraint .ci/constraints.txt --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+		--extra dev --extra dicom --extra docs --extra encoder --extra engines --extra hub --extra pretrained --extra signing --constraint .ci/constraints.txt --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
 sbom: ## print a bill of materials of requirements.lock: CycloneDX in JSON
 	@$(PYTHON) deploy/sbom.py

@@ -13,7 +13,7 @@ import keras
 
 from apps.driving_perception import config
 from shared import errors
-from shared.models import building, efficientnet, pretrained
+from shared.models import building, efficientnet, packages, pretrained
 
 STRIDES = (8, 16, 32)
 # Columns after the class logits: left, top, right, bottom of the box, then x, y of the place and its grid's stride, all
@@ -57,7 +57,7 @@ def load(path: pathlib.Path, settings: config.Config) -> keras.Model:
         errors.InputError: Its backbone is KerasHub's, which is not installed.
     """
     if settings.is_preset:
-        pretrained.require_kerashub()
+        packages.require_kerashub()
     return building.load(path)
 
 

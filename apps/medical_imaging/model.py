@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from apps.medical_imaging import config
 from shared import errors
-from shared.models import building, cnn, efficientnet, losses, pretrained
+from shared.models import building, cnn, efficientnet, losses, packages, pretrained
 
 Shape: TypeAlias = tuple[int, int, int]
 
@@ -117,7 +117,7 @@ def require_backbone(settings: config.Config) -> None:
         errors.InputError: It is needed and not installed.
     """
     if settings.model == "transfer" and settings.is_preset:
-        pretrained.require_kerashub()
+        packages.require_kerashub()
 
 
 def _application(settings: config.Config, colours: Any) -> Any:

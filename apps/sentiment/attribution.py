@@ -75,10 +75,11 @@ def of_tokens(run: loaded_run.Run, tokens: Any, attribute: Callable[[str, Any], 
         (k,) float32: the networks' contributions, averaged as their logits are.
     """
     average = run.model.get_layer("logits")
+    spreads = {"ngrams": _over_ngrams, "tokens": _over_positions, "pieces": _over_pieces}
     total = tf.zeros(tf.shape(tokens), tf.float32)
     members = zip(run.settings.networks, average.temperatures, average.ensemble_weights, strict=True)
     for name, temperature, weight in members:
-        spread = _over_ngrams if model.feature(name) == "ngrams" else _over_positions
+        spread = spreads[model.feature(name)]
         factor = weight / temperature / run.decision.temperature
         total += factor * spread(run.features, tokens, functools.partial(attribute, name))
     return total
@@ -121,6 +122,14 @@ def _over_ngrams(features: preprocessing.TextFeatures, tokens: Any, attribute: C
         where = tf.reshape(tf.gather(kept, positions), (-1, 1))
         total += tf.scatter_nd(where, tf.repeat(part / order, order), tf.shape(tokens, tf.int64))
     return total
+
+
+def _over_pieces(features: preprocessing.TextFeatures, tokens: Any, attribute: Callable[[Any], Any]) -> Any:
+    """Add up the values of each token's word pieces, (k,); those of the signs around a text belong to no token."""
+    ids, places = features.piece_places(tokens)
+    of_token = tf.where(places >= 0)[:, 0]
+    values = tf.gather(attribute(ids), of_token)
+    return tf.scatter_nd(tf.gather(places, of_token)[:, tf.newaxis], values, tf.shape(tokens, tf.int64))
 
 
 def _values(attribute: Callable[[Any], Any], ids: Any) -> Any:

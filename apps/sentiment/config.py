@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from shared import config
 
-MEMBERS = ("ngram", "cnn", "lstm")
+MEMBERS = ("ngram", "cnn", "lstm", "encoder")
 DATA_FIELDS = ("data", "data_format", "text_column", "label_column", "label_code", "follow_links", "skip_bad")
 
 
@@ -52,6 +52,15 @@ class Config(config.Config):
     lexicon: bool = config.setting(True, "read the VADER lexicon's ratings of single words (English)")
     embedding_size: int = config.setting(128, "numbers per token, four of them the lexicon's", minimum=1)
     pretrain_embeddings: bool = config.setting(True, "learn word vectors from the training texts first")
+    teacher: bool = config.setting(
+        False, "train the encoder first and let the other networks learn its scores; it is not served"
+    )
+    teacher_share: float = config.setting(
+        0.5, "share of the teacher's scores in what the networks learn; the labels are the rest", minimum=0, maximum=1
+    )
+    encoder_vectors: bool = config.setting(
+        False, "start the word vectors from the pretrained encoder's instead; it is not served for that"
+    )
     word_dropout_rate: float = config.setting(0.15, "share of words hidden while training", minimum=0, maximum=0.9)
     dropout_rate: float = config.setting(0.5, "share of features dropped before the logits", minimum=0, maximum=0.95)
     embedding_dropout_rate: float = config.setting(0.4, "share of embeddings dropped", minimum=0.0, maximum=0.95)
@@ -68,11 +77,27 @@ class Config(config.Config):
         unit="tokens",
         minimum=1,
     )
+    encoder: str = config.setting(
+        "minilm", "pretrained encoder: minilm (extra encoder), a folder of Hugging Face, or hub:PRESET (extra hub)"
+    )
+    encoder_length: int = config.setting(
+        128, "word pieces that the encoder reads of a text, half of them its end", unit="pieces", minimum=8, maximum=512
+    )
+    encoder_frozen_blocks: int = config.setting(
+        3, "first blocks of the encoder that stay as they are, computed once for all epochs", unit="blocks", minimum=0
+    )
+    encoder_dropout_rate: float = config.setting(
+        0.1, "share of the encoder's numbers dropped while training", minimum=0.0, maximum=0.95
+    )
+    encoder_rate_decay: float = config.setting(
+        0.8, "learning rate of each of the encoder's blocks over that of the one after it", minimum=0.01, maximum=1.0
+    )
 
     epochs: int | None = config.setting(None, "most passes over the training part; none: each network's own", minimum=1)
     ngram_epochs: int = config.setting(4, "most epochs of the n-gram network", minimum=1)
     cnn_epochs: int = config.setting(3, "most epochs of the convolutional network", minimum=1)
     lstm_epochs: int = config.setting(3, "most epochs of the recurrent network", minimum=1)
+    encoder_epochs: int = config.setting(2, "most epochs of the encoder", minimum=1)
     patience: int = config.setting(
         2, "epochs without a better calibrated log-loss on validation before the end", minimum=1
     )
@@ -107,6 +132,8 @@ class Config(config.Config):
         config.check(valid, "batch_size", "at least 1, or all", size)
         config.check(self.embedding_size > 4 or not self.lexicon, "embedding_size", "more than 4", self.embedding_size)
         config.check(len(self.members) > 0, "members", "at least one network", self.members)
+        taught = not (self.teacher and "encoder" in self.networks)
+        config.check(taught, "teacher", "networks without the encoder, which is the teacher", self.networks)
         rest = self.validation_fraction + self.test_fraction
         config.check(rest < 0.9, "validation_fraction + test_fraction", "less than 0.9", rest)
 
@@ -128,7 +155,7 @@ class Config(config.Config):
     def smoke(cls) -> Self:
         """Seconds: small networks on a few hundred texts; for tests."""
         return cls(
-            members=MEMBERS,
+            members=("ngram", "cnn", "lstm"),
             maximum_rows=400,
             vocabulary_size=2000,
             sequence_length=48,

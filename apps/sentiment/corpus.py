@@ -131,6 +131,13 @@ def initial_vectors(
         vectors = train_vectors(tokens, vocabulary_size=rows, size=settings.embedding_size, seed=settings.seed)
     else:
         vectors = random_vectors(rows, size=settings.embedding_size, seed=settings.seed)
+    return with_ratings(vectors, features, settings)
+
+
+def with_ratings(
+    vectors: npt.NDArray[np.float32], features: preprocessing.TextFeatures, settings: config.Config
+) -> npt.NDArray[np.float32]:
+    """Put the lexicon's ratings into the last columns of (tokens, size) vectors, in place, where it is read."""
     if settings.lexicon:
         columns = lexicon.columns(features.vocabulary)
         vectors[preprocessing.RESERVED_IDS :, -columns.shape[1] :] = columns
@@ -158,11 +165,18 @@ def train_vectors(tokens: datasets.Ragged, *, vocabulary_size: int, size: int, s
         information, n_components=rank, n_iter=POWER_ITERATIONS, random_state=seed
     )
     vectors[:, :rank] = left * np.sqrt(singular)
+    return scaled(vectors)
+
+
+def scaled(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Give (vocabulary, size) vectors the spread that networks like to start from; those of 0 and 1 become zeros.
+
+    No rare word may dominate: each is at most 1.5 times as long as the spread gives.
+    """
     deviation = float(vectors[2 : SCALE_ROWS + 2].std()) or 1.0
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True) / deviation
-    # No rare word may dominate: at most 1.5 times the length that the spread gives.
     vectors[:2] = 0
-    vectors *= SPREAD / deviation / np.maximum(lengths / (1.5 * np.sqrt(size)), 1)
+    vectors *= SPREAD / deviation / np.maximum(lengths / (1.5 * np.sqrt(vectors.shape[1])), 1)
     return vectors
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from apps.sentiment import baselines, checklist
+from apps.sentiment import baselines, checklist, ordinal
 from shared import decision as decisions
 from shared import errors
-from shared.evaluation import classifier, evaluators, intervals, other_models, summaries, weighted
+from shared.evaluation import classifier, evaluators, intervals, other_models, summaries
 from shared.report import metrics, sections
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -142,7 +142,7 @@ def evaluate(
     """
     _check(rows)
     scores = predictions.decision.scores(predictions.logits)
-    ordinal = {"mean_absolute_error": mean_absolute_error} if rows.ordinal else {}
+    of_ratings = ordinal.METRICS if rows.ordinal else {}
     evaluator = evaluators.Evaluator(
         labels=rows.labels,
         units=rows.units,
@@ -150,7 +150,7 @@ def evaluate(
         predicted=predictions.decision.predicted(scores),
         baselines=baseline_scores,
         class_names=predictions.decision.class_names,
-        metrics={**summaries.METRICS, **ordinal},
+        metrics={**summaries.METRICS, **of_ratings},
         slice_metrics=SLICE_METRICS,
         slice_compared=SLICE_COMPARED,
         resamples=resamples,
@@ -177,16 +177,6 @@ def _check(rows: Rows) -> None:
         raise errors.InputError(
             f"evaluate: expected a label in every row. Received: none in row {rows.lines[row]} of {rows.sources[row]}"
         )
-
-
-@weighted.metric(reads="labels", needs="at least one row")
-def mean_absolute_error(rows: weighted.Rows) -> weighted.Statistic:
-    """Mean distance, in classes, between the predicted class and the true one: for ratings in rising order.
-
-    >>> mean_absolute_error([0, 2], [[0.1, 0.7, 0.2], [0.1, 0.2, 0.7]])
-    0.5
-    """
-    return rows.mean(np.abs(rows.predicted - rows.y_true).astype(np.float64))
 
 
 def slices(rows: Rows) -> dict[str, Bools]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from apps.sentiment import attribution, dataset, model, monitor
+from apps.sentiment import attribution, dataset, encoding, model, monitor
 from apps.sentiment import run as loaded_run
 from shared import resources, splits
 from shared.bundle import engine_export, export, formats
@@ -184,14 +184,15 @@ def golden(run: loaded_run.Run, texts: npt.NDArray[np.object_]) -> export.Golden
 
 def build_card(run: loaded_run.Run) -> model_card.ModelCard:
     """Return the card of a finished run; it says so when the run has not been evaluated."""
-    settings = run.settings
+    settings, origin = run.settings, encoding.origin(run.folder)
+    scratch = "from scratch on the training part; no pretrained vectors or models"
     said = model_card.ModelCard(
         name="sentiment",
         summary="Scores a text as one of the classes it was trained on, with calibrated probabilities, and abstains.",
         details={
             "networks": ", ".join(settings.networks),
             "parameters": f"{run.model.count_params():,}",
-            "training": "from scratch on the training part; no pretrained vectors or models",
+            "training": f"the encoder fine-tuned from {origin}" if origin else scratch,
             "word ratings": "VADER lexicon (Hutto and Gilbert 2014), English" if settings.lexicon else "none",
         },
         intended_uses=[

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.sentiment import config, lexicon
-from shared.models import averaging, building, cnn, dense, rnn, sequences
+from shared.models import averaging, building, cnn, dense, encoder, encoder_weights, rnn, sequences
 
 # What each network reads: a feature of ``preprocessing.TextFeatures``.
-READS = {"ngram": "ngrams", "cnn": "tokens", "lstm": "tokens"}
+READS = {"ngram": "ngrams", "cnn": "tokens", "lstm": "tokens", "encoder": "pieces"}
 # The name of the input that takes a feature.
-INPUTS = {"ngrams": "ids", "tokens": "tokens"}
+INPUTS = {"ngrams": "ids", "tokens": "tokens", "pieces": "pieces"}
 
 
 # Below this many training texts recurrent networks of different seeds disagree enough to be worth averaging.
@@ -111,6 +111,13 @@ def build_token_network(
         downsampling=settings.rnn_downsampling or downsampling,
     )
     return rnn.build_text_rnn(tokens=tokens, classes=classes, recurrence=recurrence, dropout_rate=settings.dropout_rate)
+
+
+def build_pretrained(found: encoder_weights.Pretrained, settings: config.Config, *, classes: int) -> keras.Model:
+    """Build the encoder with its pretrained weights and a classifier that starts from nothing."""
+    network = encoder.build_encoder(found.sizes, classes=classes, dropout_rate=settings.encoder_dropout_rate)
+    encoder_weights.load(network, found)
+    return network
 
 
 def build_ngram(settings: config.Config, train: TrainingTexts, *, classes: int) -> keras.Model:

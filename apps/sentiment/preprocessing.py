@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from apps.sentiment import lexicon
+from apps.sentiment import lexicon, wordpiece
 
 PADDING = 0
 UNKNOWN = 1
@@ -70,6 +70,21 @@ def tokenize(texts: Any) -> tf.RaggedTensor:
     return tf.strings.split(texts)
 
 
+def as_written(tokens: tf.RaggedTensor) -> tf.RaggedTensor:
+    """Undo what ``tokenize`` does to apostrophes, which encoders know: "do", "nʼt" become "don", "'t", token by token.
+
+    Args:
+        tokens: (batch, tokens) ragged string.
+    """
+    flat, rows = tokens.flat_values, tokens.value_rowids()
+    negation = flat == "nʼt"
+    follows = tf.concat([negation[1:] & (rows[1:] == rows[:-1]), tf.zeros_like(negation[:1])], axis=0)
+    joined = tf.concat([tf.zeros_like(negation[:1]), follows[:-1]], axis=0)
+    flat = tf.where(follows, tf.strings.join([flat, "n"]), flat)
+    flat = tf.where(joined, "'t", flat)
+    return tokens.with_flat_values(tf.strings.regex_replace(flat, "ʼ", "'"))
+
+
 @keras.saving.register_keras_serializable(package="fieldnets")
 class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
     """Raw texts to what the networks read.
@@ -83,6 +98,8 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
       ``lexicon.BUCKETS`` for the n-grams of the tokens that have a symbol, whatever stands between them. A token's
       characters stand between spaces, so that beginnings and ends of words have n-grams of their own
       (Bojanowski et al. 2017, https://aclanthology.org/Q17-1010).
+    - ``pieces``: (batch, most) int32 ids of word pieces between ``[CLS]`` and ``[SEP]``, 0 = padding; of more than
+      ``piece_length`` the first and the last half are kept.
 
     Args:
         vocabulary: The known tokens; token ``i`` has id ``i + 2``.
@@ -92,6 +109,8 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         buckets: Number of hash buckets of words, and of characters.
         ngram_tokens: Most tokens that n-grams are made of.
         symbols: What the words of the lexicon are called in the n-grams of these words alone; {} = none.
+        pieces: The word pieces of an encoder by their ids; () = no encoder reads the texts.
+        piece_length: Most pieces of a text, ``[CLS]`` and ``[SEP]`` included.
         name: The layer's name.
     """
 
@@ -105,6 +124,8 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         buckets: int,
         ngram_tokens: int,
         symbols: Mapping[str, str] | None = None,
+        pieces: Sequence[str] = (),
+        piece_length: int = 0,
         name: str = "text_features",
         dtype: Any = "float32",
     ) -> None:
@@ -121,6 +142,9 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         if self.symbols:
             names = tf.constant(list(self.symbols.values()), tf.string)
             self.symbol_table = _table(list(self.symbols), names, default="")
+        self.pieces = list(pieces)
+        self.piece_length = piece_length
+        self.word_pieces = wordpiece.WordPieces(self.pieces) if self.pieces else None
         # Traced once for all signatures and datasets that read texts: the graph has some thousand nodes.
         self._traced = tf.function(self._features_of, input_signature=[tf.TensorSpec([None], tf.string)])
 
@@ -131,10 +155,12 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
 
     def _features_of(self, texts: Any) -> dict[str, Any]:
         tokens = tokenize(texts)
-        kept = _head_and_tail(tokens, self.sequence_length)
+        kept = wordpiece.head_and_tail(tokens, self.sequence_length)
         features = {"tokens": _dense(kept.with_flat_values(self.table.lookup(kept.flat_values)))}
         if self.ngram_orders:
-            features["ngrams"] = self._ngrams(_head_and_tail(tokens, self.ngram_tokens))
+            features["ngrams"] = self._ngrams(wordpiece.head_and_tail(tokens, self.ngram_tokens))
+        if self.word_pieces is not None:
+            features["pieces"] = _dense(self.word_pieces.of_texts(as_written(tokens), length=self.piece_length))
         return features
 
     def statistics(self, texts: Any) -> dict[str, Any]:
@@ -148,13 +174,13 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
     def compute_output_spec(self, texts: Any) -> dict[str, keras.KerasTensor]:
         """Declare the outputs, since Keras cannot trace ragged strings by itself."""
         shape = (texts.shape[0], None)
-        names = ["tokens", "ngrams"] if self.ngram_orders else ["tokens"]
+        names = ["tokens", *(["ngrams"] if self.ngram_orders else []), *(["pieces"] if self.pieces else [])]
         return {name: keras.KerasTensor(shape, dtype="int32", name=name) for name in names}
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         own = ("vocabulary", "sequence_length", "ngram_orders", "character_orders", "buckets", "ngram_tokens")
-        return {name: getattr(self, name) for name in (*own, "symbols", "name")}
+        return {name: getattr(self, name) for name in (*own, "symbols", "pieces", "piece_length", "name")}
 
     def ngram_places(self, tokens: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """Return where the n-grams of one text's tokens (k,) string stand, in a graph too.
@@ -169,6 +195,20 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
             found += _places(self._lexicon_ngrams(row), tf.boolean_mask(every, self.symbol_table.lookup(tokens) != ""))
         characters = self._character_ngrams(tokens)
         return [*found, (characters.flat_values, characters.value_rowids()[:, tf.newaxis])]
+
+    def piece_places(self, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the word pieces read of one text's tokens (k,) string, and where each one's token stands.
+
+        Returns:
+            (m,) int32 ids; (m,) int64 positions in [0, k), -1 for what begins and ends a text.
+
+        Raises:
+            ValueError: No encoder reads the texts.
+        """
+        if self.word_pieces is None:
+            raise ValueError("Expected features with word pieces. Received: none")
+        row = tf.RaggedTensor.from_row_lengths(tokens, tf.size(tokens, tf.int64)[tf.newaxis])
+        return self.word_pieces.places(as_written(row).flat_values, length=self.piece_length)
 
     def _ngrams(self, tokens: tf.RaggedTensor) -> tf.Tensor:
         kinds = self._word_ngrams(tokens)
@@ -213,20 +253,6 @@ class TextFeatures(keras.layers.Layer):  # type: ignore[misc]
         )
         joined = tf.concat([tf.zeros_like(characters[:, :0], tf.int64), *runs], axis=1)
         return joined.with_flat_values(tf.math.floormod(joined.flat_values, self.buckets) + self.buckets + 1)
-
-
-def _head_and_tail(tokens: tf.RaggedTensor, length: int) -> tf.RaggedTensor:
-    """Keep the first and the last half of ``length`` tokens of longer rows: reviews are summed up at their ends."""
-    head = (length + 1) // 2
-    starts = tf.gather(tokens.row_starts(), tokens.value_rowids())
-    counts = tf.gather(tokens.row_lengths(), tokens.value_rowids())
-    position = tf.range(tf.size(tokens.flat_values, tf.int64), dtype=tf.int64) - starts
-    keep = (position < head) | (position >= counts - (length - head))
-    return tf.RaggedTensor.from_value_rowids(
-        tf.boolean_mask(tokens.flat_values, keep),
-        tf.boolean_mask(tokens.value_rowids(), keep),
-        nrows=tokens.nrows(),
-    )
 
 
 def _table(keys: Sequence[str], values: tf.Tensor, *, default: int | str) -> tf.lookup.StaticHashTable:

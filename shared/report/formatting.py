@@ -29,13 +29,17 @@ METRIC_NAMES = {
     "map_50": "mAP@50",
     "map_75": "mAP@75",
     "mcc": "MCC",
+    "quadratic_kappa": "Quadratic kappa",
+    "off_by_one_accuracy": "Accuracy within one class",
     "n": "n",
     "n_units": "Units",
 }
 # Metrics of COCO by size of the object, by number of detections or by class.
 _FAMILIES = {"map": "mAP", "ap": "AP", "ar": "AR"}
 _ABBREVIATIONS = re.compile(r"\b(fpr|tpr|auroc|ece|ap|psi)\b", re.IGNORECASE)
-LOWER_IS_BETTER = frozenset({"brier", "ece", "log_loss", "log_average_miss_rate", "failure_rate"})
+LOWER_IS_BETTER = frozenset(
+    {"brier", "ece", "log_loss", "log_average_miss_rate", "failure_rate", "mean_absolute_error"}
+)
 
 
 def metric_name(name: str) -> str:

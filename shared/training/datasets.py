@@ -59,7 +59,7 @@ class Ragged:
     """Rows of different lengths, end to end.
 
     Attributes:
-        values: (total,) the rows' elements.
+        values: (total, ...) the rows' elements; a ``numpy.memmap`` stays on disk, and each batch is read from there.
         row_splits: (rows + 1,) int64; row ``i`` is ``values[row_splits[i]:row_splits[i + 1]]``.
     """
 
@@ -86,14 +86,14 @@ class Ragged:
         return np.diff(self.row_splits)
 
     def padded(self, width: int | None = None) -> np.ndarray:
-        """Return (rows, longest) with zeros behind the shorter rows, or (rows, ``width``).
+        """Return (rows, longest, ...) with zeros behind the shorter rows, or (rows, ``width``, ...).
 
         >>> Ragged.from_rows([np.array([1, 2]), np.array([3])]).padded().tolist()
         [[1, 2], [3, 0]]
         """
         longest = self.lengths.max(initial=0) if width is None else width
         within = np.arange(longest) < self.lengths[:, np.newaxis]
-        filled = np.zeros(within.shape, self.values.dtype)
+        filled = np.zeros(within.shape + self.values.shape[1:], self.values.dtype)
         filled[within] = self.values
         return filled
 
@@ -228,8 +228,10 @@ def even_splits(rows: int, batch_size: BatchSize) -> np.ndarray:
     return np.arange(count + 1, dtype=np.int64) * rows // count
 
 
-def _content(array: np.ndarray) -> bytes:
+def _content(array: np.ndarray) -> bytes | memoryview:
     """Return what the array says; strings are held by reference, so not where they lie."""
+    if isinstance(array, np.memmap):
+        return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
     return "\0".join(map(repr, array.flat)).encode() if array.dtype.hasobject else array.tobytes()
 
 

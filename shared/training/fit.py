@@ -7,7 +7,7 @@ gives the same weights as one that was not: `shared.training.datasets` sees to t
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -41,6 +41,7 @@ class FitSettings:
         steps_per_execution: Most steps between two looks of Python at the training, with the same weights.
             With 8 a small dense network takes half the processor time.
         jit_compile: Whether XLA compiles the step. It does again for every new width of ragged rows.
+        layer_rates: Layer's name -> what the learning rate is multiplied by there (adam and adamw); others 1.
 
     Raises:
         errors.InputError: A value is out of its range.
@@ -61,6 +62,7 @@ class FitSettings:
     evaluation_batch_size: int = 256
     steps_per_execution: int = 1
     jit_compile: bool = False
+    layer_rates: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
@@ -258,6 +260,7 @@ def _compile(model: keras.Model, settings: FitSettings, *, loss: keras.losses.Lo
             weight_decay=settings.weight_decay,
             gradient_clip_norm=settings.gradient_clip_norm,
             ema_momentum=settings.ema_momentum,
+            layer_rates=settings.layer_rates,
         )
         model.compile(
             optimizer=optimizer,
@@ -321,8 +324,11 @@ def _identity(
     settings: FitSettings, train: datasets.Arrays, validation: datasets.Arrays, loss: keras.losses.Loss
 ) -> dict[str, Any]:
     """Return what must not change between a kill and the next call."""
+    described = dataclasses.asdict(settings)
+    if not settings.layer_rates:
+        del described["layer_rates"]  # As checkpoints of earlier versions were described.
     return {
-        **dataclasses.asdict(settings),
+        **described,
         "loss": keras.saving.serialize_keras_object(loss),
         "training data": train.fingerprint(),
         "validation data": validation.fingerprint(),

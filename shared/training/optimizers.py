@@ -1,5 +1,6 @@
 """Gradient descent as settings name it. Every schedule is a pure function of the optimizer's step counter."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -48,6 +49,7 @@ def build_optimizer(
     weight_decay: float = 0.0,
     gradient_clip_norm: float | None = None,
     ema_momentum: float | None = None,
+    layer_rates: Mapping[str, float] | None = None,
 ) -> Any:
     """Return a Keras optimizer.
 
@@ -59,7 +61,13 @@ def build_optimizer(
             alone.
         gradient_clip_norm: Highest norm of all gradients together; None = no clipping.
         ema_momentum: Keep an exponential moving average of the weights with this momentum; None = none.
+        layer_rates: Layer's name -> what the learning rate is multiplied by there (adam and adamw); others 1.
+
+    Raises:
+        ValueError: Rates for layers and another optimizer.
     """
+    if layer_rates and name in ("sgd", "momentum"):
+        raise ValueError(f"Expected adam or adamw where layers have rates of their own. Received: {name!r}")
     common = {
         "learning_rate": learning_rate,
         "global_clipnorm": gradient_clip_norm,
@@ -71,7 +79,28 @@ def build_optimizer(
         nesterov = name == "momentum"
         optimizer = keras.optimizers.SGD(momentum=0.9 if nesterov else 0.0, nesterov=nesterov, **common)
     else:
-        optimizer = keras.optimizers.Adam(**common)
+        optimizer = DiscriminativeAdam(layer_rates, **common) if layer_rates else keras.optimizers.Adam(**common)
     if common["weight_decay"]:
         optimizer.exclude_from_weight_decay(var_names=list(UNDECAYED))
     return optimizer
+
+
+class DiscriminativeAdam(keras.optimizers.Adam):  # type: ignore[misc]
+    """Adam with a learning rate of its own for each layer (Howard and Ruder 2018, ULMFiT, section 3.2).
+
+    Gradients that are scaled would not do: Adam divides by their size.
+
+    Args:
+        layer_rates: Name of a layer of the model -> factor of the learning rate; others 1.
+        options: Of ``keras.optimizers.Adam``.
+    """
+
+    def __init__(self, layer_rates: Mapping[str, float], **options: Any) -> None:
+        super().__init__(**options)
+        self.layer_rates = dict(layer_rates)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Take Adam's step with the variable's own learning rate."""
+        path = self._trainable_variables[self._get_variable_index(variable)].path
+        factor = self.layer_rates.get(path.partition("/")[0], 1.0)
+        super().update_step(gradient, variable, learning_rate * factor)

@@ -117,12 +117,25 @@ def _seeded(augment: datasets.Augment, seed: int) -> Callable[..., tuple[typing.
     return augmented
 
 
-def _tensor(array: np.ndarray | datasets.Ragged) -> tf.Tensor | tf.RaggedTensor:
+def _tensor(array: np.ndarray | datasets.Ragged) -> tf.Tensor | tf.RaggedTensor | datasets.Ragged:
+    """Put rows into a tensor, but for those that are kept on disk."""
+    if isinstance(array, datasets.Ragged) and isinstance(array.values, np.memmap):
+        return array
     if isinstance(array, datasets.Ragged):
         return tf.RaggedTensor.from_row_splits(array.values, array.row_splits)
     return tf.constant(array)
 
 
-def _gather(tensor: tf.Tensor | tf.RaggedTensor, rows: tf.Tensor) -> tf.Tensor:
+def _gather(tensor: tf.Tensor | tf.RaggedTensor | datasets.Ragged, rows: tf.Tensor) -> tf.Tensor:
+    if isinstance(tensor, datasets.Ragged):
+        return _read(tensor, rows)
     batch = tf.gather(tensor, rows)
     return batch.to_tensor() if isinstance(batch, tf.RaggedTensor) else batch
+
+
+def _read(stored: datasets.Ragged, rows: tf.Tensor) -> tf.Tensor:
+    """Read rows from disk and pad them."""
+    kind = tf.as_dtype(stored.values.dtype)
+    batch = tf.numpy_function(lambda chosen: stored.take(chosen).padded(), [rows], kind, stateful=False)
+    batch.set_shape([None, None, *stored.values.shape[1:]])
+    return batch

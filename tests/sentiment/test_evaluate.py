@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+import sklearn.metrics
 
-from apps.sentiment import checklist, evaluate, report
+from apps.sentiment import checklist, evaluate, ordinal, report
 from shared import decision, errors
 from shared.evaluation import classification, intervals
 from shared.report import blocks, document, formatting, sections
@@ -233,18 +234,34 @@ def test_ratings_get_a_mean_absolute_error_that_counts_the_classes_between() -> 
     answers = rows.labels.copy()
     answers[rows.labels == 0] = 4
     run = some_run(logits_of(answers, classes=5), names)
-    ordinal = dataclasses.replace(rows, ordinal=True)
-    content = evaluated(ordinal, run, {"majority": np.full((250, 5), 0.2)}).metrics
+    content = evaluated(dataclasses.replace(rows, ordinal=True), run, {"majority": np.full((250, 5), 0.2)}).metrics
     assert content["metrics"]["mean_absolute_error"]["value"] == pytest.approx(4 / 5)
     assert content["baselines"]["majority"]["mean_absolute_error"]["value"] == pytest.approx(2)
+    assert content["baselines"]["majority"]["quadratic_kappa"]["value"] == pytest.approx(0)
+    assert content["metrics"]["off_by_one_accuracy"]["value"] == pytest.approx(4 / 5)
     assert "mean_absolute_error" not in evaluated(rows, run, {"majority": np.full((250, 5), 0.2)}).metrics["metrics"]
 
 
-def test_mean_absolute_error_equals_a_plain_loop() -> None:
+def test_metrics_of_ratings_equal_plain_loops_and_scikit_learn() -> None:
     random = np.random.default_rng(0)
     labels, scores = random.integers(4, size=50), random.random((50, 4))
-    expected = sum(abs(int(row.argmax()) - int(label)) for row, label in zip(scores, labels, strict=True)) / 50
-    assert evaluate.mean_absolute_error(labels, scores) == pytest.approx(expected)
+    distances = [abs(int(row.argmax()) - int(label)) for row, label in zip(scores, labels, strict=True)]
+    assert ordinal.mean_absolute_error(labels, scores) == pytest.approx(sum(distances) / 50)
+    assert ordinal.off_by_one_accuracy(labels, scores) == pytest.approx(sum(each <= 1 for each in distances) / 50)
+    kappa = sklearn.metrics.cohen_kappa_score(labels, scores.argmax(axis=1), weights="quadratic")
+    assert ordinal.quadratic_kappa(labels, scores) == pytest.approx(kappa)
+    weight = random.integers(0, 4, 50)
+    repeated = np.repeat(np.arange(50), weight)
+    kappa = sklearn.metrics.cohen_kappa_score(labels[repeated], scores[repeated].argmax(axis=1), weights="quadratic")
+    assert ordinal.quadratic_kappa(labels, scores, sample_weight=weight) == pytest.approx(kappa)
+
+
+def test_kappa_is_one_when_all_is_right_and_nothing_when_one_rating_is_always_predicted() -> None:
+    labels = np.array([0, 1, 2, 2, 4])
+    assert ordinal.quadratic_kappa(labels, np.eye(5)[labels]) == pytest.approx(1)
+    assert ordinal.quadratic_kappa(labels, np.eye(5)[[2] * 5]) == pytest.approx(0)
+    with pytest.raises(ValueError, match="at least two classes"):
+        ordinal.quadratic_kappa(np.zeros(5, np.int64), np.eye(5)[labels])
 
 
 def test_three_classes_are_evaluated_like_two() -> None:

@@ -1,5 +1,6 @@
 """Tests of the one order of the data."""
 
+import pathlib
 from typing import Any
 
 import hypothesis
@@ -165,3 +166,29 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
 def test_arrays_of_different_lengths_are_refused(labels: np.ndarray) -> None:
     with pytest.raises(errors.InputError, match="one number of rows"):
         datasets.Arrays(inputs={"columns": np.zeros((len(labels) and 2, 1))}, labels=labels)
+
+
+@pytest.mark.tensorflow
+def test_rows_on_disk_give_the_batches_that_rows_in_memory_give(tmp_path: pathlib.Path) -> None:
+    values = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float16)
+    splits = np.array([0, 5, 6, 20, 31, 40])
+    stored = np.memmap(tmp_path / "values", np.float16, mode="w+", shape=values.shape)
+    stored[:] = values
+    rows = [datasets.Ragged(values=array, row_splits=splits) for array in (values, stored)]
+    parts = [datasets.Arrays(inputs={"x": each}, labels=np.arange(5)) for each in rows]
+    assert parts[0].fingerprint() == parts[1].fingerprint()
+    found = [
+        [
+            (np.asarray(inputs), np.asarray(labels))
+            for inputs, labels in batching.training(part, batch_size=2, seed=1, first_epoch=0, epochs=2)
+        ]
+        for part in parts
+    ]
+    assert len(found[0]) == len(found[1]) == 6
+    for (inputs, labels), (others, same) in zip(*found, strict=True):
+        assert np.array_equal(inputs, others)
+        assert np.array_equal(labels, same)
+        for row, label in zip(inputs, labels, strict=True):
+            own = values[splits[label] : splits[label + 1]]
+            assert np.array_equal(row[: len(own)], own)
+            assert not row[len(own) :].any()

@@ -1,5 +1,6 @@
 """The network against the original PyTorch network, photographs, and published counts."""
 
+import dataclasses
 import pathlib
 from importlib import util
 
@@ -101,13 +102,15 @@ def test_every_weight_but_the_logits_is_replaced_when_the_classes_are_others() -
 
 @needs_weights
 def test_a_file_other_than_the_one_checked_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained, "_SHA256", "0" * 64)
+    other = dataclasses.replace(pretrained.EFFICIENTNET_LITE0, sha256="0" * 64)
+    monkeypatch.setattr(pretrained, "EFFICIENTNET_LITE0", other)
     with pytest.raises(errors.InputError, match=r"lite0-57934424\.pth: expected SHA-256 0+\. Received: 5793"):
         pretrained.load_efficientnet_lite0(small())
 
 
 def test_without_the_package_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained, "_PACKAGE", "no_such_package")
+    absent = dataclasses.replace(pretrained.EFFICIENTNET_LITE0, package="no_such_package")
+    monkeypatch.setattr(pretrained, "EFFICIENTNET_LITE0", absent)
     with pytest.raises(errors.InputError, match=r"pip install fieldnets\[pretrained\].*Received: it is not installed"):
         pretrained.load_efficientnet_lite0(small())
 

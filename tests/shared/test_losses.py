@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 from keras import ops
+from scipy import special
 
 from shared.models import losses
 
@@ -121,3 +122,17 @@ def test_an_argument_at_fault_is_named(make: Callable[[], object], message: str)
     assert callable(make)
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal", "mse"])
+def test_shares_of_one_class_are_its_label_and_mixed_shares_are_mixed_terms(name: losses.LossName) -> None:
+    generator = np.random.default_rng(4)
+    logits, labels = generator.normal(size=(5, 3)).astype(np.float32), np.array([0, 2, 1, 1, 0])
+    loss = losses.by_name(name, classes=3, label_smoothing=0.1)
+    one_hot = np.eye(3, dtype=np.float32)[labels]
+    assert float(loss(one_hot, logits)) == pytest.approx(float(loss(labels, logits)), rel=1e-6)
+    mixed = 0.25 * one_hot + 0.75 * np.eye(3, dtype=np.float32)[(labels + 1) % 3]
+    if name == "cross_entropy":
+        smoothed = 0.9 * mixed + 0.1 / 3
+        expected = -(smoothed * special.log_softmax(logits, axis=1)).sum(axis=1).mean()
+        assert float(loss(mixed, logits)) == pytest.approx(expected, rel=1e-5)

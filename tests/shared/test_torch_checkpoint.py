@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import errors
-from shared.models import pretrained
+from shared.models import torch_files
 
 VALUES = np.arange(24, dtype="<f4") / 4
 START, END = b"\x80\x02", b"."
@@ -50,7 +50,7 @@ def checkpoint(**tensors: bytes) -> bytes:
 def test_each_value_is_found_where_offset_and_strides_put_it(
     offset: int, shape: tuple[int, int, int], strides: tuple[int, int, int]
 ) -> None:
-    got = pretrained.read_torch(checkpoint(a=tensor(offset, shape, strides)), name="file")["a"]
+    got = torch_files.read_torch(checkpoint(a=tensor(offset, shape, strides)), name="file")["a"]
     assert got.shape == shape
     assert got.dtype == np.float32
     for index in np.ndindex(shape):
@@ -58,7 +58,7 @@ def test_each_value_is_found_where_offset_and_strides_put_it(
 
 
 def test_two_arrays_may_share_their_values() -> None:
-    got = pretrained.read_torch(checkpoint(a=tensor(0, (4,), (1,)), b=tensor(2, (2, 3), (3, 1))), name="file")
+    got = torch_files.read_torch(checkpoint(a=tensor(0, (4,), (1,)), b=tensor(2, (2, 3), (3, 1))), name="file")
     np.testing.assert_array_equal(got["a"], VALUES[:4])
     np.testing.assert_array_equal(got["b"], VALUES[2:8].reshape(2, 3))
 
@@ -68,7 +68,7 @@ def test_a_file_that_calls_a_function_is_refused_before_the_call(tmp_path: pathl
     victim.touch()
     attack = b"cos\nunlink\n" + tuple_of(text(str(victim))) + b"R"
     with pytest.raises(errors.InputError, match=r"file: expected weights .*Received: the name os\.unlink"):
-        pretrained.read_torch(checkpoint(a=attack), name="file")
+        torch_files.read_torch(checkpoint(a=attack), name="file")
     assert victim.exists()
 
 
@@ -87,7 +87,7 @@ def test_a_file_that_calls_a_function_is_refused_before_the_call(tmp_path: pathl
 )
 def test_a_broken_file_is_refused_with_what_is_wrong_in_it(planted: bytes, message: str) -> None:
     with pytest.raises(errors.InputError, match=f"file: expected weights .*Received: .*{message}"):
-        pretrained.read_torch(planted, name="file")
+        torch_files.read_torch(planted, name="file")
 
 
 def test_the_format_since_1_6_is_refused() -> None:
@@ -95,4 +95,4 @@ def test_the_format_since_1_6_is_refused() -> None:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("archive/data.pkl", b"")
     with pytest.raises(errors.InputError, match=r"format before 1\.6"):
-        pretrained.read_torch(archive.getvalue(), name="file")
+        torch_files.read_torch(archive.getvalue(), name="file")

@@ -495,3 +495,22 @@ def test_averages_are_shown_and_the_very_weights_put_back() -> None:
 def test_without_a_checkpoint_a_training_begins_at_the_beginning(tmp_path: pathlib.Path) -> None:
     state = checkpoints.load(tmp_path / "none.npz", model=None, identity={"seed": 1})
     assert (state.epoch, state.finished, state.identity) == (0, False, {"seed": 1})
+
+
+def test_each_layer_learns_at_its_own_rate() -> None:
+    """Adam's first step is the learning rate in every number, whatever the gradient's size."""
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(3, name="lower")(inputs)
+    network = keras.Model(inputs, keras.layers.Dense(2, name="upper")(hidden))
+    before = {weight.path: np.array(weight) for weight in network.weights}
+    optimizer = optimizers.build_optimizer("adam", learning_rate=0.01, layer_rates={"lower": 0.25})
+    network.compile(optimizer=optimizer, loss="mse")
+    network.train_on_batch(np.ones((4, 2), np.float32), np.full((4, 2), 7.0, np.float32))
+    for weight in network.weights:
+        step = 0.01 * (0.25 if weight.path.startswith("lower/") else 1.0)
+        assert np.abs(np.array(weight) - before[weight.path]) == pytest.approx(step, rel=0.01)
+
+
+def test_layers_have_rates_of_their_own_with_adam_alone() -> None:
+    with pytest.raises(ValueError, match=r"Expected adam or adamw.*Received: 'sgd'"):
+        optimizers.build_optimizer("sgd", learning_rate=0.01, layer_rates={"lower": 0.25})
