@@ -329,10 +329,18 @@ def _identity(
         del described["layer_rates"]  # As checkpoints of earlier versions were described.
     return {
         **described,
-        "loss": keras.saving.serialize_keras_object(loss),
+        "loss": _described(loss),
         "training data": train.fingerprint(),
         "validation data": validation.fingerprint(),
     }
+
+
+def _described(loss: keras.losses.Loss) -> dict[str, Any]:
+    """Return what a loss is; its module as installed, also where ``python -m apps.NAME`` imports it by its short name."""
+    content: dict[str, Any] = dict(keras.saving.serialize_keras_object(loss))
+    if str(content["module"]).startswith(("apps.", "shared.")):
+        content["module"] = f"fieldnets.{content['module']}"
+    return content
 
 
 def expect(name: str, value: object, expected: str, *, valid: bool) -> None:

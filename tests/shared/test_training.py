@@ -13,6 +13,7 @@ import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
 from shared import errors
+from shared.models import losses
 from shared.training import callbacks, checkpoints, datasets, optimizers, runtime
 from shared.training import fit as fitting
 
@@ -495,6 +496,12 @@ def test_averages_are_shown_and_the_very_weights_put_back() -> None:
 def test_without_a_checkpoint_a_training_begins_at_the_beginning(tmp_path: pathlib.Path) -> None:
     state = checkpoints.load(tmp_path / "none.npz", model=None, identity={"seed": 1})
     assert (state.epoch, state.finished, state.identity) == (0, False, {"seed": 1})
+
+
+def test_a_training_begun_by_one_name_of_the_command_is_resumed_by_the_other() -> None:
+    """``sentiment`` imports ``fieldnets.shared``, ``python -m apps.sentiment`` imports ``shared``."""
+    assert fitting._described(losses.BrierScore())["module"] == "fieldnets.shared.models.losses"
+    assert fitting._described(keras.losses.MeanSquaredError())["module"] == "keras.losses"
 
 
 def test_each_layer_learns_at_its_own_rate() -> None:
