@@ -336,7 +336,7 @@ def _identity(
 
 
 def _described(loss: keras.losses.Loss) -> dict[str, Any]:
-    """Return what a loss is; its module as installed, also where ``python -m apps.NAME`` imports it by its short name."""
+    """Return what a loss is, under the name of its module as installed, which ``python -m apps.NAME`` shortens."""
     content: dict[str, Any] = dict(keras.saving.serialize_keras_object(loss))
     if str(content["module"]).startswith(("apps.", "shared.")):
         content["module"] = f"fieldnets.{content['module']}"

@@ -500,7 +500,7 @@ def test_without_a_checkpoint_a_training_begins_at_the_beginning(tmp_path: pathl
 
 def test_a_training_begun_by_one_name_of_the_command_is_resumed_by_the_other() -> None:
     """``sentiment`` imports ``fieldnets.shared``, ``python -m apps.sentiment`` imports ``shared``."""
-    assert fitting._described(losses.BrierScore())["module"] == "fieldnets.shared.models.losses"
+    assert fitting._described(losses.BrierScore(classes=2))["module"] == "fieldnets.shared.models.losses"
     assert fitting._described(keras.losses.MeanSquaredError())["module"] == "keras.losses"
 
 
