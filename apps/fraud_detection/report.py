@@ -103,7 +103,8 @@ def _money(results: outcome.Results) -> str:
     if found is None:
         return ""
     unit = f" {results.predictions.costs.currency}" if results.predictions.costs.currency else ""
-    return f"At the frozen threshold it saves {found.value:,.0f} ({found.low:,.0f} to {found.high:,.0f}){unit} a day."
+    value, low, high = (formatting.number(each, digits=0) for each in (found.value, found.low, found.high))
+    return f"At the frozen threshold it saves {value} ({low} to {high}){unit} a day."
 
 
 def _tiles(results: outcome.Results) -> list[blocks.Tile]:

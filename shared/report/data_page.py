@@ -119,13 +119,13 @@ def _flat(values: Mapping[str, Any]) -> dict[str, blocks.Cell]:
 def _duplicates(certificate: Mapping[str, Any]) -> document.Section:
     checks = {
         name.replace("_", " "): value
-        for name, value in certificate["checks"].items()
+        for name, value in {**certificate["checks"], **certificate["overlap"]}.items()
         if isinstance(value, str | int | float) and name != "data_sha256"
     }
     return document.Section(
         "Duplicates and checks",
         "What was looked for in the rows and across the parts.",
-        [blocks.facts("Checks of the certificate", checks | dict(certificate["overlap"]))],
+        [blocks.facts("Checks of the certificate", checks)],
     )
 
 
