@@ -10,7 +10,7 @@ import PIL.PngImagePlugin
 import pytest
 
 from apps.medical_imaging.readers import folders
-from apps.medical_imaging.synthesis import synthesiser
+from apps.medical_imaging.synthesis import augment, synthesiser
 from shared import errors
 from shared.training import fit as fitting
 from shared.training import gan as gan_training
@@ -125,3 +125,8 @@ def test_a_side_that_cannot_be_halved_is_refused(tmp_path: pathlib.Path) -> None
     labels = np.array([0, 1, 0, 1])
     with pytest.raises(errors.InputError, match="training images: Expected image_shape"):
         train(tmp_path, images=images, labels=labels, reference=(images, labels))
+
+
+@pytest.mark.parametrize(("labels", "enough"), [([0, 1] * 10, True), ([0, 1] * 9, False), ([0] * 30, False)])
+def test_nothing_is_trained_on_few_drawn_images_or_one_class_alone(labels: list[int], enough: bool) -> None:
+    assert (augment.too_few(np.array(labels), classes=2) == "") == enough

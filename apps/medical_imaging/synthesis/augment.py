@@ -41,6 +41,8 @@ class _Facts(TypedDict):
     memorisation: _Memorisation
 
 
+# A tenth of them chooses the epoch of the network that is trained on them.
+FEWEST_IMAGES = 20
 # The gain is that of a small network, trained for each arm and seed; the app's own would take hours.
 CLASSIFIER_FILTERS, CLASSIFIER_EPOCHS, CLASSIFIER_SEEDS = (16, 32, 64), 8, (0, 1)
 
@@ -130,6 +132,14 @@ def section(
         synthetic = content["images"], content["labels"]
     settings = at_size(run.settings, synthetic[0].shape[1])
     facts = stored.read(_Facts, said)
+    distance, floor = facts["frechet_distance"], facts["frechet_distance_of_real_images"]
+    lead = (
+        f"A class-conditional WGAN-GP was trained on the training part. {facts['memorisation']['verdict']} Fréchet "
+        f"distance to validation images {distance:.3f}; that of real training images {floor:.3f}."
+    )
+    reason = too_few(synthetic[1], classes=len(run.rule.class_names))
+    if reason:
+        return (document.Section("Synthetic images", lead, [blocks.Text(reason, tone="caution")]),)
     found = synthesis.compare_training(
         part_of(own, split.rows("train"), settings),
         synthetic,
@@ -139,14 +149,24 @@ def section(
         seeds=CLASSIFIER_SEEDS,
         resamples=run.settings.resamples,
     )
-    distance, floor = facts["frechet_distance"], facts["frechet_distance_of_real_images"]
-    lead = (
-        f"A class-conditional WGAN-GP was trained on the training part. {facts['memorisation']['verdict']} Fréchet "
-        f"distance to validation images {distance:.3f}; that of real training images {floor:.3f}."
-    )
     good = found.gain and not facts["memorisation"]["found"]
     conclusion = blocks.Text(found.conclusion, tone="good" if good else "bad")
     return (document.Section("Synthetic images", lead, [conclusion, found.table()]),)
+
+
+def too_few(labels: npt.NDArray[np.int64], *, classes: int) -> str:
+    """Say why nothing can be trained on synthetic images (n,) of these classes; nothing where it can.
+
+    >>> too_few(np.array([0, 1] * 3), classes=2)
+    'What they bring was not tried: at least 20 images, of every class, are needed, and 6 of 2 classes are there.'
+    """
+    there = len(np.unique(labels))
+    if len(labels) >= FEWEST_IMAGES and there == classes:
+        return ""
+    return (
+        f"What they bring was not tried: at least {FEWEST_IMAGES} images, of every class, are needed, and "
+        f"{len(labels)} of {there} classes are there."
+    )
 
 
 def at_size(settings: config.Config, image_size: int) -> config.Config:
