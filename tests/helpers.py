@@ -17,12 +17,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from shared import config, files, parser
+from shared.training import runtime
 from tests import commands
 
 ROOT = pathlib.Path(__file__).parent.parent
 APPS = sorted(path.parent.name for path in ROOT.glob("apps/*/__init__.py"))
 # A child process finds this checkout from any folder, and its help is not broken into narrow lines.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"}
+# What TensorFlow reads at its import is as in the command line, also where a test's program imports it first.
+ENVIRONMENT = {**runtime.DEFAULTS, **os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 START_SECONDS = 120
 
 

@@ -125,6 +125,25 @@ def test_a_run_of_the_command_line_is_opened_and_predicts_what_the_command_line_
     assert scores == [line["score_positive"] for line in lines]
 
 
+def judged(run_dir: str, output_dir: str) -> Any:
+    import fieldnets
+
+    run = fieldnets.open(run_dir)
+    rows = run.rows_to_score()
+    scored = rows.assign(score=[len(text) % 10 / 10 for text in rows["text"]])
+    report = run.evaluate_predictions(scored.sample(frac=1, random_state=1), name="lengths", output_dir=output_dir)
+    return [list(rows.columns), sorted(set(rows["part"])), report["run"], sorted(report.baselines)]
+
+
+def test_another_model_is_judged_by_a_table_of_its_scores(shared_runs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    run = helpers.smoke_run("sentiment", shared_runs)
+    columns, parts, name, baselines = told(judged, tmp_path, run.path, tmp_path)
+    assert (columns, parts) == (["file", "row", "text", "part"], ["test", "validation"])
+    assert name == f"lengths beside run {run.path.name}"
+    assert "run_model" in baselines
+    assert (tmp_path / "evaluation_lengths" / "report.html").exists()
+
+
 def trained(app: str) -> Any:
     import random
 
