@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that ``--help`` answers at once; a command im
 
 import argparse
 import contextlib
+import csv
 import errno
 import importlib.metadata
 import logging
@@ -276,6 +277,21 @@ def seconds(text: str) -> float:
     if not total > 0:
         raise argparse.ArgumentTypeError(f"expected a time such as 600s, 10m or 1h30m. Received: {text!r}")
     return float(total)
+
+
+def column_names(text: str) -> tuple[str, ...]:
+    """Return the names that an option lists, as a line of csv.
+
+    Raises:
+        argparse.ArgumentTypeError: A name is empty or occurs twice.
+
+    >>> column_names("id, city"), column_names('"net, gross"'), column_names("all")
+    (('id', 'city'), ('net, gross',), ('all',))
+    """
+    names = tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True), [""]))
+    if not names or not all(names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"expected names of columns, each once, or all. Received: {text!r}")
+    return names
 
 
 def shard(text: str) -> tuple[int, int]:

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from shared import cli, config, errors, usage
 from shared.report import requirements
 from shared.serving import settings
-from shared.sources import kept
 
 Model = TypeVar("Model")
 TRACKERS = ("mlflow",)
@@ -264,7 +263,7 @@ def app_parser(  # noqa: PLR0913
     predict.add_argument("--chunk-rows", type=cli.at_least(1), default=4096, help="rows held in memory at a time")
     predict.add_argument(
         "--keep-columns",
-        type=kept.parse,
+        type=cli.column_names,
         default=(),
         metavar="NAMES",
         help="columns of the input tables that the output has, too: a,b or all",

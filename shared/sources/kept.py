@@ -1,7 +1,5 @@
 """Columns of input tables that ``predict --keep-columns`` carries to its output, as text: ids to join it by."""
 
-import argparse
-import csv
 import datetime
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,26 +16,11 @@ _CARRIED = "kept:"
 _TEXT = pd.ArrowDtype(pyarrow.string())
 
 
-def parse(text: str) -> tuple[str, ...]:
-    """Return the names that an option lists, as a line of csv.
-
-    Raises:
-        argparse.ArgumentTypeError: A name is empty or occurs twice.
-
-    >>> parse("id, city"), parse('"net, gross"'), parse("all")
-    (('id', 'city'), ('net, gross',), ('all',))
-    """
-    names = tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True), [""]))
-    if not names or not all(names) or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError(f"expected names of columns, each once, or {ALL}. Received: {text!r}")
-    return names
-
-
 def chosen(asked: Sequence[str], names: Sequence[str], *, where: str) -> tuple[str, ...]:
     """Return the columns of a table that are carried.
 
     Args:
-        asked: What ``parse`` returned; nothing: none is carried.
+        asked: What ``cli.column_names`` returned; nothing: none is carried.
         names: The columns of the table.
         where: The table, for messages.
 

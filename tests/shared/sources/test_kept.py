@@ -5,14 +5,14 @@ import argparse
 import pandas as pd
 import pytest
 
-from shared import errors
+from shared import cli, errors
 from shared.sources import kept
 
 
 @pytest.mark.parametrize("text", ["", "a,,b", "a,b,a", " , "])
 def test_names_are_given_each_once(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="each once, or all"):
-        kept.parse(text)
+        cli.column_names(text)
 
 
 def test_a_column_that_a_table_lacks_is_named_with_the_one_that_was_meant() -> None:
