@@ -185,6 +185,7 @@ def test_apostrophes_are_given_to_the_encoder_as_people_write_them(text: str, ex
     assert found[2].numpy().tolist() == [b"n't"]
 
 
+@pytest.mark.slow
 def test_the_run_is_exported_explained_and_its_card_names_the_origin(folder: pathlib.Path) -> None:
     """Export replays its golden inputs in a clean process, and fails where one differs."""
     assert __main__.main(["export", "--run-dir", str(folder / "run"), "--output-dir", str(folder / "bundles")]) == 0
