@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from apps.driving_perception import boxes as box
+from apps.driving_perception.readers import coco
 from shared import errors, given_predictions
 from shared.evaluation import other_models
 
@@ -39,7 +40,7 @@ def read(path: pathlib.Path, rows: given_predictions.Rows) -> other_models.Predi
     for number, each in enumerate(found):
         where = f"{path}: box {number + 1}"
         left, top, width, height, score = _numbers(where, each)
-        image = str(each["image_id"] if images is None else images.get(each["image_id"], each["image_id"]))
+        image = str(each["image_id"] if images is None else images.get(coco.id_of(each["image_id"]), each["image_id"]))
         if image not in numbers:
             raise errors.InputError(f"{where}: expected an image of the run. Received: {image!r}")
         category = _category(where, each["category_id"], categories, rows.class_names)
@@ -65,9 +66,8 @@ def _content(path: pathlib.Path) -> tuple[dict[Any, str] | None, dict[Any, str] 
         content = json.loads(path.read_text("utf-8-sig"))
         if isinstance(content, list):
             return None, None, content
-        images = {each["id"]: each["file_name"] for each in content["images"]}
-        categories = {each["id"]: each["name"] for each in content["categories"]}
-        return images, categories, list(content["annotations"])
+        images = {coco.id_of(each["id"]): each["file_name"] for each in content["images"]}
+        return images, coco.categories_of(content["categories"], path), list(content["annotations"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise errors.InputError(f"{path}: expected COCO results, {_FORM}. Received: {error!r:.200}") from None
 
@@ -89,9 +89,9 @@ def _numbers(where: str, each: Any) -> tuple[float, ...]:
 
 def _category(where: str, number: Any, names: Mapping[Any, str] | None, class_names: Sequence[str]) -> str:
     if names is not None:
-        if number not in names:
+        if coco.id_of(number) not in names:
             raise errors.InputError(f"{where}: expected a category_id of the file's categories. Received: {number!r}")
-        return names[number]
+        return names[coco.id_of(number)]
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= len(class_names):
         listed = ", ".join(f"{place} {name}" for place, name in enumerate(class_names, start=1))
         raise errors.InputError(f"{where}: expected a category_id out of {listed}. Received: {number!r}")

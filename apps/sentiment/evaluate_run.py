@@ -16,6 +16,7 @@ from shared.report import document, sections
 from shared.splits import parts
 
 log = logging.getLogger("fieldnets")
+NO_MODEL = "The texts of these tests were never scored: only predictions are at hand, not the model."
 
 Part = parts.Part[dataset.Reviews]
 
@@ -97,7 +98,7 @@ def evaluate_given(
             other_models.OWN_MODEL: run.scores(texts),
             **_baseline_scores(run, own, split, texts),
         },
-        behaviour_report=checklist.BehaviourReport(notes=(other_models.NO_MODEL,)),
+        behaviour_report=checklist.BehaviourReport(notes=(NO_MODEL,)),
         resamples=run.settings.resamples,
         seed=seed,
     )

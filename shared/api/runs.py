@@ -130,14 +130,9 @@ class Run:
         """
         with calls.call(shown=progress), tempfile.TemporaryDirectory(prefix="fieldnets-") as scratch:
             source = tables.training_source(data, pathlib.Path(scratch) / "given")
-            options = parser.EvaluateOptions(
-                settings=self._source_settings({**reading, **source}, seed=seed),
-                run_dir=self.path,
-                data=source.get("data"),
-                split=split,
-                output_dir=None if output_dir is None else pathlib.Path(output_dir),
-                seed=seed,
-            )
+            target = None if output_dir is None else pathlib.Path(output_dir)
+            given = {**reading, **source}
+            options = self._evaluation(split, seed=seed, given=given, data=source.get("data"), output_dir=target)
             verbs.evaluate(self._app, options)
         return results.Report(options.output_dir or files.RunFolder(self.path).evaluation)
 
@@ -188,10 +183,12 @@ class Run:
             verbs.evaluate(self._app, self._evaluation(split, seed=seed, output_dir=target, predictions=(path,)))
         return results.Report((target or self.path) / f"evaluation_{path.stem}")
 
-    def _evaluation(self, split: str | None, *, seed: int, **more: Any) -> parser.EvaluateOptions:
-        """Return the options of an evaluation on the run's own data."""
+    def _evaluation(
+        self, split: str | None, *, seed: int, given: Mapping[str, Any] | None = None, **more: Any
+    ) -> parser.EvaluateOptions:
+        """Return the options of an evaluation, on the run's own data unless ``more`` names others."""
         known: dict[str, Any] = {"data": None, "output_dir": None, **more}
-        settings = self._source_settings({}, seed=seed)
+        settings = self._source_settings(given or {}, seed=seed)
         return parser.EvaluateOptions(settings=settings, run_dir=self.path, split=split, seed=seed, **known)
 
     def report(self) -> results.Report:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 # The run's own model, as a baseline of the other one.
 OWN_MODEL = "run_model"
 LABELS = {OWN_MODEL: "The run's own model"}
-NO_MODEL = "The texts of these tests were never scored: only predictions are at hand, not the model."
 _SMALLEST = 1e-12
 
 Floats = npt.NDArray[np.float64]

@@ -53,6 +53,13 @@ def test_a_document_names_both_and_classes_that_the_run_lacks_are_counted(tmp_pa
     assert found.notes == ("1 boxes of the class traffic light are left out: the run has no such class",)
 
 
+def test_ids_of_no_kind_that_a_document_may_have_are_named(tmp_path: pathlib.Path) -> None:
+    content = {"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": "car"}]}
+    for wrong, message in (({"image_id": [1]}, r"an image of the run"), ({"category_id": {}}, r"file's categories")):
+        with pytest.raises(errors.InputError, match=message):
+            coco_results.read(written(tmp_path, {**content, "annotations": [{**BOX, **wrong}]}), ROWS)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -92,16 +92,16 @@ def _content(file: str, _changed: int) -> Any:
 def _read(file: pathlib.Path, files: source_files.SourceFiles, *, several: bool) -> entries.Source:
     content = _content(str(file), file.stat().st_mtime_ns)
     try:
-        names = _categories(content["categories"], file)
+        names = categories_of(content["categories"], file)
         things: dict[Any, list[entries.LabelledBox]] = {}
         for number, each in enumerate(content["annotations"], start=1):
-            things.setdefault(_key(each["image_id"]), []).append(_thing(each, names, number))
+            things.setdefault(id_of(each["image_id"]), []).append(_thing(each, names, number))
         owners: dict[Any, list[str]] = {}
         for each in content["images"]:
-            owners.setdefault(_key(each["id"]), []).append(str(each["file_name"]))
+            owners.setdefault(id_of(each["id"]), []).append(str(each["file_name"]))
         where = _Places(file, files)
         part = _part(file, files.folder)
-        found = [_entry(each, things.get(_key(each["id"]), []), where, owners, part) for each in content["images"]]
+        found = [_entry(each, things.get(id_of(each["id"]), []), where, owners, part) for each in content["images"]]
         notes = _repeated_ids(content["annotations"], file)
     except (KeyError, TypeError, AttributeError) as error:
         raise errors.InputError(f"{file}: expected {_EXPECTED}. Received: {type(error).__name__} {error}") from None
@@ -120,13 +120,13 @@ def _name(entry: entries.Entry, files: source_files.SourceFiles) -> str:
     return files.below(entry.item) if isinstance(entry.item, pathlib.Path) else entry.name
 
 
-def _key(value: Any) -> Any:
+def id_of(value: Any) -> Any:
     """Return an id so that 1, 1.0 and "1" are one: tools write all of them."""
     text = str(value).strip()
     return int(float(text)) if entries.number(text) % 1 == 0 and abs(float(text)) < 2**53 else text
 
 
-def _categories(listed: Iterable[Mapping[str, Any]], file: pathlib.Path) -> dict[Any, str]:
+def categories_of(listed: Iterable[Mapping[str, Any]], file: pathlib.Path) -> dict[Any, str]:
     """Return the names of the categories by id.
 
     Raises:
@@ -134,7 +134,7 @@ def _categories(listed: Iterable[Mapping[str, Any]], file: pathlib.Path) -> dict
     """
     names: dict[Any, str] = {}
     for each in listed:
-        key, name = _key(each["id"]), str(each["name"])
+        key, name = id_of(each["id"]), str(each["name"])
         if names.setdefault(key, name) != name:
             raise errors.InputError(
                 f"{file}: expected an id for each category. Received: the id {each['id']!r} for {names[key]!r} and "
@@ -145,7 +145,7 @@ def _categories(listed: Iterable[Mapping[str, Any]], file: pathlib.Path) -> dict
 
 def _repeated_ids(annotations: Sequence[Mapping[str, Any]], file: pathlib.Path) -> list[str]:
     """Note ids that several annotations have: boxes are taken one by one, so that none is lost for it."""
-    ids = [_key(each["id"]) for each in annotations if each.get("id") is not None]
+    ids = [id_of(each["id"]) for each in annotations if each.get("id") is not None]
     count = len(ids) - len(set(ids))
     return [f"{count:,} annotations of {file.name} have an id that another one has: each counts"] if count else []
 
@@ -219,7 +219,7 @@ def _entry(
     given = [image.get(side) for side in ("width", "height")]
     if any(value is not None and not math.isfinite(side) for value, side in zip(given, sides, strict=True)):
         wrong = f"width and height {given!r} are no numbers"
-    sharing = owners[_key(image["id"])]
+    sharing = owners[id_of(image["id"])]
     if len(sharing) > 1:
         wrong = f"{len(sharing)} images have the id {image['id']!r}: {', '.join(sharing[:3])}"
     return entries.Entry(
@@ -241,7 +241,7 @@ def _entry(
 def _thing(each: Mapping[str, Any], names: Mapping[Any, str], number: int) -> entries.LabelledBox:
     corners = each.get("bbox")
     numbers = [entries.number(value) for value in corners] if isinstance(corners, list) else []
-    name = names.get(_key(each["category_id"]), "")
+    name = names.get(id_of(each["category_id"]), "")
     if len(numbers) != 4 or any(map(math.isnan, numbers)):
         return entries.LabelledBox(name, (math.nan,) * 4, number, problem=f"bbox {corners!r} is not four numbers")
     left, top, width, height = numbers
